@@ -1,0 +1,1 @@
+//! salus-opentok

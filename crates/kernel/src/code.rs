@@ -1,0 +1,181 @@
+//! Codes of the field: a coding as FHIR has it, and identifiers that carry a
+//! check digit or a fixed shape and are therefore valid once they exist.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Code systems by their FHIR URIs.
+pub mod system {
+    pub const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
+    pub const NDC: &str = "http://hl7.org/fhir/sid/ndc";
+    pub const ICD10CM: &str = "http://hl7.org/fhir/sid/icd-10-cm";
+    pub const SNOMED: &str = "http://snomed.info/sct";
+    pub const LOINC: &str = "http://loinc.org";
+    pub const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+    pub const UNITS: &str = "http://unitsofmeasure.org";
+}
+
+/// A code of a system, with the words it had when it was chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Coding {
+    pub system: String,
+    pub code: String,
+    pub display: String,
+}
+
+impl Coding {
+    pub fn new(
+        system: impl Into<String>,
+        code: impl Into<String>,
+        display: impl Into<String>,
+    ) -> Self {
+        Self { system: system.into(), code: code.into(), display: display.into() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {0}")]
+pub struct InvalidCode(pub &'static str);
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident, $word:literal, $check:expr;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidCode;
+
+            fn from_str(value: &str) -> Result<Self, InvalidCode> {
+                let check: fn(&str) -> bool = $check;
+                if check(value) { Ok(Self(value.to_owned())) } else { Err(InvalidCode($word)) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidCode;
+
+            fn try_from(value: String) -> Result<Self, InvalidCode> {
+                value.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+codes! {
+    /// A National Provider Identifier: ten digits, the last of them Luhn's
+    /// over the number with the prefix 80840.
+    Npi, "NPI", is_npi;
+    /// A DEA registration number: two letters and seven digits with their
+    /// check digit.
+    Dea, "DEA number", is_dea;
+    /// An RxNorm concept identifier.
+    RxNorm, "RxNorm concept identifier", |value| is_digits(value, 1, 8);
+    /// A National Drug Code in its eleven-digit form.
+    Ndc, "NDC of eleven digits", |value| is_digits(value, 11, 11);
+    /// An ICD-10-CM code with its dot.
+    Icd10, "ICD-10-CM code", is_icd10;
+}
+
+fn is_digits(value: &str, least: usize, most: usize) -> bool {
+    (least..=most).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_npi(value: &str) -> bool {
+    // Luhn over "80840" adds a constant of 24 to the sum over the ten digits.
+    is_digits(value, 10, 10) && (luhn_sum(value) + 24).is_multiple_of(10)
+}
+
+fn luhn_sum(digits: &str) -> u32 {
+    digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(index, byte)| {
+            let digit = u32::from(byte - b'0');
+            match index % 2 {
+                0 => digit,
+                _ => digit * 2 / 10 + digit * 2 % 10,
+            }
+        })
+        .sum()
+}
+
+fn is_dea(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    if bytes.len() != 9
+        || !bytes[0].is_ascii_uppercase()
+        || !(bytes[1].is_ascii_uppercase() || bytes[1] == b'9')
+        || !bytes[2..].iter().all(u8::is_ascii_digit)
+    {
+        return false;
+    }
+    let digit = |index: usize| u32::from(bytes[index + 2] - b'0');
+    let sum = digit(0) + digit(2) + digit(4) + 2 * (digit(1) + digit(3) + digit(5));
+    sum % 10 == digit(6)
+}
+
+fn is_icd10(value: &str) -> bool {
+    let (category, rest) = value.split_once('.').unwrap_or((value, ""));
+    let bytes = category.as_bytes();
+    bytes.len() == 3
+        && bytes[0].is_ascii_uppercase()
+        && bytes[1].is_ascii_digit()
+        && bytes[2].is_ascii_alphanumeric()
+        && rest.len() <= 4
+        && rest.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        && value.contains('.') != rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_npi_needs_its_check_digit() {
+        // The worked example of the NPI check digit is 123456789 with 3.
+        assert!("1234567893".parse::<Npi>().is_ok());
+        for bad in ["1234567890", "123456789", "12345678933", "123456789a"] {
+            assert!(bad.parse::<Npi>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_dea_number_needs_its_check_digit() {
+        // (1 + 3 + 5) + 2 × (2 + 4 + 6) = 33, so the last digit is 3.
+        assert!("AB1234563".parse::<Dea>().is_ok());
+        for bad in ["AB1234567", "ab1234563", "AB123456", "A11234563"] {
+            assert!(bad.parse::<Dea>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_icd_10_code_has_a_category_and_perhaps_a_subcategory() {
+        for good in ["L64.9", "F32.A", "N52.9", "I10", "S72.001A"] {
+            assert!(good.parse::<Icd10>().is_ok(), "{good}");
+        }
+        for bad in ["", "L6", "L64.", "64.9", "L64.99999"] {
+            assert!(bad.parse::<Icd10>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The words every context shares: typed ids, money, actors, pages, error
+//! kinds, places and coded values. It owns no behaviour that touches the
+//! outside world and knows nothing of databases, HTTP or any vendor.
+
+pub mod actor;
+pub mod code;
+pub mod error;
+pub mod id;
+pub mod money;
+pub mod page;
+pub mod permission;
+pub mod person;
+pub mod place;
+
+pub use actor::{Actor, ActorKind, RequestContext};
+pub use code::{Coding, Dea, Icd10, Ndc, Npi, RxNorm};
+pub use error::{DomainError, ErrorKind, FieldError};
+pub use id::*;
+pub use money::{Currency, Money};
+pub use page::{Page, PageRequest};
+pub use permission::{Permission, Role};
+pub use person::{Address, EmailAddress, HumanName, PhoneNumber, Sex};
+pub use place::UsState;

@@ -1,0 +1,230 @@
+//! Persons: names, addresses and the ways to reach them, each valid once it
+//! exists.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+
+use crate::{FieldError, UsState};
+
+/// FHIR's administrative gender, which is also the sex that dosing and rules
+/// ask for.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Sex {
+    Male,
+    Female,
+    Other,
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HumanName {
+    pub given: String,
+    pub family: String,
+}
+
+impl HumanName {
+    pub fn parse(given: &str, family: &str) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        for (path, value) in [("name.given", given), ("name.family", family)] {
+            let length = value.trim().chars().count();
+            if length == 0 {
+                errors.push(FieldError::required(path));
+            } else if length > 100 || value.chars().any(char::is_control) {
+                errors.push(FieldError::new(
+                    path,
+                    "invalid",
+                    "A name has at most 100 characters and no control characters.",
+                ));
+            }
+        }
+        if errors.is_empty() {
+            Ok(Self { given: given.trim().to_owned(), family: family.trim().to_owned() })
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+impl fmt::Display for HumanName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.given, self.family)
+    }
+}
+
+/// A postal address in the United States.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    pub line1: String,
+    pub line2: Option<String>,
+    pub city: String,
+    pub state: UsState,
+    /// Five digits, or nine with a dash.
+    pub postal_code: String,
+}
+
+impl Address {
+    /// The country of every address; vendors ask for it.
+    pub const COUNTRY: &'static str = "US";
+
+    pub fn validate(&self) -> Result<(), Vec<FieldError>> {
+        let mut errors = Vec::new();
+        for (path, value) in [("address.line1", &self.line1), ("address.city", &self.city)] {
+            if value.trim().is_empty() {
+                errors.push(FieldError::required(path));
+            } else if value.chars().count() > 200 || value.chars().any(char::is_control) {
+                errors.push(FieldError::new(path, "invalid", "At most 200 printable characters."));
+            }
+        }
+        if !is_postal_code(&self.postal_code) {
+            errors.push(FieldError::new(
+                "address.postal_code",
+                "invalid",
+                "A ZIP code has five digits, or nine with a dash after the fifth.",
+            ));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+fn is_postal_code(value: &str) -> bool {
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    match value.split_once('-') {
+        None => digits(value, 5),
+        Some((five, four)) => digits(five, 5) && digits(four, 4),
+    }
+}
+
+/// A telephone number in E.164 form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a telephone number in E.164 form, as in +12125550123")]
+pub struct InvalidPhoneNumber;
+
+impl FromStr for PhoneNumber {
+    type Err = InvalidPhoneNumber;
+
+    fn from_str(value: &str) -> Result<Self, InvalidPhoneNumber> {
+        let compact: String =
+            value.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.')).collect();
+        let normal = if compact.starts_with('+') { compact } else { format!("+1{compact}") };
+        let digits = normal.strip_prefix('+').unwrap_or_default();
+        let american = !digits.starts_with('1') || digits.len() == 11;
+        let valid = (8..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if valid && american { Ok(Self(normal)) } else { Err(InvalidPhoneNumber) }
+    }
+}
+
+impl fmt::Display for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An e-mail address, in lower case so that two spellings are one account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an e-mail address")]
+pub struct InvalidEmailAddress;
+
+impl FromStr for EmailAddress {
+    type Err = InvalidEmailAddress;
+
+    fn from_str(value: &str) -> Result<Self, InvalidEmailAddress> {
+        let value = value.trim().to_lowercase();
+        let (local, domain) = value.rsplit_once('@').ok_or(InvalidEmailAddress)?;
+        let local_ok = !local.is_empty()
+            && local.len() <= 64
+            && local.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c))
+            && !local.starts_with('.')
+            && !local.ends_with('.')
+            && !local.contains("..");
+        let domain_ok = domain.len() <= 253
+            && domain.contains('.')
+            && domain.split('.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+                    && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            });
+        if local_ok && domain_ok { Ok(Self(value)) } else { Err(InvalidEmailAddress) }
+    }
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_normalised_and_header_injection_is_refused() {
+        let address: EmailAddress = " Ada@Example.COM ".parse().unwrap();
+        assert_eq!(address.as_str(), "ada@example.com");
+        for bad in
+            ["a", "a@b", "a@b.", "@b.com", "a b@c.com", "a@b.com\r\nBcc: c@d.com", "a..b@c.com"]
+        {
+            assert!(bad.parse::<EmailAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_american_number_gets_its_country_code() {
+        let phone: PhoneNumber = "(212) 555-0123".parse().unwrap();
+        assert_eq!(phone.as_str(), "+12125550123");
+        for bad in ["", "123", "+0123456789", "+1212555", "212-555-01x3"] {
+            assert!(bad.parse::<PhoneNumber>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_postal_code_has_five_or_nine_digits() {
+        for good in ["02139", "02139-4307"] {
+            assert!(is_postal_code(good));
+        }
+        for bad in ["2139", "021394307", "02139-", "0213a", "02139-430"] {
+            assert!(!is_postal_code(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What the audit log says of one act (45 CFR 164.312(b)): who did what to
+//! whose record, from where, and whether it was allowed. The unit of work adds
+//! the actor, the time and the request.
+
+use kernel::PatientId;
+use serde_json::{Map, Value};
+use strum::{Display, EnumString, IntoStaticStr};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum AuditAction {
+    Create,
+    Read,
+    Update,
+    Delete,
+    Search,
+    Export,
+    Execute,
+    Login,
+    Logout,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum AuditOutcome {
+    Success,
+    /// The actor had no right to it.
+    Denied,
+    Failure,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEntry {
+    pub action: AuditAction,
+    /// The kind of thing, as in `invoice` or `review`.
+    pub entity: &'static str,
+    pub entity_id: String,
+    /// Whose record it is, where it is a patient's.
+    pub patient: Option<PatientId>,
+    pub outcome: AuditOutcome,
+    /// Ids, states, and old and new values of configuration; never PHI.
+    pub detail: Map<String, Value>,
+}
+
+impl AuditEntry {
+    pub fn new(action: AuditAction, entity: &'static str, entity_id: impl ToString) -> Self {
+        Self {
+            action,
+            entity,
+            entity_id: entity_id.to_string(),
+            patient: None,
+            outcome: AuditOutcome::Success,
+            detail: Map::new(),
+        }
+    }
+
+    pub fn patient(mut self, patient: PatientId) -> Self {
+        self.patient = Some(patient);
+        self
+    }
+
+    pub fn denied(mut self) -> Self {
+        self.outcome = AuditOutcome::Denied;
+        self
+    }
+
+    pub fn failed(mut self) -> Self {
+        self.outcome = AuditOutcome::Failure;
+        self
+    }
+
+    pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.detail.insert(name.to_owned(), value.into());
+        self
+    }
+}

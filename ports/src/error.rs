@@ -1,0 +1,72 @@
+//! How a port fails. Contexts wrap it in their own error type.
+
+use std::{error::Error as StdError, sync::Arc};
+
+use kernel::{DomainError, ErrorKind};
+
+pub type Result<T, E = PortError> = std::result::Result<T, E>;
+
+type Cause = Arc<dyn StdError + Send + Sync>;
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PortError {
+    /// Someone else changed the row since it was loaded, or a unique rule of
+    /// the database refused the change.
+    #[error("a concurrent change or an existing row is in the way: {0}")]
+    Conflict(String),
+    /// An idempotency key came back with another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyKeyReused,
+    /// The vendor refused; trying again would not help.
+    #[error("the vendor {vendor} refused: {message}")]
+    Refused { vendor: &'static str, code: String, message: String },
+    /// The vendor failed or could not be reached and did nothing; try again.
+    #[error("the vendor {vendor} is unavailable: {message}")]
+    Unavailable { vendor: &'static str, message: String },
+    /// The call may or may not have had its effect; look it up.
+    #[error("the outcome at the vendor {vendor} is unknown: {message}")]
+    Unknown { vendor: &'static str, message: String },
+    /// Salus itself failed.
+    #[error("{context}")]
+    Internal {
+        context: String,
+        #[source]
+        cause: Option<Cause>,
+    },
+}
+
+impl PortError {
+    pub fn internal(
+        context: impl Into<String>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Internal { context: context.into(), cause: Some(Arc::from(cause.into())) }
+    }
+
+    pub fn bug(context: impl Into<String>) -> Self {
+        Self::Internal { context: context.into(), cause: None }
+    }
+}
+
+impl DomainError for PortError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Conflict(_) | Self::IdempotencyKeyReused => ErrorKind::Conflict,
+            Self::Refused { .. } | Self::Unavailable { .. } | Self::Unknown { .. } => {
+                ErrorKind::Vendor
+            }
+            Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::Conflict(_) => "concurrent_change",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::Refused { .. } => "vendor_refused",
+            Self::Unavailable { .. } => "vendor_unavailable",
+            Self::Unknown { .. } => "vendor_outcome_unknown",
+            Self::Internal { .. } => "internal",
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The published language: what the contexts tell each other. Events hold ids
+//! and primitives, never PHI, and only ever gain fields.
+
+use chrono::{DateTime, Utc};
+use kernel::{
+    AccountId, AssessmentId, CategoryId, ConsultationId, DispatchId, EventId, FormResponseId,
+    InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId, ProviderId, ShipmentId,
+    SubscriptionId, TaskId, ThreadId, TreatmentPlanId,
+};
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+/// An event as the outbox holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub id: EventId,
+    pub occurred_at: DateTime<Utc>,
+    pub event: Event,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Event {
+    // identity
+    AccountRegistered {
+        account: AccountId,
+    },
+    EmailVerified {
+        account: AccountId,
+    },
+    PatientProfileChanged {
+        patient: PatientId,
+    },
+    // records
+    ClinicalRecordChanged {
+        patient: PatientId,
+    },
+    // intake
+    ResponseSubmitted {
+        response: FormResponseId,
+        patient: PatientId,
+        category: CategoryId,
+    },
+    // care
+    AssessmentDecided {
+        assessment: AssessmentId,
+        patient: PatientId,
+        category: CategoryId,
+        outcome: AssessmentOutcome,
+    },
+    ReviewDecided {
+        assessment: AssessmentId,
+        patient: PatientId,
+        category: CategoryId,
+        provider: ProviderId,
+        approved: bool,
+    },
+    TreatmentPlanCreated {
+        treatment_plan: TreatmentPlanId,
+        patient: PatientId,
+        provider: ProviderId,
+        category: CategoryId,
+        /// It came from an automatic approval, so the prescription follows
+        /// without a provider's request.
+        automatic: bool,
+    },
+    TaskCreated {
+        task: TaskId,
+        provider: ProviderId,
+    },
+    ConsultationChanged {
+        consultation: ConsultationId,
+        patient: PatientId,
+        provider: ProviderId,
+        status: String,
+    },
+    // pharmacy
+    PrescriptionChanged {
+        prescription: PrescriptionId,
+        patient: PatientId,
+        provider: ProviderId,
+        category: CategoryId,
+        status: PrescriptionStatusWord,
+    },
+    DispatchCreated {
+        dispatch: DispatchId,
+        patient: PatientId,
+        prescription: PrescriptionId,
+    },
+    ShipmentChanged {
+        shipment: ShipmentId,
+        patient: PatientId,
+        prescription: PrescriptionId,
+        status: ShipmentStatusWord,
+    },
+    StockLow {
+        ndc: String,
+        on_hand: i64,
+    },
+    // subscriptions
+    SubscriptionStarted {
+        subscription: SubscriptionId,
+        patient: PatientId,
+        category: CategoryId,
+        plan: PlanId,
+        price: PriceId,
+    },
+    SubscriptionActivated {
+        subscription: SubscriptionId,
+        patient: PatientId,
+        category: CategoryId,
+    },
+    SubscriptionCanceled {
+        subscription: SubscriptionId,
+        patient: PatientId,
+        category: CategoryId,
+    },
+    // billing
+    InvoiceFinalized {
+        invoice: InvoiceId,
+        patient: PatientId,
+    },
+    InvoicePaid {
+        invoice: InvoiceId,
+        patient: PatientId,
+        subscription: SubscriptionId,
+        category: CategoryId,
+    },
+    PaymentFailed {
+        invoice: InvoiceId,
+        patient: PatientId,
+        subscription: SubscriptionId,
+    },
+    // communication
+    MessageSent {
+        message: MessageId,
+        thread: ThreadId,
+        sender: AccountId,
+        recipient: AccountId,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum AssessmentOutcome {
+    AutoApproved,
+    InReview,
+    Refused,
+}
+
+/// The states of a prescription that other contexts act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum PrescriptionStatusWord {
+    /// A safety alert stands in the way until a provider decides.
+    Blocked,
+    /// Written and on its way to the pharmacy.
+    Queued,
+    /// The pharmacy's system has received it.
+    Sent,
+    /// The pharmacy has verified it; it can be filled.
+    Active,
+    /// The pharmacy refused it, or it could not be delivered.
+    Failed,
+    Canceled,
+    Completed,
+}
+
+/// The states of a shipment, in the words of the carriers' tracking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ShipmentStatusWord {
+    Created,
+    PreTransit,
+    InTransit,
+    OutForDelivery,
+    AvailableForPickup,
+    Delivered,
+    ReturnToSender,
+    Failure,
+    Cancelled,
+}

@@ -1,0 +1,25 @@
+//! The sockets that several contexts share. Every port here speaks the
+//! kernel's types only; what one context alone needs stands in that context.
+
+pub mod audit;
+pub mod clock;
+pub mod env;
+pub mod error;
+pub mod events;
+pub mod ids;
+pub mod jobs;
+pub mod keys;
+pub mod objects;
+pub mod panel;
+pub mod unit_of_work;
+
+pub use audit::{AuditAction, AuditEntry, AuditOutcome};
+pub use clock::Clock;
+pub use env::Env;
+pub use error::{PortError, Result};
+pub use events::{Envelope, Event};
+pub use ids::Ids;
+pub use jobs::{JobRequest, JobSpec};
+pub use keys::{BlindIndex, Sealed, Sealer};
+pub use panel::Panel;
+pub use unit_of_work::{Delivery, IdempotencyKey, UnitOfWork};

@@ -1,0 +1,11 @@
+use async_trait::async_trait;
+use kernel::{PatientId, ProviderId};
+
+use crate::Result;
+
+/// Which patients a provider treats: the provider's panel. A chart outside it
+/// does not exist for that provider.
+#[async_trait]
+pub trait Panel: Send + Sync {
+    async fn treats(&self, provider: ProviderId, patient: PatientId) -> Result<bool>;
+}

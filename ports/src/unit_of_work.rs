@@ -1,0 +1,48 @@
+//! One transaction of one context: state, events, jobs and audit entries are
+//! committed together or not at all.
+
+use async_trait::async_trait;
+use kernel::{EventId, Uuid};
+
+use crate::{AuditEntry, Event, JobRequest, Result};
+
+/// The delivery of one event to one handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub event: EventId,
+    pub handler: &'static str,
+}
+
+/// A client's promise that two requests with the same key are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The operation, as in `billing.add_payment_method`.
+    pub operation: &'static str,
+    pub key: String,
+    /// A digest of the request, so that a key cannot come back with another.
+    pub fingerprint: [u8; 32],
+}
+
+/// Dropping it rolls everything back.
+#[async_trait]
+pub trait UnitOfWork: Send {
+    /// Tells the other contexts once this commits, at least once each.
+    async fn emit(&mut self, event: Event) -> Result<()>;
+
+    /// Adds to the audit log. A commit with changes and no entry is refused.
+    async fn audit(&mut self, entry: AuditEntry) -> Result<()>;
+
+    /// Enqueues a job that becomes visible with the commit.
+    async fn enqueue(&mut self, job: JobRequest) -> Result<()>;
+
+    /// Records that this handler has seen this event; `false` when it had
+    /// already, and then the handler has nothing to do.
+    async fn first_delivery(&mut self, delivery: Delivery) -> Result<bool>;
+
+    /// Claims the key for `resource`, in the actor's name. `Some` gives the
+    /// resource that an earlier request with the key made: answer with that.
+    /// A concurrent request with the key waits here until the first is done.
+    async fn claim(&mut self, key: &IdempotencyKey, resource: Uuid) -> Result<Option<Uuid>>;
+
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
