@@ -111,6 +111,17 @@ pub enum Event {
         patient: PatientId,
         category: CategoryId,
     },
+    /// A period after the first began; the first one begins with
+    /// `SubscriptionStarted`.
+    SubscriptionPeriodStarted {
+        subscription: SubscriptionId,
+        patient: PatientId,
+        category: CategoryId,
+        plan: PlanId,
+        price: PriceId,
+        /// Counted from 0; with the subscription it names one period.
+        period_index: u32,
+    },
     SubscriptionCanceled {
         subscription: SubscriptionId,
         patient: PatientId,

@@ -1,0 +1,74 @@
+use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use ports::PortError;
+
+use crate::StateWord;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriptionError {
+    #[error("there is no such subscription")]
+    NotFound,
+    #[error("there is no such price")]
+    PriceNotFound,
+    #[error("an approved assessment in this category is needed first")]
+    NotApproved,
+    #[error("there is already a subscription in this category")]
+    AlreadySubscribed,
+    #[error("only a patient can subscribe")]
+    NotAPatient,
+    #[error("the profile has no time zone yet")]
+    NoTimeZone,
+    #[error("the terms of automatic renewal were not accepted as they stand")]
+    ConsentMissing(Vec<FieldError>),
+    #[error("a subscription that is {from} cannot become {to}")]
+    WrongState { from: StateWord, to: StateWord },
+    #[error("the period has not ended yet")]
+    NotDue,
+    #[error("the period lies outside the calendar")]
+    OutOfCalendar,
+    #[error(transparent)]
+    Forbidden(#[from] MissingPermission),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl DomainError for SubscriptionError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound => ErrorKind::NotFound,
+            Self::PriceNotFound | Self::ConsentMissing(_) | Self::OutOfCalendar => {
+                ErrorKind::Invalid
+            }
+            Self::NotApproved
+            | Self::AlreadySubscribed
+            | Self::NoTimeZone
+            | Self::WrongState { .. }
+            | Self::NotDue => ErrorKind::Conflict,
+            Self::NotAPatient | Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::NotFound => "subscriptions.not_found",
+            Self::PriceNotFound => "subscriptions.price_not_found",
+            Self::NotApproved => "subscriptions.not_approved",
+            Self::AlreadySubscribed => "subscriptions.already_subscribed",
+            Self::NotAPatient => "subscriptions.not_a_patient",
+            Self::NoTimeZone => "subscriptions.no_time_zone",
+            Self::ConsentMissing(_) => "subscriptions.consent_missing",
+            Self::WrongState { .. } => "subscriptions.wrong_state",
+            Self::NotDue => "subscriptions.not_due",
+            Self::OutOfCalendar => "subscriptions.out_of_calendar",
+            Self::Forbidden(_) => "forbidden",
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::ConsentMissing(fields) => fields,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Starting a subscription, and what that needs to know from other contexts.
+
+use async_trait::async_trait;
+use chrono_tz::Tz;
+use kernel::{
+    Actor, AssessmentId, CategoryId, FieldError, Money, PatientId, Permission, PlanId, PriceId,
+    SubscriptionId,
+};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
+
+use crate::{
+    BillingInterval, Consent, Subscription, SubscriptionError, SubscriptionsStore,
+    store::ONE_LIVE_PER_CATEGORY, subscription::Purchase,
+};
+
+/// What the clinical side says: may this patient be treated in this category?
+#[async_trait]
+pub trait Approvals: Send + Sync {
+    /// The assessment that approves the patient in the category and is still
+    /// in force; `None` where there is none.
+    async fn approved(
+        &self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> ports::Result<Option<AssessmentId>>;
+}
+
+/// A price of the catalogue as it stands now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceTerms {
+    pub price: PriceId,
+    pub plan: PlanId,
+    pub category: CategoryId,
+    /// The version of the plan's terms; a subscriber keeps the one bought.
+    pub version: i32,
+    pub plan_name: String,
+    pub amount: Money,
+    pub interval: BillingInterval,
+    /// The keys of what the plan unlocks, as in `messaging`.
+    pub features: Vec<String>,
+    /// Whether new subscriptions may still buy it.
+    pub on_sale: bool,
+}
+
+#[async_trait]
+pub trait Prices: Send + Sync {
+    async fn price(&self, price: PriceId) -> ports::Result<Option<PriceTerms>>;
+}
+
+#[async_trait]
+pub trait PatientZones: Send + Sync {
+    /// The patient's own time zone, or that of the state they live in; `None`
+    /// while the profile names neither.
+    async fn zone(&self, patient: PatientId) -> ports::Result<Option<Tz>>;
+}
+
+/// The other contexts, as far as starting a subscription needs them.
+#[derive(Clone, Copy)]
+pub struct Shop<'a> {
+    pub approvals: &'a dyn Approvals,
+    pub prices: &'a dyn Prices,
+    pub zones: &'a dyn PatientZones,
+}
+
+#[derive(Clone, Debug)]
+pub struct StartSubscription {
+    pub price: PriceId,
+    /// The patient ticked the box beside the renewal terms.
+    pub consent_accepted: bool,
+    pub terms_version: String,
+    /// The amount that the patient saw; another one means that the price
+    /// changed in between and must be shown again.
+    pub amount_shown: Money,
+}
+
+/// Starts a subscription for the patient who asks. It is pending until its
+/// first invoice is paid. A repeated key gives the subscription of the first
+/// request.
+pub async fn start(
+    env: &Env,
+    store: &dyn SubscriptionsStore,
+    shop: Shop<'_>,
+    actor: &Actor,
+    key: &IdempotencyKey,
+    request: StartSubscription,
+) -> Result<Subscription, SubscriptionError> {
+    actor.require(Permission::SubscribeOwn)?;
+    let patient = actor.as_patient().ok_or(SubscriptionError::NotAPatient)?;
+    // The facts are read before the transaction and judged inside it: a
+    // repeated request must be answered even if they changed since.
+    let terms = shop.prices.price(request.price).await?;
+    let approved = match &terms {
+        Some(terms) => shop.approvals.approved(patient, terms.category).await?,
+        None => None,
+    };
+    let zone = shop.zones.zone(patient).await?;
+
+    let now = env.now();
+    let id: SubscriptionId = env.fresh();
+    let mut tx = store.begin(actor).await?;
+    if let Some(first) = tx.claim(key, id.uuid()).await? {
+        let subscription = tx
+            .subscription(SubscriptionId(first))
+            .await?
+            .ok_or_else(|| PortError::bug("an idempotency key names a missing subscription"))?;
+        tx.commit().await?;
+        return Ok(subscription);
+    }
+    let terms = terms.filter(|terms| terms.on_sale).ok_or(SubscriptionError::PriceNotFound)?;
+    let consent = consent(&request, &terms, actor, now)?;
+    let assessment = approved.ok_or(SubscriptionError::NotApproved)?;
+    let zone = zone.ok_or(SubscriptionError::NoTimeZone)?;
+    if tx.live_in_category(patient, terms.category).await?.is_some() {
+        return Err(SubscriptionError::AlreadySubscribed);
+    }
+    let purchase = Purchase { id, patient, assessment, terms, zone, consent };
+    let (subscription, change) = Subscription::start(purchase, actor, now)?;
+    tx.add_subscription(&subscription, &change).await.map_err(|error| match error {
+        PortError::Conflict(rule) if rule.contains(ONE_LIVE_PER_CATEGORY) => {
+            SubscriptionError::AlreadySubscribed
+        }
+        other => other.into(),
+    })?;
+    tx.emit(Event::SubscriptionStarted {
+        subscription: id,
+        patient,
+        category: subscription.category,
+        plan: subscription.plan,
+        price: subscription.price,
+    })
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "subscription", id)
+            .patient(patient)
+            .detail("plan", subscription.plan.to_string())
+            .detail("price", subscription.price.to_string())
+            .detail("price_version", subscription.price_version)
+            .detail("terms_version", subscription.consent.terms_version.clone()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(subscription)
+}
+
+fn consent(
+    request: &StartSubscription,
+    terms: &PriceTerms,
+    actor: &Actor,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Consent, SubscriptionError> {
+    let mut errors = Vec::new();
+    if !request.consent_accepted {
+        errors.push(FieldError::new(
+            "consent.accepted",
+            "required",
+            "The terms of automatic renewal must be accepted expressly.",
+        ));
+    }
+    let version = request.terms_version.trim();
+    if version.is_empty() || version.len() > 64 || version.chars().any(char::is_control) {
+        errors.push(FieldError::new(
+            "consent.terms_version",
+            "invalid",
+            "Name the version of the terms that were shown, in at most 64 characters.",
+        ));
+    }
+    if request.amount_shown != terms.amount {
+        errors.push(FieldError::new(
+            "consent.amount",
+            "price_changed",
+            "The price is not the one that was shown; show the current one and ask again.",
+        ));
+    }
+    if !errors.is_empty() {
+        return Err(SubscriptionError::ConsentMissing(errors));
+    }
+    Ok(Consent {
+        terms_version: version.to_owned(),
+        amount: terms.amount,
+        interval: terms.interval,
+        accepted_at: now,
+        ip: actor.request.ip.map(|ip| ip.to_string()),
+        user_agent: actor.request.user_agent.clone(),
+    })
+}

@@ -1,0 +1,312 @@
+//! The aggregate: a subscription and its life cycle.
+//!
+//! `Pending` (the first invoice is open) → `Active` ⇄ `PastDue`, `Active` ⇄
+//! `Paused`, and from every one of them → `Canceled`, which is the end.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use kernel::{
+    AccountId, Actor, AssessmentId, CategoryId, InvoiceId, Money, PatientId, PlanId, PriceId,
+    SubscriptionId,
+};
+use strum::{Display, EnumString, IntoStaticStr};
+
+use crate::{BillingInterval, Period, SubscriptionError};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The first invoice has not been paid yet.
+    Pending,
+    Active {
+        since: DateTime<Utc>,
+    },
+    /// On hold by the patient's wish.
+    Paused {
+        since: DateTime<Utc>,
+    },
+    /// The payment of this invoice failed; it is being tried again.
+    PastDue {
+        since: DateTime<Utc>,
+        invoice: InvoiceId,
+    },
+    Canceled {
+        at: DateTime<Utc>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum StateWord {
+    Pending,
+    Active,
+    Paused,
+    PastDue,
+    Canceled,
+}
+
+impl State {
+    pub fn word(&self) -> StateWord {
+        match self {
+            Self::Pending => StateWord::Pending,
+            Self::Active { .. } => StateWord::Active,
+            Self::Paused { .. } => StateWord::Paused,
+            Self::PastDue { .. } => StateWord::PastDue,
+            Self::Canceled { .. } => StateWord::Canceled,
+        }
+    }
+}
+
+/// The express consent to automatic renewal that California asks for: what was
+/// shown, when it was accepted and from where. It is kept as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// The version of the renewal terms that were shown.
+    pub terms_version: String,
+    /// The amount per period that was shown.
+    pub amount: Money,
+    pub interval: BillingInterval,
+    pub accepted_at: DateTime<Utc>,
+    pub ip: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    pub id: SubscriptionId,
+    pub patient: PatientId,
+    pub category: CategoryId,
+    /// The approval on which it was started.
+    pub assessment: AssessmentId,
+    pub plan: PlanId,
+    pub price: PriceId,
+    /// The version of the price that was bought; a later version of the
+    /// catalogue does not change what a subscriber pays or gets.
+    pub price_version: i32,
+    pub plan_name: String,
+    pub amount: Money,
+    pub interval: BillingInterval,
+    pub features: Vec<String>,
+    pub zone: Tz,
+    /// The local day on which it began.
+    pub anchor: NaiveDate,
+    pub consent: Consent,
+    pub state: State,
+    pub period: Period,
+    /// It ends with its current period.
+    pub cancel_at_period_end: bool,
+    pub created_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+/// Why a state changed, as the history keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ChangeReason {
+    Started,
+    FirstInvoicePaid,
+    PaymentFailed,
+    PaymentRecovered,
+    Renewed,
+    CancelRequested,
+    CanceledByPatient,
+    CanceledByStaff,
+    PeriodEnded,
+}
+
+/// One line of a subscription's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub at: DateTime<Utc>,
+    pub from: Option<StateWord>,
+    pub to: StateWord,
+    pub reason: ChangeReason,
+    pub period_index: u32,
+    /// `account`, `client` or `system`.
+    pub actor_kind: String,
+    pub actor: Option<AccountId>,
+}
+
+/// When a cancellation takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelWhen {
+    Now,
+    PeriodEnd,
+}
+
+/// What a subscription was bought with.
+pub struct Purchase {
+    pub id: SubscriptionId,
+    pub patient: PatientId,
+    pub assessment: AssessmentId,
+    pub terms: crate::PriceTerms,
+    pub zone: Tz,
+    pub consent: Consent,
+}
+
+impl Subscription {
+    pub fn start(
+        purchase: Purchase,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Change), SubscriptionError> {
+        let Purchase { id, patient, assessment, terms, zone, consent } = purchase;
+        let anchor = now.with_timezone(&zone).date_naive();
+        let subscription = Self {
+            id,
+            patient,
+            category: terms.category,
+            assessment,
+            plan: terms.plan,
+            price: terms.price,
+            price_version: terms.version,
+            plan_name: terms.plan_name,
+            amount: terms.amount,
+            interval: terms.interval,
+            features: terms.features,
+            zone,
+            anchor,
+            consent,
+            state: State::Pending,
+            period: Period::of(anchor, zone, terms.interval, 0)?,
+            cancel_at_period_end: false,
+            created_at: now,
+            version: 0,
+        };
+        let change = subscription.change(None, ChangeReason::Started, actor, now);
+        Ok((subscription, change))
+    }
+
+    /// An invoice was paid. The first payment activates, the payment of the
+    /// invoice that had failed brings it back, and any other changes nothing.
+    pub fn paid(
+        self,
+        invoice: InvoiceId,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> (Self, Option<Change>) {
+        let reason = match &self.state {
+            State::Pending => ChangeReason::FirstInvoicePaid,
+            State::PastDue { invoice: open, .. } if *open == invoice => {
+                ChangeReason::PaymentRecovered
+            }
+            _ => return (self, None),
+        };
+        let (next, change) = self.moved(State::Active { since: now }, reason, actor, now);
+        (next, Some(change))
+    }
+
+    /// A payment failed. An active subscription becomes past due; a pending
+    /// one stays pending, because nothing was bought yet.
+    pub fn payment_failed(
+        self,
+        invoice: InvoiceId,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> (Self, Option<Change>) {
+        if !matches!(self.state, State::Active { .. }) {
+            return (self, None);
+        }
+        let past_due = State::PastDue { since: now, invoice };
+        let (next, change) = self.moved(past_due, ChangeReason::PaymentFailed, actor, now);
+        (next, Some(change))
+    }
+
+    /// Cancels now or with the current period. What has not been paid for yet,
+    /// or is overdue, always ends at once.
+    pub fn cancel(
+        mut self,
+        when: CancelWhen,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Change), SubscriptionError> {
+        match (&self.state, when) {
+            (State::Canceled { .. }, _) => Err(SubscriptionError::WrongState {
+                from: StateWord::Canceled,
+                to: StateWord::Canceled,
+            }),
+            (State::Active { .. } | State::Paused { .. }, CancelWhen::PeriodEnd) => {
+                self.cancel_at_period_end = true;
+                let from = self.state.word();
+                let change = self.change(Some(from), ChangeReason::CancelRequested, actor, now);
+                Ok((self, change))
+            }
+            _ => {
+                let reason = if actor.is_patient(self.patient) {
+                    ChangeReason::CanceledByPatient
+                } else {
+                    ChangeReason::CanceledByStaff
+                };
+                Ok(self.moved(State::Canceled { at: now }, reason, actor, now))
+            }
+        }
+    }
+
+    /// The current period is over: the next one begins, or the subscription
+    /// ends where that was asked for.
+    pub fn renew(
+        mut self,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Change), SubscriptionError> {
+        if !matches!(self.state, State::Active { .. }) {
+            return Err(SubscriptionError::WrongState {
+                from: self.state.word(),
+                to: StateWord::Active,
+            });
+        }
+        if now < self.period.end {
+            return Err(SubscriptionError::NotDue);
+        }
+        if self.cancel_at_period_end {
+            let ended = State::Canceled { at: now };
+            return Ok(self.moved(ended, ChangeReason::PeriodEnded, actor, now));
+        }
+        self.period = Period::of(self.anchor, self.zone, self.interval, self.period.index + 1)?;
+        let change = self.change(Some(StateWord::Active), ChangeReason::Renewed, actor, now);
+        Ok((self, change))
+    }
+
+    /// Whether the plan's features are open to the subscriber now. While a
+    /// failed payment is being tried again they stay open.
+    pub fn entitles(&self) -> bool {
+        matches!(self.state, State::Active { .. } | State::PastDue { .. })
+    }
+
+    pub fn is_canceled(&self) -> bool {
+        matches!(self.state, State::Canceled { .. })
+    }
+
+    fn moved(
+        mut self,
+        state: State,
+        reason: ChangeReason,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> (Self, Change) {
+        let from = self.state.word();
+        self.state = state;
+        let change = self.change(Some(from), reason, actor, now);
+        (self, change)
+    }
+
+    fn change(
+        &self,
+        from: Option<StateWord>,
+        reason: ChangeReason,
+        actor: &Actor,
+        at: DateTime<Utc>,
+    ) -> Change {
+        Change {
+            at,
+            from,
+            to: self.state.word(),
+            reason,
+            period_index: self.period.index,
+            actor_kind: actor.kind_word().to_owned(),
+            actor: actor.account(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

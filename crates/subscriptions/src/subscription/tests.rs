@@ -1,0 +1,151 @@
+use chrono::TimeDelta;
+use kernel::Uuid;
+use proptest::prelude::*;
+
+use super::*;
+use crate::PriceTerms;
+
+fn id<T: From<Uuid>>(value: u128) -> T {
+    T::from(Uuid::from_u128(value))
+}
+
+fn moment(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn system() -> Actor {
+    Actor::system("subscriptions.test")
+}
+
+fn pending(now: DateTime<Utc>) -> Subscription {
+    let amount = Money::usd(4900);
+    let purchase = Purchase {
+        id: id(1),
+        patient: id(2),
+        assessment: id(3),
+        terms: PriceTerms {
+            price: id(4),
+            plan: id(5),
+            category: id(6),
+            version: 2,
+            plan_name: "Essential".into(),
+            amount,
+            interval: BillingInterval::MONTH,
+            features: vec!["messaging".into()],
+            on_sale: true,
+        },
+        zone: Tz::America__Los_Angeles,
+        consent: Consent {
+            terms_version: "2026-06".into(),
+            amount,
+            interval: BillingInterval::MONTH,
+            accepted_at: now,
+            ip: None,
+            user_agent: None,
+        },
+    };
+    Subscription::start(purchase, &system(), now).unwrap().0
+}
+
+fn active(now: DateTime<Utc>) -> Subscription {
+    pending(now).paid(id(10), &system(), now).0
+}
+
+#[test]
+fn it_starts_pending_on_the_local_day() {
+    // In Los Angeles it is still the evening of the 30th.
+    let subscription = pending(moment("2027-01-31T05:00:00Z"));
+    assert_eq!(subscription.state, State::Pending);
+    assert_eq!(subscription.anchor.to_string(), "2027-01-30");
+    assert!(!subscription.entitles());
+}
+
+#[test]
+fn the_first_payment_activates_and_the_second_delivery_changes_nothing() {
+    let now = moment("2027-01-31T20:00:00Z");
+    let (subscription, change) = pending(now).paid(id(10), &system(), now);
+    assert_eq!(change.unwrap().reason, ChangeReason::FirstInvoicePaid);
+    assert!(subscription.entitles());
+    let (again, change) = subscription.clone().paid(id(10), &system(), now);
+    assert_eq!((again, change), (subscription, None));
+}
+
+#[test]
+fn only_the_payment_of_the_failed_invoice_brings_it_back() {
+    let now = moment("2027-01-31T20:00:00Z");
+    let (late, change) = active(now).payment_failed(id(11), &system(), now);
+    assert_eq!(change.unwrap().to, StateWord::PastDue);
+    let (late, change) = late.paid(id(10), &system(), now);
+    assert_eq!(change, None);
+    let (back, change) = late.paid(id(11), &system(), now);
+    assert_eq!(change.unwrap().reason, ChangeReason::PaymentRecovered);
+    assert_eq!(back.state.word(), StateWord::Active);
+}
+
+#[test]
+fn a_failed_first_payment_leaves_it_pending() {
+    let now = moment("2027-01-31T20:00:00Z");
+    let (same, change) = pending(now).payment_failed(id(10), &system(), now);
+    assert_eq!((same.state, change), (State::Pending, None));
+}
+
+#[test]
+fn canceling_at_the_end_of_the_period_keeps_it_until_then() {
+    let now = moment("2027-01-31T20:00:00Z");
+    let (subscription, change) = active(now).cancel(CancelWhen::PeriodEnd, &system(), now).unwrap();
+    assert_eq!(change.reason, ChangeReason::CancelRequested);
+    assert!(subscription.entitles());
+    let end = subscription.period.end;
+    let (ended, change) = subscription.renew(&system(), end).unwrap();
+    assert_eq!(change.reason, ChangeReason::PeriodEnded);
+    assert_eq!(ended.state, State::Canceled { at: end });
+    assert!(ended.cancel(CancelWhen::Now, &system(), end).is_err());
+}
+
+#[test]
+fn a_pending_subscription_ends_at_once() {
+    let now = moment("2027-01-31T20:00:00Z");
+    let (ended, _) = pending(now).cancel(CancelWhen::PeriodEnd, &system(), now).unwrap();
+    assert!(ended.is_canceled());
+}
+
+#[test]
+fn it_does_not_renew_before_its_period_ends() {
+    let now = moment("2027-01-31T20:00:00Z");
+    let subscription = active(now);
+    let early = subscription.period.end - TimeDelta::seconds(1);
+    assert!(matches!(subscription.renew(&system(), early), Err(SubscriptionError::NotDue)));
+}
+
+proptest! {
+    #[test]
+    fn renewing_walks_through_every_period_once(start in 0i64..40_000_000, count in 1usize..30) {
+        let now = moment("2026-01-01T00:00:00Z") + TimeDelta::seconds(start);
+        let mut subscription = active(now);
+        for index in 1..=count {
+            let end = subscription.period.end;
+            subscription = subscription.renew(&system(), end).unwrap().0;
+            prop_assert_eq!(subscription.period.index as usize, index);
+            prop_assert_eq!(subscription.period.start, end);
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_the_canceled_state(steps in prop::collection::vec(0u8..4, 1..20)) {
+        let now = moment("2027-01-31T20:00:00Z");
+        let mut subscription = active(now).cancel(CancelWhen::Now, &system(), now).unwrap().0;
+        for step in steps {
+            let far = now + TimeDelta::days(400);
+            subscription = match step {
+                0 => subscription.paid(id(20), &system(), far).0,
+                1 => subscription.payment_failed(id(21), &system(), far).0,
+                2 => subscription.clone().renew(&system(), far).map_or(subscription, |(s, _)| s),
+                _ => subscription
+                    .clone()
+                    .cancel(CancelWhen::Now, &system(), far)
+                    .map_or(subscription, |(s, _)| s),
+            };
+            prop_assert_eq!(&subscription.state, &State::Canceled { at: now });
+        }
+    }
+}
