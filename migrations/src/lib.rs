@@ -1,1 +1,51 @@
-//! salus-migrations
+//! The one ordered history of the schema. Each step is a pair of SQL files, up
+//! and down; a step that has landed never changes, a new one is added.
+
+use sea_orm_migration::{prelude::*, sea_orm::DbErr};
+
+struct Step {
+    name: &'static str,
+    up: &'static str,
+    down: &'static str,
+}
+
+impl MigrationName for Step {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Step {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.up).await.map(drop)
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.down).await.map(drop)
+    }
+}
+
+macro_rules! history {
+    ($($name:literal),+ $(,)?) => {
+        fn history() -> Vec<Step> {
+            vec![$(Step {
+                name: $name,
+                up: include_str!(concat!("../sql/", $name, ".up.sql")),
+                down: include_str!(concat!("../sql/", $name, ".down.sql")),
+            }),+]
+        }
+    };
+}
+
+// In numeric order; one line a step.
+history!["001_platform",];
+
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        history().into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
+    }
+}

@@ -44,3 +44,10 @@ impl JobRequest {
         self
     }
 }
+
+/// The queue's task that runs a [`JobRequest`].
+pub const JOB_TASK: &str = "salus_job";
+/// The queue's task that relays an event of the outbox to its handlers.
+pub const RELAY_TASK: &str = "salus_relay";
+/// The queue's task that delivers an event to one handler.
+pub const DELIVERY_TASK: &str = "salus_delivery";

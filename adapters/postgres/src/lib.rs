@@ -1,1 +1,8 @@
-//! salus-postgres
+//! Every store on PostgreSQL, a module for each context, and the private
+//! cluster that serves when no database is given. It knows the contexts' store
+//! traits and rows; it holds no business rule.
+
+pub mod cluster;
+pub mod core;
+
+pub use crate::core::{Pg, PgTx, db};

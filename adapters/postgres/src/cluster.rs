@@ -1,0 +1,336 @@
+//! The private cluster: a PostgreSQL of Salus's own under its data folder, on
+//! a Unix socket that nobody else can reach. It is what runs when no database
+//! is given. PostgreSQL refuses to run as root, so then it runs as an
+//! unprivileged user.
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use ports::{PortError, Result};
+use sha2::{Digest as _, Sha256};
+
+/// The users that PostgreSQL may run as when Salus itself is root, in order.
+const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+/// The longest path that a Unix socket's address holds, less the file's name.
+const LONGEST_SOCKET_FOLDER: usize = 85;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Every acknowledged commit is on disk.
+    Full,
+    /// For tests: nothing is flushed.
+    None,
+}
+
+/// A running private cluster. Call [`Cluster::stop`] to stop it.
+#[derive(Debug)]
+pub struct Cluster {
+    bin: PathBuf,
+    data: PathBuf,
+    socket: PathBuf,
+    user: Option<SystemUser>,
+    /// Held while this process owns the folder.
+    _lock: fs::File,
+}
+
+#[derive(Clone, Debug)]
+struct SystemUser {
+    uid: u32,
+    gid: u32,
+}
+
+impl Cluster {
+    /// The role that owns the database; it is no superuser, so that row-level
+    /// security holds it.
+    pub const ROLE: &'static str = "salus";
+
+    /// Starts the cluster in `folder`, creating it where there is none. One
+    /// that a killed server left running is taken over.
+    pub fn start(folder: &Path, durability: Durability) -> Result<Self> {
+        let bin = find_binaries()?;
+        let user = unprivileged_user(folder)?;
+        fs::create_dir_all(folder).map_err(|error| failed("creating the data folder", error))?;
+        let folder =
+            folder.canonicalize().map_err(|error| failed("finding the data folder", error))?;
+        let lock = fs::File::create(folder.join("cluster.lock"))
+            .map_err(|error| failed("creating the cluster's lock", error))?;
+        if lock.try_lock().is_err() {
+            return Err(PortError::bug(format!(
+                "another Salus server uses the data folder {}",
+                folder.display()
+            )));
+        }
+        let data = folder.join("postgres");
+        let socket = socket_folder(&folder);
+        for path in [&data, &socket] {
+            fs::create_dir_all(path).map_err(|error| failed("creating a folder", error))?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+                .map_err(|error| failed("closing a folder to others", error))?;
+            if let Some(user) = &user {
+                chown(path, Some(user.uid), Some(user.gid))
+                    .map_err(|error| failed("giving a folder to PostgreSQL's user", error))?;
+            }
+        }
+        let cluster = Self { bin, data, socket, user, _lock: lock };
+        cluster.check_reachable()?;
+        if !cluster.data.join("PG_VERSION").exists() {
+            cluster.initialise()?;
+        }
+        if !cluster.running()? {
+            cluster.launch(durability)?;
+        }
+        cluster.ensure_role()?;
+        Ok(cluster)
+    }
+
+    /// The URL of a database of this cluster, as the role Salus runs with.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{}@localhost/{database}?host={}", Self::ROLE, self.socket.display())
+    }
+
+    /// The URL as the cluster's superuser: for tests that tamper.
+    pub fn superuser_url(&self, database: &str) -> String {
+        format!("postgres://postgres@localhost/{database}?host={}", self.socket.display())
+    }
+
+    /// The folder of the socket, for `psql -h`.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Creates the database unless it exists.
+    pub fn ensure_database(&self, name: &str) -> Result<()> {
+        let exists = self.sql(&format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"))?;
+        if exists.trim().is_empty() {
+            self.sql(&format!("CREATE DATABASE \"{name}\" OWNER {}", Self::ROLE))?;
+        }
+        Ok(())
+    }
+
+    /// Stops the cluster: connections are ended and all is written.
+    pub fn stop(&self) -> Result<()> {
+        self.run("pg_ctl", &["stop", "-m", "fast", "-w", "-t", "60", "-D", &self.data_text()])
+            .map(drop)
+    }
+
+    /// Stops the cluster once this process is gone, however it ends: a shell
+    /// waits for the end of a pipe that only this process holds open.
+    pub fn stop_with_this_process(&self) -> Result<()> {
+        let script = "cat >/dev/null; \"$0\" stop -m immediate -D \"$1\" >/dev/null 2>&1";
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script])
+            .arg(self.bin.join("pg_ctl"))
+            .arg(&self.data)
+            .current_dir("/")
+            .process_group(0)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        if let Some(user) = &self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        let child = command.spawn().map_err(|error| failed("starting the watcher", error))?;
+        // The pipe's end lives as long as this process.
+        std::mem::forget(child);
+        Ok(())
+    }
+
+    fn data_text(&self) -> String {
+        self.data.display().to_string()
+    }
+
+    fn initialise(&self) -> Result<()> {
+        self.run(
+            "initdb",
+            &[
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--data-checksums",
+                "-D",
+                &self.data_text(),
+            ],
+        )
+        .map(drop)
+    }
+
+    fn running(&self) -> Result<bool> {
+        let output = self.output("pg_ctl", &["status", "-D", &self.data_text()])?;
+        Ok(output.status.success())
+    }
+
+    fn launch(&self, durability: Durability) -> Result<()> {
+        let flush = match durability {
+            Durability::Full => "-c fsync=on -c synchronous_commit=on",
+            Durability::None => "-c fsync=off -c synchronous_commit=off -c full_page_writes=off",
+        };
+        let options = format!(
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200 \
+             -c shared_buffers=256MB -c timezone=UTC -c log_min_duration_statement=1000 {flush}",
+            self.socket.display()
+        );
+        let log = self.data.join("server.log").display().to_string();
+        self.run(
+            "pg_ctl",
+            &["start", "-w", "-t", "60", "-D", &self.data_text(), "-l", &log, "-o", &options],
+        )
+        .map(drop)
+    }
+
+    fn ensure_role(&self) -> Result<()> {
+        let exists =
+            self.sql(&format!("SELECT 1 FROM pg_roles WHERE rolname = '{}'", Self::ROLE))?;
+        if exists.trim().is_empty() {
+            self.sql(&format!("CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB", Self::ROLE))?;
+        }
+        Ok(())
+    }
+
+    fn sql(&self, statement: &str) -> Result<String> {
+        let socket = self.socket.display().to_string();
+        let output = self.run(
+            "psql",
+            &["-h", &socket, "-U", "postgres", "-d", "postgres", "-X", "-A", "-t", "-c", statement],
+        )?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// PostgreSQL's user must be able to walk to its folder.
+    fn check_reachable(&self) -> Result<()> {
+        let Some(user) = &self.user else { return Ok(()) };
+        let status = Command::new("test")
+            .arg("-w")
+            .arg(&self.data)
+            .current_dir("/")
+            .uid(user.uid)
+            .gid(user.gid)
+            .status()
+            .map_err(|error| failed("asking whether PostgreSQL reaches its folder", error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(PortError::bug(format!(
+            "PostgreSQL does not run as root, and the user it runs as cannot reach {}; \
+             choose a data folder below one that others may enter, as in /var/lib/salus",
+            self.data.display()
+        )))
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<Output> {
+        let output = self.output(program, arguments)?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        Err(PortError::bug(format!(
+            "{program} failed: {}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        )))
+    }
+
+    fn output(&self, program: &str, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(self.bin.join(program));
+        // A process group of its own keeps Ctrl-C from stopping PostgreSQL
+        // before the server has drained its requests.
+        command.args(arguments).current_dir("/").env_remove("PGDATABASE").process_group(0);
+        if let Some(user) = &self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        if program == "pg_ctl" && arguments.first() == Some(&"start") {
+            // The server inherits these, and a pipe that it kept open would
+            // never end.
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            let status =
+                command.status().map_err(|error| failed(&format!("running {program}"), error))?;
+            return Ok(Output { status, stdout: Vec::new(), stderr: self.log_tail() });
+        }
+        command.output().map_err(|error| failed(&format!("running {program}"), error))
+    }
+
+    fn log_tail(&self) -> Vec<u8> {
+        let log = fs::read(self.data.join("server.log")).unwrap_or_default();
+        log[log.len().saturating_sub(2_000)..].to_vec()
+    }
+}
+
+fn failed(doing: &str, error: io::Error) -> PortError {
+    PortError::internal(format!("{doing} failed"), error)
+}
+
+/// PostgreSQL's programs: those that `SALUS_PG_BIN` names, else the newest of
+/// Debian's folders, else those on the path.
+fn find_binaries() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("SALUS_PG_BIN") {
+        return Ok(PathBuf::from(folder));
+    }
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            let bin = entry.path().join("bin");
+            (version >= 15 && bin.join("initdb").exists()).then_some((version, bin))
+        })
+        .collect();
+    versions.sort();
+    if let Some((_, bin)) = versions.pop() {
+        return Ok(bin);
+    }
+    std::env::var_os("PATH")
+        .iter()
+        .flat_map(std::env::split_paths)
+        .find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists())
+        .ok_or_else(|| {
+            PortError::bug(
+                "no PostgreSQL 15 or later was found; install it, point SALUS_PG_BIN at its \
+                 programs, or give DATABASE_URL",
+            )
+        })
+}
+
+/// `None` where Salus itself is not root. The folder that exists keeps its
+/// owner, so that a cluster is never handed to another user.
+fn unprivileged_user(folder: &Path) -> Result<Option<SystemUser>> {
+    let own = fs::metadata("/proc/self").map_err(|error| failed("asking who runs this", error))?;
+    if own.uid() != 0 {
+        return Ok(None);
+    }
+    if let Ok(existing) = fs::metadata(folder.join("postgres"))
+        && existing.uid() != 0
+    {
+        return Ok(Some(SystemUser { uid: existing.uid(), gid: existing.gid() }));
+    }
+    let passwd = fs::read_to_string("/etc/passwd")
+        .map_err(|error| failed("reading the list of users", error))?;
+    UNPRIVILEGED
+        .iter()
+        .find_map(|name| {
+            let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+            let mut fields = line.split(':').skip(2);
+            Some(SystemUser {
+                uid: fields.next()?.parse().ok()?,
+                gid: fields.next()?.parse().ok()?,
+            })
+        })
+        .map(Some)
+        .ok_or_else(|| PortError::bug("there is no unprivileged user for PostgreSQL"))
+}
+
+fn socket_folder(folder: &Path) -> PathBuf {
+    let beside = folder.join("socket");
+    if beside.as_os_str().len() <= LONGEST_SOCKET_FOLDER {
+        return beside;
+    }
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    std::env::temp_dir().join(format!("salus-{}", hex::encode(&digest[..8])))
+}

@@ -1,0 +1,63 @@
+//! Connecting, migrating and asking after the state of both.
+
+use std::time::Duration;
+
+use graphile_worker::WorkerUtils;
+use migrations::Migrator;
+use ports::{PortError, Result};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm_migration::MigratorTrait as _;
+
+use super::error::db;
+
+#[derive(Clone, Debug)]
+pub struct ConnectionSettings {
+    pub url: String,
+    pub max_connections: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationState {
+    pub applied: usize,
+    pub pending: Vec<String>,
+}
+
+impl super::Pg {
+    /// Connects a pool; queries that run away end after half a minute.
+    pub async fn connect(settings: &ConnectionSettings) -> Result<DatabaseConnection> {
+        let mut options = ConnectOptions::new(settings.url.clone());
+        options
+            .max_connections(settings.max_connections)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(10))
+            .statement_timeout(Duration::from_secs(30))
+            .set_application_name("salus")
+            .sqlx_logging(false);
+        Database::connect(options).await.map_err(|error| db("connecting", error))
+    }
+
+    /// Brings the schema and the job queue's schema up to date.
+    pub async fn migrate(pool: &DatabaseConnection) -> Result<()> {
+        let utils =
+            WorkerUtils::new(pool.get_postgres_connection_pool().clone(), "graphile_worker");
+        utils.migrate().await.map_err(|error| {
+            PortError::internal("the job queue's schema does not migrate", error)
+        })?;
+        Migrator::up(pool, None).await.map_err(|error| db("migrating", error))
+    }
+
+    /// Takes back the newest steps, all of them without a number.
+    pub async fn migrate_down(pool: &DatabaseConnection, steps: Option<u32>) -> Result<()> {
+        Migrator::down(pool, steps).await.map_err(|error| db("migrating down", error))
+    }
+
+    pub async fn migration_state(pool: &DatabaseConnection) -> Result<MigrationState> {
+        let doing = "reading the state of the migrations";
+        let applied = Migrator::get_applied_migrations(pool).await.map_err(|e| db(doing, e))?.len();
+        let pending = Migrator::get_pending_migrations(pool).await.map_err(|e| db(doing, e))?;
+        Ok(MigrationState {
+            applied,
+            pending: pending.iter().map(|migration| migration.name().to_owned()).collect(),
+        })
+    }
+}

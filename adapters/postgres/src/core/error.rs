@@ -1,0 +1,29 @@
+use ports::PortError;
+use sea_orm::{DbErr, RuntimeErr};
+
+/// Maps a database failure. A unique or check violation, a serialization
+/// failure and a deadlock are conflicts that name the constraint; the rest is
+/// ours.
+pub fn db(doing: &str, error: DbErr) -> PortError {
+    if let DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) =
+        &error
+        && let sqlx::Error::Database(cause) = cause.as_ref()
+    {
+        match cause.code().as_deref() {
+            Some("23505" | "23P01") => {
+                let constraint = cause.constraint().unwrap_or("a unique rule");
+                return PortError::Conflict(constraint.to_owned());
+            }
+            Some("40001" | "40P01") => {
+                return PortError::Conflict("a concurrent transaction".to_owned());
+            }
+            _ => {}
+        }
+    }
+    PortError::internal(format!("the database failed while {doing}"), error)
+}
+
+/// For conditional updates: no row changed means that someone else was first.
+pub fn expect_changed(rows: u64, what: &str) -> Result<(), PortError> {
+    if rows == 0 { Err(PortError::Conflict(what.to_owned())) } else { Ok(()) }
+}

@@ -1,0 +1,63 @@
+//! The connection pool and the one unit of work that every context's store is
+//! implemented on.
+
+mod connect;
+mod error;
+mod transaction;
+
+use std::sync::Arc;
+
+use kernel::{Actor, actor::Scope};
+use ports::{Env, Result, Sealer};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
+
+pub use self::{
+    connect::{ConnectionSettings, MigrationState},
+    error::{db, expect_changed},
+    transaction::PgTx,
+};
+
+/// The database as the stores see it. Cloning shares the pool.
+#[derive(Clone)]
+pub struct Pg {
+    pool: DatabaseConnection,
+    env: Env,
+    sealer: Arc<dyn Sealer>,
+}
+
+impl Pg {
+    pub fn new(pool: DatabaseConnection, env: Env, sealer: Arc<dyn Sealer>) -> Self {
+        Self { pool, env, sealer }
+    }
+
+    pub fn pool(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    pub fn sealer(&self) -> &Arc<dyn Sealer> {
+        &self.sealer
+    }
+
+    /// Opens a transaction in the actor's name; row-level security sees the
+    /// actor's scope until it ends.
+    pub async fn open(&self, actor: &Actor) -> Result<PgTx> {
+        let tx = self.pool.begin().await.map_err(|error| db("opening a transaction", error))?;
+        let (scope, patient) = match actor.scope() {
+            Scope::Nobody => ("nobody", String::new()),
+            Scope::Patient(patient) => ("patient", patient.to_string()),
+            Scope::Staff => ("staff", String::new()),
+            Scope::System => ("system", String::new()),
+        };
+        let statement = Statement::from_sql_and_values(
+            sea_orm::DbBackend::Postgres,
+            "SELECT set_config('salus.scope', $1, true), set_config('salus.patient', $2, true)",
+            [scope.into(), patient.into()],
+        );
+        tx.query_one_raw(statement).await.map_err(|error| db("naming the actor", error))?;
+        Ok(PgTx::new(tx, actor.clone(), self.env.clone(), self.sealer.clone()))
+    }
+}

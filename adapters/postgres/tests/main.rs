@@ -1,0 +1,3 @@
+//! The stores against a real PostgreSQL.
+
+mod platform;

@@ -1,0 +1,162 @@
+use kernel::{Actor, EventId, Uuid};
+use ports::{AuditAction, AuditEntry, Delivery, Event, IdempotencyKey, PortError, UnitOfWork};
+use salus_postgres::Pg;
+use salus_tests::Database;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+
+async fn count(pg: &Pg, sql: &str) -> i64 {
+    let row = pg
+        .pool()
+        .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+        .await
+        .expect("a query")
+        .expect("a row");
+    row.try_get_by_index(0).expect("a count")
+}
+
+fn system() -> Actor {
+    Actor::system("tests.platform")
+}
+
+#[tokio::test]
+async fn an_unaudited_change_is_refused_and_leaves_nothing() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    tx.emit(Event::EmailVerified { account: database.env.fresh() }).await.unwrap();
+    let refused = Box::new(tx).commit().await;
+    assert!(matches!(refused, Err(PortError::Internal { .. })), "{refused:?}");
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM outbox_events").await, 0);
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM graphile_worker._private_jobs").await, 0);
+}
+
+#[tokio::test]
+async fn state_event_job_and_audit_entry_are_committed_together() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    tx.emit(Event::EmailVerified { account: database.env.fresh() }).await.unwrap();
+    tx.audit(AuditEntry::new(AuditAction::Update, "account", "1")).await.unwrap();
+    Box::new(tx).commit().await.unwrap();
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM outbox_events").await, 1);
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM audit_entries").await, 1);
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM graphile_worker._private_jobs").await, 1);
+}
+
+#[tokio::test]
+async fn the_audit_log_refuses_to_be_changed() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    tx.audit(AuditEntry::new(AuditAction::Read, "account", "1")).await.unwrap();
+    Box::new(tx).commit().await.unwrap();
+    for sql in [
+        "UPDATE audit_entries SET entity_id = '2'",
+        "DELETE FROM audit_entries",
+        "TRUNCATE audit_entries",
+    ] {
+        let refused = database.pg.pool().execute_unprepared(sql).await;
+        assert!(refused.unwrap_err().to_string().contains("append-only"), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_first_once() {
+    let database = Database::fresh().await;
+    let delivery = Delivery { event: database.env.fresh::<EventId>(), handler: "tests.handler" };
+    for expected in [true, false] {
+        let mut tx = database.pg.open(&system()).await.unwrap();
+        assert_eq!(tx.first_delivery(delivery).await.unwrap(), expected);
+        Box::new(tx).commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_gives_the_first_resource_and_refuses_another_request() {
+    let database = Database::fresh().await;
+    let key = |fingerprint| IdempotencyKey {
+        operation: "tests.create",
+        key: "k".to_owned(),
+        fingerprint: [fingerprint; 32],
+    };
+    let first: Uuid = database.env.fresh();
+    let claim = async |key: IdempotencyKey, resource: Uuid| {
+        let mut tx = database.pg.open(&system()).await.unwrap();
+        let claimed = tx.claim(&key, resource).await?;
+        Box::new(tx).commit().await?;
+        Ok::<_, PortError>(claimed)
+    };
+    assert_eq!(claim(key(1), first).await.unwrap(), None);
+    assert_eq!(claim(key(1), database.env.fresh()).await.unwrap(), Some(first));
+    let reused = claim(key(2), database.env.fresh()).await;
+    assert!(matches!(reused, Err(PortError::IdempotencyKeyReused)), "{reused:?}");
+}
+
+#[tokio::test]
+async fn concurrent_requests_with_one_key_make_one_resource() {
+    let database = Database::fresh().await;
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let pg = database.pg.clone();
+        let resource: Uuid = database.env.fresh();
+        requests.spawn(async move {
+            let key = IdempotencyKey {
+                operation: "tests.create",
+                key: "one".to_owned(),
+                fingerprint: [0; 32],
+            };
+            let mut tx = pg.open(&system()).await.unwrap();
+            let claimed = tx.claim(&key, resource).await.unwrap();
+            Box::new(tx).commit().await.unwrap();
+            claimed.unwrap_or(resource)
+        });
+    }
+    let made: std::collections::BTreeSet<Uuid> = requests.join_all().await.into_iter().collect();
+    assert_eq!(made.len(), 1);
+}
+
+#[tokio::test]
+async fn row_level_security_hides_other_patients_rows_from_the_tables_owner() {
+    let database = Database::fresh().await;
+    let pool = database.pg.pool();
+    pool.execute_unprepared(
+        "CREATE TABLE walled (patient_id uuid); SELECT salus_protect('walled', 'patient_id')",
+    )
+    .await
+    .unwrap();
+    let hidden = pool
+        .execute_unprepared("INSERT INTO walled VALUES ('00000000-0000-7000-8000-000000000001')")
+        .await;
+    assert!(hidden.unwrap_err().to_string().contains("row-level security"));
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    tx.execute(
+        "adding a row",
+        "INSERT INTO walled VALUES ('00000000-0000-7000-8000-000000000001')",
+        [],
+    )
+    .await
+    .unwrap();
+    tx.audit(AuditEntry::new(AuditAction::Create, "walled", "1")).await.unwrap();
+    Box::new(tx).commit().await.unwrap();
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM walled").await, 0);
+}
+
+#[tokio::test]
+async fn every_migration_goes_up_and_down_and_up_again() {
+    let pool = Database::unmigrated().await;
+    Pg::migrate(&pool).await.unwrap();
+    let tables = "SELECT count(*) FROM information_schema.tables \
+                  WHERE table_schema = 'public' AND table_name <> 'seaql_migrations'";
+    let leftovers = "SELECT (SELECT count(*) FROM information_schema.tables \
+                     WHERE table_schema = 'public' AND table_name <> 'seaql_migrations') \
+                     + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
+                     WHERE n.nspname = 'public')";
+    let query = async |sql: &str| -> i64 {
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        pool.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+    };
+    let before = query(tables).await;
+    assert!(before >= 4);
+    Pg::migrate_down(&pool, None).await.unwrap();
+    assert_eq!(query(leftovers).await, 0);
+    Pg::migrate(&pool).await.unwrap();
+    assert_eq!(query(tables).await, before);
+    assert!(Pg::migration_state(&pool).await.unwrap().pending.is_empty());
+}

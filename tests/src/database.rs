@@ -1,0 +1,195 @@
+//! A database for each test, cloned from a template that was migrated once.
+//! The server is the one that `TEST_DATABASE_URL` names, else a private
+//! cluster of this process, else a container.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use anyhow::Context as _;
+use ports::{Env, Sealer};
+use postgres::{
+    Pg,
+    cluster::{Cluster, Durability},
+    core::ConnectionSettings,
+};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use testcontainers::{
+    ContainerAsync, GenericImage, ImageExt as _, core::WaitFor, runners::AsyncRunner as _,
+};
+use tokio::sync::OnceCell;
+
+use crate::{FixedClock, TestSealer, test_env};
+
+const TEMPLATE: &str = "salus_template";
+
+struct Server {
+    /// URLs with `{}` for the name of the database.
+    url: String,
+    superuser_url: String,
+    _container: Option<ContainerAsync<GenericImage>>,
+    _cluster: Option<Cluster>,
+}
+
+static SERVER: OnceCell<Server> = OnceCell::const_new();
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A fresh, migrated database.
+pub struct Database {
+    pub pg: Pg,
+    pub env: Env,
+    pub clock: Arc<FixedClock>,
+    pub url: String,
+    /// The same database as its superuser, for tests that tamper.
+    pub superuser_url: String,
+}
+
+impl Database {
+    /// Panics where no PostgreSQL can be had: a test that needs one never
+    /// passes without it.
+    pub async fn fresh() -> Self {
+        Self::with_sealer(Arc::new(TestSealer)).await
+    }
+
+    pub async fn with_sealer(sealer: Arc<dyn Sealer>) -> Self {
+        let server = SERVER
+            .get_or_init(|| async { Server::start().await.expect("a PostgreSQL for the tests") })
+            .await;
+        let name =
+            format!("salus_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        server.clone_template(&name).await.expect("a database cloned from the template");
+        let url = server.url.replace("{}", &name);
+        let pool = connect(&url).await.expect("a connection to the test's database");
+        let (env, clock) = test_env();
+        Self {
+            pg: Pg::new(pool, env.clone(), sealer),
+            env,
+            clock,
+            url,
+            superuser_url: server.superuser_url.replace("{}", &name),
+        }
+    }
+
+    /// A pool with the superuser's rights, which row-level security and
+    /// triggers do not hold back once it switches them off.
+    pub async fn superuser(&self) -> DatabaseConnection {
+        connect(&self.superuser_url).await.expect("a superuser's connection")
+    }
+
+    /// An empty database without any migration, for tests of the migrations.
+    pub async fn unmigrated() -> DatabaseConnection {
+        let server = SERVER
+            .get_or_init(|| async { Server::start().await.expect("a PostgreSQL for the tests") })
+            .await;
+        let name =
+            format!("salus_empty_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let admin = connect(&server.url.replace("{}", "postgres")).await.expect("a connection");
+        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        connect(&server.url.replace("{}", &name)).await.expect("a connection")
+    }
+}
+
+async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
+    let settings = ConnectionSettings { url: url.to_owned(), max_connections: 40 };
+    Ok(Pg::connect(&settings).await?)
+}
+
+impl Server {
+    async fn start() -> anyhow::Result<Self> {
+        let server = if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
+            Self::at(&url)?
+        } else {
+            match Self::private() {
+                Ok(server) => server,
+                Err(error) => Self::container()
+                    .await
+                    .with_context(|| format!("no private cluster either: {error:#}"))?,
+            }
+        };
+        server.ensure_template().await?;
+        Ok(server)
+    }
+
+    /// The server that a URL names; its database is replaced by each test's
+    /// own. Another superuser than the URL's own can be given beside it.
+    fn at(url: &str) -> anyhow::Result<Self> {
+        let template = |url: &str| -> anyhow::Result<String> {
+            let (head, query) = url.split_once('?').map_or((url, None), |(h, q)| (h, Some(q)));
+            let (server, _) = head.rsplit_once('/').context("a database URL with a database")?;
+            Ok(query.map_or(format!("{server}/{{}}"), |query| format!("{server}/{{}}?{query}")))
+        };
+        let superuser = std::env::var("TEST_SUPERUSER_URL").unwrap_or_else(|_| url.to_owned());
+        Ok(Self {
+            url: template(url)?,
+            superuser_url: template(&superuser)?,
+            _container: None,
+            _cluster: None,
+        })
+    }
+
+    fn private() -> anyhow::Result<Self> {
+        let folder = PathBuf::from(format!("/tmp/salus-tests-{}", std::process::id()));
+        let cluster = Cluster::start(&folder, Durability::None)?;
+        cluster.stop_with_this_process()?;
+        Ok(Self {
+            url: cluster.url("{}"),
+            superuser_url: cluster.superuser_url("{}"),
+            _container: None,
+            _cluster: Some(cluster),
+        })
+    }
+
+    async fn container() -> anyhow::Result<Self> {
+        let container = GenericImage::new("postgres", "15-alpine")
+            .with_wait_for(WaitFor::message_on_stderr("ready to accept connections"))
+            .with_env_var("POSTGRES_PASSWORD", "salus")
+            .start()
+            .await?;
+        let port = container.get_host_port_ipv4(5432).await?;
+        let superuser_url = format!("postgres://postgres:salus@127.0.0.1:{port}/{{}}");
+        let admin = connect(&superuser_url.replace("{}", "postgres")).await?;
+        admin
+            .execute_unprepared("CREATE ROLE salus LOGIN NOSUPERUSER CREATEDB PASSWORD 'salus'")
+            .await?;
+        Ok(Self {
+            url: format!("postgres://salus:salus@127.0.0.1:{port}/{{}}"),
+            superuser_url,
+            _container: Some(container),
+            _cluster: None,
+        })
+    }
+
+    /// The template belongs to this process, because another may have been
+    /// built from other migrations.
+    fn template(&self) -> String {
+        format!("{TEMPLATE}_{}", std::process::id())
+    }
+
+    async fn ensure_template(&self) -> anyhow::Result<()> {
+        let admin = connect(&self.url.replace("{}", "postgres")).await?;
+        let template = self.template();
+        admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {template}")).await?;
+        admin.execute_unprepared(&format!("CREATE DATABASE {template}")).await?;
+        admin.close().await?;
+        let pool = connect(&self.url.replace("{}", &template)).await?;
+        Pg::migrate(&pool).await?;
+        pool.close().await?;
+        Ok(())
+    }
+
+    async fn clone_template(&self, name: &str) -> anyhow::Result<()> {
+        // Cloning wants the template to itself, so clones of one process take
+        // turns.
+        static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _turn = TURN.lock().await;
+        let admin = connect(&self.url.replace("{}", "postgres")).await?;
+        let template = self.template();
+        admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        admin.close().await?;
+        Ok(())
+    }
+}
