@@ -1,0 +1,44 @@
+use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use ports::PortError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ComplianceError {
+    #[error("the filter is not valid")]
+    InvalidFilter(Vec<FieldError>),
+    #[error("more than {0} entries match; narrow the time")]
+    ExportTooLarge(usize),
+    #[error("an anchor of the audit chain cannot be read: {0}")]
+    MalformedAnchor(String),
+    #[error(transparent)]
+    Forbidden(#[from] MissingPermission),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl DomainError for ComplianceError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidFilter(_) | Self::ExportTooLarge(_) => ErrorKind::Invalid,
+            Self::MalformedAnchor(_) => ErrorKind::Internal,
+            Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::InvalidFilter(_) => "compliance.invalid_filter",
+            Self::ExportTooLarge(_) => "compliance.export_too_large",
+            Self::MalformedAnchor(_) => "compliance.malformed_anchor",
+            Self::Forbidden(_) => "forbidden",
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::InvalidFilter(fields) => fields,
+            _ => &[],
+        }
+    }
+}
