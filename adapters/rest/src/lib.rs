@@ -1,1 +1,5 @@
-//! salus-rest
+//! The OpenAPI surface: a module for each context, and in `core` what they
+//! share. Handlers parse, call one use case and map its answer; they hold no
+//! rule and know no database and no vendor.
+
+pub mod core;

@@ -1,0 +1,47 @@
+//! What every context's operations share: who calls, how errors look, how
+//! bodies and idempotency keys are read, and what surrounds every request.
+
+mod body;
+mod caller;
+mod idempotency;
+mod page;
+mod problem;
+mod request;
+
+pub use self::{
+    body::Body,
+    caller::{Authenticator, Caller, Visitor},
+    idempotency::idempotency_key,
+    page::PageQuery,
+    problem::{Problem, ProblemBody, ProblemField},
+    request::{Surround, current_request_id, request_context},
+};
+
+/// The groups of operations in the document.
+#[derive(poem_openapi::Tags)]
+pub enum Tag {
+    /// Registration, sign-in, sessions and permissions.
+    Identity,
+    /// Categories, plans and prices.
+    Catalog,
+    /// Questionnaires, drafts and responses.
+    Intake,
+    /// Eligibility, review, treatment plans, tasks and video consultations.
+    Care,
+    /// Prescriptions, inventory, dispatch and shipments.
+    Pharmacy,
+    /// The life cycle of subscriptions.
+    Subscriptions,
+    /// Payment methods, invoices and payments.
+    Billing,
+    /// Threads, messages and notifications.
+    Communication,
+    /// What patients report of their own record.
+    Records,
+    /// Aggregate figures without PHI.
+    Analytics,
+    /// The audit trail and its exports.
+    Compliance,
+    /// What vendors call.
+    Webhooks,
+}

@@ -1,0 +1,189 @@
+//! Errors as RFC 9457 problems.
+
+use kernel::{DomainError, ErrorKind, FieldError};
+use poem::http::StatusCode;
+use poem_openapi::{ApiResponse, Object, payload::Json};
+
+use super::current_request_id;
+
+/// One field that was at fault.
+#[derive(Clone, Debug, Object)]
+pub struct ProblemField {
+    /// The JSON path below the body, as in `address.state`.
+    #[oai(validator(max_length = 500))]
+    pub path: String,
+    /// A stable word, as in `required`.
+    pub code: String,
+    /// A sentence for a person.
+    pub message: String,
+}
+
+/// A problem (RFC 9457).
+#[derive(Clone, Debug, Object)]
+pub struct ProblemBody {
+    /// A stable URN of the kind of problem, as in
+    /// `urn:salus:problem:care.review_already_claimed`.
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, in a sentence.
+    pub detail: String,
+    /// The request's id, to quote to support; the answer's `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// The fields at fault, where input was.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub errors: Vec<ProblemField>,
+}
+
+/// Every way in which an operation fails.
+#[derive(Clone, Debug, ApiResponse)]
+pub enum Problem {
+    /// The request is malformed.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<ProblemBody>),
+    /// There is no valid credential.
+    #[oai(status = 401, content_type = "application/problem+json")]
+    Unauthenticated(Json<ProblemBody>),
+    /// The credential lacks the permission.
+    #[oai(status = 403, content_type = "application/problem+json")]
+    Forbidden(Json<ProblemBody>),
+    /// It does not exist, or not for this caller.
+    #[oai(status = 404, content_type = "application/problem+json")]
+    NotFound(Json<ProblemBody>),
+    /// Its state does not allow this.
+    #[oai(status = 409, content_type = "application/problem+json")]
+    Conflict(Json<ProblemBody>),
+    /// The version that the caller saw is no longer the current one.
+    #[oai(status = 412, content_type = "application/problem+json")]
+    PreconditionFailed(Json<ProblemBody>),
+    /// The body is larger than the operation takes.
+    #[oai(status = 413, content_type = "application/problem+json")]
+    TooLarge(Json<ProblemBody>),
+    /// The content type is not one that the operation takes.
+    #[oai(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Json<ProblemBody>),
+    /// The input breaks a rule; `errors` names the fields.
+    #[oai(status = 422, content_type = "application/problem+json")]
+    Invalid(Json<ProblemBody>),
+    /// Too many requests.
+    #[oai(status = 429, content_type = "application/problem+json")]
+    RateLimited(Json<ProblemBody>),
+    /// Salus failed; the cause is logged under the request's id.
+    #[oai(status = 500, content_type = "application/problem+json")]
+    Internal(Json<ProblemBody>),
+    /// A vendor failed or did not answer.
+    #[oai(status = 502, content_type = "application/problem+json")]
+    Vendor(Json<ProblemBody>),
+}
+
+impl Problem {
+    pub fn new(kind: ErrorKind, code: &str, detail: impl Into<String>) -> Self {
+        Self::with_fields(kind, code, detail, &[])
+    }
+
+    pub fn bad_request(code: &str, detail: impl Into<String>, fields: &[FieldError]) -> Self {
+        Self::BadRequest(body(StatusCode::BAD_REQUEST, code, detail.into(), fields))
+    }
+
+    pub fn with_fields(
+        kind: ErrorKind,
+        code: &str,
+        detail: impl Into<String>,
+        fields: &[FieldError],
+    ) -> Self {
+        let (status, wrap): (StatusCode, fn(Json<ProblemBody>) -> Self) = match kind {
+            ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, Self::Invalid),
+            ErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, Self::Unauthenticated),
+            ErrorKind::Forbidden => (StatusCode::FORBIDDEN, Self::Forbidden),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, Self::NotFound),
+            ErrorKind::Conflict => (StatusCode::CONFLICT, Self::Conflict),
+            ErrorKind::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, Self::PreconditionFailed)
+            }
+            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Self::RateLimited),
+            ErrorKind::Vendor => (StatusCode::BAD_GATEWAY, Self::Vendor),
+            ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Self::Internal),
+        };
+        wrap(body(status, code, detail.into(), fields))
+    }
+
+    /// Wraps what the framework itself refused: unknown routes, wrong methods,
+    /// malformed requests.
+    pub fn from_framework(error: &poem::Error) -> Self {
+        let status = error.status();
+        let detail = if status.is_server_error() {
+            tracing::error!(error = %error, "a request failed");
+            "Something went wrong on our side.".to_owned()
+        } else {
+            error.to_string()
+        };
+        let (code, wrap): (&str, fn(Json<ProblemBody>) -> Self) = match status {
+            StatusCode::UNAUTHORIZED => ("unauthenticated", Self::Unauthenticated),
+            StatusCode::FORBIDDEN => ("forbidden", Self::Forbidden),
+            StatusCode::NOT_FOUND => ("not_found", Self::NotFound),
+            StatusCode::PAYLOAD_TOO_LARGE => ("too_large", Self::TooLarge),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                ("unsupported_media_type", Self::UnsupportedMediaType)
+            }
+            status if status.is_client_error() => ("bad_request", Self::BadRequest),
+            _ => ("internal", Self::Internal),
+        };
+        wrap(body(status, code, detail, &[]))
+    }
+}
+
+fn body(
+    status: StatusCode,
+    code: &str,
+    detail: String,
+    fields: &[FieldError],
+) -> Json<ProblemBody> {
+    Json(ProblemBody {
+        kind: format!("urn:salus:problem:{code}"),
+        title: status.canonical_reason().unwrap_or("Error").to_owned(),
+        status: status.as_u16(),
+        detail,
+        request_id: current_request_id().map(|id| id.to_string()),
+        errors: fields
+            .iter()
+            .map(|field| ProblemField {
+                path: field.path.clone(),
+                code: field.code.clone(),
+                message: field.message.clone(),
+            })
+            .collect(),
+    })
+}
+
+impl<E: DomainError> From<E> for Problem {
+    fn from(error: E) -> Self {
+        let kind = error.kind();
+        let detail = match kind {
+            ErrorKind::Internal => {
+                tracing::error!(error = chain(&error), code = error.code(), "a request failed");
+                "Something went wrong on our side.".to_owned()
+            }
+            ErrorKind::Vendor => {
+                tracing::warn!(error = chain(&error), code = error.code(), "a vendor failed");
+                "A service that this depends on failed; try again later.".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Self::with_fields(kind, error.code(), detail, error.fields())
+    }
+}
+
+/// The error with its causes, for the log alone.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
