@@ -9,5 +9,8 @@
 //! defines itself.
 
 pub mod error;
+pub mod erx;
+pub mod prescription;
+pub mod safety;
 
 pub use error::PharmacyError;

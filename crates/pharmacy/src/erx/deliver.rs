@@ -1,0 +1,219 @@
+//! The job that carries a prescription to the pharmacy.
+//!
+//! The text is composed and kept before the first attempt. An attempt whose
+//! outcome is not certain leaves the prescription queued, and the next one
+//! sends the same text under the same message id, which the receiver knows
+//! again.
+
+use std::sync::Arc;
+
+use kernel::{Actor, ErxMessageId, PrescriptionId};
+use ports::{AuditAction, AuditEntry, Env, JobSpec, PortError};
+use serde::{Deserialize, Serialize};
+
+use super::{ErxMessage, ErxNetwork, Inbound, NewRx, Reply, receive::apply};
+use crate::{
+    PharmacyError,
+    prescription::{
+        Prescription, PrescriptionReach, PrescriptionState, PrescriptionStore,
+        write::{PrescribingPorts, field_codes},
+    },
+};
+
+/// Sends the NewRx of one prescription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendNewRx {
+    pub prescription: PrescriptionId,
+    pub message: ErxMessageId,
+}
+
+impl JobSpec for SendNewRx {
+    const KIND: &'static str = "pharmacy.send_new_rx";
+}
+
+const ACTOR: &str = "pharmacy.send_new_rx";
+
+pub async fn send_new_rx(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    ports: &PrescribingPorts,
+    network: &Arc<dyn ErxNetwork>,
+    job: SendNewRx,
+) -> Result<(), PharmacyError> {
+    let Some(text) = text_of(env, store, ports, network.as_ref(), job).await? else {
+        return Ok(());
+    };
+    match network.deliver(&text).await {
+        Ok(inbound) if inbound.relates_to == Some(job.message) => {
+            settle(env, store, job, &inbound).await
+        }
+        Ok(_) => {
+            let error = PortError::Unknown {
+                vendor: "erx",
+                message: "the reply relates to another message".to_owned(),
+            };
+            attempted(env, store, job).await?;
+            Err(error.into())
+        }
+        Err(PortError::Refused { code, message, .. }) => {
+            let reply =
+                Reply::Error { code: code.clone(), description_code: None, description: message };
+            let inbound = Inbound {
+                message_id: format!("refusal-{}", job.message.uuid().simple()),
+                relates_to: Some(job.message),
+                reply,
+            };
+            settle(env, store, job, &inbound).await
+        }
+        Err(error) => {
+            attempted(env, store, job).await?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Whether the prescription still waits for this message.
+fn waits(prescription: &Prescription, job: SendNewRx) -> bool {
+    matches!(prescription.state, PrescriptionState::Queued { message, .. } if message == job.message)
+}
+
+/// The text to send: the one kept, or a new one, kept before it is used.
+/// `None` when there is nothing to send any more.
+async fn text_of(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    ports: &PrescribingPorts,
+    network: &dyn ErxNetwork,
+    job: SendNewRx,
+) -> Result<Option<String>, PharmacyError> {
+    let actor = Actor::system(ACTOR);
+    let (prescription, pharmacy) = {
+        let mut tx = store.begin(&actor).await?;
+        let Some(prescription) = tx.prescription(job.prescription, PrescriptionReach::Any).await?
+        else {
+            return Ok(None);
+        };
+        if !waits(&prescription, job) {
+            return Ok(None);
+        }
+        if let Some(message) = tx.message(job.message).await? {
+            return Ok(Some(message.text));
+        }
+        let pharmacy =
+            tx.pharmacy(prescription.pharmacy).await?.ok_or(PharmacyError::NotFound("pharmacy"))?;
+        (prescription, pharmacy)
+    };
+    let patient = ports
+        .patients
+        .details(prescription.patient)
+        .await?
+        .ok_or(PharmacyError::NotFound("patient"))?;
+    let prescriber = ports
+        .prescribers
+        .prescriber(prescription.provider)
+        .await?
+        .ok_or(PharmacyError::NotFound("prescriber"))?;
+    let facts = ports.record.facts(prescription.patient).await?;
+    let allergies = facts.allergies.into_iter().map(|allergy| allergy.display).collect();
+    let now = env.now();
+    let assembled =
+        NewRx::assemble(&prescription, job.message, patient, prescriber, pharmacy, allergies, now);
+    let new_rx = match assembled {
+        Ok(new_rx) => new_rx,
+        Err(fields) => {
+            fail(env, store, job, "preflight", &field_codes(&fields)).await?;
+            return Ok(None);
+        }
+    };
+    let text = network.compose(&new_rx)?;
+    let mut tx = store.begin(&actor).await?;
+    tx.add_message(&ErxMessage {
+        id: job.message,
+        prescription: job.prescription,
+        text: text.clone(),
+        created_at: now,
+    })
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "erx_message", job.message)
+            .patient(prescription.patient)
+            .detail("prescription", job.prescription.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(Some(text))
+}
+
+async fn settle(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    job: SendNewRx,
+    inbound: &Inbound,
+) -> Result<(), PharmacyError> {
+    let mut tx = store.begin(&Actor::system(ACTOR)).await?;
+    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
+    else {
+        return Ok(());
+    };
+    apply(env, tx.as_mut(), prescription, job.message, inbound, "").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn attempted(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    job: SendNewRx,
+) -> Result<(), PharmacyError> {
+    let mut tx = store.begin(&Actor::system(ACTOR)).await?;
+    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
+    else {
+        return Ok(());
+    };
+    if !waits(&prescription, job) {
+        return Ok(());
+    }
+    let prescription = prescription.attempted(env.now());
+    tx.save_prescription(&prescription).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "erx_message", job.message)
+            .patient(prescription.patient)
+            .failed()
+            .detail("outcome", "unknown"),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn fail(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    job: SendNewRx,
+    code: &str,
+    reason: &str,
+) -> Result<(), PharmacyError> {
+    let mut tx = store.begin(&Actor::system(ACTOR)).await?;
+    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
+    else {
+        return Ok(());
+    };
+    if !waits(&prescription, job) {
+        return Ok(());
+    }
+    let prescription = prescription.failed(code, reason, env.now())?;
+    tx.save_prescription(&prescription).await?;
+    if let Some(event) = prescription.event() {
+        tx.emit(event).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "prescription", prescription.id)
+            .patient(prescription.patient)
+            .failed()
+            .detail("state", prescription.state.word())
+            .detail("code", code),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}

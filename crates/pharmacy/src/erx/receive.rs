@@ -1,0 +1,126 @@
+//! Messages of the pharmacy's side: each is kept once, tied to ours by its id,
+//! and changes the prescription only as far as it is news. They may come
+//! twice and in any order.
+
+use std::sync::Arc;
+
+use kernel::{Actor, ErxMessageId};
+use ports::{AuditAction, AuditEntry, Env, PortError};
+
+use super::{Acknowledgement, ErxNetwork, Inbound, ReceivedMessage, Reply};
+use crate::{
+    PharmacyError,
+    prescription::{Prescription, PrescriptionReach, PrescriptionStore, PrescriptionTx},
+};
+
+/// Our answer to a message that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub accepted: bool,
+    pub text: String,
+}
+
+pub async fn receive_message(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    network: &Arc<dyn ErxNetwork>,
+    text: &str,
+) -> Result<Answer, PharmacyError> {
+    let inbound = match network.read(text) {
+        Ok(inbound) => inbound,
+        Err(PortError::Refused { message, .. }) => {
+            return answer(env, network.as_ref(), None, Some(message));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let relates_to = Some(inbound.message_id.clone());
+    let unknown =
+        || answer(env, network.as_ref(), relates_to.clone(), Some("unknown message".to_owned()));
+    let Some(message) = inbound.relates_to else {
+        return unknown();
+    };
+    let mut tx = store.begin(&Actor::system("pharmacy.receive_erx")).await?;
+    let Some(ours) = tx.message(message).await? else {
+        return unknown();
+    };
+    let Some(prescription) =
+        tx.lock_prescription(ours.prescription, PrescriptionReach::Any).await?
+    else {
+        return unknown();
+    };
+    apply(env, tx.as_mut(), prescription, message, &inbound, text).await?;
+    tx.commit().await?;
+    answer(env, network.as_ref(), relates_to, None)
+}
+
+fn answer(
+    env: &Env,
+    network: &dyn ErxNetwork,
+    relates_to: Option<String>,
+    refusal: Option<String>,
+) -> Result<Answer, PharmacyError> {
+    let accepted = refusal.is_none();
+    let text = network.acknowledge(&Acknowledgement {
+        id: env.fresh(),
+        relates_to,
+        at: env.now(),
+        refusal,
+    })?;
+    Ok(Answer { accepted, text })
+}
+
+/// Keeps a message and moves its prescription, whose row is locked.
+pub(crate) async fn apply(
+    env: &Env,
+    tx: &mut dyn PrescriptionTx,
+    prescription: Prescription,
+    message: ErxMessageId,
+    inbound: &Inbound,
+    text: &str,
+) -> Result<(), PharmacyError> {
+    let now = env.now();
+    let (id, patient) = (prescription.id, prescription.patient);
+    let first = tx
+        .receive_message(&ReceivedMessage {
+            message_id: inbound.message_id.clone(),
+            relates_to: message,
+            prescription: id,
+            kind: inbound.reply.kind(),
+            text: text.to_owned(),
+            received_at: now,
+        })
+        .await?;
+    let moved = if first { moved(prescription, message, &inbound.reply, now) } else { None };
+    let mut entry = AuditEntry::new(AuditAction::Update, "prescription", id)
+        .patient(patient)
+        .detail("message", inbound.reply.kind())
+        .detail("repeated", !first);
+    if let Some(prescription) = &moved {
+        tx.save_prescription(prescription).await?;
+        if let Some(event) = prescription.event() {
+            tx.emit(event).await?;
+        }
+        entry = entry.detail("state", prescription.state.word());
+    }
+    tx.audit(entry).await?;
+    Ok(())
+}
+
+fn moved(
+    prescription: Prescription,
+    message: ErxMessageId,
+    reply: &Reply,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Option<Prescription> {
+    match reply {
+        Reply::Status { .. } => prescription.received(message, now),
+        Reply::Verify { .. } => prescription.verified(message, now),
+        Reply::Error { code, description_code, description } => {
+            let code = match description_code {
+                Some(detail) => format!("{code}/{detail}"),
+                None => code.clone(),
+            };
+            prescription.rejected(message, &code, description, now)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Using fills. Fulfilment calls this inside its own transaction, so that a
+//! dispatch and the fill it uses are committed together.
+
+use chrono::NaiveDate;
+use kernel::{DispatchId, PrescriptionId};
+use ports::{AuditAction, AuditEntry, Env};
+
+use super::{Prescription, PrescriptionReach, PrescriptionTx, store::Fill};
+use crate::PharmacyError;
+
+/// The prescription that a dispatch would fill, locked until the end of the
+/// transaction, so that two dispatches cannot take its last fill. Whether it
+/// can be filled is `Prescription::is_fillable`.
+pub async fn prescription_to_fill(
+    tx: &mut dyn PrescriptionTx,
+    id: PrescriptionId,
+) -> Result<Prescription, PharmacyError> {
+    tx.lock_prescription(id, PrescriptionReach::Any)
+        .await?
+        .ok_or(PharmacyError::NotFound("prescription"))
+}
+
+/// Uses one fill for a dispatch. Recording the same dispatch again changes
+/// nothing.
+pub async fn record_fill(
+    tx: &mut dyn PrescriptionTx,
+    env: &Env,
+    id: PrescriptionId,
+    dispatch: DispatchId,
+    filled_on: NaiveDate,
+) -> Result<Prescription, PharmacyError> {
+    let prescription = prescription_to_fill(tx, id).await?;
+    if let Some(fill) = tx.fill_of(dispatch).await? {
+        return if fill.prescription == id {
+            Ok(prescription)
+        } else {
+            Err(PharmacyError::conflict(
+                "pharmacy.dispatch_filled",
+                "The dispatch has used a fill of another prescription.",
+            ))
+        };
+    }
+    let now = env.now();
+    let prescription = prescription.filled(filled_on, now)?;
+    tx.add_fill(&Fill {
+        prescription: id,
+        dispatch,
+        number: prescription.fills_used,
+        filled_on,
+        at: now,
+    })
+    .await?;
+    tx.save_prescription(&prescription).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "prescription", id)
+            .patient(prescription.patient)
+            .detail("dispatch", dispatch.to_string())
+            .detail("fill", prescription.fills_used)
+            .detail("state", prescription.state.word()),
+    )
+    .await?;
+    if !prescription.state.is_open()
+        && let Some(event) = prescription.event()
+    {
+        tx.emit(event).await?;
+    }
+    Ok(prescription)
+}

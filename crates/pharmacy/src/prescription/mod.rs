@@ -1,0 +1,398 @@
+//! The prescription: its states, and every way from one to the next.
+
+pub mod directory;
+pub mod fill;
+pub mod medication;
+pub mod parties;
+pub mod read;
+pub mod store;
+pub mod write;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use kernel::{
+    CategoryId, ErxMessageId, Icd10, PatientId, PharmacyId, PrescriptionId, ProviderId,
+    TreatmentPlanId,
+};
+use ports::{Event, events::PrescriptionStatusWord};
+
+pub use directory::Pharmacy;
+pub use medication::{Amount, DeaSchedule, Dosing, Medication, QuantityUnit};
+pub use parties::{
+    PatientDetails, Patients, PlannedTreatment, PrescriberDetails, Prescribers, StateLicence,
+    TreatmentPlans,
+};
+pub use store::{PrescriptionReach, PrescriptionStore, PrescriptionTx};
+
+use crate::{
+    PharmacyError,
+    safety::{AlertOverride, SafetyAlert},
+};
+
+/// A diagnosis that a prescription is written for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    pub code: Icd10,
+    pub display: String,
+}
+
+/// Where a prescription stands. Sent is not received, and received is not
+/// verified: each word is true only when the pharmacy's side has said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrescriptionState {
+    /// Written, not yet checked.
+    Draft,
+    /// These alerts stand in the way until a provider overrides each with a
+    /// reason.
+    Blocked {
+        alerts: Vec<String>,
+    },
+    /// Signed and on its way. The message's id is chosen before the first
+    /// attempt and kept by every later one, so that the receiver can tell a
+    /// repetition.
+    Queued {
+        message: ErxMessageId,
+        attempts: u32,
+    },
+    /// The pharmacy's system has the message.
+    Sent {
+        message: ErxMessageId,
+        at: DateTime<Utc>,
+    },
+    /// A pharmacist has verified it; it can be filled.
+    Active {
+        message: ErxMessageId,
+        verified_at: DateTime<Utc>,
+    },
+    /// The last fill is used.
+    Completed {
+        at: DateTime<Utc>,
+    },
+    /// The pharmacy refused it or it could never be sent.
+    Failed {
+        code: String,
+        reason: String,
+        at: DateTime<Utc>,
+    },
+    Canceled {
+        reason: String,
+        at: DateTime<Utc>,
+    },
+}
+
+impl PrescriptionState {
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Blocked { .. } => "blocked",
+            Self::Queued { .. } => "queued",
+            Self::Sent { .. } => "sent",
+            Self::Active { .. } => "active",
+            Self::Completed { .. } => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Canceled { .. } => "canceled",
+        }
+    }
+
+    /// Whether it still stands in the way of another prescription for the
+    /// same treatment plan.
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Draft
+                | Self::Blocked { .. }
+                | Self::Queued { .. }
+                | Self::Sent { .. }
+                | Self::Active { .. }
+        )
+    }
+
+    fn status(&self) -> Option<PrescriptionStatusWord> {
+        Some(match self {
+            Self::Draft => return None,
+            Self::Blocked { .. } => PrescriptionStatusWord::Blocked,
+            Self::Queued { .. } => PrescriptionStatusWord::Queued,
+            Self::Sent { .. } => PrescriptionStatusWord::Sent,
+            Self::Active { .. } => PrescriptionStatusWord::Active,
+            Self::Completed { .. } => PrescriptionStatusWord::Completed,
+            Self::Failed { .. } => PrescriptionStatusWord::Failed,
+            Self::Canceled { .. } => PrescriptionStatusWord::Canceled,
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prescription {
+    pub id: PrescriptionId,
+    pub treatment_plan: TreatmentPlanId,
+    pub patient: PatientId,
+    pub provider: ProviderId,
+    pub category: CategoryId,
+    pub pharmacy: PharmacyId,
+    pub medication: Medication,
+    pub dosing: Dosing,
+    pub diagnosis: Diagnosis,
+    /// The date in the patient's zone on which it was signed.
+    pub written_on: NaiveDate,
+    /// Everything the last safety check found, with the overrides given.
+    pub alerts: Vec<SafetyAlert>,
+    pub fills_used: u8,
+    pub last_filled_on: Option<NaiveDate>,
+    pub state: PrescriptionState,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+/// What a provider changes before a prescription is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub pharmacy: Option<PharmacyId>,
+    pub sig: Option<String>,
+    pub quantity: Option<Amount>,
+    pub days_supply: Option<u16>,
+    pub refills: Option<u8>,
+}
+
+impl Prescription {
+    /// The first fill and the refills, less those used.
+    pub fn remaining_fills(&self) -> u8 {
+        self.dosing.refills.saturating_add(1).saturating_sub(self.fills_used)
+    }
+
+    /// Whether the pharmacy may fill it now.
+    pub fn is_fillable(&self) -> bool {
+        matches!(self.state, PrescriptionState::Active { .. }) && self.remaining_fills() > 0
+    }
+
+    /// The event that tells the other contexts of the state it is in.
+    pub fn event(&self) -> Option<Event> {
+        self.state.status().map(|status| Event::PrescriptionChanged {
+            prescription: self.id,
+            patient: self.patient,
+            provider: self.provider,
+            category: self.category,
+            status,
+        })
+    }
+
+    /// Controlled substances are refused unless a later configuration allows
+    /// them: they need two-factor signing (21 CFR 1311.115), which this
+    /// system does not do.
+    pub fn refuse_controlled(medication: &Medication) -> Result<(), PharmacyError> {
+        if medication.schedule.is_controlled() {
+            return Err(PharmacyError::refused(
+                "pharmacy.controlled_substance",
+                "Controlled substances of DEA schedules II to V are not prescribed here.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, what: &str) -> PharmacyError {
+        PharmacyError::Conflict {
+            code: "pharmacy.prescription_state",
+            message: format!("A prescription that is {} cannot be {what}.", self.state.word()),
+        }
+    }
+
+    fn moved(mut self, state: PrescriptionState, now: DateTime<Utc>) -> Self {
+        self.state = state;
+        self.updated_at = now;
+        self
+    }
+
+    /// Takes what a safety check found. An override given before holds for an
+    /// alert of the same key; what still blocks keeps the prescription back,
+    /// else it is queued under `message`.
+    pub fn checked(
+        mut self,
+        found: Vec<SafetyAlert>,
+        message: ErxMessageId,
+        now: DateTime<Utc>,
+    ) -> Result<Self, PharmacyError> {
+        if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
+            return Err(self.refused("checked again"));
+        }
+        let before = std::mem::take(&mut self.alerts);
+        self.alerts = found
+            .into_iter()
+            .map(|mut alert| {
+                alert.overridden = alert.overridden.or_else(|| {
+                    before
+                        .iter()
+                        .find(|old| old.key == alert.key && old.severity == alert.severity)
+                        .and_then(|old| old.overridden.clone())
+                });
+                alert
+            })
+            .collect();
+        let blocking: Vec<String> = self
+            .alerts
+            .iter()
+            .filter(|alert| alert.blocks())
+            .map(|alert| alert.key.clone())
+            .collect();
+        let state = if blocking.is_empty() {
+            PrescriptionState::Queued { message, attempts: 0 }
+        } else {
+            PrescriptionState::Blocked { alerts: blocking }
+        };
+        Ok(self.moved(state, now))
+    }
+
+    /// A provider takes an alert upon themselves, with a reason.
+    pub fn override_alert(
+        mut self,
+        key: &str,
+        by: ProviderId,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Self, PharmacyError> {
+        if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
+            return Err(self.refused("overridden"));
+        }
+        let length = reason.trim().chars().count();
+        if !(10..=1000).contains(&length) {
+            return Err(PharmacyError::field(
+                "overrides.reason",
+                "invalid",
+                "A reason has between 10 and 1,000 characters.",
+            ));
+        }
+        let alert = self.alerts.iter_mut().find(|alert| alert.key == key).ok_or_else(|| {
+            PharmacyError::field(
+                "overrides.alert",
+                "unknown",
+                "There is no such alert on this prescription.",
+            )
+        })?;
+        alert.overridden = Some(AlertOverride { by, reason: reason.trim().to_owned(), at: now });
+        self.updated_at = now;
+        Ok(self)
+    }
+
+    /// Changes what has not been sent. A sent prescription has to be canceled
+    /// and written anew, because the pharmacy holds the old one.
+    pub fn modified(mut self, changes: Changes, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+        if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
+            return Err(self.refused("modified"));
+        }
+        let Changes { pharmacy, sig, quantity, days_supply, refills } = changes;
+        self.pharmacy = pharmacy.unwrap_or(self.pharmacy);
+        self.dosing.sig = sig.unwrap_or(self.dosing.sig);
+        self.dosing.quantity = quantity.unwrap_or(self.dosing.quantity);
+        self.dosing.days_supply = days_supply.unwrap_or(self.dosing.days_supply);
+        self.dosing.refills = refills.unwrap_or(self.dosing.refills);
+        self.dosing.validate().map_err(PharmacyError::Invalid)?;
+        Ok(self.moved(PrescriptionState::Draft, now))
+    }
+
+    /// An attempt to send ended without a certain outcome.
+    pub fn attempted(self, now: DateTime<Utc>) -> Self {
+        match self.state {
+            PrescriptionState::Queued { message, attempts } => {
+                let state = PrescriptionState::Queued { message, attempts: attempts + 1 };
+                self.moved(state, now)
+            }
+            _ => self,
+        }
+    }
+
+    /// The pharmacy's system has accepted the message. Coming late, after the
+    /// verification or a second time, it changes nothing: `None`.
+    pub fn received(self, message: ErxMessageId, now: DateTime<Utc>) -> Option<Self> {
+        match self.state {
+            PrescriptionState::Queued { message: queued, .. } if queued == message => {
+                Some(self.moved(PrescriptionState::Sent { message, at: now }, now))
+            }
+            _ => None,
+        }
+    }
+
+    /// A pharmacist has verified it. It may come before the status does.
+    pub fn verified(self, message: ErxMessageId, now: DateTime<Utc>) -> Option<Self> {
+        match self.state {
+            PrescriptionState::Queued { message: held, .. }
+            | PrescriptionState::Sent { message: held, .. }
+                if held == message =>
+            {
+                Some(self.moved(PrescriptionState::Active { message, verified_at: now }, now))
+            }
+            _ => None,
+        }
+    }
+
+    /// The pharmacy refused it. Once verified it is not unverified by a stray
+    /// error.
+    pub fn rejected(
+        self,
+        message: ErxMessageId,
+        code: &str,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        match self.state {
+            PrescriptionState::Queued { message: held, .. }
+            | PrescriptionState::Sent { message: held, .. }
+                if held == message =>
+            {
+                let (code, reason) = (code.to_owned(), reason.to_owned());
+                Some(self.moved(PrescriptionState::Failed { code, reason, at: now }, now))
+            }
+            _ => None,
+        }
+    }
+
+    /// It cannot be sent as it is, for a cause on our side.
+    pub fn failed(
+        self,
+        code: &str,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Self, PharmacyError> {
+        match self.state {
+            PrescriptionState::Draft
+            | PrescriptionState::Blocked { .. }
+            | PrescriptionState::Queued { .. } => {
+                let (code, reason) = (code.to_owned(), reason.to_owned());
+                Ok(self.moved(PrescriptionState::Failed { code, reason, at: now }, now))
+            }
+            _ => Err(self.refused("failed")),
+        }
+    }
+
+    /// Takes back what was never sent.
+    pub fn canceled(self, reason: &str, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+        match self.state {
+            PrescriptionState::Draft | PrescriptionState::Blocked { .. } => {
+                let reason = reason.to_owned();
+                Ok(self.moved(PrescriptionState::Canceled { reason, at: now }, now))
+            }
+            _ => Err(self.refused("canceled")),
+        }
+    }
+
+    /// Uses one fill; the last one completes the prescription.
+    pub fn filled(mut self, on: NaiveDate, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+        if !self.is_fillable() {
+            return Err(PharmacyError::Conflict {
+                code: "pharmacy.not_fillable",
+                message: format!(
+                    "A prescription that is {} with {} fills left cannot be filled.",
+                    self.state.word(),
+                    self.remaining_fills()
+                ),
+            });
+        }
+        self.fills_used += 1;
+        self.last_filled_on = Some(on);
+        self.updated_at = now;
+        if self.remaining_fills() == 0 {
+            self.state = PrescriptionState::Completed { at: now };
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

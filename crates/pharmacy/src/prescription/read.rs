@@ -1,0 +1,114 @@
+//! Reading prescriptions and the pharmacy directory, each within the reach of
+//! whoever asks.
+
+use kernel::{
+    Actor, Page, PageRequest, PatientId, Permission, PrescriptionId, actor::MissingPermission,
+};
+use ports::{AuditAction, AuditEntry, Panel};
+
+use super::{Pharmacy, Prescription, PrescriptionReach, PrescriptionStore, write::deny};
+use crate::PharmacyError;
+
+/// How far an actor sees without naming a patient.
+fn reach(actor: &Actor) -> Result<PrescriptionReach, PharmacyError> {
+    if actor.is_system() || actor.may(Permission::PharmacyWork) {
+        return Ok(PrescriptionReach::Any);
+    }
+    if actor.may(Permission::PrescriptionRead) {
+        if let Some(provider) = actor.as_provider() {
+            return Ok(PrescriptionReach::Prescriber(provider));
+        }
+        if actor.may(Permission::PatientReadAny) {
+            return Ok(PrescriptionReach::Any);
+        }
+    }
+    actor
+        .as_patient()
+        .map(PrescriptionReach::Patient)
+        .ok_or(PharmacyError::Forbidden(MissingPermission(Permission::PrescriptionRead)))
+}
+
+/// One prescription. One that lies out of reach does not exist.
+pub async fn prescription(
+    store: &dyn PrescriptionStore,
+    actor: &Actor,
+    id: PrescriptionId,
+) -> Result<Prescription, PharmacyError> {
+    let reach = reach(actor)?;
+    let mut tx = store.begin(actor).await?;
+    let Some(prescription) = tx.prescription(id, reach).await? else {
+        drop(tx);
+        deny(store, actor, "prescription", id).await?;
+        return Err(PharmacyError::NotFound("prescription"));
+    };
+    tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient))
+        .await?;
+    tx.commit().await?;
+    Ok(prescription)
+}
+
+/// The caller's prescriptions, newest first: a patient's own, those a
+/// provider wrote, or with `patient` those of one chart of the provider's
+/// panel.
+pub async fn prescriptions(
+    store: &dyn PrescriptionStore,
+    panel: &dyn Panel,
+    actor: &Actor,
+    patient: Option<PatientId>,
+    page: &PageRequest,
+) -> Result<Page<Prescription>, PharmacyError> {
+    let mut reach = reach(actor)?;
+    if let Some(patient) = patient {
+        let allowed = match reach {
+            PrescriptionReach::Patient(own) => own == patient,
+            PrescriptionReach::Prescriber(provider) => panel.treats(provider, patient).await?,
+            PrescriptionReach::Any => true,
+        };
+        if !allowed {
+            deny(store, actor, "patient", patient).await?;
+            return Err(PharmacyError::NotFound("patient"));
+        }
+        reach = PrescriptionReach::Patient(patient);
+    }
+    let mut tx = store.begin(actor).await?;
+    let page = tx.prescriptions(reach, page).await?;
+    let ids: Vec<String> = page.items.iter().map(|item| item.id.to_string()).collect();
+    let mut entry =
+        AuditEntry::new(AuditAction::Search, "prescription", "list").detail("returned", ids);
+    if let PrescriptionReach::Patient(patient) = reach {
+        entry = entry.patient(patient);
+    }
+    tx.audit(entry).await?;
+    tx.commit().await?;
+    Ok(page)
+}
+
+/// The pharmacies that take prescriptions. The directory is no one's record,
+/// so anyone who is logged in may read it.
+pub async fn pharmacies(
+    store: &dyn PrescriptionStore,
+    actor: &Actor,
+    page: &PageRequest,
+) -> Result<Page<Pharmacy>, PharmacyError> {
+    let mut tx = store.begin(actor).await?;
+    Ok(tx.pharmacies(page).await?)
+}
+
+/// Puts a pharmacy into the directory, as the seed and the administration do.
+pub async fn put_pharmacy(
+    store: &dyn PrescriptionStore,
+    actor: &Actor,
+    pharmacy: &Pharmacy,
+) -> Result<(), PharmacyError> {
+    actor.require(Permission::SystemAdminister)?;
+    pharmacy.address.validate().map_err(PharmacyError::Invalid)?;
+    let mut tx = store.begin(actor).await?;
+    tx.put_pharmacy(pharmacy).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "pharmacy", pharmacy.id)
+            .detail("active", pharmacy.active),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}

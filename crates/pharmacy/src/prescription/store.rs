@@ -1,0 +1,101 @@
+//! What prescribing keeps.
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use kernel::{
+    Actor, DispatchId, ErxMessageId, Page, PageRequest, PatientId, PharmacyId, PrescriptionId,
+    ProviderId, TreatmentPlanId,
+};
+use ports::{Result, UnitOfWork};
+
+use super::{Pharmacy, Prescription};
+use crate::erx::{ErxMessage, ReceivedMessage};
+
+/// Which prescriptions a call may see; it goes into the query itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrescriptionReach {
+    /// Those of this patient: the patient's own, or a chart that the caller
+    /// has been checked to hold.
+    Patient(PatientId),
+    /// Those that this provider wrote.
+    Prescriber(ProviderId),
+    /// All: the pharmacy's staff, and Salus itself.
+    Any,
+}
+
+/// One use of a prescription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    pub prescription: PrescriptionId,
+    /// A dispatch uses a fill once, however often it is recorded.
+    pub dispatch: DispatchId,
+    pub number: u8,
+    pub filled_on: NaiveDate,
+    pub at: DateTime<Utc>,
+}
+
+#[async_trait]
+pub trait PrescriptionTx: UnitOfWork {
+    /// One prescription, if it lies within reach.
+    async fn prescription(
+        &mut self,
+        id: PrescriptionId,
+        reach: PrescriptionReach,
+    ) -> Result<Option<Prescription>>;
+
+    /// The same, with its row locked until the end of the transaction.
+    async fn lock_prescription(
+        &mut self,
+        id: PrescriptionId,
+        reach: PrescriptionReach,
+    ) -> Result<Option<Prescription>>;
+
+    /// The one open prescription of a treatment plan, locked.
+    async fn open_prescription(&mut self, plan: TreatmentPlanId) -> Result<Option<Prescription>>;
+
+    async fn prescriptions(
+        &mut self,
+        reach: PrescriptionReach,
+        page: &PageRequest,
+    ) -> Result<Page<Prescription>>;
+
+    /// Adds a prescription. A second open one for the same treatment plan is
+    /// `PortError::Conflict`.
+    async fn add_prescription(&mut self, prescription: &Prescription) -> Result<()>;
+
+    /// Saves a change over the version that was loaded, else
+    /// `PortError::Conflict`.
+    async fn save_prescription(&mut self, prescription: &Prescription) -> Result<()>;
+
+    /// The fill that a dispatch has used, if it has.
+    async fn fill_of(&mut self, dispatch: DispatchId) -> Result<Option<Fill>>;
+
+    async fn add_fill(&mut self, fill: &Fill) -> Result<()>;
+
+    /// A message that was sent or is to be sent.
+    async fn message(&mut self, id: ErxMessageId) -> Result<Option<ErxMessage>>;
+
+    /// Keeps a message before its first attempt. It is written once: a second
+    /// text for the same id is `PortError::Conflict`.
+    async fn add_message(&mut self, message: &ErxMessage) -> Result<()>;
+
+    /// Keeps what came in; `false` when this message was here before.
+    async fn receive_message(&mut self, message: &ReceivedMessage) -> Result<bool>;
+
+    async fn pharmacy(&mut self, id: PharmacyId) -> Result<Option<Pharmacy>>;
+
+    /// The active pharmacies, by name.
+    async fn pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>>;
+
+    /// The pharmacy that ships where nobody has chosen one: the active
+    /// mail-order pharmacy with the lowest id.
+    async fn default_pharmacy(&mut self) -> Result<Option<Pharmacy>>;
+
+    /// Adds a pharmacy to the directory or replaces its entry.
+    async fn put_pharmacy(&mut self, pharmacy: &Pharmacy) -> Result<()>;
+}
+
+#[async_trait]
+pub trait PrescriptionStore: Send + Sync {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn PrescriptionTx>>;
+}

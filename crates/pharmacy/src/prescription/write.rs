@@ -1,0 +1,465 @@
+//! Writing prescriptions: from a treatment plan to a message on its way.
+//!
+//! What a decision needs of other contexts is read before the transaction
+//! begins. Within it the plan's open prescription is locked first, so that
+//! two requests for one plan end in one prescription.
+
+use std::sync::Arc;
+
+use kernel::{
+    Actor, ErxMessageId, FieldError, Permission, PharmacyId, PrescriptionId, ProviderId,
+    TreatmentPlanId,
+};
+use ports::{AuditAction, AuditEntry, Delivery, Env, IdempotencyKey, JobRequest, PortError};
+
+pub use super::Changes;
+use super::{
+    Patients, PlannedTreatment, Prescribers, Prescription, PrescriptionReach, PrescriptionState,
+    PrescriptionStore, PrescriptionTx, TreatmentPlans,
+    parties::{PatientDetails, PrescriberDetails},
+};
+use crate::{
+    PharmacyError,
+    erx::{NewRx, SendNewRx},
+    safety::{
+        self, ClinicalFacts, ClinicalRecord, Formulary, InteractionProvider, Proposed, SafetyAlert,
+    },
+};
+
+/// What prescribing asks of other contexts.
+#[derive(Clone)]
+pub struct PrescribingPorts {
+    pub plans: Arc<dyn TreatmentPlans>,
+    pub prescribers: Arc<dyn Prescribers>,
+    pub patients: Arc<dyn Patients>,
+    pub record: Arc<dyn ClinicalRecord>,
+    pub interactions: Arc<dyn InteractionProvider>,
+}
+
+/// A provider's reason to go on in spite of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverrideRequest {
+    /// The alert's key.
+    pub alert: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrescribeRequest {
+    pub treatment_plan: TreatmentPlanId,
+    pub pharmacy: PharmacyId,
+    pub overrides: Vec<OverrideRequest>,
+}
+
+/// Everything a signature rests on, read before the transaction.
+struct Basis {
+    patient: PatientDetails,
+    prescriber: PrescriberDetails,
+    allergies: Vec<String>,
+    facts: ports::Result<ClinicalFacts>,
+}
+
+impl Basis {
+    async fn read(
+        ports: &PrescribingPorts,
+        patient: kernel::PatientId,
+        provider: ProviderId,
+    ) -> Result<Self, PharmacyError> {
+        let details =
+            ports.patients.details(patient).await?.ok_or(PharmacyError::NotFound("patient"))?;
+        let prescriber = ports
+            .prescribers
+            .prescriber(provider)
+            .await?
+            .ok_or(PharmacyError::NotFound("prescriber"))?;
+        let facts = ports.record.facts(patient).await;
+        let allergies = facts
+            .as_ref()
+            .map(|facts| facts.allergies.iter().map(|allergy| allergy.display.clone()).collect())
+            .unwrap_or_default();
+        Ok(Self { patient: details, prescriber, allergies, facts })
+    }
+
+    async fn alerts(&self, ports: &PrescribingPorts, of: Proposed<'_>) -> Vec<SafetyAlert> {
+        safety::check(Formulary::shipped(), ports.interactions.as_ref(), &self.facts, of).await
+    }
+
+    /// The rules that hold whenever a prescription is signed.
+    fn may_sign(&self, treatment: &PlannedTreatment, env: &Env) -> Result<(), PharmacyError> {
+        Prescription::refuse_controlled(&treatment.medication)?;
+        let Some(address) = &self.patient.address else {
+            return Err(PharmacyError::Invalid(vec![FieldError::required("patient.address")]));
+        };
+        self.prescriber.licence_in(address.state, env.now())?;
+        Ok(())
+    }
+}
+
+/// A provider sends the prescription of a treatment plan. While one is open
+/// for the plan that one is the answer; overrides then apply to it.
+pub async fn prescribe(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    ports: &PrescribingPorts,
+    actor: &Actor,
+    request: PrescribeRequest,
+    key: &IdempotencyKey,
+) -> Result<Prescription, PharmacyError> {
+    actor.require(Permission::PrescriptionWrite)?;
+    let provider = acting_provider(actor)?;
+    let treatment = match ports.plans.treatment(request.treatment_plan).await? {
+        Some(treatment) if treatment.provider == provider => treatment,
+        _ => {
+            deny(store, actor, "treatment_plan", request.treatment_plan).await?;
+            return Err(PharmacyError::NotFound("treatment plan"));
+        }
+    };
+    if !treatment.active {
+        return Err(PharmacyError::conflict(
+            "pharmacy.treatment_not_active",
+            "The treatment plan is no longer active.",
+        ));
+    }
+    let basis = Basis::read(ports, treatment.patient, provider).await?;
+    basis.may_sign(&treatment, env)?;
+    let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
+
+    let mut again = false;
+    loop {
+        let attempt =
+            write(env, store, actor, &treatment, &basis, &alerts, &request, Some(key)).await;
+        match attempt {
+            // Another request wrote the plan's prescription in between; the
+            // second round finds it.
+            Err(PharmacyError::Port(PortError::Conflict(_))) if !again => again = true,
+            other => return other,
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one transaction needs all of what was read for it")]
+async fn write(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    actor: &Actor,
+    treatment: &PlannedTreatment,
+    basis: &Basis,
+    alerts: &[SafetyAlert],
+    request: &PrescribeRequest,
+    key: Option<&IdempotencyKey>,
+) -> Result<Prescription, PharmacyError> {
+    let mut tx = store.begin(actor).await?;
+    let open = tx.open_prescription(treatment.id).await?;
+    let id = open.as_ref().map_or_else(|| env.fresh(), |open| open.id);
+    if let Some(key) = key
+        && let Some(earlier) = tx.claim(key, id.uuid()).await?
+    {
+        let earlier = PrescriptionId::from_uuid(earlier);
+        return tx
+            .prescription(earlier, PrescriptionReach::Prescriber(treatment.provider))
+            .await?
+            .ok_or(PharmacyError::NotFound("prescription"));
+    }
+    let (before, is_new) = match open {
+        Some(open) => {
+            let blocked = matches!(open.state, PrescriptionState::Blocked { .. });
+            if !blocked || request.overrides.is_empty() {
+                tx.audit(
+                    AuditEntry::new(AuditAction::Read, "prescription", open.id)
+                        .patient(open.patient),
+                )
+                .await?;
+                tx.commit().await?;
+                return Ok(open);
+            }
+            (open, false)
+        }
+        None => (draft(env, id, treatment, basis, request.pharmacy), true),
+    };
+    let signed = sign(
+        env,
+        tx.as_mut(),
+        before,
+        basis,
+        alerts.to_vec(),
+        treatment.provider,
+        &request.overrides,
+    )
+    .await?;
+    keep(tx.as_mut(), &signed, is_new, request.overrides.len()).await?;
+    tx.commit().await?;
+    Ok(signed)
+}
+
+/// A treatment plan that came from an automatic approval is prescribed
+/// without a provider's request, in the name of the provider who answers for
+/// it. What would refuse a provider's request becomes a failed prescription
+/// here, and so a task for that provider.
+pub async fn on_treatment_plan_created(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    ports: &PrescribingPorts,
+    delivery: Delivery,
+    plan: TreatmentPlanId,
+    automatic: bool,
+) -> Result<(), PharmacyError> {
+    if !automatic {
+        return Ok(());
+    }
+    let actor = Actor::system("pharmacy.on_treatment_plan_created");
+    let treatment =
+        ports.plans.treatment(plan).await?.ok_or(PharmacyError::NotFound("treatment plan"))?;
+    let basis = Basis::read(ports, treatment.patient, treatment.provider).await?;
+    let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
+
+    let mut tx = store.begin(&actor).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    if !treatment.active || tx.open_prescription(plan).await?.is_some() {
+        tx.audit(
+            AuditEntry::new(AuditAction::Execute, "treatment_plan", plan)
+                .patient(treatment.patient)
+                .detail("prescribed", false),
+        )
+        .await?;
+        tx.commit().await?;
+        return Ok(());
+    }
+    let pharmacy = tx
+        .default_pharmacy()
+        .await?
+        .ok_or_else(|| PortError::bug("the pharmacy directory has no mail-order pharmacy"))?;
+    let draft = draft(env, env.fresh(), &treatment, &basis, pharmacy.id);
+    let signed = match basis.may_sign(&treatment, env) {
+        Ok(()) => {
+            let kept = draft.clone();
+            match sign(env, tx.as_mut(), draft, &basis, alerts, treatment.provider, &[]).await {
+                Ok(signed) => signed,
+                Err(PharmacyError::Invalid(fields)) => {
+                    kept.failed("preflight", &field_codes(&fields), env.now())?
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(PharmacyError::Invalid(fields)) => {
+            draft.failed("preflight", &field_codes(&fields), env.now())?
+        }
+        Err(PharmacyError::Refused { code, message }) => draft.failed(code, &message, env.now())?,
+        Err(error) => return Err(error),
+    };
+    keep(tx.as_mut(), &signed, true, 0).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A provider changes a prescription that has not been sent; it is checked
+/// again and goes out if nothing blocks it.
+pub async fn modify(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    ports: &PrescribingPorts,
+    actor: &Actor,
+    id: PrescriptionId,
+    changes: Changes,
+) -> Result<Prescription, PharmacyError> {
+    resign(env, store, ports, actor, id, &[], move |prescription, now| {
+        prescription.modified(changes, now)
+    })
+    .await
+}
+
+/// A provider takes alerts upon themselves, each with a reason. With the last
+/// of them the prescription goes out.
+pub async fn override_alerts(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    ports: &PrescribingPorts,
+    actor: &Actor,
+    id: PrescriptionId,
+    overrides: &[OverrideRequest],
+) -> Result<Prescription, PharmacyError> {
+    if overrides.is_empty() {
+        return Err(PharmacyError::Invalid(vec![FieldError::required("overrides")]));
+    }
+    resign(env, store, ports, actor, id, overrides, |prescription, _| Ok(prescription)).await
+}
+
+async fn resign(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    ports: &PrescribingPorts,
+    actor: &Actor,
+    id: PrescriptionId,
+    overrides: &[OverrideRequest],
+    change: impl FnOnce(
+        Prescription,
+        chrono::DateTime<chrono::Utc>,
+    ) -> Result<Prescription, PharmacyError>,
+) -> Result<Prescription, PharmacyError> {
+    actor.require(Permission::PrescriptionWrite)?;
+    let provider = acting_provider(actor)?;
+    let reach = PrescriptionReach::Prescriber(provider);
+    let seen = store.begin(actor).await?.prescription(id, reach).await?;
+    let Some(seen) = seen else {
+        deny(store, actor, "prescription", id).await?;
+        return Err(PharmacyError::NotFound("prescription"));
+    };
+    let changed = change(seen, env.now())?;
+    let basis = Basis::read(ports, changed.patient, provider).await?;
+    let treatment = treatment_of(&changed);
+    basis.may_sign(&treatment, env)?;
+    let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
+
+    let mut tx = store.begin(actor).await?;
+    let signed = sign(env, tx.as_mut(), changed, &basis, alerts, provider, overrides).await?;
+    // The save is refused when someone changed the prescription since it was
+    // read, so that nothing is signed that was not checked.
+    keep(tx.as_mut(), &signed, false, overrides.len()).await?;
+    tx.commit().await?;
+    Ok(signed)
+}
+
+fn acting_provider(actor: &Actor) -> Result<ProviderId, PharmacyError> {
+    actor.as_provider().ok_or_else(|| {
+        PharmacyError::Forbidden(kernel::actor::MissingPermission(Permission::PrescriptionWrite))
+    })
+}
+
+fn draft(
+    env: &Env,
+    id: PrescriptionId,
+    treatment: &PlannedTreatment,
+    basis: &Basis,
+    pharmacy: PharmacyId,
+) -> Prescription {
+    let now = env.now();
+    let written_on = basis.patient.address.as_ref().map_or_else(
+        || now.date_naive(),
+        |address| now.with_timezone(&address.state.zone()).date_naive(),
+    );
+    Prescription {
+        id,
+        treatment_plan: treatment.id,
+        patient: treatment.patient,
+        provider: treatment.provider,
+        category: treatment.category,
+        pharmacy,
+        medication: treatment.medication.clone(),
+        dosing: treatment.dosing.clone(),
+        diagnosis: treatment.diagnosis.clone(),
+        written_on,
+        alerts: Vec::new(),
+        fills_used: 0,
+        last_filled_on: None,
+        state: PrescriptionState::Draft,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
+}
+
+fn treatment_of(prescription: &Prescription) -> PlannedTreatment {
+    PlannedTreatment {
+        id: prescription.treatment_plan,
+        patient: prescription.patient,
+        provider: prescription.provider,
+        category: prescription.category,
+        active: true,
+        medication: prescription.medication.clone(),
+        dosing: prescription.dosing.clone(),
+        diagnosis: prescription.diagnosis.clone(),
+    }
+}
+
+/// Settles the alerts and the overrides, runs the pre-flight, and queues what
+/// nothing blocks.
+async fn sign(
+    env: &Env,
+    tx: &mut dyn PrescriptionTx,
+    prescription: Prescription,
+    basis: &Basis,
+    alerts: Vec<SafetyAlert>,
+    provider: ProviderId,
+    overrides: &[OverrideRequest],
+) -> Result<Prescription, PharmacyError> {
+    let pharmacy =
+        tx.pharmacy(prescription.pharmacy).await?.filter(|pharmacy| pharmacy.active).ok_or_else(
+            || PharmacyError::field("pharmacy_id", "unknown", "There is no such active pharmacy."),
+        )?;
+    prescription.dosing.validate().map_err(PharmacyError::Invalid)?;
+    let now = env.now();
+    let message: ErxMessageId = env.fresh();
+    NewRx::assemble(
+        &prescription,
+        message,
+        basis.patient.clone(),
+        basis.prescriber.clone(),
+        pharmacy,
+        basis.allergies.clone(),
+        now,
+    )
+    .map_err(PharmacyError::Invalid)?;
+    let mut prescription = prescription.checked(alerts.clone(), message, now)?;
+    if !overrides.is_empty() {
+        for request in overrides {
+            prescription =
+                prescription.override_alert(&request.alert, provider, &request.reason, now)?;
+        }
+        prescription = prescription.checked(alerts, message, now)?;
+    }
+    if let PrescriptionState::Queued { message, .. } = prescription.state {
+        let job = SendNewRx { prescription: prescription.id, message };
+        tx.enqueue(JobRequest::new(&job).key(format!("new-rx:{message}"))).await?;
+    }
+    Ok(prescription)
+}
+
+/// Saves, tells the others and audits.
+async fn keep(
+    tx: &mut dyn PrescriptionTx,
+    prescription: &Prescription,
+    is_new: bool,
+    overrides: usize,
+) -> Result<(), PharmacyError> {
+    let action = if is_new {
+        tx.add_prescription(prescription).await?;
+        AuditAction::Create
+    } else {
+        tx.save_prescription(prescription).await?;
+        AuditAction::Update
+    };
+    if let Some(event) = prescription.event() {
+        tx.emit(event).await?;
+    }
+    tx.audit(
+        AuditEntry::new(action, "prescription", prescription.id)
+            .patient(prescription.patient)
+            .detail("state", prescription.state.word())
+            .detail("alerts", prescription.alerts.len())
+            .detail("overrides", overrides),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(crate) fn field_codes(fields: &[FieldError]) -> String {
+    fields
+        .iter()
+        .map(|field| format!("{}: {}", field.path, field.code))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Writes down that someone asked for what is not theirs.
+pub(crate) async fn deny(
+    store: &dyn PrescriptionStore,
+    actor: &Actor,
+    entity: &'static str,
+    id: impl ToString,
+) -> Result<(), PharmacyError> {
+    let mut tx = store.begin(actor).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, entity, id).denied()).await?;
+    tx.commit().await?;
+    Ok(())
+}
