@@ -29,6 +29,9 @@ pub enum Event {
     EmailVerified {
         account: AccountId,
     },
+    PasswordResetRequested {
+        account: AccountId,
+    },
     PatientProfileChanged {
         patient: PatientId,
     },

@@ -1,0 +1,89 @@
+//! The kinds of notification and the channels they go through.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator, IntoStaticStr};
+
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Channel {
+    InApp,
+    Mail,
+}
+
+/// What a notification is about. Each kind has its own words in the
+/// application; a mail says only that there is something to see.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum NotificationKind {
+    VerifyEmail,
+    PasswordReset,
+    AssessmentDecided,
+    ReviewDecided,
+    PrescriptionChanged,
+    DispatchCreated,
+    ShipmentChanged,
+    InvoiceFinalized,
+    InvoicePaid,
+    PaymentFailed,
+    MessageReceived,
+    ConsultationChanged,
+    TaskCreated,
+}
+
+impl NotificationKind {
+    /// The channels that this kind can go through.
+    pub fn channels(self) -> &'static [Channel] {
+        match self {
+            // Whoever cannot sign in yet reads nothing in the application.
+            Self::VerifyEmail | Self::PasswordReset => &[Channel::Mail],
+            _ => &[Channel::InApp, Channel::Mail],
+        }
+    }
+
+    /// Whether the recipient cannot switch it off: without these mails an
+    /// account cannot be used, or a treatment ends without a word.
+    pub fn mandatory(self, channel: Channel) -> bool {
+        match self {
+            Self::VerifyEmail | Self::PasswordReset => true,
+            Self::PaymentFailed => channel == Channel::Mail,
+            _ => false,
+        }
+    }
+
+    /// Every pair of a kind and a channel that it can go through.
+    pub fn matrix() -> impl Iterator<Item = (Self, Channel)> {
+        Self::iter().flat_map(|kind| kind.channels().iter().map(move |channel| (kind, *channel)))
+    }
+}

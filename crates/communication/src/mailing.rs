@@ -1,0 +1,144 @@
+//! Sending one mail: the attempt is stored, the call made, the outcome stored.
+
+use kernel::{Actor, NotificationId};
+use ports::{AuditAction, AuditEntry, Env, JobSpec, PortError};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CommunicationError, CommunicationStore, DropReason, FailureReason, Mailer, Notification,
+    NotificationKind, Recipient, Recipients, SignInLinks, Templates, notification::Attempt,
+    port::RECIPIENT_REFUSED,
+};
+
+/// The job that sends the mail of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendMail {
+    pub notification: NotificationId,
+}
+
+impl JobSpec for SendMail {
+    const KIND: &'static str = "communication.send_mail";
+}
+
+/// What sending a mail needs besides the store.
+#[derive(Clone, Copy)]
+pub struct PostOffice<'a> {
+    pub mailer: &'a dyn Mailer,
+    pub recipients: &'a dyn Recipients,
+    pub links: &'a dyn SignInLinks,
+    pub templates: &'a Templates,
+}
+
+/// Sends the mail of a notification, unless that is done already. An error
+/// means that it is to be tried again; every attempt carries the Message-ID of
+/// the first, so that a receiver keeps one copy even when the outcome of an
+/// earlier attempt is unknown.
+pub async fn send_mail(
+    env: &Env,
+    store: &dyn CommunicationStore,
+    office: PostOffice<'_>,
+    job: SendMail,
+) -> Result<(), CommunicationError> {
+    let actor = Actor::system(SendMail::KIND);
+    let Some(notification) = store.begin(&actor).await?.notification(job.notification).await?
+    else {
+        return Err(CommunicationError::NotFound("notification"));
+    };
+    if !notification.is_open() {
+        return Ok(());
+    }
+
+    let Some(recipient) = office.recipients.recipient(notification.recipient).await? else {
+        return give_up(env, store, &actor, notification, DropReason::NoRecipient).await;
+    };
+    let link = match notification.kind {
+        NotificationKind::VerifyEmail => {
+            Some(office.links.verification_link(notification.recipient).await?)
+        }
+        NotificationKind::PasswordReset => {
+            Some(office.links.reset_link(notification.recipient).await?)
+        }
+        _ => None,
+    };
+    // A cut-short attempt for a link that is used by now needs no repetition.
+    if link == Some(None) {
+        return give_up(env, store, &actor, notification, DropReason::NoLongerNeeded).await;
+    }
+    let link = link.flatten();
+    let mail = office.templates.mail(&notification, &recipient, link.as_deref())?;
+
+    let mut tx = store.begin(&actor).await?;
+    if tx.is_suppressed(&recipient.email).await? {
+        drop(tx);
+        return give_up(env, store, &actor, notification, DropReason::AddressSuppressed).await;
+    }
+    let notification = notification.begin_attempt();
+    tx.save_notification(&notification).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "notification", notification.id)
+            .detail("attempt", notification.attempts()),
+    )
+    .await?;
+    tx.commit().await?;
+    let notification = Notification { version: notification.version + 1, ..notification };
+
+    let sent = office.mailer.send(&mail).await;
+    settle(env, store, &actor, notification, &recipient, sent).await
+}
+
+async fn settle(
+    env: &Env,
+    store: &dyn CommunicationStore,
+    actor: &Actor,
+    notification: Notification,
+    recipient: &Recipient,
+    sent: ports::Result<()>,
+) -> Result<(), CommunicationError> {
+    let (attempt, failure) = match sent {
+        Ok(()) => (Attempt::Accepted, None),
+        Err(PortError::Refused { code, .. }) if code == RECIPIENT_REFUSED => {
+            (Attempt::Refused(FailureReason::RecipientRefused), None)
+        }
+        Err(PortError::Refused { .. }) => (Attempt::Refused(FailureReason::MessageRefused), None),
+        Err(error) => (Attempt::Inconclusive, Some(error)),
+    };
+    let notification = notification.finish_attempt(attempt, env.now());
+
+    let mut tx = store.begin(actor).await?;
+    tx.save_notification(&notification).await?;
+    if attempt == Attempt::Refused(FailureReason::RecipientRefused) {
+        tx.suppress(&recipient.email, notification.id).await?;
+    }
+    let entry = AuditEntry::new(AuditAction::Execute, "notification", notification.id)
+        .detail("attempt", notification.attempts())
+        .detail("state", notification.state.word());
+    tx.audit(if attempt == Attempt::Accepted { entry } else { entry.failed() }).await?;
+    tx.commit().await?;
+
+    match failure {
+        // Given up: there is nothing left that a repetition could do.
+        Some(_) if !notification.is_open() => Ok(()),
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+async fn give_up(
+    env: &Env,
+    store: &dyn CommunicationStore,
+    actor: &Actor,
+    notification: Notification,
+    reason: DropReason,
+) -> Result<(), CommunicationError> {
+    let notification = notification.drop_for(reason, env.now());
+    let mut tx = store.begin(actor).await?;
+    tx.save_notification(&notification).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "notification", notification.id)
+            .detail("state", notification.state.word())
+            .detail("reason", reason.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}

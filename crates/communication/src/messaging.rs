@@ -1,0 +1,231 @@
+//! Writing and reading messages.
+
+use kernel::{
+    AccountId, Actor, MessageId, Page, PageRequest, PatientId, Permission, ProviderId,
+    SubscriptionId, ThreadId,
+};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
+
+use crate::{
+    CareTeam, CommunicationError, CommunicationStore, CommunicationTx, Message, MessageBody,
+    Thread, ThreadSummary, Topic,
+};
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A thread that the sender takes part in.
+    Thread(ThreadId),
+    /// Someone the sender treats or is treated by, on a topic; the thread of
+    /// the two on that topic is opened when there is none.
+    Person { account: AccountId, topic: Topic, subscription: Option<SubscriptionId> },
+}
+
+/// Sends a message. A second call with the same key answers with the message
+/// of the first.
+pub async fn send_message(
+    env: &Env,
+    store: &dyn CommunicationStore,
+    care_team: &dyn CareTeam,
+    actor: &Actor,
+    key: &IdempotencyKey,
+    destination: Destination,
+    body: MessageBody,
+) -> Result<Message, CommunicationError> {
+    actor.require(Permission::MessageOwn)?;
+    let sender = actor.account().ok_or(CommunicationError::RecipientNotFound)?;
+    let thread = address(env, store, care_team, actor, sender, &destination).await?;
+    let side = thread.side_of_actor(actor).ok_or(CommunicationError::RecipientNotFound)?;
+
+    let mut tx = store.begin(actor).await?;
+    let id = env.fresh::<MessageId>();
+    if let Some(earlier) = tx.claim(key, id.uuid()).await? {
+        let found = tx.message(MessageId(earlier), sender).await?;
+        return found.map(|(_, message)| message).ok_or(CommunicationError::NotFound("message"));
+    }
+    let thread = tx.open_thread(&thread).await?;
+    let message = Message::write(id, &thread, side, body, env.now());
+    tx.add_message(&thread, &message).await?;
+    tx.emit(Event::MessageSent {
+        message: message.id,
+        thread: thread.id,
+        sender: message.sender,
+        recipient: message.recipient,
+    })
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "message", message.id)
+            .patient(thread.patient)
+            .detail("thread", thread.id.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(message)
+}
+
+/// The thread that a destination stands for, once it is clear that its two
+/// still treat each other. Whatever is in the way looks the same from outside
+/// and leaves a denied entry.
+async fn address(
+    env: &Env,
+    store: &dyn CommunicationStore,
+    care_team: &dyn CareTeam,
+    actor: &Actor,
+    sender: AccountId,
+    destination: &Destination,
+) -> Result<Thread, CommunicationError> {
+    let thread = match destination {
+        Destination::Thread(id) => {
+            let mut tx = store.begin(actor).await?;
+            tx.thread(*id, sender).await?.filter(|thread| thread.side_of_actor(actor).is_some())
+        }
+        Destination::Person { account, topic, subscription } => {
+            let pair = |patient: PatientId, provider: ProviderId| Thread {
+                id: env.fresh(),
+                patient,
+                provider,
+                topic: *topic,
+                subscription: *subscription,
+                created_at: env.now(),
+            };
+            // Someone who is both is a patient of others and never of themselves.
+            match (actor.as_provider(), actor.as_patient()) {
+                _ if *account == sender => None,
+                (Some(provider), _)
+                    if care_team.includes(account.as_patient(), provider).await? =>
+                {
+                    Some(pair(account.as_patient(), provider))
+                }
+                (_, Some(patient)) => Some(pair(patient, account.as_provider())),
+                _ => None,
+            }
+        }
+    };
+    if let Some(thread) = thread
+        && care_team.includes(thread.patient, thread.provider).await?
+    {
+        return Ok(thread);
+    }
+    let (entity, id) = match destination {
+        Destination::Thread(id) => ("message_thread", id.to_string()),
+        Destination::Person { account, .. } => ("message_recipient", account.to_string()),
+    };
+    let mut tx = store.begin(actor).await?;
+    tx.audit(AuditEntry::new(AuditAction::Create, entity, id).denied()).await?;
+    tx.commit().await?;
+    Err(match destination {
+        Destination::Thread(_) => CommunicationError::NotFound("thread"),
+        Destination::Person { .. } => CommunicationError::RecipientNotFound,
+    })
+}
+
+/// The threads of an account, which only that account sees.
+pub async fn list_threads(
+    store: &dyn CommunicationStore,
+    actor: &Actor,
+    account: AccountId,
+    page: &PageRequest,
+) -> Result<Page<ThreadSummary>, CommunicationError> {
+    actor.require(Permission::MessageOwn)?;
+    let mut tx = store.begin(actor).await?;
+    if actor.account() != Some(account) {
+        return deny(tx, AuditAction::Search, "message_thread", account).await;
+    }
+    let mut threads = tx.threads_of(account, page).await?;
+    threads.items.retain(|summary| summary.thread.side_of_actor(actor).is_some());
+    let mut entry = AuditEntry::new(AuditAction::Search, "message_thread", account).detail(
+        "threads",
+        threads.items.iter().map(|summary| summary.thread.id.to_string()).collect::<Vec<_>>(),
+    );
+    if let Some(patient) = actor.as_patient() {
+        entry = entry.patient(patient);
+    }
+    tx.audit(entry).await?;
+    tx.commit().await?;
+    Ok(threads)
+}
+
+/// A page of a thread's messages, the newest first. Fetching them is what
+/// makes the other side's messages delivered.
+pub async fn read_thread(
+    env: &Env,
+    store: &dyn CommunicationStore,
+    actor: &Actor,
+    id: ThreadId,
+    page: &PageRequest,
+) -> Result<(Thread, Page<Message>), CommunicationError> {
+    actor.require(Permission::MessageOwn)?;
+    let mut tx = store.begin(actor).await?;
+    let Some((reader, thread)) = own_thread(tx.as_mut(), actor, id).await? else {
+        return deny(tx, AuditAction::Read, "message_thread", id).await;
+    };
+    let delivered = tx.mark_delivered(id, reader, env.now()).await?;
+    let messages = tx.messages(id, page).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Read, "message_thread", id)
+            .patient(thread.patient)
+            .detail("messages", messages.items.len())
+            .detail("newly_delivered", delivered),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok((thread, messages))
+}
+
+/// Marks a message as read; only its recipient can.
+pub async fn mark_message_read(
+    env: &Env,
+    store: &dyn CommunicationStore,
+    actor: &Actor,
+    id: MessageId,
+) -> Result<Message, CommunicationError> {
+    actor.require(Permission::MessageOwn)?;
+    let mut tx = store.begin(actor).await?;
+    let found = match actor.account() {
+        Some(account) => tx.message(id, account).await?.map(|(thread, message)| {
+            let side = thread.side_of_actor(actor);
+            (account, thread, message, side)
+        }),
+        None => None,
+    };
+    let Some((reader, thread, message, Some(_))) = found else {
+        return deny(tx, AuditAction::Update, "message", id).await;
+    };
+    let before = message.status;
+    let message = message.read_by(reader, env.now())?;
+    if message.status != before {
+        tx.save_message(&message).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Update, "message", id)
+                .patient(thread.patient)
+                .detail("status", message.status.word()),
+        )
+        .await?;
+        tx.commit().await?;
+    }
+    Ok(message)
+}
+
+async fn own_thread(
+    tx: &mut dyn CommunicationTx,
+    actor: &Actor,
+    id: ThreadId,
+) -> Result<Option<(AccountId, Thread)>, CommunicationError> {
+    let Some(account) = actor.account() else { return Ok(None) };
+    let thread = tx.thread(id, account).await?;
+    Ok(thread
+        .filter(|thread| thread.side_of_actor(actor).is_some())
+        .map(|thread| (account, thread)))
+}
+
+/// Leaves a denied entry and answers as if there were nothing.
+pub(crate) async fn deny<T>(
+    mut tx: Box<dyn CommunicationTx>,
+    action: AuditAction,
+    entity: &'static str,
+    id: impl ToString + Send,
+) -> Result<T, CommunicationError> {
+    tx.audit(AuditEntry::new(action, entity, id).denied()).await?;
+    tx.commit().await?;
+    Err(CommunicationError::NotFound(entity))
+}
