@@ -1,1 +1,41 @@
-//! salus-records
+//! Records: the clinical record as versioned FHIR resources, and what patients
+//! say of their allergies and medications. It owns versions, search tokens and
+//! who reaches which resource, and it knows nothing of FHIR's data types: the
+//! [`FhirMapper`] writes the JSON, and other contexts' facts come in through
+//! [`sources`].
+//!
+//! # Handlers
+//!
+//! | event | handler |
+//! |---|---|
+//! | `PatientProfileChanged` | [`projections::on_patient_profile_changed`] |
+//! | `ResponseSubmitted` | [`projections::on_response_submitted`] |
+//! | `PrescriptionChanged` | [`projections::on_prescription_changed`] |
+//! | `ConsultationChanged` | [`projections::on_consultation_changed`] |
+//!
+//! It emits `ClinicalRecordChanged` and has no jobs.
+
+pub mod access;
+pub mod clinical;
+pub mod error;
+pub mod mapper;
+pub mod projections;
+pub mod read;
+pub mod reported;
+pub mod resource;
+pub mod sources;
+pub mod store;
+
+pub use access::{Interaction, Reach};
+pub use clinical::{
+    Allergy, AllergyCategory, AllergyInput, ClinicalProfile, ClinicalSummary, Criticality,
+    Medication, MedicationInput, Reported,
+};
+pub use error::RecordsError;
+pub use mapper::{FhirMapper, MappingError};
+pub use read::{Found, read_resource, search_resources};
+pub use reported::{
+    allergies, clinical_summary, medications, report_allergies, report_medications,
+};
+pub use resource::{Draft, Resource, ResourceType, Token};
+pub use store::{RecordsStore, RecordsTx, Search};

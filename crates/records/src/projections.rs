@@ -1,0 +1,140 @@
+//! The record follows the other contexts: an event says that a thing changed,
+//! and its current state becomes the next version of its resource.
+
+use kernel::{Actor, ConsultationId, FormResponseId, PatientId, PrescriptionId};
+use ports::{AuditAction, AuditEntry, Delivery, Env};
+
+use crate::{
+    Draft, FhirMapper, Reach, RecordsError, RecordsStore, RecordsTx, ResourceType,
+    sources::{ConsultationSource, PatientSource, PrescriptionSource, ResponseSource},
+};
+
+pub async fn on_patient_profile_changed(
+    env: &Env,
+    store: &dyn RecordsStore,
+    mapper: &dyn FhirMapper,
+    source: &dyn PatientSource,
+    delivery: Delivery,
+    patient: PatientId,
+) -> Result<(), RecordsError> {
+    let draft = source
+        .patient(patient)
+        .await?
+        .map(|data| {
+            mapper.patient(&data).map(|content| Draft {
+                kind: ResourceType::Patient,
+                id: patient.uuid(),
+                patient,
+                source_version: data.source_version,
+                content,
+            })
+        })
+        .transpose()?;
+    project(env, store, "records.patient", delivery, draft).await
+}
+
+pub async fn on_response_submitted(
+    env: &Env,
+    store: &dyn RecordsStore,
+    mapper: &dyn FhirMapper,
+    source: &dyn ResponseSource,
+    delivery: Delivery,
+    response: FormResponseId,
+) -> Result<(), RecordsError> {
+    let draft = source
+        .response(response)
+        .await?
+        .map(|data| {
+            mapper.questionnaire_response(&data).map(|content| Draft {
+                kind: ResourceType::QuestionnaireResponse,
+                id: response.uuid(),
+                patient: data.patient,
+                source_version: data.source_version,
+                content,
+            })
+        })
+        .transpose()?;
+    project(env, store, "records.questionnaire_response", delivery, draft).await
+}
+
+pub async fn on_prescription_changed(
+    env: &Env,
+    store: &dyn RecordsStore,
+    mapper: &dyn FhirMapper,
+    source: &dyn PrescriptionSource,
+    delivery: Delivery,
+    prescription: PrescriptionId,
+) -> Result<(), RecordsError> {
+    let draft = source
+        .prescription(prescription)
+        .await?
+        .map(|data| {
+            mapper.medication_request(&data).map(|content| Draft {
+                kind: ResourceType::MedicationRequest,
+                id: prescription.uuid(),
+                patient: data.patient,
+                source_version: data.source_version,
+                content,
+            })
+        })
+        .transpose()?;
+    project(env, store, "records.medication_request", delivery, draft).await
+}
+
+pub async fn on_consultation_changed(
+    env: &Env,
+    store: &dyn RecordsStore,
+    mapper: &dyn FhirMapper,
+    source: &dyn ConsultationSource,
+    delivery: Delivery,
+    consultation: ConsultationId,
+) -> Result<(), RecordsError> {
+    let draft = source
+        .consultation(consultation)
+        .await?
+        .map(|data| {
+            mapper.encounter(&data).map(|content| Draft {
+                kind: ResourceType::Encounter,
+                id: consultation.uuid(),
+                patient: data.patient,
+                source_version: data.source_version,
+                content,
+            })
+        })
+        .transpose()?;
+    project(env, store, "records.encounter", delivery, draft).await
+}
+
+async fn project(
+    env: &Env,
+    store: &dyn RecordsStore,
+    actor: &'static str,
+    delivery: Delivery,
+    draft: Option<Draft>,
+) -> Result<(), RecordsError> {
+    let mut tx = store.begin(&Actor::system(actor)).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    if let Some(draft) = draft {
+        save(env, tx.as_mut(), draft).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Saves the draft as the next version of its resource, if it says anything
+/// new, and records that.
+pub(crate) async fn save(
+    env: &Env,
+    tx: &mut dyn RecordsTx,
+    draft: Draft,
+) -> Result<(), RecordsError> {
+    let current = tx.resource(draft.kind, draft.id, &Reach::Everyone).await?;
+    let Some(next) = draft.after(current.as_ref(), env.now()) else { return Ok(()) };
+    tx.save_resource(&next).await?;
+    let action = if next.version == 1 { AuditAction::Create } else { AuditAction::Update };
+    let entry = AuditEntry::new(action, next.kind.into(), next.id)
+        .patient(next.patient)
+        .detail("version", next.version);
+    Ok(tx.audit(entry).await?)
+}
