@@ -26,6 +26,20 @@ pub enum Event {
     AccountRegistered {
         account: AccountId,
     },
+    /// The verification mail was asked for again.
+    EmailVerificationRequested {
+        account: AccountId,
+    },
+    /// Somebody registered with the address of a verified account; its owner
+    /// is told by mail, because the answer may not say so.
+    RegistrationRepeated {
+        account: AccountId,
+    },
+    /// A link to choose a password is to be mailed: after forgetting the old
+    /// one, or as the invitation of a member of the staff.
+    PasswordResetRequested {
+        account: AccountId,
+    },
     EmailVerified {
         account: AccountId,
     },

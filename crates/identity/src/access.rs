@@ -1,0 +1,67 @@
+//! From a bearer token to the actor it stands for.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kernel::{Actor, ActorKind, Permission, RequestContext, Role};
+
+use crate::{
+    IdentityError, Services,
+    error::Result,
+    token::{Bearer, verify},
+};
+
+/// Authenticates an account's or a client's access token.
+///
+/// A valid signature is not enough: the session must still be live and the
+/// account active, and roles and permissions are those of now, not those of
+/// when the token was signed. A client carries its granted scopes and no
+/// permissions; whoever serves it asks [`crate::scope::allows`].
+pub async fn authenticate(
+    services: &Services,
+    bearer: &str,
+    request: RequestContext,
+) -> Result<Actor> {
+    let now = services.now();
+    match verify(services.keys.as_ref(), &services.policy, bearer, now)? {
+        Bearer::Account { account, session, .. } => {
+            let grant = services
+                .session_grant(session)
+                .await?
+                .filter(|grant| grant.account == account && grant.live && now < grant.ends_at)
+                .ok_or(IdentityError::SessionEnded)?;
+            let permissions = services.matrix().await?.permissions_of(&grant.roles);
+            Ok(Actor {
+                kind: ActorKind::Account { account, session, roles: grant.roles },
+                permissions: Arc::new(permissions),
+                request,
+            })
+        }
+        Bearer::Client { client, scopes } => {
+            if !services.client_is_active(client).await? {
+                return Err(IdentityError::InvalidToken);
+            }
+            Ok(Actor {
+                kind: ActorKind::Client { client, scopes: Arc::new(scopes.into_iter().collect()) },
+                permissions: Arc::default(),
+                request,
+            })
+        }
+    }
+}
+
+/// Who somebody is and what they may do, for a client that draws its menus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    pub roles: BTreeSet<Role>,
+    pub permissions: BTreeSet<Permission>,
+    pub scopes: BTreeSet<String>,
+}
+
+pub fn access_of(actor: &Actor) -> Access {
+    let (roles, scopes) = match &actor.kind {
+        ActorKind::Account { roles, .. } => (roles.as_ref().clone(), BTreeSet::new()),
+        ActorKind::Client { scopes, .. } => (BTreeSet::new(), scopes.as_ref().clone()),
+        ActorKind::Anonymous | ActorKind::System { .. } => Default::default(),
+    };
+    Access { roles, permissions: actor.permissions.as_ref().clone(), scopes }
+}

@@ -1,0 +1,329 @@
+//! Accounts: an address, a password, roles, and how far the address has been
+//! proven.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use kernel::{AccountId, EmailAddress, FieldError, HumanName, Role, Uuid};
+use ports::{Ids, Sealer};
+
+use crate::{IdentityError, PasswordHash, error::Result};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountState {
+    /// Nobody has shown yet that the address is theirs.
+    Unverified,
+    Active {
+        verified_at: DateTime<Utc>,
+    },
+    Disabled {
+        at: DateTime<Utc>,
+    },
+}
+
+/// What a link in a mail proves: that its holder reads the mail of the
+/// account's address. Only a nonce is stored; the link's secret is derived
+/// from it with a key that the database does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    pub nonce: [u8; 32],
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What a challenge is for; a link for one purpose does not serve another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChallengePurpose {
+    VerifyEmail,
+    ResetPassword,
+}
+
+impl ChallengePurpose {
+    fn word(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "identity.verify_email",
+            Self::ResetPassword => "identity.reset_password",
+        }
+    }
+
+    fn lifetime(self) -> TimeDelta {
+        match self {
+            Self::VerifyEmail => TimeDelta::hours(24),
+            Self::ResetPassword => TimeDelta::hours(1),
+        }
+    }
+}
+
+/// How long the mails of one purpose to one address keep apart, so that a
+/// stranger cannot flood a mailbox.
+const MAIL_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
+/// An invitation of a member of the staff lives longer than a reset.
+const INVITATION: TimeDelta = TimeDelta::days(3);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub id: AccountId,
+    pub email: EmailAddress,
+    /// The name of a member of the staff; a patient's stands in the profile.
+    pub name: Option<HumanName>,
+    /// `None` until an invited person has chosen one.
+    pub password: Option<PasswordHash>,
+    pub roles: BTreeSet<Role>,
+    pub state: AccountState,
+    pub verification: Option<Challenge>,
+    pub reset: Option<Challenge>,
+    pub created_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+/// Roles before and after a change, for the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleChange {
+    pub old: BTreeSet<Role>,
+    pub new: BTreeSet<Role>,
+}
+
+impl Challenge {
+    fn new(purpose: ChallengePurpose, ids: &dyn Ids, now: DateTime<Utc>) -> Self {
+        Self { nonce: ids.secret(), issued_at: now, expires_at: now + purpose.lifetime() }
+    }
+
+    fn too_soon(challenge: Option<&Self>, now: DateTime<Utc>) -> bool {
+        challenge.is_some_and(|last| now < last.issued_at + MAIL_INTERVAL)
+    }
+}
+
+impl Account {
+    /// A patient who registers.
+    pub fn register(
+        id: AccountId,
+        email: EmailAddress,
+        password: PasswordHash,
+        ids: &dyn Ids,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            email,
+            name: None,
+            password: Some(password),
+            roles: BTreeSet::from([Role::Patient]),
+            state: AccountState::Unverified,
+            verification: Some(Challenge::new(ChallengePurpose::VerifyEmail, ids, now)),
+            reset: None,
+            created_at: now,
+            version: 0,
+        }
+    }
+
+    /// A member of the staff, who chooses a password through the link of an
+    /// invitation and thereby proves the address.
+    pub fn invite(
+        id: AccountId,
+        email: EmailAddress,
+        name: HumanName,
+        roles: BTreeSet<Role>,
+        ids: &dyn Ids,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        check_staff_roles(&roles)?;
+        let invitation =
+            Challenge { nonce: ids.secret(), issued_at: now, expires_at: now + INVITATION };
+        Ok(Self {
+            id,
+            email,
+            name: Some(name),
+            password: None,
+            roles,
+            state: AccountState::Unverified,
+            verification: None,
+            reset: Some(invitation),
+            created_at: now,
+            version: 0,
+        })
+    }
+
+    /// Asks for another verification mail; `None` when there is nothing to
+    /// verify or the last mail is too recent.
+    pub fn request_verification(self, ids: &dyn Ids, now: DateTime<Utc>) -> Option<Self> {
+        let open = self.state == AccountState::Unverified && self.password.is_some();
+        if !open || Challenge::too_soon(self.verification.as_ref(), now) {
+            return None;
+        }
+        let verification = Some(Challenge::new(ChallengePurpose::VerifyEmail, ids, now));
+        Some(Self { verification, ..self })
+    }
+
+    /// Asks for a reset mail; `None` when the account is disabled or the last
+    /// mail is too recent.
+    pub fn request_reset(self, ids: &dyn Ids, now: DateTime<Utc>) -> Option<Self> {
+        let disabled = matches!(self.state, AccountState::Disabled { .. });
+        if disabled || Challenge::too_soon(self.reset.as_ref(), now) {
+            return None;
+        }
+        let reset = Some(Challenge::new(ChallengePurpose::ResetPassword, ids, now));
+        Some(Self { reset, ..self })
+    }
+
+    /// The secret of the link of an open challenge; the same each time it is
+    /// asked for, so that a mail sent twice holds one link.
+    pub fn link_token(
+        &self,
+        purpose: ChallengePurpose,
+        sealer: &dyn Sealer,
+        now: DateTime<Utc>,
+    ) -> ports::Result<Option<String>> {
+        let Some(challenge) = self.challenge(purpose).filter(|open| now < open.expires_at) else {
+            return Ok(None);
+        };
+        let mut bytes = self.id.uuid().as_bytes().to_vec();
+        bytes.extend(self.link_secret(purpose, challenge, sealer)?);
+        Ok(Some(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Whether `secret` is that of the open challenge.
+    fn answers(
+        &self,
+        purpose: ChallengePurpose,
+        secret: &[u8; 32],
+        sealer: &dyn Sealer,
+        now: DateTime<Utc>,
+    ) -> ports::Result<bool> {
+        let Some(challenge) = self.challenge(purpose).filter(|open| now < open.expires_at) else {
+            return Ok(false);
+        };
+        let right = self.link_secret(purpose, challenge, sealer)?;
+        // Every byte is compared, so that the time does not tell how many were right.
+        Ok(right.iter().zip(secret).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0)
+    }
+
+    fn challenge(&self, purpose: ChallengePurpose) -> Option<&Challenge> {
+        match purpose {
+            ChallengePurpose::VerifyEmail => self.verification.as_ref(),
+            ChallengePurpose::ResetPassword => self.reset.as_ref(),
+        }
+    }
+
+    fn link_secret(
+        &self,
+        purpose: ChallengePurpose,
+        challenge: &Challenge,
+        sealer: &dyn Sealer,
+    ) -> ports::Result<[u8; 32]> {
+        let nonce = URL_SAFE_NO_PAD.encode(challenge.nonce);
+        let value = format!("{}|{}|{nonce}", self.id, self.email);
+        Ok(sealer.blind_index(purpose.word(), &value)?.0)
+    }
+
+    /// The holder of the verification link has proven the address.
+    pub fn verify_email(
+        self,
+        link: &LinkToken,
+        sealer: &dyn Sealer,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        if self.state != AccountState::Unverified
+            || !self.answers(ChallengePurpose::VerifyEmail, &link.secret, sealer, now)?
+        {
+            return Err(IdentityError::InvalidLink);
+        }
+        Ok(Self { state: AccountState::Active { verified_at: now }, verification: None, ..self })
+    }
+
+    /// Whether the link opens a reset; asked before the costly hashing.
+    pub fn may_reset(
+        &self,
+        link: &LinkToken,
+        sealer: &dyn Sealer,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let disabled = matches!(self.state, AccountState::Disabled { .. });
+        if disabled || !self.answers(ChallengePurpose::ResetPassword, &link.secret, sealer, now)? {
+            return Err(IdentityError::InvalidLink);
+        }
+        Ok(())
+    }
+
+    /// Sets a new password. The link came by mail, so it proves the address too.
+    pub fn reset_password(
+        self,
+        link: &LinkToken,
+        password: PasswordHash,
+        sealer: &dyn Sealer,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        self.may_reset(link, sealer, now)?;
+        let state = match self.state {
+            AccountState::Unverified => AccountState::Active { verified_at: now },
+            state => state,
+        };
+        Ok(Self { password: Some(password), reset: None, verification: None, state, ..self })
+    }
+
+    /// Whether somebody who knew the password may come in.
+    pub fn admit(&self) -> Result<()> {
+        match self.state {
+            AccountState::Active { .. } => Ok(()),
+            AccountState::Unverified => Err(IdentityError::EmailNotVerified),
+            AccountState::Disabled { .. } => Err(IdentityError::WrongCredentials),
+        }
+    }
+
+    pub fn is_active(&self) -> bool {
+        matches!(self.state, AccountState::Active { .. })
+    }
+
+    pub fn is_staff(&self) -> bool {
+        self.roles.iter().any(|role| *role != Role::Patient)
+    }
+
+    /// Gives a member of the staff other roles. A patient's account stays a
+    /// patient's: mixing the two would widen what a patient's session reaches.
+    pub fn change_roles(self, roles: BTreeSet<Role>) -> Result<(Self, RoleChange)> {
+        if !self.is_staff() {
+            return Err(IdentityError::field(
+                "roles",
+                "patient",
+                "A patient's account takes no staff roles; create a staff account.",
+            ));
+        }
+        check_staff_roles(&roles)?;
+        let change = RoleChange { old: self.roles, new: roles.clone() };
+        Ok((Self { roles, ..self }, change))
+    }
+}
+
+fn check_staff_roles(roles: &BTreeSet<Role>) -> Result<()> {
+    let mut errors = Vec::new();
+    if roles.is_empty() {
+        errors.push(FieldError::required("roles"));
+    }
+    if roles.contains(&Role::Patient) {
+        errors.push(FieldError::new("roles", "patient", "A patient registers; staff is invited."));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(IdentityError::Invalid(errors)) }
+}
+
+/// The secret part of a link, taken apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LinkToken {
+    pub account: AccountId,
+    secret: [u8; 32],
+}
+
+impl LinkToken {
+    pub fn parse(text: &str) -> Result<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| IdentityError::InvalidLink)?;
+        let bytes: [u8; 48] = bytes.try_into().map_err(|_| IdentityError::InvalidLink)?;
+        let (account, secret) = bytes.split_at(16);
+        let account = Uuid::from_slice(account).map_err(|_| IdentityError::InvalidLink)?;
+        let secret = secret.try_into().map_err(|_| IdentityError::InvalidLink)?;
+        Ok(Self { account: account.into(), secret })
+    }
+}
+
+#[cfg(test)]
+#[path = "account_tests.rs"]
+mod tests;

@@ -1,0 +1,115 @@
+//! Who people are, for the other contexts: read models that bridges ask.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use kernel::{
+    AccountId, Actor, ActorKind, EmailAddress, HumanName, PatientId, Permission, PhoneNumber,
+    ProviderId, Role, UsState,
+};
+use ports::{AuditAction, AuditEntry, Panel};
+
+use crate::{
+    IdentityError, License, PatientProfile, ProviderProfile, Services, error::Result,
+    scope::Interaction,
+};
+
+/// A provider who may treat in a state, and the licence that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LicensedProvider {
+    pub provider: ProviderId,
+    pub name: HumanName,
+    pub license: License,
+}
+
+/// How an account is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    pub account: AccountId,
+    pub email: EmailAddress,
+    pub email_verified: bool,
+    /// From the profile, or a member of the staff's own.
+    pub name: Option<HumanName>,
+    pub phone: Option<PhoneNumber>,
+    pub time_zone: Option<Tz>,
+    pub is_patient: bool,
+}
+
+/// The providers whose licence in the state is in force at that time. It says
+/// nothing about patients, so every actor may ask.
+pub async fn providers_licensed_in(
+    services: &Services,
+    actor: &Actor,
+    state: UsState,
+    at: DateTime<Utc>,
+) -> Result<Vec<LicensedProvider>> {
+    let mut tx = services.store.begin(actor).await?;
+    Ok(tx.providers_licensed_in(state, at).await?)
+}
+
+/// A provider's public profile with the licences.
+pub async fn provider(
+    services: &Services,
+    actor: &Actor,
+    provider: ProviderId,
+) -> Result<Option<ProviderProfile>> {
+    let mut tx = services.store.begin(actor).await?;
+    Ok(tx.provider(provider).await?)
+}
+
+/// Who a patient is. The patient asks for oneself, a provider for the patients
+/// of the panel, others by permission or scope, Salus for everyone; to anybody
+/// else the patient does not exist, and the attempt is audited.
+pub async fn demographics(
+    services: &Services,
+    panel: &dyn Panel,
+    actor: &Actor,
+    patient: PatientId,
+) -> Result<Option<PatientProfile>> {
+    let reaches = reaches(panel, actor, patient).await?;
+    let mut tx = services.store.begin(actor).await?;
+    let profile = if reaches { tx.profile(patient).await? } else { None };
+    let entry = AuditEntry::new(AuditAction::Read, "patient_profile", patient).patient(patient);
+    let entry = if reaches { entry } else { entry.denied() };
+    tx.audit(entry).await?;
+    tx.commit().await?;
+    Ok(profile)
+}
+
+async fn reaches(panel: &dyn Panel, actor: &Actor, patient: PatientId) -> Result<bool> {
+    if actor.is_patient(patient) || actor.may(Permission::PatientReadAny) {
+        return Ok(true);
+    }
+    if let ActorKind::Client { scopes, .. } = &actor.kind {
+        return Ok(crate::scope::allows(scopes.iter(), "Patient", Interaction::Read));
+    }
+    match actor.as_provider() {
+        Some(provider) if actor.may(Permission::PatientRead) => {
+            Ok(panel.treats(provider, patient).await?)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// How to reach an account, for those who send mails and notifications.
+pub async fn contact(services: &Services, account: AccountId) -> Result<Contact> {
+    let actor = Actor::system("identity.contact");
+    let mut tx = services.store.begin(&actor).await?;
+    let found = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    let profile = tx.profile(account.as_patient()).await?;
+    if profile.is_some() {
+        let patient = account.as_patient();
+        let entry = AuditEntry::new(AuditAction::Read, "patient_profile", patient);
+        tx.audit(entry.patient(patient).detail("purpose", "contact")).await?;
+        tx.commit().await?;
+    }
+    let email_verified = found.is_active();
+    Ok(Contact {
+        account,
+        email_verified,
+        is_patient: found.roles.contains(&Role::Patient),
+        email: found.email,
+        name: profile.as_ref().map(|profile| profile.name.clone()).or(found.name),
+        phone: profile.as_ref().map(|profile| profile.phone.clone()),
+        time_zone: profile.map(|profile| profile.time_zone),
+    })
+}

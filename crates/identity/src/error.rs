@@ -1,0 +1,90 @@
+use chrono::{DateTime, Utc};
+use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use ports::PortError;
+
+pub type Result<T, E = IdentityError> = std::result::Result<T, E>;
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error("the input is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The address is unknown, the password wrong or the account disabled;
+    /// which of them is never said.
+    #[error("the e-mail address or the password is wrong")]
+    WrongCredentials,
+    #[error("the e-mail address has not been verified yet")]
+    EmailNotVerified,
+    #[error("too many failed attempts; try again after {until}")]
+    LoginLocked { until: DateTime<Utc> },
+    #[error("the access token is not valid or has expired")]
+    InvalidToken,
+    #[error("the session has ended")]
+    SessionEnded,
+    #[error("the refresh token is not valid")]
+    InvalidRefreshToken,
+    #[error("the refresh token was used before, so its session has been ended")]
+    RefreshTokenReused,
+    #[error("the link is not valid or has expired")]
+    InvalidLink,
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("an account with this e-mail address exists")]
+    AccountExists,
+    #[error("this {0} was changed since it was read")]
+    VersionChanged(&'static str),
+    #[error(transparent)]
+    Forbidden(#[from] MissingPermission),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl IdentityError {
+    pub fn field(path: &str, code: &str, message: &str) -> Self {
+        Self::Invalid(vec![FieldError::new(path, code, message)])
+    }
+}
+
+impl DomainError for IdentityError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(_) | Self::InvalidLink => ErrorKind::Invalid,
+            Self::WrongCredentials
+            | Self::InvalidToken
+            | Self::SessionEnded
+            | Self::InvalidRefreshToken
+            | Self::RefreshTokenReused => ErrorKind::Unauthenticated,
+            Self::EmailNotVerified | Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::LoginLocked { .. } => ErrorKind::RateLimited,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::AccountExists => ErrorKind::Conflict,
+            Self::VersionChanged(_) => ErrorKind::PreconditionFailed,
+            Self::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::Invalid(_) => "identity.invalid",
+            Self::WrongCredentials => "identity.wrong_credentials",
+            Self::EmailNotVerified => "identity.email_not_verified",
+            Self::LoginLocked { .. } => "identity.login_locked",
+            Self::InvalidToken => "identity.invalid_token",
+            Self::SessionEnded => "identity.session_ended",
+            Self::InvalidRefreshToken => "identity.invalid_refresh_token",
+            Self::RefreshTokenReused => "identity.refresh_token_reused",
+            Self::InvalidLink => "identity.invalid_link",
+            Self::NotFound(_) => "identity.not_found",
+            Self::AccountExists => "identity.account_exists",
+            Self::VersionChanged(_) => "identity.version_changed",
+            Self::Forbidden(_) => "forbidden",
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(fields) => fields,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The profile of a provider and the licences, which say where the provider
+//! may treat.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use kernel::{Actor, Dea, FieldError, HumanName, Npi, Permission, ProviderId, Role, UsState};
+use ports::{AuditAction, AuditEntry};
+use serde_json::json;
+use strum::{Display, EnumString, IntoStaticStr};
+
+use crate::{IdentityError, Services, error::Result};
+
+/// What the board of a state says of a licence. That one has expired follows
+/// from its date and is no status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum LicenseStatus {
+    Active,
+    Suspended,
+    Revoked,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct License {
+    pub state: UsState,
+    pub number: String,
+    /// The last day on which it is in force, in the state's own zone.
+    pub expires_on: NaiveDate,
+    pub status: LicenseStatus,
+}
+
+impl License {
+    pub fn in_force(&self, at: DateTime<Utc>) -> bool {
+        let there = at.with_timezone(&self.state.zone()).date_naive();
+        self.status == LicenseStatus::Active && there <= self.expires_on
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderProfile {
+    pub provider: ProviderId,
+    pub name: HumanName,
+    pub npi: Npi,
+    pub dea: Option<Dea>,
+    pub specialities: Vec<String>,
+    /// At most one of each state.
+    pub licenses: Vec<License>,
+    pub updated_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+impl ProviderProfile {
+    /// The licence that lets the provider treat in that state at that time.
+    pub fn license_in_force(&self, state: UsState, at: DateTime<Utc>) -> Option<&License> {
+        self.licenses.iter().find(|license| license.state == state && license.in_force(at))
+    }
+
+    fn fill(
+        current: Option<Self>,
+        provider: ProviderId,
+        form: ProviderForm,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        let mut errors = Vec::new();
+        let name = HumanName::parse(&form.given, &form.family)
+            .map_err(|found| errors.extend(found))
+            .ok();
+        let npi = form.npi.parse::<Npi>().ok();
+        if npi.is_none() {
+            errors.push(FieldError::new("npi", "invalid", "An NPI with a valid check digit."));
+        }
+        let dea = match form.dea.as_deref().map(str::parse::<Dea>) {
+            None => None,
+            Some(Ok(dea)) => Some(dea),
+            Some(Err(_)) => {
+                let message = "A DEA number with a valid check digit.";
+                errors.push(FieldError::new("dea", "invalid", message));
+                None
+            }
+        };
+        let specialities: Vec<String> =
+            form.specialities.iter().map(|word| word.trim().to_owned()).collect();
+        for (index, word) in specialities.iter().enumerate() {
+            if word.is_empty() || word.chars().count() > 100 || word.chars().any(char::is_control) {
+                errors.push(FieldError::new(
+                    format!("specialities[{index}]"),
+                    "invalid",
+                    "A speciality has 1 to 100 printable characters.",
+                ));
+            }
+        }
+        match (name, npi) {
+            (Some(name), Some(npi)) if errors.is_empty() => {
+                let (licenses, version) =
+                    current.map_or((Vec::new(), 0), |current| (current.licenses, current.version));
+                Ok(Self { provider, name, npi, dea, specialities, licenses, updated_at: now, version })
+            }
+            _ => Err(IdentityError::Invalid(errors)),
+        }
+    }
+
+    /// Replaces the licences by those that the staff has checked.
+    pub fn with_licenses(self, licenses: Vec<License>, now: DateTime<Utc>) -> Result<Self> {
+        let mut errors = Vec::new();
+        let mut states = BTreeSet::new();
+        for (index, license) in licenses.iter().enumerate() {
+            if !states.insert(license.state) {
+                errors.push(FieldError::new(
+                    format!("licenses[{index}].state"),
+                    "duplicate",
+                    "There is one licence for each state.",
+                ));
+            }
+            let number = license.number.trim();
+            let printable = number.chars().all(|c| c.is_ascii_alphanumeric() || "-. /".contains(c));
+            if number.is_empty() || number.len() > 40 || !printable {
+                errors.push(FieldError::new(
+                    format!("licenses[{index}].number"),
+                    "invalid",
+                    "A licence number has 1 to 40 letters, digits and dashes.",
+                ));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(IdentityError::Invalid(errors));
+        }
+        let licenses = licenses
+            .into_iter()
+            .map(|license| License { number: license.number.trim().to_owned(), ..license })
+            .collect();
+        Ok(Self { licenses, updated_at: now, ..self })
+    }
+}
+
+/// A profile as a provider filled it in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderForm {
+    pub given: String,
+    pub family: String,
+    pub npi: String,
+    pub dea: Option<String>,
+    pub specialities: Vec<String>,
+}
+
+/// Reads one's own profile as a provider.
+pub async fn read_own(services: &Services, actor: &Actor) -> Result<ProviderProfile> {
+    actor.require(Permission::ProfileOwn)?;
+    let provider = actor.as_provider().ok_or(IdentityError::NotFound("provider profile"))?;
+    let mut tx = services.store.begin(actor).await?;
+    tx.provider(provider).await?.ok_or(IdentityError::NotFound("provider profile"))
+}
+
+/// Fills in or changes one's own profile; the licences are not one's own to
+/// change.
+pub async fn write_own(
+    services: &Services,
+    actor: &Actor,
+    form: ProviderForm,
+) -> Result<ProviderProfile> {
+    actor.require(Permission::ProfileOwn)?;
+    let provider = actor.as_provider().ok_or(IdentityError::NotFound("provider profile"))?;
+    save(services, actor, provider, form).await
+}
+
+pub(crate) async fn save(
+    services: &Services,
+    actor: &Actor,
+    provider: ProviderId,
+    form: ProviderForm,
+) -> Result<ProviderProfile> {
+    let mut tx = services.store.begin(actor).await?;
+    let current = tx.provider(provider).await?;
+    let action = if current.is_some() { AuditAction::Update } else { AuditAction::Create };
+    let old = current.as_ref().map(identifiers);
+    let mut profile = ProviderProfile::fill(current, provider, form, services.now())?;
+    tx.save_provider(&profile).await?;
+    profile.version += 1;
+    // A provider's identifiers are public registry data and no PHI.
+    tx.audit(
+        AuditEntry::new(action, "provider_profile", provider)
+            .detail("old", old)
+            .detail("new", identifiers(&profile)),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(profile)
+}
+
+fn identifiers(profile: &ProviderProfile) -> serde_json::Value {
+    json!({ "npi": profile.npi, "dea": profile.dea })
+}
+
+/// Records the licences of a provider, as the staff has verified them.
+pub async fn set_licenses(
+    services: &Services,
+    actor: &Actor,
+    provider: ProviderId,
+    licenses: Vec<License>,
+) -> Result<ProviderProfile> {
+    actor.require(Permission::AccountAdminister)?;
+    let mut tx = services.store.begin(actor).await?;
+    let account = tx.account(provider.account()).await?;
+    if !account.is_some_and(|account| account.roles.contains(&Role::Provider)) {
+        return Err(IdentityError::NotFound("provider"));
+    }
+    let current = tx.provider(provider).await?.ok_or_else(|| {
+        IdentityError::field(
+            "licenses",
+            "no_profile",
+            "The provider has to fill in the profile with the NPI before.",
+        )
+    })?;
+    let old = license_list(&current);
+    let mut profile = current.with_licenses(licenses, services.now())?;
+    tx.save_provider(&profile).await?;
+    profile.version += 1;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "provider_licenses", provider)
+            .detail("old", old)
+            .detail("new", license_list(&profile)),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(profile)
+}
+
+fn license_list(profile: &ProviderProfile) -> serde_json::Value {
+    let entry = |license: &License| {
+        json!({
+            "state": license.state,
+            "number": license.number,
+            "expires_on": license.expires_on,
+            "status": license.status.to_string(),
+        })
+    };
+    profile.licenses.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn license(state: UsState, expires: &str) -> License {
+        License {
+            state,
+            number: "MD-12345".to_owned(),
+            expires_on: expires.parse().unwrap(),
+            status: LicenseStatus::Active,
+        }
+    }
+
+    fn form() -> ProviderForm {
+        ProviderForm {
+            given: "Grace".to_owned(),
+            family: "Lindqvist".to_owned(),
+            npi: "1234567893".to_owned(),
+            dea: Some("AB1234563".to_owned()),
+            specialities: vec!["Family medicine".to_owned()],
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-03-10T12:00:00Z".parse().unwrap()
+    }
+
+    fn profile() -> ProviderProfile {
+        let provider = ProviderId::from_uuid(kernel::Uuid::from_u128(1));
+        ProviderProfile::fill(None, provider, form(), now()).unwrap()
+    }
+
+    #[test]
+    fn a_licence_is_in_force_through_its_last_local_day() {
+        let license = license(UsState::Ca, "2026-03-10");
+        // Seven hours behind UTC since daylight time began on the eighth.
+        assert!(license.in_force("2026-03-11T06:59:59Z".parse().unwrap()));
+        assert!(!license.in_force("2026-03-11T07:00:00Z".parse().unwrap()));
+        let suspended = License { status: LicenseStatus::Suspended, ..license };
+        assert!(!suspended.in_force("2026-03-01T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn only_the_licence_of_the_state_counts() {
+        let licenses = vec![license(UsState::Ma, "2027-01-31"), license(UsState::Ny, "2026-01-31")];
+        let profile = profile().with_licenses(licenses, now()).unwrap();
+        assert!(profile.license_in_force(UsState::Ma, now()).is_some());
+        assert!(profile.license_in_force(UsState::Ny, now()).is_none(), "it has expired");
+        assert!(profile.license_in_force(UsState::Tx, now()).is_none());
+    }
+
+    #[test]
+    fn two_licences_of_one_state_and_odd_numbers_are_refused_by_index() {
+        let mut odd = license(UsState::Ma, "2027-01-31");
+        odd.number = "<script>".to_owned();
+        let licenses = vec![license(UsState::Ma, "2027-01-31"), odd];
+        let Err(IdentityError::Invalid(errors)) = profile().with_licenses(licenses, now()) else {
+            panic!("the licences are refused");
+        };
+        let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, ["licenses[1].state", "licenses[1].number"]);
+    }
+
+    #[test]
+    fn identifiers_need_their_check_digits() {
+        let wrong =
+            ProviderForm { npi: "1234567890".to_owned(), dea: Some("AB1234567".to_owned()), ..form() };
+        let provider = ProviderId::from_uuid(kernel::Uuid::from_u128(1));
+        let Err(IdentityError::Invalid(errors)) =
+            ProviderProfile::fill(None, provider, wrong, now())
+        else {
+            panic!("the form is refused");
+        };
+        let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, ["npi", "dea"]);
+    }
+}

@@ -1,0 +1,242 @@
+//! How a person gets in the first time, and again after forgetting: register,
+//! verify the address, reset the password. No answer tells whether an address
+//! has an account; the mail does, to its owner.
+
+use kernel::{AccountId, Actor, EmailAddress, FieldError, RequestContext};
+use ports::{AuditAction, AuditEntry, Event, PortError};
+
+use crate::{
+    Account, AccountState, IdentityError, PasswordHash, Services,
+    account::{ChallengePurpose, LinkToken},
+    error::Result,
+    password,
+    session::RevocationReason,
+};
+
+fn parse_email(text: &str) -> Result<EmailAddress> {
+    text.parse().map_err(|_| IdentityError::field("email", "invalid", "This is no e-mail address."))
+}
+
+/// Registers a patient. The answer is the same whether or not the address was
+/// free; its owner learns the difference by mail.
+pub async fn register(
+    services: &Services,
+    request: RequestContext,
+    email: &str,
+    new_password: &str,
+) -> Result<()> {
+    let mut errors = Vec::new();
+    let email = email
+        .parse::<EmailAddress>()
+        .map_err(|_| {
+            errors.push(FieldError::new("email", "invalid", "This is no e-mail address."));
+        })
+        .ok();
+    if let Some(email) = &email
+        && let Err(error) = password::check("password", new_password, email)
+    {
+        errors.push(error);
+    }
+    let Some(email) = email.filter(|_| errors.is_empty()) else {
+        return Err(IdentityError::Invalid(errors));
+    };
+    // Hashing comes before the look-up, so that both outcomes take the time.
+    let hash = services.passwords.hash(new_password).await?;
+    let actor = Actor::anonymous(request);
+    match create(services, &actor, &email, hash).await {
+        // Somebody registered the address since it was looked up.
+        Err(IdentityError::Port(PortError::Conflict(_))) => greet_again(services, &actor, &email).await,
+        other => other,
+    }
+}
+
+async fn create(
+    services: &Services,
+    actor: &Actor,
+    email: &EmailAddress,
+    hash: PasswordHash,
+) -> Result<()> {
+    let mut tx = services.store.begin(actor).await?;
+    if tx.account_by_email(email).await?.is_some() {
+        drop(tx);
+        return greet_again(services, actor, email).await;
+    }
+    let env = &services.env;
+    let account =
+        Account::register(env.fresh(), email.clone(), hash, env.ids.as_ref(), services.now());
+    tx.insert_account(&account).await?;
+    tx.audit(AuditEntry::new(AuditAction::Create, "account", account.id)).await?;
+    tx.emit(Event::AccountRegistered { account: account.id }).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Somebody registers with an address that has an account: an unverified one
+/// gets its link again, a verified one a mail that says so.
+async fn greet_again(services: &Services, actor: &Actor, email: &EmailAddress) -> Result<()> {
+    let mut tx = services.store.begin(actor).await?;
+    let Some(account) = tx.account_by_email(email).await? else { return Ok(()) };
+    let id = account.id;
+    let event = match account.state {
+        AccountState::Unverified => {
+            match account.request_verification(services.env.ids.as_ref(), services.now()) {
+                Some(account) => {
+                    tx.save_account(&account).await?;
+                    Event::EmailVerificationRequested { account: id }
+                }
+                None => return Ok(()),
+            }
+        }
+        AccountState::Active { .. } => Event::RegistrationRepeated { account: id },
+        AccountState::Disabled { .. } => return Ok(()),
+    };
+    tx.audit(AuditEntry::new(AuditAction::Create, "account", id).failed().detail("reason", "exists"))
+        .await?;
+    tx.emit(event).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Asks for the verification mail again; silent about whether there is one.
+pub async fn resend_verification(
+    services: &Services,
+    request: RequestContext,
+    email: &str,
+) -> Result<()> {
+    let email = parse_email(email)?;
+    let actor = Actor::anonymous(request);
+    let mut tx = services.store.begin(&actor).await?;
+    let account = tx.account_by_email(&email).await?;
+    let now = services.now();
+    let ids = services.env.ids.as_ref();
+    let Some(account) = account.and_then(|account| account.request_verification(ids, now)) else {
+        return Ok(());
+    };
+    tx.save_account(&account).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "account", account.id)
+            .detail("change", "verification_requested"),
+    )
+    .await?;
+    tx.emit(Event::EmailVerificationRequested { account: account.id }).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Proves an address by the token of the link that was mailed to it.
+pub async fn verify_email(services: &Services, request: RequestContext, token: &str) -> Result<()> {
+    let link = LinkToken::parse(token)?;
+    let actor = Actor::anonymous(request);
+    let mut tx = services.store.begin(&actor).await?;
+    let account = tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let account = account.verify_email(&link, services.sealer.as_ref(), services.now())?;
+    tx.save_account(&account).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "account", account.id)
+            .detail("change", "email_verified"),
+    )
+    .await?;
+    tx.emit(Event::EmailVerified { account: account.id }).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Asks for a reset mail; silent about whether there is an account.
+pub async fn forgot_password(
+    services: &Services,
+    request: RequestContext,
+    email: &str,
+) -> Result<()> {
+    let email = parse_email(email)?;
+    let actor = Actor::anonymous(request);
+    let mut tx = services.store.begin(&actor).await?;
+    let account = tx.account_by_email(&email).await?;
+    let now = services.now();
+    let ids = services.env.ids.as_ref();
+    let Some(account) = account.and_then(|account| account.request_reset(ids, now)) else {
+        return Ok(());
+    };
+    tx.save_account(&account).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "account", account.id)
+            .detail("change", "password_reset_requested"),
+    )
+    .await?;
+    tx.emit(Event::PasswordResetRequested { account: account.id }).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sets a new password by the token of the link that was mailed, and ends
+/// every session of the account.
+pub async fn reset_password(
+    services: &Services,
+    request: RequestContext,
+    token: &str,
+    new_password: &str,
+) -> Result<()> {
+    let link = LinkToken::parse(token)?;
+    let actor = Actor::anonymous(request);
+    let sealer = services.sealer.as_ref();
+    let account = {
+        let mut tx = services.store.begin(&actor).await?;
+        tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?
+    };
+    account.may_reset(&link, sealer, services.now())?;
+    password::check("password", new_password, &account.email)
+        .map_err(|error| IdentityError::Invalid(vec![error]))?;
+    let hash = services.passwords.hash(new_password).await?;
+
+    let now = services.now();
+    let mut tx = services.store.begin(&actor).await?;
+    let account = tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let proves_address = account.state == AccountState::Unverified;
+    let account = account.reset_password(&link, hash, sealer, now)?;
+    tx.save_account(&account).await?;
+    let sessions = tx.lock_live_sessions(account.id).await?;
+    let ended: Vec<_> = sessions.iter().map(|session| session.id).collect();
+    for session in sessions {
+        tx.save_session(&session.revoke(RevocationReason::PasswordReset, now)).await?;
+    }
+    tx.save_throttle(&account.email, crate::Throttle::default()).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "account", account.id)
+            .detail("change", "password_reset")
+            .detail("sessions_ended", ended.len()),
+    )
+    .await?;
+    if proves_address {
+        tx.emit(Event::EmailVerified { account: account.id }).await?;
+    }
+    tx.commit().await?;
+    for session in ended {
+        services.forget_session(session).await;
+    }
+    Ok(())
+}
+
+/// The secret of an account's verification link, for whoever sends the mail.
+/// `None` when there is nothing left to verify. It is the same each time, so a
+/// mail that is sent again holds the link of the first.
+pub async fn verification_link_token(
+    services: &Services,
+    account: AccountId,
+) -> Result<Option<String>> {
+    link_token(services, account, ChallengePurpose::VerifyEmail).await
+}
+
+/// The secret of an account's link to choose a password: a reset, or the
+/// invitation of a member of the staff.
+pub async fn reset_link_token(services: &Services, account: AccountId) -> Result<Option<String>> {
+    link_token(services, account, ChallengePurpose::ResetPassword).await
+}
+
+async fn link_token(
+    services: &Services,
+    account: AccountId,
+    purpose: ChallengePurpose,
+) -> Result<Option<String>> {
+    let mut tx = services.store.begin(&Actor::system("identity.link_token")).await?;
+    let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    Ok(account.link_token(purpose, services.sealer.as_ref(), services.now())?)
+}

@@ -1,0 +1,122 @@
+//! What identity asks of its database, an aggregate at a time.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use kernel::{
+    AccountId, Actor, ApiClientId, EmailAddress, PatientId, ProviderId, SessionId, UsState,
+};
+use ports::{Result, UnitOfWork};
+
+use crate::{
+    Account, ApiClient, LicensedProvider, Matrix, PatientProfile, ProviderProfile, Session,
+    Throttle, services::SessionGrant, session::TokenDigest,
+};
+
+#[async_trait]
+pub trait IdentityStore: Send + Sync {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn IdentityTx>>;
+}
+
+/// One transaction of identity.
+pub trait IdentityTx:
+    UnitOfWork + Accounts + Sessions + Profiles + Providers + Clients + PermissionMatrix
+{
+}
+
+impl<T> IdentityTx for T where
+    T: UnitOfWork + Accounts + Sessions + Profiles + Providers + Clients + PermissionMatrix
+{
+}
+
+#[async_trait]
+pub trait Accounts: Send {
+    async fn account(&mut self, id: AccountId) -> Result<Option<Account>>;
+
+    async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>>;
+
+    /// `Conflict` when an account with the address exists.
+    async fn insert_account(&mut self, account: &Account) -> Result<()>;
+
+    /// `Conflict` when the version is no longer the one that was loaded.
+    async fn save_account(&mut self, account: &Account) -> Result<()>;
+
+    /// The failures of an address so far, whether or not an account has it.
+    async fn throttle(&mut self, email: &EmailAddress) -> Result<Throttle>;
+
+    /// The same, held until the transaction ends, so that parallel guesses
+    /// are counted one after another.
+    async fn lock_throttle(&mut self, email: &EmailAddress) -> Result<Throttle>;
+
+    async fn save_throttle(&mut self, email: &EmailAddress, throttle: Throttle) -> Result<()>;
+
+    /// Drops the failures that no longer count.
+    async fn purge_throttles(&mut self, before: DateTime<Utc>) -> Result<u64>;
+}
+
+#[async_trait]
+pub trait Sessions: Send {
+    async fn insert_session(&mut self, session: &Session) -> Result<()>;
+
+    async fn lock_session(&mut self, id: SessionId) -> Result<Option<Session>>;
+
+    /// The session whose family a refresh token is of, now or earlier, held
+    /// until the transaction ends.
+    async fn lock_session_of(&mut self, token: TokenDigest) -> Result<Option<Session>>;
+
+    /// The sessions of an account that are not revoked, held until the
+    /// transaction ends.
+    async fn lock_live_sessions(&mut self, account: AccountId) -> Result<Vec<Session>>;
+
+    /// Writes the state, and the current token into the family when it is new.
+    async fn save_session(&mut self, session: &Session) -> Result<()>;
+
+    async fn session_grant(&mut self, id: SessionId) -> Result<Option<SessionGrant>>;
+}
+
+#[async_trait]
+pub trait Profiles: Send {
+    /// The profile as far as this transaction's actor reaches it: a patient
+    /// one's own, others by their permissions, which the use case has checked.
+    async fn profile(&mut self, patient: PatientId) -> Result<Option<PatientProfile>>;
+
+    /// Inserts at version zero, else updates under the loaded version.
+    async fn save_profile(&mut self, profile: &PatientProfile) -> Result<()>;
+}
+
+#[async_trait]
+pub trait Providers: Send {
+    async fn provider(&mut self, id: ProviderId) -> Result<Option<ProviderProfile>>;
+
+    /// Inserts at version zero, else updates under the loaded version; the
+    /// licences are replaced by those of the profile.
+    async fn save_provider(&mut self, profile: &ProviderProfile) -> Result<()>;
+
+    /// The providers with an active account whose licence in the state was in
+    /// force at that time.
+    async fn providers_licensed_in(
+        &mut self,
+        state: UsState,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<LicensedProvider>>;
+}
+
+#[async_trait]
+pub trait Clients: Send {
+    async fn client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>>;
+
+    async fn insert_client(&mut self, client: &ApiClient) -> Result<()>;
+
+    /// Remembers an assertion's id until it has expired; `false` when it had
+    /// been seen before.
+    async fn first_use_of(
+        &mut self,
+        client: ApiClientId,
+        jti: &str,
+        expires_at: DateTime<Utc>,
+    ) -> Result<bool>;
+}
+
+#[async_trait]
+pub trait PermissionMatrix: Send {
+    async fn matrix(&mut self) -> Result<Matrix>;
+}
