@@ -13,9 +13,7 @@ use kernel::{Actor, ApiClientId, FieldError, Permission};
 use ports::{AuditAction, AuditEntry};
 use serde::Deserialize;
 
-use crate::{
-    IdentityError, OAuthError, Services, SystemScope, error::Result as IdentityResult,
-};
+use crate::{IdentityError, OAuthError, Services, SystemScope, error::Result as IdentityResult};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiClient {
@@ -42,11 +40,7 @@ const LEAST_RSA_BYTES: usize = 256;
 const MOST_RSA_BYTES: usize = 512;
 
 impl ApiClient {
-    pub fn register(
-        id: ApiClientId,
-        form: ClientForm,
-        now: DateTime<Utc>,
-    ) -> IdentityResult<Self> {
+    pub fn register(id: ApiClientId, form: ClientForm, now: DateTime<Utc>) -> IdentityResult<Self> {
         let mut errors = Vec::new();
         let name = form.name.trim();
         if name.is_empty() {
@@ -197,8 +191,7 @@ pub fn check_assertion(
     if claims.iss != id || claims.sub != id {
         return Err(refuse("iss and sub are not both the client's id"));
     }
-    let expires_at = DateTime::from_timestamp(claims.exp, 0)
-        .ok_or(refuse("exp is not a time"))?;
+    let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(refuse("exp is not a time"))?;
     if expires_at <= now {
         return Err(refuse("the assertion has expired"));
     }

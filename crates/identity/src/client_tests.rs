@@ -50,10 +50,7 @@ fn sign(algorithm: Algorithm, kid: &str, claims: &Value) -> String {
 }
 
 fn refused(token: &str) -> bool {
-    matches!(
-        check_assertion(&client(), token, TOKEN_URL, now()),
-        Err(OAuthError::InvalidClient(_))
-    )
+    matches!(check_assertion(&client(), token, TOKEN_URL, now()), Err(OAuthError::InvalidClient(_)))
 }
 
 #[test]
@@ -116,7 +113,10 @@ fn a_registration_names_what_is_wrong_with_its_keys_and_scopes() {
     };
     let mut private = jwk(Algorithm::ES384, "ec");
     private["d"] = json!("c2VjcmV0");
-    assert_eq!(paths(ClientForm { keys: json!({ "keys": [private] }), ..form() }), ["jwks.keys[0]"]);
+    assert_eq!(
+        paths(ClientForm { keys: json!({ "keys": [private] }), ..form() }),
+        ["jwks.keys[0]"]
+    );
 
     let twice = json!({ "keys": [jwk(Algorithm::ES384, "k"), jwk(Algorithm::RS384, "k")] });
     assert_eq!(paths(ClientForm { keys: twice, ..form() }), ["jwks.keys[1].kid"]);

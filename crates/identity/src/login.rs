@@ -7,7 +7,7 @@ use ports::{AuditAction, AuditEntry};
 use crate::{
     Account, IdentityError, IdentityTx, Services, Session, Throttle, TokenPair,
     error::Result,
-    session::{Refreshed, RefreshToken, RevocationReason, TokenDigest},
+    session::{RefreshToken, Refreshed, RevocationReason, TokenDigest},
     token::{Bearer, issue},
 };
 
@@ -178,8 +178,7 @@ fn tokens(
     now: DateTime<Utc>,
 ) -> Result<TokenPair> {
     let roles: Vec<_> = account.roles.iter().copied().collect();
-    let bearer =
-        Bearer::Account { account: account.id, session: session.id, roles: roles.clone() };
+    let bearer = Bearer::Account { account: account.id, session: session.id, roles: roles.clone() };
     let jti = services.env.ids.uuid();
     let (access_token, expires_at) =
         issue(services.keys.as_ref(), &services.policy, bearer, jti, now)?;

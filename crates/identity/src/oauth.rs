@@ -121,10 +121,8 @@ async fn exchange(
     }
     let scopes: Vec<String> = granted.iter().map(ToString::to_string).collect();
     let scope = scopes.join(" ");
-    tx.audit(
-        AuditEntry::new(AuditAction::Login, "api_client", id).detail("scope", scope.clone()),
-    )
-    .await?;
+    tx.audit(AuditEntry::new(AuditAction::Login, "api_client", id).detail("scope", scope.clone()))
+        .await?;
     tx.commit().await?;
 
     let bearer = Bearer::Client { client: id, scopes };

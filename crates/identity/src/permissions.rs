@@ -167,6 +167,9 @@ mod tests {
             std::fs::write(path, &page).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap();
-        assert!(written == page, "run the tests with SALUS_WRITE_DOCS=1 to write docs/permissions.md");
+        assert!(
+            written == page,
+            "run the tests with SALUS_WRITE_DOCS=1 to write docs/permissions.md"
+        );
     }
 }

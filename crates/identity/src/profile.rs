@@ -327,9 +327,13 @@ mod tests {
     #[test]
     fn a_form_without_the_number_keeps_the_one_on_file() {
         let first = fill(form()).unwrap();
-        let second =
-            PatientProfile::fill(Some(&first), first.patient, ProfileForm { ssn: None, ..form() }, now())
-                .unwrap();
+        let second = PatientProfile::fill(
+            Some(&first),
+            first.patient,
+            ProfileForm { ssn: None, ..form() },
+            now(),
+        )
+        .unwrap();
         assert_eq!(second.ssn, first.ssn);
         assert!(second.changed_fields(&first).is_empty());
     }

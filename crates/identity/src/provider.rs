@@ -63,9 +63,8 @@ impl ProviderProfile {
         now: DateTime<Utc>,
     ) -> Result<Self> {
         let mut errors = Vec::new();
-        let name = HumanName::parse(&form.given, &form.family)
-            .map_err(|found| errors.extend(found))
-            .ok();
+        let name =
+            HumanName::parse(&form.given, &form.family).map_err(|found| errors.extend(found)).ok();
         let npi = form.npi.parse::<Npi>().ok();
         if npi.is_none() {
             errors.push(FieldError::new("npi", "invalid", "An NPI with a valid check digit."));
@@ -94,7 +93,16 @@ impl ProviderProfile {
             (Some(name), Some(npi)) if errors.is_empty() => {
                 let (licenses, version) =
                     current.map_or((Vec::new(), 0), |current| (current.licenses, current.version));
-                Ok(Self { provider, name, npi, dea, specialities, licenses, updated_at: now, version })
+                Ok(Self {
+                    provider,
+                    name,
+                    npi,
+                    dea,
+                    specialities,
+                    licenses,
+                    updated_at: now,
+                    version,
+                })
             }
             _ => Err(IdentityError::Invalid(errors)),
         }
@@ -302,8 +310,11 @@ mod tests {
 
     #[test]
     fn identifiers_need_their_check_digits() {
-        let wrong =
-            ProviderForm { npi: "1234567890".to_owned(), dea: Some("AB1234567".to_owned()), ..form() };
+        let wrong = ProviderForm {
+            npi: "1234567890".to_owned(),
+            dea: Some("AB1234567".to_owned()),
+            ..form()
+        };
         let provider = ProviderId::from_uuid(kernel::Uuid::from_u128(1));
         let Err(IdentityError::Invalid(errors)) =
             ProviderProfile::fill(None, provider, wrong, now())

@@ -45,7 +45,9 @@ pub async fn register(
     let actor = Actor::anonymous(request);
     match create(services, &actor, &email, hash).await {
         // Somebody registered the address since it was looked up.
-        Err(IdentityError::Port(PortError::Conflict(_))) => greet_again(services, &actor, &email).await,
+        Err(IdentityError::Port(PortError::Conflict(_))) => {
+            greet_again(services, &actor, &email).await
+        }
         other => other,
     }
 }
@@ -90,8 +92,10 @@ async fn greet_again(services: &Services, actor: &Actor, email: &EmailAddress) -
         AccountState::Active { .. } => Event::RegistrationRepeated { account: id },
         AccountState::Disabled { .. } => return Ok(()),
     };
-    tx.audit(AuditEntry::new(AuditAction::Create, "account", id).failed().detail("reason", "exists"))
-        .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "account", id).failed().detail("reason", "exists"),
+    )
+    .await?;
     tx.emit(event).await?;
     tx.commit().await?;
     Ok(())

@@ -52,8 +52,10 @@ impl FromStr for SystemScope {
     type Err = InvalidScope;
 
     fn from_str(text: &str) -> Result<Self, InvalidScope> {
-        let (resource, access) =
-            text.strip_prefix("system/").and_then(|rest| rest.split_once('.')).ok_or(InvalidScope)?;
+        let (resource, access) = text
+            .strip_prefix("system/")
+            .and_then(|rest| rest.split_once('.'))
+            .ok_or(InvalidScope)?;
         let named = resource.starts_with(|c: char| c.is_ascii_uppercase())
             && resource.bytes().all(|byte| byte.is_ascii_alphabetic());
         if resource != "*" && !named {
@@ -186,8 +188,12 @@ mod tests {
             assert!(scope.allows("Patient", Interaction::Read), "{text}");
             assert!(scope.allows("Patient", Interaction::Search), "{text}");
         }
-        assert!(!scopes("system/Patient.read").first().unwrap().allows("Encounter", Interaction::Read));
-        assert!(!scopes("system/Patient.r").first().unwrap().allows("Patient", Interaction::Search));
+        assert!(
+            !scopes("system/Patient.read").first().unwrap().allows("Encounter", Interaction::Read)
+        );
+        assert!(
+            !scopes("system/Patient.r").first().unwrap().allows("Patient", Interaction::Search)
+        );
     }
 
     #[test]
@@ -223,7 +229,13 @@ mod tests {
     fn any_scope() -> impl Strategy<Value = String> {
         let resource = prop_oneof![Just("*"), Just("Patient"), Just("Encounter")];
         let access = prop_oneof![
-            Just("read"), Just("write"), Just("*"), Just("r"), Just("rs"), Just("cu"), Just("cruds")
+            Just("read"),
+            Just("write"),
+            Just("*"),
+            Just("r"),
+            Just("rs"),
+            Just("cu"),
+            Just("cruds")
         ];
         (resource, access).prop_map(|(resource, access)| format!("system/{resource}.{access}"))
     }

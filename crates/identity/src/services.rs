@@ -8,9 +8,7 @@ use kernel::{AccountId, Actor, ApiClientId, Role, SessionId};
 use moka::future::Cache;
 use ports::{Env, PortError, Sealer};
 
-use crate::{
-    Account, IdentityStore, Matrix, PasswordHasher, SigningKeys, session::SessionLimits,
-};
+use crate::{Account, IdentityStore, Matrix, PasswordHasher, SigningKeys, session::SessionLimits};
 
 /// The names this installation goes by and the lives of its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,12 +57,7 @@ fn parse(form: &StaffForm) -> Result<(EmailAddress, HumanName)> {
     email.zip(name).ok_or(IdentityError::Invalid(errors))
 }
 
-async fn insert(
-    services: &Services,
-    actor: &Actor,
-    account: &Account,
-    invite: bool,
-) -> Result<()> {
+async fn insert(services: &Services, actor: &Actor, account: &Account, invite: bool) -> Result<()> {
     let mut tx = services.store.begin(actor).await?;
     if tx.account_by_email(&account.email).await?.is_some() {
         return Err(IdentityError::AccountExists);

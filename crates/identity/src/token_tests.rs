@@ -47,8 +47,7 @@ fn a_token_comes_back_as_whom_it_was_issued_for() {
         client: ApiClientId::from_uuid(Uuid::from_u128(9)),
         scopes: vec!["system/Patient.rs".to_owned(), "system/Encounter.rs".to_owned()],
     };
-    let (token, _) =
-        issue(&ring, &policy(), client.clone(), Uuid::from_u128(3), now()).unwrap();
+    let (token, _) = issue(&ring, &policy(), client.clone(), Uuid::from_u128(3), now()).unwrap();
     assert_eq!(verify(&ring, &policy(), &token, now()).unwrap(), client);
 }
 

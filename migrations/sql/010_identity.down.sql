@@ -1,0 +1,11 @@
+DROP TABLE identity_client_assertions;
+DROP TABLE identity_clients;
+DROP TABLE identity_licenses;
+DROP TABLE identity_providers;
+DROP TABLE identity_profiles;
+DROP TABLE identity_refresh_tokens;
+DROP TABLE identity_sessions;
+DROP TABLE identity_login_throttles;
+DROP TABLE identity_account_roles;
+DROP TABLE identity_role_permissions;
+DROP TABLE identity_accounts;
