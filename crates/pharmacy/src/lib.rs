@@ -8,9 +8,13 @@
 //! kept (`records`): what it needs of them comes through traits that it
 //! defines itself.
 
+pub mod dispatch;
 pub mod error;
 pub mod erx;
+pub mod fulfilment;
+pub mod inventory;
 pub mod prescription;
 pub mod safety;
+pub mod shipment;
 
 pub use error::PharmacyError;

@@ -1,0 +1,247 @@
+//! A dispatch: one fill of one prescription, paid by one invoice, on its way
+//! out of the pharmacy.
+//!
+//! ```text
+//! awaiting_stock → reserved → picked → labelling → shipped → delivered
+//!        │             │         │         │           └────→ returned
+//!        └─────────────┴────┬────┘         └→ on_hold → reserved
+//!                       cancelled
+//! ```
+//!
+//! While it is `labelling`, and after, the carrier may know of it, so it can not
+//! be cancelled here.
+
+pub mod due;
+pub mod handlers;
+pub mod label;
+pub mod work;
+
+use chrono::{DateTime, Utc};
+use kernel::{
+    CategoryId, DispatchId, InvoiceId, Ndc, PatientId, PharmacyId, PrescriptionId, ShipmentId,
+};
+use strum::{Display, EnumString, IntoStaticStr};
+
+use crate::{
+    PharmacyError, fulfilment::PaidFill, inventory::Allocation, prescription::Prescription,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum DispatchState {
+    /// Due, but the pharmacy has too few units.
+    AwaitingStock,
+    /// Its units are reserved.
+    Reserved,
+    /// A pharmacist has taken it from the shelf.
+    Picked,
+    /// The carrier is being asked for a label.
+    Labelling,
+    /// The carrier, or our own data, stood in the way; a pharmacist decides.
+    OnHold,
+    Shipped,
+    Delivered,
+    /// It came back, or is coming back; a return is not put into stock again.
+    Returned,
+    Cancelled,
+}
+
+impl DispatchState {
+    /// The states that are still to be worked.
+    pub const OPEN: [Self; 5] =
+        [Self::AwaitingStock, Self::Reserved, Self::Picked, Self::Labelling, Self::OnHold];
+
+    pub fn is_open(self) -> bool {
+        Self::OPEN.contains(&self)
+    }
+}
+
+/// Why a dispatch is on hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum HoldReason {
+    NoDeliveryAddress,
+    CarrierRefused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatch {
+    pub id: DispatchId,
+    pub patient: PatientId,
+    pub category: CategoryId,
+    pub prescription: PrescriptionId,
+    /// 1 is the first fill.
+    pub fill_number: u32,
+    pub invoice: InvoiceId,
+    pub pharmacy: PharmacyId,
+    pub ndc: Ndc,
+    pub quantity: i64,
+    pub state: DispatchState,
+    pub hold_reason: Option<HoldReason>,
+    pub allocations: Vec<Allocation>,
+    pub shipment: Option<ShipmentId>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+/// A prescription as far as filling it needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fillable {
+    pub prescription: PrescriptionId,
+    pub pharmacy: PharmacyId,
+    pub ndc: Ndc,
+    /// In whole dispensing units, as in tablets.
+    pub quantity: i64,
+    /// The first fill and the refills.
+    pub fills_allowed: u32,
+}
+
+impl Fillable {
+    /// `None` where the pharmacy may not fill it now.
+    pub fn of(prescription: &Prescription) -> Option<Self> {
+        prescription.is_fillable().then(|| Self {
+            prescription: prescription.id,
+            pharmacy: prescription.pharmacy,
+            ndc: prescription.medication.ndc.clone(),
+            quantity: i64::from(prescription.dosing.quantity.units()),
+            fills_allowed: u32::from(prescription.dosing.refills) + 1,
+        })
+    }
+}
+
+impl Dispatch {
+    /// Takes the next fill of a prescription, if it has one left that no other
+    /// dispatch has `taken`.
+    pub fn next(
+        id: DispatchId,
+        paid: &PaidFill,
+        fillable: &Fillable,
+        taken: &[u32],
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let fill_number = (1..=fillable.fills_allowed).find(|number| !taken.contains(number))?;
+        Some(Self {
+            id,
+            patient: paid.patient,
+            category: paid.category,
+            prescription: fillable.prescription,
+            fill_number,
+            invoice: paid.invoice,
+            pharmacy: fillable.pharmacy,
+            ndc: fillable.ndc.clone(),
+            quantity: fillable.quantity,
+            state: DispatchState::AwaitingStock,
+            hold_reason: None,
+            allocations: Vec::new(),
+            shipment: None,
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        })
+    }
+
+    pub fn reserved(
+        mut self,
+        allocations: Vec<Allocation>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, PharmacyError> {
+        self.expect(&[DispatchState::AwaitingStock], DispatchState::Reserved)?;
+        self.allocations = allocations;
+        Ok(self.moved(DispatchState::Reserved, now))
+    }
+
+    pub fn picked(self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+        self.expect(&[DispatchState::Reserved], DispatchState::Picked)?;
+        Ok(self.moved(DispatchState::Picked, now))
+    }
+
+    /// The intent to buy a label for this shipment is about to be stored.
+    pub fn labelling(
+        mut self,
+        shipment: ShipmentId,
+        now: DateTime<Utc>,
+    ) -> Result<Self, PharmacyError> {
+        self.expect(&[DispatchState::Reserved, DispatchState::Picked], DispatchState::Labelling)?;
+        self.shipment = Some(shipment);
+        Ok(self.moved(DispatchState::Labelling, now))
+    }
+
+    /// A shipment that the carrier refused is let go: the next attempt is a new
+    /// one, with the address as it is then.
+    pub fn on_hold(
+        mut self,
+        reason: HoldReason,
+        now: DateTime<Utc>,
+    ) -> Result<Self, PharmacyError> {
+        self.expect(
+            &[DispatchState::Reserved, DispatchState::Picked, DispatchState::Labelling],
+            DispatchState::OnHold,
+        )?;
+        self.hold_reason = Some(reason);
+        self.shipment = None;
+        Ok(self.moved(DispatchState::OnHold, now))
+    }
+
+    /// The hold is lifted; the units are still reserved.
+    pub fn resumed(mut self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+        self.expect(&[DispatchState::OnHold], DispatchState::Reserved)?;
+        self.hold_reason = None;
+        Ok(self.moved(DispatchState::Reserved, now))
+    }
+
+    pub fn shipped(self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+        self.expect(&[DispatchState::Labelling], DispatchState::Shipped)?;
+        Ok(self.moved(DispatchState::Shipped, now))
+    }
+
+    /// Cancels before the carrier may know of it. The units that were reserved
+    /// come back with it, to be released.
+    pub fn cancelled(
+        mut self,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Allocation>), PharmacyError> {
+        self.expect(
+            &[
+                DispatchState::AwaitingStock,
+                DispatchState::Reserved,
+                DispatchState::Picked,
+                DispatchState::OnHold,
+            ],
+            DispatchState::Cancelled,
+        )?;
+        let released = std::mem::take(&mut self.allocations);
+        self.hold_reason = None;
+        Ok((self.moved(DispatchState::Cancelled, now), released))
+    }
+
+    /// What the carrier says of the shipment, as far as the dispatch cares.
+    pub fn tracked(self, to: DispatchState, now: DateTime<Utc>) -> Self {
+        let known = matches!(
+            (self.state, to),
+            (DispatchState::Shipped, DispatchState::Delivered | DispatchState::Returned)
+                | (DispatchState::Delivered, DispatchState::Returned)
+        );
+        if known { self.moved(to, now) } else { self }
+    }
+
+    fn moved(mut self, to: DispatchState, now: DateTime<Utc>) -> Self {
+        self.state = to;
+        self.updated_at = now;
+        self
+    }
+
+    fn expect(&self, from: &[DispatchState], to: DispatchState) -> Result<(), PharmacyError> {
+        if from.contains(&self.state) {
+            Ok(())
+        } else {
+            Err(PharmacyError::conflict(
+                "pharmacy.dispatch_wrong_state",
+                format!("A dispatch that is {} cannot become {to}.", self.state),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

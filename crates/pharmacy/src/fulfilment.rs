@@ -1,0 +1,51 @@
+//! Fulfilment: from a paid fill to a delivered box. This module holds what
+//! inventory, dispatch and shipments share: the store, the carriers and the
+//! other ports.
+//!
+//! **Events handled**
+//!
+//! | event | handler |
+//! |---|---|
+//! | `PrescriptionChanged` | [`crate::dispatch::handlers::on_prescription_changed`] |
+//! | `InvoicePaid` | [`crate::dispatch::handlers::on_invoice_paid`] |
+//!
+//! **Jobs**
+//!
+//! | kind | work |
+//! |---|---|
+//! | `pharmacy.buy_label` | [`crate::dispatch::label::buy_label`] |
+//! | `pharmacy.refresh_tracking` | [`crate::shipment::tracking::refresh_tracking`] |
+//!
+//! **Events emitted**: `DispatchCreated`, `ShipmentChanged`, `StockLow`.
+//!
+//! **Needed from outside**: [`Carriers`], [`CarrierWebhooks`] and
+//! [`DeliveryAddresses`].
+
+pub mod carriers;
+pub mod store;
+
+use async_trait::async_trait;
+use kernel::{Address, HumanName, PatientId, PhoneNumber};
+use serde::{Deserialize, Serialize};
+
+pub use carriers::{
+    CarrierEvent, CarrierShipment, CarrierWebhooks, Carriers, Label, Parcel, Sender, ShipmentOrder,
+    TrackerState, TrackingUpdate, WebhookRefused,
+};
+pub use store::{FulfilmentStore, FulfilmentTx, PaidFill};
+
+/// Where a box goes. It is PHI with the prescription beside it, and is sealed
+/// at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryAddress {
+    pub name: HumanName,
+    pub address: Address,
+    pub phone: Option<PhoneNumber>,
+}
+
+/// Where patients want their boxes; identity knows.
+#[async_trait]
+pub trait DeliveryAddresses: Send + Sync {
+    /// `None` while the patient's profile has no address.
+    async fn delivery_address(&self, patient: PatientId) -> ports::Result<Option<DeliveryAddress>>;
+}

@@ -1,0 +1,151 @@
+//! The store of inventory, dispatches and shipments.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use kernel::{
+    Actor, CategoryId, DispatchId, InvoiceId, Ndc, Page, PageRequest, PatientId, PharmacyId,
+    PrescriptionId, ShipmentId, SubscriptionId,
+};
+use ports::Result;
+
+use super::TrackingUpdate;
+use crate::{
+    dispatch::{Dispatch, DispatchState},
+    inventory::Stock,
+    prescription::PrescriptionTx,
+    shipment::Shipment,
+};
+
+/// A paid invoice: it entitles the patient to one fill in the category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaidFill {
+    pub invoice: InvoiceId,
+    pub subscription: SubscriptionId,
+    pub patient: PatientId,
+    pub category: CategoryId,
+    pub paid_at: DateTime<Utc>,
+}
+
+/// A transaction on the fulfilment half of the pharmacy; it reaches the
+/// prescribing half too, because a dispatch uses a fill in the same transaction. Every read is scoped
+/// by the actor: a patient reaches their own shipments and dispatches, staff
+/// need `pharmacy.work`, and what an actor cannot reach does not exist for
+/// them.
+///
+/// Whoever writes dispatches locks first the fills of the patient, where they
+/// take a new one, and then the stock; with one order there is no deadlock.
+#[async_trait]
+pub trait FulfilmentTx: PrescriptionTx {
+    /// Waits until no other transaction decides on the fills of this patient
+    /// and category, so that two facts that arrive at once see each other.
+    async fn lock_fills(&mut self, patient: PatientId, category: CategoryId) -> Result<()>;
+
+    /// Remembers a paid fill; one that is known already changes nothing.
+    async fn add_paid_fill(&mut self, fill: &PaidFill) -> Result<()>;
+
+    /// The paid fills that no dispatch has taken, the oldest first.
+    async fn open_fills(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<PaidFill>>;
+
+    /// The patients and categories with open fills, the longest waiting first.
+    async fn patients_with_open_fills(
+        &mut self,
+        limit: u32,
+    ) -> Result<Vec<(PatientId, CategoryId)>>;
+
+    /// The active prescriptions of the patient in the category, the oldest
+    /// first.
+    async fn active_prescriptions(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<PrescriptionId>>;
+
+    /// The fill numbers of the prescription that a dispatch holds which was
+    /// not cancelled.
+    async fn fill_numbers(&mut self, prescription: PrescriptionId) -> Result<Vec<u32>>;
+
+    /// The stock of one drug at one pharmacy, locked until the transaction
+    /// ends. Stock that was never seen is empty.
+    async fn lock_stock(&mut self, pharmacy: PharmacyId, ndc: &Ndc) -> Result<Stock>;
+
+    /// Saves the lots and the reorder level of a stock that was locked.
+    async fn save_stock(&mut self, stock: &Stock) -> Result<()>;
+
+    /// The stock of every drug, by pharmacy and NDC.
+    async fn stock_levels(
+        &mut self,
+        pharmacy: Option<PharmacyId>,
+        page: &PageRequest,
+    ) -> Result<Page<Stock>>;
+
+    /// Adds a dispatch. A second one of the same invoice, or of the same fill
+    /// of the prescription, is a `Conflict`.
+    async fn add_dispatch(&mut self, dispatch: &Dispatch) -> Result<()>;
+
+    async fn dispatch(&mut self, id: DispatchId) -> Result<Option<Dispatch>>;
+
+    /// Saves a dispatch; a version other than the loaded one is a `Conflict`.
+    async fn save_dispatch(&mut self, dispatch: &Dispatch) -> Result<()>;
+
+    /// The dispatches of one state or, without one, of every state that is
+    /// still to be worked, the oldest first.
+    async fn dispatch_queue(
+        &mut self,
+        state: Option<DispatchState>,
+        page: &PageRequest,
+    ) -> Result<Page<Dispatch>>;
+
+    /// The dispatches that wait for this stock, the oldest first.
+    async fn awaiting_stock(&mut self, pharmacy: PharmacyId, ndc: &Ndc) -> Result<Vec<Dispatch>>;
+
+    /// The dispatches of a prescription that are not final.
+    async fn open_dispatches(&mut self, prescription: PrescriptionId) -> Result<Vec<Dispatch>>;
+
+    async fn add_shipment(&mut self, shipment: &Shipment) -> Result<()>;
+
+    async fn shipment(&mut self, id: ShipmentId) -> Result<Option<Shipment>>;
+
+    /// The shipment that the carrier's tracker or shipment id belongs to.
+    /// Tracking numbers come again, so nothing is found by them alone.
+    async fn shipment_of_tracker(
+        &mut self,
+        tracker_id: &str,
+        carrier_shipment_id: Option<&str>,
+    ) -> Result<Option<Shipment>>;
+
+    /// The newest shipment with this tracking number that the actor may see.
+    async fn shipment_by_tracking_number(&mut self, number: &str) -> Result<Option<Shipment>>;
+
+    /// A patient's shipments, the newest first.
+    async fn shipments_of(
+        &mut self,
+        patient: PatientId,
+        page: &PageRequest,
+    ) -> Result<Page<Shipment>>;
+
+    /// Saves a shipment; a version other than the loaded one is a `Conflict`.
+    async fn save_shipment(&mut self, shipment: &Shipment) -> Result<()>;
+
+    /// Adds what a tracker said to the shipment's history; what is known
+    /// already changes nothing.
+    async fn add_tracking(
+        &mut self,
+        shipment: ShipmentId,
+        updates: &[TrackingUpdate],
+    ) -> Result<()>;
+
+    /// The shipment's history, in the carrier's own order of time.
+    async fn tracking_history(&mut self, shipment: ShipmentId) -> Result<Vec<TrackingUpdate>>;
+
+    /// Records a webhook by the vendor's id; `false` when it came before.
+    async fn first_carrier_event(&mut self, event_id: &str) -> Result<bool>;
+}
+
+#[async_trait]
+pub trait FulfilmentStore: Send + Sync {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn FulfilmentTx>>;
+}

@@ -1,0 +1,105 @@
+//! Reading shipments, and confirming that one arrived.
+
+use kernel::{Actor, Page, PageRequest, PatientId, Permission, ShipmentId};
+use ports::{AuditAction, AuditEntry, Env};
+
+use super::{Shipment, tracking::settle};
+use crate::{
+    PharmacyError,
+    fulfilment::{FulfilmentStore, TrackingUpdate},
+};
+
+/// A shipment with its history, in the carrier's own order of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedShipment {
+    pub shipment: Shipment,
+    pub history: Vec<TrackingUpdate>,
+}
+
+/// The newest shipment with this tracking number that the actor may see.
+pub async fn by_tracking_number(
+    store: &dyn FulfilmentStore,
+    actor: &Actor,
+    number: &str,
+) -> Result<TrackedShipment, PharmacyError> {
+    require_reader(actor)?;
+    let mut tx = store.begin(actor).await?;
+    let Some(shipment) = tx.shipment_by_tracking_number(number).await? else {
+        // The number itself is what the caller typed, and is left out.
+        tx.audit(AuditEntry::new(AuditAction::Read, "shipment", "by_tracking_number").denied())
+            .await?;
+        tx.commit().await?;
+        return Err(PharmacyError::NotFound("shipment"));
+    };
+    let history = tx.tracking_history(shipment.id).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "shipment", shipment.id).patient(shipment.patient))
+        .await?;
+    tx.commit().await?;
+    Ok(TrackedShipment { shipment, history })
+}
+
+/// A patient's shipments, the newest first.
+pub async fn history(
+    store: &dyn FulfilmentStore,
+    actor: &Actor,
+    patient: PatientId,
+    page: &PageRequest,
+) -> Result<Page<Shipment>, PharmacyError> {
+    require_reader(actor)?;
+    let mut tx = store.begin(actor).await?;
+    let entry = AuditEntry::new(AuditAction::Search, "shipment", patient).patient(patient);
+    if !actor.is_patient(patient) && !actor.may(Permission::PharmacyWork) {
+        tx.audit(entry.denied()).await?;
+        tx.commit().await?;
+        return Err(PharmacyError::NotFound("patient"));
+    }
+    let found = tx.shipments_of(patient, page).await?;
+    let ids: Vec<String> = found.items.iter().map(|each| each.id.to_string()).collect();
+    tx.audit(entry.detail("found", ids)).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// Confirms that the box arrived. Doing so twice changes nothing.
+pub async fn confirm(
+    env: &Env,
+    store: &dyn FulfilmentStore,
+    actor: &Actor,
+    id: ShipmentId,
+) -> Result<Shipment, PharmacyError> {
+    require_reader(actor)?;
+    let mut tx = store.begin(actor).await?;
+    let Some(shipment) = tx.shipment(id).await? else {
+        tx.audit(AuditEntry::new(AuditAction::Update, "shipment", id).denied()).await?;
+        tx.commit().await?;
+        return Err(PharmacyError::NotFound("shipment"));
+    };
+    let before = shipment.clone();
+    let shipment = shipment.confirm(env.now())?;
+    if shipment != before {
+        tx.save_shipment(&shipment).await?;
+        if shipment.status != before.status {
+            tx.add_tracking(
+                shipment.id,
+                &[TrackingUpdate { status: shipment.status, at: env.now() }],
+            )
+            .await?;
+            settle(env, tx.as_mut(), &shipment).await?;
+        }
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "shipment", id)
+            .patient(shipment.patient)
+            .detail("confirmed", true),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(shipment)
+}
+
+fn require_reader(actor: &Actor) -> Result<(), PharmacyError> {
+    if !actor.may(Permission::PharmacyWork) {
+        actor.require(Permission::ShipmentOwn)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! What the carriers report. A webhook is recorded once and its statements are
+//! taken in; then a job reads the tracker itself, because a webhook can be
+//! lost, late or out of order and the tracker is not.
+
+use kernel::{Actor, ShipmentId};
+use ports::{AuditAction, AuditEntry, Env, JobRequest, JobSpec};
+use serde::{Deserialize, Serialize};
+
+use super::Shipment;
+use crate::{
+    PharmacyError,
+    fulfilment::{CarrierEvent, Carriers, FulfilmentStore, FulfilmentTx, TrackingUpdate},
+};
+
+/// Read the tracker of a shipment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshTracking {
+    pub shipment: ShipmentId,
+}
+
+impl JobSpec for RefreshTracking {
+    const KIND: &'static str = "pharmacy.refresh_tracking";
+}
+
+/// What became of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    Applied,
+    /// It came before.
+    Repeated,
+    /// It is not about a shipment of ours; the carrier need not send it again.
+    NotOurs,
+}
+
+/// Takes in a verified webhook.
+pub async fn receive(
+    env: &Env,
+    store: &dyn FulfilmentStore,
+    event: CarrierEvent,
+) -> Result<Received, PharmacyError> {
+    let actor = Actor::system("pharmacy.carrier_webhook");
+    let mut tx = store.begin(&actor).await?;
+    if !tx.first_carrier_event(&event.id).await? {
+        return Ok(Received::Repeated);
+    }
+    let shipment = match &event.tracker {
+        Some(tracker) => {
+            tx.shipment_of_tracker(&tracker.id, tracker.shipment_id.as_deref()).await?
+        }
+        None => None,
+    };
+    let (Some(shipment), Some(tracker)) = (shipment, event.tracker) else {
+        // It is not recorded either: the label may have been bought a moment
+        // ago and its shipment not be stored yet, and then a repetition of
+        // this event must still count.
+        return Ok(Received::NotOurs);
+    };
+    tx.enqueue(
+        JobRequest::new(&RefreshTracking { shipment: shipment.id }).key(shipment.id.to_string()),
+    )
+    .await?;
+    apply(env, tx.as_mut(), shipment, &tracker.updates).await?;
+    tx.commit().await?;
+    Ok(Received::Applied)
+}
+
+/// Reads the tracker and takes in everything that it says.
+pub async fn refresh_tracking(
+    env: &Env,
+    store: &dyn FulfilmentStore,
+    carriers: &dyn Carriers,
+    job: RefreshTracking,
+) -> Result<(), PharmacyError> {
+    let actor = Actor::system("pharmacy.refresh_tracking");
+    let tx = store.begin(&actor).await?;
+    let tracker_id = tracker_of(tx, job.shipment).await?;
+    let Some(tracker_id) = tracker_id else { return Ok(()) };
+    // Carriers forget trackers after some months; then the webhooks have said
+    // all there is.
+    let Some(tracker) = carriers.tracker(&tracker_id).await? else { return Ok(()) };
+    let mut tx = store.begin(&actor).await?;
+    let shipment = tx.shipment(job.shipment).await?.ok_or(PharmacyError::NotFound("shipment"))?;
+    apply(env, tx.as_mut(), shipment, &tracker.updates).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends the reading transaction before the carrier is asked.
+async fn tracker_of(
+    mut tx: Box<dyn FulfilmentTx>,
+    shipment: ShipmentId,
+) -> Result<Option<String>, PharmacyError> {
+    let shipment = tx.shipment(shipment).await?.ok_or(PharmacyError::NotFound("shipment"))?;
+    Ok(shipment.label.map(|label| label.tracker_id))
+}
+
+async fn apply(
+    env: &Env,
+    tx: &mut dyn FulfilmentTx,
+    mut shipment: Shipment,
+    updates: &[TrackingUpdate],
+) -> Result<(), PharmacyError> {
+    let before = (shipment.status, shipment.status_at);
+    let mut changed = false;
+    for update in updates {
+        changed |= shipment.track(*update);
+    }
+    tx.add_tracking(shipment.id, updates).await?;
+    if (shipment.status, shipment.status_at) != before {
+        tx.save_shipment(&shipment).await?;
+    }
+    if changed {
+        settle(env, tx, &shipment).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "shipment", shipment.id)
+            .patient(shipment.patient)
+            .detail("from", before.0.to_string())
+            .detail("to", shipment.status.to_string()),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Tells the dispatch and the other contexts of a new status.
+pub(super) async fn settle(
+    env: &Env,
+    tx: &mut dyn FulfilmentTx,
+    shipment: &Shipment,
+) -> Result<(), PharmacyError> {
+    if let Some(state) = shipment.dispatch_state()
+        && let Some(dispatch) = tx.dispatch(shipment.dispatch).await?
+    {
+        let before = dispatch.state;
+        let dispatch = dispatch.tracked(state, env.now());
+        if dispatch.state != before {
+            tx.save_dispatch(&dispatch).await?;
+        }
+    }
+    tx.emit(shipment.changed()).await?;
+    Ok(())
+}
