@@ -43,9 +43,6 @@ pub enum Event {
     EmailVerified {
         account: AccountId,
     },
-    PasswordResetRequested {
-        account: AccountId,
-    },
     PatientProfileChanged {
         patient: PatientId,
     },
