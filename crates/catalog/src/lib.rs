@@ -1,1 +1,25 @@
-//! salus-catalog
+//! The catalog: what Salus treats and what it sells. It owns categories of
+//! treatment, the plans of a category and the price tiers of a plan.
+//!
+//! It knows nothing of patients, subscriptions or invoices. A price that was
+//! once offered never changes its amount: a new amount is a new price, so that
+//! whoever subscribed keeps the price that was agreed.
+//!
+//! It handles no events and has no jobs.
+
+pub mod category;
+pub mod error;
+pub mod plan;
+pub mod price;
+pub mod store;
+pub mod use_cases;
+
+pub use category::{Category, CategoryConfiguration, CategorySpec, Modality};
+pub use error::CatalogError;
+pub use plan::{ActivationWindow, Plan, PlanSpec, Tier};
+pub use price::{BillingInterval, Price, PriceSpec};
+pub use store::{CatalogStore, CatalogTx, PlanFilter};
+pub use use_cases::{
+    PricedPlan, all_plans, categories, category, create_plan, deactivate_plan, plan, plans, price,
+    revise_plan, save_category, seed_plan,
+};

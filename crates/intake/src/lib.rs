@@ -1,1 +1,43 @@
-//! salus-intake
+//! Intake: the questionnaires that a patient answers before a treatment. It
+//! owns form templates and their versions, conditional logic, validation,
+//! scores, drafts and submitted responses.
+//!
+//! It knows nothing of eligibility, treatments or plans: whether the answers
+//! permit a treatment is decided elsewhere, from the response that this crate
+//! has cleaned. A published version never changes, and a response is bound for
+//! ever to the version that was answered.
+//!
+//! What is enabled is computed here and nowhere else. The answers of disabled
+//! items are dropped before anything reads them: a patient who said "pregnant",
+//! then went back and changed the answer above it, has not said it.
+//!
+//! It handles no events and has no jobs; it emits `ResponseSubmitted`.
+
+pub mod answer;
+pub mod calculation;
+pub mod check;
+pub mod condition;
+pub mod definition;
+pub mod draft;
+pub mod error;
+pub mod evaluate;
+pub mod form;
+pub mod response;
+pub mod store;
+pub mod units;
+pub mod use_cases;
+
+pub use answer::{Answer, Answers, Quantity, RawAnswers};
+pub use calculation::{Band, Calculation, Score};
+pub use condition::{Behavior, Condition, EnableWhen, Expected, Fact, Facts, Operator, Subject};
+pub use definition::{ChoiceOption, Consent, FormDefinition, Item, ItemKind};
+pub use draft::Draft;
+pub use error::IntakeError;
+pub use evaluate::{Evaluation, Stage, evaluate};
+pub use form::{Form, FormVersion, VersionStatus};
+pub use response::FormResponse;
+pub use store::{IntakeStore, IntakeTx, ResponseQuery, Surroundings};
+pub use use_cases::{
+    NewFormVersion, OpenDraft, SaveDraft, Submission, create_version, current_form, form_version,
+    open_draft, publish_version, response, response_history, save_draft, seed_form, submit,
+};

@@ -1,0 +1,57 @@
+use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use ports::PortError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error("there is no such category")]
+    CategoryNotFound,
+    #[error("there is no such plan")]
+    PlanNotFound,
+    #[error("there is no such price")]
+    PriceNotFound,
+    #[error("the catalog entry breaks {} rules", .0.len())]
+    Invalid(Vec<FieldError>),
+    #[error("the category already has a plan of that name")]
+    NameTaken,
+    #[error("the entry was changed since it was read")]
+    VersionMismatch,
+    #[error(transparent)]
+    Forbidden(#[from] MissingPermission),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl DomainError for CatalogError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::CategoryNotFound | Self::PlanNotFound | Self::PriceNotFound => {
+                ErrorKind::NotFound
+            }
+            Self::Invalid(_) => ErrorKind::Invalid,
+            Self::NameTaken => ErrorKind::Conflict,
+            Self::VersionMismatch => ErrorKind::PreconditionFailed,
+            Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::CategoryNotFound => "catalog.category_not_found",
+            Self::PlanNotFound => "catalog.plan_not_found",
+            Self::PriceNotFound => "catalog.price_not_found",
+            Self::Invalid(_) => "catalog.invalid",
+            Self::NameTaken => "catalog.name_taken",
+            Self::VersionMismatch => "catalog.version_mismatch",
+            Self::Forbidden(_) => "forbidden",
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(fields) => fields,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use chrono::TimeDelta;
+use kernel::{Currency, Money, Uuid};
+use proptest::prelude::*;
+
+use super::*;
+use crate::BillingInterval;
+
+fn price(interval: BillingInterval, minor: i64) -> PriceSpec {
+    PriceSpec { interval, amount: Money::usd(minor) }
+}
+
+fn spec(prices: Vec<PriceSpec>) -> PlanSpec {
+    PlanSpec {
+        category: CategoryId(Uuid::nil()),
+        name: "Finasteride".into(),
+        description: "Daily tablets.".into(),
+        tier: Tier::Basic,
+        features: vec!["Free shipping".into()],
+        comparison: vec![("Visits".into(), "Unlimited".into())],
+        window: ActivationWindow::default(),
+        active: true,
+        prices,
+    }
+}
+
+/// Ids that count up, so that a test can tell a new price from an old one.
+fn counting() -> impl FnMut(&PriceSpec) -> PriceId {
+    let mut next = 0;
+    move |_| {
+        next += 1;
+        PriceId(Uuid::from_u128(next))
+    }
+}
+
+fn plan() -> Plan {
+    let prices =
+        vec![price(BillingInterval::Monthly, 2_500), price(BillingInterval::Yearly, 24_000)];
+    Plan::create(PlanId(Uuid::nil()), spec(prices), counting()).unwrap()
+}
+
+#[test]
+fn a_new_amount_is_a_new_price_and_the_old_one_stays_readable() {
+    let before = plan();
+    let fresh = PriceId(Uuid::from_u128(99));
+    let after = before
+        .revise(
+            spec(vec![
+                price(BillingInterval::Monthly, 2_900),
+                price(BillingInterval::Yearly, 24_000),
+            ]),
+            |_| fresh,
+        )
+        .unwrap();
+    let old = after.price(before.prices[0].id).unwrap();
+    assert_eq!((old.amount, old.active), (Money::usd(2_500), false));
+    assert_eq!(after.price(before.prices[1].id), Some(&before.prices[1]));
+    assert_eq!(after.price(fresh).unwrap().amount, Money::usd(2_900));
+    assert_eq!(after.version, before.version + 1);
+}
+
+#[test]
+fn going_back_to_a_retired_amount_makes_a_price_of_its_own() {
+    let first = plan();
+    let dearer = first
+        .revise(spec(vec![price(BillingInterval::Monthly, 2_900)]), |_| {
+            PriceId(Uuid::from_u128(50))
+        })
+        .unwrap();
+    let again = dearer
+        .revise(spec(vec![price(BillingInterval::Monthly, 2_500)]), |_| {
+            PriceId(Uuid::from_u128(51))
+        })
+        .unwrap();
+    let offered: Vec<_> = again.offered_prices().map(|price| price.id.0.as_u128()).collect();
+    assert_eq!(offered, [51]);
+}
+
+#[test]
+fn a_plan_is_offered_from_its_first_moment_and_not_at_its_last() {
+    let from = DateTime::<Utc>::UNIX_EPOCH;
+    let until = from + TimeDelta::days(1);
+    let window = ActivationWindow { from: Some(from), until: Some(until) };
+    let plan = Plan { window, ..plan() };
+    assert!(plan.is_offered(from));
+    assert!(!plan.is_offered(until));
+    assert!(!plan.is_offered(from - TimeDelta::seconds(1)));
+    let off = plan.deactivate().unwrap();
+    assert!(!off.is_offered(from));
+    assert_eq!(off.deactivate(), None);
+}
+
+#[test]
+fn broken_prices_are_named_by_their_paths() {
+    let bad = spec(vec![
+        price(BillingInterval::Monthly, 0),
+        PriceSpec { interval: BillingInterval::Monthly, amount: Money::new(5, Currency::Eur) },
+    ]);
+    let Err(CatalogError::Invalid(fields)) = Plan::create(PlanId(Uuid::nil()), bad, counting())
+    else {
+        panic!("it was taken");
+    };
+    let paths: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["prices.0.amount.minor", "prices.1.amount.currency", "prices.1.interval"]);
+}
+
+#[test]
+fn a_plan_does_not_change_its_category() {
+    let mut moved = spec(vec![price(BillingInterval::Monthly, 2_500)]);
+    moved.category = CategoryId(Uuid::from_u128(7));
+    assert!(matches!(plan().revise(moved, counting()), Err(CatalogError::Invalid(_))));
+}
+
+proptest! {
+    /// Whatever is revised, no price that was ever offered changes its amount
+    /// or disappears, and what is offered is what was asked for.
+    #[test]
+    fn no_price_ever_changes(
+        revisions in prop::collection::vec(
+            prop::collection::btree_map(0u8..4, 1i64..5, 1..4), 1..6,
+        ),
+    ) {
+        let mut ids = counting();
+        let specs = |chosen: &std::collections::BTreeMap<u8, i64>| {
+            chosen.iter().map(|(interval, minor)| price(
+                match interval {
+                    0 => BillingInterval::Monthly,
+                    1 => BillingInterval::Quarterly,
+                    2 => BillingInterval::Yearly,
+                    _ => BillingInterval::Upfront { months: 6 },
+                },
+                *minor,
+            )).collect::<Vec<_>>()
+        };
+        let first = spec(specs(&revisions[0]));
+        let mut plan = Plan::create(PlanId(Uuid::nil()), first, &mut ids).unwrap();
+        for revision in &revisions[1..] {
+            let wanted = specs(revision);
+            let next = plan.revise(spec(wanted.clone()), &mut ids).unwrap();
+            for old in &plan.prices {
+                let kept = next.price(old.id).unwrap();
+                prop_assert_eq!((kept.interval, kept.amount), (old.interval, old.amount));
+            }
+            let mut offered: Vec<_> =
+                next.offered_prices().map(|price| (price.interval, price.amount.minor)).collect();
+            offered.sort();
+            let mut asked: Vec<_> =
+                wanted.iter().map(|price| (price.interval, price.amount.minor)).collect();
+            asked.sort();
+            prop_assert_eq!(offered, asked);
+            plan = next;
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Answers: what a client sent, and what it means once its item has read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use kernel::FieldError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{ItemKind, units::convert};
+
+/// Answers as a client sent them, by link id.
+pub type RawAnswers = BTreeMap<String, Value>;
+
+/// Answers that their items have read, by link id.
+pub type Answers = BTreeMap<String, Answer>;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+pub enum Answer {
+    Text(String),
+    Texts(Vec<String>),
+    Number(Quantity),
+    Date(NaiveDate),
+    /// The code of an option.
+    Choice(String),
+    Choices(BTreeSet<String>),
+    Boolean(bool),
+    Scale(i64),
+}
+
+/// A number as it was answered, and the same in the first unit of its item,
+/// which is the one that limits, conditions and rules are written in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quantity {
+    pub value: f64,
+    /// A UCUM code.
+    pub unit: Option<String>,
+    pub in_first_unit: f64,
+}
+
+impl Quantity {
+    pub fn bare(value: f64) -> Self {
+        Self { value, unit: None, in_first_unit: value }
+    }
+}
+
+impl Answer {
+    /// What a client would send to give this answer.
+    pub fn to_raw(&self) -> Value {
+        match self {
+            Self::Text(value) | Self::Choice(value) => json!(value),
+            Self::Texts(values) => json!(values),
+            Self::Number(Quantity { value, unit: None, .. }) => json!(value),
+            Self::Number(Quantity { value, unit: Some(unit), .. }) => {
+                json!({ "value": value, "unit": unit })
+            }
+            Self::Date(value) => json!(value),
+            Self::Choices(values) => json!(values),
+            Self::Boolean(value) => json!(value),
+            Self::Scale(value) => json!(value),
+        }
+    }
+
+    /// The plain value that rules are written against: a number in the first
+    /// unit of its item, and everything else as it was sent.
+    pub fn to_plain(&self) -> Value {
+        match self {
+            Self::Number(quantity) => json!(quantity.in_first_unit),
+            other => other.to_raw(),
+        }
+    }
+}
+
+/// Whether this says nothing: an emptied field is the same as one not sent.
+pub(crate) fn is_blank(raw: &Value) -> bool {
+    match raw {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(values) => values.iter().all(is_blank),
+        _ => false,
+    }
+}
+
+/// Reads a raw answer as its item's kind. Whether the value is within the
+/// item's limits is not asked here, for a draft may still break them.
+pub(crate) fn read(kind: &ItemKind, raw: &Value) -> Result<Answer, &'static str> {
+    match kind {
+        ItemKind::Text { repeats: false, .. } => {
+            raw.as_str().map(|text| Answer::Text(text.trim().to_owned())).ok_or("a text")
+        }
+        ItemKind::Text { repeats: true, .. } => {
+            texts(raw).map(Answer::Texts).ok_or("a list of texts")
+        }
+        ItemKind::Number { units, .. } => number(units, raw)
+            .map(Answer::Number)
+            .ok_or("a number, or an object with a value and one of the units of the question"),
+        ItemKind::Date { .. } => raw
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .map(Answer::Date)
+            .ok_or("a date, as in 2024-02-29"),
+        ItemKind::SingleChoice { .. } => {
+            raw.as_str().map(|code| Answer::Choice(code.to_owned())).ok_or("the code of a choice")
+        }
+        ItemKind::MultipleChoice { .. } => texts(raw)
+            .map(|codes| Answer::Choices(codes.into_iter().collect()))
+            .ok_or("a list of the codes of choices"),
+        ItemKind::Boolean { .. } => raw.as_bool().map(Answer::Boolean).ok_or("true or false"),
+        ItemKind::Scale { .. } => raw.as_i64().map(Answer::Scale).ok_or("a whole number"),
+        ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. } => {
+            Err("nothing: it is not a question")
+        }
+    }
+}
+
+fn texts(raw: &Value) -> Option<Vec<String>> {
+    raw.as_array()?
+        .iter()
+        .filter(|value| !is_blank(value))
+        .map(|value| value.as_str().map(|text| text.trim().to_owned()))
+        .collect()
+}
+
+fn number(units: &[String], raw: &Value) -> Option<Quantity> {
+    let (value, unit) = match raw {
+        Value::Number(value) => (value.as_f64()?, units.first()),
+        Value::Object(parts) if parts.keys().all(|key| key == "value" || key == "unit") => {
+            let value = parts.get("value")?.as_f64()?;
+            match parts.get("unit") {
+                None | Some(Value::Null) => (value, units.first()),
+                Some(unit) => {
+                    let named = unit.as_str()?;
+                    (value, Some(units.iter().find(|unit| *unit == named)?))
+                }
+            }
+        }
+        _ => return None,
+    };
+    let in_first_unit = match (unit, units.first()) {
+        (Some(unit), Some(first)) => convert(value, unit, first)?,
+        _ => value,
+    };
+    Some(Quantity { value, unit: unit.cloned(), in_first_unit })
+}
+
+/// What is wrong with an answer that its item could read.
+pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut refuse = |code: &str, message: String| {
+        errors.push(FieldError::new(format!("answers.{link_id}"), code, message));
+    };
+    match (kind, answer) {
+        (ItemKind::Text { max_length, pattern, .. }, Answer::Text(text)) => {
+            check_text(*max_length, pattern.as_deref(), text, &mut refuse);
+        }
+        (ItemKind::Text { max_length, pattern, .. }, Answer::Texts(list)) => {
+            if list.len() > MOST_REPEATS {
+                refuse("too_many", format!("At most {MOST_REPEATS} entries."));
+            }
+            for text in list {
+                check_text(*max_length, pattern.as_deref(), text, &mut refuse);
+            }
+        }
+        (ItemKind::Number { minimum, maximum, integer, units }, Answer::Number(quantity)) => {
+            let unit = units.first().map_or(String::new(), |unit| format!(" {unit}"));
+            let value = quantity.in_first_unit;
+            if minimum.is_some_and(|minimum| value < minimum) {
+                refuse("out_of_range", format!("At least {}{unit}.", minimum.unwrap_or(value)));
+            }
+            if maximum.is_some_and(|maximum| value > maximum) {
+                refuse("out_of_range", format!("At most {}{unit}.", maximum.unwrap_or(value)));
+            }
+            if *integer && quantity.value.fract() != 0.0 {
+                refuse("invalid", "A whole number is needed.".into());
+            }
+        }
+        (ItemKind::Date { earliest, latest }, Answer::Date(date)) => {
+            if let Some(earliest) = earliest.filter(|earliest| date < earliest) {
+                refuse("out_of_range", format!("Not before {earliest}."));
+            }
+            if let Some(latest) = latest.filter(|latest| date > latest) {
+                refuse("out_of_range", format!("Not after {latest}."));
+            }
+        }
+        (ItemKind::SingleChoice { options }, Answer::Choice(code)) => {
+            if !options.iter().any(|option| option.code == *code) {
+                refuse("not_a_choice", "This is not one of the choices.".into());
+            }
+        }
+        (ItemKind::MultipleChoice { options }, Answer::Choices(codes)) => {
+            if codes.iter().any(|code| !options.iter().any(|option| option.code == *code)) {
+                refuse("not_a_choice", "One of these is not among the choices.".into());
+            }
+            let excluded = |code: &String| options.iter().any(|o| o.exclusive && o.code == *code);
+            if codes.len() > 1 && codes.iter().any(excluded) {
+                refuse("exclusive_choice", "This choice excludes every other.".into());
+            }
+        }
+        (ItemKind::Scale { minimum, maximum, .. }, Answer::Scale(value)) => {
+            if !(minimum..=maximum).contains(&value) {
+                refuse("out_of_range", format!("From {minimum} to {maximum}."));
+            }
+        }
+        _ => {}
+    }
+    errors
+}
+
+const MOST_REPEATS: usize = 50;
+
+fn check_text(
+    max_length: u32,
+    pattern: Option<&str>,
+    text: &str,
+    refuse: &mut impl FnMut(&str, String),
+) {
+    if text.chars().count() > max_length as usize {
+        refuse("too_long", format!("At most {max_length} characters."));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        refuse("invalid", "Control characters are not allowed.".into());
+    }
+    if let Some(pattern) = pattern
+        && !whole_match(pattern).is_ok_and(|pattern| pattern.is_match(text))
+    {
+        refuse("pattern", "The text does not have the form that is asked for.".into());
+    }
+}
+
+/// The pattern as it is applied: to the whole text. Publishing refuses one that
+/// does not compile.
+pub(crate) fn whole_match(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build()
+}

@@ -1,0 +1,320 @@
+//! What a definition has to satisfy before it can be published.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kernel::FieldError;
+use strum::IntoEnumIterator as _;
+
+use crate::{
+    Calculation, ChoiceOption, Condition, Expected, Fact, FormDefinition, Item, ItemKind, Operator,
+    Subject, answer::whole_match, units::convert,
+};
+
+pub const MOST_ITEMS: usize = 500;
+pub const DEEPEST: usize = 8;
+
+type Index<'a> = BTreeMap<&'a str, &'a Item>;
+
+/// Everything that is wrong with the definition; nothing when it can be
+/// published. Paths are below `definition.items.<link id>`.
+pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let outline = definition.walk();
+    if definition.title.trim().is_empty() {
+        errors.push(FieldError::required("definition.title"));
+    }
+    if outline.is_empty() {
+        errors.push(FieldError::required("definition.items"));
+    }
+    if outline.len() > MOST_ITEMS {
+        errors.push(FieldError::new(
+            "definition.items",
+            "too_many",
+            format!("A form has at most {MOST_ITEMS} items."),
+        ));
+        return errors;
+    }
+    let mut index = Index::new();
+    for (item, _) in &outline {
+        if index.insert(&item.link_id, item).is_some() {
+            errors.push(at(item, "link_id", "duplicate", "Another item has this link id."));
+        }
+    }
+    if depth(&definition.items) > DEEPEST {
+        errors.push(FieldError::new(
+            "definition.items",
+            "too_deep",
+            format!("Groups are nested at most {DEEPEST} deep."),
+        ));
+    }
+    for (item, _) in &outline {
+        check_item(item, &mut errors);
+        check_conditions(item, &index, &mut errors);
+        if let ItemKind::Calculated { calculation } = &item.kind {
+            check_calculation(item, calculation, &index, &mut errors);
+        }
+    }
+    check_cycles(&outline, &index, &mut errors);
+    errors
+}
+
+fn at(item: &Item, field: &str, code: &str, message: impl Into<String>) -> FieldError {
+    FieldError::new(format!("definition.items.{}.{field}", item.link_id), code, message)
+}
+
+fn depth(items: &[Item]) -> usize {
+    items.iter().map(|item| 1 + depth(item.children())).max().unwrap_or(0)
+}
+
+fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
+    let named = (1..=64).contains(&item.link_id.len())
+        && item.link_id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && !item.link_id.starts_with("patient.");
+    if !named {
+        errors.push(at(
+            item,
+            "link_id",
+            "invalid",
+            "A link id has 1 to 64 letters, digits, dots, dashes and underscores, and does not \
+             start with `patient.`.",
+        ));
+    }
+    if item.text.trim().is_empty() {
+        errors.push(at(item, "text", "required", "An item says something."));
+    }
+    if item.required && !item.is_answerable() {
+        errors.push(at(item, "required", "invalid", "What takes no answer cannot be required."));
+    }
+    match &item.kind {
+        ItemKind::Text { max_length, pattern, .. } => {
+            if !(1..=10_000).contains(max_length) {
+                errors.push(at(item, "max_length", "out_of_range", "From 1 to 10,000."));
+            }
+            if pattern.as_deref().is_some_and(|pattern| whole_match(pattern).is_err()) {
+                errors.push(at(item, "pattern", "invalid", "Not a regular expression."));
+            }
+        }
+        ItemKind::Number { minimum, maximum, units, .. } => {
+            if let (Some(minimum), Some(maximum)) = (minimum, maximum)
+                && minimum > maximum
+            {
+                errors.push(at(item, "maximum", "out_of_range", "It is below the minimum."));
+            }
+            if let Some(first) = units.first()
+                && units.iter().any(|unit| convert(1.0, unit, first).is_none())
+            {
+                errors.push(at(
+                    item,
+                    "units",
+                    "invalid",
+                    "The units of a question convert into one another.",
+                ));
+            }
+        }
+        ItemKind::Date { earliest: Some(earliest), latest: Some(latest) } if earliest > latest => {
+            errors.push(at(item, "latest", "out_of_range", "It is before the earliest date."));
+        }
+        ItemKind::SingleChoice { options } | ItemKind::MultipleChoice { options } => {
+            check_options(item, options, errors);
+        }
+        ItemKind::Scale { minimum, maximum, .. } => {
+            if minimum >= maximum || maximum.saturating_sub(*minimum) > 1_000 {
+                errors.push(at(item, "maximum", "out_of_range", "A scale has 2 to 1,000 steps."));
+            }
+        }
+        ItemKind::Group { items } if items.is_empty() => {
+            errors.push(at(item, "items", "required", "A group holds items."));
+        }
+        _ => {}
+    }
+}
+
+fn check_options(item: &Item, options: &[ChoiceOption], errors: &mut Vec<FieldError>) {
+    if options.is_empty() {
+        errors.push(at(item, "options", "required", "A choice offers options."));
+    }
+    let mut codes = BTreeSet::new();
+    for option in options {
+        if option.code.trim().is_empty() || option.display.trim().is_empty() {
+            errors.push(at(item, "options", "invalid", "An option has a code and a text."));
+        }
+        if !codes.insert(&option.code) {
+            errors.push(at(item, "options", "duplicate", "Two options have one code."));
+        }
+    }
+}
+
+fn check_conditions(item: &Item, index: &Index<'_>, errors: &mut Vec<FieldError>) {
+    let Some(when) = &item.enable_when else { return };
+    if when.conditions.is_empty() {
+        errors.push(at(item, "enable_when", "required", "It names at least one condition."));
+    }
+    for condition in &when.conditions {
+        let verdict = match &condition.subject {
+            Subject::Fact(fact) => check_fact(*fact, condition),
+            Subject::Item(link_id) => match index.get(link_id.as_str()) {
+                None => Err(("dangling", format!("There is no item {link_id}."))),
+                Some(subject) => check_condition(subject, condition),
+            },
+        };
+        if let Err((code, message)) = verdict {
+            errors.push(at(item, "enable_when", code, message));
+        }
+    }
+}
+
+type Verdict = Result<(), (&'static str, String)>;
+
+fn misfit(message: impl Into<String>) -> Verdict {
+    Err(("operator_misfit", message.into()))
+}
+
+fn check_exists(condition: &Condition) -> Verdict {
+    match condition.expected {
+        Expected::Boolean(_) => Ok(()),
+        _ => misfit("`exists` is compared with true or false."),
+    }
+}
+
+fn check_fact(fact: Fact, condition: &Condition) -> Verdict {
+    match (fact, condition.operator, &condition.expected) {
+        (_, Operator::Exists, _) => check_exists(condition),
+        (Fact::PatientSex, operator, Expected::Text(word)) if !operator.orders() => {
+            if kernel::Sex::iter().any(|sex| sex.to_string() == *word) {
+                Ok(())
+            } else {
+                misfit(format!("{word} is not a sex in the sense of FHIR."))
+            }
+        }
+        (Fact::PatientAge, _, Expected::Number(_)) => Ok(()),
+        _ => misfit(format!("{} {} does not fit this value.", fact, condition.operator)),
+    }
+}
+
+fn check_condition(subject: &Item, condition: &Condition) -> Verdict {
+    if matches!(subject.kind, ItemKind::Display | ItemKind::Group { .. }) {
+        return misfit(format!("{} has no answer.", subject.link_id));
+    }
+    if condition.operator == Operator::Exists {
+        return check_exists(condition);
+    }
+    let orders = condition.operator.orders();
+    let fits = match (&subject.kind, &condition.expected) {
+        (ItemKind::Boolean { .. }, Expected::Boolean(_))
+        | (ItemKind::Text { .. }, Expected::Text(_)) => !orders,
+        (ItemKind::SingleChoice { options } | ItemKind::MultipleChoice { options }, expected) => {
+            !orders
+                && matches!(expected, Expected::Text(code)
+                    if options.iter().any(|option| option.code == *code))
+        }
+        (
+            ItemKind::Number { .. } | ItemKind::Scale { .. } | ItemKind::Calculated { .. },
+            Expected::Number(_),
+        ) => true,
+        (ItemKind::Date { .. }, Expected::Text(date)) => date.parse::<chrono::NaiveDate>().is_ok(),
+        _ => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        misfit(format!(
+            "{} with this value does not fit the kind of {}.",
+            condition.operator, subject.link_id
+        ))
+    }
+}
+
+fn check_calculation(
+    item: &Item,
+    calculation: &Calculation,
+    index: &Index<'_>,
+    errors: &mut Vec<FieldError>,
+) {
+    let inputs = calculation.inputs();
+    if inputs.is_empty() {
+        errors.push(at(item, "calculation", "required", "It names what it is computed from."));
+    }
+    for (position, link_id) in inputs.iter().enumerate() {
+        let Some(input) = index.get(link_id) else {
+            errors.push(at(
+                item,
+                "calculation",
+                "dangling",
+                format!("There is no item {link_id}."),
+            ));
+            continue;
+        };
+        if inputs[..position].contains(link_id) {
+            errors.push(at(item, "calculation", "duplicate", format!("{link_id} counts twice.")));
+        }
+        let fits = match (calculation, &input.kind) {
+            (Calculation::Sum { .. }, ItemKind::SingleChoice { options }) => {
+                options.iter().all(|option| option.score.is_some())
+            }
+            (Calculation::Sum { .. }, ItemKind::Scale { .. }) => true,
+            (Calculation::BodyMassIndex { height, .. }, ItemKind::Number { units, .. }) => {
+                let base = if link_id == height { "m" } else { "kg" };
+                units.first().is_some_and(|unit| convert(1.0, unit, base).is_some())
+            }
+            _ => false,
+        };
+        if !fits {
+            errors.push(at(
+                item,
+                "calculation",
+                "input_misfit",
+                format!("{link_id} is of no use to this calculation."),
+            ));
+        }
+    }
+    let ascending = calculation.bands().windows(2).all(|pair| pair[0].from < pair[1].from);
+    if !ascending {
+        errors.push(at(item, "calculation", "invalid", "The bands ascend."));
+    }
+}
+
+/// An item depends on its parent, on the items in its conditions and on what
+/// it is computed from; none may come back to itself.
+fn check_cycles(
+    outline: &[(&Item, Option<&Item>)],
+    index: &Index<'_>,
+    errors: &mut Vec<FieldError>,
+) {
+    let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (item, parent) in outline {
+        let edges = needs.entry(&item.link_id).or_default();
+        edges.extend(parent.map(|parent| parent.link_id.as_str()));
+        for condition in item.enable_when.iter().flat_map(|when| &when.conditions) {
+            if let Subject::Item(link_id) = &condition.subject {
+                edges.push(link_id);
+            }
+        }
+        if let ItemKind::Calculated { calculation } = &item.kind {
+            edges.extend(calculation.inputs());
+        }
+    }
+    // Take away what depends on nothing that is left, until nothing more goes:
+    // what stays lies on a cycle or depends on one.
+    let mut settled: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let before = settled.len();
+        for (item, edges) in &needs {
+            if edges.iter().all(|edge| settled.contains(edge) || !index.contains_key(edge)) {
+                settled.insert(item);
+            }
+        }
+        if settled.len() == before {
+            break;
+        }
+    }
+    for (link_id, _) in needs.iter().filter(|(link_id, _)| !settled.contains(*link_id)) {
+        errors.push(FieldError::new(
+            format!("definition.items.{link_id}.enable_when"),
+            "cycle",
+            "Whether the item is enabled depends on the item itself.",
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+use super::*;
+use crate::{Band, Behavior, EnableWhen};
+
+fn item(link_id: &str, kind: ItemKind) -> Item {
+    Item {
+        link_id: link_id.into(),
+        text: link_id.into(),
+        help: None,
+        code: None,
+        required: false,
+        enable_when: None,
+        kind,
+    }
+}
+
+fn yes_no(link_id: &str) -> Item {
+    item(link_id, ItemKind::Boolean { consent: None })
+}
+
+fn when(mut item: Item, condition: Condition) -> Item {
+    item.enable_when = Some(EnableWhen { behavior: Behavior::All, conditions: vec![condition] });
+    item
+}
+
+fn codes(items: Vec<Item>) -> Vec<(String, String)> {
+    let form = FormDefinition { title: "Form".into(), description: None, items };
+    check(&form)
+        .into_iter()
+        .map(|error| (error.path.replace("definition.items.", ""), error.code))
+        .collect()
+}
+
+fn one(path: &str, code: &str) -> Vec<(String, String)> {
+    vec![(path.into(), code.into())]
+}
+
+#[test]
+fn a_sound_form_passes() {
+    let child = when(yes_no("b"), Condition::item("a", Operator::Equal, true));
+    assert_eq!(codes(vec![yes_no("a"), item("g", ItemKind::Group { items: vec![child] })]), []);
+}
+
+#[test]
+fn link_ids_are_unique_well_formed_and_no_facts() {
+    assert_eq!(codes(vec![yes_no("a"), yes_no("a")]), one("a.link_id", "duplicate"));
+    assert_eq!(codes(vec![yes_no("a b")]), one("a b.link_id", "invalid"));
+    assert_eq!(codes(vec![yes_no("patient.sex")]), one("patient.sex.link_id", "invalid"));
+}
+
+#[test]
+fn conditions_name_items_and_do_not_circle() {
+    let dangling = when(yes_no("a"), Condition::item("z", Operator::Equal, true));
+    assert_eq!(codes(vec![dangling]), one("a.enable_when", "dangling"));
+
+    let itself = when(yes_no("a"), Condition::item("a", Operator::Equal, true));
+    assert_eq!(codes(vec![itself]), one("a.enable_when", "cycle"));
+
+    let a = when(yes_no("a"), Condition::item("b", Operator::Equal, true));
+    let b = when(yes_no("b"), Condition::item("a", Operator::Equal, true));
+    assert_eq!(
+        codes(vec![a, b]),
+        [("a.enable_when".into(), "cycle".into()), ("b.enable_when".into(), "cycle".into())]
+    );
+
+    // A group that its own child enables can never be seen.
+    let group = item("g", ItemKind::Group { items: vec![yes_no("child")] });
+    let group = when(group, Condition::item("child", Operator::Equal, true));
+    assert_eq!(codes(vec![group]).len(), 2);
+}
+
+#[test]
+fn an_operator_fits_the_kind_of_what_it_looks_at() {
+    let option = |code: &str| ChoiceOption {
+        code: code.into(),
+        display: code.into(),
+        score: None,
+        flag: false,
+        coding: None,
+        exclusive: false,
+    };
+    let choice = item("c", ItemKind::SingleChoice { options: vec![option("x")] });
+    let number =
+        item("n", ItemKind::Number { minimum: None, maximum: None, integer: false, units: vec![] });
+    let date = item("d", ItemKind::Date { earliest: None, latest: None });
+    let group = item("g", ItemKind::Group { items: vec![yes_no("inner")] });
+    let form = |condition: Condition| {
+        codes(vec![
+            choice.clone(),
+            number.clone(),
+            date.clone(),
+            group.clone(),
+            when(yes_no("q"), condition),
+        ])
+    };
+    for fits in [
+        Condition::item("c", Operator::Equal, "x"),
+        Condition::item("c", Operator::Exists, false),
+        Condition::item("n", Operator::Greater, 3.0),
+        Condition::item("d", Operator::LessOrEqual, "2024-01-01"),
+        Condition::fact(Fact::PatientSex, Operator::NotEqual, "male"),
+        Condition::fact(Fact::PatientAge, Operator::GreaterOrEqual, 65.0),
+    ] {
+        assert_eq!(form(fits.clone()), [], "{fits:?}");
+    }
+    for misfit in [
+        Condition::item("c", Operator::Equal, "y"),
+        Condition::item("c", Operator::Greater, "x"),
+        Condition::item("c", Operator::Exists, "x"),
+        Condition::item("n", Operator::Equal, "3"),
+        Condition::item("d", Operator::Equal, "yesterday"),
+        Condition::item("g", Operator::Exists, true),
+        Condition::fact(Fact::PatientSex, Operator::Greater, "male"),
+        Condition::fact(Fact::PatientSex, Operator::Equal, "f"),
+        Condition::fact(Fact::PatientAge, Operator::Equal, "65"),
+    ] {
+        assert_eq!(form(misfit.clone()), one("q.enable_when", "operator_misfit"), "{misfit:?}");
+    }
+}
+
+#[test]
+fn a_calculation_has_inputs_that_it_can_use() {
+    let sum = |of: &[&str]| {
+        item(
+            "sum",
+            ItemKind::Calculated {
+                calculation: Calculation::Sum {
+                    of: of.iter().map(ToString::to_string).collect(),
+                    bands: vec![Band { from: 0.0, code: "low".into(), label: "Low".into() }],
+                },
+            },
+        )
+    };
+    assert_eq!(codes(vec![sum(&["z"])]), one("sum.calculation", "dangling"));
+    assert_eq!(codes(vec![yes_no("a"), sum(&["a"])]), one("sum.calculation", "input_misfit"));
+    let scale =
+        ItemKind::Scale { minimum: 0, maximum: 3, minimum_label: None, maximum_label: None };
+    let scale = item("s", scale);
+    assert_eq!(codes(vec![scale.clone(), sum(&["s"])]), []);
+    assert_eq!(codes(vec![scale, sum(&["s", "s"])]), one("sum.calculation", "duplicate"));
+}

@@ -1,0 +1,87 @@
+use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use ports::PortError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    #[error("there is no such category")]
+    CategoryNotFound,
+    #[error("the category has no published form")]
+    FormNotFound,
+    #[error("there is no such version of a form")]
+    VersionNotFound,
+    #[error("there is no open draft")]
+    DraftNotFound,
+    #[error("there is no such response")]
+    ResponseNotFound,
+    #[error("there is no such patient")]
+    PatientNotFound,
+    #[error("{} answers are missing or wrong", .0.len())]
+    InvalidAnswers(Vec<FieldError>),
+    #[error("the form breaks {} rules", .0.len())]
+    InvalidDefinition(Vec<FieldError>),
+    #[error("the version was published before, and never changes")]
+    AlreadyPublished,
+    #[error("a later version is published")]
+    Superseded,
+    #[error("the form has another version by now; read it again")]
+    FormNotCurrent,
+    #[error("the draft was changed since it was read")]
+    DraftChanged,
+    #[error("the form asks for the patient's sex and birth date, which the profile lacks")]
+    ProfileIncomplete,
+    #[error("only a patient answers an intake form")]
+    NotAPatient,
+    #[error(transparent)]
+    Forbidden(#[from] MissingPermission),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl DomainError for IntakeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::CategoryNotFound
+            | Self::FormNotFound
+            | Self::VersionNotFound
+            | Self::DraftNotFound
+            | Self::ResponseNotFound
+            | Self::PatientNotFound => ErrorKind::NotFound,
+            Self::InvalidAnswers(_) | Self::InvalidDefinition(_) => ErrorKind::Invalid,
+            Self::AlreadyPublished
+            | Self::Superseded
+            | Self::FormNotCurrent
+            | Self::DraftChanged
+            | Self::ProfileIncomplete => ErrorKind::Conflict,
+            Self::NotAPatient | Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::CategoryNotFound => "intake.category_not_found",
+            Self::FormNotFound => "intake.form_not_found",
+            Self::VersionNotFound => "intake.version_not_found",
+            Self::DraftNotFound => "intake.draft_not_found",
+            Self::ResponseNotFound => "intake.response_not_found",
+            Self::PatientNotFound => "intake.patient_not_found",
+            Self::InvalidAnswers(_) => "intake.invalid_answers",
+            Self::InvalidDefinition(_) => "intake.invalid_definition",
+            Self::AlreadyPublished => "intake.already_published",
+            Self::Superseded => "intake.superseded",
+            Self::FormNotCurrent => "intake.form_not_current",
+            Self::DraftChanged => "intake.draft_changed",
+            Self::ProfileIncomplete => "intake.profile_incomplete",
+            Self::NotAPatient => "intake.not_a_patient",
+            Self::Forbidden(_) => "forbidden",
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::InvalidAnswers(fields) | Self::InvalidDefinition(fields) => fields,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,288 @@
+use kernel::Sex;
+use serde_json::json;
+
+use super::*;
+use crate::{Band, Calculation, ChoiceOption, EnableWhen, Fact, Operator};
+
+fn item(link_id: &str, kind: ItemKind) -> Item {
+    Item {
+        link_id: link_id.into(),
+        text: link_id.into(),
+        help: None,
+        code: None,
+        required: true,
+        enable_when: None,
+        kind,
+    }
+}
+
+fn when(mut item: Item, condition: Condition) -> Item {
+    item.enable_when = Some(EnableWhen::all([condition]));
+    item
+}
+
+fn yes_no(link_id: &str) -> Item {
+    item(link_id, ItemKind::Boolean { consent: None })
+}
+
+fn text(link_id: &str) -> Item {
+    item(link_id, ItemKind::Text { max_length: 10, pattern: None, repeats: false })
+}
+
+fn form(items: Vec<Item>) -> FormDefinition {
+    FormDefinition { title: "Form".into(), description: None, items }
+}
+
+fn raw(value: serde_json::Value) -> RawAnswers {
+    serde_json::from_value(value).unwrap()
+}
+
+fn submit(form: &FormDefinition, answers: serde_json::Value) -> Evaluation {
+    evaluate(form, &raw(answers), &Facts::default(), Stage::Final)
+}
+
+fn errors(evaluation: &Evaluation) -> Vec<(&str, &str)> {
+    evaluation.errors.iter().map(|error| (error.path.as_str(), error.code.as_str())).collect()
+}
+
+/// `smoker` enables the group, the group's `quit` enables `how`, and `how`
+/// enables `detail` outside the group.
+fn chained() -> FormDefinition {
+    let how = when(text("how"), Condition::item("quit", Operator::Equal, true));
+    let mut group = item("group", ItemKind::Group { items: vec![yes_no("quit"), how] });
+    group.required = false;
+    form(vec![
+        yes_no("smoker"),
+        when(group, Condition::item("smoker", Operator::Equal, true)),
+        when(text("detail"), Condition::item("how", Operator::Exists, true)),
+    ])
+}
+
+#[test]
+fn what_hangs_on_a_disabled_item_is_disabled_however_far_down() {
+    let answers = |smoker| json!({"smoker": smoker, "quit": true, "how": "gum", "detail": "x"});
+    let yes = submit(&chained(), answers(true));
+    assert_eq!(yes.errors, []);
+    assert_eq!(yes.answers.len(), 4);
+
+    let no = submit(&chained(), answers(false));
+    assert_eq!(no.errors, []);
+    assert_eq!(no.answers.keys().collect::<Vec<_>>(), ["smoker"]);
+    assert_eq!(no.enabled.iter().collect::<Vec<_>>(), ["smoker"]);
+}
+
+#[test]
+fn required_holds_only_while_enabled() {
+    assert_eq!(errors(&submit(&chained(), json!({"smoker": false}))), []);
+    assert_eq!(
+        errors(&submit(&chained(), json!({"smoker": true}))),
+        [("answers.quit", "required")]
+    );
+}
+
+#[test]
+fn a_disabled_answer_may_be_nonsense_and_an_enabled_one_may_not() {
+    assert_eq!(errors(&submit(&chained(), json!({"smoker": false, "quit": 7}))), []);
+    assert_eq!(
+        errors(&submit(&chained(), json!({"smoker": true, "quit": 7}))),
+        [("answers.quit", "wrong_type")]
+    );
+}
+
+#[test]
+fn fields_that_the_form_does_not_ask_are_refused_at_every_stage() {
+    let answers = raw(json!({"smoker": false, "group": true, "shoe": 42}));
+    for stage in [Stage::Draft, Stage::Final] {
+        let found = evaluate(&chained(), &answers, &Facts::default(), stage);
+        assert_eq!(
+            errors(&found),
+            [("answers.group", "not_answerable"), ("answers.shoe", "unknown_field")]
+        );
+    }
+}
+
+#[test]
+fn a_draft_may_be_unfinished() {
+    let found = evaluate(
+        &form(vec![yes_no("a"), text("b")]),
+        &raw(json!({"b": "longer than ten"})),
+        &Facts::default(),
+        Stage::Draft,
+    );
+    assert_eq!(found.errors, []);
+    assert_eq!(found.answers.len(), 1);
+}
+
+#[test]
+fn limits_name_the_path_and_the_rule() {
+    let option = |code: &str, exclusive| ChoiceOption {
+        code: code.into(),
+        display: code.into(),
+        score: None,
+        flag: code == "bad",
+        coding: None,
+        exclusive,
+    };
+    let options = vec![option("bad", false), option("ok", false), option("none", true)];
+    let asked = form(vec![
+        text("long"),
+        item(
+            "zip",
+            ItemKind::Text { max_length: 9, pattern: Some("[0-9]{5}".into()), repeats: false },
+        ),
+        item(
+            "weight",
+            ItemKind::Number {
+                minimum: Some(30.0),
+                maximum: Some(300.0),
+                integer: false,
+                units: vec!["kg".into(), "[lb_av]".into()],
+            },
+        ),
+        item("one", ItemKind::SingleChoice { options: options.clone() }),
+        item("many", ItemKind::MultipleChoice { options }),
+        item(
+            "scale",
+            ItemKind::Scale { minimum: 0, maximum: 10, minimum_label: None, maximum_label: None },
+        ),
+        item("day", ItemKind::Date { earliest: Some("2000-01-01".parse().unwrap()), latest: None }),
+    ]);
+    let bad = submit(
+        &asked,
+        json!({
+            "long": "longer than ten", "zip": "02139x", "weight": {"value": 60, "unit": "[lb_av]"},
+            "one": "other", "many": ["none", "ok"], "scale": 11, "day": "1999-12-31",
+        }),
+    );
+    assert_eq!(
+        errors(&bad),
+        [
+            ("answers.long", "too_long"),
+            ("answers.zip", "pattern"),
+            ("answers.weight", "out_of_range"),
+            ("answers.one", "not_a_choice"),
+            ("answers.many", "exclusive_choice"),
+            ("answers.scale", "out_of_range"),
+            ("answers.day", "out_of_range"),
+        ]
+    );
+    let good = submit(
+        &asked,
+        json!({
+            "long": " short ", "zip": "02139", "weight": {"value": 180, "unit": "[lb_av]"},
+            "one": "bad", "many": ["ok"], "scale": 10, "day": "2000-01-01",
+        }),
+    );
+    assert_eq!(good.errors, []);
+    assert_eq!(good.answers["long"], Answer::Text("short".into()));
+    assert_eq!(good.flags.iter().collect::<Vec<_>>(), ["one"]);
+    let Answer::Number(weight) = &good.answers["weight"] else { panic!("not a number") };
+    assert!((weight.in_first_unit - 81.646_626_6).abs() < 1e-9);
+
+    let units = submit(&asked, json!({"weight": {"value": 80, "unit": "[stone_av]"}}));
+    assert!(errors(&units).contains(&("answers.weight", "wrong_type")));
+}
+
+#[test]
+fn a_consent_has_to_be_given_and_is_kept_with_its_version() {
+    let consent = Consent { document: "telehealth".into(), version: "2026-01".into() };
+    let asked = form(vec![item("agree", ItemKind::Boolean { consent: Some(consent.clone()) })]);
+    assert_eq!(
+        errors(&submit(&asked, json!({"agree": false}))),
+        [("answers.agree", "consent_required")]
+    );
+    let given = submit(&asked, json!({"agree": true}));
+    assert_eq!((given.errors, given.consents), (vec![], [consent].into()));
+}
+
+#[test]
+fn facts_of_the_profile_enable() {
+    let pregnant =
+        when(yes_no("pregnant"), Condition::fact(Fact::PatientSex, Operator::NotEqual, "male"));
+    let asked = form(vec![pregnant]);
+    for (sex, shown) in [(Sex::Female, true), (Sex::Unknown, true), (Sex::Male, false)] {
+        let facts = Facts { sex: Some(sex), age: Some(30) };
+        let found = evaluate(&asked, &raw(json!({"pregnant": true})), &facts, Stage::Final);
+        assert_eq!(found.answers.contains_key("pregnant"), shown, "{sex}");
+    }
+}
+
+fn scored(link_id: &str) -> Item {
+    let options = (0..4)
+        .map(|score| ChoiceOption {
+            code: score.to_string(),
+            display: score.to_string(),
+            score: Some(score),
+            flag: false,
+            coding: None,
+            exclusive: false,
+        })
+        .collect();
+    item(link_id, ItemKind::SingleChoice { options })
+}
+
+fn calculated(link_id: &str, calculation: Calculation) -> Item {
+    Item { required: false, ..item(link_id, ItemKind::Calculated { calculation }) }
+}
+
+#[test]
+fn a_sum_is_there_once_all_is_answered_and_can_enable_what_follows() {
+    let bands = [(0.0, "low"), (3.0, "high")].map(|(from, code)| Band {
+        from,
+        code: code.into(),
+        label: code.into(),
+    });
+    let total = Calculation::Sum { of: vec!["a".into(), "b".into()], bands: bands.into() };
+    let asked = form(vec![
+        scored("a"),
+        scored("b"),
+        calculated("total", total),
+        when(text("why"), Condition::item("total", Operator::GreaterOrEqual, 3.0)),
+    ]);
+    let partial = evaluate(&asked, &raw(json!({"a": "3"})), &Facts::default(), Stage::Draft);
+    assert_eq!(partial.scores.len(), 0);
+    let low = submit(&asked, json!({"a": "2", "b": "0", "why": "dropped"}));
+    assert_eq!((low.scores["total"].value, low.answers.len()), (2.0, 2));
+    let high = submit(&asked, json!({"a": "2", "b": "1", "why": "kept"}));
+    assert_eq!(high.scores["total"].band.as_ref().unwrap().code, "high");
+    assert!(high.answers.contains_key("why"));
+}
+
+#[test]
+fn the_body_mass_index_reads_american_units() {
+    let measure = |link_id: &str, units: [&str; 2]| {
+        let units = units.map(str::to_owned).into();
+        item(link_id, ItemKind::Number { minimum: None, maximum: None, integer: false, units })
+    };
+    let index = Calculation::BodyMassIndex {
+        height: "height".into(),
+        weight: "weight".into(),
+        bands: vec![Band { from: 30.0, code: "obese".into(), label: "Obese".into() }],
+    };
+    let asked = form(vec![
+        measure("height", ["cm", "[in_i]"]),
+        measure("weight", ["kg", "[lb_av]"]),
+        calculated("bmi", index),
+    ]);
+    let metric = submit(&asked, json!({"height": 170, "weight": 65}));
+    assert_eq!((metric.scores["bmi"].value, metric.scores["bmi"].band.clone()), (22.5, None));
+    let imperial = submit(
+        &asked,
+        json!({
+            "height": {"value": 70, "unit": "[in_i]"}, "weight": {"value": 220, "unit": "[lb_av]"},
+        }),
+    );
+    assert_eq!(imperial.scores["bmi"].value, 31.6);
+    assert_eq!(imperial.scores["bmi"].band.as_ref().unwrap().code, "obese");
+    let given = submit(&asked, json!({"height": 170, "weight": 65, "bmi": 20}));
+    assert_eq!(errors(&given), [("answers.bmi", "not_answerable")]);
+}
+
+#[test]
+fn a_form_with_a_cycle_ends_and_enables_nothing_on_it() {
+    let asked = form(vec![
+        when(yes_no("a"), Condition::item("b", Operator::Equal, true)),
+        when(yes_no("b"), Condition::item("a", Operator::Equal, true)),
+    ]);
+    assert_eq!(submit(&asked, json!({"a": true, "b": true})).answers.len(), 0);
+}

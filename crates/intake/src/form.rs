@@ -1,0 +1,136 @@
+//! Forms and their versions.
+
+use chrono::{DateTime, Utc};
+use kernel::{CategoryId, FormId, FormVersionId};
+
+use crate::{FormDefinition, IntakeError, check};
+
+/// The form of a category; what it asks is in its versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    pub id: FormId,
+    pub category: CategoryId,
+    pub slug: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionStatus {
+    Draft,
+    /// It is the one that patients answer now.
+    Published {
+        at: DateTime<Utc>,
+    },
+    /// A later version took its place; responses still point to it.
+    Retired {
+        published_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormVersion {
+    pub id: FormVersionId,
+    pub form: Form,
+    /// Counts up from 1 within the form.
+    pub number: i32,
+    pub status: VersionStatus,
+    pub definition: FormDefinition,
+    pub created_at: DateTime<Utc>,
+}
+
+impl FormVersion {
+    /// The version as the one that patients answer from now on, and the one
+    /// before it as retired.
+    pub fn publish(
+        self,
+        current: Option<Self>,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Option<Self>), IntakeError> {
+        if self.status != VersionStatus::Draft {
+            return Err(IntakeError::AlreadyPublished);
+        }
+        let errors = check::check(&self.definition);
+        if !errors.is_empty() {
+            return Err(IntakeError::InvalidDefinition(errors));
+        }
+        let retired = match current {
+            Some(current) if current.number > self.number => return Err(IntakeError::Superseded),
+            Some(current) => Some(current.retire(now)),
+            None => None,
+        };
+        Ok((Self { status: VersionStatus::Published { at: now }, ..self }, retired))
+    }
+
+    fn retire(self, now: DateTime<Utc>) -> Self {
+        match self.status {
+            VersionStatus::Published { at } => {
+                Self { status: VersionStatus::Retired { published_at: at, at: now }, ..self }
+            }
+            VersionStatus::Draft | VersionStatus::Retired { .. } => self,
+        }
+    }
+
+    pub fn is_published(&self) -> bool {
+        matches!(self.status, VersionStatus::Published { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::Uuid;
+
+    use super::*;
+    use crate::{Item, ItemKind};
+
+    fn version(number: i32) -> FormVersion {
+        FormVersion {
+            id: FormVersionId(Uuid::from_u128(number.unsigned_abs().into())),
+            form: Form {
+                id: FormId(Uuid::nil()),
+                category: CategoryId(Uuid::nil()),
+                slug: "acne".into(),
+            },
+            number,
+            status: VersionStatus::Draft,
+            definition: FormDefinition {
+                title: "Acne".into(),
+                description: None,
+                items: vec![Item {
+                    link_id: "since".into(),
+                    text: "Since when?".into(),
+                    help: None,
+                    code: None,
+                    required: true,
+                    enable_when: None,
+                    kind: ItemKind::Date { earliest: None, latest: None },
+                }],
+            },
+            created_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn publishing_retires_the_version_before_and_happens_once() {
+        let now = DateTime::UNIX_EPOCH;
+        let (first, none) = version(1).publish(None, now).unwrap();
+        assert!(first.is_published() && none.is_none());
+        let (second, retired) = version(2).publish(Some(first), now).unwrap();
+        assert!(second.is_published());
+        assert_eq!(retired.unwrap().status, VersionStatus::Retired { published_at: now, at: now });
+        assert!(matches!(
+            version(1).publish(Some(second.clone()), now),
+            Err(IntakeError::Superseded)
+        ));
+        assert!(matches!(second.publish(None, now), Err(IntakeError::AlreadyPublished)));
+    }
+
+    #[test]
+    fn a_broken_definition_is_not_published() {
+        let mut broken = version(1);
+        broken.definition.items.clear();
+        assert!(matches!(
+            broken.publish(None, DateTime::UNIX_EPOCH),
+            Err(IntakeError::InvalidDefinition(_))
+        ));
+    }
+}

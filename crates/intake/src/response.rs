@@ -1,0 +1,68 @@
+//! Responses: what was submitted, once and for all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use kernel::{CategoryId, FormId, FormResponseId, FormVersionId, PatientId};
+use serde_json::Value;
+
+use crate::{Answers, Consent, Evaluation, Facts, FormVersion, Score};
+
+/// A submitted response. It never changes, and it is what the rules of other
+/// contexts read: the answers are those of enabled items only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormResponse {
+    pub id: FormResponseId,
+    pub patient: PatientId,
+    pub category: CategoryId,
+    pub form: FormId,
+    pub form_slug: String,
+    pub form_version: FormVersionId,
+    pub version_number: i32,
+    /// By link id.
+    pub answers: Answers,
+    /// The results of calculated items, by link id.
+    pub scores: BTreeMap<String, Score>,
+    /// The items in which a flagged option was chosen.
+    pub flags: BTreeSet<String>,
+    pub consents: BTreeSet<Consent>,
+    /// What was known of the patient when the answers were evaluated.
+    pub facts: Facts,
+    pub submitted_at: DateTime<Utc>,
+}
+
+impl FormResponse {
+    pub fn submit(
+        id: FormResponseId,
+        patient: PatientId,
+        version: &FormVersion,
+        evaluation: Evaluation,
+        facts: Facts,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            patient,
+            category: version.form.category,
+            form: version.form.id,
+            form_slug: version.form.slug.clone(),
+            form_version: version.id,
+            version_number: version.number,
+            answers: evaluation.answers,
+            scores: evaluation.scores,
+            flags: evaluation.flags,
+            consents: evaluation.consents,
+            facts,
+            submitted_at: now,
+        }
+    }
+
+    /// Answers and scores as plain JSON values by link id, which is the shape
+    /// that rules are written against: numbers are in the first unit of their
+    /// item, choices are codes.
+    pub fn values(&self) -> BTreeMap<String, Value> {
+        let answers = self.answers.iter().map(|(id, answer)| (id.clone(), answer.to_plain()));
+        let scores = self.scores.iter().map(|(id, score)| (id.clone(), score.value.into()));
+        answers.chain(scores).collect()
+    }
+}

@@ -1,0 +1,69 @@
+use async_trait::async_trait;
+use kernel::{
+    Actor, CategoryId, DraftId, FormId, FormResponseId, FormVersionId, Page, PageRequest, PatientId,
+};
+use ports::{Result, UnitOfWork};
+
+use crate::{Draft, Facts, Form, FormResponse, FormVersion};
+
+/// What intake has to know of the contexts around it.
+#[async_trait]
+pub trait Surroundings: Send + Sync {
+    /// Whether patients can start in the category now; `false` too where there
+    /// is no such category.
+    async fn category_is_active(&self, category: CategoryId) -> Result<bool>;
+
+    /// What the patient's profile says; what it leaves open is `None`.
+    async fn facts(&self, patient: PatientId) -> Result<Facts>;
+}
+
+/// Which responses to list, the latest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseQuery {
+    pub patient: PatientId,
+    pub category: Option<CategoryId>,
+    pub page: PageRequest,
+}
+
+#[async_trait]
+pub trait IntakeTx: UnitOfWork {
+    async fn form_of_category(&mut self, category: CategoryId) -> Result<Option<Form>>;
+
+    /// Fails with `Conflict` where the category or the slug has a form.
+    async fn insert_form(&mut self, form: &Form) -> Result<()>;
+
+    /// The highest number that a version of the form has; 0 without one.
+    async fn latest_number(&mut self, form: FormId) -> Result<i32>;
+
+    async fn insert_version(&mut self, version: &FormVersion) -> Result<()>;
+
+    /// Saves the status; nothing else of a version ever changes. Fails with
+    /// `Conflict` where another version of the form is published.
+    async fn save_version_status(&mut self, version: &FormVersion) -> Result<()>;
+
+    async fn version(&mut self, id: FormVersionId) -> Result<Option<FormVersion>>;
+
+    async fn published_version(&mut self, category: CategoryId) -> Result<Option<FormVersion>>;
+
+    async fn draft(&mut self, patient: PatientId, category: CategoryId) -> Result<Option<Draft>>;
+
+    /// Fails with `Conflict` where the patient has a draft in the category.
+    async fn insert_draft(&mut self, draft: &Draft) -> Result<()>;
+
+    /// Fails with `Conflict` unless the stored version is the one before.
+    async fn save_draft(&mut self, draft: &Draft) -> Result<()>;
+
+    async fn delete_draft(&mut self, id: DraftId) -> Result<()>;
+
+    async fn insert_response(&mut self, response: &FormResponse) -> Result<()>;
+
+    /// A response that the actor's scope reaches.
+    async fn response(&mut self, id: FormResponseId) -> Result<Option<FormResponse>>;
+
+    async fn responses(&mut self, query: &ResponseQuery) -> Result<Page<FormResponse>>;
+}
+
+#[async_trait]
+pub trait IntakeStore: Send + Sync {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn IntakeTx>>;
+}

@@ -1,0 +1,30 @@
+//! What can be done with forms, drafts and responses.
+
+mod drafts;
+mod forms;
+mod responses;
+
+pub use drafts::{OpenDraft, SaveDraft, open_draft, save_draft};
+pub use forms::{
+    NewFormVersion, create_version, current_form, form_version, publish_version, seed_form,
+};
+pub use responses::{Submission, response, response_history, submit};
+
+use kernel::{Actor, PatientId, Permission};
+
+use crate::{Facts, FormDefinition, IntakeError};
+
+/// The patient who is acting for themselves.
+fn acting_patient(actor: &Actor) -> Result<PatientId, IntakeError> {
+    actor.require(Permission::IntakeSubmit)?;
+    actor.as_patient().ok_or(IntakeError::NotAPatient)
+}
+
+/// Conditions on facts that nobody knows would hide what has to be asked, as
+/// in pregnancy; so such a form waits for the profile.
+fn need_facts(definition: &FormDefinition, facts: &Facts) -> Result<(), IntakeError> {
+    if definition.asks_facts() && !facts.are_complete() {
+        return Err(IntakeError::ProfileIncomplete);
+    }
+    Ok(())
+}

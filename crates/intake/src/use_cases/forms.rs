@@ -1,0 +1,172 @@
+//! Forms and their versions: read by everyone, written by administrators.
+
+use kernel::{Actor, CategoryId, FormId, FormVersionId, Permission};
+use ports::{AuditAction, AuditEntry, Env, PortError};
+
+use crate::{
+    Form, FormDefinition, FormVersion, IntakeError, IntakeStore, IntakeTx, Surroundings,
+    VersionStatus,
+};
+
+/// The form that a patient of the category answers now.
+pub async fn current_form(
+    store: &dyn IntakeStore,
+    surroundings: &dyn Surroundings,
+    actor: &Actor,
+    category: CategoryId,
+) -> Result<FormVersion, IntakeError> {
+    if !surroundings.category_is_active(category).await? {
+        return Err(IntakeError::CategoryNotFound);
+    }
+    let mut tx = store.begin(actor).await?;
+    tx.published_version(category).await?.ok_or(IntakeError::FormNotFound)
+}
+
+/// Any version that is or was published; a draft of a version exists for
+/// administrators only.
+pub async fn form_version(
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    id: FormVersionId,
+) -> Result<FormVersion, IntakeError> {
+    let found = store.begin(actor).await?.version(id).await?;
+    found
+        .filter(|version| {
+            version.status != VersionStatus::Draft || actor.may(Permission::FormAdminister)
+        })
+        .ok_or(IntakeError::VersionNotFound)
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewFormVersion {
+    pub category: CategoryId,
+    /// Names the form where the category has none yet.
+    pub slug: String,
+    pub definition: FormDefinition,
+}
+
+/// Adds a draft version to the form of the category, and makes the form with
+/// its first version.
+pub async fn create_version(
+    env: &Env,
+    store: &dyn IntakeStore,
+    surroundings: &dyn Surroundings,
+    actor: &Actor,
+    new: NewFormVersion,
+) -> Result<FormVersion, IntakeError> {
+    actor.require(Permission::FormAdminister)?;
+    if !surroundings.category_is_active(new.category).await? {
+        return Err(IntakeError::CategoryNotFound);
+    }
+    let mut tx = store.begin(actor).await?;
+    let ids = (env.fresh(), env.fresh());
+    let version = add_version(env, tx.as_mut(), new, ids).await?;
+    tx.commit().await?;
+    Ok(version)
+}
+
+/// Publishes a draft version; the version before it is retired.
+pub async fn publish_version(
+    env: &Env,
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    id: FormVersionId,
+) -> Result<FormVersion, IntakeError> {
+    actor.require(Permission::FormAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    let version = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    let version = put_in_place(env, tx.as_mut(), version).await?;
+    tx.commit().await?;
+    Ok(version)
+}
+
+/// Publishes a form under known ids, unless a published version already says
+/// the same. What an administrator published later is left alone.
+pub async fn seed_form(
+    env: &Env,
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    form: FormId,
+    version: FormVersionId,
+    new: NewFormVersion,
+) -> Result<FormVersion, IntakeError> {
+    actor.require(Permission::FormAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    if let Some(current) = tx.published_version(new.category).await? {
+        return Ok(current);
+    }
+    let version = match tx.version(version).await? {
+        Some(draft) => draft,
+        None => add_version(env, tx.as_mut(), new, (form, version)).await?,
+    };
+    let version = put_in_place(env, tx.as_mut(), version).await?;
+    tx.commit().await?;
+    Ok(version)
+}
+
+async fn add_version(
+    env: &Env,
+    tx: &mut dyn IntakeTx,
+    new: NewFormVersion,
+    (form_id, version_id): (FormId, FormVersionId),
+) -> Result<FormVersion, IntakeError> {
+    let form = match tx.form_of_category(new.category).await? {
+        Some(form) => form,
+        None => {
+            check_slug(&new.slug)?;
+            let form = Form { id: form_id, category: new.category, slug: new.slug };
+            tx.insert_form(&form).await?;
+            form
+        }
+    };
+    let version = FormVersion {
+        id: version_id,
+        number: tx.latest_number(form.id).await? + 1,
+        form,
+        status: VersionStatus::Draft,
+        definition: new.definition,
+        created_at: env.now(),
+    };
+    tx.insert_version(&version).await?;
+    tx.audit(entry(AuditAction::Create, &version)).await?;
+    Ok(version)
+}
+
+async fn put_in_place(
+    env: &Env,
+    tx: &mut dyn IntakeTx,
+    version: FormVersion,
+) -> Result<FormVersion, IntakeError> {
+    let current = tx.published_version(version.form.category).await?;
+    let (version, retired) = version.publish(current, env.now())?;
+    if let Some(retired) = &retired {
+        tx.save_version_status(retired).await?;
+    }
+    tx.save_version_status(&version).await.map_err(|error| match error {
+        PortError::Conflict(_) => IntakeError::Superseded,
+        other => other.into(),
+    })?;
+    let before = retired.map(|retired| retired.id.to_string());
+    tx.audit(entry(AuditAction::Update, &version).detail("retired", before)).await?;
+    Ok(version)
+}
+
+fn entry(action: AuditAction, version: &FormVersion) -> AuditEntry {
+    AuditEntry::new(action, "form_version", version.id)
+        .detail("form", version.form.slug.as_str())
+        .detail("number", version.number)
+        .detail("published", version.is_published())
+}
+
+fn check_slug(slug: &str) -> Result<(), IntakeError> {
+    let valid = (2..=60).contains(&slug.len())
+        && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if valid {
+        return Ok(());
+    }
+    Err(IntakeError::InvalidDefinition(vec![kernel::FieldError::new(
+        "slug",
+        "invalid",
+        "A slug has 2 to 60 lower-case letters, digits and dashes.",
+    )]))
+}

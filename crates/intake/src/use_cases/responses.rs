@@ -1,0 +1,148 @@
+//! Responses: submitted once, and read by whoever treats the patient.
+
+use kernel::{Actor, CategoryId, FormResponseId, FormVersionId, Page, PatientId, Permission};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, Panel};
+
+use crate::{
+    FormResponse, IntakeError, IntakeStore, RawAnswers, ResponseQuery, Stage, Surroundings,
+    evaluate,
+    use_cases::{acting_patient, need_facts},
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    pub category: CategoryId,
+    /// The version that the patient was shown.
+    pub form_version: FormVersionId,
+    pub answers: RawAnswers,
+}
+
+/// Takes the answers, keeps those of enabled items, and ends the draft. The
+/// same key gives the same response however often it is sent.
+pub async fn submit(
+    env: &Env,
+    store: &dyn IntakeStore,
+    surroundings: &dyn Surroundings,
+    actor: &Actor,
+    key: &IdempotencyKey,
+    submission: Submission,
+) -> Result<FormResponse, IntakeError> {
+    let patient = acting_patient(actor)?;
+    let Submission { category, form_version, answers } = submission;
+    let active = surroundings.category_is_active(category).await?;
+    let facts = surroundings.facts(patient).await?;
+    let mut tx = store.begin(actor).await?;
+    let id: FormResponseId = env.fresh();
+    if let Some(earlier) = tx.claim(key, id.uuid()).await? {
+        let earlier = tx.response(earlier.into()).await?;
+        return earlier.ok_or(IntakeError::ResponseNotFound);
+    }
+    if !active {
+        return Err(IntakeError::CategoryNotFound);
+    }
+    let draft = tx.draft(patient, category).await?;
+    let current = tx.published_version(category).await?.ok_or(IntakeError::FormNotFound)?;
+    let drafted = draft.as_ref().map(|draft| draft.form_version);
+    let form = if current.id == form_version {
+        current
+    } else if drafted == Some(form_version) {
+        // A patient who began before the latest version came may finish.
+        tx.version(form_version).await?.ok_or(IntakeError::VersionNotFound)?
+    } else {
+        return Err(IntakeError::FormNotCurrent);
+    };
+    need_facts(&form.definition, &facts)?;
+    let evaluation = evaluate(&form.definition, &answers, &facts, Stage::Final);
+    if !evaluation.errors.is_empty() {
+        return Err(IntakeError::InvalidAnswers(evaluation.errors));
+    }
+    let response = FormResponse::submit(id, patient, &form, evaluation, facts, env.now());
+    tx.insert_response(&response).await?;
+    if let Some(draft) = draft {
+        tx.delete_draft(draft.id).await?;
+    }
+    tx.emit(Event::ResponseSubmitted { response: id, patient, category }).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "form_response", id)
+            .patient(patient)
+            .detail("form_version", form.id.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(response)
+}
+
+/// One response. One that the actor may not read does not exist for them, and
+/// the attempt is audited.
+pub async fn response(
+    store: &dyn IntakeStore,
+    panel: &dyn Panel,
+    actor: &Actor,
+    id: FormResponseId,
+) -> Result<FormResponse, IntakeError> {
+    // The panel is asked between two transactions, so that no call holds one
+    // connection while it waits for another.
+    let found = store.begin(actor).await?.response(id).await?;
+    let found = match found {
+        Some(found) if may_read(panel, actor, found.patient).await? => Some(found),
+        _ => None,
+    };
+    let mut tx = store.begin(actor).await?;
+    let entry = AuditEntry::new(AuditAction::Read, "form_response", id);
+    let entry = match &found {
+        Some(found) => entry.patient(found.patient),
+        None => entry.denied(),
+    };
+    tx.audit(entry).await?;
+    tx.commit().await?;
+    found.ok_or(IntakeError::ResponseNotFound)
+}
+
+/// What a patient submitted, the latest first.
+pub async fn response_history(
+    store: &dyn IntakeStore,
+    panel: &dyn Panel,
+    actor: &Actor,
+    query: ResponseQuery,
+) -> Result<Page<FormResponse>, IntakeError> {
+    let patient = query.patient;
+    let allowed = may_read(panel, actor, patient).await?;
+    let mut tx = store.begin(actor).await?;
+    let entry = AuditEntry::new(AuditAction::Search, "form_response", patient).patient(patient);
+    if !allowed {
+        tx.audit(entry.denied()).await?;
+        tx.commit().await?;
+        return Err(IntakeError::PatientNotFound);
+    }
+    let page = tx.responses(&query).await?;
+    let found: Vec<_> = page.items.iter().map(|response| response.id.to_string()).collect();
+    tx.audit(entry.detail("returned", found)).await?;
+    tx.commit().await?;
+    Ok(page)
+}
+
+/// Patients read their own, providers those of their panel, and other staff
+/// with the permission all of them.
+async fn may_read(
+    panel: &dyn Panel,
+    actor: &Actor,
+    patient: PatientId,
+) -> Result<bool, IntakeError> {
+    if actor.is_patient(patient) {
+        return Ok(true);
+    }
+    if actor.may(Permission::IntakeReadAny) {
+        return Ok(match actor.as_provider() {
+            Some(provider) if !actor.may(Permission::PatientReadAny) => {
+                panel.treats(provider, patient).await?
+            }
+            _ => true,
+        });
+    }
+    match actor.as_provider() {
+        Some(provider) if actor.may(Permission::PatientRead) => {
+            Ok(panel.treats(provider, patient).await?)
+        }
+        _ => Ok(false),
+    }
+}
