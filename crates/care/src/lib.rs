@@ -1,1 +1,58 @@
-//! salus-care
+//! Care: who is eligible for treatment, who decides it, what is prescribed to
+//! whom, and how patient and provider meet by video.
+//!
+//! It owns eligibility rule sets and protocols, assessments with the trace of
+//! every rule, the review queue, treatment plans with all their versions,
+//! provider tasks and video consultations. It knows nothing of how a form is
+//! asked, how a prescription travels, or which vendor carries the video: what
+//! it needs from elsewhere stands in [`sources`] and [`video`] as traits.
+//!
+//! # Handlers
+//!
+//! | event | use case |
+//! |---|---|
+//! | `ResponseSubmitted` | [`assess::on_response_submitted`] |
+//! | `PrescriptionChanged` | [`tasks::on_prescription_changed`] |
+//!
+//! # Jobs
+//!
+//! | job | use case |
+//! |---|---|
+//! | [`consultations::CreateVideoRoom`] | [`consultations::create_video_room`] |
+//!
+//! The video vendor's callbacks come in through
+//! [`consultations::on_video_callback`].
+
+pub mod assess;
+pub mod assessment;
+pub mod consultation;
+pub mod consultations;
+pub mod eligibility;
+pub mod error;
+pub mod plans;
+pub mod protocol;
+pub mod reviews;
+pub mod setup;
+pub mod sources;
+pub mod store;
+pub mod task;
+pub mod tasks;
+pub mod treatment;
+pub mod video;
+
+pub use assessment::{Assessment, Priority, RejectionReason, Review};
+pub use consultation::{Consultation, ConsultationStatus, Participant};
+pub use eligibility::{Decision, Inputs, Rule, RuleSet, Severity, Trace};
+pub use error::CareError;
+pub use protocol::{DoseLimit, Modality, Protocol};
+pub use sources::{
+    ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, Sources, SubmittedResponse,
+};
+pub use store::{CareStore, CareTx, QueueItem, Reach};
+pub use task::{Task, TaskKind, TaskStatus};
+pub use treatment::{
+    Dose, Frequency, Medication, PeriodUnit, PlanStatus, Treatment, TreatmentPlan,
+};
+pub use video::{
+    Archive, CallbackCredentials, ClientToken, TokenRequest, TokenRole, VideoCallback, VideoRooms,
+};

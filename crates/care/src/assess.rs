@@ -1,0 +1,154 @@
+//! Assessing a submitted response, once.
+
+use kernel::{Actor, AssessmentId, FormResponseId, ProviderId, TreatmentPlanId};
+use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOutcome};
+
+use crate::{
+    Assessment, CareError, CareStore, CareTx, Inputs, Modality, Priority, Protocol, Sources,
+    TaskKind, TreatmentPlan,
+    eligibility::{Gates, Outcome, decide},
+    tasks,
+    treatment::NewPlan,
+};
+
+/// Handles `ResponseSubmitted`: decides, and where the decision is an
+/// automatic approval writes the treatment plan under protocol. It fails, so
+/// that the delivery is repeated, while the response or the patient's profile
+/// cannot be read.
+pub async fn on_response_submitted(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    delivery: Delivery,
+    response: FormResponseId,
+) -> Result<(), CareError> {
+    let actor = Actor::system("care.assess");
+    let now = env.now();
+
+    // The other contexts are asked before the transaction begins, so that it
+    // never holds one connection while it waits for another.
+    let submitted =
+        sources.intake.submitted(response).await?.ok_or(CareError::NotFound("form response"))?;
+    let facts =
+        sources.facts.facts(submitted.patient).await?.ok_or(CareError::ProfileIncomplete)?;
+    let supervising_provider = sources.directory.supervising_provider(facts.state, now).await?;
+    let licensed = sources.directory.licensed_providers(facts.state, now).await?;
+
+    let mut tx = store.begin(&actor).await?;
+    if !tx.first_delivery(delivery).await? || tx.assessment_of(response).await?.is_some() {
+        return Ok(());
+    }
+    let rules = tx.rule_set(submitted.category).await?;
+    let protocol = tx.protocol(submitted.category).await?;
+    let gates = Gates {
+        allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), facts.state).await?,
+        asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
+        supervising_provider,
+    };
+    let (version, rules) = match rules {
+        Some(set) => (Some((set.id, set.version)), set.rules),
+        None => (None, Vec::new()),
+    };
+    let decided = decide(version, &rules, Inputs::new(&submitted, &facts, now), gates);
+    let approved_under = match decided.0.outcome {
+        Outcome::AutoApproved { supervising_provider } => Some(supervising_provider),
+        Outcome::Refused | Outcome::InReview => None,
+    };
+    let assessment = Assessment::decided(
+        env.fresh::<AssessmentId>(),
+        (submitted.patient, submitted.category, response),
+        decided,
+        now,
+    );
+    tx.add_assessment(&assessment).await?;
+
+    if let (Some(provider), Some(protocol)) = (approved_under, protocol) {
+        sign_under_protocol(env, tx.as_mut(), &assessment, provider, protocol).await?;
+    }
+    if assessment.priority == Priority::Urgent {
+        tasks::raise(
+            env,
+            tx.as_mut(),
+            TaskKind::UrgentReview,
+            (&licensed, Some(facts.state)),
+            (assessment.patient, assessment.id.uuid()),
+        )
+        .await?;
+    }
+    tx.emit(Event::AssessmentDecided {
+        assessment: assessment.id,
+        patient: assessment.patient,
+        category: assessment.category,
+        outcome: assessment.outcome,
+    })
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "assessment", assessment.id)
+            .patient(assessment.patient)
+            .detail("outcome", <&str>::from(assessment.outcome))
+            .detail("rule_set_version", assessment.trace.rule_set_version)
+            .detail("response", response.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    tracing::info!(
+        assessment = %assessment.id,
+        outcome = <&str>::from(assessment.outcome),
+        "a response was assessed"
+    );
+    Ok(())
+}
+
+/// A protocol whose dose no longer passes the guard is not approved
+/// automatically, whatever the allowlist says.
+async fn is_allowlisted(
+    tx: &mut dyn CareTx,
+    protocol: Option<&Protocol>,
+    state: kernel::UsState,
+) -> Result<bool, CareError> {
+    let Some(protocol) = protocol else { return Ok(false) };
+    let drug = &protocol.treatment.medication.rxnorm;
+    let limit = tx.dose_limit(drug).await?;
+    let dose_is_fine = protocol.treatment.validate(limit.as_ref(), "treatment").is_ok();
+    Ok(dose_is_fine && tx.auto_approval(state, drug).await?)
+}
+
+async fn sign_under_protocol(
+    env: &Env,
+    tx: &mut dyn CareTx,
+    assessment: &Assessment,
+    provider: ProviderId,
+    protocol: Protocol,
+) -> Result<(), CareError> {
+    debug_assert_eq!(assessment.outcome, AssessmentOutcome::AutoApproved);
+    let plan = TreatmentPlan::create(
+        NewPlan {
+            id: env.fresh::<TreatmentPlanId>(),
+            patient: assessment.patient,
+            provider,
+            category: assessment.category,
+            assessment: Some(assessment.id),
+            automatic: true,
+            treatment: protocol.treatment,
+            reason: "Approved automatically under protocol.".to_owned(),
+        },
+        env.now(),
+    );
+    tx.add_plan(&plan).await?;
+    tx.emit(Event::TreatmentPlanCreated {
+        treatment_plan: plan.id,
+        patient: plan.patient,
+        provider,
+        category: plan.category,
+        automatic: true,
+    })
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "treatment_plan", plan.id)
+            .patient(plan.patient)
+            .detail("automatic", true)
+            .detail("provider", provider.to_string()),
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! A video consultation: a slot in which patient and provider meet.
+
+use chrono::{DateTime, Duration, Timelike, Utc};
+use kernel::{CategoryId, ConsultationId, PatientId, ProviderId, UsState};
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
+
+use crate::{CareError, TokenRole};
+
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ConsultationStatus {
+    Scheduled,
+    /// Somebody has connected.
+    InProgress,
+    /// The provider has closed it.
+    Completed,
+}
+
+/// The two who take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Participant {
+    Patient,
+    Provider,
+}
+
+impl Participant {
+    /// The provider may also mute and disconnect.
+    pub fn token_role(self) -> TokenRole {
+        match self {
+            Self::Patient => TokenRole::Publisher,
+            Self::Provider => TokenRole::Moderator,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consultation {
+    pub id: ConsultationId,
+    pub patient: PatientId,
+    pub provider: ProviderId,
+    pub category: Option<CategoryId>,
+    /// Where the patient was when it was booked.
+    pub state: UsState,
+    pub starts_at: DateTime<Utc>,
+    pub status: ConsultationStatus,
+    /// The vendor's session, once it is made.
+    pub room: Option<String>,
+    /// The provider's notes, for the chart.
+    pub notes: Option<String>,
+    pub version: i64,
+}
+
+impl Consultation {
+    /// A slot, and the grid on which slots begin.
+    pub const SLOT: Duration = Duration::minutes(15);
+    /// How long before the start one can join.
+    pub const EARLY: Duration = Duration::minutes(15);
+    /// How long after the slot the meeting may still run.
+    pub const OVERRUN: Duration = Duration::minutes(30);
+    const FARTHEST: Duration = Duration::days(90);
+
+    /// Whether a meeting can begin then.
+    pub fn check_slot(starts_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), CareError> {
+        let on_grid = starts_at.minute().is_multiple_of(15)
+            && starts_at.second() == 0
+            && starts_at.nanosecond() == 0;
+        let refuse = |code, message| Err(CareError::field("starts_at", code, message));
+        if !on_grid {
+            refuse("not_a_slot", "Slots begin at every quarter of an hour.")
+        } else if starts_at <= now {
+            refuse("in_the_past", "The slot has begun already.")
+        } else if starts_at > now + Self::FARTHEST {
+            refuse("too_far", "Slots can be booked up to 90 days ahead.")
+        } else {
+            Ok(())
+        }
+    }
+
+    pub fn ends_at(&self) -> DateTime<Utc> {
+        self.starts_at + Self::SLOT
+    }
+
+    /// When the tokens of the meeting end.
+    pub fn closes_at(&self) -> DateTime<Utc> {
+        self.ends_at() + Self::OVERRUN
+    }
+
+    pub fn check_open(&self, now: DateTime<Utc>) -> Result<(), CareError> {
+        if self.status == ConsultationStatus::Completed {
+            Err(CareError::ConsultationClosed)
+        } else if now < self.starts_at - Self::EARLY || now >= self.closes_at() {
+            Err(CareError::MeetingNotOpen)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Keeps the first room that was made for it; a second one, made by a job
+    /// that ran twice, stays unused.
+    pub fn with_room(mut self, room: String) -> Option<Self> {
+        if self.room.is_some() || self.status == ConsultationStatus::Completed {
+            return None;
+        }
+        self.room = Some(room);
+        Some(self)
+    }
+
+    /// Somebody connected. `None` where that changes nothing, as when the
+    /// vendor tells it twice or late.
+    pub fn connected(mut self) -> Option<Self> {
+        (self.status == ConsultationStatus::Scheduled).then(|| {
+            self.status = ConsultationStatus::InProgress;
+            self
+        })
+    }
+
+    /// Writes the notes, and closes the consultation if the provider is done.
+    /// Notes can still be corrected once it is closed.
+    pub fn write_notes(mut self, notes: &str, complete: bool) -> Result<Self, CareError> {
+        let notes = notes.trim();
+        if notes.is_empty() || notes.chars().count() > 20_000 {
+            return Err(CareError::field("notes", "invalid", "Between 1 and 20,000 characters."));
+        }
+        self.notes = Some(notes.to_owned());
+        if complete {
+            self.status = ConsultationStatus::Completed;
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+    use kernel::Uuid;
+
+    use super::*;
+
+    fn noon(minute: u32) -> DateTime<Utc> {
+        Utc.with_ymd_and_hms(2026, 3, 2, 12, minute, 0).unwrap()
+    }
+
+    fn scheduled() -> Consultation {
+        Consultation {
+            id: ConsultationId(Uuid::from_u128(1)),
+            patient: PatientId(Uuid::from_u128(2)),
+            provider: ProviderId(Uuid::from_u128(3)),
+            category: None,
+            state: UsState::Tx,
+            starts_at: noon(30),
+            status: ConsultationStatus::Scheduled,
+            room: None,
+            notes: None,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn a_slot_is_on_the_grid_and_ahead() {
+        assert!(Consultation::check_slot(noon(15), noon(10)).is_ok());
+        for bad in
+            [noon(16), noon(0), noon(15) + Duration::seconds(1), noon(15) + Duration::days(91)]
+        {
+            assert!(Consultation::check_slot(bad, noon(10)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_can_join_from_a_slot_before_until_the_overrun_ends() {
+        let open = |now| scheduled().check_open(now).is_ok();
+        assert!(!open(noon(14)));
+        assert!(open(noon(15)));
+        assert!(open(noon(59)));
+        assert!(!open(scheduled().closes_at()));
+    }
+
+    #[test]
+    fn the_first_room_stays_and_a_late_connection_does_not_reopen() {
+        let with_room = scheduled().with_room("one".into()).unwrap();
+        assert_eq!(with_room.clone().with_room("two".into()), None);
+        let running = with_room.connected().unwrap();
+        assert_eq!(running.clone().connected(), None);
+        let done = running.write_notes("Seen and advised.", true).unwrap();
+        assert_eq!(done.clone().connected(), None);
+        assert!(matches!(done.check_open(noon(31)), Err(CareError::ConsultationClosed)));
+    }
+}

@@ -1,0 +1,313 @@
+//! Booking, joining and documenting video consultations.
+
+use chrono::{DateTime, Utc};
+use kernel::{Actor, CategoryId, ConsultationId, Permission, ProviderId};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, JobRequest, JobSpec, PortError};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    CallbackCredentials, CareError, CareStore, CareTx, ClientToken, Consultation,
+    ConsultationStatus, Participant, Reach, Sources, TokenRequest, VideoCallback, VideoRooms,
+};
+
+/// What a patient books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booking {
+    pub provider: ProviderId,
+    pub category: Option<CategoryId>,
+    pub starts_at: DateTime<Utc>,
+}
+
+/// Makes the vendor's session of a booked consultation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateVideoRoom {
+    pub consultation: ConsultationId,
+}
+
+impl JobSpec for CreateVideoRoom {
+    const KIND: &'static str = "care.create_video_room";
+}
+
+/// What a participant connects with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    pub consultation: ConsultationId,
+    pub participant: Participant,
+    pub session: String,
+    pub token: ClientToken,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Books a slot. The room is made by a job, after the booking is committed.
+pub async fn book(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    booking: Booking,
+    key: &IdempotencyKey,
+) -> Result<Consultation, CareError> {
+    actor.require(Permission::ConsultationOwn)?;
+    let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
+    let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
+    let states = sources.directory.licensed_states(booking.provider, booking.starts_at).await?;
+
+    let id: ConsultationId = env.fresh();
+    let mut tx = store.begin(actor).await?;
+    if let Some(earlier) = tx.claim(key, id.uuid()).await? {
+        return tx
+            .consultation(ConsultationId(earlier), &Reach::Patient(patient))
+            .await?
+            .ok_or(CareError::NotFound("consultation"));
+    }
+    Consultation::check_slot(booking.starts_at, env.now())?;
+    if !states.contains(&facts.state) {
+        return Err(CareError::field(
+            "provider_id",
+            "not_licensed",
+            "The provider holds no active licence where you are.",
+        ));
+    }
+    let consultation = Consultation {
+        id,
+        patient,
+        provider: booking.provider,
+        category: booking.category,
+        state: facts.state,
+        starts_at: booking.starts_at,
+        status: ConsultationStatus::Scheduled,
+        room: None,
+        notes: None,
+        version: 1,
+    };
+    tx.add_consultation(&consultation)
+        .await
+        .map_err(|error| CareError::on_conflict(error, CareError::SlotTaken))?;
+    tx.enqueue(JobRequest::new(&CreateVideoRoom { consultation: id }).key(format!("room-{id}")))
+        .await?;
+    tx.emit(changed(&consultation)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Create, "consultation", id).patient(patient)).await?;
+    tx.commit().await?;
+    Ok(consultation)
+}
+
+fn changed(consultation: &Consultation) -> Event {
+    Event::ConsultationChanged {
+        consultation: consultation.id,
+        patient: consultation.patient,
+        provider: consultation.provider,
+        status: consultation.status.to_string(),
+    }
+}
+
+/// The job [`CreateVideoRoom`]. Run twice it may make a second session at the
+/// vendor, which stays unused: the first that is stored is the room.
+pub async fn create_video_room(
+    _env: &Env,
+    store: &dyn CareStore,
+    rooms: &dyn VideoRooms,
+    job: CreateVideoRoom,
+) -> Result<(), CareError> {
+    let actor = Actor::system("care.create_video_room");
+    let load = async |tx: &mut dyn CareTx| {
+        tx.consultation(job.consultation, &Reach::All)
+            .await?
+            .ok_or(CareError::NotFound("consultation"))
+    };
+    let mut tx = store.begin(&actor).await?;
+    let consultation = load(tx.as_mut()).await?;
+    drop(tx);
+    if consultation.room.is_some() || consultation.status == ConsultationStatus::Completed {
+        return Ok(());
+    }
+
+    let session = rooms.create_session().await?;
+
+    let mut tx = store.begin(&actor).await?;
+    let consultation = load(tx.as_mut()).await?;
+    let patient = consultation.patient;
+    if let Some(with_room) = consultation.with_room(session) {
+        tx.save_consultation(&with_room).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Update, "consultation", job.consultation)
+                .patient(patient)
+                .detail("room", "created"),
+        )
+        .await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Loads a consultation for one of its two participants, or audits the
+/// attempt.
+async fn reachable(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: ConsultationId,
+    action: AuditAction,
+) -> Result<(Box<dyn CareTx>, Consultation, Participant), CareError> {
+    let mut tx = store.begin(actor).await?;
+    let reach = match (actor.as_provider(), actor.as_patient()) {
+        (Some(provider), _) => Reach::Provider { provider, states: Vec::new() },
+        (None, Some(patient)) => Reach::Patient(patient),
+        (None, None) => Reach::Nobody,
+    };
+    if let Some(consultation) = tx.consultation(id, &reach).await? {
+        let participant = match reach {
+            Reach::Provider { .. } => Participant::Provider,
+            _ => Participant::Patient,
+        };
+        return Ok((tx, consultation, participant));
+    }
+    tx.audit(AuditEntry::new(action, "consultation", id).denied()).await?;
+    tx.commit().await?;
+    Err(CareError::NotFound("consultation"))
+}
+
+/// A consultation of one's own.
+pub async fn get(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: ConsultationId,
+) -> Result<Consultation, CareError> {
+    let (mut tx, consultation, _) = reachable(store, actor, id, AuditAction::Read).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(consultation.patient))
+        .await?;
+    tx.commit().await?;
+    Ok(consultation)
+}
+
+/// Lets a participant in: a token with the participant's role that ends with
+/// the meeting. The connection's data names the consultation and the part
+/// played in it, never the person.
+pub async fn join(
+    env: &Env,
+    store: &dyn CareStore,
+    rooms: &dyn VideoRooms,
+    actor: &Actor,
+    id: ConsultationId,
+) -> Result<Admission, CareError> {
+    let (tx, consultation, participant) = reachable(store, actor, id, AuditAction::Execute).await?;
+    drop(tx);
+    actor.require(match participant {
+        Participant::Patient => Permission::ConsultationOwn,
+        Participant::Provider => Permission::ConsultationConduct,
+    })?;
+    let now = env.now();
+    consultation.check_open(now)?;
+    if consultation.room.is_none() {
+        // The job has not run yet, and somebody waits: make the room now.
+        create_video_room(env, store, rooms, CreateVideoRoom { consultation: id }).await.map_err(
+            |error| match error {
+                CareError::Port(PortError::Conflict(_)) => CareError::RoomNotReady,
+                other => other,
+            },
+        )?;
+    }
+
+    let (mut tx, consultation, _) = reachable(store, actor, id, AuditAction::Execute).await?;
+    consultation.check_open(now)?;
+    let expires_at = consultation.closes_at();
+    let session = consultation.room.ok_or(CareError::RoomNotReady)?;
+    let token = rooms.client_token(&TokenRequest {
+        session: session.clone(),
+        role: participant.token_role(),
+        issued_at: now,
+        expires_at,
+        data: json!({ "consultation": id, "participant": participant }).to_string(),
+        nonce: env.ids.uuid().to_string(),
+    })?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "consultation", id)
+            .patient(consultation.patient)
+            .detail("joined_as", participant.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(Admission { consultation: id, participant, session, token, expires_at })
+}
+
+/// The notes: the provider's own at any time, and the patient's to read once
+/// the consultation is completed.
+pub async fn notes(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: ConsultationId,
+) -> Result<Consultation, CareError> {
+    let (mut tx, mut consultation, participant) =
+        reachable(store, actor, id, AuditAction::Read).await?;
+    if participant == Participant::Patient && consultation.status != ConsultationStatus::Completed {
+        consultation.notes = None;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Read, "consultation_notes", id).patient(consultation.patient),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(consultation)
+}
+
+/// Writes the notes, and completes the consultation when asked to.
+pub async fn write_notes(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: ConsultationId,
+    text: &str,
+    complete: bool,
+) -> Result<Consultation, CareError> {
+    actor.require(Permission::ConsultationConduct)?;
+    let (mut tx, before, participant) = reachable(store, actor, id, AuditAction::Update).await?;
+    if participant != Participant::Provider {
+        return Err(CareError::ProviderRequired);
+    }
+    let status = before.status;
+    let mut after = before.write_notes(text, complete)?;
+    tx.save_consultation(&after).await?;
+    if after.status != status {
+        tx.emit(changed(&after)).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "consultation_notes", id)
+            .patient(after.patient)
+            .detail("status", after.status.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    after.version += 1;
+    Ok(after)
+}
+
+/// Takes a callback of the video vendor. Callbacks come more than once and in
+/// any order; what changes nothing is accepted in silence.
+pub async fn on_video_callback(
+    env: &Env,
+    store: &dyn CareStore,
+    rooms: &dyn VideoRooms,
+    credentials: &CallbackCredentials,
+    body: &[u8],
+) -> Result<(), CareError> {
+    let callback = match rooms.read_callback(credentials, body, env.now()) {
+        Ok(Some(callback)) => callback,
+        Ok(None) => return Err(CareError::BadSignature),
+        Err(PortError::Refused { message, .. }) => {
+            return Err(CareError::field("body", "invalid", message));
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let VideoCallback::Connected { session } = callback else { return Ok(()) };
+    let mut tx = store.begin(&Actor::system("care.video_callback")).await?;
+    let Some(consultation) = tx.consultation_in(&session).await? else { return Ok(()) };
+    let Some(running) = consultation.connected() else { return Ok(()) };
+    tx.save_consultation(&running).await?;
+    tx.emit(changed(&running)).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "consultation", running.id)
+            .patient(running.patient)
+            .detail("status", running.status.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}

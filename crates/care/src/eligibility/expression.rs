@@ -1,0 +1,241 @@
+//! Rule expressions in CEL: checking, evaluating, and finding out which
+//! inputs an expression names, for the trace.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cel::{Context, Program, Value as Cel};
+use kernel::Coding;
+use serde_json::{Value, json};
+
+use super::{Inputs, RuleResult};
+
+/// The words with which an expression can begin to name an input.
+const ROOTS: [&str; 5] = ["answers", "scores", "patient", "medications", "allergies"];
+
+/// `Err` says why the expression does not parse, or names what does not exist.
+pub fn check(expression: &str) -> Result<(), String> {
+    let program = Program::compile(expression).map_err(|error| error.to_string())?;
+    let references = program.references();
+    let bound = bound_names(expression);
+    match references
+        .variables()
+        .into_iter()
+        // Macros expand to accumulators whose names no rule could write.
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_alphabetic()))
+        .find(|name| !ROOTS.contains(name) && !bound.iter().any(|bound| bound == name))
+    {
+        Some(unknown) => Err(format!("there is no variable {unknown}")),
+        None => Ok(()),
+    }
+}
+
+/// The names that `exists(m, …)` and its kin bind.
+fn bound_names(expression: &str) -> Vec<String> {
+    ["exists_one(", "exists(", "all(", "filter(", "map("]
+        .iter()
+        .flat_map(|call| expression.match_indices(call).map(move |(at, call)| at + call.len()))
+        .filter_map(|start| expression[start..].split(',').next())
+        .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+pub struct Evaluator {
+    /// What expressions see, by root.
+    seen: BTreeMap<&'static str, Value>,
+}
+
+impl Evaluator {
+    pub fn new(inputs: &Inputs) -> Self {
+        let seen = BTreeMap::from([
+            ("answers", json!(inputs.answers)),
+            ("scores", json!(inputs.scores)),
+            ("patient", json!(inputs.patient)),
+            ("medications", codings(&inputs.medications)),
+            ("allergies", codings(&inputs.allergies)),
+        ]);
+        Self { seen }
+    }
+
+    pub fn evaluate(&self, expression: &str) -> RuleResult {
+        let program = match Program::compile(expression) {
+            Ok(program) => program,
+            Err(error) => return RuleResult::Errored { message: error.to_string() },
+        };
+        let mut context = Context::default();
+        for (name, value) in &self.seen {
+            context.add_variable_from_value(*name, cel_value(value));
+        }
+        match program.execute(&context) {
+            Ok(Cel::Bool(true)) => RuleResult::Fired,
+            Ok(Cel::Bool(false)) => RuleResult::NotFired,
+            Ok(other) => RuleResult::Errored {
+                message: format!("the expression is {}, not a truth value", other.type_of()),
+            },
+            Err(error) => RuleResult::Errored { message: error.to_string() },
+        }
+    }
+
+    /// The values of the inputs that the expression names, by their path.
+    pub fn named_inputs(&self, expression: &str) -> BTreeMap<String, Value> {
+        named_paths(expression)
+            .into_iter()
+            .map(|(root, member)| {
+                let whole = &self.seen[root];
+                match member {
+                    Some(member) => {
+                        let value = whole.get(&member).cloned().unwrap_or(Value::Null);
+                        (format!("{root}.{member}"), value)
+                    }
+                    None => (root.to_owned(), whole.clone()),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Displays go in lower case, so that a rule can look for a word in them.
+fn codings(codings: &[Coding]) -> Value {
+    codings
+        .iter()
+        .map(|coding| {
+            json!({
+                "system": coding.system,
+                "code": coding.code,
+                "display": coding.display.to_lowercase(),
+            })
+        })
+        .collect()
+}
+
+/// Numbers without a fraction become CEL integers, so that a rule can compare
+/// a score with a whole number without minding how it was stored.
+fn cel_value(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(value) => Cel::Bool(*value),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Cel::Int(whole),
+            (None, Some(float)) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                Cel::Int(float as i64)
+            }
+            (None, Some(float)) => Cel::Float(float),
+            (None, None) => Cel::Null,
+        },
+        Value::String(text) => Cel::String(Arc::new(text.clone())),
+        Value::Array(items) => Cel::List(Arc::new(items.iter().map(cel_value).collect())),
+        Value::Object(members) => Cel::from(
+            members
+                .iter()
+                .map(|(name, value)| (name.clone(), cel_value(value)))
+                .collect::<std::collections::HashMap<String, Cel>>(),
+        ),
+    }
+}
+
+/// `(root, member)` for everything in the expression that starts with a root:
+/// `answers.x`, `answers["x"]`, or the root alone.
+fn named_paths(expression: &str) -> Vec<(&'static str, Option<String>)> {
+    let bytes = expression.as_bytes();
+    let mut paths = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'') => at = after_string(bytes, at, quote),
+            byte if is_word(byte) => {
+                let end = end_of_word(bytes, at);
+                let word = &expression[at..end];
+                let member_of_another = at > 0 && bytes[at - 1] == b'.';
+                let root = ROOTS.iter().find(|root| **root == word && !member_of_another);
+                at = end;
+                if let Some(root) = root {
+                    let (member, next) = member_at(expression, end);
+                    paths.push((*root, member));
+                    at = next;
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// The member that is named right after a root, and where the text goes on.
+/// Lists have no members, only functions.
+fn member_at(expression: &str, at: usize) -> (Option<String>, usize) {
+    let bytes = expression.as_bytes();
+    match bytes.get(at) {
+        Some(b'.') => {
+            let end = end_of_word(bytes, at + 1);
+            let is_call = bytes.get(end) == Some(&b'(');
+            if end == at + 1 || is_call {
+                (None, at)
+            } else {
+                (Some(expression[at + 1..end].to_owned()), end)
+            }
+        }
+        Some(b'[') => match bytes.get(at + 1) {
+            Some(quote @ (b'"' | b'\'')) => {
+                let end = after_string(bytes, at + 1, *quote);
+                let inner = expression.get(at + 2..end.saturating_sub(1)).unwrap_or_default();
+                (Some(inner.to_owned()), end)
+            }
+            _ => (None, at),
+        },
+        _ => (None, at),
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn end_of_word(bytes: &[u8], start: usize) -> usize {
+    (start..bytes.len()).find(|at| !is_word(bytes[*at])).unwrap_or(bytes.len())
+}
+
+fn after_string(bytes: &[u8], start: usize, quote: u8) -> usize {
+    let mut at = start + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            byte if byte == quote => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_inputs_that_an_expression_names_are_found() {
+        let found = named_paths(
+            r#"answers.smokes && answers["blood-pressure"] == "patient.x" && scores.phq9 > 9
+               && has(answers.pain) && medications.exists(m, m.code == "1") && patient.age < 18"#,
+        );
+        let expected = [
+            ("answers", Some("blood-pressure")),
+            ("answers", Some("pain")),
+            ("answers", Some("smokes")),
+            ("medications", None),
+            ("patient", Some("age")),
+            ("scores", Some("phq9")),
+        ];
+        assert_eq!(
+            found.iter().map(|(root, member)| (*root, member.as_deref())).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_check_refuses_what_does_not_parse_and_what_does_not_exist() {
+        assert!(check("patient.age < 18").is_ok());
+        assert!(check(r#"medications.exists(m, m.display.contains("nitro"))"#).is_ok());
+        assert!(check("patient.age <").is_err());
+        assert!(check("pateint.age < 18").unwrap_err().contains("pateint"));
+    }
+}

@@ -1,0 +1,307 @@
+//! Eligibility: a pure decision over a versioned set of rules, with a trace
+//! from which it can be replayed.
+//!
+//! A rule is a CEL expression that is true when the rule *fires*. A refuse
+//! rule that fires refuses; a review rule that fires, or any rule that cannot
+//! be evaluated, sends the assessment to a provider. Nothing is approved
+//! automatically unless no such rule fired and every gate is open.
+
+mod expression;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use kernel::{CategoryId, Coding, FieldError, ProviderId, RuleSetId, Sex, UsState};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use strum::{Display, EnumString, IntoStaticStr};
+
+use crate::{CareError, ClinicalFacts, Priority, SubmittedResponse};
+
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Severity {
+    Refuse,
+    Review,
+    /// Told to the provider; it decides nothing.
+    Info,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Unique in its set, as in `nitrates`.
+    pub id: String,
+    pub description: String,
+    pub severity: Severity,
+    /// CEL over `answers`, `scores`, `patient` {age, sex, state},
+    /// `medications` and `allergies` (lists of {system, code, display}, the
+    /// display in lower case).
+    pub expression: String,
+    /// A stable word for the reason, as in `contraindicated_nitrates`.
+    pub reason_code: String,
+    /// The reason in words that the patient may read.
+    pub reason_text: String,
+    /// A patient for whom it fires is seen first, and a task is raised.
+    #[serde(default)]
+    pub urgent: bool,
+}
+
+/// One version of a category's rules; a version never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleSet {
+    pub id: RuleSetId,
+    pub category: CategoryId,
+    pub version: i32,
+    pub rules: Vec<Rule>,
+}
+
+impl RuleSet {
+    /// Every expression must parse and every id be unique.
+    pub fn validate(rules: &[Rule]) -> Result<(), CareError> {
+        let mut errors = Vec::new();
+        if rules.is_empty() {
+            errors.push(FieldError::required("rules"));
+        }
+        for (index, rule) in rules.iter().enumerate() {
+            if rule.id.is_empty() || rules[..index].iter().any(|other| other.id == rule.id) {
+                errors.push(FieldError::new(
+                    format!("rules[{index}].id"),
+                    "not_unique",
+                    "Every rule has an id of its own.",
+                ));
+            }
+            if let Err(message) = expression::check(&rule.expression) {
+                errors.push(FieldError::new(
+                    format!("rules[{index}].expression"),
+                    "invalid",
+                    message,
+                ));
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PatientInputs {
+    /// Whole years at the moment of the decision.
+    pub age: u32,
+    pub sex: Sex,
+    pub state: UsState,
+}
+
+/// Everything that a decision looks at. The trace keeps it whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    pub answers: BTreeMap<String, Value>,
+    pub scores: BTreeMap<String, f64>,
+    pub patient: PatientInputs,
+    pub medications: Vec<Coding>,
+    pub allergies: Vec<Coding>,
+}
+
+impl Inputs {
+    pub fn new(response: &SubmittedResponse, facts: &ClinicalFacts, now: DateTime<Utc>) -> Self {
+        let today = now.with_timezone(&facts.state.zone()).date_naive();
+        Self {
+            answers: response.answers.clone(),
+            scores: response.scores.clone(),
+            patient: PatientInputs {
+                age: age_on(facts.birth_date, today),
+                sex: facts.sex,
+                state: facts.state,
+            },
+            medications: facts.medications.clone(),
+            allergies: facts.allergies.clone(),
+        }
+    }
+}
+
+/// Whole years of age; somebody born on 29 February has the birthday on
+/// 1 March of a common year.
+pub fn age_on(birth_date: NaiveDate, today: NaiveDate) -> u32 {
+    let years = today.year() - birth_date.year();
+    let before_birthday = (today.month(), today.day()) < (birth_date.month(), birth_date.day());
+    u32::try_from(years - i32::from(before_birthday)).unwrap_or(0)
+}
+
+/// What must hold besides the rules before anything is approved without a
+/// provider's own look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gates {
+    /// The category has a protocol, and its drug is on the allowlist of the
+    /// patient's state.
+    pub allowlisted: bool,
+    /// The state lets an asynchronous questionnaire establish the relation.
+    pub asynchronous: bool,
+    /// A licensed provider answers for automatic approvals in the state.
+    pub supervising_provider: Option<ProviderId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum RuleResult {
+    Fired,
+    NotFired,
+    /// It could not be evaluated, which is never the same as passed.
+    Errored {
+        message: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TracedRule {
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// The values that the expression names; what is missing is null.
+    pub inputs: BTreeMap<String, Value>,
+    #[serde(flatten)]
+    pub result: RuleResult,
+}
+
+/// A decision with all that it rests on, so that it can be replayed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    pub rule_set: Option<RuleSetId>,
+    pub rule_set_version: i32,
+    pub inputs: Inputs,
+    pub gates: Gates,
+    pub rules: Vec<TracedRule>,
+}
+
+impl Trace {
+    /// Decides once more from what is stored.
+    pub fn replay(&self) -> (Decision, Self) {
+        let rules: Vec<Rule> = self.rules.iter().map(|traced| traced.rule.clone()).collect();
+        decide(
+            self.rule_set.map(|id| (id, self.rule_set_version)),
+            &rules,
+            self.inputs.clone(),
+            self.gates.clone(),
+        )
+    }
+}
+
+/// Why it was decided so, in a stable word and in words for the patient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub code: String,
+    pub text: String,
+}
+
+impl Reason {
+    fn new(code: &str, text: &str) -> Self {
+        Self { code: code.to_owned(), text: text.to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Refused,
+    InReview,
+    AutoApproved { supervising_provider: ProviderId },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub outcome: Outcome,
+    pub reasons: Vec<Reason>,
+    pub priority: Priority,
+}
+
+/// Decides. It is pure: the same rules, inputs and gates give the same
+/// decision and the same trace.
+pub fn decide(
+    version: Option<(RuleSetId, i32)>,
+    rules: &[Rule],
+    inputs: Inputs,
+    gates: Gates,
+) -> (Decision, Trace) {
+    let evaluator = expression::Evaluator::new(&inputs);
+    let traced: Vec<TracedRule> = rules
+        .iter()
+        .map(|rule| TracedRule {
+            inputs: evaluator.named_inputs(&rule.expression),
+            result: evaluator.evaluate(&rule.expression),
+            rule: rule.clone(),
+        })
+        .collect();
+    let decision = conclude(&traced, &gates);
+    let trace = Trace {
+        rule_set: version.map(|(id, _)| id),
+        rule_set_version: version.map_or(0, |(_, number)| number),
+        inputs,
+        gates,
+        rules: traced,
+    };
+    (decision, trace)
+}
+
+fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
+    let fired = |severity: Severity| {
+        rules.iter().filter(move |traced| {
+            traced.rule.severity == severity && traced.result == RuleResult::Fired
+        })
+    };
+    let reason = |traced: &TracedRule| Reason {
+        code: traced.rule.reason_code.clone(),
+        text: traced.rule.reason_text.clone(),
+    };
+    let urgent =
+        rules.iter().any(|traced| traced.rule.urgent && traced.result == RuleResult::Fired);
+    let priority = if urgent { Priority::Urgent } else { Priority::Routine };
+
+    let refusals: Vec<Reason> = fired(Severity::Refuse).map(reason).collect();
+    if !refusals.is_empty() {
+        return Decision { outcome: Outcome::Refused, reasons: refusals, priority };
+    }
+
+    let mut reasons: Vec<Reason> = fired(Severity::Review).map(reason).collect();
+    let errored = rules.iter().any(|traced| matches!(traced.result, RuleResult::Errored { .. }));
+    if errored {
+        reasons.push(Reason::new(
+            "could_not_be_checked",
+            "A part of your answers could not be checked automatically, so a provider looks at it.",
+        ));
+    }
+    if rules.is_empty() {
+        reasons.push(Reason::new("no_rules", "A provider looks at every request of this kind."));
+    }
+    if urgent && reasons.is_empty() {
+        // Urgency alone asks for a person, whatever the rule's severity says.
+        reasons
+            .push(Reason::new("urgent", "A provider looks at your answers as soon as possible."));
+    }
+    if !gates.allowlisted {
+        reasons.push(Reason::new(
+            "provider_review_required",
+            "A provider reviews every request for this treatment in your state.",
+        ));
+    } else if !gates.asynchronous {
+        reasons.push(Reason::new(
+            "visit_required",
+            "Your state asks for a visit with a provider before this treatment.",
+        ));
+    }
+    match gates.supervising_provider {
+        Some(supervising_provider) if reasons.is_empty() => {
+            Decision { outcome: Outcome::AutoApproved { supervising_provider }, reasons, priority }
+        }
+        Some(_) => Decision { outcome: Outcome::InReview, reasons, priority },
+        None => {
+            if reasons.is_empty() {
+                reasons.push(Reason::new(
+                    "no_supervising_provider",
+                    "A provider licensed in your state reviews your request.",
+                ));
+            }
+            Decision { outcome: Outcome::InReview, reasons, priority }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

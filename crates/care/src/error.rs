@@ -1,0 +1,113 @@
+use kernel::{DomainError, ErrorKind, FieldError, UsState, actor::MissingPermission};
+use ports::PortError;
+
+/// How a use case of this context fails.
+#[derive(Debug, thiserror::Error)]
+pub enum CareError {
+    /// It does not exist, or not for this actor; the two look alike outside.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("the request is not valid")]
+    Invalid(Vec<FieldError>),
+    #[error("this needs an active licence in {}", .0.name())]
+    LicenceRequired(UsState),
+    #[error("only a provider can do this")]
+    ProviderRequired,
+    #[error("only a patient can do this")]
+    PatientRequired,
+    #[error("another provider holds this review")]
+    ReviewAlreadyClaimed,
+    #[error("claim the review first; a claim also ends when its time is over")]
+    ReviewNotClaimed,
+    #[error("this review is already decided")]
+    ReviewClosed,
+    #[error("the category has no protocol; give the whole treatment")]
+    NoProtocol,
+    #[error("the patient's profile lacks what a decision needs")]
+    ProfileIncomplete,
+    #[error("the treatment plan is not active")]
+    PlanNotActive,
+    #[error("the slot is taken")]
+    SlotTaken,
+    #[error("the meeting is not open now")]
+    MeetingNotOpen,
+    #[error("the consultation is completed")]
+    ConsultationClosed,
+    #[error("the video room is being made; try again in a moment")]
+    RoomNotReady,
+    /// A vendor's callback came without a valid proof of its origin.
+    #[error("the callback's signature is not valid")]
+    BadSignature,
+    #[error(transparent)]
+    Forbidden(#[from] MissingPermission),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl CareError {
+    pub(crate) fn field(path: &str, code: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(path, code, message)])
+    }
+
+    /// Another change came first: what that means depends on the aggregate.
+    pub(crate) fn on_conflict(error: PortError, meaning: Self) -> Self {
+        match error {
+            PortError::Conflict(_) => meaning,
+            other => Self::Port(other),
+        }
+    }
+}
+
+impl DomainError for CareError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::Invalid(_) | Self::NoProtocol => ErrorKind::Invalid,
+            Self::LicenceRequired(_)
+            | Self::ProviderRequired
+            | Self::PatientRequired
+            | Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::BadSignature => ErrorKind::Unauthenticated,
+            Self::ReviewAlreadyClaimed
+            | Self::ReviewNotClaimed
+            | Self::ReviewClosed
+            | Self::ProfileIncomplete
+            | Self::PlanNotActive
+            | Self::SlotTaken
+            | Self::MeetingNotOpen
+            | Self::ConsultationClosed
+            | Self::RoomNotReady => ErrorKind::Conflict,
+            Self::Port(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::NotFound(_) => "care.not_found",
+            Self::Invalid(_) => "care.invalid",
+            Self::LicenceRequired(_) => "care.licence_required",
+            Self::ProviderRequired => "care.provider_required",
+            Self::PatientRequired => "care.patient_required",
+            Self::ReviewAlreadyClaimed => "care.review_already_claimed",
+            Self::ReviewNotClaimed => "care.review_not_claimed",
+            Self::ReviewClosed => "care.review_closed",
+            Self::NoProtocol => "care.no_protocol",
+            Self::ProfileIncomplete => "care.profile_incomplete",
+            Self::PlanNotActive => "care.plan_not_active",
+            Self::SlotTaken => "care.slot_taken",
+            Self::MeetingNotOpen => "care.meeting_not_open",
+            Self::ConsultationClosed => "care.consultation_closed",
+            Self::RoomNotReady => "care.room_not_ready",
+            Self::BadSignature => "care.bad_signature",
+            Self::Forbidden(_) => "forbidden",
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(fields) => fields,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Writing, changing and reading treatment plans.
+
+use kernel::{Actor, CategoryId, PatientId, Permission, ProviderId, TreatmentPlanId};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
+
+use crate::{
+    CareError, CareStore, CareTx, Dose, Frequency, Reach, Sources, Treatment, TreatmentPlan,
+    treatment::NewPlan,
+};
+
+/// A plan that a provider writes without a review.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRequest {
+    pub patient: PatientId,
+    pub category: CategoryId,
+    pub treatment: Treatment,
+    pub reason: String,
+}
+
+/// What is to change of a treatment; the rest stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TreatmentChanges {
+    pub dose: Option<Dose>,
+    pub sig: Option<String>,
+    pub frequency: Option<Frequency>,
+    pub duration_days: Option<u32>,
+    pub quantity: Option<u32>,
+    pub refills: Option<u32>,
+}
+
+impl TreatmentChanges {
+    fn apply(self, to: &Treatment) -> Treatment {
+        let mut treatment = to.clone();
+        if let Some(dose) = self.dose {
+            treatment.dose = dose;
+        }
+        if let Some(sig) = self.sig {
+            treatment.sig = sig;
+        }
+        if let Some(frequency) = self.frequency {
+            treatment.frequency = frequency;
+        }
+        treatment.duration_days = self.duration_days.unwrap_or(treatment.duration_days);
+        treatment.quantity = self.quantity.unwrap_or(treatment.quantity);
+        treatment.refills = self.refills.unwrap_or(treatment.refills);
+        treatment
+    }
+}
+
+fn prescriber(actor: &Actor) -> Result<ProviderId, CareError> {
+    actor.require(Permission::TreatmentWrite)?;
+    actor.as_provider().ok_or(CareError::ProviderRequired)
+}
+
+/// A provider signs only where the patient is and a licence is active.
+async fn check_licence(
+    env: &Env,
+    sources: &Sources,
+    provider: ProviderId,
+    patient: PatientId,
+) -> Result<(), CareError> {
+    let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
+    let states = sources.directory.licensed_states(provider, env.now()).await?;
+    if states.contains(&facts.state) {
+        Ok(())
+    } else {
+        Err(CareError::LicenceRequired(facts.state))
+    }
+}
+
+/// Refuses a chart that does not exist for the provider, and audits it.
+async fn check_panel(
+    store: &dyn CareStore,
+    actor: &Actor,
+    provider: ProviderId,
+    patient: PatientId,
+) -> Result<(), CareError> {
+    let mut tx = store.begin(actor).await?;
+    if tx.treats(provider, patient).await? {
+        return Ok(());
+    }
+    tx.audit(AuditEntry::new(AuditAction::Read, "patient", patient).patient(patient).denied())
+        .await?;
+    tx.commit().await?;
+    Err(CareError::NotFound("patient"))
+}
+
+/// Writes a plan for a patient of the provider's panel.
+pub async fn create(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    request: PlanRequest,
+    key: &IdempotencyKey,
+) -> Result<TreatmentPlan, CareError> {
+    let provider = prescriber(actor)?;
+    check_panel(store, actor, provider, request.patient).await?;
+    check_licence(env, sources, provider, request.patient).await?;
+    let id: TreatmentPlanId = env.fresh();
+    let mut tx = store.begin(actor).await?;
+    if let Some(earlier) = tx.claim(key, id.uuid()).await? {
+        return tx
+            .plan(TreatmentPlanId(earlier), &Reach::of(actor, Vec::new()))
+            .await?
+            .ok_or(CareError::NotFound("treatment plan"));
+    }
+    check_treatment(tx.as_mut(), &request.treatment).await?;
+    let plan = TreatmentPlan::create(
+        NewPlan {
+            id,
+            patient: request.patient,
+            provider,
+            category: request.category,
+            assessment: None,
+            automatic: false,
+            treatment: request.treatment,
+            reason: request.reason,
+        },
+        env.now(),
+    );
+    tx.add_plan(&plan).await?;
+    tx.emit(Event::TreatmentPlanCreated {
+        treatment_plan: id,
+        patient: plan.patient,
+        provider,
+        category: plan.category,
+        automatic: false,
+    })
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "treatment_plan", id)
+            .patient(plan.patient)
+            .detail("automatic", false),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(plan)
+}
+
+/// Replaces the treatment of a plan by a new version.
+pub async fn replace(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    id: TreatmentPlanId,
+    treatment: Treatment,
+    reason: &str,
+) -> Result<TreatmentPlan, CareError> {
+    change(env, store, sources, actor, id, |_| treatment, reason).await
+}
+
+/// Changes parts of a plan's treatment by a new version.
+pub async fn modify(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    id: TreatmentPlanId,
+    changes: TreatmentChanges,
+    reason: &str,
+) -> Result<TreatmentPlan, CareError> {
+    if changes == TreatmentChanges::default() {
+        return Err(CareError::field("changes", "required", "Say what is to change."));
+    }
+    change(env, store, sources, actor, id, |current| changes.apply(current), reason).await
+}
+
+async fn change(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    id: TreatmentPlanId,
+    treatment: impl FnOnce(&Treatment) -> Treatment + Send,
+    reason: &str,
+) -> Result<TreatmentPlan, CareError> {
+    let provider = prescriber(actor)?;
+    let reach = Reach::of(actor, Vec::new());
+    let mut tx = store.begin(actor).await?;
+    let Some(plan) = tx.plan(id, &reach).await? else {
+        tx.audit(AuditEntry::new(AuditAction::Update, "treatment_plan", id).denied()).await?;
+        tx.commit().await?;
+        return Err(CareError::NotFound("treatment plan"));
+    };
+    drop(tx);
+    check_licence(env, sources, provider, plan.patient).await?;
+
+    let treatment = treatment(&plan.current().treatment);
+    let mut tx = store.begin(actor).await?;
+    check_treatment(tx.as_mut(), &treatment).await?;
+    let mut changed = plan.modify(treatment, provider, reason, env.now())?;
+    tx.save_plan(&changed).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "treatment_plan", id)
+            .patient(changed.patient)
+            .detail("version", changed.current().number),
+    )
+    .await?;
+    tx.commit().await?;
+    changed.version += 1;
+    Ok(changed)
+}
+
+async fn check_treatment(tx: &mut dyn CareTx, treatment: &Treatment) -> Result<(), CareError> {
+    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
+    treatment.validate(limit.as_ref(), "treatment")
+}
+
+/// The plans of a patient: one's own, or those of a patient of one's panel.
+pub async fn of_patient(
+    store: &dyn CareStore,
+    actor: &Actor,
+    patient: PatientId,
+) -> Result<Vec<TreatmentPlan>, CareError> {
+    let reach = Reach::of(actor, Vec::new());
+    let mut tx = store.begin(actor).await?;
+    let allowed = match &reach {
+        Reach::All => true,
+        Reach::Provider { provider, .. } => tx.treats(*provider, patient).await?,
+        Reach::Patient(own) => *own == patient,
+        Reach::Nobody => false,
+    };
+    let entry = AuditEntry::new(AuditAction::Read, "treatment_plans", patient).patient(patient);
+    if !allowed {
+        tx.audit(entry.denied()).await?;
+        tx.commit().await?;
+        return Err(CareError::NotFound("patient"));
+    }
+    let plans = tx.plans(patient, &reach).await?;
+    tx.audit(entry).await?;
+    tx.commit().await?;
+    Ok(plans)
+}
+
+/// A plan as Salus itself reads it, for the contexts that act on one.
+pub async fn for_system(
+    store: &dyn CareStore,
+    reader: &'static str,
+    id: TreatmentPlanId,
+) -> Result<Option<TreatmentPlan>, CareError> {
+    let mut tx = store.begin(&Actor::system(reader)).await?;
+    Ok(tx.plan(id, &Reach::All).await?)
+}

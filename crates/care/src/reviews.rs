@@ -1,0 +1,309 @@
+//! The review queue: seeing, claiming, releasing and deciding reviews, and
+//! reading what eligibility decided.
+
+use kernel::{
+    Actor, AssessmentId, Page, PageRequest, PatientId, Permission, ProviderId, TreatmentPlanId,
+    UsState,
+};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
+use serde_json::Value;
+
+use crate::{
+    Assessment, CareError, CareStore, QueueItem, Reach, RejectionReason, Sources, Treatment,
+    TreatmentPlan, treatment::NewPlan,
+};
+
+/// A provider with the states in which a licence is active right now.
+struct Reviewer {
+    provider: ProviderId,
+    states: Vec<UsState>,
+}
+
+impl Reviewer {
+    async fn of(env: &Env, sources: &Sources, actor: &Actor) -> Result<Self, CareError> {
+        actor.require(Permission::ReviewWork)?;
+        let provider = actor.as_provider().ok_or(CareError::ProviderRequired)?;
+        let states = sources.directory.licensed_states(provider, env.now()).await?;
+        Ok(Self { provider, states })
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Provider { provider: self.provider, states: self.states.clone() }
+    }
+
+    /// The licence must hold where the patient is now, which may no longer be
+    /// where the form was submitted.
+    async fn check_licence(&self, sources: &Sources, patient: PatientId) -> Result<(), CareError> {
+        let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
+        if self.states.contains(&facts.state) {
+            Ok(())
+        } else {
+            Err(CareError::LicenceRequired(facts.state))
+        }
+    }
+
+    /// The assessment as far as it exists for this provider. An attempt at
+    /// another one is audited.
+    async fn assessment(
+        &self,
+        store: &dyn CareStore,
+        actor: &Actor,
+        id: AssessmentId,
+    ) -> Result<Assessment, CareError> {
+        let mut tx = store.begin(actor).await?;
+        if let Some(assessment) = tx.assessment(id, &self.reach()).await? {
+            return Ok(assessment);
+        }
+        tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).denied()).await?;
+        tx.commit().await?;
+        Err(CareError::NotFound("assessment"))
+    }
+}
+
+/// Open reviews that the provider may take.
+pub async fn queue(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    page: &PageRequest,
+) -> Result<Page<QueueItem>, CareError> {
+    let reviewer = Reviewer::of(env, sources, actor).await?;
+    let mut tx = store.begin(actor).await?;
+    let items = tx.review_queue(reviewer.provider, &reviewer.states, env.now(), page).await?;
+    let shown: Vec<Value> = items.items.iter().map(|item| item.id.to_string().into()).collect();
+    tx.audit(
+        AuditEntry::new(AuditAction::Search, "review_queue", reviewer.provider)
+            .detail("records", shown),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(items)
+}
+
+/// Takes a review. Of any number who try at once, one succeeds.
+pub async fn claim(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    id: AssessmentId,
+) -> Result<Assessment, CareError> {
+    let reviewer = Reviewer::of(env, sources, actor).await?;
+    let assessment = reviewer.assessment(store, actor, id).await?;
+    reviewer.check_licence(sources, assessment.patient).await?;
+    let claimed = assessment.claim(reviewer.provider, env.now())?;
+    save(store, actor, claimed, "claim", None).await
+}
+
+/// Gives a claimed review back to the queue.
+pub async fn release(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    id: AssessmentId,
+) -> Result<Assessment, CareError> {
+    let reviewer = Reviewer::of(env, sources, actor).await?;
+    let assessment = reviewer.assessment(store, actor, id).await?;
+    let released = assessment.release(reviewer.provider, env.now())?;
+    save(store, actor, released, "release", None).await
+}
+
+/// Decides against treatment.
+pub async fn reject(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    id: AssessmentId,
+    reason: RejectionReason,
+    note: Option<String>,
+) -> Result<Assessment, CareError> {
+    if note.as_ref().is_some_and(|note| note.chars().count() > 4000) {
+        return Err(CareError::field("note", "too_long", "At most 4,000 characters."));
+    }
+    let reviewer = Reviewer::of(env, sources, actor).await?;
+    let assessment = reviewer.assessment(store, actor, id).await?;
+    reviewer.check_licence(sources, assessment.patient).await?;
+    let rejected = assessment.reject(reviewer.provider, reason, note, env.now())?;
+    let event = Event::ReviewDecided {
+        assessment: id,
+        patient: rejected.patient,
+        category: rejected.category,
+        provider: reviewer.provider,
+        approved: false,
+    };
+    save(store, actor, rejected, "reject", Some(event)).await
+}
+
+/// Saves what a transition made of a loaded review. The row's version makes
+/// sure that nothing happened in between.
+async fn save(
+    store: &dyn CareStore,
+    actor: &Actor,
+    mut assessment: Assessment,
+    what: &str,
+    event: Option<Event>,
+) -> Result<Assessment, CareError> {
+    let mut tx = store.begin(actor).await?;
+    tx.save_review(&assessment)
+        .await
+        .map_err(|error| CareError::on_conflict(error, CareError::ReviewAlreadyClaimed))?;
+    if let Some(event) = event {
+        tx.emit(event).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "assessment", assessment.id)
+            .patient(assessment.patient)
+            .detail("review", what)
+            .detail("status", assessment.review.word()),
+    )
+    .await?;
+    tx.commit().await?;
+    assessment.version += 1;
+    Ok(assessment)
+}
+
+/// Approves a review and writes the treatment plan, in one transaction.
+/// Without a treatment it is the category's protocol.
+pub async fn approve(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    id: AssessmentId,
+    treatment: Option<Treatment>,
+    key: &IdempotencyKey,
+) -> Result<TreatmentPlan, CareError> {
+    actor.require(Permission::TreatmentWrite)?;
+    let reviewer = Reviewer::of(env, sources, actor).await?;
+    let assessment = reviewer.assessment(store, actor, id).await?;
+    reviewer.check_licence(sources, assessment.patient).await?;
+
+    let plan_id: TreatmentPlanId = env.fresh();
+    let mut tx = store.begin(actor).await?;
+    if let Some(earlier) = tx.claim(key, plan_id.uuid()).await? {
+        return tx
+            .plan(TreatmentPlanId(earlier), &reviewer.reach())
+            .await?
+            .ok_or(CareError::NotFound("treatment plan"));
+    }
+    let approved = assessment.approve(reviewer.provider, plan_id, env.now())?;
+    let treatment = match treatment {
+        Some(treatment) => treatment,
+        None => tx.protocol(approved.category).await?.ok_or(CareError::NoProtocol)?.treatment,
+    };
+    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
+    treatment.validate(limit.as_ref(), "treatment")?;
+    let plan = TreatmentPlan::create(
+        NewPlan {
+            id: plan_id,
+            patient: approved.patient,
+            provider: reviewer.provider,
+            category: approved.category,
+            assessment: Some(id),
+            automatic: false,
+            treatment,
+            reason: "Approved on review.".to_owned(),
+        },
+        env.now(),
+    );
+    tx.save_review(&approved)
+        .await
+        .map_err(|error| CareError::on_conflict(error, CareError::ReviewAlreadyClaimed))?;
+    tx.add_plan(&plan).await?;
+    tx.emit(Event::ReviewDecided {
+        assessment: id,
+        patient: approved.patient,
+        category: approved.category,
+        provider: reviewer.provider,
+        approved: true,
+    })
+    .await?;
+    tx.emit(Event::TreatmentPlanCreated {
+        treatment_plan: plan.id,
+        patient: plan.patient,
+        provider: plan.provider,
+        category: plan.category,
+        automatic: false,
+    })
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "assessment", id)
+            .patient(approved.patient)
+            .detail("review", "approve")
+            .detail("treatment_plan", plan.id.to_string()),
+    )
+    .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "treatment_plan", plan.id)
+            .patient(plan.patient)
+            .detail("automatic", false),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(plan)
+}
+
+/// Every assessment of a patient with its whole trace, for those who treat
+/// the patient or may read any chart.
+pub async fn eligibility(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    patient: PatientId,
+) -> Result<Vec<Assessment>, CareError> {
+    actor.require(Permission::PatientRead)?;
+    let states = match actor.as_provider() {
+        Some(provider) => sources.directory.licensed_states(provider, env.now()).await?,
+        None => Vec::new(),
+    };
+    let reach = Reach::of(actor, states);
+    let mut tx = store.begin(actor).await?;
+    let allowed = match &reach {
+        Reach::All => true,
+        Reach::Provider { provider, .. } => tx.treats(*provider, patient).await?,
+        Reach::Patient(_) | Reach::Nobody => false,
+    };
+    let entry = AuditEntry::new(AuditAction::Read, "eligibility", patient).patient(patient);
+    if !allowed {
+        tx.audit(entry.denied()).await?;
+        tx.commit().await?;
+        return Err(CareError::NotFound("patient"));
+    }
+    let assessments = tx.assessments(patient, &reach).await?;
+    tx.audit(entry).await?;
+    tx.commit().await?;
+    Ok(assessments)
+}
+
+/// The patient's own assessments.
+pub async fn own(store: &dyn CareStore, actor: &Actor) -> Result<Vec<Assessment>, CareError> {
+    let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
+    let mut tx = store.begin(actor).await?;
+    let assessments = tx.assessments(patient, &Reach::Patient(patient)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Search, "assessment", patient).patient(patient)).await?;
+    tx.commit().await?;
+    Ok(assessments)
+}
+
+/// One of the patient's own assessments.
+pub async fn own_one(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: AssessmentId,
+) -> Result<Assessment, CareError> {
+    let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
+    let mut tx = store.begin(actor).await?;
+    let found = tx.assessment(id, &Reach::Patient(patient)).await?;
+    let entry = AuditEntry::new(AuditAction::Read, "assessment", id);
+    tx.audit(match &found {
+        Some(_) => entry.patient(patient),
+        None => entry.denied(),
+    })
+    .await?;
+    tx.commit().await?;
+    found.ok_or(CareError::NotFound("assessment"))
+}

@@ -1,0 +1,84 @@
+//! What care needs from other contexts, in its own words. The bridges
+//! implement these over intake, identity and the clinical record.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use kernel::{CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
+use ports::Result;
+use serde_json::Value;
+
+/// A submitted form response as eligibility reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubmittedResponse {
+    pub id: FormResponseId,
+    pub patient: PatientId,
+    pub category: CategoryId,
+    pub submitted_at: DateTime<Utc>,
+    /// By link id. Answers of items that the form's conditions disabled,
+    /// directly or through a parent, are not among them. A choice is its code,
+    /// a multiple choice a list of codes, a date an ISO string.
+    pub answers: BTreeMap<String, Value>,
+    /// The form's scores by name, as in `phq9`.
+    pub scores: BTreeMap<String, f64>,
+}
+
+#[async_trait]
+pub trait IntakeReader: Send + Sync {
+    /// A submitted response; `None` while it does not exist.
+    async fn submitted(&self, response: FormResponseId) -> Result<Option<SubmittedResponse>>;
+}
+
+/// What is known of a patient apart from the form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClinicalFacts {
+    pub birth_date: NaiveDate,
+    pub sex: Sex,
+    /// Where the patient is now; it decides which licence counts.
+    pub state: UsState,
+    /// Active medications of the record.
+    pub medications: Vec<Coding>,
+    /// Active allergies of the record.
+    pub allergies: Vec<Coding>,
+}
+
+#[async_trait]
+pub trait PatientFacts: Send + Sync {
+    /// `None` while the profile lacks a birth date, a sex or a state.
+    async fn facts(&self, patient: PatientId) -> Result<Option<ClinicalFacts>>;
+}
+
+#[async_trait]
+pub trait ProviderDirectory: Send + Sync {
+    /// The states in which the provider holds an active licence at `at`.
+    async fn licensed_states(
+        &self,
+        provider: ProviderId,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<UsState>>;
+
+    /// The providers with an active licence in `state` at `at`, in a stable
+    /// order.
+    async fn licensed_providers(
+        &self,
+        state: UsState,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<ProviderId>>;
+
+    /// The provider under whose protocols automatic approvals in `state` are
+    /// signed, where one holds an active licence there at `at`.
+    async fn supervising_provider(
+        &self,
+        state: UsState,
+        at: DateTime<Utc>,
+    ) -> Result<Option<ProviderId>>;
+}
+
+/// The three together, as the use cases take them.
+#[derive(Clone)]
+pub struct Sources {
+    pub intake: Arc<dyn IntakeReader>,
+    pub facts: Arc<dyn PatientFacts>,
+    pub directory: Arc<dyn ProviderDirectory>,
+}

@@ -1,0 +1,162 @@
+//! The store that care needs. Every read is scoped by a [`Reach`] inside the
+//! query.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use kernel::{
+    Actor, AssessmentId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId,
+    Permission, ProviderId, RxNorm, TreatmentPlanId, UsState,
+};
+use ports::{Result, UnitOfWork};
+
+use crate::{
+    Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, RuleSet, Task,
+    TreatmentPlan,
+};
+
+/// Which rows an actor reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Nobody,
+    /// One's own rows.
+    Patient(PatientId),
+    /// The rows of one's panel and, of the review queue, those of the states
+    /// in which one is licensed right now.
+    Provider {
+        provider: ProviderId,
+        states: Vec<UsState>,
+    },
+    /// Every row: Salus itself, and staff who may read any chart.
+    All,
+}
+
+impl Reach {
+    /// `states` are those of a provider's active licences; for anybody else
+    /// they mean nothing.
+    pub fn of(actor: &Actor, states: Vec<UsState>) -> Self {
+        if actor.is_system() || actor.may(Permission::PatientReadAny) {
+            Self::All
+        } else if let Some(provider) = actor.as_provider() {
+            Self::Provider { provider, states }
+        } else if let Some(patient) = actor.as_patient() {
+            Self::Patient(patient)
+        } else {
+            Self::Nobody
+        }
+    }
+}
+
+/// An item of the review queue. It shows what a provider needs to choose, and
+/// nothing that was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueItem {
+    pub id: AssessmentId,
+    pub patient: PatientId,
+    pub category: CategoryId,
+    pub state: UsState,
+    pub priority: Priority,
+    pub submitted_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+    pub review: Review,
+}
+
+#[async_trait]
+pub trait CareTx: UnitOfWork {
+    /// The newest version of a category's rules.
+    async fn rule_set(&mut self, category: CategoryId) -> Result<Option<RuleSet>>;
+
+    /// Adds a version. A version that exists already is a conflict.
+    async fn add_rule_set(&mut self, rules: &RuleSet, at: DateTime<Utc>) -> Result<()>;
+
+    async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>>;
+
+    async fn save_protocol(&mut self, protocol: &Protocol) -> Result<()>;
+
+    async fn dose_limit(&mut self, drug: &RxNorm) -> Result<Option<DoseLimit>>;
+
+    async fn save_dose_limit(&mut self, limit: &DoseLimit) -> Result<()>;
+
+    /// Whether the drug may be approved automatically in the state.
+    async fn auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<bool>;
+
+    async fn allow_auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<()>;
+
+    /// [`Modality::Video`] where nothing is known of the state.
+    async fn modality(&mut self, state: UsState) -> Result<Modality>;
+
+    async fn set_modality(&mut self, state: UsState, modality: Modality) -> Result<()>;
+
+    async fn assessment(&mut self, id: AssessmentId, reach: &Reach) -> Result<Option<Assessment>>;
+
+    /// Whether a response has been assessed.
+    async fn assessment_of(&mut self, response: FormResponseId) -> Result<Option<AssessmentId>>;
+
+    /// Newest first.
+    async fn assessments(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<Assessment>>;
+
+    /// A second assessment of one response is a conflict.
+    async fn add_assessment(&mut self, assessment: &Assessment) -> Result<()>;
+
+    /// Saves the review alone; the decision and its trace never change. A
+    /// review that changed since it was loaded is a conflict.
+    async fn save_review(&mut self, assessment: &Assessment) -> Result<()>;
+
+    /// Open reviews of patients in these states: urgent first, then by due
+    /// time. Those that another provider holds right now are left out.
+    async fn review_queue(
+        &mut self,
+        provider: ProviderId,
+        states: &[UsState],
+        now: DateTime<Utc>,
+        page: &PageRequest,
+    ) -> Result<Page<QueueItem>>;
+
+    async fn plan(&mut self, id: TreatmentPlanId, reach: &Reach) -> Result<Option<TreatmentPlan>>;
+
+    /// Newest first.
+    async fn plans(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<TreatmentPlan>>;
+
+    async fn add_plan(&mut self, plan: &TreatmentPlan) -> Result<()>;
+
+    /// Saves the status and adds the versions that are new. A plan that
+    /// changed since it was loaded is a conflict.
+    async fn save_plan(&mut self, plan: &TreatmentPlan) -> Result<()>;
+
+    /// `false` where there is a task of that kind about that subject already.
+    async fn add_task(&mut self, task: &Task) -> Result<bool>;
+
+    /// Open tasks of the provider, and those of nobody in these states: by
+    /// due time.
+    async fn tasks(
+        &mut self,
+        provider: ProviderId,
+        states: &[UsState],
+        page: &PageRequest,
+    ) -> Result<Page<Task>>;
+
+    /// How many tasks a provider has open.
+    async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64>;
+
+    async fn consultation(
+        &mut self,
+        id: ConsultationId,
+        reach: &Reach,
+    ) -> Result<Option<Consultation>>;
+
+    /// By the vendor's session.
+    async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>>;
+
+    /// A slot that either of the two has already is a conflict.
+    async fn add_consultation(&mut self, consultation: &Consultation) -> Result<()>;
+
+    /// A consultation that changed since it was loaded is a conflict.
+    async fn save_consultation(&mut self, consultation: &Consultation) -> Result<()>;
+
+    /// Whether the patient is on the provider's panel.
+    async fn treats(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool>;
+}
+
+#[async_trait]
+pub trait CareStore: Send + Sync {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn CareTx>>;
+}
