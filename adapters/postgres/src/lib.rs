@@ -2,6 +2,7 @@
 //! cluster that serves when no database is given. It knows the contexts' store
 //! traits and rows; it holds no business rule.
 
+pub mod care;
 pub mod cluster;
 pub mod core;
 

@@ -1,0 +1,106 @@
+//! Video consultations.
+
+use care::{Consultation, Reach};
+use kernel::{CategoryId, ConsultationId, PatientId, ProviderId, Uuid};
+use ports::Result;
+use sea_orm::{QueryResult, Value};
+
+use super::{get, one as query_one, word};
+use crate::core::{PgTx, expect_changed};
+
+const NOTES: &str = "care_consultations.notes";
+
+/// A consultation belongs to the two who meet, whoever else treats the patient.
+fn within(reach: &Reach) -> (&'static str, Vec<Value>) {
+    match reach {
+        Reach::Nobody => ("false", vec![]),
+        Reach::All => ("true", vec![]),
+        Reach::Patient(patient) => ("patient_id = $1", vec![patient.uuid().into()]),
+        Reach::Provider { provider, .. } => ("provider_id = $1", vec![provider.uuid().into()]),
+    }
+}
+
+pub async fn one(tx: &mut PgTx, id: ConsultationId, reach: &Reach) -> Result<Option<Consultation>> {
+    let (within, mut values) = within(reach);
+    values.push(id.uuid().into());
+    let sql = format!("SELECT * FROM care_consultations WHERE {within} AND id = ${}", values.len());
+    let row = query_one(tx, "loading a consultation", &sql, values).await?;
+    row.map(|row| consultation(tx, &row)).transpose()
+}
+
+pub async fn in_room(tx: &mut PgTx, room: &str) -> Result<Option<Consultation>> {
+    let row = query_one(
+        tx,
+        "finding a consultation by its room",
+        "SELECT * FROM care_consultations WHERE room = $1",
+        vec![room.into()],
+    )
+    .await?;
+    row.map(|row| consultation(tx, &row)).transpose()
+}
+
+pub async fn add(tx: &mut PgTx, consultation: &Consultation) -> Result<()> {
+    let notes = sealed_notes(tx, consultation)?;
+    tx.execute(
+        "adding a consultation",
+        "INSERT INTO care_consultations (id, patient_id, provider_id, category_id, state, \
+         starts_at, status, room, notes, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        [
+            consultation.id.uuid().into(),
+            consultation.patient.uuid().into(),
+            consultation.provider.uuid().into(),
+            consultation.category.map(CategoryId::uuid).into(),
+            consultation.state.to_string().into(),
+            consultation.starts_at.into(),
+            consultation.status.to_string().into(),
+            consultation.room.clone().into(),
+            notes.into(),
+            consultation.version.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+pub async fn save(tx: &mut PgTx, consultation: &Consultation) -> Result<()> {
+    let notes = sealed_notes(tx, consultation)?;
+    let saved = tx
+        .execute(
+            "saving a consultation",
+            "UPDATE care_consultations SET status = $3, room = $4, notes = $5, \
+             version = version + 1 WHERE id = $1 AND version = $2",
+            [
+                consultation.id.uuid().into(),
+                consultation.version.into(),
+                consultation.status.to_string().into(),
+                consultation.room.clone().into(),
+                notes.into(),
+            ],
+        )
+        .await?;
+    expect_changed(saved.rows_affected(), "the consultation")
+}
+
+fn sealed_notes(tx: &PgTx, consultation: &Consultation) -> Result<Option<Vec<u8>>> {
+    let notes = consultation.notes.as_ref();
+    notes.map(|notes| tx.seal(NOTES, consultation.id, notes.as_bytes())).transpose()
+}
+
+fn consultation(tx: &PgTx, row: &QueryResult) -> Result<Consultation> {
+    let id = ConsultationId(get::<Uuid>(row, "id")?);
+    Ok(Consultation {
+        id,
+        patient: PatientId(get::<Uuid>(row, "patient_id")?),
+        provider: ProviderId(get::<Uuid>(row, "provider_id")?),
+        category: get::<Option<Uuid>>(row, "category_id")?.map(CategoryId),
+        state: word(row, "state")?,
+        starts_at: get(row, "starts_at")?,
+        status: word(row, "status")?,
+        room: get(row, "room")?,
+        notes: get::<Option<Vec<u8>>>(row, "notes")?
+            .map(|sealed| tx.unseal_text(NOTES, id, sealed))
+            .transpose()?,
+        version: get(row, "version")?,
+    })
+}

@@ -1,0 +1,229 @@
+//! The store of care. The trait's methods stand here in one list; what they do
+//! stands beside the rows that they are about.
+
+mod assessments;
+mod consultations;
+mod plans;
+mod reference;
+mod tasks;
+
+use async_trait::async_trait;
+use care::{
+    Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
+    RuleSet, Task, TreatmentPlan,
+};
+use chrono::{DateTime, Utc};
+use kernel::{
+    Actor, AssessmentId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId,
+    ProviderId, RxNorm, TreatmentPlanId, UsState,
+};
+use ports::{Panel, PortError, Result};
+use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};
+
+use crate::core::{Pg, PgTx, db};
+
+#[async_trait]
+impl CareStore for Pg {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn CareTx>> {
+        Ok(Box::new(self.open(actor).await?))
+    }
+}
+
+#[async_trait]
+impl Panel for Pg {
+    async fn treats(&self, provider: ProviderId, patient: PatientId) -> Result<bool> {
+        // Which patients a provider treats is itself within the wall, and the
+        // question comes from contexts that act for that provider.
+        let mut tx = self.open(&Actor::system("care.panel")).await?;
+        CareTx::treats(&mut tx, provider, patient).await
+    }
+}
+
+#[async_trait]
+impl CareTx for PgTx {
+    async fn rule_set(&mut self, category: CategoryId) -> Result<Option<RuleSet>> {
+        reference::rule_set(self, category).await
+    }
+
+    async fn add_rule_set(&mut self, rules: &RuleSet, at: DateTime<Utc>) -> Result<()> {
+        reference::add_rule_set(self, rules, at).await
+    }
+
+    async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>> {
+        reference::protocol(self, category).await
+    }
+
+    async fn save_protocol(&mut self, protocol: &Protocol) -> Result<()> {
+        reference::save_protocol(self, protocol).await
+    }
+
+    async fn dose_limit(&mut self, drug: &RxNorm) -> Result<Option<DoseLimit>> {
+        reference::dose_limit(self, drug).await
+    }
+
+    async fn save_dose_limit(&mut self, limit: &DoseLimit) -> Result<()> {
+        reference::save_dose_limit(self, limit).await
+    }
+
+    async fn auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<bool> {
+        reference::auto_approval(self, state, drug).await
+    }
+
+    async fn allow_auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<()> {
+        reference::allow_auto_approval(self, state, drug).await
+    }
+
+    async fn modality(&mut self, state: UsState) -> Result<Modality> {
+        reference::modality(self, state).await
+    }
+
+    async fn set_modality(&mut self, state: UsState, modality: Modality) -> Result<()> {
+        reference::set_modality(self, state, modality).await
+    }
+
+    async fn assessment(&mut self, id: AssessmentId, reach: &Reach) -> Result<Option<Assessment>> {
+        assessments::one(self, id, reach).await
+    }
+
+    async fn assessment_of(&mut self, response: FormResponseId) -> Result<Option<AssessmentId>> {
+        assessments::of_response(self, response).await
+    }
+
+    async fn assessments(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<Assessment>> {
+        assessments::of_patient(self, patient, reach).await
+    }
+
+    async fn add_assessment(&mut self, assessment: &Assessment) -> Result<()> {
+        assessments::add(self, assessment).await
+    }
+
+    async fn save_review(&mut self, assessment: &Assessment) -> Result<()> {
+        assessments::save_review(self, assessment).await
+    }
+
+    async fn review_queue(
+        &mut self,
+        provider: ProviderId,
+        states: &[UsState],
+        now: DateTime<Utc>,
+        page: &PageRequest,
+    ) -> Result<Page<QueueItem>> {
+        assessments::queue(self, provider, states, now, page).await
+    }
+
+    async fn plan(&mut self, id: TreatmentPlanId, reach: &Reach) -> Result<Option<TreatmentPlan>> {
+        plans::one(self, id, reach).await
+    }
+
+    async fn plans(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<TreatmentPlan>> {
+        plans::of_patient(self, patient, reach).await
+    }
+
+    async fn add_plan(&mut self, plan: &TreatmentPlan) -> Result<()> {
+        plans::add(self, plan).await
+    }
+
+    async fn save_plan(&mut self, plan: &TreatmentPlan) -> Result<()> {
+        plans::save(self, plan).await
+    }
+
+    async fn add_task(&mut self, task: &Task) -> Result<bool> {
+        tasks::add(self, task).await
+    }
+
+    async fn tasks(
+        &mut self,
+        provider: ProviderId,
+        states: &[UsState],
+        page: &PageRequest,
+    ) -> Result<Page<Task>> {
+        tasks::open(self, provider, states, page).await
+    }
+
+    async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64> {
+        tasks::count_open(self, provider).await
+    }
+
+    async fn consultation(
+        &mut self,
+        id: ConsultationId,
+        reach: &Reach,
+    ) -> Result<Option<Consultation>> {
+        consultations::one(self, id, reach).await
+    }
+
+    async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>> {
+        consultations::in_room(self, room).await
+    }
+
+    async fn add_consultation(&mut self, consultation: &Consultation) -> Result<()> {
+        consultations::add(self, consultation).await
+    }
+
+    async fn save_consultation(&mut self, consultation: &Consultation) -> Result<()> {
+        consultations::save(self, consultation).await
+    }
+
+    async fn treats(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool> {
+        let row = one(
+            self,
+            "asking whom a provider treats",
+            "SELECT salus_care_treats($1, $2) AS treats",
+            vec![provider.uuid().into(), patient.uuid().into()],
+        )
+        .await?;
+        row.map_or(Ok(false), |row| get(&row, "treats"))
+    }
+}
+
+/// Runs a query for at most one row.
+async fn one(tx: &PgTx, doing: &str, sql: &str, values: Vec<Value>) -> Result<Option<QueryResult>> {
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    tx.read().query_one_raw(statement).await.map_err(|error| db(doing, error))
+}
+
+/// Runs a query.
+async fn all(tx: &PgTx, doing: &str, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>> {
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+    tx.read().query_all_raw(statement).await.map_err(|error| db(doing, error))
+}
+
+fn get<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T> {
+    row.try_get("", column).map_err(|error| db("reading a column of care", error))
+}
+
+/// A column that holds a stable word.
+fn word<T>(row: &QueryResult, column: &str) -> Result<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = get(row, column)?;
+    text.parse().map_err(|error| PortError::internal(format!("{column} holds {text:?}"), error))
+}
+
+fn json<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| PortError::internal(format!("{what} does not read as JSON"), error))
+}
+
+fn to_json(what: &str, value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| PortError::internal(format!("{what} does not write as JSON"), error))
+}
+
+/// The postal codes, as an array parameter.
+fn codes(states: &[UsState]) -> Value {
+    states.iter().map(ToString::to_string).collect::<Vec<String>>().into()
+}
+
+/// Splits a cursor made of fields with `|` between them. A cursor that was
+/// not made here starts the list anew.
+fn cursor_fields<const N: usize>(page: &PageRequest) -> Option<[String; N]> {
+    let fields: Vec<String> = page.cursor.as_deref()?.split('|').map(str::to_owned).collect();
+    fields.try_into().ok()
+}
+
+fn micros(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(text.parse().ok()?)
+}

@@ -1,0 +1,175 @@
+//! Treatment plans and their versions.
+
+use care::{Reach, Treatment, TreatmentPlan, treatment::PlanVersion};
+use kernel::{AssessmentId, CategoryId, PatientId, ProviderId, TreatmentPlanId, Uuid};
+use ports::{PortError, Result};
+use sea_orm::{QueryResult, Value};
+
+use super::{all, get, json, one as query_one, to_json, word};
+use crate::core::{PgTx, expect_changed};
+
+const TREATMENT: &str = "care_treatment_plan_versions.treatment";
+const REASON: &str = "care_treatment_plan_versions.reason";
+
+fn within(reach: &Reach) -> (&'static str, Vec<Value>) {
+    match reach {
+        Reach::Nobody => ("false", vec![]),
+        Reach::All => ("true", vec![]),
+        Reach::Patient(patient) => ("patient_id = $1", vec![patient.uuid().into()]),
+        Reach::Provider { provider, .. } => {
+            ("salus_care_treats($1, patient_id)", vec![provider.uuid().into()])
+        }
+    }
+}
+
+pub async fn one(
+    tx: &mut PgTx,
+    id: TreatmentPlanId,
+    reach: &Reach,
+) -> Result<Option<TreatmentPlan>> {
+    let (within, mut values) = within(reach);
+    values.push(id.uuid().into());
+    let sql =
+        format!("SELECT * FROM care_treatment_plans WHERE {within} AND id = ${}", values.len());
+    match query_one(tx, "loading a treatment plan", &sql, values).await? {
+        Some(row) => Ok(Some(plan(tx, &row).await?)),
+        None => Ok(None),
+    }
+}
+
+pub async fn of_patient(
+    tx: &mut PgTx,
+    patient: PatientId,
+    reach: &Reach,
+) -> Result<Vec<TreatmentPlan>> {
+    let (within, mut values) = within(reach);
+    values.push(patient.uuid().into());
+    let sql = format!(
+        "SELECT * FROM care_treatment_plans WHERE {within} AND patient_id = ${} \
+         ORDER BY created_at DESC, id DESC",
+        values.len()
+    );
+    let rows = all(tx, "loading a patient's treatment plans", &sql, values).await?;
+    let mut plans = Vec::with_capacity(rows.len());
+    for row in &rows {
+        plans.push(plan(tx, row).await?);
+    }
+    Ok(plans)
+}
+
+pub async fn add(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
+    tx.execute(
+        "adding a treatment plan",
+        "INSERT INTO care_treatment_plans (id, patient_id, provider_id, category_id, \
+         assessment_id, automatic, status, created_at, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        [
+            plan.id.uuid().into(),
+            plan.patient.uuid().into(),
+            plan.provider.uuid().into(),
+            plan.category.uuid().into(),
+            plan.assessment.map(AssessmentId::uuid).into(),
+            plan.automatic.into(),
+            plan.status.to_string().into(),
+            plan.first.at.into(),
+            plan.version.into(),
+        ],
+    )
+    .await?;
+    add_versions(tx, plan).await
+}
+
+pub async fn save(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
+    let saved = tx
+        .execute(
+            "saving a treatment plan",
+            "UPDATE care_treatment_plans SET status = $3, version = version + 1 \
+             WHERE id = $1 AND version = $2",
+            [plan.id.uuid().into(), plan.version.into(), plan.status.to_string().into()],
+        )
+        .await?;
+    expect_changed(saved.rows_affected(), "the treatment plan")?;
+    add_versions(tx, plan).await
+}
+
+/// Adds the versions that are not there yet; those that are cannot change.
+async fn add_versions(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
+    let row = query_one(
+        tx,
+        "counting a plan's versions",
+        "SELECT count(*) AS kept FROM care_treatment_plan_versions WHERE plan_id = $1",
+        vec![plan.id.uuid().into()],
+    )
+    .await?;
+    let kept: i64 = row.map_or(Ok(0), |row| get(&row, "kept"))?;
+    for version in plan.versions().filter(|version| i64::from(version.number) > kept) {
+        let treatment = to_json("a treatment", &version.treatment)?;
+        let treatment = tx.seal(&column(TREATMENT, version.number), plan.id, &treatment)?;
+        let reason =
+            tx.seal(&column(REASON, version.number), plan.id, version.reason.as_bytes())?;
+        let number = i32::try_from(version.number)
+            .map_err(|error| PortError::internal("a plan has too many versions", error))?;
+        tx.execute(
+            "adding a version of a treatment plan",
+            "INSERT INTO care_treatment_plan_versions (plan_id, number, patient_id, treatment, \
+             author_id, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            [
+                plan.id.uuid().into(),
+                number.into(),
+                plan.patient.uuid().into(),
+                treatment.into(),
+                version.author.uuid().into(),
+                reason.into(),
+                version.at.into(),
+            ],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// A version's row has no id of its own, so its number is part of the place.
+fn column(name: &str, number: u32) -> String {
+    format!("{name}.{number}")
+}
+
+async fn plan(tx: &PgTx, row: &QueryResult) -> Result<TreatmentPlan> {
+    let id = TreatmentPlanId(get::<Uuid>(row, "id")?);
+    let rows = all(
+        tx,
+        "loading a plan's versions",
+        "SELECT * FROM care_treatment_plan_versions WHERE plan_id = $1 ORDER BY number",
+        vec![id.uuid().into()],
+    )
+    .await?;
+    let mut versions =
+        rows.iter().map(|row| version(tx, id, row)).collect::<Result<Vec<_>>>()?.into_iter();
+    let first = versions
+        .next()
+        .ok_or_else(|| PortError::bug(format!("the treatment plan {id} has no version")))?;
+    Ok(TreatmentPlan {
+        id,
+        patient: PatientId(get::<Uuid>(row, "patient_id")?),
+        provider: ProviderId(get::<Uuid>(row, "provider_id")?),
+        category: CategoryId(get::<Uuid>(row, "category_id")?),
+        assessment: get::<Option<Uuid>>(row, "assessment_id")?.map(AssessmentId),
+        automatic: get(row, "automatic")?,
+        status: word(row, "status")?,
+        first,
+        later: versions.collect(),
+        version: get(row, "version")?,
+    })
+}
+
+fn version(tx: &PgTx, id: TreatmentPlanId, row: &QueryResult) -> Result<PlanVersion> {
+    let number = u32::try_from(get::<i32>(row, "number")?)
+        .map_err(|error| PortError::internal("a version's number is negative", error))?;
+    let treatment = tx.unseal(&column(TREATMENT, number), id, get(row, "treatment")?)?;
+    Ok(PlanVersion {
+        number,
+        treatment: json::<Treatment>("a treatment", &treatment)?,
+        author: ProviderId(get::<Uuid>(row, "author_id")?),
+        reason: tx.unseal_text(&column(REASON, number), id, get(row, "reason")?)?,
+        at: get(row, "created_at")?,
+    })
+}

@@ -1,0 +1,164 @@
+//! Rules, protocols, dose limits and what the states allow.
+
+use care::{DoseLimit, Modality, Protocol, Rule, RuleSet, Treatment};
+use chrono::{DateTime, Utc};
+use kernel::{CategoryId, RuleSetId, RxNorm, UsState, Uuid};
+use ports::{PortError, Result};
+use sea_orm::QueryResult;
+
+use super::{get, one, word};
+use crate::core::PgTx;
+
+fn value(what: &str, value: &impl serde::Serialize) -> Result<sea_orm::Value> {
+    let value = serde_json::to_value(value)
+        .map_err(|error| PortError::internal(format!("{what} does not write as JSON"), error))?;
+    Ok(value.into())
+}
+
+fn document<T: serde::de::DeserializeOwned>(row: &QueryResult, column: &str) -> Result<T> {
+    let value: serde_json::Value = get(row, column)?;
+    serde_json::from_value(value)
+        .map_err(|error| PortError::internal(format!("{column} does not read"), error))
+}
+
+pub async fn rule_set(tx: &mut PgTx, category: CategoryId) -> Result<Option<RuleSet>> {
+    let row = one(
+        tx,
+        "reading a rule set",
+        "SELECT id, version, rules FROM care_rule_sets WHERE category_id = $1 \
+         ORDER BY version DESC LIMIT 1",
+        vec![category.uuid().into()],
+    )
+    .await?;
+    row.map(|row| {
+        Ok(RuleSet {
+            id: RuleSetId(get::<Uuid>(&row, "id")?),
+            category,
+            version: get(&row, "version")?,
+            rules: document::<Vec<Rule>>(&row, "rules")?,
+        })
+    })
+    .transpose()
+}
+
+pub async fn add_rule_set(tx: &mut PgTx, set: &RuleSet, at: DateTime<Utc>) -> Result<()> {
+    let rules = value("a rule set", &set.rules)?;
+    tx.execute(
+        "adding a rule set",
+        "INSERT INTO care_rule_sets (id, category_id, version, rules, created_at) \
+         VALUES ($1, $2, $3, $4, $5)",
+        [set.id.uuid().into(), set.category.uuid().into(), set.version.into(), rules, at.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+pub async fn protocol(tx: &mut PgTx, category: CategoryId) -> Result<Option<Protocol>> {
+    let row = one(
+        tx,
+        "reading a protocol",
+        "SELECT treatment FROM care_protocols WHERE category_id = $1",
+        vec![category.uuid().into()],
+    )
+    .await?;
+    row.map(|row| Ok(Protocol { category, treatment: document::<Treatment>(&row, "treatment")? }))
+        .transpose()
+}
+
+pub async fn save_protocol(tx: &mut PgTx, protocol: &Protocol) -> Result<()> {
+    let treatment = value("a protocol", &protocol.treatment)?;
+    tx.execute(
+        "saving a protocol",
+        "INSERT INTO care_protocols (category_id, treatment) VALUES ($1, $2) \
+         ON CONFLICT (category_id) DO UPDATE SET treatment = excluded.treatment",
+        [protocol.category.uuid().into(), treatment],
+    )
+    .await?;
+    Ok(())
+}
+
+pub async fn dose_limit(tx: &mut PgTx, drug: &RxNorm) -> Result<Option<DoseLimit>> {
+    let row = one(
+        tx,
+        "reading a dose limit",
+        "SELECT display, max_single, max_daily, unit, reference FROM care_dose_limits \
+         WHERE rxnorm = $1",
+        vec![drug.as_str().into()],
+    )
+    .await?;
+    row.map(|row| {
+        Ok(DoseLimit {
+            rxnorm: drug.clone(),
+            display: get(&row, "display")?,
+            max_single: get(&row, "max_single")?,
+            max_daily: get(&row, "max_daily")?,
+            unit: get(&row, "unit")?,
+            reference: get(&row, "reference")?,
+        })
+    })
+    .transpose()
+}
+
+pub async fn save_dose_limit(tx: &mut PgTx, limit: &DoseLimit) -> Result<()> {
+    tx.execute(
+        "saving a dose limit",
+        "INSERT INTO care_dose_limits (rxnorm, display, max_single, max_daily, unit, reference) \
+         VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (rxnorm) DO UPDATE SET display = excluded.display, \
+         max_single = excluded.max_single, max_daily = excluded.max_daily, \
+         unit = excluded.unit, reference = excluded.reference",
+        [
+            limit.rxnorm.as_str().into(),
+            limit.display.clone().into(),
+            limit.max_single.into(),
+            limit.max_daily.into(),
+            limit.unit.clone().into(),
+            limit.reference.clone().into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+pub async fn auto_approval(tx: &mut PgTx, state: UsState, drug: &RxNorm) -> Result<bool> {
+    let row = one(
+        tx,
+        "reading the allowlist",
+        "SELECT 1 AS found FROM care_auto_approvals WHERE state = $1 AND rxnorm = $2",
+        vec![state.to_string().into(), drug.as_str().into()],
+    )
+    .await?;
+    Ok(row.is_some())
+}
+
+pub async fn allow_auto_approval(tx: &mut PgTx, state: UsState, drug: &RxNorm) -> Result<()> {
+    tx.execute(
+        "extending the allowlist",
+        "INSERT INTO care_auto_approvals (state, rxnorm) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        [state.to_string().into(), drug.as_str().into()],
+    )
+    .await?;
+    Ok(())
+}
+
+pub async fn modality(tx: &mut PgTx, state: UsState) -> Result<Modality> {
+    let row = one(
+        tx,
+        "reading a state's modality",
+        "SELECT modality FROM care_state_modalities WHERE state = $1",
+        vec![state.to_string().into()],
+    )
+    .await?;
+    row.map_or(Ok(Modality::Video), |row| word(&row, "modality"))
+}
+
+pub async fn set_modality(tx: &mut PgTx, state: UsState, modality: Modality) -> Result<()> {
+    tx.execute(
+        "setting a state's modality",
+        "INSERT INTO care_state_modalities (state, modality) VALUES ($1, $2) \
+         ON CONFLICT (state) DO UPDATE SET modality = excluded.modality",
+        [state.to_string().into(), modality.to_string().into()],
+    )
+    .await?;
+    Ok(())
+}

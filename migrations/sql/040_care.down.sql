@@ -1,0 +1,12 @@
+DROP FUNCTION salus_care_treats(uuid, uuid);
+DROP TABLE care_consultations;
+DROP TABLE care_tasks;
+DROP TABLE care_treatment_plan_versions;
+DROP TABLE care_treatment_plans;
+DROP TABLE care_review_holders;
+DROP TABLE care_assessments;
+DROP TABLE care_state_modalities;
+DROP TABLE care_auto_approvals;
+DROP TABLE care_dose_limits;
+DROP TABLE care_protocols;
+DROP TABLE care_rule_sets;
