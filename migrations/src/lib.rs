@@ -39,7 +39,7 @@ macro_rules! history {
 }
 
 // In numeric order; one line a step.
-history!["001_platform", "010_identity", "040_care",];
+history!["001_platform", "010_identity", "040_care", "055_fulfilment", "060_subscriptions",];
 
 pub struct Migrator;
 

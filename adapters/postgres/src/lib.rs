@@ -5,5 +5,7 @@
 pub mod care;
 pub mod cluster;
 pub mod core;
+mod reach;
+mod subscriptions;
 
 pub use crate::core::{Pg, PgTx, db};

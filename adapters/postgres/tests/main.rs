@@ -1,3 +1,4 @@
 //! The stores against a real PostgreSQL.
 
 mod platform;
+mod subscriptions;

@@ -1,0 +1,310 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use kernel::{
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, EventId, InvoiceId, Money, PatientId,
+    Permission, PriceId, RequestContext, Role, SubscriptionId, Uuid,
+};
+use ports::{Delivery, IdempotencyKey, PortError};
+use salus_tests::Database;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use subscriptions::{
+    Approvals, BillingInterval, ChangeReason, PatientZones, PriceTerms, Prices, Shop,
+    StartSubscription, StateWord, Subscription, SubscriptionError,
+    handlers::{on_invoice_paid, on_payment_failed},
+    manage,
+    renewal::{RenewSubscription, renew},
+    start::start,
+    subscription::CancelWhen,
+};
+
+const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(0xca));
+const PRICE: PriceId = PriceId(Uuid::from_u128(0x70));
+
+/// The other contexts, as this patient finds them.
+struct Others {
+    approved: bool,
+    amount: i64,
+}
+
+#[async_trait]
+impl Approvals for Others {
+    async fn approved(
+        &self,
+        _: PatientId,
+        category: CategoryId,
+    ) -> ports::Result<Option<AssessmentId>> {
+        let approved = self.approved && category == CATEGORY;
+        Ok(approved.then(|| AssessmentId(Uuid::from_u128(0xa5))))
+    }
+}
+
+#[async_trait]
+impl Prices for Others {
+    async fn price(&self, price: PriceId) -> ports::Result<Option<PriceTerms>> {
+        Ok((price == PRICE).then(|| PriceTerms {
+            price,
+            plan: Uuid::from_u128(0x91).into(),
+            category: CATEGORY,
+            version: 3,
+            plan_name: "Essential".into(),
+            amount: Money::usd(self.amount),
+            interval: BillingInterval::MONTH,
+            features: vec!["messaging".into(), "video".into()],
+            on_sale: true,
+        }))
+    }
+}
+
+#[async_trait]
+impl PatientZones for Others {
+    async fn zone(&self, _: PatientId) -> ports::Result<Option<Tz>> {
+        Ok(Some(Tz::America__New_York))
+    }
+}
+
+fn patient(number: u128) -> Actor {
+    let kind = ActorKind::Account {
+        account: AccountId(Uuid::from_u128(number)),
+        session: Uuid::from_u128(number + 1000).into(),
+        roles: Arc::new(BTreeSet::from([Role::Patient])),
+    };
+    let request = RequestContext {
+        ip: Some("203.0.113.7".parse().unwrap()),
+        user_agent: Some("tests".into()),
+        ..RequestContext::default()
+    };
+    Actor { kind, permissions: Arc::new(BTreeSet::from([Permission::SubscribeOwn])), request }
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey { operation: "subscriptions.start", key: text.to_owned(), fingerprint: [7; 32] }
+}
+
+fn request() -> StartSubscription {
+    StartSubscription {
+        price: PRICE,
+        consent_accepted: true,
+        terms_version: "2026-01".into(),
+        amount_shown: Money::usd(4900),
+    }
+}
+
+async fn begin(
+    database: &Database,
+    others: &Others,
+    actor: &Actor,
+    name: &str,
+) -> Result<Subscription, SubscriptionError> {
+    let shop = Shop { approvals: others, prices: others, zones: others };
+    start(&database.env, &database.pg, shop, actor, &key(name), request()).await
+}
+
+const WILLING: Others = Others { approved: true, amount: 4900 };
+
+fn delivery(database: &Database, handler: &'static str) -> Delivery {
+    Delivery { event: database.env.fresh::<EventId>(), handler }
+}
+
+async fn pay(database: &Database, subscription: SubscriptionId, invoice: InvoiceId) {
+    let delivery = delivery(database, "subscriptions.on_invoice_paid");
+    on_invoice_paid(&database.env, &database.pg, delivery, subscription, invoice).await.unwrap();
+}
+
+async fn fail(database: &Database, subscription: SubscriptionId, invoice: InvoiceId) {
+    let delivery = delivery(database, "subscriptions.on_payment_failed");
+    on_payment_failed(&database.env, &database.pg, delivery, subscription, invoice).await.unwrap();
+}
+
+async fn count(database: &Database, sql: &str) -> i64 {
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let row = database.superuser().await.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+#[tokio::test]
+async fn a_subscription_is_started_once_and_keeps_what_was_bought() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    let first = begin(&database, &WILLING, &ada, "k1").await.unwrap();
+    assert_eq!(first.state.word(), StateWord::Pending);
+    // The same request again is answered even though the price changed since.
+    let changed = Others { approved: false, amount: 9900 };
+    let again = begin(&database, &changed, &ada, "k1").await.unwrap();
+    assert_eq!(again.id, first.id);
+    let stored = manage::read(&database.pg, &ada, first.id).await.unwrap();
+    assert_eq!(stored, Subscription { version: 1, ..first });
+    assert_eq!(stored.consent.ip.as_deref(), Some("203.0.113.7"));
+    let events = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_started'";
+    assert_eq!(count(&database, events).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_and_nothing_is_kept() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    let unapproved = Others { approved: false, amount: 4900 };
+    let refused = begin(&database, &unapproved, &ada, "k1").await;
+    assert!(matches!(refused, Err(SubscriptionError::NotApproved)), "{refused:?}");
+    let dearer = Others { approved: true, amount: 5900 };
+    let refused = begin(&database, &dearer, &ada, "k1").await;
+    let Err(SubscriptionError::ConsentMissing(fields)) = refused else { panic!("{refused:?}") };
+    assert_eq!(fields[0].path, "consent.amount");
+    assert_eq!(count(&database, "SELECT count(*) FROM subscriptions").await, 0);
+    // The key is free again, because nothing was made with it.
+    begin(&database, &WILLING, &ada, "k1").await.unwrap();
+}
+
+#[tokio::test]
+async fn sixteen_requests_at_once_leave_one_live_subscription() {
+    let database = Arc::new(Database::fresh().await);
+    let tasks: Vec<_> = (0..16)
+        .map(|number| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                begin(&database, &WILLING, &patient(1), &format!("k{number}")).await
+            })
+        })
+        .collect();
+    let mut started = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => started += 1,
+            Err(SubscriptionError::AlreadySubscribed) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(started, 1);
+    let ada = patient(1);
+    let only = manage::read_all(&database.pg, &ada, PatientId(Uuid::from_u128(1))).await.unwrap();
+    manage::cancel(&database.env, &database.pg, &ada, only[0].id, CancelWhen::Now).await.unwrap();
+    begin(&database, &WILLING, &ada, "later").await.unwrap();
+}
+
+#[tokio::test]
+async fn another_patients_subscription_does_not_exist_and_the_attempt_is_recorded() {
+    let database = Database::fresh().await;
+    let id = begin(&database, &WILLING, &patient(1), "k1").await.unwrap().id;
+    let eve = patient(2);
+    let read = manage::read(&database.pg, &eve, id).await;
+    assert!(matches!(read, Err(SubscriptionError::NotFound)), "{read:?}");
+    let canceled = manage::cancel(&database.env, &database.pg, &eve, id, CancelWhen::Now).await;
+    assert!(matches!(canceled, Err(SubscriptionError::NotFound)), "{canceled:?}");
+    let listed = manage::read_all(&database.pg, &eve, PatientId(Uuid::from_u128(1))).await;
+    assert!(matches!(listed, Err(SubscriptionError::NotFound)), "{listed:?}");
+    let denied = "SELECT count(*) FROM audit_entries WHERE outcome = 'denied'";
+    assert_eq!(count(&database, denied).await, 3);
+    let none = "SELECT count(*) FROM subscriptions WHERE state = 'canceled'";
+    assert_eq!(count(&database, none).await, 0);
+}
+
+#[tokio::test]
+async fn row_level_security_hides_what_a_query_forgot_to_scope() {
+    let database = Database::fresh().await;
+    begin(&database, &WILLING, &patient(1), "k1").await.unwrap();
+    for (actor, expected) in [(patient(1), 1i64), (patient(2), 0)] {
+        let tx = database.pg.open(&actor).await.unwrap();
+        let sql = "SELECT count(*) FROM subscription_changes";
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = tx.read().query_one_raw(statement).await.unwrap().unwrap();
+        assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn payments_move_it_in_whatever_order_they_are_told() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    let (first, second): (InvoiceId, InvoiceId) = (database.env.fresh(), database.env.fresh());
+    pay(&database, id, first).await;
+    pay(&database, id, first).await;
+    // The failure before that payment arrives late.
+    fail(&database, id, first).await;
+    let state = async || manage::read(&database.pg, &ada, id).await.unwrap().state.word();
+    assert_eq!(state().await, StateWord::Active);
+    fail(&database, id, second).await;
+    assert_eq!(state().await, StateWord::PastDue);
+    pay(&database, id, second).await;
+    assert_eq!(state().await, StateWord::Active);
+    let activated = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_activated'";
+    assert_eq!(count(&database, activated).await, 1);
+    let history = manage::history(&database.pg, &ada, id).await.unwrap();
+    let reasons: Vec<ChangeReason> = history.iter().map(|change| change.reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            ChangeReason::Started,
+            ChangeReason::FirstInvoicePaid,
+            ChangeReason::PaymentFailed,
+            ChangeReason::PaymentRecovered
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_delivery_that_comes_twice_counts_once() {
+    let database = Database::fresh().await;
+    let id = begin(&database, &WILLING, &patient(1), "k1").await.unwrap().id;
+    let delivery = delivery(&database, "subscriptions.on_invoice_paid");
+    let invoice = database.env.fresh();
+    for _ in 0..2 {
+        on_invoice_paid(&database.env, &database.pg, delivery, id, invoice).await.unwrap();
+    }
+    let entries = "SELECT count(*) FROM audit_entries WHERE entity = 'subscription'";
+    assert_eq!(count(&database, entries).await, 2);
+}
+
+#[tokio::test]
+async fn a_period_begins_once_however_often_the_job_runs() {
+    let database = Arc::new(Database::fresh().await);
+    let ada = patient(1);
+    database.clock.set("2026-01-31T15:00:00Z".parse::<DateTime<Utc>>().unwrap());
+    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    pay(&database, id, database.env.fresh()).await;
+    let job = RenewSubscription { subscription: id, period_index: 1 };
+    let early = renew(&database.env, &database.pg, job.clone()).await;
+    assert!(matches!(early, Err(SubscriptionError::NotDue)), "{early:?}");
+    database.clock.set("2026-02-28T05:00:00Z".parse::<DateTime<Utc>>().unwrap());
+    let runs: Vec<_> = (0..8)
+        .map(|_| {
+            let (database, job) = (database.clone(), job.clone());
+            tokio::spawn(async move { renew(&database.env, &database.pg, job).await })
+        })
+        .collect();
+    for run in runs {
+        match run.await.unwrap() {
+            Ok(()) | Err(SubscriptionError::Port(PortError::Conflict(_))) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    let renewed = manage::read(&database.pg, &ada, id).await.unwrap();
+    assert_eq!(renewed.period.index, 1);
+    assert_eq!(renewed.period.end.to_rfc3339(), "2026-03-31T04:00:00+00:00");
+    let begun = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_period_started'";
+    assert_eq!(count(&database, begun).await, 1);
+    assert_eq!(count(&database, "SELECT count(*) FROM subscription_periods").await, 2);
+}
+
+#[tokio::test]
+async fn one_that_is_canceled_for_its_period_end_ends_there() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    pay(&database, id, database.env.fresh()).await;
+    for _ in 0..2 {
+        let canceled =
+            manage::cancel(&database.env, &database.pg, &ada, id, CancelWhen::PeriodEnd).await;
+        assert!(canceled.unwrap().entitles());
+    }
+    database.clock.advance(TimeDelta::days(32));
+    let job = RenewSubscription { subscription: id, period_index: 1 };
+    renew(&database.env, &database.pg, job.clone()).await.unwrap();
+    renew(&database.env, &database.pg, job).await.unwrap();
+    let ended = manage::read(&database.pg, &ada, id).await.unwrap();
+    assert_eq!((ended.state.word(), ended.period.index), (StateWord::Canceled, 0));
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_canceled'";
+    assert_eq!(count(&database, told).await, 1);
+}

@@ -1,0 +1,4 @@
+DROP TABLE subscription_paid_invoices;
+DROP TABLE subscription_changes;
+DROP TABLE subscription_periods;
+DROP TABLE subscriptions;
