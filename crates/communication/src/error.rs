@@ -1,4 +1,4 @@
-use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use kernel::{DomainError, ErrorKind, FieldError, PageRequest, Uuid, actor::MissingPermission};
 use ports::PortError;
 
 /// How a use case of communication fails.
@@ -31,6 +31,19 @@ impl CommunicationError {
         message: impl Into<String>,
     ) -> Self {
         Self::Invalid(vec![FieldError::new(path, code, message)])
+    }
+}
+
+/// A cursor is the id of the last row of the page before; anything else is
+/// refused before it reaches the store.
+pub(crate) fn check_cursor(page: &PageRequest) -> Result<(), CommunicationError> {
+    match page.cursor.as_deref().map(str::parse::<Uuid>) {
+        Some(Err(_)) => Err(CommunicationError::invalid(
+            "cursor",
+            "invalid",
+            "Pass the cursor as the page before gave it.",
+        )),
+        _ => Ok(()),
     }
 }
 

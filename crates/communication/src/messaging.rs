@@ -8,7 +8,7 @@ use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
 
 use crate::{
     CareTeam, CommunicationError, CommunicationStore, CommunicationTx, Message, MessageBody,
-    Thread, ThreadSummary, Topic,
+    Thread, ThreadSummary, Topic, error::check_cursor,
 };
 
 /// Where a message goes.
@@ -127,6 +127,7 @@ pub async fn list_threads(
     page: &PageRequest,
 ) -> Result<Page<ThreadSummary>, CommunicationError> {
     actor.require(Permission::MessageOwn)?;
+    check_cursor(page)?;
     let mut tx = store.begin(actor).await?;
     if actor.account() != Some(account) {
         return deny(tx, AuditAction::Search, "message_thread", account).await;
@@ -155,6 +156,7 @@ pub async fn read_thread(
     page: &PageRequest,
 ) -> Result<(Thread, Page<Message>), CommunicationError> {
     actor.require(Permission::MessageOwn)?;
+    check_cursor(page)?;
     let mut tx = store.begin(actor).await?;
     let Some((reader, thread)) = own_thread(tx.as_mut(), actor, id).await? else {
         return deny(tx, AuditAction::Read, "message_thread", id).await;

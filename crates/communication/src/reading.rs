@@ -5,7 +5,7 @@ use ports::{AuditAction, AuditEntry, Env};
 
 use crate::{
     CommunicationError, CommunicationStore, CommunicationTx, Notification, NotificationKind,
-    Preference, messaging::deny,
+    Preference, error::check_cursor, messaging::deny,
 };
 
 /// What stands in the application for an account, and how much of it is unread.
@@ -22,6 +22,7 @@ pub async fn list_inbox(
     unread_only: bool,
     page: &PageRequest,
 ) -> Result<Inbox, CommunicationError> {
+    check_cursor(page)?;
     let mut tx = own(store, actor, account, AuditAction::Search).await?;
     let notifications = tx.inbox(account, unread_only, page).await?;
     let unread = tx.unread_notifications(account).await?;
@@ -37,6 +38,7 @@ pub async fn list_history(
     kind: Option<NotificationKind>,
     page: &PageRequest,
 ) -> Result<Page<Notification>, CommunicationError> {
+    check_cursor(page)?;
     let mut tx = own(store, actor, account, AuditAction::Search).await?;
     let history = tx.history(account, kind, page).await?;
     audit_reading(tx, actor, account, history.items.len()).await?;

@@ -1,5 +1,6 @@
 //! The stores of communication. Every query that is made in a person's name
-//! takes that person, and what is not theirs is not found.
+//! takes that person, and what is not theirs is not found. A page's cursor is
+//! the id of its last row: ids are ordered by time.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
