@@ -39,7 +39,15 @@ macro_rules! history {
 }
 
 // In numeric order; one line a step.
-history!["001_platform", "010_identity", "040_care", "055_fulfilment", "060_subscriptions",];
+history![
+    "001_platform",
+    "010_identity",
+    "040_care",
+    "055_fulfilment",
+    "060_subscriptions",
+    "080_communication",
+    "097_analytics",
+];
 
 pub struct Migrator;
 

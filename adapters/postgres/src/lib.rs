@@ -2,8 +2,10 @@
 //! cluster that serves when no database is given. It knows the contexts' store
 //! traits and rows; it holds no business rule.
 
+pub mod analytics;
 pub mod care;
 pub mod cluster;
+pub mod communication;
 pub mod core;
 mod reach;
 mod subscriptions;

@@ -1,4 +1,6 @@
 //! The stores against a real PostgreSQL.
 
+mod analytics;
+mod communication;
 mod platform;
 mod subscriptions;

@@ -41,6 +41,7 @@ pub async fn notify(
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
+    let mut told = 0;
     for item in news {
         let preferences = tx.preferences(item.recipient).await?;
         for channel in item.kind.channels() {
@@ -59,6 +60,7 @@ pub async fn notify(
             if !tx.add_notification(&notification).await? {
                 continue;
             }
+            told += 1;
             if *channel == Channel::Mail {
                 let job = SendMail { notification: notification.id };
                 let key = notification.id.to_string();
@@ -73,6 +75,11 @@ pub async fn notify(
             }
             tx.audit(entry).await?;
         }
+    }
+    if told == 0 {
+        // That nobody wanted to hear of it, or all had, is on record as well.
+        let entry = AuditEntry::new(AuditAction::Execute, "notification_event", delivery.event);
+        tx.audit(entry.detail("told", told)).await?;
     }
     tx.commit().await?;
     Ok(())

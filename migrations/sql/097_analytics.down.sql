@@ -1,0 +1,2 @@
+DROP TABLE analytics_journey;
+DROP TABLE analytics_subscriptions;
