@@ -1,1 +1,193 @@
+use chrono::TimeZone as _;
+use kernel::Uuid;
+use proptest::prelude::*;
 
+use super::*;
+use crate::safety::{AlertKind, Severity};
+
+fn id<T: From<Uuid>>(value: u128) -> T {
+    T::from(Uuid::from_u128(value))
+}
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap()
+}
+
+fn today() -> NaiveDate {
+    now().date_naive()
+}
+
+fn draft(refills: u8) -> Prescription {
+    Prescription {
+        id: id(1),
+        treatment_plan: id(2),
+        patient: id(3),
+        provider: id(4),
+        category: id(5),
+        pharmacy: id(6),
+        medication: Medication {
+            rxnorm: "312961".parse().unwrap(),
+            ndc: "00000000000".parse().unwrap(),
+            display: "simvastatin 20 MG Oral Tablet".to_owned(),
+            strength: "20 MG".to_owned(),
+            schedule: DeaSchedule::None,
+        },
+        dosing: Dosing {
+            sig: "Take one tablet daily.".to_owned(),
+            quantity: Amount::whole(30).unwrap(),
+            unit: QuantityUnit::Tablet,
+            days_supply: 30,
+            refills,
+        },
+        diagnosis: Diagnosis { code: "E78.5".parse().unwrap(), display: "Hyperlipidemia".into() },
+        written_on: today(),
+        alerts: Vec::new(),
+        fills_used: 0,
+        last_filled_on: None,
+        state: PrescriptionState::Draft,
+        created_at: now(),
+        updated_at: now(),
+        version: 1,
+    }
+}
+
+fn alert(severity: Severity) -> SafetyAlert {
+    SafetyAlert::new(AlertKind::Interaction, "a-b", severity, "a with b", "a list")
+}
+
+fn message() -> ErxMessageId {
+    id(10)
+}
+
+fn queued(refills: u8) -> Prescription {
+    draft(refills).checked(Vec::new(), message(), now()).unwrap()
+}
+
+fn active(refills: u8) -> Prescription {
+    queued(refills).verified(message(), now()).unwrap()
+}
+
+#[test]
+fn high_and_undefined_block_and_the_rest_is_kept() {
+    for (severity, blocks) in [
+        (Severity::High, true),
+        (Severity::Undefined, true),
+        (Severity::Moderate, false),
+        (Severity::Low, false),
+    ] {
+        let checked = draft(0).checked(vec![alert(severity)], message(), now()).unwrap();
+        assert_eq!(matches!(checked.state, PrescriptionState::Blocked { .. }), blocks);
+        assert_eq!(checked.alerts.len(), 1);
+    }
+}
+
+#[test]
+fn an_override_needs_a_reason_and_holds_over_the_next_check() {
+    let found = || vec![alert(Severity::High)];
+    let blocked = draft(0).checked(found(), message(), now()).unwrap();
+    let by = blocked.provider;
+    let key = blocked.alerts[0].key.clone();
+    assert!(blocked.clone().override_alert(&key, by, "  short  ", now()).is_err());
+    assert!(blocked.clone().override_alert("other", by, "a reason long enough", now()).is_err());
+    let overridden = blocked.override_alert(&key, by, "a reason long enough", now()).unwrap();
+    let queued = overridden.checked(found(), message(), now()).unwrap();
+    assert!(matches!(queued.state, PrescriptionState::Queued { .. }));
+    assert_eq!(queued.alerts[0].overridden.as_ref().unwrap().reason, "a reason long enough");
+}
+
+#[test]
+fn an_override_does_not_hold_for_a_graver_alert() {
+    let blocked = draft(0).checked(vec![alert(Severity::Undefined)], message(), now()).unwrap();
+    let by = blocked.provider;
+    let key = blocked.alerts[0].key.clone();
+    let overridden = blocked.override_alert(&key, by, "a reason long enough", now()).unwrap();
+    let again = overridden.checked(vec![alert(Severity::High)], message(), now()).unwrap();
+    assert!(matches!(again.state, PrescriptionState::Blocked { .. }));
+}
+
+#[test]
+fn a_verification_may_come_before_the_status() {
+    let active = active(0);
+    assert!(active.clone().received(message(), now()).is_none());
+    assert!(active.clone().rejected(message(), "900", "late", now()).is_none());
+    assert!(active.verified(message(), now()).is_none());
+}
+
+#[test]
+fn a_reply_to_another_message_moves_nothing() {
+    assert!(queued(0).received(id(11), now()).is_none());
+    assert!(queued(0).verified(id(11), now()).is_none());
+    assert!(queued(0).rejected(id(11), "900", "no", now()).is_none());
+}
+
+#[test]
+fn what_was_sent_is_neither_modified_nor_canceled_here() {
+    let sent = queued(0).received(message(), now()).unwrap();
+    assert!(sent.clone().modified(Changes::default(), now()).is_err());
+    assert!(sent.clone().canceled("changed mind", now()).is_err());
+    assert!(queued(0).modified(Changes::default(), now()).is_err());
+    assert!(sent.failed("preflight", "late", now()).is_err());
+}
+
+#[test]
+fn a_change_is_validated_and_checked_again() {
+    let blocked = draft(0).checked(vec![alert(Severity::High)], message(), now()).unwrap();
+    let changes = Changes { days_supply: Some(0), ..Changes::default() };
+    assert!(blocked.clone().modified(changes, now()).is_err());
+    let changes = Changes { refills: Some(3), ..Changes::default() };
+    let changed = blocked.modified(changes, now()).unwrap();
+    assert_eq!(changed.dosing.refills, 3);
+    assert_eq!(changed.state, PrescriptionState::Draft);
+}
+
+#[test]
+fn controlled_substances_are_refused() {
+    let mut medication = draft(0).medication;
+    assert!(Prescription::refuse_controlled(&medication).is_ok());
+    for schedule in [DeaSchedule::Ii, DeaSchedule::Iii, DeaSchedule::Iv, DeaSchedule::V] {
+        medication.schedule = schedule;
+        let error = Prescription::refuse_controlled(&medication).unwrap_err();
+        assert_eq!(kernel::DomainError::code(&error), "pharmacy.controlled_substance");
+    }
+}
+
+#[test]
+fn a_prescription_is_fillable_only_once_verified() {
+    assert!(!queued(0).is_fillable());
+    assert!(queued(0).filled(today(), now()).is_err());
+    assert!(active(0).is_fillable());
+}
+
+proptest! {
+    #[test]
+    fn there_is_one_fill_more_than_refills(refills in 0u8..=Dosing::MOST_REFILLS) {
+        let mut prescription = active(refills);
+        for left in (0..=refills).rev() {
+            prop_assert!(prescription.is_fillable());
+            prescription = prescription.filled(today(), now()).unwrap();
+            prop_assert_eq!(prescription.remaining_fills(), left);
+        }
+        let completed = matches!(prescription.state, PrescriptionState::Completed { .. });
+        prop_assert!(completed);
+        prop_assert!(prescription.filled(today(), now()).is_err());
+    }
+
+    /// However the pharmacy's messages are ordered and repeated, the end is
+    /// the same unless an error comes before the verification.
+    #[test]
+    fn the_order_of_status_and_verification_does_not_matter(
+        order in proptest::collection::vec(prop::bool::ANY, 1..8)
+    ) {
+        let mut prescription = queued(1);
+        for verify in &order {
+            let moved = if *verify {
+                prescription.clone().verified(message(), now())
+            } else {
+                prescription.clone().received(message(), now())
+            };
+            prescription = moved.unwrap_or(prescription);
+        }
+        let expected = if order.contains(&true) { "active" } else { "sent" };
+        prop_assert_eq!(prescription.state.word(), expected);
+    }
+}
