@@ -43,6 +43,7 @@ history![
     "001_platform",
     "010_identity",
     "040_care",
+    "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",
     "080_communication",

@@ -7,6 +7,7 @@ pub mod care;
 pub mod cluster;
 pub mod communication;
 pub mod core;
+pub(crate) mod prescriptions;
 mod reach;
 mod subscriptions;
 

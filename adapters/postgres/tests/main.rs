@@ -3,4 +3,5 @@
 mod analytics;
 mod communication;
 mod platform;
+mod prescriptions;
 mod subscriptions;
