@@ -1,0 +1,305 @@
+//! Charging an invoice: the intent is stored, the gateway is called outside
+//! any transaction with the payment's id as the idempotency key, the outcome
+//! is stored. Killed anywhere in between, the job runs again and finds out at
+//! the gateway what happened, before it would charge.
+
+use chrono::{DateTime, Utc};
+use kernel::{Actor, InvoiceId};
+use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    decision::{ChargeDecision, decide},
+    error::BillingError,
+    gateway::{ChargeRequest, Decline, GatewayIntent, PaymentGateway},
+    invoice::{Invoice, InvoiceState},
+    invoicing,
+    ledger::LedgerTransaction,
+    payment::{Change, Payment, Source},
+    retry::{Retry, RetryPolicy},
+    store::{BillingStore, BillingTx, Lookup},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeInvoice {
+    pub invoice: InvoiceId,
+}
+
+impl JobSpec for ChargeInvoice {
+    const KIND: &'static str = "billing.charge_invoice";
+}
+
+impl ChargeInvoice {
+    /// The job, to be run now.
+    pub fn request(&self) -> JobRequest {
+        JobRequest::new(self).key(format!("billing.charge:{}", self.invoice))
+    }
+
+    /// The job for the attempt that follows the `attempt`-th. It has a key of
+    /// its own, so that a request for now does not take its place.
+    fn retry(&self, attempt: u32, due: DateTime<Utc>) -> JobRequest {
+        JobRequest::new(self)
+            .key(format!("billing.charge:{}:after:{attempt}", self.invoice))
+            .at(due)
+    }
+}
+
+/// A payment that is stored, with what the gateway needs to know for it.
+struct Ready {
+    payment: Payment,
+    request: ChargeRequest,
+    /// It was stored by an earlier run, which may have called the gateway.
+    resumed: bool,
+}
+
+/// What the first transaction of a charge came to.
+enum Step {
+    Done,
+    Charge(Box<Ready>),
+    Cancel { payment: Payment, intent: String },
+}
+
+/// Charges an open invoice with the patient's default method.
+pub async fn charge_invoice(
+    env: &Env,
+    store: &dyn BillingStore,
+    gateway: &dyn PaymentGateway,
+    policy: &RetryPolicy,
+    job: ChargeInvoice,
+) -> Result<(), BillingError> {
+    let actor = Actor::system(ChargeInvoice::KIND);
+    loop {
+        match store_intent(env, store, &actor, job.invoice).await? {
+            Step::Done => return Ok(()),
+            Step::Charge(ready) => {
+                return charge(env, store, gateway, policy, &actor, *ready).await;
+            }
+            Step::Cancel { payment, intent } => {
+                let found = gateway.cancel_payment_intent(&intent).await?;
+                store_report(env, store, policy, &actor, &payment, found, Source::Reply).await?;
+            }
+        }
+    }
+}
+
+async fn store_intent(
+    env: &Env,
+    store: &dyn BillingStore,
+    actor: &Actor,
+    id: InvoiceId,
+) -> Result<Step, BillingError> {
+    let mut tx = store.begin(actor).await?;
+    let Some(invoice) = tx.invoice(id, Lookup::Lock).await? else {
+        return Err(BillingError::NotFound("invoice"));
+    };
+    let payments = tx.payments_of(id).await?;
+    let methods = tx.payment_methods(invoice.patient).await?;
+    let default = methods.iter().find(|method| method.is_default && method.is_active());
+    let (payment, resumed) = match decide(&invoice, &payments, default, env.now()) {
+        ChargeDecision::Nothing => return Ok(Step::Done),
+        ChargeDecision::NoMethod => {
+            // Once there is a method, adding it sends the invoice here again.
+            tx.emit(failed(&invoice)).await?;
+            tx.audit(
+                AuditEntry::new(AuditAction::Execute, "invoice", id)
+                    .patient(invoice.patient)
+                    .failed()
+                    .detail("reason", "no_payment_method"),
+            )
+            .await?;
+            tx.commit().await?;
+            return Ok(Step::Done);
+        }
+        ChargeDecision::Supersede(payment) => {
+            let Some(intent) = payment.state.intent().map(str::to_owned) else {
+                return Err(PortError::bug("a waiting payment has no intent").into());
+            };
+            return Ok(Step::Cancel { payment, intent });
+        }
+        ChargeDecision::Resume(payment) => (payment, true),
+        ChargeDecision::Start { method, attempt } => {
+            (Payment::intend(env.fresh(), &invoice, method, attempt, env.now()), false)
+        }
+    };
+    let customer = tx.customer(invoice.patient).await?.and_then(|customer| customer.gateway_id);
+    let method = methods.iter().find(|method| method.id == payment.method);
+    let (Some(customer), Some(card)) = (customer, method.and_then(|method| method.state.card()))
+    else {
+        return Err(PortError::bug(format!("payment {} has no card", payment.id)).into());
+    };
+    let request = ChargeRequest {
+        payment: payment.id,
+        invoice: invoice.id,
+        amount: payment.amount,
+        customer,
+        payment_method: card.gateway_id.clone(),
+    };
+    if !resumed {
+        tx.save_payment(&payment).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Create, "payment", payment.id)
+                .patient(payment.patient)
+                .detail("invoice", invoice.id.to_string())
+                .detail("attempt", payment.attempt),
+        )
+        .await?;
+        tx.commit().await?;
+    }
+    Ok(Step::Charge(Box::new(Ready { payment, request, resumed })))
+}
+
+async fn charge(
+    env: &Env,
+    store: &dyn BillingStore,
+    gateway: &dyn PaymentGateway,
+    policy: &RetryPolicy,
+    actor: &Actor,
+    ready: Ready,
+) -> Result<(), BillingError> {
+    let Ready { payment, request, resumed } = ready;
+    let found = if resumed {
+        gateway.find_payment_intent(payment.id, &request.customer, payment.created_at).await?
+    } else {
+        None
+    };
+    let outcome = match found {
+        Some(intent) => Ok(intent),
+        None => gateway.create_and_confirm_payment_intent(&request).await,
+    };
+    match outcome {
+        Ok(intent) => {
+            store_report(env, store, policy, actor, &payment, intent, Source::Reply).await
+        }
+        Err(PortError::Refused { code, message, .. }) => {
+            tracing::error!(payment = %payment.id, code, message, "the gateway refused a charge");
+            store_refusal(env, store, actor, &payment, Decline::new(code, message)).await
+        }
+        // Nothing is stored: the payment stays intended, and the next run
+        // looks it up.
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores where the gateway says that a payment stands, and what follows.
+pub(crate) async fn store_report(
+    env: &Env,
+    store: &dyn BillingStore,
+    policy: &RetryPolicy,
+    actor: &Actor,
+    payment: &Payment,
+    intent: GatewayIntent,
+    source: Source,
+) -> Result<(), BillingError> {
+    let now = env.now();
+    let mut tx = store.begin(actor).await?;
+    // The invoice is locked before the payment everywhere, so that two
+    // reports cannot wait for each other.
+    let Some(invoice) = tx.invoice(payment.invoice, Lookup::Lock).await? else {
+        return Err(BillingError::NotFound("invoice"));
+    };
+    let Some(payment) = tx.payment(payment.id, Lookup::Lock).await? else {
+        return Err(BillingError::NotFound("payment"));
+    };
+    let before = payment.state.word();
+    let (mut payment, change) = payment.report(&intent.id, intent.status, source, now)?;
+    match &change {
+        Change::None => return Ok(()),
+        Change::Moved => {}
+        Change::Succeeded => settle_invoice(env, tx.as_mut(), &invoice, &payment).await?,
+        Change::ActionRequired => tx.emit(failed(&invoice)).await?,
+        Change::Declined(decline) => {
+            if let Retry::At(due) = policy.after(payment.attempt, decline, now) {
+                payment.retry_at = Some(due);
+                let job = ChargeInvoice { invoice: invoice.id };
+                tx.enqueue(job.retry(payment.attempt, due)).await?;
+            }
+            tx.emit(failed(&invoice)).await?;
+        }
+    }
+    tx.save_payment(&payment).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "payment", payment.id)
+            .patient(payment.patient)
+            .detail("from", before)
+            .detail("to", payment.state.word()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Pays the invoice and tells the other contexts, in the transaction in which
+/// the payment becomes certain.
+async fn settle_invoice(
+    env: &Env,
+    tx: &mut dyn BillingTx,
+    invoice: &Invoice,
+    payment: &Payment,
+) -> Result<(), BillingError> {
+    let now = env.now();
+    let written_off = matches!(invoice.state, InvoiceState::Uncollectible { .. });
+    match invoice.clone().pay(payment.amount, now) {
+        Ok(Some(paid)) => {
+            tx.save_invoice(&paid).await?;
+            let id = env.ids.uuid();
+            tx.post(&LedgerTransaction::payment_received(id, invoice, payment, written_off, now))
+                .await?;
+            tx.audit(
+                AuditEntry::new(AuditAction::Update, "invoice", invoice.id)
+                    .patient(invoice.patient)
+                    .detail("from", invoice.state.word())
+                    .detail("to", paid.state.word()),
+            )
+            .await?;
+            tx.emit(invoicing::paid(&paid)).await?;
+        }
+        // The money came although it was no longer owed. The payment says so,
+        // and a person has to give it back.
+        Ok(None) | Err(BillingError::InvoiceState(_)) => {
+            tracing::error!(
+                payment = %payment.id, invoice = %invoice.id, state = invoice.state.word(),
+                "a payment was received for an invoice that was not open"
+            );
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+async fn store_refusal(
+    env: &Env,
+    store: &dyn BillingStore,
+    actor: &Actor,
+    payment: &Payment,
+    decline: Decline,
+) -> Result<(), BillingError> {
+    let mut tx = store.begin(actor).await?;
+    let Some(invoice) = tx.invoice(payment.invoice, Lookup::Lock).await? else {
+        return Err(BillingError::NotFound("invoice"));
+    };
+    let Some(payment) = tx.payment(payment.id, Lookup::Lock).await? else {
+        return Err(BillingError::NotFound("payment"));
+    };
+    let code = decline.code.clone();
+    let payment = payment.refuse(decline, env.now())?;
+    tx.save_payment(&payment).await?;
+    tx.emit(failed(&invoice)).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "payment", payment.id)
+            .patient(payment.patient)
+            .failed()
+            .detail("to", payment.state.word())
+            .detail("code", code),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn failed(invoice: &Invoice) -> Event {
+    Event::PaymentFailed {
+        invoice: invoice.id,
+        patient: invoice.patient,
+        subscription: invoice.subscription,
+    }
+}

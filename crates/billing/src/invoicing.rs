@@ -1,0 +1,97 @@
+//! From a started period to a finalized invoice.
+
+use kernel::{Actor, SubscriptionId};
+use ports::{AuditAction, AuditEntry, Env, Event, PortError, unit_of_work::Delivery};
+
+use crate::{
+    charge::ChargeInvoice,
+    error::BillingError,
+    invoice::{Invoice, InvoiceState, Parties, Party},
+    ledger::LedgerTransaction,
+    outside::{Catalogue, Customers},
+    store::{BillingStore, BillingTx, Lookup},
+};
+
+/// Bills the first period of a subscription.
+pub async fn on_subscription_started(
+    env: &Env,
+    store: &dyn BillingStore,
+    catalogue: &dyn Catalogue,
+    customers: &dyn Customers,
+    seller: &Party,
+    delivery: Delivery,
+    subscription: SubscriptionId,
+) -> Result<(), BillingError> {
+    // The other contexts are asked before the transaction begins: it would
+    // hold its locks while it waits for theirs.
+    let Some(billable) = catalogue.current_period(subscription).await? else {
+        return Err(PortError::bug(format!("subscription {subscription} has no period")).into());
+    };
+    let Some(bill_to) = customers.bill_to(billable.patient).await? else {
+        return Err(PortError::bug(format!("patient {} has no profile", billable.patient)).into());
+    };
+
+    let mut tx = store.begin(&Actor::system("billing.on_subscription_started")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    if tx.invoice_of_period(subscription, billable.period.start).await?.is_none() {
+        let invoice = Invoice::for_period(env.fresh(), &billable, env.now())?;
+        tx.save_invoice(&invoice).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Create, "invoice", invoice.id)
+                .patient(invoice.patient)
+                .detail("subscription", subscription.to_string()),
+        )
+        .await?;
+        // A save raises the version, so the saved row is read again.
+        let Some(invoice) = tx.invoice(invoice.id, Lookup::Lock).await? else {
+            return Err(PortError::bug("an invoice vanished while it was made").into());
+        };
+        let parties = Parties { seller: seller.clone(), bill_to };
+        finalize(env, tx.as_mut(), invoice, parties).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Numbers and freezes a draft, posts it to the ledger and sends it to be
+/// charged. The number is asked for last, because everyone waits for it.
+pub async fn finalize(
+    env: &Env,
+    tx: &mut dyn BillingTx,
+    draft: Invoice,
+    parties: Parties,
+) -> Result<Invoice, BillingError> {
+    let now = env.now();
+    let (invoice_id, patient) = (draft.id, draft.patient);
+    let number = tx.next_invoice_number().await?;
+    let invoice = draft.finalize(number, parties, now)?;
+    tx.save_invoice(&invoice).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "invoice", invoice_id)
+            .patient(patient)
+            .detail("state", invoice.state.word())
+            .detail("number", number.to_string()),
+    )
+    .await?;
+    tx.emit(Event::InvoiceFinalized { invoice: invoice_id, patient }).await?;
+    match invoice.state {
+        InvoiceState::Paid { .. } => tx.emit(paid(&invoice)).await?,
+        _ => {
+            tx.post(&LedgerTransaction::invoice_finalized(env.ids.uuid(), &invoice, now)).await?;
+            tx.enqueue(ChargeInvoice { invoice: invoice_id }.request()).await?;
+        }
+    }
+    Ok(invoice)
+}
+
+/// What the other contexts hear when an invoice is paid.
+pub(crate) fn paid(invoice: &Invoice) -> Event {
+    Event::InvoicePaid {
+        invoice: invoice.id,
+        patient: invoice.patient,
+        subscription: invoice.subscription,
+        category: invoice.category,
+    }
+}

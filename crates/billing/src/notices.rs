@@ -1,0 +1,78 @@
+//! Notices of the gateway: signed, at least once, in any order. A notice only
+//! ever says *that* something happened; what happened is fetched.
+
+use chrono::{DateTime, Utc};
+use kernel::Actor;
+use ports::{AuditAction, AuditEntry, Env, JobRequest};
+
+use crate::{error::BillingError, settlement::SettlePayment, store::BillingStore};
+
+/// A notice whose signature was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayNotice {
+    /// The gateway's id of the notice, the same whenever it is sent again.
+    pub id: String,
+    /// As in `payment_intent.succeeded`.
+    pub kind: String,
+    /// The gateway's id of the payment that it is about, if it is about one.
+    pub intent: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidNotice {
+    #[error("the signature is missing or not well-formed")]
+    MalformedSignature,
+    #[error("the signature was made at a time too far from now")]
+    OutOfTolerance,
+    #[error("no signature matches")]
+    WrongSignature,
+    #[error("the notice is not well-formed")]
+    MalformedNotice,
+}
+
+/// Verifies what arrives at the webhook.
+pub trait NoticeVerifier: Send + Sync {
+    /// `body` is what was received, byte for byte.
+    fn verify(
+        &self,
+        body: &[u8],
+        signature: &str,
+        now: DateTime<Utc>,
+    ) -> Result<GatewayNotice, InvalidNotice>;
+}
+
+/// Takes in a verified notice. Unknown kinds are kept and nothing follows; a
+/// notice that came before changes nothing.
+pub async fn receive_notice(
+    env: &Env,
+    store: &dyn BillingStore,
+    notice: &GatewayNotice,
+) -> Result<(), BillingError> {
+    let mut tx = store.begin(&Actor::system("billing.webhook")).await?;
+    if !tx.keep_notice(notice).await? {
+        return Ok(());
+    }
+    if let Some(intent) = notice.intent.as_ref().filter(|_| is_about_a_payment(&notice.kind)) {
+        let job = SettlePayment { intent: intent.clone() };
+        tx.enqueue(JobRequest::new(&job).at(env.now())).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "gateway_notice", &notice.id)
+            .detail("kind", notice.kind.clone()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn is_about_a_payment(kind: &str) -> bool {
+    matches!(
+        kind,
+        "payment_intent.succeeded"
+            | "payment_intent.payment_failed"
+            | "payment_intent.requires_action"
+            | "payment_intent.processing"
+            | "payment_intent.canceled"
+    )
+}
