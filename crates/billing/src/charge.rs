@@ -32,14 +32,14 @@ impl JobSpec for ChargeInvoice {
 impl ChargeInvoice {
     /// The job, to be run now.
     pub fn request(&self) -> JobRequest {
-        JobRequest::new(self).key(format!("billing.charge:{}", self.invoice))
+        JobRequest::new(self).key(self.invoice.to_string())
     }
 
     /// The job for the attempt that follows the `attempt`-th. It has a key of
     /// its own, so that a request for now does not take its place.
     fn retry(&self, attempt: u32, due: DateTime<Utc>) -> JobRequest {
         JobRequest::new(self)
-            .key(format!("billing.charge:{}:after:{attempt}", self.invoice))
+            .key(format!("{}:after:{attempt}", self.invoice))
             .at(due)
     }
 }

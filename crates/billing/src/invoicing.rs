@@ -12,26 +12,61 @@ use crate::{
     store::{BillingStore, BillingTx, Lookup},
 };
 
+/// What billing a period needs from outside.
+#[derive(Clone, Copy)]
+pub struct Billing<'a> {
+    pub catalogue: &'a dyn Catalogue,
+    pub customers: &'a dyn Customers,
+    /// Who sells, as it is to stand on the invoice.
+    pub seller: &'a Party,
+}
+
 /// Bills the first period of a subscription.
 pub async fn on_subscription_started(
     env: &Env,
     store: &dyn BillingStore,
-    catalogue: &dyn Catalogue,
-    customers: &dyn Customers,
-    seller: &Party,
+    billing: Billing<'_>,
     delivery: Delivery,
     subscription: SubscriptionId,
 ) -> Result<(), BillingError> {
+    let actor = Actor::system("billing.on_subscription_started");
+    bill_period(env, store, billing, &actor, delivery, subscription, 0).await
+}
+
+/// Bills a later period of a subscription.
+pub async fn on_subscription_period_started(
+    env: &Env,
+    store: &dyn BillingStore,
+    billing: Billing<'_>,
+    delivery: Delivery,
+    subscription: SubscriptionId,
+    period_index: u32,
+) -> Result<(), BillingError> {
+    let actor = Actor::system("billing.on_subscription_period_started");
+    bill_period(env, store, billing, &actor, delivery, subscription, period_index).await
+}
+
+async fn bill_period(
+    env: &Env,
+    store: &dyn BillingStore,
+    Billing { catalogue, customers, seller }: Billing<'_>,
+    actor: &Actor,
+    delivery: Delivery,
+    subscription: SubscriptionId,
+    index: u32,
+) -> Result<(), BillingError> {
     // The other contexts are asked before the transaction begins: it would
     // hold its locks while it waits for theirs.
-    let Some(billable) = catalogue.current_period(subscription).await? else {
-        return Err(PortError::bug(format!("subscription {subscription} has no period")).into());
+    let Some(billable) = catalogue.period(subscription, index).await? else {
+        return Err(
+            PortError::bug(format!("subscription {subscription} has no period {index}")).into()
+        );
     };
     let Some(bill_to) = customers.bill_to(billable.patient).await? else {
         return Err(PortError::bug(format!("patient {} has no profile", billable.patient)).into());
     };
 
-    let mut tx = store.begin(&Actor::system("billing.on_subscription_started")).await?;
+    let mut tx = store.begin(actor).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }

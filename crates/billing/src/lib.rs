@@ -11,6 +11,7 @@
 //! | event | handler |
 //! |---|---|
 //! | `SubscriptionStarted` | [`invoicing::on_subscription_started`] |
+//! | `SubscriptionPeriodStarted` | [`invoicing::on_subscription_period_started`] |
 //!
 //! # Its jobs
 //!

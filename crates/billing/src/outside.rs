@@ -22,9 +22,13 @@ pub struct BillablePeriod {
 /// What is to be billed, from the catalogue and the subscriptions.
 #[async_trait]
 pub trait Catalogue: Send + Sync {
-    /// The period that the subscription is in now, at the price that it was
-    /// started with. `None` where there is no such subscription.
-    async fn current_period(&self, subscription: SubscriptionId) -> Result<Option<BillablePeriod>>;
+    /// The period with that index, counted from 0, at the price that the
+    /// subscription was bought for. `None` where there is no such period.
+    async fn period(
+        &self,
+        subscription: SubscriptionId,
+        index: u32,
+    ) -> Result<Option<BillablePeriod>>;
 }
 
 /// Who is billed.

@@ -80,7 +80,7 @@ pub async fn sweep_payments(
                 ChargeInvoice { invoice: payment.invoice }.request()
             }
             (_, Some(intent)) => JobRequest::new(&SettlePayment { intent: intent.to_owned() })
-                .key(format!("billing.settle:{intent}")),
+                .key(intent),
         };
         tx.save_payment(&payment.clone().check(now)).await?;
         tx.enqueue(job).await?;
