@@ -38,9 +38,7 @@ impl ChargeInvoice {
     /// The job for the attempt that follows the `attempt`-th. It has a key of
     /// its own, so that a request for now does not take its place.
     fn retry(&self, attempt: u32, due: DateTime<Utc>) -> JobRequest {
-        JobRequest::new(self)
-            .key(format!("{}:after:{attempt}", self.invoice))
-            .at(due)
+        JobRequest::new(self).key(format!("{}:after:{attempt}", self.invoice)).at(due)
     }
 }
 

@@ -79,8 +79,9 @@ pub async fn sweep_payments(
             (PaymentState::Intended, _) | (_, None) => {
                 ChargeInvoice { invoice: payment.invoice }.request()
             }
-            (_, Some(intent)) => JobRequest::new(&SettlePayment { intent: intent.to_owned() })
-                .key(intent),
+            (_, Some(intent)) => {
+                JobRequest::new(&SettlePayment { intent: intent.to_owned() }).key(intent)
+            }
         };
         tx.save_payment(&payment.clone().check(now)).await?;
         tx.enqueue(job).await?;
