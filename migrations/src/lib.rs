@@ -48,6 +48,10 @@ history![
     "060_subscriptions",
     "080_communication",
     "097_analytics",
+    "055_fulfilment",
+    "060_subscriptions",
+    "090_records",
+    "095_compliance",
 ];
 
 pub struct Migrator;

@@ -6,9 +6,11 @@ pub mod analytics;
 pub mod care;
 pub mod cluster;
 pub mod communication;
+mod compliance;
 pub mod core;
 pub(crate) mod prescriptions;
 mod reach;
+mod records;
 mod subscriptions;
 
 pub use crate::core::{Pg, PgTx, db};

@@ -4,4 +4,6 @@ mod analytics;
 mod communication;
 mod platform;
 mod prescriptions;
+mod compliance;
+mod records;
 mod subscriptions;

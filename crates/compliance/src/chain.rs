@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use kernel::AuditEntryId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -87,11 +87,13 @@ impl From<&Link> for Head {
 /// What stands before the first link.
 pub const GENESIS: Hash = Hash([0; 32]);
 
-/// SHA-256 over the words `salus.audit.chain.1`, the position as eight bytes,
-/// big-endian, the chain hash before it and the digest of the entry.
-pub fn chain_hash(position: i64, before: Hash, entry: Hash) -> Hash {
+/// SHA-256 over the words `salus.audit.chain.1`, the position and the time of
+/// sealing in microseconds as eight bytes each, big-endian, the chain hash
+/// before it and the digest of the entry.
+pub fn chain_hash(position: i64, sealed_at: DateTime<Utc>, before: Hash, entry: Hash) -> Hash {
     let mut digest = Sha256::new_with_prefix(b"salus.audit.chain.1");
     digest.update(position.to_be_bytes());
+    digest.update(sealed_at.timestamp_micros().to_be_bytes());
     digest.update(before.0);
     digest.update(entry.0);
     Hash(digest.finalize().into())
@@ -100,12 +102,14 @@ pub fn chain_hash(position: i64, before: Hash, entry: Hash) -> Hash {
 /// The links that follow `head` for these entries, in their order.
 pub fn link(head: Option<&Head>, entries: &[RecordedEntry], now: DateTime<Utc>) -> Vec<Link> {
     let mut before = head.map_or(GENESIS, |head| head.chain_hash);
+    // The database keeps microseconds.
+    let now = now.trunc_subsecs(6);
     let first = head.map_or(1, |head| head.position + 1);
     (first..)
         .zip(entries)
         .map(|(position, entry)| {
             let entry_hash = entry.digest();
-            before = chain_hash(position, before, entry_hash);
+            before = chain_hash(position, now, before, entry_hash);
             Link { position, entry: entry.id, entry_hash, chain_hash: before, sealed_at: now }
         })
         .collect()

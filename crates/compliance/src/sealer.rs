@@ -37,8 +37,7 @@ pub trait ChainStore: Send + Sync {
     /// How long the oldest unchained entry has waited; zero when there is none.
     async fn lag(&self) -> ports::Result<Duration>;
 
-    /// The links after a position with their entries, as one snapshot saw them
-    /// from [`ChainStore::snapshot`] on.
+    /// Sees the chain and the log as they are now, whatever happens after.
     async fn snapshot(&self) -> ports::Result<Box<dyn ChainSnapshot>>;
 }
 
@@ -52,12 +51,11 @@ pub trait ChainSnapshot: Send {
         limit: u64,
     ) -> ports::Result<Vec<(Link, Option<RecordedEntry>)>>;
 
-    /// Entries without a link that were recorded before `before`, oldest first.
-    async fn unchained_before(
-        &mut self,
-        before: DateTime<Utc>,
-        limit: u64,
-    ) -> ports::Result<Vec<RecordedEntry>>;
+    /// Entries that are neither chained nor waiting to be, oldest first.
+    async fn strays(&mut self, limit: u64) -> ports::Result<Vec<RecordedEntry>>;
+
+    /// How many entries wait to be chained.
+    async fn waiting(&mut self) -> ports::Result<u64>;
 }
 
 const BATCH: u64 = 500;

@@ -5,9 +5,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use chrono::TimeDelta;
 use kernel::AuditEntryId;
-use ports::{Env, objects::Objects};
+use ports::objects::Objects;
 
 use crate::{
     Anchor, ChainStore, ComplianceError, Hash, Link, RecordedEntry, anchor,
@@ -29,8 +28,8 @@ pub enum Finding {
     AnchorDiffers { position: i64, entry: AuditEntryId },
     /// The chain ends before a position that was anchored.
     CutOff { position: i64, anchored: i64, entry: AuditEntryId },
-    /// The entry is not in the chain and has been there for too long to be on
-    /// its way: it was put in without the writers' ways.
+    /// The entry is neither in the chain nor on its way into it: it was put in
+    /// behind the writers' backs.
     EntryInserted { entry: AuditEntryId, seq: i64 },
 }
 
@@ -71,6 +70,8 @@ pub struct Report {
     /// Anchors that were compared.
     pub anchors: usize,
     pub head: Option<(i64, Hash)>,
+    /// Entries that are on their way into the chain.
+    pub waiting: u64,
     /// At most [`MAX_FINDINGS`], the first of the chain first.
     pub findings: Vec<Finding>,
     /// There were more findings than the report lists.
@@ -105,7 +106,8 @@ impl fmt::Display for Report {
             None => match &self.head {
                 Some((position, hash)) => write!(
                     f,
-                    "The audit log is intact: {links} entries and {anchors} anchors agree; the head is position {position}, {hash}."
+                    "The audit log is intact: {links} entries and {anchors} anchors agree, {} entries wait to be chained; the head is position {position}, {hash}.",
+                    self.waiting
                 ),
                 None => write!(f, "The audit log is intact: it is empty."),
             },
@@ -128,13 +130,10 @@ impl fmt::Display for Report {
 
 const STRIDE: u64 = 1_000;
 
-/// Verifies the whole log. Entries younger than `lag` may still be on their
-/// way into the chain.
+/// Verifies the whole log.
 pub async fn verify(
-    env: &Env,
     store: &dyn ChainStore,
     objects: &dyn Objects,
-    lag: TimeDelta,
 ) -> Result<Report, ComplianceError> {
     // The anchors are read before the snapshot is taken, so that each of them
     // was committed when the snapshot saw the chain.
@@ -150,10 +149,10 @@ pub async fn verify(
         }
     }
     let mut report = walk.finish();
-    let inserted = snapshot.unchained_before(env.now() - lag, MAX_FINDINGS as u64 + 1).await?;
-    for entry in inserted {
+    for entry in snapshot.strays(MAX_FINDINGS as u64 + 1).await? {
         report.add(Finding::EntryInserted { entry: entry.id, seq: entry.seq });
     }
+    report.waiting = snapshot.waiting().await?;
     Ok(report)
 }
 
@@ -185,7 +184,8 @@ impl Walk {
         // After a gap the hash before this link is not known, so that only the
         // entry itself can be compared.
         let follows = |entry_hash| {
-            gap || chain_hash(position, self.chain_hash, entry_hash) == link.chain_hash
+            gap || chain_hash(position, link.sealed_at, self.chain_hash, entry_hash)
+                == link.chain_hash
         };
         let recomputed = entry.map(RecordedEntry::digest);
         let finding = match recomputed {

@@ -1,0 +1,203 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use compliance::{ChainStore, ChainTx, Hash, Head, Link, RecordedEntry, sealer::ChainSnapshot};
+use kernel::{AuditEntryId, Uuid};
+use ports::{PortError, Result};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    QueryResult, Statement, TransactionTrait as _, Value,
+};
+
+use super::entry;
+use crate::{Pg, db};
+
+/// The lock of the one sealer; the number is arbitrary and fixed.
+const SEALER_LOCK: i64 = 0x5a1_05ea1;
+
+#[async_trait]
+impl ChainStore for Pg {
+    async fn begin_sealing(&self) -> Result<Box<dyn ChainTx>> {
+        let tx = self.pool().begin().await.map_err(|e| db("beginning to seal", e))?;
+        Ok(Box::new(Sealing(tx)))
+    }
+
+    async fn lag(&self) -> Result<Duration> {
+        let doing = "measuring the sealer's lag";
+        let statement = statement(
+            "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(noted_at)), 0)::float8 \
+             AS lag FROM audit_unchained",
+            [],
+        );
+        let row = self.pool().query_one_raw(statement).await.map_err(|e| db(doing, e))?;
+        let lag: f64 = match row {
+            Some(row) => row.try_get("", "lag").map_err(|e| db(doing, e))?,
+            None => 0.0,
+        };
+        Ok(Duration::try_from_secs_f64(lag).unwrap_or_default())
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn ChainSnapshot>> {
+        let tx = self
+            .pool()
+            .begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly))
+            .await
+            .map_err(|e| db("taking a snapshot of the audit log", e))?;
+        Ok(Box::new(Snapshot(tx)))
+    }
+}
+
+/// The sealer's transaction.
+struct Sealing(DatabaseTransaction);
+
+#[async_trait]
+impl ChainTx for Sealing {
+    async fn become_sealer(&mut self) -> Result<bool> {
+        let doing = "taking the sealer's lock";
+        let statement =
+            statement("SELECT pg_try_advisory_xact_lock($1) AS taken", [SEALER_LOCK.into()]);
+        let row = self.0.query_one_raw(statement).await.map_err(|e| db(doing, e))?;
+        row.map_or(Ok(false), |row| row.try_get("", "taken")).map_err(|e| db(doing, e))
+    }
+
+    async fn head(&mut self) -> Result<Option<Head>> {
+        let doing = "reading the head of the audit chain";
+        let statement = statement("SELECT * FROM audit_chain ORDER BY position DESC LIMIT 1", []);
+        let row = self.0.query_one_raw(statement).await.map_err(|e| db(doing, e))?;
+        Ok(row
+            .map(|row| link(&row))
+            .transpose()
+            .map_err(|e| db(doing, e))?
+            .as_ref()
+            .map(Head::from))
+    }
+
+    async fn unchained(&mut self, limit: u64) -> Result<Vec<RecordedEntry>> {
+        let sql = format!(
+            "SELECT {} FROM audit_unchained u JOIN audit_entries e ON e.id = u.entry_id \
+             ORDER BY u.seq LIMIT {limit}",
+            entry::COLUMNS
+        );
+        entries(&self.0, "reading what is not chained", &sql).await
+    }
+
+    async fn append(&mut self, links: &[Link]) -> Result<()> {
+        let doing = "appending to the audit chain";
+        for batch in links.chunks(1_000) {
+            let mut rows = Vec::with_capacity(batch.len());
+            let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 5);
+            for link in batch {
+                let first = values.len() + 1;
+                rows.push(format!(
+                    "(${first}, ${}, ${}, ${}, ${})",
+                    first + 1,
+                    first + 2,
+                    first + 3,
+                    first + 4
+                ));
+                values.extend([
+                    link.position.into(),
+                    link.entry.uuid().into(),
+                    link.entry_hash.0.to_vec().into(),
+                    link.chain_hash.0.to_vec().into(),
+                    link.sealed_at.into(),
+                ]);
+            }
+            let sql = format!(
+                "WITH linked AS (INSERT INTO audit_chain \
+                 (position, entry_id, entry_hash, chain_hash, sealed_at) VALUES {} \
+                 RETURNING entry_id) \
+                 DELETE FROM audit_unchained u USING linked WHERE u.entry_id = linked.entry_id",
+                rows.join(", ")
+            );
+            let done =
+                self.0.execute_raw(statement(sql, values)).await.map_err(|e| db(doing, e))?;
+            if done.rows_affected() != batch.len() as u64 {
+                return Err(PortError::Conflict("the list of unchained entries".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.0.commit().await.map_err(|e| db("committing the audit chain", e))
+    }
+}
+
+/// A read-only transaction that sees one instant.
+struct Snapshot(DatabaseTransaction);
+
+#[async_trait]
+impl ChainSnapshot for Snapshot {
+    async fn links_after(
+        &mut self,
+        position: i64,
+        limit: u64,
+    ) -> Result<Vec<(Link, Option<RecordedEntry>)>> {
+        let doing = "walking the audit chain";
+        let sql = format!(
+            "SELECT c.*, {} FROM audit_chain c LEFT JOIN audit_entries e ON e.id = c.entry_id \
+             WHERE c.position > $1 ORDER BY c.position LIMIT {limit}",
+            entry::COLUMNS
+        );
+        let rows = self
+            .0
+            .query_all_raw(statement(sql, [position.into()]))
+            .await
+            .map_err(|e| db(doing, e))?;
+        rows.iter()
+            .map(|row| {
+                let present = row.try_get::<Option<Uuid>>("", "id")?.is_some();
+                let entry = present.then(|| entry::from_row(row)).transpose()?;
+                Ok((link(row)?, entry))
+            })
+            .collect::<Result<_, DbErr>>()
+            .map_err(|e| db(doing, e))
+    }
+
+    async fn strays(&mut self, limit: u64) -> Result<Vec<RecordedEntry>> {
+        let sql = format!(
+            "SELECT {} FROM audit_entries e \
+             WHERE NOT EXISTS (SELECT 1 FROM audit_chain c WHERE c.entry_id = e.id) \
+             AND NOT EXISTS (SELECT 1 FROM audit_unchained u WHERE u.entry_id = e.id) \
+             ORDER BY e.seq LIMIT {limit}",
+            entry::COLUMNS
+        );
+        entries(&self.0, "looking for entries behind the chain", &sql).await
+    }
+
+    async fn waiting(&mut self) -> Result<u64> {
+        let doing = "counting what waits to be chained";
+        let statement = statement("SELECT count(*) AS waiting FROM audit_unchained", []);
+        let row = self.0.query_one_raw(statement).await.map_err(|e| db(doing, e))?;
+        let count: i64 =
+            row.map_or(Ok(0), |row| row.try_get("", "waiting")).map_err(|e| db(doing, e))?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+fn statement(sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
+
+async fn entries(tx: &DatabaseTransaction, doing: &str, sql: &str) -> Result<Vec<RecordedEntry>> {
+    let rows = tx.query_all_raw(statement(sql, [])).await.map_err(|e| db(doing, e))?;
+    rows.iter().map(|row| entry::from_row(row).map_err(|e| db(doing, e))).collect()
+}
+
+fn link(row: &QueryResult) -> Result<Link, DbErr> {
+    let hash = |column: &str| -> Result<Hash, DbErr> {
+        let bytes: Vec<u8> = row.try_get("", column)?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| DbErr::Type(format!("{column} is not a SHA-256 digest")))?;
+        Ok(Hash(bytes))
+    };
+    Ok(Link {
+        position: row.try_get("", "position")?,
+        entry: AuditEntryId(row.try_get("", "entry_id")?),
+        entry_hash: hash("entry_hash")?,
+        chain_hash: hash("chain_hash")?,
+        sealed_at: row.try_get("", "sealed_at")?,
+    })
+}

@@ -1,0 +1,5 @@
+//! The audit log's trail and its hash chain.
+
+mod chain;
+mod entry;
+mod trail;
