@@ -2,8 +2,8 @@
 
 mod analytics;
 mod communication;
+mod compliance;
 mod platform;
 mod prescriptions;
-mod compliance;
 mod records;
 mod subscriptions;
