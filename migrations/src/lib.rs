@@ -47,11 +47,9 @@ history![
     "055_fulfilment",
     "060_subscriptions",
     "080_communication",
-    "097_analytics",
-    "055_fulfilment",
-    "060_subscriptions",
     "090_records",
     "095_compliance",
+    "097_analytics",
 ];
 
 pub struct Migrator;
