@@ -42,6 +42,8 @@ macro_rules! history {
 history![
     "001_platform",
     "010_identity",
+    "020_catalog",
+    "030_intake",
     "040_care",
     "050_prescriptions",
     "055_fulfilment",

@@ -4,10 +4,12 @@
 
 pub mod analytics;
 pub mod care;
+mod catalog;
 pub mod cluster;
 pub mod communication;
 mod compliance;
 pub mod core;
+mod intake;
 pub(crate) mod prescriptions;
 mod reach;
 mod records;

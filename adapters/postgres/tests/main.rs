@@ -1,8 +1,10 @@
 //! The stores against a real PostgreSQL.
 
 mod analytics;
+mod catalog;
 mod communication;
 mod compliance;
+mod intake;
 mod platform;
 mod prescriptions;
 mod records;

@@ -1,0 +1,174 @@
+//! The store of the catalog.
+
+mod entities;
+mod mapping;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use catalog::{CatalogStore, CatalogTx, Category, Plan, PlanFilter};
+use kernel::{Actor, CategoryId, PlanId, PriceId, Uuid};
+use ports::Result;
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, sea_query::OnConflict,
+};
+
+use self::{
+    entities::{category, plan, price},
+    mapping::{from_category, from_plan, from_price, to_category, to_plan},
+};
+use crate::core::{Pg, PgTx, db, expect_changed};
+
+#[async_trait]
+impl CatalogStore for Pg {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn CatalogTx>> {
+        Ok(Box::new(self.open(actor).await?))
+    }
+}
+
+#[async_trait]
+impl CatalogTx for PgTx {
+    async fn categories(&mut self, active_only: bool) -> Result<Vec<Category>> {
+        let mut query = category::Entity::find().order_by_asc(category::Column::Name);
+        if active_only {
+            query = query.filter(category::Column::Active.eq(true));
+        }
+        let rows = query.all(self.read()).await.map_err(|e| db("listing categories", e))?;
+        rows.into_iter().map(to_category).collect()
+    }
+
+    async fn category(&mut self, id: CategoryId) -> Result<Option<Category>> {
+        category::Entity::find_by_id(id.uuid())
+            .one(self.read())
+            .await
+            .map_err(|e| db("loading a category", e))?
+            .map(to_category)
+            .transpose()
+    }
+
+    async fn insert_category(&mut self, category: &Category) -> Result<()> {
+        category::Entity::insert(from_category(category))
+            .exec_without_returning(self.write())
+            .await
+            .map_err(|e| db("inserting a category", e))?;
+        Ok(())
+    }
+
+    async fn save_category(&mut self, category: &Category) -> Result<()> {
+        let result = category::Entity::update_many()
+            .set(from_category(category))
+            .filter(category::Column::Id.eq(category.id.uuid()))
+            .filter(category::Column::Version.eq(category.version - 1))
+            .exec(self.write())
+            .await
+            .map_err(|e| db("saving a category", e))?;
+        expect_changed(result.rows_affected, "category version")
+    }
+
+    async fn plans(&mut self, filter: PlanFilter) -> Result<Vec<Plan>> {
+        let mut query = plan::Entity::find();
+        if let Some(category) = filter.category {
+            query = query.filter(plan::Column::CategoryId.eq(category.uuid()));
+        }
+        if let Some(at) = filter.offered_at {
+            let active = category::Entity::find()
+                .select_only()
+                .column(category::Column::Id)
+                .filter(category::Column::Active.eq(true));
+            query = query
+                .filter(plan::Column::Active.eq(true))
+                .filter(open_or(plan::Column::ActiveFrom, plan::Column::ActiveFrom.lte(at)))
+                .filter(open_or(plan::Column::ActiveUntil, plan::Column::ActiveUntil.gt(at)))
+                .filter(
+                    plan::Column::CategoryId.in_subquery(sea_orm::QueryTrait::into_query(active)),
+                );
+        }
+        let rows = query.all(self.read()).await.map_err(|e| db("listing plans", e))?;
+        let mut plans = self.with_prices(rows).await?;
+        plans.sort_by(|a, b| (a.category, a.tier, &a.name).cmp(&(b.category, b.tier, &b.name)));
+        Ok(plans)
+    }
+
+    async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
+        let row = plan::Entity::find_by_id(id.uuid())
+            .one(self.read())
+            .await
+            .map_err(|e| db("loading a plan", e))?;
+        Ok(self.with_prices(row.into_iter().collect()).await?.pop())
+    }
+
+    async fn plan_of_price(&mut self, id: PriceId) -> Result<Option<Plan>> {
+        let row = price::Entity::find_by_id(id.uuid())
+            .one(self.read())
+            .await
+            .map_err(|e| db("loading a price", e))?;
+        match row {
+            Some(row) => CatalogTx::plan(self, row.plan_id.into()).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn insert_plan(&mut self, plan: &Plan) -> Result<()> {
+        plan::Entity::insert(from_plan(plan))
+            .exec_without_returning(self.write())
+            .await
+            .map_err(|e| db("inserting a plan", e))?;
+        self.put_prices(plan).await
+    }
+
+    async fn save_plan(&mut self, plan: &Plan) -> Result<()> {
+        let result = plan::Entity::update_many()
+            .set(from_plan(plan))
+            .filter(plan::Column::Id.eq(plan.id.uuid()))
+            .filter(plan::Column::Version.eq(plan.version - 1))
+            .exec(self.write())
+            .await
+            .map_err(|e| db("saving a plan", e))?;
+        expect_changed(result.rows_affected, "plan version")?;
+        self.put_prices(plan).await
+    }
+}
+
+/// A bound that holds, or that there is none.
+fn open_or(column: plan::Column, bound: sea_orm::sea_query::SimpleExpr) -> Condition {
+    Condition::any().add(column.is_null()).add(bound)
+}
+
+impl PgTx {
+    async fn with_prices(&self, rows: Vec<plan::Model>) -> Result<Vec<Plan>> {
+        let mut prices: HashMap<Uuid, Vec<price::Model>> = HashMap::new();
+        let found = price::Entity::find()
+            .filter(price::Column::PlanId.is_in(rows.iter().map(|row| row.id)))
+            .order_by_asc(price::Column::Position)
+            .all(self.read())
+            .await
+            .map_err(|e| db("loading prices", e))?;
+        for row in found {
+            prices.entry(row.plan_id).or_default().push(row);
+        }
+        rows.into_iter()
+            .map(|row| {
+                let prices = prices.remove(&row.id).unwrap_or_default();
+                to_plan(row, prices)
+            })
+            .collect()
+    }
+
+    /// Writes the prices in their order. Retired ones stand before those that
+    /// replace them, so that at no moment two of an interval are active.
+    async fn put_prices(&mut self, plan: &Plan) -> Result<()> {
+        for (position, price) in (0..).zip(&plan.prices) {
+            price::Entity::insert(from_price(plan, position, price))
+                .on_conflict(
+                    OnConflict::column(price::Column::Id)
+                        .update_columns([price::Column::Active, price::Column::Position])
+                        .to_owned(),
+                )
+                .exec_without_returning(self.write())
+                .await
+                .map_err(|e| db("writing a price", e))?;
+        }
+        Ok(())
+    }
+}

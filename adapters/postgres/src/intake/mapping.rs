@@ -1,0 +1,142 @@
+//! Between intake's rows and its aggregates. What patients answered is sealed
+//! on the way in and opened on the way out.
+
+use chrono::{DateTime, Utc};
+use intake::{Draft, Form, FormResponse, FormVersion, VersionStatus};
+use ports::{PortError, Result};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::entities::{ResponseContent, draft, form, response, version};
+use crate::core::PgTx;
+
+const DRAFT_ANSWERS: &str = "intake_drafts.answers";
+const RESPONSE_CONTENT: &str = "intake_responses.content";
+
+pub fn to_form(row: form::Model) -> Form {
+    Form { id: row.id.into(), category: row.category_id.into(), slug: row.slug }
+}
+
+pub fn to_version(row: version::Model, form: form::Model) -> Result<FormVersion> {
+    let status = match (row.status.as_str(), row.published_at, row.retired_at) {
+        ("draft", None, None) => VersionStatus::Draft,
+        ("published", Some(at), None) => VersionStatus::Published { at },
+        ("retired", Some(published_at), Some(at)) => VersionStatus::Retired { published_at, at },
+        _ => return Err(PortError::bug("a form version has a status that cannot be")),
+    };
+    Ok(FormVersion {
+        id: row.id.into(),
+        form: to_form(form),
+        number: row.number,
+        status,
+        definition: serde_json::from_value(row.definition).map_err(|error| {
+            PortError::internal("a stored form definition does not read", error)
+        })?,
+        created_at: row.created_at,
+    })
+}
+
+/// The columns of a status: its word, when it was published and when retired.
+pub fn status_columns(
+    status: VersionStatus,
+) -> (&'static str, Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+    match status {
+        VersionStatus::Draft => ("draft", None, None),
+        VersionStatus::Published { at } => ("published", Some(at), None),
+        VersionStatus::Retired { published_at, at } => ("retired", Some(published_at), Some(at)),
+    }
+}
+
+pub fn from_version(version: &FormVersion) -> Result<version::Model> {
+    let (status, published_at, retired_at) = status_columns(version.status);
+    Ok(version::Model {
+        id: version.id.uuid(),
+        form_id: version.form.id.uuid(),
+        number: version.number,
+        status: status.to_owned(),
+        definition: serde_json::to_value(&version.definition)
+            .map_err(|error| PortError::internal("a form definition does not serialize", error))?,
+        created_at: version.created_at,
+        published_at,
+        retired_at,
+    })
+}
+
+pub fn to_draft(tx: &PgTx, row: draft::Model) -> Result<Draft> {
+    Ok(Draft {
+        answers: open(&tx.unseal(DRAFT_ANSWERS, row.id, row.answers)?)?,
+        id: row.id.into(),
+        patient: row.patient_id.into(),
+        category: row.category_id.into(),
+        form_version: row.form_version_id.into(),
+        version: row.version,
+        updated_at: row.updated_at,
+    })
+}
+
+pub fn from_draft(tx: &PgTx, draft: &Draft) -> Result<draft::Model> {
+    Ok(draft::Model {
+        id: draft.id.uuid(),
+        patient_id: draft.patient.uuid(),
+        category_id: draft.category.uuid(),
+        form_version_id: draft.form_version.uuid(),
+        answers: tx.seal(DRAFT_ANSWERS, draft.id, &written(&draft.answers)?)?,
+        version: draft.version,
+        updated_at: draft.updated_at,
+    })
+}
+
+/// `number` and `form` are those of the version that was answered.
+pub fn to_response(
+    tx: &PgTx,
+    row: response::Model,
+    number: i32,
+    form: &form::Model,
+) -> Result<FormResponse> {
+    let content: ResponseContent = open(&tx.unseal(RESPONSE_CONTENT, row.id, row.content)?)?;
+    Ok(FormResponse {
+        id: row.id.into(),
+        patient: row.patient_id.into(),
+        category: row.category_id.into(),
+        form: form.id.into(),
+        form_slug: form.slug.clone(),
+        form_version: row.form_version_id.into(),
+        version_number: number,
+        answers: content.answers,
+        scores: content.scores,
+        flags: content.flags,
+        consents: content.consents,
+        facts: content.facts,
+        submitted_at: row.submitted_at,
+    })
+}
+
+pub fn from_response(tx: &PgTx, response: &FormResponse) -> Result<response::Model> {
+    let content = ResponseContent {
+        answers: response.answers.clone(),
+        scores: response.scores.clone(),
+        flags: response.flags.clone(),
+        consents: response.consents.clone(),
+        facts: response.facts,
+    };
+    Ok(response::Model {
+        id: response.id.uuid(),
+        patient_id: response.patient.uuid(),
+        category_id: response.category.uuid(),
+        form_version_id: response.form_version.uuid(),
+        content: tx.seal(RESPONSE_CONTENT, response.id, &written(&content)?)?,
+        submitted_at: response.submitted_at,
+    })
+}
+
+fn written(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| PortError::internal("answers do not serialize", error))
+}
+
+// The reader's own message can quote what it read, which is PHI, so only the
+// place goes on.
+fn open<T: DeserializeOwned>(plain: &[u8]) -> Result<T> {
+    serde_json::from_slice(plain).map_err(|error| {
+        PortError::bug(format!("sealed answers do not read at column {}", error.column()))
+    })
+}
