@@ -2,4 +2,6 @@
 //! share. Handlers parse, call one use case and map its answer; they hold no
 //! rule and know no database and no vendor.
 
+pub mod analytics;
+pub mod communication;
 pub mod core;

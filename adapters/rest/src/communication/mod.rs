@@ -1,0 +1,17 @@
+//! Threads, messages and notifications.
+
+mod messages;
+mod notifications;
+mod words;
+
+pub use self::{
+    messages::{MessageView, MessagesApi, MessagesView, SendMessage, ThreadView, ThreadsView},
+    notifications::{
+        ChangePreferences, HistoryView, InboxView, NotificationView, NotificationsApi,
+        PreferenceView, PreferencesView,
+    },
+    words::{ChannelWord, FormatWord, KindWord, StateWord, StatusWord, TopicWord},
+};
+
+#[cfg(test)]
+mod tests;
