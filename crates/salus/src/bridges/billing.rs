@@ -1,1 +1,0 @@
-//! Billing asks subscriptions and the catalogue what a period costs.
