@@ -36,8 +36,9 @@ pub struct Cluster {
     data: PathBuf,
     socket: PathBuf,
     user: Option<SystemUser>,
-    /// Held while this process owns the folder.
-    _lock: fs::File,
+    /// Held while this process owns the cluster; `None` in one that borrows it
+    /// from a running server.
+    lock: Option<fs::File>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +55,19 @@ impl Cluster {
     /// Starts the cluster in `folder`, creating it where there is none. One
     /// that a killed server left running is taken over.
     pub fn start(folder: &Path, durability: Durability) -> Result<Self> {
+        let cluster = Self::open(folder, durability)?;
+        if cluster.is_borrowed() {
+            return Err(PortError::bug(format!(
+                "another Salus server uses the data folder {}",
+                folder.display()
+            )));
+        }
+        Ok(cluster)
+    }
+
+    /// Like [`Cluster::start`], but borrows the cluster of a server that runs;
+    /// for commands beside it.
+    pub fn open(folder: &Path, durability: Durability) -> Result<Self> {
         let bin = find_binaries()?;
         let user = unprivileged_user(folder)?;
         fs::create_dir_all(folder).map_err(|error| failed("creating the data folder", error))?;
@@ -61,14 +75,16 @@ impl Cluster {
             folder.canonicalize().map_err(|error| failed("finding the data folder", error))?;
         let lock = fs::File::create(folder.join("cluster.lock"))
             .map_err(|error| failed("creating the cluster's lock", error))?;
-        if lock.try_lock().is_err() {
-            return Err(PortError::bug(format!(
-                "another Salus server uses the data folder {}",
-                folder.display()
-            )));
-        }
+        let lock = lock.try_lock().is_ok().then_some(lock);
         let data = folder.join("postgres");
         let socket = socket_folder(&folder);
+        if lock.is_none() {
+            let cluster = Self { bin, data, socket, user, lock };
+            if !cluster.running()? {
+                return Err(PortError::bug("another Salus server is just starting or stopping"));
+            }
+            return Ok(cluster);
+        }
         for path in [&data, &socket] {
             fs::create_dir_all(path).map_err(|error| failed("creating a folder", error))?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))
@@ -78,7 +94,7 @@ impl Cluster {
                     .map_err(|error| failed("giving a folder to PostgreSQL's user", error))?;
             }
         }
-        let cluster = Self { bin, data, socket, user, _lock: lock };
+        let cluster = Self { bin, data, socket, user, lock };
         cluster.check_reachable()?;
         if !cluster.data.join("PG_VERSION").exists() {
             cluster.initialise()?;
@@ -114,8 +130,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops the cluster: connections are ended and all is written.
+    /// Whether a running server owns this cluster.
+    pub fn is_borrowed(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    /// Stops the cluster: connections are ended and all is written. A borrowed
+    /// one goes on.
     pub fn stop(&self) -> Result<()> {
+        if self.is_borrowed() {
+            return Ok(());
+        }
         self.run("pg_ctl", &["stop", "-m", "fast", "-w", "-t", "60", "-D", &self.data_text()])
             .map(drop)
     }

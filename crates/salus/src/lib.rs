@@ -1,1 +1,9 @@
-//! salus
+//! The binary: configuration, wiring, the bridges between contexts, and the
+//! commands. It owns no rule; it knows everything, so that nothing else has to.
+
+pub mod bridges;
+pub mod config;
+pub mod health;
+pub mod store;
+pub mod system;
+pub mod telemetry;

@@ -1,0 +1,116 @@
+use std::{sync::Arc, time::Duration};
+
+use graphile_worker::{WorkerOptions, WorkerRecoveryConfig};
+use ports::jobs::JOB_TASK;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    registry::Registry,
+    tasks::{DeliverEvent, Registered, RelayEvent, RunJob},
+};
+
+#[derive(Clone, Debug)]
+pub struct RuntimeSettings {
+    pub concurrency: usize,
+    /// How long running jobs may go on once the server stops.
+    pub grace: Duration,
+    /// Whether no other server can share this database. Jobs that a killed
+    /// server held are then free at once, not after its heartbeat went missing.
+    pub sole_server: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error("the job runtime could not be set up: {0}")]
+    Build(String),
+    #[error("the job runtime stopped: {0}")]
+    Run(String),
+    #[error("the job queue could not be read")]
+    Database(#[from] sqlx::Error),
+}
+
+pub struct Runtime {
+    pool: PgPool,
+    registry: Arc<Registry>,
+    settings: RuntimeSettings,
+}
+
+/// How far the queue is behind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backlog {
+    /// Jobs that could run now.
+    pub waiting: i64,
+    /// The age of the oldest of them.
+    pub oldest: Duration,
+    /// Jobs that failed for the last time and wait for a person.
+    pub exhausted: i64,
+}
+
+impl Runtime {
+    pub fn new(pool: PgPool, registry: Registry, settings: RuntimeSettings) -> Self {
+        Self { pool, registry: Arc::new(registry), settings }
+    }
+
+    /// Runs until `stop`, then drains.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), RuntimeError> {
+        if self.settings.sole_server {
+            self.release_jobs_of_the_dead().await?;
+        }
+        let recovery = WorkerRecoveryConfig::default()
+            .heartbeat_interval(Duration::from_secs(5))
+            .sweep_interval(Duration::from_secs(10))
+            .sweep_threshold(Duration::from_secs(30))
+            .recovery_delay(Duration::ZERO);
+        let mut options = WorkerOptions::default()
+            .pg_pool(self.pool.clone())
+            .schema("graphile_worker")
+            .concurrency(self.settings.concurrency)
+            .poll_interval(Duration::from_secs(1))
+            .worker_recovery(recovery)
+            .listen_os_shutdown_signals(false)
+            .shutdown_signal(async move { stop.cancelled().await })
+            .shutdown_grace_period(self.settings.grace)
+            .add_extension(Registered(self.registry.clone()))
+            .define_job::<RunJob>()
+            .define_job::<RelayEvent>()
+            .define_job::<DeliverEvent>();
+        for (schedule, kind) in &self.registry.schedules {
+            let line = format!(
+                "{schedule} {JOB_TASK} ?id={kind}&jobKey={kind} {{kind:\"{kind}\",payload:{{}}}}"
+            );
+            options = options
+                .with_cron(line.as_str())
+                .map_err(|error| RuntimeError::Build(format!("{kind}: {error:?}")))?;
+        }
+        let worker =
+            options.init().await.map_err(|error| RuntimeError::Build(error.to_string()))?;
+        worker.run().await.map_err(|error| RuntimeError::Run(error.to_string()))
+    }
+
+    async fn release_jobs_of_the_dead(&self) -> Result<(), RuntimeError> {
+        sqlx::query(
+            "SELECT graphile_worker.force_unlock_workers(array_agg(DISTINCT locked_by)) \
+             FROM (SELECT locked_by FROM graphile_worker._private_jobs \
+                   UNION SELECT locked_by FROM graphile_worker._private_job_queues) AS held \
+             WHERE locked_by IS NOT NULL HAVING count(*) > 0",
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    pub async fn backlog(&self) -> Result<Backlog, RuntimeError> {
+        let (waiting, oldest, exhausted): (i64, f64, i64) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE due), \
+                    coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE due)), 0)::float8, \
+                    count(*) FILTER (WHERE attempts >= max_attempts AND locked_at IS NULL) \
+             FROM (SELECT run_at, attempts, max_attempts, locked_at, \
+                          locked_at IS NULL AND attempts < max_attempts AND run_at <= now() AS due \
+                   FROM graphile_worker._private_jobs) AS jobs",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Backlog { waiting, oldest: Duration::from_secs_f64(oldest.max(0.0)), exhausted })
+    }
+}

@@ -1,0 +1,1 @@
+//! Billing asks subscriptions and the catalogue what a period costs.

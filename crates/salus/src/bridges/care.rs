@@ -1,0 +1,104 @@
+use async_trait::async_trait;
+use care::{ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, SubmittedResponse};
+use chrono::{DateTime, Utc};
+use kernel::{Actor, FormResponseId, PatientId, ProviderId, UsState};
+use ports::Result;
+
+use super::{Bridges, absent_or, crossing};
+
+#[async_trait]
+impl IntakeReader for Bridges {
+    async fn submitted(&self, response: FormResponseId) -> Result<Option<SubmittedResponse>> {
+        let actor = Actor::system("care.assess");
+        let found =
+            intake::response(self.intake.as_ref(), self.panel.as_ref(), &actor, response).await;
+        Ok(absent_or("a form response", found)?.map(|response| SubmittedResponse {
+            id: response.id,
+            patient: response.patient,
+            category: response.category,
+            submitted_at: response.submitted_at,
+            answers: response
+                .answers
+                .iter()
+                .map(|(link_id, answer)| (link_id.clone(), answer.to_plain()))
+                .collect(),
+            scores: response
+                .scores
+                .iter()
+                .map(|(link_id, score)| (link_id.clone(), score.value))
+                .collect(),
+        }))
+    }
+}
+
+#[async_trait]
+impl PatientFacts for Bridges {
+    async fn facts(&self, patient: PatientId) -> Result<Option<ClinicalFacts>> {
+        let Some(profile) = self.profile("care.assess", patient).await? else { return Ok(None) };
+        let summary = records::reported::clinical_summary(
+            self.records.as_ref(),
+            &Actor::system("care.assess"),
+            patient,
+        )
+        .await
+        .map_err(|error| crossing("the clinical summary", error))?;
+        Ok(Some(ClinicalFacts {
+            birth_date: profile.birth_date,
+            sex: profile.sex,
+            state: profile.address.state,
+            medications: summary
+                .active_medications
+                .items()
+                .iter()
+                .map(|medication| medication.drug.clone())
+                .collect(),
+            allergies: summary
+                .allergies
+                .items()
+                .iter()
+                .map(|allergy| allergy.substance.clone())
+                .collect(),
+        }))
+    }
+}
+
+#[async_trait]
+impl ProviderDirectory for Bridges {
+    async fn licensed_states(
+        &self,
+        provider: ProviderId,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<UsState>> {
+        let profile = self.provider(provider).await?;
+        Ok(profile
+            .map(|profile| {
+                let in_force = profile.licenses.iter().filter(|license| license.in_force(at));
+                in_force.map(|license| license.state).collect()
+            })
+            .unwrap_or_default())
+    }
+
+    async fn licensed_providers(
+        &self,
+        state: UsState,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<ProviderId>> {
+        let actor = Actor::system("care.directory");
+        let licensed =
+            identity::directory::providers_licensed_in(&self.identity, &actor, state, at)
+                .await
+                .map_err(|error| crossing("the licensed providers", error))?;
+        let mut providers: Vec<_> = licensed.into_iter().map(|found| found.provider).collect();
+        providers.sort();
+        Ok(providers)
+    }
+
+    /// The first of the licensed providers in their stable order.
+    async fn supervising_provider(
+        &self,
+        state: UsState,
+        at: DateTime<Utc>,
+    ) -> Result<Option<ProviderId>> {
+        Ok(self.licensed_providers(state, at).await?.into_iter().next())
+    }
+}

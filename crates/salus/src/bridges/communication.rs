@@ -1,0 +1,50 @@
+use async_trait::async_trait;
+use communication::{CareTeam, Recipient, Recipients, SignInLinks};
+use identity::registration;
+use kernel::{AccountId, PatientId, ProviderId};
+use ports::Result;
+
+use super::{Bridges, absent_or};
+
+#[async_trait]
+impl CareTeam for Bridges {
+    async fn includes(&self, patient: PatientId, provider: ProviderId) -> Result<bool> {
+        self.panel.treats(provider, patient).await
+    }
+}
+
+#[async_trait]
+impl Recipients for Bridges {
+    async fn recipient(&self, account: AccountId) -> Result<Option<Recipient>> {
+        let contact = identity::directory::contact(&self.identity, account).await;
+        Ok(absent_or("a contact", contact)?.map(|contact| Recipient {
+            email: contact.email,
+            first_name: contact.name.map(|name| name.given),
+            zone: contact.time_zone.unwrap_or(chrono_tz::Tz::UTC),
+            locale: "en-US".to_owned(),
+        }))
+    }
+}
+
+impl Bridges {
+    fn link(&self, path: &str, token: &str) -> String {
+        format!("{}{path}?token={token}", self.identity.policy.issuer)
+    }
+}
+
+#[async_trait]
+impl SignInLinks for Bridges {
+    async fn verification_link(&self, account: AccountId) -> Result<Option<String>> {
+        let token = registration::verification_link_token(&self.identity, account).await;
+        Ok(absent_or("a verification token", token)?
+            .flatten()
+            .map(|token| self.link("/verify-email", &token)))
+    }
+
+    async fn reset_link(&self, account: AccountId) -> Result<Option<String>> {
+        let token = registration::reset_link_token(&self.identity, account).await;
+        Ok(absent_or("a reset token", token)?
+            .flatten()
+            .map(|token| self.link("/reset-password", &token)))
+    }
+}

@@ -1,0 +1,82 @@
+//! The bridges: what one context asks of another, in the asking context's own
+//! words, answered from the other's store. A module for each context that asks.
+//! They translate and hold no rule.
+
+mod billing;
+mod care;
+mod communication;
+mod intake;
+mod pharmacy;
+mod records;
+mod subscriptions;
+
+use std::sync::Arc;
+
+use ::care::CareStore;
+use ::catalog::CatalogStore;
+use ::identity::{PatientProfile, ProviderProfile, Services};
+use ::intake::IntakeStore;
+use ::pharmacy::prescription::PrescriptionStore;
+use ::records::RecordsStore;
+use ::subscriptions::SubscriptionsStore;
+use kernel::{Actor, DomainError, ErrorKind, PatientId, ProviderId};
+use ports::{Env, Panel, PortError, Result};
+
+use crate::config::Practice;
+
+/// Every store that a bridge answers from.
+#[derive(Clone)]
+pub struct Bridges {
+    pub env: Env,
+    pub practice: Practice,
+    pub identity: Services,
+    pub panel: Arc<dyn Panel>,
+    pub catalog: Arc<dyn CatalogStore>,
+    pub intake: Arc<dyn IntakeStore>,
+    pub care: Arc<dyn CareStore>,
+    pub prescriptions: Arc<dyn PrescriptionStore>,
+    pub subscriptions: Arc<dyn SubscriptionsStore>,
+    pub records: Arc<dyn RecordsStore>,
+}
+
+impl Bridges {
+    /// A patient's profile, read by Salus itself for the named purpose.
+    async fn profile(
+        &self,
+        purpose: &'static str,
+        patient: PatientId,
+    ) -> Result<Option<PatientProfile>> {
+        let actor = Actor::system(purpose);
+        ::identity::directory::demographics(&self.identity, self.panel.as_ref(), &actor, patient)
+            .await
+            .map_err(|error| crossing("a patient's profile", error))
+    }
+
+    async fn provider(&self, provider: ProviderId) -> Result<Option<ProviderProfile>> {
+        ::identity::directory::provider(
+            &self.identity,
+            &Actor::system("bridges.provider"),
+            provider,
+        )
+        .await
+        .map_err(|error| crossing("a provider's profile", error))
+    }
+}
+
+/// What went wrong on the other side of a bridge is not the asking context's
+/// to explain; it fails as a whole and is tried again.
+fn crossing(what: &str, error: impl DomainError) -> PortError {
+    PortError::internal(format!("reading {what} from its context failed"), error)
+}
+
+/// Like [`crossing`], but an absence on the other side is an answer.
+fn absent_or<T, E: DomainError>(
+    what: &str,
+    result: std::result::Result<T, E>,
+) -> Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(crossing(what, error)),
+    }
+}

@@ -1,0 +1,177 @@
+use ::pharmacy::{
+    fulfilment::{DeliveryAddress, DeliveryAddresses},
+    prescription::{
+        Amount, DeaSchedule, Diagnosis, Dosing, Medication, PatientDetails, Patients,
+        PlannedTreatment, PrescriberDetails, Prescribers, QuantityUnit, StateLicence,
+        TreatmentPlans,
+    },
+    safety::{AllergyCategory, ClinicalFacts, ClinicalRecord, RecordedAllergy, RecordedMedication},
+};
+use async_trait::async_trait;
+use care::{PlanStatus, Reach};
+use identity::LicenseStatus;
+use kernel::{Actor, PatientId, ProviderId, TreatmentPlanId};
+use ports::{PortError, Result};
+use records::clinical;
+
+use super::{Bridges, crossing};
+
+#[async_trait]
+impl TreatmentPlans for Bridges {
+    async fn treatment(&self, plan: TreatmentPlanId) -> Result<Option<PlannedTreatment>> {
+        let mut tx = self.care.begin(&Actor::system("pharmacy.treatment")).await?;
+        let Some(plan) = tx.plan(plan, &Reach::All).await? else { return Ok(None) };
+        let treatment = &plan.current().treatment;
+        let unusable =
+            |what: &str| PortError::bug(format!("the treatment plan {} has {what}", plan.id));
+        Ok(Some(PlannedTreatment {
+            id: plan.id,
+            patient: plan.patient,
+            provider: plan.provider,
+            category: plan.category,
+            active: plan.status == PlanStatus::Active,
+            medication: Medication {
+                rxnorm: treatment.medication.rxnorm.clone(),
+                ndc: treatment.medication.ndc.clone(),
+                display: treatment.medication.display.clone(),
+                strength: strength(&treatment.medication.display),
+                schedule: DeaSchedule::of(&treatment.medication.display),
+            },
+            dosing: Dosing {
+                sig: treatment.sig.clone(),
+                quantity: Amount::whole(treatment.quantity)
+                    .map_err(|_| unusable("a quantity that cannot be prescribed"))?,
+                unit: unit(&treatment.quantity_unit)
+                    .ok_or_else(|| unusable("a unit that cannot be prescribed"))?,
+                days_supply: u16::try_from(treatment.duration_days)
+                    .map_err(|_| unusable("too long a supply"))?,
+                refills: u8::try_from(treatment.refills)
+                    .map_err(|_| unusable("too many refills"))?,
+            },
+            diagnosis: Diagnosis {
+                code: treatment.diagnosis.clone(),
+                display: treatment.diagnosis.to_string(),
+            },
+        }))
+    }
+}
+
+/// The strength within an RxNorm name, as in `1 MG` of `finasteride 1 MG Oral
+/// Tablet`: the first number and the unit after it.
+fn strength(display: &str) -> String {
+    let words: Vec<&str> = display.split_whitespace().collect();
+    words
+        .windows(2)
+        .find(|pair| pair[0].parse::<f64>().is_ok())
+        .map(|pair| pair.join(" "))
+        .unwrap_or_default()
+}
+
+fn unit(word: &str) -> Option<QuantityUnit> {
+    let word = word.trim().to_ascii_lowercase();
+    let singular = word.strip_suffix('s').unwrap_or(&word);
+    Some(match singular {
+        "tablet" => QuantityUnit::Tablet,
+        "capsule" => QuantityUnit::Capsule,
+        "ml" | "milliliter" => QuantityUnit::Milliliter,
+        "g" | "gram" => QuantityUnit::Gram,
+        "each" | "pen" | "tube" | "patch" => QuantityUnit::Each,
+        _ => return None,
+    })
+}
+
+#[async_trait]
+impl Prescribers for Bridges {
+    async fn prescriber(&self, provider: ProviderId) -> Result<Option<PrescriberDetails>> {
+        Ok(self.provider(provider).await?.map(|profile| PrescriberDetails {
+            provider: profile.provider,
+            name: profile.name,
+            // The network knows a prescriber by an identifier that starts with
+            // the NPI and ends with the number of the location.
+            spi: Some(format!("{}001", profile.npi)),
+            npi: Some(profile.npi),
+            dea: profile.dea,
+            licences: profile
+                .licenses
+                .into_iter()
+                .map(|license| StateLicence {
+                    state: license.state,
+                    number: license.number,
+                    expires_on: license.expires_on,
+                    active: license.status == LicenseStatus::Active,
+                })
+                .collect(),
+            address: Some(self.practice.address()),
+            phone: self.practice.phone.parse().ok(),
+        }))
+    }
+}
+
+#[async_trait]
+impl Patients for Bridges {
+    async fn details(&self, patient: PatientId) -> Result<Option<PatientDetails>> {
+        Ok(self.profile("pharmacy.patient", patient).await?.map(|profile| PatientDetails {
+            patient: profile.patient,
+            name: Some(profile.name),
+            birth_date: Some(profile.birth_date),
+            sex: Some(profile.sex),
+            address: Some(profile.address),
+            phone: Some(profile.phone),
+        }))
+    }
+}
+
+#[async_trait]
+impl DeliveryAddresses for Bridges {
+    async fn delivery_address(&self, patient: PatientId) -> Result<Option<DeliveryAddress>> {
+        Ok(self.profile("pharmacy.delivery", patient).await?.map(|profile| DeliveryAddress {
+            name: profile.name,
+            address: profile.address,
+            phone: Some(profile.phone),
+        }))
+    }
+}
+
+#[async_trait]
+impl ClinicalRecord for Bridges {
+    async fn facts(&self, patient: PatientId) -> Result<ClinicalFacts> {
+        let summary = records::reported::clinical_summary(
+            self.records.as_ref(),
+            &Actor::system("pharmacy.safety"),
+            patient,
+        )
+        .await
+        .map_err(|error| crossing("the clinical summary", error))?;
+        Ok(ClinicalFacts {
+            medications: summary
+                .active_medications
+                .items()
+                .iter()
+                .map(|medication| RecordedMedication {
+                    rxnorm: medication.drug.code.parse().ok(),
+                    display: medication.drug.display.clone(),
+                })
+                .collect(),
+            allergies: summary
+                .allergies
+                .items()
+                .iter()
+                .map(|allergy| RecordedAllergy {
+                    codings: vec![allergy.substance.clone()],
+                    display: allergy.substance.display.clone(),
+                    categories: vec![category(allergy.category)],
+                })
+                .collect(),
+            pregnant: None,
+        })
+    }
+}
+
+fn category(category: clinical::AllergyCategory) -> AllergyCategory {
+    match category {
+        clinical::AllergyCategory::Food => AllergyCategory::Food,
+        clinical::AllergyCategory::Medication => AllergyCategory::Medication,
+        clinical::AllergyCategory::Environment => AllergyCategory::Environment,
+        clinical::AllergyCategory::Biologic => AllergyCategory::Biologic,
+    }
+}

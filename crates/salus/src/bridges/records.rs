@@ -1,0 +1,190 @@
+use ::records::sources::{
+    AnswerValue, Clinician, ConsultationData, ConsultationSource, EncounterStatus, PatientData,
+    PatientSource, PrescriptionData, PrescriptionSource, RequestStatus, ResponseData, ResponseItem,
+    ResponseSource,
+};
+use async_trait::async_trait;
+use care::{Consultation, ConsultationStatus, Reach};
+use intake::{Answer, Item};
+use kernel::{
+    Actor, Coding, ConsultationId, FormResponseId, PatientId, PrescriptionId, ProviderId,
+    code::system,
+};
+use pharmacy::prescription::{PrescriptionReach, PrescriptionState};
+use ports::{PortError, Result};
+
+use super::{Bridges, absent_or, crossing};
+
+impl Bridges {
+    async fn clinician(&self, provider: ProviderId) -> Result<Clinician> {
+        let profile = self
+            .provider(provider)
+            .await?
+            .ok_or_else(|| PortError::bug(format!("the provider {provider} has no profile")))?;
+        Ok(Clinician { id: provider, name: profile.name.to_string(), npi: Some(profile.npi) })
+    }
+}
+
+#[async_trait]
+impl PatientSource for Bridges {
+    async fn patient(&self, id: PatientId) -> Result<Option<PatientData>> {
+        let Some(profile) = self.profile("records.patient", id).await? else { return Ok(None) };
+        let contact = identity::directory::contact(&self.identity, id.account())
+            .await
+            .map_err(|error| crossing("a contact", error))?;
+        Ok(Some(PatientData {
+            patient: id,
+            source_version: profile.version,
+            active: true,
+            name: profile.name,
+            sex: profile.sex,
+            birth_date: profile.birth_date,
+            address: Some(profile.address),
+            phone: Some(profile.phone),
+            email: Some(contact.email),
+        }))
+    }
+}
+
+#[async_trait]
+impl ResponseSource for Bridges {
+    async fn response(&self, id: FormResponseId) -> Result<Option<ResponseData>> {
+        let actor = Actor::system("records.response");
+        let found = intake::response(self.intake.as_ref(), self.panel.as_ref(), &actor, id).await;
+        let Some(response) = absent_or("a form response", found)? else { return Ok(None) };
+        let mut tx = self.intake.begin(&actor).await?;
+        let version = tx
+            .version(response.form_version)
+            .await?
+            .ok_or_else(|| PortError::bug(format!("the response {id} is bound to no version")))?;
+        let items =
+            version.definition.items.iter().filter_map(|item| answered(item, &response)).collect();
+        Ok(Some(ResponseData {
+            response: id,
+            patient: response.patient,
+            // A submitted response never changes.
+            source_version: 1,
+            questionnaire: format!("urn:uuid:{}", response.form_version),
+            submitted_at: response.submitted_at,
+            items,
+        }))
+    }
+}
+
+/// The item as it was answered, with those below it; `None` where nothing was.
+fn answered(item: &Item, response: &intake::FormResponse) -> Option<ResponseItem> {
+    let items: Vec<ResponseItem> =
+        item.children().iter().filter_map(|inner| answered(inner, response)).collect();
+    let mut answers: Vec<AnswerValue> =
+        response.answers.get(&item.link_id).map(|answer| values(item, answer)).unwrap_or_default();
+    if let Some(score) = response.scores.get(&item.link_id) {
+        answers.push(AnswerValue::Decimal(score.value));
+    }
+    if answers.is_empty() && items.is_empty() {
+        return None;
+    }
+    Some(ResponseItem {
+        link_id: item.link_id.clone(),
+        text: Some(item.text.clone()),
+        answers,
+        items,
+    })
+}
+
+fn values(item: &Item, answer: &Answer) -> Vec<AnswerValue> {
+    let choice = |code: &str| {
+        let display = item
+            .options()
+            .iter()
+            .find(|option| option.code == code)
+            .map_or(code, |option| option.display.as_str());
+        AnswerValue::Coding(Coding::new(format!("urn:salus:form:{}", item.link_id), code, display))
+    };
+    match answer {
+        Answer::Text(text) => vec![AnswerValue::Text(text.clone())],
+        Answer::Texts(texts) => texts.iter().cloned().map(AnswerValue::Text).collect(),
+        Answer::Number(quantity) => vec![match &quantity.unit {
+            Some(unit) => AnswerValue::Quantity { value: quantity.value, unit: unit.clone() },
+            None => AnswerValue::Decimal(quantity.value),
+        }],
+        Answer::Date(date) => vec![AnswerValue::Date(*date)],
+        Answer::Choice(code) => vec![choice(code)],
+        Answer::Choices(codes) => codes.iter().map(|code| choice(code)).collect(),
+        Answer::Boolean(value) => vec![AnswerValue::Boolean(*value)],
+        Answer::Scale(value) => {
+            vec![
+                i32::try_from(*value)
+                    .map_or(AnswerValue::Decimal(*value as f64), AnswerValue::Integer),
+            ]
+        }
+    }
+}
+
+#[async_trait]
+impl PrescriptionSource for Bridges {
+    async fn prescription(&self, id: PrescriptionId) -> Result<Option<PrescriptionData>> {
+        let mut tx = self.prescriptions.begin(&Actor::system("records.prescription")).await?;
+        let Some(prescription) = tx.prescription(id, PrescriptionReach::Any).await? else {
+            return Ok(None);
+        };
+        drop(tx);
+        Ok(Some(PrescriptionData {
+            prescription: id,
+            patient: prescription.patient,
+            source_version: prescription.version,
+            status: match &prescription.state {
+                PrescriptionState::Draft => RequestStatus::Draft,
+                PrescriptionState::Blocked { .. } => RequestStatus::OnHold,
+                PrescriptionState::Queued { .. }
+                | PrescriptionState::Sent { .. }
+                | PrescriptionState::Active { .. } => RequestStatus::Active,
+                PrescriptionState::Completed { .. } => RequestStatus::Completed,
+                PrescriptionState::Failed { .. } => RequestStatus::Stopped,
+                PrescriptionState::Canceled { .. } => RequestStatus::Cancelled,
+            },
+            prescriber: self.clinician(prescription.provider).await?,
+            drug: Coding::new(
+                system::RXNORM,
+                prescription.medication.rxnorm.as_str(),
+                prescription.medication.display.as_str(),
+            ),
+            ndc: Some(prescription.medication.ndc),
+            authored_on: prescription.created_at,
+            directions: prescription.dosing.sig,
+            quantity: prescription.dosing.quantity.units(),
+            quantity_unit: prescription.dosing.unit.to_string(),
+            days_supply: u32::from(prescription.dosing.days_supply),
+            refills: u32::from(prescription.dosing.refills),
+            reasons: vec![Coding::new(
+                system::ICD10CM,
+                prescription.diagnosis.code.as_str(),
+                prescription.diagnosis.display,
+            )],
+        }))
+    }
+}
+
+#[async_trait]
+impl ConsultationSource for Bridges {
+    async fn consultation(&self, id: ConsultationId) -> Result<Option<ConsultationData>> {
+        let mut tx = self.care.begin(&Actor::system("records.consultation")).await?;
+        let Some(consultation) = tx.consultation(id, &Reach::All).await? else { return Ok(None) };
+        drop(tx);
+        let status = match consultation.status {
+            ConsultationStatus::Scheduled => EncounterStatus::Planned,
+            ConsultationStatus::InProgress => EncounterStatus::InProgress,
+            ConsultationStatus::Completed => EncounterStatus::Finished,
+        };
+        Ok(Some(ConsultationData {
+            consultation: id,
+            patient: consultation.patient,
+            source_version: consultation.version,
+            status,
+            clinician: self.clinician(consultation.provider).await?,
+            start: consultation.starts_at,
+            end: (status == EncounterStatus::Finished)
+                .then(|| consultation.starts_at + Consultation::SLOT),
+            reasons: Vec::new(),
+        }))
+    }
+}

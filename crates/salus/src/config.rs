@@ -1,0 +1,402 @@
+//! Configuration: defaults, then a TOML file, then the environment
+//! (`SALUS_SERVER__LISTEN` sets `server.listen`). A key that is not known is an
+//! error, so that a misspelt one is not silently ignored.
+
+use std::{fmt, path::PathBuf};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// A value that is never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "\"\"" } else { "\"[redacted]\"" })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.is_empty() { "" } else { "[redacted]" })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    Development,
+    /// Refuses emulators, demo seeds and plain HTTP towards vendors.
+    Production,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub environment: Environment,
+    /// Where the private cluster, the keys, the objects and the emulators'
+    /// state lie.
+    pub data_dir: PathBuf,
+    pub server: Server,
+    pub database: Database,
+    pub jobs: Jobs,
+    pub identity: Identity,
+    pub stripe: Stripe,
+    pub erx: Erx,
+    pub opentok: OpenTok,
+    pub easypost: EasyPost,
+    pub smtp: Smtp,
+    pub practice: Practice,
+    pub telemetry: Telemetry,
+    pub demo: Demo,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    pub listen: String,
+    /// The address under which clients, patients' mails and vendors reach this
+    /// server; taken from `listen` when it is empty.
+    pub public_url: String,
+    pub trust_proxy: bool,
+    pub cors_origins: Vec<String>,
+    /// The largest body of a request, in bytes.
+    pub body_limit: usize,
+    /// How long requests and jobs may go on once the server stops, in seconds.
+    pub drain_seconds: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// A PostgreSQL URL; without one a private cluster is started.
+    pub url: Secret,
+    pub max_connections: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jobs {
+    pub concurrency: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    pub access_token_minutes: i64,
+    pub refresh_token_days: i64,
+}
+
+/// Without a key the vendor's emulator is used.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stripe {
+    pub secret_key: Secret,
+    pub webhook_secret: Secret,
+    pub base_url: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Erx {
+    pub base_url: String,
+    pub username: String,
+    pub password: Secret,
+    /// What the network's callbacks authenticate with.
+    pub inbound_username: String,
+    pub inbound_password: Secret,
+    /// A PEM file of a certificate authority to trust besides the usual ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OpenTok {
+    pub api_key: String,
+    pub api_secret: Secret,
+    pub callback_secret: Secret,
+    pub base_url: String,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EasyPost {
+    pub api_key: Secret,
+    pub webhook_secret: Secret,
+    pub base_url: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub username: String,
+    pub password: Secret,
+    /// `none`, `starttls` or `tls`.
+    pub security: String,
+    pub from: String,
+}
+
+/// The practice that its providers prescribe from; pharmacies call it back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Practice {
+    pub name: String,
+    pub line1: String,
+    pub city: String,
+    pub state: kernel::UsState,
+    pub postal_code: String,
+    pub phone: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// A filter as in `info,salus_care=debug`.
+    pub log: String,
+    /// `text` or `json`.
+    pub log_format: String,
+    /// The HTTP endpoint of an OTLP collector; empty for none.
+    pub otlp_endpoint: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Demo {
+    /// Whether the server seeds demo data when it starts.
+    pub seed: bool,
+    /// The password of every seeded account.
+    pub password: Secret,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            environment: Environment::Development,
+            data_dir: PathBuf::from(".salus"),
+            server: Server::default(),
+            database: Database::default(),
+            jobs: Jobs::default(),
+            identity: Identity::default(),
+            stripe: Stripe::default(),
+            erx: Erx::default(),
+            opentok: OpenTok::default(),
+            easypost: EasyPost::default(),
+            smtp: Smtp::default(),
+            practice: Practice::default(),
+            telemetry: Telemetry::default(),
+            demo: Demo::default(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: String::new(),
+            trust_proxy: false,
+            cors_origins: Vec::new(),
+            body_limit: 1024 * 1024,
+            drain_seconds: 20,
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: Secret::default(), max_connections: 20 }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { concurrency: 8 }
+    }
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { access_token_minutes: 15, refresh_token_days: 30 }
+    }
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 587,
+            username: String::new(),
+            password: Secret::default(),
+            security: "starttls".to_owned(),
+            from: "Salus <no-reply@salus.example>".to_owned(),
+        }
+    }
+}
+
+impl Default for Practice {
+    fn default() -> Self {
+        Self {
+            name: "Salus Telehealth".to_owned(),
+            line1: "1 Example Plaza".to_owned(),
+            city: "Boston".to_owned(),
+            state: kernel::UsState::Ma,
+            postal_code: "02110".to_owned(),
+            phone: "+16175550100".to_owned(),
+        }
+    }
+}
+
+impl Practice {
+    pub fn address(&self) -> kernel::Address {
+        kernel::Address {
+            line1: self.line1.clone(),
+            line2: None,
+            city: self.city.clone(),
+            state: self.state,
+            postal_code: self.postal_code.clone(),
+        }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            log: "info,sqlx=warn,graphile_worker=warn,sea_orm_migration=warn".to_owned(),
+            log_format: "text".to_owned(),
+            otlp_endpoint: String::new(),
+        }
+    }
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { seed: false, password: Secret::default() }
+    }
+}
+
+impl Config {
+    /// Reads the configuration; `file` must exist when it is named.
+    pub fn load(file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        figment = match file {
+            Some(file) => figment.merge(Toml::file_exact(file)),
+            None => figment.merge(Toml::file("salus.toml")),
+        };
+        let mut config: Self = figment
+            .merge(Env::prefixed("SALUS_").ignore(&["pg_bin", "config"]).split("__"))
+            .extract()?;
+        if config.database.url.is_empty()
+            && let Ok(url) = std::env::var("DATABASE_URL")
+        {
+            config.database.url = Secret::new(url);
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    pub fn public_url(&self) -> String {
+        if self.server.public_url.is_empty() {
+            format!("http://{}", self.server.listen)
+        } else {
+            self.server.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+
+    /// The vendors for which there is no key, so that an emulator stands in.
+    pub fn emulated(&self) -> Vec<&'static str> {
+        [
+            ("stripe", self.stripe.secret_key.is_empty()),
+            ("erx", self.erx.base_url.is_empty()),
+            ("opentok", self.opentok.api_key.is_empty()),
+            ("easypost", self.easypost.api_key.is_empty()),
+            ("smtp", self.smtp.host.is_empty()),
+        ]
+        .into_iter()
+        .filter_map(|(vendor, missing)| missing.then_some(vendor))
+        .collect()
+    }
+
+    /// Refuses what does not go together.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if !matches!(self.telemetry.log_format.as_str(), "text" | "json") {
+            anyhow::bail!("telemetry.log_format is text or json");
+        }
+        if !matches!(self.smtp.security.as_str(), "none" | "starttls" | "tls") {
+            anyhow::bail!("smtp.security is none, starttls or tls");
+        }
+        if self.environment == Environment::Production {
+            let emulated = self.emulated();
+            if !emulated.is_empty() {
+                anyhow::bail!(
+                    "production does not start with an emulator; configure {}",
+                    emulated.join(", ")
+                );
+            }
+            if self.demo.seed {
+                anyhow::bail!("production does not seed demo data; unset demo.seed");
+            }
+            for (name, secret) in [
+                ("stripe.webhook_secret", &self.stripe.webhook_secret),
+                ("easypost.webhook_secret", &self.easypost.webhook_secret),
+                ("opentok.callback_secret", &self.opentok.callback_secret),
+                ("erx.inbound_password", &self.erx.inbound_password),
+            ] {
+                if secret.is_empty() {
+                    anyhow::bail!("production needs {name}, without which callbacks are unsigned");
+                }
+            }
+            if !self.server.public_url.starts_with("https://") {
+                anyhow::bail!("production needs server.public_url with https");
+            }
+        }
+        if self.demo.seed && self.demo.password.expose().len() < 12 {
+            anyhow::bail!("demo.seed needs a demo.password of at least 12 characters");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = Config {
+            stripe: Stripe { secret_key: Secret::new("sk_live_1"), ..Stripe::default() },
+            ..Config::default()
+        };
+        let printed = serde_json::to_string(&config).unwrap();
+        assert!(printed.contains("[redacted]"));
+        assert!(!printed.contains("sk_live_1"));
+        assert!(!format!("{config:?}").contains("sk_live_1"));
+    }
+
+    #[test]
+    fn production_refuses_emulators() {
+        let config = Config { environment: Environment::Production, ..Config::default() };
+        let refused = config.check().unwrap_err().to_string();
+        assert!(refused.contains("stripe") && refused.contains("smtp"), "{refused}");
+    }
+}

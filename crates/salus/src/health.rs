@@ -1,0 +1,144 @@
+//! What orchestrators and operators ask: is it alive, is it ready, and what
+//! does it measure.
+
+use std::{sync::Arc, time::Duration};
+
+use compliance::ChainStore;
+use jobs::Runtime;
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::{
+    Endpoint, EndpointExt as _, IntoResponse, Response, Route, get, handler,
+    http::StatusCode,
+    web::{Data, Json},
+};
+use postgres::Pg;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+/// The oldest waiting job may be this old before the server is not ready.
+const LATEST_JOB: Duration = Duration::from_secs(120);
+/// The oldest unchained audit entry may be this old.
+const LATEST_SEAL: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+pub struct Health {
+    pub pg: Pg,
+    pub chain: Arc<dyn ChainStore>,
+    pub jobs: Arc<Runtime>,
+    pub vendors: Arc<Vec<Vendor>>,
+    pub metrics: PrometheusHandle,
+    pub draining: CancellationToken,
+}
+
+/// How Salus speaks to a vendor.
+#[derive(Clone, Debug, Serialize)]
+pub struct Vendor {
+    pub name: &'static str,
+    /// `live` or `emulator`.
+    pub mode: &'static str,
+    /// The emulator's own address, for demonstrations and tests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emulator: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    version: &'static str,
+    checks: Vec<Check>,
+    vendors: Vec<Vendor>,
+}
+
+pub fn routes(health: Health) -> impl Endpoint {
+    Route::new()
+        .at("/health", get(ready))
+        .at("/health/ready", get(ready))
+        .at("/health/live", get(live))
+        .at("/metrics", get(measure))
+        .data(health)
+}
+
+/// The process runs and answers; nothing else is asked.
+#[handler]
+async fn live() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "live" }))
+}
+
+#[handler]
+async fn ready(health: Data<&Health>) -> Response {
+    let checks = health.checks().await;
+    let ok = checks.iter().all(|check| check.ok);
+    let report = Report {
+        status: if ok { "ready" } else { "unready" },
+        version: env!("CARGO_PKG_VERSION"),
+        checks,
+        vendors: health.vendors.to_vec(),
+    };
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Json(report).with_status(status).into_response()
+}
+
+#[handler]
+async fn measure(health: Data<&Health>) -> Response {
+    if let Ok(backlog) = health.jobs.backlog().await {
+        metrics::gauge!("jobs_waiting").set(backlog.waiting as f64);
+        metrics::gauge!("jobs_oldest_seconds").set(backlog.oldest.as_secs_f64());
+        metrics::gauge!("jobs_exhausted").set(backlog.exhausted as f64);
+    }
+    if let Ok(lag) = health.chain.lag().await {
+        metrics::gauge!("audit_seal_lag_seconds").set(lag.as_secs_f64());
+    }
+    Response::builder().content_type("text/plain; version=0.0.4").body(health.metrics.render())
+}
+
+impl Health {
+    async fn checks(&self) -> Vec<Check> {
+        let draining = self.draining.is_cancelled();
+        let mut checks = vec![Check {
+            name: "server",
+            ok: !draining,
+            detail: if draining { "draining" } else { "serving" }.to_owned(),
+        }];
+        checks.push(match Pg::migration_state(self.pg.pool()).await {
+            Ok(state) => Check {
+                name: "database",
+                ok: state.pending.is_empty(),
+                detail: format!(
+                    "{} migrations applied, {} pending",
+                    state.applied,
+                    state.pending.len()
+                ),
+            },
+            Err(error) => Check { name: "database", ok: false, detail: error.to_string() },
+        });
+        checks.push(match self.jobs.backlog().await {
+            Ok(backlog) => Check {
+                name: "jobs",
+                ok: backlog.oldest <= LATEST_JOB,
+                detail: format!(
+                    "{} waiting, the oldest for {} s, {} given up",
+                    backlog.waiting,
+                    backlog.oldest.as_secs(),
+                    backlog.exhausted
+                ),
+            },
+            Err(error) => Check { name: "jobs", ok: false, detail: error.to_string() },
+        });
+        checks.push(match self.chain.lag().await {
+            Ok(lag) => Check {
+                name: "audit_seal",
+                ok: lag <= LATEST_SEAL,
+                detail: format!("{} ms behind", lag.as_millis()),
+            },
+            Err(error) => Check { name: "audit_seal", ok: false, detail: error.to_string() },
+        });
+        checks
+    }
+}

@@ -1,0 +1,79 @@
+//! Opening what the server and the commands beside it stand on: the data
+//! folder, the keys and the database.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use keyring::Keyring;
+use objects::StoredObjects;
+use ports::Env;
+use postgres::{
+    Pg,
+    cluster::{Cluster, Durability},
+    core::ConnectionSettings,
+};
+
+use crate::{
+    config::Config,
+    system::{SystemClock, SystemIds},
+};
+
+/// The name of the database in the private cluster.
+const DATABASE: &str = "salus";
+
+pub struct Foundation {
+    pub env: Env,
+    pub pg: Pg,
+    pub keyring: Arc<Keyring>,
+    pub objects: Arc<StoredObjects>,
+    pub cluster: Option<Cluster>,
+    /// The data folder, absolute.
+    pub data_dir: PathBuf,
+}
+
+/// Who opens the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum As {
+    /// A server, which has the private cluster to itself.
+    Server,
+    /// A command, which borrows the cluster of a server that runs.
+    Command,
+}
+
+impl Foundation {
+    pub async fn open(config: &Config, who: As) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("creating {}", config.data_dir.display()))?;
+        let data_dir = config.data_dir.canonicalize()?;
+        let keyring = Arc::new(Keyring::open_or_create(data_dir.join("keys"))?);
+        let objects = Arc::new(StoredObjects::in_folder(data_dir.join("objects"))?);
+        let env = Env { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds) };
+        let (cluster, url) = if config.database.url.is_empty() {
+            let folder = data_dir.clone();
+            let cluster = tokio::task::spawn_blocking(move || match who {
+                As::Server => Cluster::start(&folder, Durability::Full),
+                As::Command => Cluster::open(&folder, Durability::Full),
+            })
+            .await??;
+            cluster.ensure_database(DATABASE)?;
+            let url = cluster.url(DATABASE);
+            (Some(cluster), url)
+        } else {
+            (None, config.database.url.expose().to_owned())
+        };
+        let settings = ConnectionSettings { url, max_connections: config.database.max_connections };
+        let pool = Pg::connect(&settings).await?;
+        let pg = Pg::new(pool, env.clone(), keyring.clone());
+        Ok(Self { env, pg, keyring, objects, cluster, data_dir })
+    }
+
+    /// Closes the pool and stops a private cluster that this process owns.
+    pub async fn close(self) -> anyhow::Result<()> {
+        let Self { pg, cluster, .. } = self;
+        pg.pool().clone().close().await?;
+        if let Some(cluster) = cluster {
+            tokio::task::spawn_blocking(move || cluster.stop()).await??;
+        }
+        Ok(())
+    }
+}
