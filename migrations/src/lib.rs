@@ -48,6 +48,7 @@ history![
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",
+    "070_billing",
     "080_communication",
     "090_records",
     "095_compliance",

@@ -3,6 +3,7 @@
 //! traits and rows; it holds no business rule.
 
 pub mod analytics;
+pub mod billing;
 pub mod care;
 mod catalog;
 pub mod cluster;

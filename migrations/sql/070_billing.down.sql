@@ -1,0 +1,12 @@
+DROP TABLE gateway_notices;
+DROP TABLE ledger_postings;
+DROP TABLE ledger_transactions;
+DROP TABLE payments;
+DROP TABLE invoice_lines;
+DROP TABLE invoices;
+DROP TABLE invoice_series;
+DROP TABLE payment_methods;
+DROP TABLE billing_customers;
+DROP FUNCTION salus_ledger_balanced();
+DROP FUNCTION salus_invoice_lines_frozen();
+DROP FUNCTION salus_invoice_frozen();
