@@ -2,4 +2,5 @@
 //! written from its vendor's documented behaviour and shares no type with the
 //! adapter that speaks to it, so that a mistake in one shows against the other.
 
+pub mod easypost;
 pub mod state;
