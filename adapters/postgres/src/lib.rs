@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod communication;
 mod compliance;
 pub mod core;
+mod fulfilment;
 mod intake;
 pub(crate) mod prescriptions;
 mod reach;

@@ -4,6 +4,7 @@ mod analytics;
 mod catalog;
 mod communication;
 mod compliance;
+mod fulfilment;
 mod intake;
 mod platform;
 mod prescriptions;

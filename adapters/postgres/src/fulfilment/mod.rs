@@ -237,9 +237,9 @@ impl FulfilmentTx for PgTx {
         if !rows.is_empty() {
             let drugs = rows.iter().fold(Condition::any(), |any, row| {
                 any.add(
-                    lot::Column::PharmacyId
-                        .eq(row.pharmacy_id)
-                        .and(lot::Column::Ndc.eq(row.ndc.clone())),
+                    Condition::all()
+                        .add(lot::Column::PharmacyId.eq(row.pharmacy_id))
+                        .add(lot::Column::Ndc.eq(row.ndc.clone())),
                 )
             });
             let mut lots = lot::Entity::find()

@@ -27,9 +27,11 @@ pub fn after_stock(page: &PageRequest) -> Condition {
     });
     match cursor {
         None => Condition::all(),
-        Some((pharmacy, ndc)) => Condition::any()
-            .add(stock::Column::PharmacyId.gt(pharmacy))
-            .add(stock::Column::PharmacyId.eq(pharmacy).and(stock::Column::Ndc.gt(ndc))),
+        Some((pharmacy, ndc)) => Condition::any().add(stock::Column::PharmacyId.gt(pharmacy)).add(
+            Condition::all()
+                .add(stock::Column::PharmacyId.eq(pharmacy))
+                .add(stock::Column::Ndc.gt(ndc)),
+        ),
     }
 }
 
