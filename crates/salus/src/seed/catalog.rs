@@ -1,0 +1,336 @@
+//! The catalog of the demo: six categories that telehealth companies treat,
+//! and what their plans cost.
+
+use catalog::{
+    ActivationWindow, BillingInterval, CatalogError, CatalogStore, CategoryConfiguration,
+    CategorySpec, Modality, PlanSpec, PriceSpec, Tier, save_category, seed_plan,
+};
+use kernel::{Actor, CategoryId, Money, PlanId, Uuid};
+
+pub const HAIR_LOSS: CategoryId = category_id(1);
+pub const ERECTILE_DYSFUNCTION: CategoryId = category_id(2);
+pub const WEIGHT_MANAGEMENT: CategoryId = category_id(3);
+pub const ACNE: CategoryId = category_id(4);
+pub const ANXIETY: CategoryId = category_id(5);
+pub const DEPRESSION: CategoryId = category_id(6);
+
+const fn category_id(number: u128) -> CategoryId {
+    CategoryId(Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0000 + number))
+}
+
+/// The `number`-th plan of a category, counted from 1.
+pub const fn plan_id(category: CategoryId, number: u128) -> PlanId {
+    PlanId(Uuid::from_u128(category.uuid().as_u128() + (1 << 96) + (number << 16)))
+}
+
+struct CategorySeed {
+    id: CategoryId,
+    slug: &'static str,
+    name: &'static str,
+    description: &'static str,
+    modality: Modality,
+    maximum_age: Option<u16>,
+    plans: &'static [PlanSeed],
+}
+
+struct PlanSeed {
+    name: &'static str,
+    description: &'static str,
+    tier: Tier,
+    features: &'static [&'static str],
+    comparison: &'static [(&'static str, &'static str)],
+    /// In cents: a month, a quarter, a year.
+    prices: [i64; 3],
+}
+
+const MESSAGES: &str = "Unlimited messages with your provider";
+const SHIPPING: &str = "Free discreet shipping";
+const VISITS: &str = "Video visits when you ask for one";
+
+const CATEGORIES: [CategorySeed; 6] = [
+    CategorySeed {
+        id: HAIR_LOSS,
+        slug: "hair-loss",
+        name: "Hair loss",
+        description: "Treatment of androgenetic alopecia with finasteride and minoxidil.",
+        modality: Modality::Asynchronous,
+        maximum_age: Some(75),
+        plans: &[
+            PlanSeed {
+                name: "Hair Essential",
+                description: "Finasteride 1 mg, one tablet a day.",
+                tier: Tier::Basic,
+                features: &[SHIPPING, MESSAGES],
+                comparison: &[("Medication", "Finasteride 1 mg"), ("Visits", "By message")],
+                prices: [2_500, 6_900, 24_000],
+            },
+            PlanSeed {
+                name: "Hair Dual",
+                description: "Finasteride 1 mg and topical minoxidil 5 %.",
+                tier: Tier::Standard,
+                features: &[SHIPPING, MESSAGES, "Two treatments that add to each other"],
+                comparison: &[
+                    ("Medication", "Finasteride 1 mg and minoxidil 5 %"),
+                    ("Visits", "By message"),
+                ],
+                prices: [3_900, 10_500, 37_200],
+            },
+            PlanSeed {
+                name: "Hair Complete",
+                description: "Both treatments, and video visits to follow your progress.",
+                tier: Tier::Premium,
+                features: &[SHIPPING, MESSAGES, VISITS, "Progress check every three months"],
+                comparison: &[
+                    ("Medication", "Finasteride 1 mg and minoxidil 5 %"),
+                    ("Visits", "By message and video"),
+                ],
+                prices: [5_500, 14_900, 52_800],
+            },
+        ],
+    },
+    CategorySeed {
+        id: ERECTILE_DYSFUNCTION,
+        slug: "erectile-dysfunction",
+        name: "Erectile dysfunction",
+        description: "Treatment with sildenafil or tadalafil.",
+        modality: Modality::Asynchronous,
+        maximum_age: Some(79),
+        plans: &[
+            PlanSeed {
+                name: "On Demand",
+                description: "Sildenafil, taken before it is needed.",
+                tier: Tier::Basic,
+                features: &[SHIPPING, MESSAGES],
+                comparison: &[("Medication", "Sildenafil 50 mg"), ("Doses a month", "6")],
+                prices: [3_000, 8_400, 30_000],
+            },
+            PlanSeed {
+                name: "Daily",
+                description: "Low-dose tadalafil, one tablet a day.",
+                tier: Tier::Standard,
+                features: &[SHIPPING, MESSAGES, VISITS],
+                comparison: &[("Medication", "Tadalafil 5 mg"), ("Doses a month", "30")],
+                prices: [4_500, 12_600, 45_600],
+            },
+        ],
+    },
+    CategorySeed {
+        id: WEIGHT_MANAGEMENT,
+        slug: "weight-management",
+        name: "Weight management",
+        description: "Medical weight management with medication and coaching.",
+        modality: Modality::Asynchronous,
+        maximum_age: Some(75),
+        plans: &[
+            PlanSeed {
+                name: "Weight Essential",
+                description: "Oral medication and a coach.",
+                tier: Tier::Basic,
+                features: &[SHIPPING, MESSAGES, "Coach by message"],
+                comparison: &[("Medication", "Metformin"), ("Visits", "By message")],
+                prices: [4_900, 13_500, 47_000],
+            },
+            PlanSeed {
+                name: "Weight GLP-1",
+                description: "A weekly semaglutide injection, increased step by step.",
+                tier: Tier::Standard,
+                features: &[SHIPPING, MESSAGES, VISITS, "Cold-chain delivery"],
+                comparison: &[("Medication", "Semaglutide"), ("Visits", "By message and video")],
+                prices: [29_900, 84_900, 328_800],
+            },
+            PlanSeed {
+                name: "Weight GLP-1 Complete",
+                description: "Semaglutide, a dietitian and laboratory tests.",
+                tier: Tier::Premium,
+                features: &[
+                    SHIPPING,
+                    MESSAGES,
+                    VISITS,
+                    "Cold-chain delivery",
+                    "Dietitian every month",
+                    "Laboratory tests twice a year",
+                ],
+                comparison: &[("Medication", "Semaglutide"), ("Visits", "Video every month")],
+                prices: [34_900, 99_900, 388_800],
+            },
+        ],
+    },
+    CategorySeed {
+        id: ACNE,
+        slug: "acne",
+        name: "Acne",
+        description: "Treatment of acne vulgaris with topical and oral medication.",
+        modality: Modality::Asynchronous,
+        maximum_age: None,
+        plans: &[
+            PlanSeed {
+                name: "Clear Topical",
+                description: "Tretinoin cream in the strength that suits your skin.",
+                tier: Tier::Basic,
+                features: &[SHIPPING, MESSAGES],
+                comparison: &[("Medication", "Tretinoin 0.025 %"), ("Visits", "By message")],
+                prices: [2_900, 7_800, 27_600],
+            },
+            PlanSeed {
+                name: "Clear Combination",
+                description: "Tretinoin, and an oral antibiotic for up to three months.",
+                tier: Tier::Standard,
+                features: &[SHIPPING, MESSAGES, VISITS],
+                comparison: &[
+                    ("Medication", "Tretinoin and doxycycline"),
+                    ("Visits", "By message and video"),
+                ],
+                prices: [4_400, 11_900, 42_000],
+            },
+        ],
+    },
+    CategorySeed {
+        id: ANXIETY,
+        slug: "anxiety",
+        name: "Anxiety",
+        description: "Treatment of generalized anxiety, followed with the GAD-7.",
+        modality: Modality::Video,
+        maximum_age: None,
+        plans: &[
+            PlanSeed {
+                name: "Calm Medication",
+                description: "Medication management with a GAD-7 every month.",
+                tier: Tier::Standard,
+                features: &[SHIPPING, MESSAGES, VISITS, "GAD-7 every month"],
+                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every quarter")],
+                prices: [6_500, 17_900, 64_800],
+            },
+            PlanSeed {
+                name: "Calm Complete",
+                description: "Medication management and a video visit every month.",
+                tier: Tier::Premium,
+                features: &[SHIPPING, MESSAGES, "Video visit every month", "GAD-7 every month"],
+                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every month")],
+                prices: [11_900, 32_900, 118_800],
+            },
+        ],
+    },
+    CategorySeed {
+        id: DEPRESSION,
+        slug: "depression",
+        name: "Depression",
+        description: "Treatment of depression, followed with the PHQ-9.",
+        modality: Modality::Video,
+        maximum_age: None,
+        plans: &[
+            PlanSeed {
+                name: "Mood Medication",
+                description: "Medication management with a PHQ-9 every month.",
+                tier: Tier::Standard,
+                features: &[SHIPPING, MESSAGES, VISITS, "PHQ-9 every month"],
+                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every quarter")],
+                prices: [6_500, 17_900, 64_800],
+            },
+            PlanSeed {
+                name: "Mood Complete",
+                description: "Medication management and a video visit every month.",
+                tier: Tier::Premium,
+                features: &[SHIPPING, MESSAGES, "Video visit every month", "PHQ-9 every month"],
+                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every month")],
+                prices: [11_900, 32_900, 118_800],
+            },
+        ],
+    },
+];
+
+/// Sows what is missing. A category or plan that an administrator changed
+/// since is left as it is.
+pub async fn sow(store: &dyn CatalogStore) -> Result<(), CatalogError> {
+    let actor = Actor::system("seed.catalog");
+    for seed in &CATEGORIES {
+        if store.begin(&actor).await?.category(seed.id).await?.is_none() {
+            let spec = CategorySpec {
+                slug: seed.slug.into(),
+                name: seed.name.into(),
+                description: seed.description.into(),
+                active: true,
+                configuration: CategoryConfiguration {
+                    required_modality: seed.modality,
+                    minimum_age: 18,
+                    maximum_age: seed.maximum_age,
+                },
+            };
+            save_category(store, &actor, seed.id, spec).await?;
+        }
+        for (number, plan) in (1..).zip(seed.plans) {
+            seed_plan(store, &actor, plan_id(seed.id, number), plan.spec(seed.id)).await?;
+        }
+    }
+    Ok(())
+}
+
+impl PlanSeed {
+    fn spec(&self, category: CategoryId) -> PlanSpec {
+        let [month, quarter, year] = self.prices;
+        let price = |interval, minor| PriceSpec { interval, amount: Money::usd(minor) };
+        PlanSpec {
+            category,
+            name: self.name.into(),
+            description: self.description.into(),
+            tier: self.tier,
+            features: self.features.iter().map(ToString::to_string).collect(),
+            comparison: self
+                .comparison
+                .iter()
+                .map(|(label, value)| (label.to_string(), value.to_string()))
+                .collect(),
+            window: ActivationWindow::default(),
+            active: true,
+            prices: vec![
+                price(BillingInterval::Monthly, month),
+                price(BillingInterval::Quarterly, quarter),
+                price(BillingInterval::Yearly, year),
+                // Half a year at once costs what two quarters do.
+                price(BillingInterval::Upfront { months: 6 }, quarter * 2),
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use catalog::{Category, Plan};
+    use kernel::PriceId;
+
+    use super::*;
+
+    #[test]
+    fn every_seed_is_sound_and_has_an_id_of_its_own() {
+        let mut ids = BTreeSet::new();
+        for seed in &CATEGORIES {
+            assert!(ids.insert(seed.id.uuid()));
+            for (number, plan) in (1..).zip(seed.plans) {
+                let id = plan_id(seed.id, number);
+                assert!(ids.insert(id.uuid()), "{}", plan.name);
+                let plan = Plan::create(id, plan.spec(seed.id), |_| PriceId(Uuid::nil())).unwrap();
+                assert!(plan.prices.len() >= 3);
+                // A longer interval is never dearer by the month.
+                let by_month: Vec<_> = plan
+                    .prices
+                    .iter()
+                    .map(|price| price.amount.minor / i64::from(price.interval.months()))
+                    .collect();
+                assert!(by_month[0] > by_month[1] && by_month[1] > by_month[2], "{}", plan.name);
+            }
+            let spec = CategorySpec {
+                slug: seed.slug.into(),
+                name: seed.name.into(),
+                description: seed.description.into(),
+                active: true,
+                configuration: CategoryConfiguration {
+                    required_modality: seed.modality,
+                    minimum_age: 18,
+                    maximum_age: seed.maximum_age,
+                },
+            };
+            Category::create(seed.id, spec).unwrap();
+        }
+    }
+}

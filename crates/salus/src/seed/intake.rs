@@ -1,0 +1,56 @@
+//! The intake forms of the demo, one for each category. Link ids are words of
+//! lower-case letters, digits and underscores, because the eligibility rules
+//! name them as `answers.<link id>` and `scores.<link id>`.
+
+mod acne;
+mod anxiety;
+mod build;
+mod depression;
+mod erectile_dysfunction;
+mod hair_loss;
+mod weight;
+
+use intake::{FormDefinition, IntakeError, IntakeStore, NewFormVersion, seed_form};
+use kernel::{Actor, CategoryId, FormId, FormVersionId, Uuid};
+use ports::Env;
+
+use super::catalog;
+
+/// Every form with its category and slug.
+fn forms() -> [(CategoryId, &'static str, FormDefinition); 6] {
+    [
+        (catalog::HAIR_LOSS, "hair-loss-intake", hair_loss::form()),
+        (
+            catalog::ERECTILE_DYSFUNCTION,
+            "erectile-dysfunction-intake",
+            erectile_dysfunction::form(),
+        ),
+        (catalog::WEIGHT_MANAGEMENT, "weight-management-intake", weight::form()),
+        (catalog::ACNE, "acne-intake", acne::form()),
+        (catalog::ANXIETY, "anxiety-intake", anxiety::form()),
+        (catalog::DEPRESSION, "depression-intake", depression::form()),
+    ]
+}
+
+/// Publishes the forms of the categories that have none.
+pub async fn sow(env: &Env, store: &dyn IntakeStore) -> Result<(), IntakeError> {
+    let actor = Actor::system("seed.intake");
+    for (category, slug, definition) in forms() {
+        let (form, version) = (form_id(category), version_id(category));
+        let new = NewFormVersion { category, slug: slug.into(), definition };
+        seed_form(env, store, &actor, form, version, new).await?;
+    }
+    Ok(())
+}
+
+pub const fn form_id(category: CategoryId) -> FormId {
+    FormId(Uuid::from_u128(category.uuid().as_u128() + (2 << 96)))
+}
+
+/// The first version of the category's form.
+pub const fn version_id(category: CategoryId) -> FormVersionId {
+    FormVersionId(Uuid::from_u128(category.uuid().as_u128() + (3 << 96)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+use std::collections::BTreeSet;
+
+use intake::{
+    Evaluation, Facts, FormDefinition, Item, ItemKind, RawAnswers, Stage, check::check, evaluate,
+};
+use kernel::Sex;
+use serde_json::{Value, json};
+
+use super::*;
+
+const WOMAN: Facts = Facts { sex: Some(Sex::Female), age: Some(34) };
+const MAN: Facts = Facts { sex: Some(Sex::Male), age: Some(34) };
+
+/// An innocuous answer to every question: no, none of these, the first choice.
+fn plain(item: &Item) -> Option<Value> {
+    Some(match &item.kind {
+        ItemKind::Text { repeats: false, .. } => json!("text"),
+        ItemKind::Text { repeats: true, .. } => json!(["one"]),
+        ItemKind::Number { minimum, maximum, .. } => {
+            json!((minimum.unwrap_or(0.0) + maximum.unwrap_or(100.0)) / 2.0)
+        }
+        ItemKind::Date { .. } => json!("2024-01-01"),
+        ItemKind::SingleChoice { options } => json!(options[0].code),
+        ItemKind::MultipleChoice { options } => {
+            json!([options.iter().find(|option| option.exclusive).unwrap_or(&options[0]).code])
+        }
+        ItemKind::Boolean { consent } => json!(consent.is_some()),
+        ItemKind::Scale { minimum, .. } => json!(minimum),
+        ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. } => return None,
+    })
+}
+
+fn plain_answers(form: &FormDefinition) -> RawAnswers {
+    let items = form.walk();
+    items
+        .iter()
+        .filter_map(|(item, _)| plain(item).map(|answer| (item.link_id.clone(), answer)))
+        .collect()
+}
+
+fn with(form: &FormDefinition, changes: &[(&str, Value)], facts: &Facts) -> Evaluation {
+    let mut answers = plain_answers(form);
+    for (link_id, value) in changes {
+        assert!(form.item(link_id).is_some(), "{link_id}");
+        answers.insert((*link_id).to_owned(), value.clone());
+    }
+    evaluate(form, &answers, facts, Stage::Final)
+}
+
+#[test]
+fn every_form_can_be_published_and_submitted() {
+    let mut ids = BTreeSet::new();
+    for (category, slug, form) in forms() {
+        assert_eq!(check(&form), [], "{slug}");
+        for facts in [WOMAN, MAN] {
+            let found = evaluate(&form, &plain_answers(&form), &facts, Stage::Final);
+            assert_eq!(found.errors, [], "{slug}");
+            assert_eq!(found.flags.len(), 0, "{slug}");
+            assert_eq!(found.consents.len(), 1, "{slug}");
+        }
+        assert!(ids.insert(form_id(category).uuid()) && ids.insert(version_id(category).uuid()));
+    }
+}
+
+#[test]
+fn rules_can_name_every_link_id() {
+    for (_, slug, form) in forms() {
+        for (item, _) in form.walk() {
+            let plain = item
+                .link_id
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            assert!(plain, "{slug}: {}", item.link_id);
+        }
+    }
+}
+
+#[test]
+fn pregnancy_is_asked_of_whoever_is_not_male() {
+    for (_, slug, form) in forms() {
+        if form.item("pregnant").is_none() {
+            assert_eq!(slug, "erectile-dysfunction-intake");
+            continue;
+        }
+        assert!(with(&form, &[], &WOMAN).answers.contains_key("pregnant"), "{slug}");
+        let said = [("pregnant", json!(true))];
+        assert!(!with(&form, &said, &MAN).answers.contains_key("pregnant"), "{slug}");
+    }
+}
+
+#[test]
+fn medications_are_listed_by_whoever_takes_some() {
+    for (_, slug, form) in forms() {
+        assert!(!with(&form, &[], &MAN).answers.contains_key("medications_list"), "{slug}");
+        let takes = [("medications", json!(true)), ("medications_list", Value::Null)];
+        let paths: Vec<_> =
+            with(&form, &takes, &MAN).errors.into_iter().map(|error| error.path).collect();
+        assert_eq!(paths, ["answers.medications_list"], "{slug}");
+    }
+}
+
+/// Answers that add up to `total`, given from the first item on.
+fn answered(prefix: &str, items: usize, total: usize) -> Vec<(String, Value)> {
+    let mut left = total;
+    (1..=items)
+        .map(|number| {
+            let score = left.min(3);
+            left -= score;
+            (format!("{prefix}_{number}"), json!(score.to_string()))
+        })
+        .collect()
+}
+
+fn severity(form: &FormDefinition, prefix: &str, items: usize, total: usize) -> String {
+    let given = answered(prefix, items, total);
+    let given: Vec<_> = given.iter().map(|(id, value)| (id.as_str(), value.clone())).collect();
+    let found = with(form, &given, &MAN);
+    let score = &found.scores[prefix];
+    assert_eq!(score.value, total as f64);
+    score.band.as_ref().expect("a band").code.clone()
+}
+
+#[test]
+fn the_phq9_has_its_published_cut_offs() {
+    let form = depression::form();
+    for (from, to, band) in [
+        (0, 4, "minimal"),
+        (5, 9, "mild"),
+        (10, 14, "moderate"),
+        (15, 19, "moderately_severe"),
+        (20, 27, "severe"),
+    ] {
+        for total in from..=to {
+            assert_eq!(severity(&form, "phq9", 9, total), band, "{total}");
+        }
+    }
+}
+
+#[test]
+fn the_gad7_has_its_published_cut_offs() {
+    let form = anxiety::form();
+    for (from, to, band) in
+        [(0, 4, "minimal"), (5, 9, "mild"), (10, 14, "moderate"), (15, 21, "severe")]
+    {
+        for total in from..=to {
+            assert_eq!(severity(&form, "gad7", 7, total), band, "{total}");
+        }
+    }
+}
+
+#[test]
+fn the_ninth_item_is_flagged_and_opens_the_safety_questions() {
+    let form = depression::form();
+    let quiet = with(&form, &[("phq9_1", json!("3"))], &MAN);
+    assert_eq!(quiet.flags.len(), 0);
+    assert!(!quiet.enabled.contains("safety"));
+    for answer in ["1", "2", "3"] {
+        let found = with(&form, &[("phq9_9", json!(answer))], &MAN);
+        assert_eq!(found.flags.iter().collect::<Vec<_>>(), ["phq9_9"]);
+        assert!(found.answers.contains_key("self_harm"));
+        assert!(found.enabled.contains("safety_advice"));
+    }
+}
+
+#[test]
+fn the_difficulty_is_asked_when_there_is_any_problem() {
+    let form = depression::form();
+    assert!(!with(&form, &[], &MAN).answers.contains_key("phq9_difficulty"));
+    let found = with(&form, &[("phq9_4", json!("1"))], &MAN);
+    assert!(found.answers.contains_key("phq9_difficulty"));
+}
+
+#[test]
+fn the_body_mass_index_decides_what_weight_asks() {
+    let form = weight::form();
+    let body = |kilograms: f64| [("height", json!(170)), ("weight", json!(kilograms))];
+    let slim = with(&form, &body(65.0), &MAN);
+    assert_eq!(slim.scores["bmi"].value, 22.5);
+    assert!(!slim.answers.contains_key("weight_conditions"));
+    let heavy = with(&form, &body(90.0), &MAN);
+    assert_eq!(heavy.scores["bmi"].band.as_ref().expect("a band").code, "obesity_1");
+    assert!(heavy.answers.contains_key("weight_conditions"));
+}
+
+#[test]
+fn a_heart_in_doubt_asks_for_clearance() {
+    let form = erectile_dysfunction::form();
+    let asks = |changes: &[(&str, Value)], facts: &Facts| {
+        with(&form, changes, facts).answers.contains_key("cardiology_clearance")
+    };
+    assert!(!asks(&[], &MAN));
+    assert!(asks(&[], &Facts { age: Some(65), ..MAN }));
+    assert!(asks(&[("cardiac_history", json!(["arrhythmia"]))], &MAN));
+    let flagged = with(&form, &[("cardiac_history", json!(["heart_failure"]))], &MAN);
+    assert!(flagged.flags.contains("cardiac_history"));
+}
