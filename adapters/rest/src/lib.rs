@@ -3,5 +3,6 @@
 //! rule and know no database and no vendor.
 
 pub mod analytics;
+pub mod billing;
 pub mod communication;
 pub mod core;
