@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use kernel::DomainError;
-use ports::{Delivery, Event, JobSpec};
+use ports::{Delivery, Envelope, Event, JobSpec};
 use serde_json::Value;
 
 /// Why a run failed; the queue tries again later.
@@ -27,7 +27,7 @@ impl JobFailure {
 
 type JobRun = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<(), JobFailure>> + Send + Sync>;
 type HandlerRun =
-    Arc<dyn Fn(Delivery, Event) -> BoxFuture<'static, Result<(), JobFailure>> + Send + Sync>;
+    Arc<dyn Fn(Delivery, Envelope) -> BoxFuture<'static, Result<(), JobFailure>> + Send + Sync>;
 
 pub(crate) struct Handler {
     pub name: &'static str,
@@ -84,7 +84,7 @@ impl Registry {
     /// of the record of what was handled, so it never changes.
     pub fn on<F, Fut, E>(&mut self, name: &'static str, wants: fn(&Event) -> bool, run: F)
     where
-        F: Fn(Delivery, Event) -> Fut + Send + Sync + 'static,
+        F: Fn(Delivery, Envelope) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: DomainError,
     {
@@ -96,10 +96,10 @@ impl Registry {
         self.handlers.push(Handler {
             name,
             wants,
-            run: Arc::new(move |delivery, event| {
+            run: Arc::new(move |delivery, envelope| {
                 let run = run.clone();
                 Box::pin(async move {
-                    run(delivery, event).await.map_err(|error| JobFailure::from_error(&error))
+                    run(delivery, envelope).await.map_err(|error| JobFailure::from_error(&error))
                 })
             }),
         });

@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use kernel::{EventId, Uuid};
 use ports::{
-    Delivery, Event,
+    Delivery, Envelope,
     jobs::{DELIVERY_TASK, JOB_TASK, RELAY_TASK},
 };
 use serde::{Deserialize, Serialize};
@@ -83,11 +84,11 @@ impl TaskHandler for RelayEvent {
 impl RelayEvent {
     async fn relay(&self, context: &WorkerContext) -> Result<(), JobFailure> {
         let registry = registry(context)?;
-        let event = load(context, self.event).await?;
+        let envelope = load(context, self.event).await?;
         let names: Vec<&str> = registry
             .handlers
             .iter()
-            .filter(|handler| (handler.wants)(&event))
+            .filter(|handler| (handler.wants)(&envelope.event))
             .map(|handler| handler.name)
             .collect();
         // One statement, so that either every handler hears of it or the relay
@@ -131,19 +132,21 @@ impl DeliverEvent {
             registry.handlers.iter().find(|handler| handler.name == self.handler).ok_or_else(
                 || JobFailure(format!("no handler is registered as {}", self.handler)),
             )?;
-        let event = load(context, self.event).await?;
+        let envelope = load(context, self.event).await?;
         let delivery = Delivery { event: self.event, handler: handler.name };
-        (handler.run)(delivery, event).await
+        (handler.run)(delivery, envelope).await
     }
 }
 
-async fn load(context: &WorkerContext, id: EventId) -> Result<Event, JobFailure> {
-    let payload: Option<Value> =
-        sqlx::query_scalar("SELECT payload FROM outbox_events WHERE id = $1")
+async fn load(context: &WorkerContext, id: EventId) -> Result<Envelope, JobFailure> {
+    let row: Option<(Value, DateTime<Utc>)> =
+        sqlx::query_as("SELECT payload, occurred_at FROM outbox_events WHERE id = $1")
             .bind::<Uuid>(id.uuid())
             .fetch_optional(context.pg_pool())
             .await
             .map_err(|error| JobFailure::from_error(&error))?;
-    let payload = payload.ok_or_else(|| JobFailure(format!("the outbox has no event {id}")))?;
-    serde_json::from_value(payload).map_err(|error| JobFailure::from_error(&error))
+    let (payload, occurred_at) =
+        row.ok_or_else(|| JobFailure(format!("the outbox has no event {id}")))?;
+    let event = serde_json::from_value(payload).map_err(|error| JobFailure::from_error(&error))?;
+    Ok(Envelope { id, occurred_at, event })
 }

@@ -2,6 +2,7 @@
 //! words, answered from the other's store. A module for each context that asks.
 //! They translate and hold no rule.
 
+mod analytics;
 mod billing;
 mod care;
 mod communication;

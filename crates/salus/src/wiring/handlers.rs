@@ -1,0 +1,195 @@
+//! Which events each context hears, and which jobs it has. Names are part of
+//! the record of what was handled and never change.
+
+use std::sync::Arc;
+
+use jobs::Registry;
+use ports::Event;
+
+use super::World;
+
+/// Registers a handler: its name, the event it wants with the fields it takes,
+/// and what it does.
+macro_rules! on {
+    ($registry:expr, $world:expr, $name:literal, $variant:ident { $($field:ident),* } => |$w:ident, $delivery:ident| $run:expr) => {{
+        let world = Arc::clone($world);
+        $registry.on(
+            $name,
+            |event| matches!(event, Event::$variant { .. }),
+            move |$delivery, envelope| {
+                let $w = Arc::clone(&world);
+                async move {
+                    let Event::$variant { $($field,)* .. } = envelope.event else { return Ok(()) };
+                    $run.await
+                }
+            },
+        );
+    }};
+}
+
+/// Registers a job.
+macro_rules! job {
+    ($registry:expr, $world:expr, |$w:ident, $job:ident: $kind:ty| $run:expr) => {{
+        let world = Arc::clone($world);
+        $registry.job(move |$job: $kind| {
+            let $w = Arc::clone(&world);
+            async move { $run.await }
+        });
+    }};
+}
+
+pub fn register(world: &Arc<World>) -> Registry {
+    let mut registry = Registry::default();
+    care(&mut registry, world);
+    pharmacy(&mut registry, world);
+    subscriptions(&mut registry, world);
+    billing(&mut registry, world);
+    communication(&mut registry, world);
+    records(&mut registry, world);
+    analytics(&mut registry, world);
+    registry
+}
+
+fn care(registry: &mut Registry, world: &Arc<World>) {
+    on!(registry, world, "care.on_response_submitted", ResponseSubmitted { response } => |w, delivery| {
+        care::assess::on_response_submitted(&w.env, &w.pg, &w.sources, delivery, response)
+    });
+    on!(registry, world, "care.on_prescription_changed",
+        PrescriptionChanged { prescription, patient, provider, status } => |w, delivery| {
+        care::tasks::on_prescription_changed(
+            &w.env, &w.pg, delivery, (prescription, patient, provider), status,
+        )
+    });
+    job!(registry, world, |w, job: care::consultations::CreateVideoRoom| {
+        care::consultations::create_video_room(&w.env, &w.pg, w.video.as_ref(), job)
+    });
+}
+
+fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
+    use pharmacy::{dispatch, erx, prescription, shipment};
+
+    on!(registry, world, "pharmacy.on_treatment_plan_created",
+        TreatmentPlanCreated { treatment_plan, automatic } => |w, delivery| {
+        prescription::write::on_treatment_plan_created(
+            &w.env, &w.pg, &w.prescribing, delivery, treatment_plan, automatic,
+        )
+    });
+    on!(registry, world, "pharmacy.on_invoice_paid",
+        InvoicePaid { invoice, patient, subscription, category } => |w, delivery| {
+        dispatch::handlers::on_invoice_paid(
+            &w.env, &w.pg, delivery, invoice, patient, subscription, category,
+        )
+    });
+    on!(registry, world, "pharmacy.on_prescription_changed",
+        PrescriptionChanged { prescription, patient, category, status } => |w, delivery| {
+        dispatch::handlers::on_prescription_changed(
+            &w.env, &w.pg, delivery, prescription, patient, category, status,
+        )
+    });
+    job!(registry, world, |w, job: erx::deliver::SendNewRx| {
+        erx::deliver::send_new_rx(&w.env, &w.pg, &w.prescribing, &w.erx, job)
+    });
+    job!(registry, world, |w, job: dispatch::label::BuyLabel| {
+        dispatch::label::buy_label(&w.env, &w.pg, w.carriers.as_ref(), w.bridges.as_ref(), job)
+    });
+    job!(registry, world, |w, job: shipment::tracking::RefreshTracking| {
+        shipment::tracking::refresh_tracking(&w.env, &w.pg, w.carriers.as_ref(), job)
+    });
+}
+
+fn subscriptions(registry: &mut Registry, world: &Arc<World>) {
+    use subscriptions::{handlers, renewal};
+
+    on!(registry, world, "subscriptions.on_invoice_paid",
+        InvoicePaid { subscription, invoice } => |w, delivery| {
+        handlers::on_invoice_paid(&w.env, &w.pg, delivery, subscription, invoice)
+    });
+    on!(registry, world, "subscriptions.on_payment_failed",
+        PaymentFailed { subscription, invoice } => |w, delivery| {
+        handlers::on_payment_failed(&w.env, &w.pg, delivery, subscription, invoice)
+    });
+    job!(registry, world, |w, job: renewal::RenewSubscription| {
+        renewal::renew(&w.env, &w.pg, job)
+    });
+}
+
+fn billing(registry: &mut Registry, world: &Arc<World>) {
+    use billing::{charge, invoicing, payment_methods, settlement};
+
+    on!(registry, world, "billing.on_subscription_started",
+        SubscriptionStarted { subscription } => |w, delivery| {
+        invoicing::on_subscription_started(&w.env, &w.pg, w.billing(), delivery, subscription)
+    });
+    on!(registry, world, "billing.on_subscription_period_started",
+        SubscriptionPeriodStarted { subscription, period_index } => |w, delivery| {
+        invoicing::on_subscription_period_started(
+            &w.env, &w.pg, w.billing(), delivery, subscription, period_index,
+        )
+    });
+    job!(registry, world, |w, job: charge::ChargeInvoice| {
+        charge::charge_invoice(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, job)
+    });
+    job!(registry, world, |w, job: settlement::SettlePayment| {
+        settlement::settle_payment(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, job)
+    });
+    job!(registry, world, |w, job: payment_methods::DetachPaymentMethod| {
+        payment_methods::detach_payment_method(&w.pg, w.gateway.as_ref(), job)
+    });
+    let world = Arc::clone(world);
+    registry.scheduled("* * * * *", move |job: settlement::SweepPayments| {
+        let w = Arc::clone(&world);
+        async move { settlement::sweep_payments(&w.env, &w.pg, job).await.map(drop) }
+    });
+}
+
+fn communication(registry: &mut Registry, world: &Arc<World>) {
+    let w = Arc::clone(world);
+    registry.on(communication::notifying::HANDLER, |_| true, move |delivery, envelope| {
+        let w = Arc::clone(&w);
+        async move {
+            communication::notifying::notify(&w.env, &w.pg, delivery, &envelope.event).await
+        }
+    });
+    job!(registry, world, |w, job: communication::SendMail| {
+        communication::mailing::send_mail(&w.env, &w.pg, w.post_office(), job)
+    });
+}
+
+fn records(registry: &mut Registry, world: &Arc<World>) {
+    use records::projections;
+
+    on!(registry, world, "records.on_patient_profile_changed",
+        PatientProfileChanged { patient } => |w, delivery| {
+        projections::on_patient_profile_changed(
+            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, patient,
+        )
+    });
+    on!(registry, world, "records.on_response_submitted",
+        ResponseSubmitted { response } => |w, delivery| {
+        projections::on_response_submitted(
+            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, response,
+        )
+    });
+    on!(registry, world, "records.on_prescription_changed",
+        PrescriptionChanged { prescription } => |w, delivery| {
+        projections::on_prescription_changed(
+            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, prescription,
+        )
+    });
+    on!(registry, world, "records.on_consultation_changed",
+        ConsultationChanged { consultation } => |w, delivery| {
+        projections::on_consultation_changed(
+            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, consultation,
+        )
+    });
+}
+
+fn analytics(registry: &mut Registry, world: &Arc<World>) {
+    let w = Arc::clone(world);
+    registry.on(analytics::projecting::HANDLER, |_| true, move |delivery, envelope| {
+        let w = Arc::clone(&w);
+        async move {
+            analytics::projecting::project(&w.pg, w.bridges.as_ref(), delivery, &envelope).await
+        }
+    });
+}

@@ -1,0 +1,152 @@
+//! Wiring: every port meets its adapter here, and nowhere else.
+
+mod handlers;
+mod surface;
+mod vendors;
+
+use std::sync::Arc;
+
+use ::billing::{Party, PaymentGateway, RetryPolicy, invoicing::Billing};
+use ::care::{Sources, VideoRooms};
+use ::communication::{MailSettings, Mailer, Templates, mailing::PostOffice};
+use ::identity::{Policy, Services};
+use ::pharmacy::{
+    erx::ErxNetwork, fulfilment::Carriers, prescription::write::PrescribingPorts,
+    safety::CuratedInteractions,
+};
+use ::records::FhirMapper;
+use ::jobs::Registry;
+use ports::Env;
+use postgres::Pg;
+
+pub use self::surface::Surface;
+use self::vendors::Vendors;
+use crate::{bridges::Bridges, config::Config, store::Foundation};
+
+/// All that handlers and jobs work with.
+pub struct World {
+    pub env: Env,
+    pub pg: Pg,
+    pub bridges: Arc<Bridges>,
+    pub identity: Services,
+    pub sources: Sources,
+    pub prescribing: PrescribingPorts,
+    pub mapper: Arc<dyn FhirMapper>,
+    pub templates: Arc<Templates>,
+    pub seller: Party,
+    pub retry: RetryPolicy,
+    pub gateway: Arc<dyn PaymentGateway>,
+    pub erx: Arc<dyn ErxNetwork>,
+    pub video: Arc<dyn VideoRooms>,
+    pub carriers: Arc<dyn Carriers>,
+    pub mailer: Arc<dyn Mailer>,
+}
+
+impl World {
+    pub fn billing(&self) -> Billing<'_> {
+        Billing {
+            catalogue: self.bridges.as_ref(),
+            customers: self.bridges.as_ref(),
+            seller: &self.seller,
+        }
+    }
+
+    pub fn post_office(&self) -> PostOffice<'_> {
+        PostOffice {
+            mailer: self.mailer.as_ref(),
+            recipients: self.bridges.as_ref(),
+            links: self.bridges.as_ref(),
+            templates: &self.templates,
+        }
+    }
+}
+
+/// The server's two halves: what answers requests, and what runs after them.
+pub struct Wiring {
+    pub surface: Surface,
+    pub registry: Registry,
+}
+
+impl Wiring {
+    pub async fn build(config: &Config, foundation: &Foundation) -> anyhow::Result<Self> {
+        let vendors = Vendors::connect(config)?;
+        let world = Arc::new(world(config, foundation, &vendors)?);
+        let registry = handlers::register(&world);
+        let surface = Surface::new(world, vendors, foundation)?;
+        Ok(Self { surface, registry })
+    }
+}
+
+/// Identity's services, which the seeds use as well.
+pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Result<Services> {
+    Ok(Services::new(
+        foundation.env.clone(),
+        Arc::new(foundation.pg.clone()),
+        foundation.keyring.clone(),
+        Arc::new(keyring::passwords::Argon2Hasher::default()),
+        Arc::new(keyring::signing::SigningKeyring::open_or_create(foundation.data_dir.join("keys/signing"))?),
+        Policy::new(&config.public_url()),
+    ))
+}
+
+fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow::Result<World> {
+    let (env, pg) = (foundation.env.clone(), foundation.pg.clone());
+    let store = Arc::new(pg.clone());
+    let identity = identity_services(config, foundation)?;
+    let bridges = Arc::new(Bridges {
+        env: env.clone(),
+        practice: config.practice.clone(),
+        identity: identity.clone(),
+        panel: store.clone(),
+        catalog: store.clone(),
+        intake: store.clone(),
+        care: store.clone(),
+        prescriptions: store.clone(),
+        subscriptions: store.clone(),
+        records: store,
+    });
+    let url = config.public_url();
+    let templates = Templates::new(MailSettings {
+        product: "Salus".to_owned(),
+        sign_in_url: format!("{url}/sign-in"),
+        preferences_url: format!("{url}/preferences"),
+        message_id_domain: host(&url),
+    })?;
+    Ok(World {
+        sources: Sources {
+            intake: bridges.clone(),
+            facts: bridges.clone(),
+            directory: bridges.clone(),
+        },
+        prescribing: PrescribingPorts {
+            plans: bridges.clone(),
+            prescribers: bridges.clone(),
+            patients: bridges.clone(),
+            record: bridges.clone(),
+            interactions: Arc::new(CuratedInteractions::default()),
+        },
+        mapper: Arc::new(fhir::mapping::Mapper),
+        templates: Arc::new(templates),
+        seller: Party {
+            name: config.practice.name.clone(),
+            address: Some(config.practice.address()),
+            email: None,
+            tax_id: None,
+        },
+        retry: RetryPolicy::default(),
+        gateway: vendors.gateway.clone(),
+        erx: vendors.erx.clone(),
+        video: vendors.video.clone(),
+        carriers: vendors.carriers.clone(),
+        mailer: vendors.mailer.clone(),
+        env,
+        pg,
+        bridges,
+        identity,
+    })
+}
+
+fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', ':']).next().unwrap_or(rest).to_owned()
+}
