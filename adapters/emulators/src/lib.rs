@@ -3,4 +3,5 @@
 //! adapter that speaks to it, so that a mistake in one shows against the other.
 
 pub mod easypost;
+pub mod smtp;
 pub mod state;
