@@ -6,3 +6,5 @@ pub mod analytics;
 pub mod billing;
 pub mod communication;
 pub mod core;
+pub mod fulfilment;
+pub mod subscriptions;

@@ -1,0 +1,200 @@
+//! Every operation is reached by its path, wants a token and wants the
+//! permission; what the store answers is tested beside the stores.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kernel::{
+    Actor, ActorKind, AssessmentId, CategoryId, PatientId, PriceId, RequestContext, Uuid,
+};
+use pharmacy::fulfilment::{
+    CarrierEvent, CarrierWebhooks, FulfilmentStore, FulfilmentTx, WebhookRefused,
+};
+use poem::{
+    EndpointExt as _, Route,
+    endpoint::BoxEndpoint,
+    http::{Method, StatusCode},
+    test::TestClient,
+};
+use poem_openapi::OpenApiService;
+use ports::PortError;
+use serde_json::{Value, json};
+use subscriptions::{
+    Approvals, PatientZones, PriceTerms, Prices, SubscriptionsStore, SubscriptionsTx,
+};
+
+use super::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi};
+use crate::{
+    core::{Authenticator, Problem},
+    subscriptions::SubscriptionsApi,
+};
+
+/// A store that nothing may reach, and other contexts that know nobody.
+struct Unreachable;
+
+#[async_trait]
+impl FulfilmentStore for Unreachable {
+    async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn FulfilmentTx>> {
+        Err(PortError::bug("the store was reached without a permission"))
+    }
+}
+
+#[async_trait]
+impl SubscriptionsStore for Unreachable {
+    async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn SubscriptionsTx>> {
+        Err(PortError::bug("the store was reached without a permission"))
+    }
+}
+
+#[async_trait]
+impl Approvals for Unreachable {
+    async fn approved(&self, _: PatientId, _: CategoryId) -> ports::Result<Option<AssessmentId>> {
+        Err(PortError::bug("approvals were asked for without a permission"))
+    }
+}
+
+#[async_trait]
+impl Prices for Unreachable {
+    async fn price(&self, _: PriceId) -> ports::Result<Option<PriceTerms>> {
+        Err(PortError::bug("prices were asked for without a permission"))
+    }
+}
+
+#[async_trait]
+impl PatientZones for Unreachable {
+    async fn zone(&self, _: PatientId) -> ports::Result<Option<chrono_tz::Tz>> {
+        Err(PortError::bug("a zone was asked for without a permission"))
+    }
+}
+
+/// Knows one signature.
+impl CarrierWebhooks for Unreachable {
+    fn open(&self, _: &[u8], signature: Option<&str>) -> Result<CarrierEvent, WebhookRefused> {
+        match signature {
+            Some("good") => Err(WebhookRefused::Malformed),
+            _ => Err(WebhookRefused::BadSignature),
+        }
+    }
+}
+
+/// Lets everyone in, with no permission at all.
+struct Powerless;
+
+#[async_trait]
+impl Authenticator for Powerless {
+    async fn authenticate(&self, _: &str, request: RequestContext) -> Result<Actor, Problem> {
+        let kind = ActorKind::Account {
+            account: Uuid::from_u128(1).into(),
+            session: Uuid::from_u128(2).into(),
+            roles: Arc::default(),
+        };
+        Ok(Actor { kind, permissions: Arc::default(), request })
+    }
+}
+
+fn client() -> TestClient<BoxEndpoint<'static>> {
+    let (env, _) = salus_tests::test_env();
+    let store = Arc::new(Unreachable);
+    let apis = (
+        InventoryApi { env: env.clone(), store: store.clone() },
+        DispatchApi { env: env.clone(), store: store.clone() },
+        ShipmentsApi { env: env.clone(), store: store.clone() },
+        CarrierWebhookApi { env: env.clone(), store: store.clone(), webhooks: store.clone() },
+        SubscriptionsApi {
+            env,
+            store: store.clone(),
+            approvals: store.clone(),
+            prices: store.clone(),
+            zones: store,
+        },
+    );
+    let authenticator: Arc<dyn Authenticator> = Arc::new(Powerless);
+    let service = OpenApiService::new(apis, "test", "1");
+    TestClient::new(Route::new().nest("/", service).data(authenticator).boxed())
+}
+
+fn operations() -> Vec<(Method, String, Option<Value>)> {
+    let id = Uuid::from_u128(7);
+    let lot = json!({
+        "pharmacy_id": id, "ndc": "00093736501", "lot_number": "A1",
+        "expires_on": "2030-01-31", "quantity": 30,
+    });
+    let subscribe = json!({
+        "price_id": id,
+        "consent": {
+            "accepted": true, "terms_version": "2026-01",
+            "amount": { "minor": 4900, "currency": "USD" },
+        },
+    });
+    vec![
+        (Method::GET, "/api/pharmacy/inventory".to_owned(), None),
+        (Method::POST, "/api/pharmacy/inventory".to_owned(), Some(lot)),
+        (Method::POST, "/api/dispatch/auto".to_owned(), None),
+        (Method::GET, "/api/dispatch/queue?status=on_hold".to_owned(), None),
+        (Method::PUT, format!("/api/dispatch/{id}/status"), Some(json!({ "status": "picked" }))),
+        (Method::GET, "/api/shipments/9400100000000000000001".to_owned(), None),
+        (Method::GET, format!("/api/shipments/history/{id}"), None),
+        (Method::POST, format!("/api/shipments/{id}/confirm"), None),
+        (Method::POST, "/api/subscriptions".to_owned(), Some(subscribe)),
+        (Method::GET, format!("/api/subscriptions/{id}"), None),
+        (Method::GET, format!("/api/subscriptions/multi/{id}"), None),
+        (
+            Method::POST,
+            format!("/api/subscriptions/{id}/cancel"),
+            Some(json!({ "when": "period_end" })),
+        ),
+        (Method::GET, format!("/api/subscriptions/{id}/history"), None),
+        (Method::GET, format!("/api/subscriptions/{id}/features"), None),
+    ]
+}
+
+#[tokio::test]
+async fn every_operation_wants_a_token_and_its_permission() {
+    let client = client();
+    for (method, path, body) in operations() {
+        let request = || {
+            let request = client.request(method.clone(), &path);
+            let request = request.header("Idempotency-Key", "key-1");
+            match &body {
+                Some(body) => request.body_json(body),
+                None => request,
+            }
+        };
+        let anonymous = request().send().await;
+        assert_eq!(anonymous.0.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+        let powerless = request().header("Authorization", "Bearer x").send().await;
+        assert_eq!(powerless.0.status(), StatusCode::FORBIDDEN, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn what_creates_medicine_or_money_wants_an_idempotency_key() {
+    let client = client();
+    for (method, path, body) in operations() {
+        if method == Method::POST
+            && (path.ends_with("inventory") || path.ends_with("subscriptions"))
+        {
+            let request = client.request(method, &path).header("Authorization", "Bearer x");
+            let answer = request.body_json(&body.unwrap()).send().await;
+            assert_eq!(answer.0.status(), StatusCode::BAD_REQUEST, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_notice_is_refused_by_its_signature_before_its_body_is_read() {
+    let client = client();
+    for (signature, expected) in [
+        (None, StatusCode::UNAUTHORIZED),
+        (Some("bad"), StatusCode::UNAUTHORIZED),
+        (Some("good"), StatusCode::BAD_REQUEST),
+    ] {
+        let mut request = client.post("/webhooks/easypost").body_json(&json!({}));
+        if let Some(signature) = signature {
+            request = request.header("X-Hmac-Signature", signature);
+        }
+        let answer = request.send().await;
+        answer.assert_status(expected);
+        answer.assert_content_type("application/problem+json");
+    }
+}

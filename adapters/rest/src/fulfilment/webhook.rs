@@ -1,0 +1,59 @@
+use std::sync::Arc;
+
+use kernel::ErrorKind;
+use pharmacy::{
+    fulfilment::{CarrierWebhooks, FulfilmentStore, WebhookRefused},
+    shipment::tracking::receive,
+};
+use poem_openapi::{ApiResponse, OpenApi, param::Header, payload::Binary};
+use ports::Env;
+
+use crate::core::{Problem, Tag};
+
+/// What the carriers call.
+pub struct CarrierWebhookApi {
+    pub env: Env,
+    pub store: Arc<dyn FulfilmentStore>,
+    pub webhooks: Arc<dyn CarrierWebhooks>,
+}
+
+/// The notice was taken in.
+#[derive(Debug, ApiResponse)]
+pub enum CarrierNoticeTaken {
+    /// It counts now, came before, or is not about a shipment of ours.
+    #[oai(status = 200)]
+    Ok,
+}
+
+#[OpenApi(tag = "Tag::Webhooks")]
+impl CarrierWebhookApi {
+    /// Receive a notice of the carriers
+    ///
+    /// The signature is verified over the body as it came, byte for byte. A
+    /// notice counts once however often it comes, and in whichever order.
+    #[oai(path = "/webhooks/easypost", method = "post", operation_id = "receive_carrier_notice")]
+    async fn receive(
+        &self,
+        /// `hmac-sha256-hex=` and the HMAC-SHA256 of the body.
+        #[oai(name = "X-Hmac-Signature")]
+        signature: Header<Option<String>>,
+        body: Binary<Vec<u8>>,
+    ) -> Result<CarrierNoticeTaken, Problem> {
+        let event = self.webhooks.open(&body.0, signature.0.as_deref()).map_err(|refused| {
+            tracing::warn!(%refused, "a notice of the carriers was refused");
+            match refused {
+                WebhookRefused::BadSignature => Problem::new(
+                    ErrorKind::Unauthenticated,
+                    "pharmacy.webhook_signature",
+                    refused.to_string(),
+                ),
+                WebhookRefused::Malformed => {
+                    Problem::bad_request("pharmacy.webhook_malformed", refused.to_string(), &[])
+                }
+            }
+        })?;
+        let received = receive(&self.env, self.store.as_ref(), event).await?;
+        tracing::debug!(?received, "a notice of the carriers");
+        Ok(CarrierNoticeTaken::Ok)
+    }
+}

@@ -1,0 +1,146 @@
+//! The life cycle of subscriptions.
+
+mod views;
+
+use std::sync::Arc;
+
+use kernel::{PatientId, SubscriptionId, Uuid};
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path},
+    payload::Json,
+};
+use ports::Env;
+use subscriptions::{Approvals, PatientZones, Prices, Shop, SubscriptionsStore, manage, start};
+
+pub use self::views::{
+    CancelSubscriptionRequest, CancellationTime, RenewalConsent, StartSubscriptionRequest,
+    SubscriptionAmount, SubscriptionChangeView, SubscriptionFeaturesView, SubscriptionHistoryView,
+    SubscriptionStatus, SubscriptionView, SubscriptionsView,
+};
+use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
+
+pub struct SubscriptionsApi {
+    pub env: Env,
+    pub store: Arc<dyn SubscriptionsStore>,
+    pub approvals: Arc<dyn Approvals>,
+    pub prices: Arc<dyn Prices>,
+    pub zones: Arc<dyn PatientZones>,
+}
+
+#[OpenApi(tag = "Tag::Subscriptions")]
+impl SubscriptionsApi {
+    /// Start a subscription
+    ///
+    /// Starts a subscription for the calling patient on a price of the
+    /// catalogue. It needs an approved assessment in the price's category and
+    /// the express consent to automatic renewal, and is pending until its
+    /// first invoice is paid. Repeated with the same `Idempotency-Key`, it
+    /// answers with the subscription that was started first.
+    #[oai(path = "/api/subscriptions", method = "post", operation_id = "start_subscription")]
+    async fn start(
+        &self,
+        caller: Caller,
+        /// A value that is unique to this purchase; a repetition carries it again.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<String>,
+        body: Body<StartSubscriptionRequest>,
+    ) -> Result<Json<SubscriptionView>, Problem> {
+        let key = idempotency_key("subscriptions.start", &key.0, &body.0)?;
+        let shop = Shop {
+            approvals: self.approvals.as_ref(),
+            prices: self.prices.as_ref(),
+            zones: self.zones.as_ref(),
+        };
+        let (store, request) = (self.store.as_ref(), body.0.parse()?);
+        let started = start::start(&self.env, store, shop, caller.actor(), &key, request).await?;
+        Ok(Json(started.into()))
+    }
+
+    /// Get a subscription
+    ///
+    /// A patient reads their own; staff with the permission any.
+    #[oai(path = "/api/subscriptions/:id", method = "get", operation_id = "get_subscription")]
+    async fn read(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<SubscriptionView>, Problem> {
+        let id = SubscriptionId(id.0);
+        Ok(Json(manage::read(self.store.as_ref(), caller.actor(), id).await?.into()))
+    }
+
+    /// Get all of a user's subscriptions
+    ///
+    /// Those that ended among them, the newest first.
+    #[oai(
+        path = "/api/subscriptions/multi/:user_id",
+        method = "get",
+        operation_id = "list_subscriptions"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        user_id: Path<Uuid>,
+    ) -> Result<Json<SubscriptionsView>, Problem> {
+        let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
+        let found = manage::read_all(store, caller.actor(), patient).await?;
+        Ok(Json(SubscriptionsView { subscriptions: found.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Cancel a subscription
+    ///
+    /// Cancels now or with the period that is paid. Canceling again for the
+    /// same time changes nothing.
+    #[oai(
+        path = "/api/subscriptions/:id/cancel",
+        method = "post",
+        operation_id = "cancel_subscription"
+    )]
+    async fn cancel(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<CancelSubscriptionRequest>,
+    ) -> Result<Json<SubscriptionView>, Problem> {
+        let (store, id, when) = (self.store.as_ref(), SubscriptionId(id.0), body.0.when.into());
+        let canceled = manage::cancel(&self.env, store, caller.actor(), id, when).await?;
+        Ok(Json(canceled.into()))
+    }
+
+    /// Get a subscription's history
+    ///
+    /// Every change of its state and every period that began, the oldest
+    /// first.
+    #[oai(
+        path = "/api/subscriptions/:id/history",
+        method = "get",
+        operation_id = "get_subscription_history"
+    )]
+    async fn history(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<SubscriptionHistoryView>, Problem> {
+        let (store, id) = (self.store.as_ref(), SubscriptionId(id.0));
+        let changes = manage::history(store, caller.actor(), id).await?;
+        Ok(Json(SubscriptionHistoryView { changes: changes.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Get a subscription's features
+    ///
+    /// What the plan unlocks, as it was bought, and whether it is open now.
+    #[oai(
+        path = "/api/subscriptions/:id/features",
+        method = "get",
+        operation_id = "get_subscription_features"
+    )]
+    async fn features(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<SubscriptionFeaturesView>, Problem> {
+        let id = SubscriptionId(id.0);
+        Ok(Json(manage::read(self.store.as_ref(), caller.actor(), id).await?.into()))
+    }
+}
