@@ -8,9 +8,9 @@ use kernel::{
 };
 use ports::{Delivery, Panel, PortError};
 use records::{
-    Allergy, AllergyCategory, AllergyInput, Criticality, FhirMapper, MappingError, Medication,
-    MedicationInput, Reach, RecordsError, RecordsStore, Reported, ResourceType, Search, Token,
-    allergies, clinical_summary,
+    Allergy, AllergyCategory, AllergyInput, Claim, Criticality, FhirMapper, MappingError,
+    Medication, MedicationInput, Reach, RecordsError, RecordsStore, Reported, ResourceType, Search,
+    Token, allergies, clinical_summary,
     mapper::Standing,
     projections::on_patient_profile_changed,
     read_resource, report_allergies, report_medications, search_resources,
@@ -118,6 +118,10 @@ fn client(scope: &str) -> Actor {
     }
 }
 
+fn claim<T>(items: Vec<T>) -> Claim<T> {
+    Claim { none_known: items.is_empty(), items }
+}
+
 fn drug(code: &str) -> MedicationInput {
     MedicationInput {
         drug: Coding::new(system::RXNORM, code, "a drug"),
@@ -151,9 +155,10 @@ async fn what_a_patient_reports_becomes_versions_of_resources() {
     let (pg, env) = (&database.pg, &database.env);
     let actor = patient_actor(1);
     assert_eq!(allergies(pg, &actor).await.unwrap(), Reported::NotAsked);
-    let none = report_allergies(env, pg, &TestMapper, &actor, vec![]).await.unwrap();
+    let none = report_allergies(env, pg, &TestMapper, &actor, claim(vec![])).await.unwrap();
     assert_eq!(none, Reported::NoneKnown);
-    let known = report_allergies(env, pg, &TestMapper, &actor, vec![penicillin()]).await.unwrap();
+    let known =
+        report_allergies(env, pg, &TestMapper, &actor, claim(vec![penicillin()])).await.unwrap();
     assert_eq!(allergies(pg, &actor).await.unwrap(), known);
     let Reported::Known(list) = &known else { panic!("{known:?}") };
     assert_eq!(list[0].reaction.as_deref(), Some("a rash"));
@@ -176,9 +181,15 @@ async fn what_a_patient_reports_becomes_versions_of_resources() {
 async fn nothing_of_the_record_lies_in_the_clear() {
     let database = Database::fresh().await;
     let actor = patient_actor(1);
-    report_medications(&database.env, &database.pg, &TestMapper, &actor, vec![drug("198013")])
-        .await
-        .unwrap();
+    report_medications(
+        &database.env,
+        &database.pg,
+        &TestMapper,
+        &actor,
+        claim(vec![drug("198013")]),
+    )
+    .await
+    .unwrap();
     for table in [
         "record_versions",
         "record_tokens",
@@ -207,10 +218,14 @@ async fn a_search_matches_tokens_times_and_ids_and_goes_in_pages() {
     let start = env.now();
     for number in 1..=3 {
         let drugs = vec![drug("198013"), drug(&format!("30{number}"))];
-        report_medications(env, pg, &TestMapper, &patient_actor(number), drugs).await.unwrap();
+        report_medications(env, pg, &TestMapper, &patient_actor(number), claim(drugs))
+            .await
+            .unwrap();
         database.clock.advance(TimeDelta::hours(1));
     }
-    report_medications(env, pg, &TestMapper, &patient_actor(2), vec![drug("302")]).await.unwrap();
+    report_medications(env, pg, &TestMapper, &patient_actor(2), claim(vec![drug("302")]))
+        .await
+        .unwrap();
 
     let system = client("system/*.rs");
     let all = Search::of(ResourceType::MedicationStatement, 4);
@@ -257,7 +272,7 @@ async fn each_reads_their_own_and_others_do_not_exist() {
     let (pg, env) = (&database.pg, &database.env);
     let kind = ResourceType::MedicationStatement;
     for number in [1, 2] {
-        report_medications(env, pg, &TestMapper, &patient_actor(number), vec![drug("1")])
+        report_medications(env, pg, &TestMapper, &patient_actor(number), claim(vec![drug("1")]))
             .await
             .unwrap();
     }
@@ -307,7 +322,7 @@ async fn the_wall_hides_the_record_from_another_patients_transaction() {
         &database.pg,
         &TestMapper,
         &patient_actor(1),
-        vec![drug("1")],
+        claim(vec![drug("1")]),
     )
     .await
     .unwrap();
@@ -375,14 +390,16 @@ async fn a_projection_bears_repetition_and_overtaking() {
 async fn of_two_changes_at_once_one_is_refused() {
     let database = Database::fresh().await;
     let actor = patient_actor(1);
-    report_medications(&database.env, &database.pg, &TestMapper, &actor, vec![drug("1")])
+    report_medications(&database.env, &database.pg, &TestMapper, &actor, claim(vec![drug("1")]))
         .await
         .unwrap();
     let mut one = RecordsStore::begin(&database.pg, &actor).await.unwrap();
     let before = one.clinical_profile(patient(1)).await.unwrap().unwrap();
     let after =
         before.with_allergies(vec![], || database.env.ids.uuid(), database.env.now()).unwrap();
-    report_medications(&database.env, &database.pg, &TestMapper, &actor, vec![]).await.unwrap();
+    report_medications(&database.env, &database.pg, &TestMapper, &actor, claim(vec![]))
+        .await
+        .unwrap();
     let refused = one.save_clinical_profile(&after).await;
     assert!(matches!(refused, Err(PortError::Conflict(_))), "{refused:?}");
 }

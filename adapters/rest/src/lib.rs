@@ -5,6 +5,8 @@
 pub mod analytics;
 pub mod billing;
 pub mod communication;
+pub mod compliance;
 pub mod core;
 pub mod fulfilment;
 pub mod subscriptions;
+pub mod records;

@@ -65,6 +65,34 @@ impl<T> Reported<T> {
     }
 }
 
+/// What a patient claims: a list, or in so many words that there is nothing to
+/// list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim<T> {
+    pub none_known: bool,
+    pub items: Vec<T>,
+}
+
+impl<T> Claim<T> {
+    /// The items; an empty list is taken only with the words.
+    pub(crate) fn into_items(self) -> Result<Vec<T>, Vec<FieldError>> {
+        let error = match (self.none_known, self.items.is_empty()) {
+            (true, true) | (false, false) => return Ok(self.items),
+            (true, false) => FieldError::new(
+                "none_known",
+                "contradiction",
+                "It is either none or a list, not both.",
+            ),
+            (false, true) => FieldError::new(
+                "items",
+                "required",
+                "List what is known, or set none_known to say that there is none.",
+            ),
+        };
+        Err(vec![error])
+    }
+}
+
 /// All that one patient has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClinicalProfile {

@@ -28,7 +28,7 @@ pub mod store;
 
 pub use access::{Interaction, Reach};
 pub use clinical::{
-    Allergy, AllergyCategory, AllergyInput, ClinicalProfile, ClinicalSummary, Criticality,
+    Allergy, AllergyCategory, AllergyInput, Claim, ClinicalProfile, ClinicalSummary, Criticality,
     Medication, MedicationInput, Reported,
 };
 pub use error::RecordsError;

@@ -6,7 +6,7 @@ use kernel::{Actor, PatientId, Permission, Uuid, actor::MissingPermission};
 use ports::{AuditAction, AuditEntry, Env, Event};
 
 use crate::{
-    Allergy, AllergyInput, ClinicalProfile, ClinicalSummary, Draft, FhirMapper, Medication,
+    Allergy, AllergyInput, Claim, ClinicalProfile, ClinicalSummary, Draft, FhirMapper, Medication,
     MedicationInput, RecordsError, RecordsStore, RecordsTx, Reported, ResourceType,
     mapper::Standing, projections::save,
 };
@@ -27,16 +27,16 @@ pub async fn medications(
     Ok(own_profile(store, actor, "medications").await?.medications)
 }
 
-/// Replaces the patient's own allergies; an empty list says that the patient
-/// knows of none.
+/// Replaces the patient's own allergies.
 pub async fn report_allergies(
     env: &Env,
     store: &dyn RecordsStore,
     mapper: &dyn FhirMapper,
     actor: &Actor,
-    inputs: Vec<AllergyInput>,
+    claim: Claim<AllergyInput>,
 ) -> Result<Reported<Allergy>, RecordsError> {
     let patient = own(actor)?;
+    let inputs = claim.into_items().map_err(RecordsError::Invalid)?;
     let mut tx = store.begin(actor).await?;
     let before = load(tx.as_mut(), patient).await?;
     let after = before
@@ -51,16 +51,16 @@ pub async fn report_allergies(
     Ok(after.allergies)
 }
 
-/// Replaces the patient's own medications; an empty list says that the patient
-/// takes none.
+/// Replaces the patient's own medications.
 pub async fn report_medications(
     env: &Env,
     store: &dyn RecordsStore,
     mapper: &dyn FhirMapper,
     actor: &Actor,
-    inputs: Vec<MedicationInput>,
+    claim: Claim<MedicationInput>,
 ) -> Result<Reported<Medication>, RecordsError> {
     let patient = own(actor)?;
+    let inputs = claim.into_items().map_err(RecordsError::Invalid)?;
     let mut tx = store.begin(actor).await?;
     let before = load(tx.as_mut(), patient).await?;
     let after = before

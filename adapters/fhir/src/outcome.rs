@@ -1,0 +1,95 @@
+//! Failures as OperationOutcome.
+
+use kernel::{DomainError, ErrorKind};
+use poem::{Response, http::StatusCode};
+use records::RecordsError;
+use serde_json::json;
+
+use crate::{access::Unauthenticated, response::fhir_json};
+
+/// Why a request was refused, as FHIR words it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    diagnostics: String,
+}
+
+impl Failure {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        diagnostics: impl Into<String>,
+    ) -> Self {
+        Self { status, code, diagnostics: diagnostics.into() }
+    }
+
+    pub(crate) fn invalid(diagnostics: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", diagnostics)
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        let severity = if self.status.is_server_error() { "fatal" } else { "error" };
+        let mut response = fhir_json(
+            self.status,
+            &json!({
+                "resourceType": "OperationOutcome",
+                "issue": [{
+                    "severity": severity,
+                    "code": self.code,
+                    "diagnostics": self.diagnostics,
+                }],
+            }),
+        );
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = poem::http::HeaderValue::from_static("Bearer realm=\"fhir\"");
+            response.headers_mut().insert(poem::http::header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl From<RecordsError> for Failure {
+    fn from(error: RecordsError) -> Self {
+        let (status, code) = match (&error, error.kind()) {
+            (RecordsError::Deleted, _) => (StatusCode::GONE, "deleted"),
+            (_, ErrorKind::Invalid) => (StatusCode::BAD_REQUEST, "invalid"),
+            (_, ErrorKind::Unauthenticated) => (StatusCode::UNAUTHORIZED, "login"),
+            (_, ErrorKind::Forbidden) => (StatusCode::FORBIDDEN, "forbidden"),
+            (_, ErrorKind::NotFound) => (StatusCode::NOT_FOUND, "not-found"),
+            (_, ErrorKind::Conflict | ErrorKind::PreconditionFailed) => {
+                (StatusCode::CONFLICT, "conflict")
+            }
+            (_, ErrorKind::RateLimited) => (StatusCode::TOO_MANY_REQUESTS, "throttled"),
+            (_, ErrorKind::Vendor | ErrorKind::Internal) => return internal(&error),
+        };
+        let mut diagnostics = error.to_string();
+        for field in error.fields() {
+            diagnostics.push_str(&format!("; {}: {}", field.path, field.message));
+        }
+        Self { status, code, diagnostics }
+    }
+}
+
+impl From<Unauthenticated> for Failure {
+    fn from(error: Unauthenticated) -> Self {
+        match &error {
+            Unauthenticated::NoValidToken => {
+                Self::new(StatusCode::UNAUTHORIZED, "login", error.to_string())
+            }
+            Unauthenticated::Port(cause) => internal(cause),
+        }
+    }
+}
+
+/// The cause is logged and never shown.
+fn internal(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    tracing::error!(error = chain, "a FHIR request failed");
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "exception", "Salus failed.")
+}
