@@ -8,5 +8,5 @@ pub mod communication;
 pub mod compliance;
 pub mod core;
 pub mod fulfilment;
-pub mod subscriptions;
 pub mod records;
+pub mod subscriptions;
