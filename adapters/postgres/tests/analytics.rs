@@ -68,7 +68,7 @@ fn activated(database: &Database, position: &Position) -> Envelope {
 
 async fn handle(database: &Database, facts: &Subscriptions, envelope: &Envelope) {
     let delivery = Delivery { event: envelope.id, handler: HANDLER };
-    project(&database.env, &database.pg, facts, delivery, &envelope.event).await.unwrap();
+    project(&database.pg, facts, delivery, envelope).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kernel::{Actor, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Delivery, Env, Event, Result};
+use ports::{AuditAction, AuditEntry, Delivery, Envelope, Event, Result};
 
 use crate::{AnalyticsError, AnalyticsStore, Position, journey::stage_of};
 
@@ -19,18 +19,14 @@ pub trait SubscriptionFacts: Send + Sync {
 
 /// Brings the figures up to date with an event. It takes a subscription as it
 /// is when the event is handled, so events that come late or twice do no harm.
-///
-/// A stage is dated by when it is handled, which is within seconds of when it
-/// was reached.
 pub async fn project(
-    env: &Env,
     store: &dyn AnalyticsStore,
     facts: &dyn SubscriptionFacts,
     delivery: Delivery,
-    event: &Event,
+    envelope: &Envelope,
 ) -> Result<(), AnalyticsError> {
-    let stage = stage_of(event);
-    let subscription = subscription_of(event);
+    let stage = stage_of(&envelope.event);
+    let subscription = subscription_of(&envelope.event);
     if stage.is_none() && subscription.is_none() {
         return Ok(());
     }
@@ -43,7 +39,7 @@ pub async fn project(
         return Ok(());
     }
     if let Some((patient, stage)) = stage {
-        tx.reach(patient, stage, env.now()).await?;
+        tx.reach(patient, stage, envelope.occurred_at).await?;
     }
     if let Some(position) = &position {
         tx.save_position(position, position.monthly()?).await?;
