@@ -10,3 +10,4 @@ pub mod core;
 pub mod fulfilment;
 pub mod records;
 pub mod subscriptions;
+pub mod surface;

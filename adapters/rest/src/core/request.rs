@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 use kernel::{RequestContext, RequestId};
 use poem::{
     Endpoint, IntoResponse as _, Middleware, PathPattern, Request, Response,
+    error::SizedLimitError,
     http::{HeaderValue, header},
     web::RealIp,
 };
@@ -46,6 +47,8 @@ pub struct Surround {
     pub env: Env,
     /// Whether `X-Forwarded-For` and its kin are set by a proxy of ours.
     pub trust_proxy: bool,
+    /// The largest body, in bytes.
+    pub body_limit: usize,
 }
 
 impl<E: Endpoint + 'static> Middleware<E> for Surround {
@@ -85,7 +88,11 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
             request_id = %id,
         );
         let started = Instant::now();
-        let answer = REQUEST_ID.scope(id, self.inner.call(request)).instrument(span.clone()).await;
+        let work = async {
+            limit_body(&mut request, self.surround.body_limit).await?;
+            self.inner.call(request).await
+        };
+        let answer = REQUEST_ID.scope(id, work).instrument(span.clone()).await;
         let mut route = String::new();
         let mut response = match answer {
             Ok(answer) => answer.into_response(),
@@ -114,6 +121,23 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
         )
         .record(elapsed.as_secs_f64());
         Ok(response)
+    }
+}
+
+/// Refuses a body that is too large: by its stated length, and one that states
+/// none by reading no more than the limit.
+async fn limit_body(request: &mut Request, limit: usize) -> poem::Result<()> {
+    let stated =
+        request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    match stated {
+        Some(length) if length > limit => Err(SizedLimitError::PayloadTooLarge.into()),
+        Some(_) => Ok(()),
+        None => {
+            let body = request.take_body();
+            let bytes = body.into_bytes_limit(limit).await?;
+            request.set_body(bytes);
+            Ok(())
+        }
     }
 }
 
