@@ -7,7 +7,7 @@ use compliance::ChainStore;
 use jobs::Runtime;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{
-    Endpoint, EndpointExt as _, IntoResponse, Response, Route, get, handler,
+    EndpointExt as _, IntoResponse, Response, Route, get, handler,
     http::StatusCode,
     web::{Data, Json},
 };
@@ -20,7 +20,6 @@ const LATEST_JOB: Duration = Duration::from_secs(120);
 /// The oldest unchained audit entry may be this old.
 const LATEST_SEAL: Duration = Duration::from_secs(30);
 
-#[derive(Clone)]
 pub struct Health {
     pub pg: Pg,
     pub chain: Arc<dyn ChainStore>,
@@ -56,13 +55,14 @@ struct Report {
     vendors: Vec<Vendor>,
 }
 
-pub fn routes(health: Health) -> impl Endpoint {
-    Route::new()
-        .at("/health", get(ready))
-        .at("/health/ready", get(ready))
+/// Adds the health routes to those of others.
+pub fn routes(health: Health, routes: Route) -> Route {
+    let health = Arc::new(health);
+    routes
+        .at("/health", get(ready).data(health.clone()))
+        .at("/health/ready", get(ready).data(health.clone()))
         .at("/health/live", get(live))
-        .at("/metrics", get(measure))
-        .data(health)
+        .at("/metrics", get(measure).data(health))
 }
 
 /// The process runs and answers; nothing else is asked.
@@ -72,7 +72,7 @@ async fn live() -> Json<serde_json::Value> {
 }
 
 #[handler]
-async fn ready(health: Data<&Health>) -> Response {
+async fn ready(health: Data<&Arc<Health>>) -> Response {
     let checks = health.checks().await;
     let ok = checks.iter().all(|check| check.ok);
     let report = Report {
@@ -86,7 +86,7 @@ async fn ready(health: Data<&Health>) -> Response {
 }
 
 #[handler]
-async fn measure(health: Data<&Health>) -> Response {
+async fn measure(health: Data<&Arc<Health>>) -> Response {
     if let Ok(backlog) = health.jobs.backlog().await {
         metrics::gauge!("jobs_waiting").set(backlog.waiting as f64);
         metrics::gauge!("jobs_oldest_seconds").set(backlog.oldest.as_secs_f64());

@@ -16,6 +16,7 @@ use ::pharmacy::{
 };
 use ::records::FhirMapper;
 use ::jobs::Registry;
+use keyring::{Argon2Passwords, SigningKeyFolder};
 use ports::Env;
 use postgres::Pg;
 
@@ -69,10 +70,10 @@ pub struct Wiring {
 
 impl Wiring {
     pub async fn build(config: &Config, foundation: &Foundation) -> anyhow::Result<Self> {
-        let vendors = Vendors::connect(config)?;
+        let vendors = Vendors::connect(config, &foundation.env)?;
         let world = Arc::new(world(config, foundation, &vendors)?);
         let registry = handlers::register(&world);
-        let surface = Surface::new(world, vendors, foundation)?;
+        let surface = Surface::new(config, &world, &vendors);
         Ok(Self { surface, registry })
     }
 }
@@ -83,8 +84,8 @@ pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Re
         foundation.env.clone(),
         Arc::new(foundation.pg.clone()),
         foundation.keyring.clone(),
-        Arc::new(keyring::passwords::Argon2Hasher::default()),
-        Arc::new(keyring::signing::SigningKeyring::open_or_create(foundation.data_dir.join("keys/signing"))?),
+        Arc::new(Argon2Passwords::new(foundation.env.ids.clone())?),
+        Arc::new(SigningKeyFolder::open_or_create(foundation.data_dir.join("signing"))?),
         Policy::new(&config.public_url()),
     ))
 }
@@ -125,7 +126,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
             record: bridges.clone(),
             interactions: Arc::new(CuratedInteractions::default()),
         },
-        mapper: Arc::new(fhir::mapping::Mapper),
+        mapper: Arc::new(fhir::mapping::R4Mapper),
         templates: Arc::new(templates),
         seller: Party {
             name: config.practice.name.clone(),

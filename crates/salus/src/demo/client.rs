@@ -1,0 +1,221 @@
+//! A careful client: it repeats what failed on the way until a deadline, with
+//! the same idempotency key, and says plainly what it did not expect.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+/// How long a server may be away before the walk gives up.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long what happens after a request may take.
+pub const EVENTUALLY: Duration = Duration::from_secs(60);
+
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    pub url: String,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub content_type: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_slice(&self.bytes)
+            .with_context(|| format!("the answer is no JSON: {}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).chars().take(600).collect()
+    }
+
+    /// Fails unless the status is the expected one.
+    pub fn expect(self, status: u16, doing: &str) -> anyhow::Result<Self> {
+        if self.status.as_u16() != status {
+            bail!("{doing}: expected {status}, got {}: {}", self.status, self.text());
+        }
+        Ok(self)
+    }
+}
+
+/// One request.
+pub struct Call<'a> {
+    client: &'a Client,
+    method: Method,
+    path: String,
+    token: Option<&'a str>,
+    key: Option<String>,
+    body: Option<Value>,
+    form: Option<Vec<(String, String)>>,
+}
+
+impl Client {
+    pub fn new(url: &str) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            // Emulators sign their own certificates; this client only reads
+            // their control surfaces on loopback.
+            .tls_danger_accept_invalid_certs(true)
+            .build()?;
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned() })
+    }
+
+    pub fn get(&self, path: impl Into<String>) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    pub fn post(&self, path: impl Into<String>, body: Value) -> Call<'_> {
+        Call { body: Some(body), ..self.call(Method::POST, path) }
+    }
+
+    pub fn put(&self, path: impl Into<String>, body: Value) -> Call<'_> {
+        Call { body: Some(body), ..self.call(Method::PUT, path) }
+    }
+
+    pub fn post_form(&self, path: impl Into<String>, form: &[(&str, &str)]) -> Call<'_> {
+        let form = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Call { form: Some(form.collect()), ..self.call(Method::POST, path) }
+    }
+
+    fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
+        let path = path.into();
+        Call { client: self, method, path, token: None, key: None, body: None, form: None }
+    }
+
+    /// The address of a vendor's emulator, which changes when the server is
+    /// started again.
+    pub async fn emulator(&self, vendor: &str) -> anyhow::Result<String> {
+        let health = self.get("/health").send().await?.json()?;
+        health["vendors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|entry| entry["name"] == vendor)
+            .and_then(|entry| entry["emulator"].as_str())
+            .map(str::to_owned)
+            .with_context(|| format!("{vendor} is not emulated by this server"))
+    }
+
+    /// A call to an emulator's own surface.
+    pub async fn emulator_call(
+        &self,
+        vendor: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Answer> {
+        let started = Instant::now();
+        loop {
+            let url = format!("{}{path}", self.emulator(vendor).await?);
+            let mut request = self.http.request(method.clone(), &url);
+            if let Some(body) = &body {
+                request = request.json(body);
+            }
+            match answer(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if started.elapsed() > PATIENCE => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    pub fn token(mut self, token: &'a str) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// One key for all attempts of this call.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sends until there is an answer that is not the way's fault.
+    pub async fn send(self) -> anyhow::Result<Answer> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let outcome = answer(self.request()).await;
+            let retry = match &outcome {
+                Err(_) => true,
+                Ok(answer) => matches!(answer.status.as_u16(), 429 | 500 | 502 | 503),
+            };
+            if !retry || started.elapsed() > PATIENCE {
+                return outcome.with_context(|| format!("{} {}", self.method, self.path));
+            }
+            RETRIES.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    fn request(&self) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", self.client.url, self.path);
+        let mut request = self.client.http.request(self.method.clone(), url);
+        if let Some(token) = self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(body) = &self.body {
+            request = request.json(body);
+        }
+        if let Some(form) = &self.form {
+            request = request.form(form);
+        }
+        request
+    }
+}
+
+/// How often something had to be sent again.
+pub static RETRIES: AtomicU64 = AtomicU64::new(0);
+
+async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
+    let response = request.send().await?;
+    let status = response.status();
+    let content_type = response
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let bytes = response.bytes().await?.to_vec();
+    Ok(Answer { status, content_type, bytes })
+}
+
+/// Asks again until `probe` has a value.
+pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(value) = probe().await? {
+            return Ok(value);
+        }
+        if started.elapsed() > EVENTUALLY {
+            bail!("waited {} s in vain for {what}", EVENTUALLY.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A text of an answer, by its JSON pointer.
+pub fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .with_context(|| format!("the answer has no text at {pointer}: {value}"))
+}

@@ -1,0 +1,215 @@
+//! The HTTP surface: every context's operations with what they work with.
+
+use std::sync::Arc;
+
+use analytics::ReportSettings;
+use async_trait::async_trait;
+use billing::InvoiceRenderer;
+use fhir::{FhirServer, Unauthenticated};
+use identity::Services;
+use kernel::{Actor, RequestContext};
+use pharmacy::fulfilment::CarrierWebhooks;
+use poem::{Endpoint, Route};
+use ports::Env;
+use rest::{
+    analytics::AnalyticsApi,
+    billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
+    care::{AssessmentsApi, ConsultationsApi, PlansApi as TreatmentPlansApi, ReviewsApi, VideoWebhookApi},
+    catalog::{CategoriesApi, PlansApi},
+    communication::{MessagesApi, NotificationsApi},
+    compliance::ComplianceApi,
+    core::{Authenticator, Problem, Surround, request_context},
+    fulfilment::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi},
+    identity::IdentityApi,
+    intake::{DraftsApi, IntakeApi},
+    prescriptions::{ErxWebhookApi, PrescriptionsApi, WebhookCredential},
+    records::RecordsApi,
+    subscriptions::SubscriptionsApi,
+    surface::SurfaceSettings,
+};
+
+use super::{World, vendors::Vendors};
+use crate::{
+    config::Config,
+    health::{self, Health},
+};
+
+/// Every context's operations.
+pub type Operations = (
+    IdentityApi,
+    (CategoriesApi, PlansApi),
+    (IntakeApi, DraftsApi),
+    (ReviewsApi, AssessmentsApi, TreatmentPlansApi, ConsultationsApi, VideoWebhookApi),
+    (PrescriptionsApi, ErxWebhookApi),
+    (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
+    SubscriptionsApi,
+    (PaymentMethodsApi, InvoicesApi, StripeWebhookApi),
+    (MessagesApi, NotificationsApi),
+    RecordsApi,
+    AnalyticsApi,
+    ComplianceApi,
+);
+
+pub struct Surface {
+    operations: Operations,
+    fhir: FhirServer,
+    tokens: Arc<Tokens>,
+}
+
+/// Tokens as both surfaces check them.
+struct Tokens(Services);
+
+#[async_trait]
+impl Authenticator for Tokens {
+    async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem> {
+        Ok(identity::authenticate(&self.0, token, request).await?)
+    }
+}
+
+#[async_trait]
+impl fhir::Authenticate for Tokens {
+    async fn authenticate(
+        &self,
+        bearer: &str,
+        request: RequestContext,
+    ) -> Result<Actor, Unauthenticated> {
+        identity::authenticate(&self.0, bearer, request).await.map_err(|error| {
+            tracing::debug!(%error, "a FHIR request was not authenticated");
+            Unauthenticated
+        })
+    }
+}
+
+impl Surface {
+    pub fn new(
+        config: &Config,
+        world: &Arc<World>,
+        vendors: &Vendors,
+    ) -> Self {
+        let env = || world.env.clone();
+        let store = Arc::new(world.pg.clone());
+        let bridges = &world.bridges;
+        let renderer: Arc<dyn InvoiceRenderer> = Arc::new(documents::TypstInvoices::default());
+        let webhooks: Arc<dyn CarrierWebhooks> = vendors.carrier_webhooks.clone();
+        let intake = || IntakeApi {
+            env: env(),
+            store: store.clone(),
+            surroundings: bridges.clone(),
+            panel: store.clone(),
+        };
+        let operations: Operations = (
+            IdentityApi { services: world.identity.clone() },
+            (
+                CategoriesApi { store: store.clone() },
+                PlansApi { env: env(), store: store.clone() },
+            ),
+            (intake(), DraftsApi(Arc::new(intake()))),
+            (
+                ReviewsApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                AssessmentsApi { store: store.clone() },
+                TreatmentPlansApi {
+                    env: env(),
+                    store: store.clone(),
+                    sources: world.sources.clone(),
+                },
+                ConsultationsApi {
+                    env: env(),
+                    store: store.clone(),
+                    sources: world.sources.clone(),
+                    rooms: world.video.clone(),
+                },
+                VideoWebhookApi { env: env(), store: store.clone(), rooms: world.video.clone() },
+            ),
+            (
+                PrescriptionsApi {
+                    env: env(),
+                    store: store.clone(),
+                    ports: world.prescribing.clone(),
+                    panel: store.clone(),
+                },
+                ErxWebhookApi {
+                    env: env(),
+                    store: store.clone(),
+                    network: world.erx.clone(),
+                    credential: WebhookCredential::basic(
+                        &config.erx.inbound_username,
+                        config.erx.inbound_password.expose(),
+                    ),
+                },
+            ),
+            (
+                DispatchApi { env: env(), store: store.clone() },
+                InventoryApi { env: env(), store: store.clone() },
+                ShipmentsApi { env: env(), store: store.clone() },
+                CarrierWebhookApi { env: env(), store: store.clone(), webhooks },
+            ),
+            SubscriptionsApi {
+                env: env(),
+                store: store.clone(),
+                approvals: bridges.clone(),
+                prices: bridges.clone(),
+                zones: bridges.clone(),
+            },
+            (
+                PaymentMethodsApi {
+                    env: env(),
+                    store: store.clone(),
+                    gateway: world.gateway.clone(),
+                    subscriptions: bridges.clone(),
+                },
+                InvoicesApi { store: store.clone(), renderer },
+                StripeWebhookApi {
+                    env: env(),
+                    store: store.clone(),
+                    verifier: vendors.notices.clone(),
+                },
+            ),
+            (
+                MessagesApi { env: env(), store: store.clone(), care_team: bridges.clone() },
+                NotificationsApi {
+                    env: env(),
+                    store: store.clone(),
+                    templates: world.templates.clone(),
+                },
+            ),
+            RecordsApi { env: env(), store: store.clone(), mapper: world.mapper.clone() },
+            AnalyticsApi {
+                env: env(),
+                store: store.clone(),
+                settings: ReportSettings {
+                    minimum_cell: ReportSettings::MINIMUM_CELL,
+                    zone: config.practice.state.zone(),
+                },
+            },
+            ComplianceApi { store: store.clone() },
+        );
+        let tokens = Arc::new(Tokens(world.identity.clone()));
+        let fhir = FhirServer {
+            store: store.clone(),
+            panel: store,
+            identity: tokens.clone(),
+            base_url: format!("{}/fhir", config.public_url()),
+            token_url: world.identity.policy.token_url.clone(),
+            context: request_context,
+        };
+        Self { operations, fhir, tokens }
+    }
+
+    pub fn endpoint(self, config: &Config, env: Env, health: Health) -> impl Endpoint + 'static {
+        let beside = health::routes(health, Route::new().nest("/fhir", fhir::routes(self.fhir)));
+        rest::surface::endpoint(
+            self.operations,
+            beside,
+            SurfaceSettings {
+                public_url: config.public_url(),
+                cors_origins: config.server.cors_origins.clone(),
+                surround: Surround {
+                    env,
+                    trust_proxy: config.server.trust_proxy,
+                    body_limit: config.server.body_limit,
+                },
+                authenticator: self.tokens,
+            },
+        )
+    }
+}
