@@ -433,7 +433,7 @@ async fn a_mail_of_unknown_outcome_is_repeated_with_its_message_id_and_then_neve
     assert_eq!(mail_of(&clinic).await.state, NotificationState::Queued { attempts: 2 });
     deliver(&clinic, &post).await.unwrap();
     deliver(&clinic, &post).await.unwrap();
-    let handed = post.handed.lock().unwrap();
+    let handed = post.handed.lock().unwrap().clone();
     assert_eq!(handed.len(), 3, "a delivered mail is not handed over again");
     assert!(handed.iter().all(|mail| mail.message_id == handed[0].message_id));
     assert!(handed[0].text.contains("/verify/secret-0"));

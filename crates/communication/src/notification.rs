@@ -98,8 +98,8 @@ pub enum Attempt {
 }
 
 impl Notification {
-    /// After that many attempts a mail is given up. With the runtime's
-    /// back-off the last one comes about a day after the first.
+    /// After that many attempts a mail is given up. With a back-off that grows
+    /// to hours the last one comes well into the first day.
     pub const MAX_ATTEMPTS: u32 = 12;
 
     pub fn raise(

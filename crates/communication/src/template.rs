@@ -101,7 +101,9 @@ fn statuses(kind: NotificationKind) -> &'static [&'static str] {
             "failure",
             "cancelled",
         ],
-        NotificationKind::ConsultationChanged => &["booked", "completed", "canceled", "other"],
+        NotificationKind::ConsultationChanged => {
+            &["scheduled", "in_progress", "completed", "canceled", "other"]
+        }
         _ => &[""],
     }
 }
