@@ -4,6 +4,7 @@
 pub mod bridges;
 pub mod config;
 pub mod health;
+pub mod sealer;
 pub mod seed;
 pub mod store;
 pub mod system;
