@@ -72,7 +72,7 @@ CREATE TABLE identity_profiles (
     birth_date bytea NOT NULL,
     sex text NOT NULL CHECK (sex IN ('male', 'female', 'other', 'unknown')),
     address bytea NOT NULL,
-    state char(2) NOT NULL,
+    state text NOT NULL CHECK (state ~ '^[A-Z]{2}$'),
     phone bytea NOT NULL,
     time_zone text NOT NULL,
     ssn bytea,
@@ -97,7 +97,7 @@ CREATE TABLE identity_providers (
 
 CREATE TABLE identity_licenses (
     provider_id uuid NOT NULL REFERENCES identity_providers (provider_id),
-    state char(2) NOT NULL,
+    state text NOT NULL CHECK (state ~ '^[A-Z]{2}$'),
     number text NOT NULL,
     expires_on date NOT NULL,
     status text NOT NULL CHECK (status IN ('active', 'suspended', 'revoked')),

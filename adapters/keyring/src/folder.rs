@@ -29,14 +29,7 @@ pub(crate) struct Ring {
 }
 
 pub(crate) fn open_or_create(dir: &Path) -> Result<Ring, KeyringError> {
-    if !dir.exists() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(at(dir, "the folder could not be made"))?;
-    }
-    refuse_if_open(dir)?;
+    ensure(dir)?;
     let _lock = lock(dir)?;
     if !dir.join(COMPLETE).exists() {
         // Nothing was ever sealed with a ring that was not complete, so what
@@ -55,7 +48,7 @@ pub(crate) fn rotate(dir: &Path) -> Result<Ring, KeyringError> {
     refuse_if_open(dir)?;
     let _lock = lock(dir)?;
     let next = read(dir)?.keys.keys().next_back().map_or(1, |last| last + 1);
-    write_new(dir, &key_name(next), encode(&Zeroizing::new(random()?)).as_bytes())?;
+    write_numbered(dir, next)?;
     read(dir)
 }
 
@@ -66,6 +59,30 @@ pub(crate) fn read(dir: &Path) -> Result<Ring, KeyringError> {
         return Err(KeyringError::Missing { path: index_path });
     }
     let index = read_key(&index_path)?;
+    let keys = read_numbered(dir)?;
+    // Numbers are given in order, so that a gap is a lost key.
+    for id in 1..=keys.keys().next_back().copied().unwrap_or(1) {
+        if !keys.contains_key(&id) {
+            return Err(KeyringError::Missing { path: dir.join(key_name(id)) });
+        }
+    }
+    Ok(Ring { keys, index })
+}
+
+/// Makes the folder where there is none, and refuses one that others can read.
+pub(crate) fn ensure(dir: &Path) -> Result<(), KeyringError> {
+    if !dir.exists() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(at(dir, "the folder could not be made"))?;
+    }
+    refuse_if_open(dir)
+}
+
+/// The keys of the folder by their numbers.
+pub(crate) fn read_numbered(dir: &Path) -> Result<BTreeMap<KeyId, SecretKey>, KeyringError> {
     let mut keys = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(at(dir, "the folder could not be listed"))? {
         let entry = entry.map_err(at(dir, "the folder could not be listed"))?;
@@ -78,13 +95,12 @@ pub(crate) fn read(dir: &Path) -> Result<Ring, KeyringError> {
             number.parse().map_err(|_| KeyringError::Malformed { path: path.clone() })?;
         keys.insert(id, read_key(&path)?);
     }
-    // Numbers are given in order, so that a gap is a lost key.
-    for id in 1..=keys.keys().next_back().copied().unwrap_or(1) {
-        if !keys.contains_key(&id) {
-            return Err(KeyringError::Missing { path: dir.join(key_name(id)) });
-        }
-    }
-    Ok(Ring { keys, index })
+    Ok(keys)
+}
+
+/// Writes a fresh key under that number.
+pub(crate) fn write_numbered(dir: &Path, id: KeyId) -> Result<(), KeyringError> {
+    write_new(dir, &key_name(id), encode(&Zeroizing::new(random()?)).as_bytes())
 }
 
 fn key_name(id: KeyId) -> String {
@@ -115,7 +131,7 @@ fn refuse_if_open(path: &Path) -> Result<(), KeyringError> {
 }
 
 /// Holds the lock until the file is dropped.
-fn lock(dir: &Path) -> Result<File, KeyringError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, KeyringError> {
     let path = dir.join(LOCK);
     let file = OpenOptions::new()
         .create(true)

@@ -1,9 +1,15 @@
 //! The key ring: envelope encryption with AES-256-GCM under keys that lie in a
 //! folder, and blind indexes by HMAC-SHA-256. It owns the format of a sealed
-//! value and the files of the ring, and knows nothing of what is sealed.
+//! value and the files of the ring, and knows nothing of what is sealed. Beside
+//! the ring stand the keys that sign access tokens and the digests of
+//! passwords.
 
 mod envelope;
 mod folder;
+mod passwords;
+mod signing;
+
+pub use self::{passwords::Argon2Passwords, signing::SigningKeyFolder};
 
 use std::{
     collections::BTreeMap,

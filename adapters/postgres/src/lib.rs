@@ -13,6 +13,7 @@ pub mod core;
 mod fulfilment;
 mod intake;
 pub(crate) mod prescriptions;
+mod identity;
 mod reach;
 mod records;
 mod subscriptions;

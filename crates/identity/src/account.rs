@@ -90,6 +90,26 @@ impl Challenge {
         Self { nonce: ids.secret(), issued_at: now, expires_at: now + purpose.lifetime() }
     }
 
+    /// Opens the challenge again for its full life. While the last one is open
+    /// its nonce stays, so that the link of an earlier mail, which may arrive
+    /// late, is as good as that of the new one.
+    fn renew(
+        last: Option<&Self>,
+        purpose: ChallengePurpose,
+        ids: &dyn Ids,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let fresh = Self::new(purpose, ids, now);
+        match last.filter(|last| now < last.expires_at) {
+            Some(last) => Self {
+                nonce: last.nonce,
+                expires_at: fresh.expires_at.max(last.expires_at),
+                ..fresh
+            },
+            None => fresh,
+        }
+    }
+
     fn too_soon(challenge: Option<&Self>, now: DateTime<Utc>) -> bool {
         challenge.is_some_and(|last| now < last.issued_at + MAIL_INTERVAL)
     }
@@ -152,8 +172,9 @@ impl Account {
         if !open || Challenge::too_soon(self.verification.as_ref(), now) {
             return None;
         }
-        let verification = Some(Challenge::new(ChallengePurpose::VerifyEmail, ids, now));
-        Some(Self { verification, ..self })
+        let last = self.verification.as_ref();
+        let verification = Challenge::renew(last, ChallengePurpose::VerifyEmail, ids, now);
+        Some(Self { verification: Some(verification), ..self })
     }
 
     /// Asks for a reset mail; `None` when the account is disabled or the last
@@ -163,8 +184,9 @@ impl Account {
         if disabled || Challenge::too_soon(self.reset.as_ref(), now) {
             return None;
         }
-        let reset = Some(Challenge::new(ChallengePurpose::ResetPassword, ids, now));
-        Some(Self { reset, ..self })
+        let last = self.reset.as_ref();
+        let reset = Challenge::renew(last, ChallengePurpose::ResetPassword, ids, now);
+        Some(Self { reset: Some(reset), ..self })
     }
 
     /// The secret of the link of an open challenge; the same each time it is

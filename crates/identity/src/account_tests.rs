@@ -90,16 +90,35 @@ fn a_link_expires_and_serves_no_other_account_address_or_purpose() {
 }
 
 #[test]
-fn mails_to_one_address_keep_a_minute_apart_and_a_new_link_replaces_the_old() {
+fn mails_to_one_address_keep_a_minute_apart() {
     let ids = ids();
     let account = patient(&ids);
-    let old = link(&account, ChallengePurpose::VerifyEmail, 5).unwrap();
     assert_eq!(account.clone().request_verification(&ids, at(59)), None);
+    assert!(account.request_verification(&ids, at(60)).is_some());
+}
+
+#[test]
+fn an_earlier_link_stays_good_beside_a_later_one_until_one_is_used() {
+    let ids = ids();
+    let account = patient(&ids);
+    let early = link(&account, ChallengePurpose::VerifyEmail, 5).unwrap();
     let account = account.request_verification(&ids, at(60)).unwrap();
-    assert!(account.clone().verify_email(&old, &DigestSealer, at(61)).is_err());
-    let new = link(&account, ChallengePurpose::VerifyEmail, 61).unwrap();
-    let account = account.verify_email(&new, &DigestSealer, at(62)).unwrap();
+    let late = link(&account, ChallengePurpose::VerifyEmail, 61).unwrap();
+    for link in [&early, &late] {
+        assert!(account.clone().verify_email(link, &DigestSealer, at(62)).is_ok());
+    }
+    let account = account.verify_email(&late, &DigestSealer, at(62)).unwrap();
+    assert!(account.clone().verify_email(&early, &DigestSealer, at(63)).is_err());
     assert_eq!(account.request_verification(&ids, at(600)), None);
+}
+
+#[test]
+fn after_a_link_has_expired_the_next_one_is_another() {
+    let ids = ids();
+    let account = patient(&ids).request_reset(&ids, at(0)).unwrap();
+    let old = link(&account, ChallengePurpose::ResetPassword, 1).unwrap();
+    let account = account.request_reset(&ids, at(3600)).unwrap();
+    assert!(account.may_reset(&old, &DigestSealer, at(3601)).is_err());
 }
 
 #[test]

@@ -1,0 +1,328 @@
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use identity::{
+    Account, AccountState, Challenge, Matrix, PasswordHash, Throttle,
+    store::{Accounts, PermissionMatrix},
+};
+use kernel::{AccountId, EmailAddress, HumanName, Role};
+use ports::{PortError, Result};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+
+use super::{fixed, stored};
+use crate::{PgTx, core::expect_changed, db};
+
+mod account {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "identity_accounts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub email: Vec<u8>,
+        pub email_index: Vec<u8>,
+        pub given_name: Option<String>,
+        pub family_name: Option<String>,
+        pub password_hash: Option<String>,
+        pub status: String,
+        pub status_at: DateTimeUtc,
+        pub verification_nonce: Option<Vec<u8>>,
+        pub verification_issued_at: Option<DateTimeUtc>,
+        pub verification_expires_at: Option<DateTimeUtc>,
+        pub reset_nonce: Option<Vec<u8>>,
+        pub reset_issued_at: Option<DateTimeUtc>,
+        pub reset_expires_at: Option<DateTimeUtc>,
+        pub created_at: DateTimeUtc,
+        pub version: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod account_role {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "identity_account_roles")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub account_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub role: String,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod login_throttle {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "identity_login_throttles")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub email_index: Vec<u8>,
+        pub failures: i32,
+        pub last_failure_at: Option<DateTimeUtc>,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod role_permission {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "identity_role_permissions")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub role: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub permission: String,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+const EMAIL: &str = "identity_accounts.email";
+
+impl PgTx {
+    fn email_index(&self, email: &EmailAddress) -> Result<Vec<u8>> {
+        Ok(self.sealer().blind_index("identity.email", email.as_str())?.0.to_vec())
+    }
+
+    fn account_row(&self, account: &Account) -> Result<account::Model> {
+        let (status, status_at) = match account.state {
+            AccountState::Unverified => ("unverified", account.created_at),
+            AccountState::Active { verified_at } => ("active", verified_at),
+            AccountState::Disabled { at } => ("disabled", at),
+        };
+        let nonce = |challenge: Option<Challenge>| challenge.map(|open| open.nonce.to_vec());
+        let issued = |challenge: Option<Challenge>| challenge.map(|open| open.issued_at);
+        let expires = |challenge: Option<Challenge>| challenge.map(|open| open.expires_at);
+        Ok(account::Model {
+            id: account.id.uuid(),
+            email: self.seal(EMAIL, account.id, account.email.as_str().as_bytes())?,
+            email_index: self.email_index(&account.email)?,
+            given_name: account.name.as_ref().map(|name| name.given.clone()),
+            family_name: account.name.as_ref().map(|name| name.family.clone()),
+            password_hash: account.password.as_ref().map(|hash| hash.as_phc().to_owned()),
+            status: status.to_owned(),
+            status_at,
+            verification_nonce: nonce(account.verification),
+            verification_issued_at: issued(account.verification),
+            verification_expires_at: expires(account.verification),
+            reset_nonce: nonce(account.reset),
+            reset_issued_at: issued(account.reset),
+            reset_expires_at: expires(account.reset),
+            created_at: account.created_at,
+            version: account.version + 1,
+        })
+    }
+
+    async fn load_account(&self, row: Option<account::Model>) -> Result<Option<Account>> {
+        let Some(row) = row else { return Ok(None) };
+        let id = AccountId::from_uuid(row.id);
+        let roles = self.roles_of(id).await?;
+        let email = stored(EMAIL, &self.unseal_text(EMAIL, id, row.email)?)?;
+        let state = match row.status.as_str() {
+            "unverified" => AccountState::Unverified,
+            "active" => AccountState::Active { verified_at: row.status_at },
+            "disabled" => AccountState::Disabled { at: row.status_at },
+            _ => return Err(PortError::bug("identity_accounts.status holds an unknown value")),
+        };
+        let name = row.given_name.zip(row.family_name);
+        Ok(Some(Account {
+            id,
+            email,
+            name: name.map(|(given, family)| HumanName { given, family }),
+            password: row.password_hash.map(PasswordHash::from_phc),
+            roles,
+            state,
+            verification: challenge(
+                row.verification_nonce,
+                row.verification_issued_at,
+                row.verification_expires_at,
+            )?,
+            reset: challenge(row.reset_nonce, row.reset_issued_at, row.reset_expires_at)?,
+            created_at: row.created_at,
+            version: row.version,
+        }))
+    }
+
+    pub(super) async fn roles_of(&self, account: AccountId) -> Result<BTreeSet<Role>> {
+        let rows = account_role::Entity::find()
+            .filter(account_role::Column::AccountId.eq(account.uuid()))
+            .all(self.read())
+            .await
+            .map_err(|error| db("loading an account's roles", error))?;
+        rows.iter().map(|row| stored("identity_account_roles.role", &row.role)).collect()
+    }
+
+    async fn insert_roles(&mut self, account: &Account) -> Result<()> {
+        let rows = account.roles.iter().map(|role| {
+            account_role::Model { account_id: account.id.uuid(), role: role.to_string() }
+                .into_active_model()
+                .reset_all()
+        });
+        account_role::Entity::insert_many(rows)
+            .exec_without_returning(self.write())
+            .await
+            .map_err(|error| db("writing an account's roles", error))?;
+        Ok(())
+    }
+}
+
+fn challenge(
+    nonce: Option<Vec<u8>>,
+    issued_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<Option<Challenge>> {
+    match (nonce, issued_at, expires_at) {
+        (Some(nonce), Some(issued_at), Some(expires_at)) => {
+            let nonce = fixed("a challenge's nonce", &nonce)?;
+            Ok(Some(Challenge { nonce, issued_at, expires_at }))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn throttle_of(row: Option<login_throttle::Model>) -> Throttle {
+    row.map_or_else(Throttle::default, |row| Throttle {
+        failures: row.failures.unsigned_abs(),
+        last_failure_at: row.last_failure_at,
+    })
+}
+
+#[async_trait]
+impl Accounts for PgTx {
+    async fn account(&mut self, id: AccountId) -> Result<Option<Account>> {
+        let row = account::Entity::find_by_id(id.uuid())
+            .one(self.read())
+            .await
+            .map_err(|error| db("loading an account", error))?;
+        self.load_account(row).await
+    }
+
+    async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>> {
+        let row = account::Entity::find()
+            .filter(account::Column::EmailIndex.eq(self.email_index(email)?))
+            .one(self.read())
+            .await
+            .map_err(|error| db("finding an account by its address", error))?;
+        self.load_account(row).await
+    }
+
+    async fn insert_account(&mut self, account: &Account) -> Result<()> {
+        let row = self.account_row(account)?.into_active_model().reset_all();
+        account::Entity::insert(row)
+            .exec_without_returning(self.write())
+            .await
+            .map_err(|error| db("inserting an account", error))?;
+        self.insert_roles(account).await
+    }
+
+    async fn save_account(&mut self, account: &Account) -> Result<()> {
+        let row = self.account_row(account)?.into_active_model().reset_all();
+        let updated = account::Entity::update_many()
+            .set(row)
+            .filter(account::Column::Id.eq(account.id.uuid()))
+            .filter(account::Column::Version.eq(account.version))
+            .exec(self.write())
+            .await
+            .map_err(|error| db("saving an account", error))?;
+        expect_changed(updated.rows_affected, "identity_accounts.version")?;
+        account_role::Entity::delete_many()
+            .filter(account_role::Column::AccountId.eq(account.id.uuid()))
+            .exec(self.write())
+            .await
+            .map_err(|error| db("replacing an account's roles", error))?;
+        self.insert_roles(account).await
+    }
+
+    async fn throttle(&mut self, email: &EmailAddress) -> Result<Throttle> {
+        let row = login_throttle::Entity::find_by_id(self.email_index(email)?)
+            .one(self.read())
+            .await
+            .map_err(|error| db("reading an address's failures", error))?;
+        Ok(throttle_of(row))
+    }
+
+    async fn lock_throttle(&mut self, email: &EmailAddress) -> Result<Throttle> {
+        let index = self.email_index(email)?;
+        // The row has to be there before it can be locked.
+        self.execute(
+            "noting an address",
+            "INSERT INTO identity_login_throttles (email_index, failures) VALUES ($1, 0) \
+             ON CONFLICT DO NOTHING",
+            [index.clone().into()],
+        )
+        .await?;
+        let row = login_throttle::Entity::find_by_id(index)
+            .lock_exclusive()
+            .one(self.read())
+            .await
+            .map_err(|error| db("locking an address's failures", error))?;
+        Ok(throttle_of(row))
+    }
+
+    async fn save_throttle(&mut self, email: &EmailAddress, throttle: Throttle) -> Result<()> {
+        let index = self.email_index(email)?;
+        let failures = i32::try_from(throttle.failures).unwrap_or(i32::MAX);
+        self.execute(
+            "saving an address's failures",
+            "INSERT INTO identity_login_throttles (email_index, failures, last_failure_at) \
+             VALUES ($1, $2, $3) ON CONFLICT (email_index) DO UPDATE \
+             SET failures = excluded.failures, last_failure_at = excluded.last_failure_at",
+            [index.into(), failures.into(), throttle.last_failure_at.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn purge_throttles(&mut self, before: DateTime<Utc>) -> Result<u64> {
+        // Rows that somebody else holds are left to the next purge.
+        let purged = self
+            .execute(
+                "forgetting old failures",
+                "DELETE FROM identity_login_throttles WHERE email_index IN ( \
+                 SELECT email_index FROM identity_login_throttles WHERE last_failure_at < $1 \
+                 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+                [before.into()],
+            )
+            .await?;
+        Ok(purged.rows_affected())
+    }
+}
+
+#[async_trait]
+impl PermissionMatrix for PgTx {
+    async fn matrix(&mut self) -> Result<Matrix> {
+        let rows = role_permission::Entity::find()
+            .all(self.read())
+            .await
+            .map_err(|error| db("loading the permission matrix", error))?;
+        // A permission that this version does not know belongs to another
+        // version that runs beside it.
+        Ok(Matrix::from_pairs(
+            rows.iter()
+                .filter_map(|row| Some((row.role.parse().ok()?, row.permission.parse().ok()?))),
+        ))
+    }
+}
