@@ -5,6 +5,7 @@ mod catalog;
 mod communication;
 mod compliance;
 mod fulfilment;
+mod identity;
 mod intake;
 mod platform;
 mod prescriptions;

@@ -8,6 +8,7 @@ pub mod communication;
 pub mod compliance;
 pub mod core;
 pub mod fulfilment;
+pub mod identity;
 pub mod records;
 pub mod subscriptions;
 pub mod surface;

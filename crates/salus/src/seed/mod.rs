@@ -2,4 +2,5 @@
 //! nothing, and what was changed since is left as it is.
 
 pub mod catalog;
+pub mod identity;
 pub mod intake;

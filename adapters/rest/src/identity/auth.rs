@@ -1,0 +1,272 @@
+use chrono::{DateTime, Utc};
+use identity::{Services, TokenPair, access, login, registration};
+use poem_openapi::{Object, OpenApi, payload::Json};
+
+use super::{Accepted, Done, Role};
+use crate::core::{Body, Caller, Problem, Tag, Visitor};
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct RegisterRequest {
+    /// The address that mails go to and that signs in.
+    #[oai(validator(max_length = 320))]
+    email: String,
+    /// 12 to 128 characters, none of the well-known ones.
+    #[oai(validator(max_length = 128))]
+    password: String,
+}
+
+impl poem_openapi::types::Example for RegisterRequest {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned(), password: "correct-horse battery".to_owned() }
+    }
+}
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct LoginRequest {
+    #[oai(validator(max_length = 320))]
+    email: String,
+    #[oai(validator(max_length = 512))]
+    password: String,
+}
+
+impl poem_openapi::types::Example for LoginRequest {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned(), password: "correct-horse battery".to_owned() }
+    }
+}
+
+#[derive(Debug, Object)]
+struct EmailRequest {
+    #[oai(validator(max_length = 320))]
+    email: String,
+}
+
+#[derive(Debug, Object)]
+struct LinkRequest {
+    /// The `token` of the link in the mail.
+    #[oai(validator(max_length = 200))]
+    token: String,
+}
+
+#[derive(Debug, Object)]
+struct ResetPasswordRequest {
+    /// The `token` of the link in the mail.
+    #[oai(validator(max_length = 200))]
+    token: String,
+    /// 12 to 128 characters, none of the well-known ones.
+    #[oai(validator(max_length = 128))]
+    password: String,
+}
+
+#[derive(Debug, Object)]
+struct RefreshRequest {
+    /// The refresh token of the last login or refresh. It works once; using it
+    /// again ends the session.
+    #[oai(validator(max_length = 200))]
+    refresh_token: String,
+}
+
+/// The tokens of a session.
+#[derive(Debug, Object)]
+struct SessionTokens {
+    /// A JWT for the `Authorization: Bearer` header.
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: String,
+    /// When the access token expires.
+    expires_at: DateTime<Utc>,
+    /// An opaque token that is good for one refresh.
+    refresh_token: String,
+    /// When the session ends unless it is refreshed before.
+    refresh_expires_at: DateTime<Utc>,
+    account_id: kernel::Uuid,
+    roles: Vec<Role>,
+}
+
+impl From<TokenPair> for SessionTokens {
+    fn from(pair: TokenPair) -> Self {
+        Self {
+            access_token: pair.access_token,
+            token_type: "Bearer".to_owned(),
+            expires_at: pair.expires_at,
+            refresh_token: pair.refresh_token,
+            refresh_expires_at: pair.refresh_expires_at,
+            account_id: pair.account.uuid(),
+            roles: pair.roles.into_iter().map(Role::from).collect(),
+        }
+    }
+}
+
+/// A permission that the caller holds.
+#[derive(Debug, Object)]
+struct PermissionView {
+    /// A stable word, as in `billing.own`.
+    name: String,
+    /// What it allows, in a sentence.
+    description: String,
+}
+
+/// What the caller may do.
+#[derive(Debug, Object)]
+struct AccessView {
+    roles: Vec<Role>,
+    permissions: Vec<PermissionView>,
+    /// The granted SMART scopes, where the caller is an API client.
+    scopes: Vec<String>,
+}
+
+impl From<access::Access> for AccessView {
+    fn from(access: access::Access) -> Self {
+        let permissions = access
+            .permissions
+            .into_iter()
+            .map(|permission| PermissionView {
+                name: permission.to_string(),
+                description: permission.description().to_owned(),
+            })
+            .collect();
+        Self {
+            roles: access.roles.into_iter().map(Role::from).collect(),
+            permissions,
+            scopes: access.scopes.into_iter().collect(),
+        }
+    }
+}
+
+pub struct AuthApi {
+    pub services: Services,
+}
+
+#[OpenApi(tag = "Tag::Identity")]
+impl AuthApi {
+    /// Register
+    ///
+    /// Opens a patient's account and mails a link that proves the address. The
+    /// answer does not tell whether the address had an account already.
+    #[oai(path = "/api/auth/register", method = "post", operation_id = "register")]
+    async fn register(
+        &self,
+        visitor: Visitor,
+        body: Body<RegisterRequest>,
+    ) -> Result<Accepted, Problem> {
+        let RegisterRequest { email, password } = body.0;
+        let request = visitor.actor().request.clone();
+        registration::register(&self.services, request, &email, &password).await?;
+        Ok(Accepted::Accepted)
+    }
+
+    /// Verify an address
+    ///
+    /// Proves an address by the token of the link that was mailed to it.
+    #[oai(path = "/api/auth/verify-email", method = "post", operation_id = "verify_email")]
+    async fn verify_email(
+        &self,
+        visitor: Visitor,
+        body: Body<LinkRequest>,
+    ) -> Result<Done, Problem> {
+        let request = visitor.actor().request.clone();
+        registration::verify_email(&self.services, request, &body.0.token).await?;
+        Ok(Done::Done)
+    }
+
+    /// Mail the verification link again
+    ///
+    /// At most once a minute for each address, and silent about whether the
+    /// address has an account.
+    #[oai(
+        path = "/api/auth/resend-verification",
+        method = "post",
+        operation_id = "resend_verification"
+    )]
+    async fn resend_verification(
+        &self,
+        visitor: Visitor,
+        body: Body<EmailRequest>,
+    ) -> Result<Accepted, Problem> {
+        let request = visitor.actor().request.clone();
+        registration::resend_verification(&self.services, request, &body.0.email).await?;
+        Ok(Accepted::Accepted)
+    }
+
+    /// Log in
+    ///
+    /// Opens a session. After five failures an address is locked for a minute,
+    /// and twice as long after each further one, up to an hour.
+    #[oai(path = "/api/auth/login", method = "post", operation_id = "login")]
+    async fn login(
+        &self,
+        visitor: Visitor,
+        body: Body<LoginRequest>,
+    ) -> Result<Json<SessionTokens>, Problem> {
+        let LoginRequest { email, password } = body.0;
+        let request = visitor.actor().request.clone();
+        let pair = login::login(&self.services, request, &email, &password).await?;
+        Ok(Json(pair.into()))
+    }
+
+    /// Refresh the session
+    ///
+    /// Exchanges the refresh token for a new pair. A refresh token that comes
+    /// back after its use ends the whole session, without a grace period, so a
+    /// client refreshes in one place at a time.
+    #[oai(path = "/api/auth/session-refresh", method = "post", operation_id = "refresh_session")]
+    async fn refresh(
+        &self,
+        visitor: Visitor,
+        body: Body<RefreshRequest>,
+    ) -> Result<Json<SessionTokens>, Problem> {
+        let request = visitor.actor().request.clone();
+        let pair = login::refresh(&self.services, request, &body.0.refresh_token).await?;
+        Ok(Json(pair.into()))
+    }
+
+    /// Log out
+    ///
+    /// Ends the session; its access and refresh tokens stop working at once.
+    #[oai(path = "/api/auth/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, caller: Caller) -> Result<Done, Problem> {
+        login::logout(&self.services, caller.actor()).await?;
+        Ok(Done::Done)
+    }
+
+    /// Read one's own permissions
+    ///
+    /// The caller's roles, permissions and scopes as they are now.
+    #[oai(path = "/api/auth/permissions", method = "get", operation_id = "own_permissions")]
+    async fn permissions(&self, caller: Caller) -> Result<Json<AccessView>, Problem> {
+        Ok(Json(access::access_of(caller.actor()).into()))
+    }
+
+    /// Ask for a new password
+    ///
+    /// Mails a link to choose a new password, and is silent about whether the
+    /// address has an account.
+    #[oai(path = "/api/auth/forgot-password", method = "post", operation_id = "forgot_password")]
+    async fn forgot_password(
+        &self,
+        visitor: Visitor,
+        body: Body<EmailRequest>,
+    ) -> Result<Accepted, Problem> {
+        let request = visitor.actor().request.clone();
+        registration::forgot_password(&self.services, request, &body.0.email).await?;
+        Ok(Accepted::Accepted)
+    }
+
+    /// Choose a new password
+    ///
+    /// Sets the password by the token of a mailed link, a reset's or an
+    /// invitation's, and ends every session of the account.
+    #[oai(path = "/api/auth/reset-password", method = "post", operation_id = "reset_password")]
+    async fn reset_password(
+        &self,
+        visitor: Visitor,
+        body: Body<ResetPasswordRequest>,
+    ) -> Result<Done, Problem> {
+        let ResetPasswordRequest { token, password } = body.0;
+        let request = visitor.actor().request.clone();
+        registration::reset_password(&self.services, request, &token, &password).await?;
+        Ok(Done::Done)
+    }
+}

@@ -1,0 +1,227 @@
+use chrono::{DateTime, Utc};
+use identity::{ApiClient, OAuthError, Services, client, oauth};
+use kernel::Uuid;
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    payload::{Form, Json},
+};
+use serde::Deserialize;
+
+use crate::core::{Body, Caller, Problem, Tag, Visitor};
+
+#[derive(Debug, Object)]
+struct ClientRequest {
+    /// The partner's name.
+    #[oai(validator(max_length = 200))]
+    name: String,
+    /// A JWK set of one to ten public keys, each with a `kid`: RSA of 2048 to
+    /// 4096 bits for RS384, or EC on P-384 for ES384.
+    jwks: serde_json::Value,
+    /// The SMART system scopes that the client may ask for, as in
+    /// `system/Patient.rs` or `system/*.read`.
+    #[oai(validator(max_items = 100))]
+    scopes: Vec<String>,
+}
+
+/// A SMART backend-services client.
+#[derive(Debug, Object)]
+struct ClientView {
+    /// The `client_id`, which is `iss` and `sub` of its assertions.
+    id: Uuid,
+    name: String,
+    jwks: serde_json::Value,
+    scopes: Vec<String>,
+    active: bool,
+    /// The `aud` of its assertions.
+    token_url: String,
+    created_at: DateTime<Utc>,
+}
+
+impl ClientView {
+    fn new(client: ApiClient, token_url: &str) -> Self {
+        Self {
+            id: client.id.uuid(),
+            name: client.name,
+            jwks: serde_json::to_value(client.keys).unwrap_or_default(),
+            scopes: client.scopes.iter().map(ToString::to_string).collect(),
+            active: client.active,
+            token_url: token_url.to_owned(),
+            created_at: client.created_at,
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum CreatedClient {
+    /// The client is registered and can ask for tokens.
+    #[oai(status = 201)]
+    Created(Json<ClientView>),
+}
+
+#[derive(Debug, Object, Deserialize)]
+struct TokenForm {
+    /// `client_credentials`.
+    #[serde(default)]
+    grant_type: Option<String>,
+    /// The scopes asked for, separated by blanks.
+    #[serde(default)]
+    scope: Option<String>,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    #[serde(default)]
+    client_assertion_type: Option<String>,
+    /// A JWT that the client has signed (RFC 7523).
+    #[serde(default)]
+    client_assertion: Option<String>,
+}
+
+/// An access token (RFC 6749, section 5.1).
+#[derive(Debug, Object)]
+struct TokenAnswer {
+    access_token: String,
+    /// Always `bearer`.
+    token_type: String,
+    /// Seconds until the token expires.
+    expires_in: i64,
+    /// The granted scopes, separated by blanks; they can be fewer than asked for.
+    scope: String,
+}
+
+/// A refusal (RFC 6749, section 5.2).
+#[derive(Debug, Object)]
+struct TokenRefusal {
+    /// `invalid_request`, `invalid_client`, `unsupported_grant_type` or
+    /// `invalid_scope`.
+    error: String,
+    error_description: String,
+}
+
+#[derive(ApiResponse)]
+#[oai(bad_request_handler = "malformed")]
+enum TokenResponse {
+    /// The token.
+    #[oai(status = 200)]
+    Granted(Json<TokenAnswer>),
+    /// The request is not one that can be granted.
+    #[oai(status = 400)]
+    Refused(Json<TokenRefusal>),
+    /// The client could not be authenticated.
+    #[oai(status = 401)]
+    Unauthenticated(Json<TokenRefusal>),
+}
+
+fn malformed(error: poem::Error) -> TokenResponse {
+    TokenResponse::Refused(Json(TokenRefusal {
+        error: "invalid_request".to_owned(),
+        error_description: error.to_string(),
+    }))
+}
+
+fn refusal(error: OAuthError) -> Result<TokenResponse, Problem> {
+    let body = |error: &OAuthError| {
+        Json(TokenRefusal { error: error.code().to_owned(), error_description: error.to_string() })
+    };
+    match error {
+        OAuthError::Port(error) => Err(error.into()),
+        error @ OAuthError::InvalidClient(_) => Ok(TokenResponse::Unauthenticated(body(&error))),
+        error => Ok(TokenResponse::Refused(body(&error))),
+    }
+}
+
+/// A public key that verifies access tokens (RFC 8037).
+#[derive(Debug, Object)]
+struct PublicKey {
+    kty: String,
+    crv: String,
+    alg: String,
+    #[oai(rename = "use")]
+    usage: String,
+    kid: String,
+    x: String,
+}
+
+/// The public keys that verify access tokens.
+#[derive(Debug, Object)]
+struct PublicKeys {
+    keys: Vec<PublicKey>,
+}
+
+#[derive(ApiResponse)]
+enum PublicKeysResponse {
+    /// The keys, the current one first.
+    #[oai(status = 200)]
+    Keys(Json<PublicKeys>, #[oai(header = "Cache-Control")] String),
+}
+
+pub struct ClientApi {
+    pub services: Services,
+}
+
+#[OpenApi(tag = "Tag::Identity")]
+impl ClientApi {
+    /// Register an API client
+    ///
+    /// Registers a SMART backend-services client with its public keys and the
+    /// scopes that it may ask for.
+    #[oai(path = "/api/admin/clients", method = "post", operation_id = "register_client")]
+    async fn register(
+        &self,
+        caller: Caller,
+        body: Body<ClientRequest>,
+    ) -> Result<CreatedClient, Problem> {
+        let ClientRequest { name, jwks, scopes } = body.0;
+        let form = client::ClientForm { name, keys: jwks, scopes };
+        let client = client::register(&self.services, caller.actor(), form).await?;
+        let view = ClientView::new(client, &self.services.policy.token_url);
+        Ok(CreatedClient::Created(Json(view)))
+    }
+
+    /// Exchange a client assertion for an access token
+    ///
+    /// The client-credentials grant of SMART backend services, with a signed
+    /// JWT that names the client as `iss` and `sub` and this address as `aud`,
+    /// expires within five minutes and is used once.
+    #[oai(path = "/oauth/token", method = "post", operation_id = "issue_client_token")]
+    async fn token(
+        &self,
+        visitor: Visitor,
+        form: Form<TokenForm>,
+    ) -> Result<TokenResponse, Problem> {
+        let request = visitor.actor().request.clone();
+        let form = oauth::TokenRequest {
+            grant_type: form.0.grant_type,
+            scope: form.0.scope,
+            client_assertion_type: form.0.client_assertion_type,
+            client_assertion: form.0.client_assertion,
+        };
+        match oauth::client_credentials(&self.services, request, form).await {
+            Ok(token) => Ok(TokenResponse::Granted(Json(TokenAnswer {
+                access_token: token.access_token,
+                token_type: "bearer".to_owned(),
+                expires_in: token.expires_in_seconds,
+                scope: token.scope,
+            }))),
+            Err(error) => refusal(error),
+        }
+    }
+
+    /// Read the keys that verify access tokens
+    ///
+    /// A JWK set of Ed25519 keys.
+    #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "public_keys")]
+    async fn public_keys(&self, _visitor: Visitor) -> PublicKeysResponse {
+        let keys = self.services.keys.all();
+        let keys = keys
+            .iter()
+            .map(|key| key.public_jwk())
+            .map(|key| PublicKey {
+                kty: key.kty.to_owned(),
+                crv: key.crv.to_owned(),
+                alg: key.alg.to_owned(),
+                usage: key.usage.to_owned(),
+                kid: key.kid,
+                x: key.x,
+            })
+            .collect();
+        PublicKeysResponse::Keys(Json(PublicKeys { keys }), "public, max-age=300".to_owned())
+    }
+}

@@ -1,0 +1,281 @@
+use chrono::{DateTime, NaiveDate, Utc};
+use identity::{
+    PatientProfile, ProfileForm, ProviderForm, ProviderProfile, Services, profile, provider,
+};
+use kernel::Sex;
+use poem_openapi::{Enum, Object, OpenApi, payload::Json};
+
+use super::staff::LicenseView;
+use crate::core::{Body, Caller, Problem, Tag};
+
+/// A person's name.
+#[derive(Clone, Debug, Object)]
+pub struct PersonName {
+    #[oai(validator(max_length = 100))]
+    pub given: String,
+    #[oai(validator(max_length = 100))]
+    pub family: String,
+}
+
+/// A postal address in the United States.
+#[derive(Clone, Debug, Object)]
+struct PostalAddress {
+    #[oai(validator(max_length = 200))]
+    line1: String,
+    #[oai(validator(max_length = 200))]
+    line2: Option<String>,
+    #[oai(validator(max_length = 200))]
+    city: String,
+    /// The postal code of the state, as in `MA`.
+    #[oai(validator(max_length = 2))]
+    state: String,
+    /// Five digits, or nine with a dash.
+    #[oai(validator(max_length = 10))]
+    postal_code: String,
+}
+
+/// The sex that dosing and eligibility ask for, as FHIR's administrative gender.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+enum AdministrativeSex {
+    Male,
+    Female,
+    Other,
+    Unknown,
+}
+
+impl From<Sex> for AdministrativeSex {
+    fn from(sex: Sex) -> Self {
+        match sex {
+            Sex::Male => Self::Male,
+            Sex::Female => Self::Female,
+            Sex::Other => Self::Other,
+            Sex::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<AdministrativeSex> for Sex {
+    fn from(sex: AdministrativeSex) -> Self {
+        match sex {
+            AdministrativeSex::Male => Self::Male,
+            AdministrativeSex::Female => Self::Female,
+            AdministrativeSex::Other => Self::Other,
+            AdministrativeSex::Unknown => Self::Unknown,
+        }
+    }
+}
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct ProfileRequest {
+    name: PersonName,
+    birth_date: NaiveDate,
+    sex: AdministrativeSex,
+    address: PostalAddress,
+    /// In E.164 form; an American number may leave out its country code.
+    #[oai(validator(max_length = 30))]
+    phone: String,
+    /// An IANA time zone; billing periods and reminders go by it.
+    #[oai(validator(max_length = 64))]
+    time_zone: String,
+    /// A social security number. Left out, the one on file stays.
+    #[oai(validator(max_length = 11))]
+    ssn: Option<String>,
+    /// The version that was read; the change is refused when it is no longer
+    /// the current one.
+    version: Option<i64>,
+}
+
+impl poem_openapi::types::Example for ProfileRequest {
+    fn example() -> Self {
+        Self {
+            name: PersonName { given: "Ada".to_owned(), family: "Byron".to_owned() },
+            birth_date: NaiveDate::from_ymd_opt(1990, 12, 10).unwrap_or_default(),
+            sex: AdministrativeSex::Female,
+            address: PostalAddress {
+                line1: "1 Main Street".to_owned(),
+                line2: None,
+                city: "Cambridge".to_owned(),
+                state: "MA".to_owned(),
+                postal_code: "02139".to_owned(),
+            },
+            phone: "+16175550123".to_owned(),
+            time_zone: "America/New_York".to_owned(),
+            ssn: None,
+            version: None,
+        }
+    }
+}
+
+impl From<ProfileRequest> for ProfileForm {
+    fn from(request: ProfileRequest) -> Self {
+        Self {
+            given: request.name.given,
+            family: request.name.family,
+            birth_date: request.birth_date,
+            sex: request.sex.into(),
+            line1: request.address.line1,
+            line2: request.address.line2,
+            city: request.address.city,
+            state: request.address.state,
+            postal_code: request.address.postal_code,
+            phone: request.phone,
+            time_zone: request.time_zone,
+            ssn: request.ssn,
+            version: request.version,
+        }
+    }
+}
+
+/// A patient's profile.
+#[derive(Debug, Object)]
+struct ProfileView {
+    patient_id: kernel::Uuid,
+    name: PersonName,
+    birth_date: NaiveDate,
+    sex: AdministrativeSex,
+    address: PostalAddress,
+    phone: String,
+    time_zone: String,
+    /// The social security number with all but its last four digits masked.
+    ssn_masked: Option<String>,
+    updated_at: DateTime<Utc>,
+    version: i64,
+}
+
+impl From<PatientProfile> for ProfileView {
+    fn from(profile: PatientProfile) -> Self {
+        Self {
+            patient_id: profile.patient.uuid(),
+            name: PersonName { given: profile.name.given, family: profile.name.family },
+            birth_date: profile.birth_date,
+            sex: profile.sex.into(),
+            address: PostalAddress {
+                line1: profile.address.line1,
+                line2: profile.address.line2,
+                city: profile.address.city,
+                state: profile.address.state.to_string(),
+                postal_code: profile.address.postal_code,
+            },
+            phone: profile.phone.to_string(),
+            time_zone: profile.time_zone.name().to_owned(),
+            ssn_masked: profile.ssn.map(|ssn| ssn.masked()),
+            updated_at: profile.updated_at,
+            version: profile.version,
+        }
+    }
+}
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct ProviderProfileRequest {
+    name: PersonName,
+    /// The National Provider Identifier: ten digits with a check digit.
+    #[oai(validator(max_length = 10))]
+    npi: String,
+    /// The DEA registration number, where there is one.
+    #[oai(validator(max_length = 9))]
+    dea: Option<String>,
+    #[oai(validator(max_items = 20))]
+    specialities: Vec<String>,
+}
+
+impl poem_openapi::types::Example for ProviderProfileRequest {
+    fn example() -> Self {
+        Self {
+            name: PersonName { given: "Grace".to_owned(), family: "Lindqvist".to_owned() },
+            npi: "1234567893".to_owned(),
+            dea: Some("AB1234563".to_owned()),
+            specialities: vec!["Family medicine".to_owned()],
+        }
+    }
+}
+
+/// A provider's profile with the licences on file.
+#[derive(Debug, Object)]
+pub struct ProviderView {
+    provider_id: kernel::Uuid,
+    name: PersonName,
+    npi: String,
+    dea: Option<String>,
+    specialities: Vec<String>,
+    licenses: Vec<LicenseView>,
+    updated_at: DateTime<Utc>,
+    version: i64,
+}
+
+impl From<ProviderProfile> for ProviderView {
+    fn from(profile: ProviderProfile) -> Self {
+        Self {
+            provider_id: profile.provider.uuid(),
+            name: PersonName { given: profile.name.given, family: profile.name.family },
+            npi: profile.npi.to_string(),
+            dea: profile.dea.map(|dea| dea.to_string()),
+            specialities: profile.specialities,
+            licenses: profile.licenses.into_iter().map(LicenseView::from).collect(),
+            updated_at: profile.updated_at,
+            version: profile.version,
+        }
+    }
+}
+
+pub struct ProfileApi {
+    pub services: Services,
+}
+
+#[OpenApi(tag = "Tag::Identity")]
+impl ProfileApi {
+    /// Read one's own profile
+    ///
+    /// The caller's profile as a patient. It does not exist before it has been
+    /// filled in.
+    #[oai(path = "/api/profile", method = "get", operation_id = "read_profile")]
+    async fn read_profile(&self, caller: Caller) -> Result<Json<ProfileView>, Problem> {
+        let profile = profile::read_own(&self.services, caller.actor()).await?;
+        Ok(Json(profile.into()))
+    }
+
+    /// Fill in or change one's own profile
+    ///
+    /// Replaces the caller's profile as a patient. Everything wrong with it is
+    /// named at once.
+    #[oai(path = "/api/profile", method = "put", operation_id = "write_profile")]
+    async fn write_profile(
+        &self,
+        caller: Caller,
+        body: Body<ProfileRequest>,
+    ) -> Result<Json<ProfileView>, Problem> {
+        let profile = profile::write_own(&self.services, caller.actor(), body.0.into()).await?;
+        Ok(Json(profile.into()))
+    }
+
+    /// Read one's own profile as a provider
+    ///
+    /// With the licences that the staff has verified.
+    #[oai(path = "/api/providers/profile", method = "get", operation_id = "read_provider_profile")]
+    async fn read_provider(&self, caller: Caller) -> Result<Json<ProviderView>, Problem> {
+        let profile = provider::read_own(&self.services, caller.actor()).await?;
+        Ok(Json(profile.into()))
+    }
+
+    /// Fill in or change one's own profile as a provider
+    ///
+    /// The licences are not part of it: the staff verifies and records them.
+    #[oai(path = "/api/providers/profile", method = "put", operation_id = "write_provider_profile")]
+    async fn write_provider(
+        &self,
+        caller: Caller,
+        body: Body<ProviderProfileRequest>,
+    ) -> Result<Json<ProviderView>, Problem> {
+        let form = ProviderForm {
+            given: body.0.name.given,
+            family: body.0.name.family,
+            npi: body.0.npi,
+            dea: body.0.dea,
+            specialities: body.0.specialities,
+        };
+        let profile = provider::write_own(&self.services, caller.actor(), form).await?;
+        Ok(Json(profile.into()))
+    }
+}

@@ -1,0 +1,227 @@
+use chrono::{DateTime, NaiveDate, Utc};
+use identity::{Account, AccountState, License, Services, provider, staff};
+use kernel::{FieldError, Uuid};
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json};
+
+use super::{
+    Role,
+    people::{PersonName, ProviderView},
+};
+use crate::core::{Body, Caller, Problem, Tag};
+
+/// What the board of a state says of a licence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+enum LicenseStatus {
+    Active,
+    Suspended,
+    Revoked,
+}
+
+impl From<identity::LicenseStatus> for LicenseStatus {
+    fn from(status: identity::LicenseStatus) -> Self {
+        match status {
+            identity::LicenseStatus::Active => Self::Active,
+            identity::LicenseStatus::Suspended => Self::Suspended,
+            identity::LicenseStatus::Revoked => Self::Revoked,
+        }
+    }
+}
+
+impl From<LicenseStatus> for identity::LicenseStatus {
+    fn from(status: LicenseStatus) -> Self {
+        match status {
+            LicenseStatus::Active => Self::Active,
+            LicenseStatus::Suspended => Self::Suspended,
+            LicenseStatus::Revoked => Self::Revoked,
+        }
+    }
+}
+
+/// A licence to practise in one state.
+#[derive(Clone, Debug, Object)]
+pub struct LicenseView {
+    /// The postal code of the state, as in `MA`.
+    #[oai(validator(max_length = 2))]
+    state: String,
+    #[oai(validator(max_length = 40))]
+    number: String,
+    /// The last day on which it is in force, in the state's own time zone.
+    expires_on: NaiveDate,
+    status: LicenseStatus,
+}
+
+impl From<License> for LicenseView {
+    fn from(license: License) -> Self {
+        Self {
+            state: license.state.to_string(),
+            number: license.number,
+            expires_on: license.expires_on,
+            status: license.status.into(),
+        }
+    }
+}
+
+fn licenses(views: Vec<LicenseView>) -> Result<Vec<License>, Problem> {
+    let mut errors = Vec::new();
+    let mut licenses = Vec::new();
+    for (index, view) in views.into_iter().enumerate() {
+        match view.state.parse() {
+            Ok(state) => licenses.push(License {
+                state,
+                number: view.number,
+                expires_on: view.expires_on,
+                status: view.status.into(),
+            }),
+            Err(_) => errors.push(FieldError::new(
+                format!("licenses[{index}].state"),
+                "invalid",
+                "A postal code of a US state.",
+            )),
+        }
+    }
+    if errors.is_empty() {
+        Ok(licenses)
+    } else {
+        Err(identity::IdentityError::Invalid(errors).into())
+    }
+}
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct StaffRequest {
+    #[oai(validator(max_length = 320))]
+    email: String,
+    name: PersonName,
+    /// One or more, but never `patient`.
+    #[oai(validator(max_items = 7))]
+    roles: Vec<Role>,
+}
+
+impl poem_openapi::types::Example for StaffRequest {
+    fn example() -> Self {
+        Self {
+            email: "grace@example.com".to_owned(),
+            name: PersonName { given: "Grace".to_owned(), family: "Lindqvist".to_owned() },
+            roles: vec![Role::Provider],
+        }
+    }
+}
+
+#[derive(Debug, Object)]
+struct RolesRequest {
+    /// One or more, but never `patient`.
+    #[oai(validator(max_items = 7))]
+    roles: Vec<Role>,
+}
+
+#[derive(Debug, Object)]
+struct LicensesRequest {
+    /// All licences of the provider; what is left out is taken from the file.
+    #[oai(validator(max_items = 60))]
+    licenses: Vec<LicenseView>,
+}
+
+/// How far an account has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+enum AccountStatus {
+    /// The invitation has not been answered yet.
+    Unverified,
+    Active,
+    Disabled,
+}
+
+/// An account of a member of the staff.
+#[derive(Debug, Object)]
+struct AccountView {
+    id: Uuid,
+    email: String,
+    name: Option<PersonName>,
+    roles: Vec<Role>,
+    status: AccountStatus,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Account> for AccountView {
+    fn from(account: Account) -> Self {
+        Self {
+            id: account.id.uuid(),
+            email: account.email.to_string(),
+            name: account.name.map(|name| PersonName { given: name.given, family: name.family }),
+            roles: account.roles.into_iter().map(Role::from).collect(),
+            status: match account.state {
+                AccountState::Unverified => AccountStatus::Unverified,
+                AccountState::Active { .. } => AccountStatus::Active,
+                AccountState::Disabled { .. } => AccountStatus::Disabled,
+            },
+            created_at: account.created_at,
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum CreatedAccount {
+    /// The account exists and its invitation is on its way.
+    #[oai(status = 201)]
+    Created(Json<AccountView>),
+}
+
+pub struct StaffApi {
+    pub services: Services,
+}
+
+#[OpenApi(tag = "Tag::Identity")]
+impl StaffApi {
+    /// Create a staff account
+    ///
+    /// Creates the account and mails an invitation to choose a password. To
+    /// give the roles `admin` and `super_admin` takes `role.administer`.
+    #[oai(path = "/api/admin/accounts", method = "post", operation_id = "create_account")]
+    async fn create_account(
+        &self,
+        caller: Caller,
+        body: Body<StaffRequest>,
+    ) -> Result<CreatedAccount, Problem> {
+        let form = staff::StaffForm {
+            email: body.0.email,
+            given: body.0.name.given,
+            family: body.0.name.family,
+            roles: body.0.roles.into_iter().map(kernel::Role::from).collect(),
+        };
+        let account = staff::create_account(&self.services, caller.actor(), form).await?;
+        Ok(CreatedAccount::Created(Json(account.into())))
+    }
+
+    /// Change the roles of a member of the staff
+    ///
+    /// They count from the account's next request on.
+    #[oai(path = "/api/admin/accounts/:id/roles", method = "put", operation_id = "change_roles")]
+    async fn change_roles(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<RolesRequest>,
+    ) -> Result<Json<AccountView>, Problem> {
+        let roles = body.0.roles.into_iter().map(kernel::Role::from).collect();
+        let account =
+            staff::change_roles(&self.services, caller.actor(), id.0.into(), roles).await?;
+        Ok(Json(account.into()))
+    }
+
+    /// Record the licences of a provider
+    ///
+    /// Replaces the licences on file by those that the staff has verified.
+    #[oai(path = "/api/admin/accounts/:id/licenses", method = "put", operation_id = "set_licenses")]
+    async fn set_licenses(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<LicensesRequest>,
+    ) -> Result<Json<ProviderView>, Problem> {
+        let licenses = licenses(body.0.licenses)?;
+        let profile =
+            provider::set_licenses(&self.services, caller.actor(), id.0.into(), licenses).await?;
+        Ok(Json(profile.into()))
+    }
+}
