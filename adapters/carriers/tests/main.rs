@@ -1,37 +1,59 @@
 //! The adapter against the vendor's emulator, over HTTP.
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use emulators::easypost::{EasyPostConfig as EmulatorConfig, serve};
 use kernel::{Address, HumanName, Money, UsState};
 use pharmacy::{
-    fulfilment::{Carriers, DeliveryAddress, Parcel, Sender, ShipmentOrder},
+    fulfilment::{
+        CarrierWebhooks as _, Carriers, DeliveryAddress, Parcel, Sender, ShipmentOrder,
+        WebhookRefused,
+    },
     shipment::TrackingStatus,
 };
+use poem::{
+    EndpointExt as _, Route, Server, handler, http::StatusCode, listener::TcpAcceptor, post,
+    web::Data,
+};
 use ports::PortError;
-use salus_carriers::{EasyPost, EasyPostConfig};
+use salus_carriers::{EasyPost, EasyPostConfig, EasyPostWebhooks};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// With an accent, which has two spellings.
+const SECRET: &str = "caf\u{e9}";
 
 struct Vendor {
     url: String,
     client: EasyPost,
     http: reqwest::Client,
-    _folder: TempDir,
+    folder: TempDir,
     _running: DropGuard,
 }
 
 impl Vendor {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), None)
+    }
+
+    /// Starts on the state in `folder`, with webhooks to `webhook_url`.
+    fn at(folder: TempDir, webhook_url: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = EmulatorConfig {
             state_path: folder.path().join("easypost.json"),
             api_key: "EZTKtest".into(),
-            webhook_url: None,
-            webhook_secret: "secret".into(),
+            webhook_url,
+            webhook_secret: SECRET.into(),
             advance_every: None,
         };
         let shutdown = CancellationToken::new();
@@ -40,7 +62,7 @@ impl Vendor {
             client: client(&url, "EZTKtest"),
             http: reqwest::Client::new(),
             url,
-            _folder: folder,
+            folder,
             _running: shutdown.drop_guard(),
         }
     }
@@ -166,4 +188,93 @@ async fn a_number_that_is_given_out_again_belongs_to_another_tracker() {
         trackers.push(label.tracker_id);
     }
     assert_ne!(trackers[0], trackers[1]);
+}
+
+type Notice = (Option<String>, Vec<u8>);
+
+struct Inbox {
+    taken: mpsc::UnboundedSender<Notice>,
+    /// How many notices are still to be answered with a failure.
+    failures: AtomicU32,
+}
+
+#[handler]
+fn take(Data(inbox): Data<&Arc<Inbox>>, request: &poem::Request, body: Vec<u8>) -> StatusCode {
+    let failing =
+        inbox.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    if failing.is_ok() {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    let signature = request.header("x-hmac-signature").map(str::to_owned);
+    inbox.taken.send((signature, body)).map_or(StatusCode::GONE, |()| StatusCode::OK)
+}
+
+/// Listens for webhooks and fails the first of them.
+fn inbox(failures: u32) -> (String, mpsc::UnboundedReceiver<Notice>) {
+    let (taken, notices) = mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/webhooks/easypost", listener.local_addr().unwrap());
+    let inbox = Arc::new(Inbox { taken, failures: AtomicU32::new(failures) });
+    let app = Route::new().at("/webhooks/easypost", post(take)).data(inbox);
+    let acceptor = TcpAcceptor::from_std(listener).unwrap();
+    tokio::spawn(Server::new_with_acceptor(acceptor).run(app));
+    (url, notices)
+}
+
+async fn next(notices: &mut mpsc::UnboundedReceiver<Notice>) -> Notice {
+    let waiting = tokio::time::timeout(Duration::from_secs(20), notices.recv());
+    waiting.await.expect("a notice in time").expect("a notice")
+}
+
+#[tokio::test]
+async fn notices_are_signed_repeated_until_taken_and_the_same_each_time() {
+    let (url, mut notices) = inbox(2);
+    let vendor = Vendor::at(tempfile::tempdir().unwrap(), Some(url));
+    let made = vendor.client.create(&order("ref-1")).await.unwrap();
+    let label = vendor.client.buy(&made).await.unwrap().label.unwrap();
+    let webhooks = EasyPostWebhooks::new("cafe\u{301}");
+    let (signature, body) = next(&mut notices).await;
+    let event = webhooks.open(&body, signature.as_deref()).unwrap();
+    let tracker = event.tracker.unwrap();
+    assert_eq!((&tracker.id, tracker.shipment_id.as_ref()), (&label.tracker_id, Some(&made.id)));
+    assert_eq!(tracker.updates[0].status, TrackingStatus::PreTransit);
+    let replay = format!("events/{}/replay", event.id);
+    vendor.control(&replay, json!({})).await;
+    assert_eq!(next(&mut notices).await, (signature, body.clone()));
+    vendor.control(&replay, json!({ "signature": "bad" })).await;
+    let (forged, body) = next(&mut notices).await;
+    let refused = webhooks.open(&body, forged.as_deref());
+    assert_eq!(refused, Err(WebhookRefused::BadSignature));
+}
+
+#[tokio::test]
+async fn a_late_statement_is_told_with_its_own_time() {
+    let (url, mut notices) = inbox(0);
+    let vendor = Vendor::at(tempfile::tempdir().unwrap(), Some(url));
+    let made = vendor.client.create(&order("ref-1")).await.unwrap();
+    let number = vendor.client.buy(&made).await.unwrap().label.unwrap().tracking_number;
+    next(&mut notices).await;
+    let webhooks = EasyPostWebhooks::new(SECRET);
+    for (status, datetime) in
+        [("delivered", "2099-03-03T12:00:00Z"), ("in_transit", "2099-03-02T12:00:00Z")]
+    {
+        let said = json!({ "tracking_code": number, "status": status, "datetime": datetime });
+        vendor.control("trackers", said).await;
+        let (signature, body) = next(&mut notices).await;
+        let tracker = webhooks.open(&body, signature.as_deref()).unwrap().tracker.unwrap();
+        let last = tracker.updates.last().unwrap();
+        assert_eq!(last.status.to_string(), status);
+        assert_eq!(last.at, datetime.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_vendor_remembers_after_it_was_killed() {
+    let Vendor { folder, client, _running, .. } = Vendor::start().await;
+    let made = client.create(&order("ref-1")).await.unwrap();
+    let bought = client.buy(&made).await.unwrap();
+    drop(_running);
+    let again = Vendor::at(folder, None);
+    assert_eq!(again.client.find("ref-1").await.unwrap(), Some(bought));
 }

@@ -62,42 +62,57 @@ async fn store_intent(
     id: DispatchId,
 ) -> Result<Option<Intent>, PharmacyError> {
     let actor = Actor::system(ACTOR);
+    let patient = load(store.begin(&actor).await?.as_mut(), id).await?.patient;
+    // Another context answers this; no transaction of ours waits for it.
+    let recipient = addresses.delivery_address(patient).await?;
     let mut tx = store.begin(&actor).await?;
-    let dispatch = tx.dispatch(id).await?.ok_or(PharmacyError::NotFound("dispatch"))?;
-    if !matches!(
-        dispatch.state,
-        DispatchState::Reserved | DispatchState::Picked | DispatchState::Labelling
-    ) {
-        return Ok(None);
-    }
+    let dispatch = load(tx.as_mut(), id).await?;
+    let asked_before = match dispatch.state {
+        DispatchState::Reserved | DispatchState::Picked => false,
+        DispatchState::Labelling => true,
+        _ => return Ok(None),
+    };
     let from: Sender = tx
         .pharmacy(dispatch.pharmacy)
         .await?
         .ok_or_else(|| PortError::bug("a dispatch names a pharmacy that does not exist"))?
         .into();
-    if let Some(shipment) = dispatch.shipment {
-        let shipment = tx
-            .shipment(shipment)
-            .await?
-            .ok_or_else(|| PortError::bug("a dispatch names a missing shipment"))?;
-        let order = order(&shipment, from);
-        return Ok(Some(Intent { order, asked_before: true }));
+    if asked_before {
+        let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
+        return Ok(Some(Intent { order: order(&shipment, from), asked_before }));
     }
-    let Some(recipient) = addresses.delivery_address(dispatch.patient).await? else {
+    let Some(recipient) = recipient else {
         let dispatch = dispatch.on_hold(HoldReason::NoDeliveryAddress, env.now())?;
         tx.save_dispatch(&dispatch).await?;
         audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
         tx.commit().await?;
         return Ok(None);
     };
-    let id: ShipmentId = env.fresh();
-    let shipment = Shipment::intended(id, &dispatch, recipient, env.now());
-    let dispatch = dispatch.labelling(id, env.now())?;
+    let shipment_id: ShipmentId = env.fresh();
+    let shipment = Shipment::intended(shipment_id, &dispatch, recipient, env.now());
+    let dispatch = dispatch.labelling(shipment_id, env.now())?;
     tx.add_shipment(&shipment).await?;
     tx.save_dispatch(&dispatch).await?;
     audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
     tx.commit().await?;
-    Ok(Some(Intent { order: order(&shipment, from), asked_before: false }))
+    Ok(Some(Intent { order: order(&shipment, from), asked_before }))
+}
+
+async fn load(tx: &mut dyn FulfilmentTx, id: DispatchId) -> Result<Dispatch, PharmacyError> {
+    tx.dispatch(id).await?.ok_or(PharmacyError::NotFound("dispatch"))
+}
+
+/// The shipment of a dispatch that is being labelled; it always has one.
+async fn shipment_of(
+    tx: &mut dyn FulfilmentTx,
+    dispatch: &Dispatch,
+) -> Result<Shipment, PharmacyError> {
+    let shipment = match dispatch.shipment {
+        Some(id) => tx.shipment(id).await?,
+        None => None,
+    };
+    let missing = || PortError::bug("a dispatch is being labelled without a shipment");
+    Ok(shipment.ok_or_else(missing)?)
 }
 
 fn order(shipment: &Shipment, from: Sender) -> ShipmentOrder {
@@ -144,16 +159,11 @@ async fn store_label(
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system(ACTOR);
     let mut tx = store.begin(&actor).await?;
-    let dispatch = tx.dispatch(id).await?.ok_or(PharmacyError::NotFound("dispatch"))?;
+    let dispatch = load(tx.as_mut(), id).await?;
     if dispatch.state != DispatchState::Labelling {
         return Ok(());
     }
-    let shipment = match dispatch.shipment {
-        Some(shipment) => tx.shipment(shipment).await?,
-        None => None,
-    };
-    let shipment = shipment
-        .ok_or_else(|| PortError::bug("a dispatch is being labelled without a shipment"))?;
+    let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
     let now = env.now();
     let mut stock = tx.lock_stock(dispatch.pharmacy, &dispatch.ndc).await?;
     let level = stock.on_hand();
@@ -214,15 +224,12 @@ async fn hold(
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system(ACTOR);
     let mut tx = store.begin(&actor).await?;
-    let dispatch = tx.dispatch(id).await?.ok_or(PharmacyError::NotFound("dispatch"))?;
+    let dispatch = load(tx.as_mut(), id).await?;
     if dispatch.state != DispatchState::Labelling {
         return Ok(());
     }
-    if let Some(shipment) = dispatch.shipment
-        && let Some(shipment) = tx.shipment(shipment).await?
-    {
-        tx.save_shipment(&shipment.abandoned(env.now())).await?;
-    }
+    let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
+    tx.save_shipment(&shipment.abandoned(env.now())).await?;
     let dispatch = dispatch.on_hold(HoldReason::CarrierRefused, env.now())?;
     tx.save_dispatch(&dispatch).await?;
     tx.audit(

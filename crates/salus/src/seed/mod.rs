@@ -4,3 +4,4 @@
 pub mod catalog;
 pub mod identity;
 pub mod intake;
+pub mod inventory;
