@@ -4,6 +4,7 @@
 
 pub mod analytics;
 pub mod billing;
+pub mod care;
 pub mod communication;
 pub mod compliance;
 pub mod core;
