@@ -228,7 +228,8 @@ async fn operations_that_make_medicine_want_an_idempotency_key() {
 
 #[tokio::test]
 async fn a_callback_without_a_proof_is_refused() {
-    let response = client().post("/webhooks/opentok").body("{}").send().await;
+    let response =
+        client().post("/webhooks/opentok").content_type("application/json").body("{}").send().await;
     assert_eq!(response.0.status(), StatusCode::UNAUTHORIZED);
 }
 
