@@ -412,10 +412,13 @@ async fn a_high_interaction_blocks_until_it_is_overridden() {
         alert: alerts[0].clone(),
         reason: "Nitrates were stopped in January.".to_owned(),
     };
-    let queued =
-        override_alerts(&database.env, &database.pg, &ports, &actor, blocked.id, &[reason])
-            .await
-            .unwrap();
+    let give = async || {
+        let given = [reason.clone()];
+        let key = key("override");
+        override_alerts(&database.env, &database.pg, &ports, &actor, blocked.id, &given, &key).await
+    };
+    let queued = give().await.unwrap();
+    assert_eq!(give().await.unwrap().state, load(&database, &queued).await.state);
     assert_eq!(load(&database, &queued).await.state.word(), "queued");
     let stored = load(&database, &queued).await.alerts[0].overridden.clone().unwrap();
     assert_eq!(stored.by, id(PROVIDER));

@@ -4,12 +4,12 @@
 
 pub mod analytics;
 pub mod billing;
-pub mod care;
 pub mod communication;
 pub mod compliance;
 pub mod core;
 pub mod fulfilment;
 pub mod identity;
+pub mod prescriptions;
 pub mod records;
 pub mod subscriptions;
 pub mod surface;

@@ -155,10 +155,7 @@ async fn write(
         && let Some(earlier) = tx.claim(key, id.uuid()).await?
     {
         let earlier = PrescriptionId::from_uuid(earlier);
-        return tx
-            .prescription(earlier, PrescriptionReach::Prescriber(treatment.provider))
-            .await?
-            .ok_or(PharmacyError::NotFound("prescription"));
+        return answer_again(tx, earlier, PrescriptionReach::Prescriber(treatment.provider)).await;
     }
     let (before, is_new) = match open {
         Some(open) => {
@@ -263,7 +260,7 @@ pub async fn modify(
     id: PrescriptionId,
     changes: Changes,
 ) -> Result<Prescription, PharmacyError> {
-    resign(env, store, ports, actor, id, &[], move |prescription, now| {
+    resign(env, store, ports, actor, id, &[], None, move |prescription, now| {
         prescription.modified(changes, now)
     })
     .await
@@ -278,13 +275,16 @@ pub async fn override_alerts(
     actor: &Actor,
     id: PrescriptionId,
     overrides: &[OverrideRequest],
+    key: &IdempotencyKey,
 ) -> Result<Prescription, PharmacyError> {
     if overrides.is_empty() {
         return Err(PharmacyError::Invalid(vec![FieldError::required("overrides")]));
     }
-    resign(env, store, ports, actor, id, overrides, |prescription, _| Ok(prescription)).await
+    resign(env, store, ports, actor, id, overrides, Some(key), |prescription, _| Ok(prescription))
+        .await
 }
 
+#[expect(clippy::too_many_arguments, reason = "two use cases share it, each with its own part")]
 async fn resign(
     env: &Env,
     store: &dyn PrescriptionStore,
@@ -292,6 +292,7 @@ async fn resign(
     actor: &Actor,
     id: PrescriptionId,
     overrides: &[OverrideRequest],
+    key: Option<&IdempotencyKey>,
     change: impl FnOnce(
         Prescription,
         chrono::DateTime<chrono::Utc>,
@@ -312,12 +313,31 @@ async fn resign(
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
 
     let mut tx = store.begin(actor).await?;
+    if let Some(key) = key
+        && tx.claim(key, id.uuid()).await?.is_some()
+    {
+        return answer_again(tx, id, reach).await;
+    }
     let signed = sign(env, tx.as_mut(), changed, &basis, alerts, provider, overrides).await?;
     // The save is refused when someone changed the prescription since it was
     // read, so that nothing is signed that was not checked.
     keep(tx.as_mut(), &signed, false, overrides.len()).await?;
     tx.commit().await?;
     Ok(signed)
+}
+
+/// Answers a repeated request with what the first one made, as it is now.
+async fn answer_again(
+    mut tx: Box<dyn PrescriptionTx>,
+    id: PrescriptionId,
+    reach: PrescriptionReach,
+) -> Result<Prescription, PharmacyError> {
+    let prescription =
+        tx.prescription(id, reach).await?.ok_or(PharmacyError::NotFound("prescription"))?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient))
+        .await?;
+    tx.commit().await?;
+    Ok(prescription)
 }
 
 fn acting_provider(actor: &Actor) -> Result<ProviderId, PharmacyError> {
