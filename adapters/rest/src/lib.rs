@@ -4,11 +4,13 @@
 
 pub mod analytics;
 pub mod billing;
+pub mod catalog;
 pub mod communication;
 pub mod compliance;
 pub mod core;
 pub mod fulfilment;
 pub mod identity;
+pub mod intake;
 pub mod prescriptions;
 pub mod records;
 pub mod subscriptions;

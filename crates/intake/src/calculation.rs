@@ -75,7 +75,6 @@ fn points(item: &Item, answer: &Answer) -> Option<f64> {
         (ItemKind::SingleChoice { options }, Answer::Choice(code)) => {
             options.iter().find(|option| option.code == *code)?.score.map(f64::from)
         }
-        #[expect(clippy::cast_precision_loss, reason = "A scale has small whole numbers.")]
         (ItemKind::Scale { .. }, Answer::Scale(value)) => Some(*value as f64),
         _ => None,
     }

@@ -199,7 +199,6 @@ impl Expected {
             (Answer::Number(given), Self::Number(wanted)) => {
                 given.in_first_unit.partial_cmp(wanted)
             }
-            #[expect(clippy::cast_precision_loss, reason = "A scale has small whole numbers.")]
             (Answer::Scale(given), Self::Number(wanted)) => (*given as f64).partial_cmp(wanted),
             (Answer::Date(given), Self::Text(wanted)) => {
                 wanted.parse().ok().map(|wanted| given.cmp(&wanted))

@@ -1,0 +1,215 @@
+use std::sync::Arc;
+
+use catalog::{CatalogStore, Plan};
+use kernel::{FieldError, Uuid};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+};
+use ports::Env;
+
+use super::{CatalogPlanView, CatalogPlansView, PlanRequest};
+use crate::core::{Body, Caller, Problem, Tag, Visitor};
+
+pub struct PlansApi {
+    pub env: Env,
+    pub store: Arc<dyn CatalogStore>,
+}
+
+/// A plan with its version as the entity tag.
+#[derive(ApiResponse)]
+pub enum PlanFound {
+    /// The plan.
+    #[oai(status = 200)]
+    Found(
+        Json<CatalogPlanView>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+/// A plan that was made.
+#[derive(ApiResponse)]
+pub enum PlanMade {
+    /// The plan.
+    #[oai(status = 201)]
+    Made(
+        Json<CatalogPlanView>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+        /// Where the plan can be read.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+impl PlanFound {
+    fn whole(plan: Plan) -> Self {
+        let tag = tag(plan.version);
+        Self::Found(Json(CatalogPlanView::whole(plan)), tag)
+    }
+}
+
+impl PlanMade {
+    fn of(plan: Plan) -> Self {
+        let (tag, place) = (tag(plan.version), format!("/api/plans/{}", plan.id));
+        Self::Made(Json(CatalogPlanView::whole(plan)), tag, place)
+    }
+}
+
+fn tag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// The version that an `If-Match` header names.
+fn seen(if_match: &str) -> Result<i64, Problem> {
+    let tag = if_match.trim();
+    tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).parse().map_err(
+        |_| {
+            let message = "The ETag that the plan was read with, as in \"3\".";
+            let field = FieldError::new("header.If-Match", "invalid", message);
+            Problem::bad_request("if_match_invalid", message, &[field])
+        },
+    )
+}
+
+#[OpenApi(tag = "Tag::Catalog")]
+impl PlansApi {
+    /// List plans
+    ///
+    /// Public. The plans that a new subscriber can take now, with the prices
+    /// that are offered.
+    #[oai(path = "/api/plans", method = "get", operation_id = "listPlans")]
+    async fn list(
+        &self,
+        visitor: Visitor,
+        /// Only plans of this category.
+        category_id: Query<Option<Uuid>>,
+    ) -> Result<Json<CatalogPlansView>, Problem> {
+        let category = category_id.0.map(Into::into);
+        let plans =
+            catalog::plans(&self.env, self.store.as_ref(), visitor.actor(), category).await?;
+        let plans = plans.into_iter().map(CatalogPlanView::offered).collect();
+        Ok(Json(CatalogPlansView { plans }))
+    }
+
+    /// Read a plan
+    ///
+    /// Public, as long as the plan is offered.
+    #[oai(path = "/api/plans/:id", method = "get", operation_id = "getPlan")]
+    async fn one(&self, visitor: Visitor, id: Path<Uuid>) -> Result<PlanFound, Problem> {
+        let plan =
+            catalog::plan(&self.env, self.store.as_ref(), visitor.actor(), id.0.into()).await?;
+        let tag = tag(plan.version);
+        Ok(PlanFound::Found(Json(CatalogPlanView::offered(plan)), tag))
+    }
+
+    /// Create a plan
+    ///
+    /// Takes `catalog.administer`.
+    #[oai(path = "/api/plans", method = "post", operation_id = "createPlan")]
+    async fn create(&self, caller: Caller, body: Body<PlanRequest>) -> Result<PlanMade, Problem> {
+        self.make(&caller, body.0).await
+    }
+
+    /// Change a plan
+    ///
+    /// Takes `catalog.administer`. `If-Match` names the version that was read;
+    /// when the plan has changed since, the answer is 412.
+    #[oai(path = "/api/plans/:id", method = "put", operation_id = "updatePlan")]
+    async fn update(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+        body: Body<PlanRequest>,
+    ) -> Result<PlanFound, Problem> {
+        self.change(&caller, id.0, &if_match.0, body.0).await
+    }
+
+    /// List all plans
+    ///
+    /// Takes `catalog.administer`. Every plan with every price that was ever
+    /// offered.
+    #[oai(path = "/api/admin/plans", method = "get", operation_id = "adminListPlans")]
+    async fn list_all(
+        &self,
+        caller: Caller,
+        /// Only plans of this category.
+        category_id: Query<Option<Uuid>>,
+    ) -> Result<Json<CatalogPlansView>, Problem> {
+        let category = category_id.0.map(Into::into);
+        let plans = catalog::all_plans(self.store.as_ref(), caller.actor(), category).await?;
+        let plans = plans.into_iter().map(CatalogPlanView::whole).collect();
+        Ok(Json(CatalogPlansView { plans }))
+    }
+
+    /// Create a plan as an administrator
+    ///
+    /// Takes `catalog.administer`. The same as `POST /api/plans`.
+    #[oai(path = "/api/admin/plans", method = "post", operation_id = "adminCreatePlan")]
+    async fn admin_create(
+        &self,
+        caller: Caller,
+        body: Body<PlanRequest>,
+    ) -> Result<PlanMade, Problem> {
+        self.make(&caller, body.0).await
+    }
+
+    /// Change a plan as an administrator
+    ///
+    /// Takes `catalog.administer`. The same as `PUT /api/plans/{id}`.
+    #[oai(path = "/api/admin/plans/:id", method = "put", operation_id = "adminUpdatePlan")]
+    async fn admin_update(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+        body: Body<PlanRequest>,
+    ) -> Result<PlanFound, Problem> {
+        self.change(&caller, id.0, &if_match.0, body.0).await
+    }
+
+    /// Deactivate a plan
+    ///
+    /// Takes `catalog.administer`. The plan is no longer offered; who has it
+    /// keeps it.
+    #[oai(path = "/api/admin/plans/:id", method = "delete", operation_id = "deactivatePlan")]
+    async fn deactivate(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+    ) -> Result<PlanFound, Problem> {
+        let seen = seen(&if_match.0)?;
+        let plan = catalog::deactivate_plan(self.store.as_ref(), caller.actor(), id.0.into(), seen)
+            .await?;
+        Ok(PlanFound::whole(plan))
+    }
+}
+
+impl PlansApi {
+    async fn make(&self, caller: &Caller, request: PlanRequest) -> Result<PlanMade, Problem> {
+        let spec = request.read()?;
+        let plan =
+            catalog::create_plan(&self.env, self.store.as_ref(), caller.actor(), spec).await?;
+        Ok(PlanMade::of(plan))
+    }
+
+    async fn change(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        if_match: &str,
+        request: PlanRequest,
+    ) -> Result<PlanFound, Problem> {
+        let (seen, spec) = (seen(if_match)?, request.read()?);
+        let store = self.store.as_ref();
+        let plan =
+            catalog::revise_plan(&self.env, store, caller.actor(), id.into(), seen, spec).await?;
+        Ok(PlanFound::whole(plan))
+    }
+}

@@ -1,0 +1,290 @@
+//! The catalog on the wire.
+
+use catalog::{
+    ActivationWindow, BillingInterval, CatalogError, Modality, Plan, PlanSpec, Price, PriceSpec,
+    Tier,
+};
+use chrono::{DateTime, Utc};
+use kernel::{FieldError, Money, Uuid};
+use poem_openapi::{Enum, Object, types::Example};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "CategoryModality", rename_all = "snake_case")]
+pub enum ModalityWord {
+    /// The provider reads the answers.
+    Asynchronous,
+    /// Patient and provider see each other live.
+    Video,
+}
+
+impl From<Modality> for ModalityWord {
+    fn from(modality: Modality) -> Self {
+        match modality {
+            Modality::Asynchronous => Self::Asynchronous,
+            Modality::Video => Self::Video,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "PlanTier", rename_all = "snake_case")]
+pub enum TierWord {
+    Basic,
+    Standard,
+    Premium,
+}
+
+impl From<Tier> for TierWord {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Basic => Self::Basic,
+            Tier::Standard => Self::Standard,
+            Tier::Premium => Self::Premium,
+        }
+    }
+}
+
+impl From<TierWord> for Tier {
+    fn from(word: TierWord) -> Self {
+        match word {
+            TierWord::Basic => Self::Basic,
+            TierWord::Standard => Self::Standard,
+            TierWord::Premium => Self::Premium,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "PriceInterval", rename_all = "snake_case")]
+pub enum IntervalWord {
+    Monthly,
+    Quarterly,
+    Yearly,
+    /// Paid once for `months` months.
+    Upfront,
+}
+
+/// An amount of money.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "PriceAmount")]
+pub struct AmountView {
+    /// In minor units, that is cents.
+    #[oai(validator(minimum(value = "1"), maximum(value = "10000000")))]
+    pub minor: i64,
+    /// An ISO 4217 code: USD, CAD, EUR or GBP.
+    #[oai(validator(min_length = 3, max_length = 3))]
+    pub currency: String,
+}
+
+/// A price tier of a plan.
+#[derive(Debug, Object)]
+#[oai(rename = "Price")]
+pub struct PriceView {
+    pub id: Uuid,
+    pub interval: IntervalWord,
+    /// How many months one payment covers.
+    pub months: u16,
+    /// What one interval costs.
+    pub amount: AmountView,
+    /// Whether it is still offered; subscribers keep a price that is not.
+    pub active: bool,
+}
+
+/// A price to offer.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "PriceRequest")]
+pub struct PriceRequest {
+    pub interval: IntervalWord,
+    /// For `upfront` only: how many months the payment covers.
+    #[oai(validator(minimum(value = "1"), maximum(value = "36")))]
+    pub months: Option<u16>,
+    /// What one interval costs.
+    pub amount: AmountView,
+}
+
+/// A row of the table that compares the plans of a category.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "PlanComparisonRow")]
+pub struct ComparisonRow {
+    #[oai(validator(max_length = 100))]
+    pub label: String,
+    #[oai(validator(max_length = 200))]
+    pub value: String,
+}
+
+/// A plan of a category.
+#[derive(Debug, Object)]
+#[oai(rename = "Plan")]
+pub struct CatalogPlanView {
+    pub id: Uuid,
+    pub category_id: Uuid,
+    pub name: String,
+    pub description: String,
+    pub tier: TierWord,
+    /// What the subscriber gets, a sentence each.
+    pub features: Vec<String>,
+    pub comparison: Vec<ComparisonRow>,
+    /// From when it is offered; absent where there is no limit.
+    pub active_from: Option<DateTime<Utc>>,
+    /// Until when it is offered; absent where there is no limit.
+    pub active_until: Option<DateTime<Utc>>,
+    pub active: bool,
+    pub prices: Vec<PriceView>,
+    /// Counts the changes; it is the `ETag` too.
+    pub version: i64,
+}
+
+/// Plans, by category, tier and name.
+#[derive(Debug, Object)]
+#[oai(rename = "Plans")]
+pub struct CatalogPlansView {
+    pub plans: Vec<CatalogPlanView>,
+}
+
+/// What an administrator says of a plan. A changed amount becomes a new price;
+/// who has the old one keeps it.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "PlanRequest", example)]
+pub struct PlanRequest {
+    /// A plan stays in its category.
+    pub category_id: Uuid,
+    #[oai(validator(max_length = 120))]
+    pub name: String,
+    #[oai(validator(max_length = 2000))]
+    pub description: String,
+    pub tier: TierWord,
+    #[oai(default, validator(max_items = 50))]
+    pub features: Vec<String>,
+    #[oai(default, validator(max_items = 50))]
+    pub comparison: Vec<ComparisonRow>,
+    pub active_from: Option<DateTime<Utc>>,
+    pub active_until: Option<DateTime<Utc>>,
+    #[oai(default = "active_by_default")]
+    pub active: bool,
+    /// One for each interval, all in one currency.
+    #[oai(validator(min_items = 1, max_items = 10))]
+    pub prices: Vec<PriceRequest>,
+}
+
+fn active_by_default() -> bool {
+    true
+}
+
+impl Example for PlanRequest {
+    fn example() -> Self {
+        let amount = AmountView { minor: 2_500, currency: "USD".into() };
+        Self {
+            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001),
+            name: "Hair Essential".into(),
+            description: "Finasteride 1 mg, one tablet a day.".into(),
+            tier: TierWord::Basic,
+            features: vec!["Free discreet shipping".into()],
+            comparison: vec![ComparisonRow { label: "Visits".into(), value: "By message".into() }],
+            active_from: None,
+            active_until: None,
+            active: true,
+            prices: vec![PriceRequest { interval: IntervalWord::Monthly, months: None, amount }],
+        }
+    }
+}
+
+impl CatalogPlanView {
+    /// As the public sees it: with the prices that are offered.
+    pub fn offered(plan: Plan) -> Self {
+        let mut view = Self::whole(plan);
+        view.prices.retain(|price| price.active);
+        view
+    }
+
+    /// As administrators see it: with every price there ever was.
+    pub fn whole(plan: Plan) -> Self {
+        let row = |(label, value)| ComparisonRow { label, value };
+        Self {
+            id: plan.id.uuid(),
+            category_id: plan.category.uuid(),
+            name: plan.name,
+            description: plan.description,
+            tier: plan.tier.into(),
+            features: plan.features,
+            comparison: plan.comparison.into_iter().map(row).collect(),
+            active_from: plan.window.from,
+            active_until: plan.window.until,
+            active: plan.active,
+            prices: plan.prices.into_iter().map(Into::into).collect(),
+            version: plan.version,
+        }
+    }
+}
+
+impl From<Price> for PriceView {
+    fn from(price: Price) -> Self {
+        let interval = match price.interval {
+            BillingInterval::Monthly => IntervalWord::Monthly,
+            BillingInterval::Quarterly => IntervalWord::Quarterly,
+            BillingInterval::Yearly => IntervalWord::Yearly,
+            BillingInterval::Upfront { .. } => IntervalWord::Upfront,
+        };
+        Self {
+            id: price.id.uuid(),
+            interval,
+            months: price.interval.months(),
+            amount: AmountView {
+                minor: price.amount.minor,
+                currency: price.amount.currency.code().to_owned(),
+            },
+            active: price.active,
+        }
+    }
+}
+
+impl PlanRequest {
+    pub fn read(self) -> Result<PlanSpec, CatalogError> {
+        let mut errors = Vec::new();
+        let mut prices = Vec::new();
+        for (index, price) in self.prices.into_iter().enumerate() {
+            match price.read(index) {
+                Ok(price) => prices.push(price),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(CatalogError::Invalid(errors));
+        }
+        Ok(PlanSpec {
+            category: self.category_id.into(),
+            name: self.name,
+            description: self.description,
+            tier: self.tier.into(),
+            features: self.features,
+            comparison: self.comparison.into_iter().map(|row| (row.label, row.value)).collect(),
+            window: ActivationWindow { from: self.active_from, until: self.active_until },
+            active: self.active,
+            prices,
+        })
+    }
+}
+
+impl PriceRequest {
+    fn read(self, index: usize) -> Result<PriceSpec, FieldError> {
+        let refuse = |field: &str, code: &str, message: &str| {
+            FieldError::new(format!("prices.{index}.{field}"), code, message)
+        };
+        let interval = match (self.interval, self.months) {
+            (IntervalWord::Monthly, None | Some(1)) => BillingInterval::Monthly,
+            (IntervalWord::Quarterly, None | Some(3)) => BillingInterval::Quarterly,
+            (IntervalWord::Yearly, None | Some(12)) => BillingInterval::Yearly,
+            (IntervalWord::Upfront, Some(months)) => BillingInterval::Upfront { months },
+            (IntervalWord::Upfront, None) => {
+                return Err(refuse("months", "required", "An upfront price covers months."));
+            }
+            _ => {
+                return Err(refuse("months", "invalid", "The interval has another length."));
+            }
+        };
+        let currency =
+            self.amount.currency.parse().map_err(|_| {
+                refuse("amount.currency", "invalid", "One of USD, CAD, EUR and GBP.")
+            })?;
+        Ok(PriceSpec { interval, amount: Money::new(self.amount.minor, currency) })
+    }
+}

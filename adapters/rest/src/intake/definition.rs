@@ -1,0 +1,455 @@
+//! A form definition on the wire: one flat shape for every type of item, as in
+//! FHIR's `Questionnaire.item`, with the fields that its type has.
+
+use chrono::NaiveDate;
+use intake::{
+    Band, Behavior, Calculation, ChoiceOption, Condition, Consent, EnableWhen, Expected, Fact,
+    Item, ItemKind, Operator, Subject,
+};
+use kernel::{Coding, FieldError};
+use poem_openapi::{Enum, Object, types::Any};
+use serde_json::Value;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "FormItemType", rename_all = "snake_case")]
+pub enum ItemTypeWord {
+    Text,
+    /// A number, with units where it has some.
+    Number,
+    Date,
+    SingleChoice,
+    MultipleChoice,
+    Boolean,
+    /// A whole number between two labelled ends.
+    Scale,
+    /// Words that are shown and not answered.
+    Display,
+    /// Holds other items.
+    Group,
+    /// Computed from other answers.
+    Calculated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "FormEnableBehavior", rename_all = "snake_case")]
+pub enum BehaviorWord {
+    All,
+    Any,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "FormCalculationMethod", rename_all = "snake_case")]
+pub enum MethodWord {
+    /// The sum of the scores of what was chosen.
+    Sum,
+    /// Inputs are the height and the weight, in this order.
+    BodyMassIndex,
+}
+
+/// A code of a code system.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormCode")]
+pub struct FormCodeView {
+    /// The system's URI, as in `http://loinc.org`.
+    pub system: String,
+    pub code: String,
+    pub display: String,
+}
+
+/// A condition, as in FHIR's `enableWhen`.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormCondition")]
+pub struct FormConditionView {
+    /// The link id of another item, or `patient.sex` or `patient.age` for what
+    /// the profile says.
+    pub question: String,
+    /// One of `exists`, `=`, `!=`, `>`, `<`, `>=` and `<=`.
+    pub operator: String,
+    /// What the answer is compared with: true or false, a number in the first
+    /// unit of the question, or the words of a text, a choice's code or a date.
+    pub answer: Any<Value>,
+}
+
+/// A choice.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormOption")]
+pub struct FormOptionView {
+    pub code: String,
+    pub display: String,
+    /// What the choice adds to a sum.
+    pub score: Option<i32>,
+    /// A clinician has to see that this was chosen.
+    #[oai(default)]
+    pub flag: bool,
+    /// It excludes every other choice, as in "none of these".
+    #[oai(default)]
+    pub exclusive: bool,
+    pub coding: Option<FormCodeView>,
+}
+
+/// A document that a boolean item agrees to.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormConsent")]
+pub struct FormConsentView {
+    pub document: String,
+    pub version: String,
+}
+
+/// A range of a score that has a name.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormBand")]
+pub struct FormBandView {
+    /// The lowest value of the range, which goes up to the next band.
+    pub from: f64,
+    pub code: String,
+    pub label: String,
+}
+
+/// How a calculated item comes about.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormCalculation")]
+pub struct FormCalculationView {
+    pub method: MethodWord,
+    /// The link ids that it is computed from.
+    pub inputs: Vec<String>,
+    #[oai(default)]
+    pub bands: Vec<FormBandView>,
+}
+
+/// An item of a form.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormItem", skip_serializing_if_is_none)]
+pub struct FormItemView {
+    /// The name of the item, unique in the form; an answer is given by it.
+    pub link_id: String,
+    #[oai(rename = "type")]
+    pub kind: ItemTypeWord,
+    pub text: String,
+    pub help: Option<String>,
+    /// What the question is in a code system.
+    pub code: Option<FormCodeView>,
+    /// An answer is needed whenever the item is enabled.
+    #[oai(default)]
+    pub required: bool,
+    /// Whether all of `enable_when` have to hold or any; all without it.
+    pub enable_behavior: Option<BehaviorWord>,
+    /// The item is enabled while these hold, and always without any. What is
+    /// below a disabled item is disabled with it.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub enable_when: Vec<FormConditionView>,
+    /// Of a text.
+    pub max_length: Option<u32>,
+    /// Of a text: a regular expression for the whole of it.
+    pub pattern: Option<String>,
+    /// Of a text: the answer is a list.
+    pub repeats: Option<bool>,
+    /// Of a number, in its first unit, or of a scale.
+    pub minimum: Option<f64>,
+    /// Of a number, in its first unit, or of a scale.
+    pub maximum: Option<f64>,
+    /// Of a number.
+    pub integer: Option<bool>,
+    /// Of a number: UCUM codes; the first is meant where an answer names none.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub units: Vec<String>,
+    /// Of a date.
+    pub earliest: Option<NaiveDate>,
+    /// Of a date.
+    pub latest: Option<NaiveDate>,
+    /// Of a choice.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub options: Vec<FormOptionView>,
+    /// Of a boolean.
+    pub consent: Option<FormConsentView>,
+    /// Of a scale.
+    pub minimum_label: Option<String>,
+    /// Of a scale.
+    pub maximum_label: Option<String>,
+    /// Of a calculated item.
+    pub calculation: Option<FormCalculationView>,
+    /// Of a group.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub items: Vec<FormItemView>,
+}
+
+impl From<Coding> for FormCodeView {
+    fn from(coding: Coding) -> Self {
+        Self { system: coding.system, code: coding.code, display: coding.display }
+    }
+}
+
+impl From<FormCodeView> for Coding {
+    fn from(view: FormCodeView) -> Self {
+        Self { system: view.system, code: view.code, display: view.display }
+    }
+}
+
+impl From<ChoiceOption> for FormOptionView {
+    fn from(option: ChoiceOption) -> Self {
+        Self {
+            code: option.code,
+            display: option.display,
+            score: option.score,
+            flag: option.flag,
+            exclusive: option.exclusive,
+            coding: option.coding.map(Into::into),
+        }
+    }
+}
+
+impl From<FormOptionView> for ChoiceOption {
+    fn from(view: FormOptionView) -> Self {
+        Self {
+            code: view.code,
+            display: view.display,
+            score: view.score,
+            flag: view.flag,
+            coding: view.coding.map(Into::into),
+            exclusive: view.exclusive,
+        }
+    }
+}
+
+impl From<Condition> for FormConditionView {
+    fn from(condition: Condition) -> Self {
+        let question = match condition.subject {
+            Subject::Item(link_id) => link_id,
+            Subject::Fact(fact) => fact.to_string(),
+        };
+        let answer = match condition.expected {
+            Expected::Boolean(value) => value.into(),
+            Expected::Number(value) => value.into(),
+            Expected::Text(value) => value.into(),
+        };
+        Self { question, operator: condition.operator.to_string(), answer: Any(answer) }
+    }
+}
+
+impl FormCalculationView {
+    fn of(calculation: Calculation) -> Self {
+        let (method, inputs, bands) = match calculation {
+            Calculation::Sum { of, bands } => (MethodWord::Sum, of, bands),
+            Calculation::BodyMassIndex { height, weight, bands } => {
+                (MethodWord::BodyMassIndex, vec![height, weight], bands)
+            }
+        };
+        let band = |Band { from, code, label }| FormBandView { from, code, label };
+        Self { method, inputs, bands: bands.into_iter().map(band).collect() }
+    }
+}
+
+impl FormItemView {
+    /// An item without the fields that only one type has.
+    fn bare(link_id: String, kind: ItemTypeWord, text: String) -> Self {
+        Self {
+            link_id,
+            kind,
+            text,
+            help: None,
+            code: None,
+            required: false,
+            enable_behavior: None,
+            enable_when: Vec::new(),
+            max_length: None,
+            pattern: None,
+            repeats: None,
+            minimum: None,
+            maximum: None,
+            integer: None,
+            units: Vec::new(),
+            earliest: None,
+            latest: None,
+            options: Vec::new(),
+            consent: None,
+            minimum_label: None,
+            maximum_label: None,
+            calculation: None,
+            items: Vec::new(),
+        }
+    }
+
+    pub fn of(item: Item) -> Self {
+        let bare = |kind| Self::bare(item.link_id.clone(), kind, item.text.clone());
+        let choices =
+            |options: Vec<ChoiceOption>| options.into_iter().map(Into::into).collect::<Vec<_>>();
+        let mut view = match item.kind {
+            ItemKind::Text { max_length, pattern, repeats } => Self {
+                max_length: Some(max_length),
+                pattern,
+                repeats: Some(repeats),
+                ..bare(ItemTypeWord::Text)
+            },
+            ItemKind::Number { minimum, maximum, integer, units } => Self {
+                minimum,
+                maximum,
+                integer: Some(integer),
+                units,
+                ..bare(ItemTypeWord::Number)
+            },
+            ItemKind::Date { earliest, latest } => {
+                Self { earliest, latest, ..bare(ItemTypeWord::Date) }
+            }
+            ItemKind::SingleChoice { options } => {
+                Self { options: choices(options), ..bare(ItemTypeWord::SingleChoice) }
+            }
+            ItemKind::MultipleChoice { options } => {
+                Self { options: choices(options), ..bare(ItemTypeWord::MultipleChoice) }
+            }
+            ItemKind::Boolean { consent } => Self {
+                consent: consent
+                    .map(|Consent { document, version }| FormConsentView { document, version }),
+                ..bare(ItemTypeWord::Boolean)
+            },
+            ItemKind::Scale { minimum, maximum, minimum_label, maximum_label } => Self {
+                minimum: Some(minimum as f64),
+                maximum: Some(maximum as f64),
+                minimum_label,
+                maximum_label,
+                ..bare(ItemTypeWord::Scale)
+            },
+            ItemKind::Display => bare(ItemTypeWord::Display),
+            ItemKind::Group { items } => Self {
+                items: items.into_iter().map(Self::of).collect(),
+                ..bare(ItemTypeWord::Group)
+            },
+            ItemKind::Calculated { calculation } => Self {
+                calculation: Some(FormCalculationView::of(calculation)),
+                ..bare(ItemTypeWord::Calculated)
+            },
+        };
+        view.help = item.help;
+        view.code = item.code.map(Into::into);
+        view.required = item.required;
+        if let Some(when) = item.enable_when {
+            view.enable_behavior = Some(match when.behavior {
+                Behavior::All => BehaviorWord::All,
+                Behavior::Any => BehaviorWord::Any,
+            });
+            view.enable_when = when.conditions.into_iter().map(Into::into).collect();
+        }
+        view
+    }
+
+    /// The item that the view describes; what cannot be read goes to `errors`.
+    /// Whether the definition makes sense is for its publication to say.
+    pub fn read(self, errors: &mut Vec<FieldError>) -> Option<Item> {
+        let link_id = self.link_id.clone();
+        let mut refuse = |field: &str, code: &str, message: &str| {
+            errors.push(FieldError::new(format!("items.{link_id}.{field}"), code, message));
+        };
+        let mut conditions = Vec::new();
+        for condition in self.enable_when {
+            match condition.read() {
+                Ok(condition) => conditions.push(condition),
+                Err(message) => refuse("enable_when", "invalid", message),
+            }
+        }
+        let behavior = match self.enable_behavior {
+            None | Some(BehaviorWord::All) => Behavior::All,
+            Some(BehaviorWord::Any) => Behavior::Any,
+        };
+        let options = self.options.into_iter().map(Into::into).collect();
+        let kind = match self.kind {
+            ItemTypeWord::Text => ItemKind::Text {
+                max_length: self.max_length.unwrap_or(2_000),
+                pattern: self.pattern,
+                repeats: self.repeats.unwrap_or(false),
+            },
+            ItemTypeWord::Number => ItemKind::Number {
+                minimum: self.minimum,
+                maximum: self.maximum,
+                integer: self.integer.unwrap_or(false),
+                units: self.units,
+            },
+            ItemTypeWord::Date => ItemKind::Date { earliest: self.earliest, latest: self.latest },
+            ItemTypeWord::SingleChoice => ItemKind::SingleChoice { options },
+            ItemTypeWord::MultipleChoice => ItemKind::MultipleChoice { options },
+            ItemTypeWord::Boolean => ItemKind::Boolean {
+                consent: self
+                    .consent
+                    .map(|FormConsentView { document, version }| Consent { document, version }),
+            },
+            ItemTypeWord::Scale => match (whole(self.minimum), whole(self.maximum)) {
+                (Some(minimum), Some(maximum)) => ItemKind::Scale {
+                    minimum,
+                    maximum,
+                    minimum_label: self.minimum_label,
+                    maximum_label: self.maximum_label,
+                },
+                _ => {
+                    refuse("minimum", "required", "A scale has two whole numbers as its ends.");
+                    return None;
+                }
+            },
+            ItemTypeWord::Display => ItemKind::Display,
+            ItemTypeWord::Group => ItemKind::Group {
+                items: self.items.into_iter().filter_map(|item| item.read(errors)).collect(),
+            },
+            ItemTypeWord::Calculated => {
+                match self.calculation.and_then(FormCalculationView::read) {
+                    Some(calculation) => ItemKind::Calculated { calculation },
+                    None => {
+                        refuse(
+                            "calculation",
+                            "required",
+                            "It has a method and the method's inputs.",
+                        );
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(Item {
+            link_id: self.link_id,
+            text: self.text,
+            help: self.help,
+            code: self.code.map(Into::into),
+            required: self.required,
+            enable_when: (!conditions.is_empty()).then_some(EnableWhen { behavior, conditions }),
+            kind,
+        })
+    }
+}
+
+fn whole(value: Option<f64>) -> Option<i64> {
+    value.filter(|value| value.fract() == 0.0 && value.abs() < 1e9).map(|value| value as i64)
+}
+
+impl FormConditionView {
+    fn read(self) -> Result<Condition, &'static str> {
+        let subject = match self.question.parse::<Fact>() {
+            Ok(fact) => Subject::Fact(fact),
+            Err(_) => Subject::Item(self.question),
+        };
+        let operator: Operator = self
+            .operator
+            .parse()
+            .map_err(|_| "The operator is one of exists, =, !=, >, <, >= and <=.")?;
+        let expected = match self.answer.0 {
+            Value::Bool(value) => Expected::Boolean(value),
+            Value::Number(value) => {
+                Expected::Number(value.as_f64().ok_or("The number is out of range.")?)
+            }
+            Value::String(value) => Expected::Text(value),
+            _ => return Err("The answer is true or false, a number or a text."),
+        };
+        Ok(Condition { subject, operator, expected })
+    }
+}
+
+impl FormCalculationView {
+    fn read(self) -> Option<Calculation> {
+        let bands = self
+            .bands
+            .into_iter()
+            .map(|FormBandView { from, code, label }| Band { from, code, label })
+            .collect();
+        match self.method {
+            MethodWord::Sum => Some(Calculation::Sum { of: self.inputs, bands }),
+            MethodWord::BodyMassIndex => {
+                let [height, weight] = <[String; 2]>::try_from(self.inputs).ok()?;
+                Some(Calculation::BodyMassIndex { height, weight, bands })
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+use chrono::{DateTime, Utc};
+use intake::{FormDefinition, FormVersion, IntakeError, NewFormVersion, VersionStatus};
+use kernel::Uuid;
+use poem_openapi::{
+    ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json, types::Example,
+};
+
+use super::{FormItemView, IntakeServices};
+use crate::core::{Body, Caller, Problem, Tag, Visitor};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "FormVersionStatus", rename_all = "snake_case")]
+pub enum VersionStatusWord {
+    /// Not yet published.
+    Draft,
+    /// The one that patients answer now.
+    Published,
+    /// A later version took its place.
+    Retired,
+}
+
+/// A version of the form of a category.
+#[derive(Debug, Object)]
+#[oai(rename = "Form")]
+pub struct FormView {
+    /// The id of the version; a response is bound to it.
+    pub id: Uuid,
+    pub form_id: Uuid,
+    pub category_id: Uuid,
+    pub slug: String,
+    /// Counts the versions of the form.
+    pub number: i32,
+    pub status: VersionStatusWord,
+    pub published_at: Option<DateTime<Utc>>,
+    pub title: String,
+    pub description: Option<String>,
+    pub items: Vec<FormItemView>,
+}
+
+impl From<FormVersion> for FormView {
+    fn from(version: FormVersion) -> Self {
+        let (status, published_at) = match version.status {
+            VersionStatus::Draft => (VersionStatusWord::Draft, None),
+            VersionStatus::Published { at } => (VersionStatusWord::Published, Some(at)),
+            VersionStatus::Retired { published_at, .. } => {
+                (VersionStatusWord::Retired, Some(published_at))
+            }
+        };
+        Self {
+            id: version.id.uuid(),
+            form_id: version.form.id.uuid(),
+            category_id: version.form.category.uuid(),
+            slug: version.form.slug,
+            number: version.number,
+            status,
+            published_at,
+            title: version.definition.title,
+            description: version.definition.description,
+            items: version.definition.items.into_iter().map(FormItemView::of).collect(),
+        }
+    }
+}
+
+/// A new version of the form of a category.
+#[derive(Debug, Object)]
+#[oai(rename = "NewForm", example)]
+pub struct NewFormRequest {
+    pub category_id: Uuid,
+    /// Names the form where the category has none yet, as in `acne-intake`.
+    #[oai(validator(min_length = 2, max_length = 60))]
+    pub slug: String,
+    #[oai(validator(max_length = 200))]
+    pub title: String,
+    #[oai(validator(max_length = 2000))]
+    pub description: Option<String>,
+    #[oai(validator(min_items = 1, max_items = 500))]
+    pub items: Vec<FormItemView>,
+}
+
+impl Example for NewFormRequest {
+    fn example() -> Self {
+        let item = intake::Item {
+            link_id: "medications".into(),
+            text: "Do you take any medication?".into(),
+            help: None,
+            code: None,
+            required: true,
+            enable_when: None,
+            kind: intake::ItemKind::Boolean { consent: None },
+        };
+        Self {
+            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0004),
+            slug: "acne-intake".into(),
+            title: "Acne intake".into(),
+            description: None,
+            items: vec![FormItemView::of(item)],
+        }
+    }
+}
+
+impl NewFormRequest {
+    fn read(self) -> Result<NewFormVersion, IntakeError> {
+        let mut errors = Vec::new();
+        let items = self.items.into_iter().filter_map(|item| item.read(&mut errors)).collect();
+        if !errors.is_empty() {
+            return Err(IntakeError::InvalidDefinition(errors));
+        }
+        Ok(NewFormVersion {
+            category: self.category_id.into(),
+            slug: self.slug,
+            definition: FormDefinition { title: self.title, description: self.description, items },
+        })
+    }
+}
+
+/// A form version that was made.
+#[derive(ApiResponse)]
+pub enum FormMade {
+    /// The version, as a draft.
+    #[oai(status = 201)]
+    Made(Json<FormView>),
+}
+
+/// Reading forms, and writing them as an administrator.
+pub struct FormsApi(pub IntakeServices);
+
+#[OpenApi(tag = "Tag::Intake")]
+impl FormsApi {
+    /// Read the form of a category
+    ///
+    /// Public. The version that patients answer now.
+    #[oai(
+        path = "/api/forms/categories/:category_id",
+        method = "get",
+        operation_id = "getCategoryForm"
+    )]
+    async fn of_category(
+        &self,
+        visitor: Visitor,
+        category_id: Path<Uuid>,
+    ) -> Result<Json<FormView>, Problem> {
+        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
+        let form =
+            intake::current_form(store, around, visitor.actor(), category_id.0.into()).await?;
+        Ok(Json(form.into()))
+    }
+
+    /// Write a version of a form
+    ///
+    /// Takes `form.administer`. The version is a draft until it is published;
+    /// after that it never changes.
+    #[oai(path = "/api/admin/forms", method = "post", operation_id = "createFormVersion")]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<NewFormRequest>,
+    ) -> Result<FormMade, Problem> {
+        let new = body.0.read()?;
+        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
+        let version =
+            intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
+        Ok(FormMade::Made(Json(version.into())))
+    }
+
+    /// Publish a version of a form
+    ///
+    /// Takes `form.administer`. The answer to a definition that cannot work is
+    /// 422 with every reason: link ids that are not unique, conditions that
+    /// name no item or circle, operators that do not fit the kind of question.
+    #[oai(
+        path = "/api/admin/forms/:id/publish",
+        method = "post",
+        operation_id = "publishFormVersion"
+    )]
+    async fn publish(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<FormView>, Problem> {
+        let store = self.0.store.as_ref();
+        let version =
+            intake::publish_version(&self.0.env, store, caller.actor(), id.0.into()).await?;
+        Ok(Json(version.into()))
+    }
+}

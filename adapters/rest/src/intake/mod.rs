@@ -1,0 +1,75 @@
+//! Questionnaires, drafts and responses.
+
+mod definition;
+mod drafts;
+mod forms;
+mod responses;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use intake::{Answers, IntakeStore, Score, Surroundings};
+use poem_openapi::{Object, types::Any};
+use ports::{Env, Panel};
+use serde_json::Value;
+
+pub use self::{
+    definition::{
+        FormBandView, FormCalculationView, FormCodeView, FormConditionView, FormConsentView,
+        FormItemView, FormOptionView, ItemTypeWord,
+    },
+    drafts::{DraftRequest, DraftsApi, FormDraftView},
+    forms::{FormView, FormsApi, NewFormRequest, VersionStatusWord},
+    responses::{FormResponseView, FormResponsesView, ResponsesApi, SubmitRequest},
+};
+
+/// What the operations of intake work with.
+#[derive(Clone)]
+pub struct IntakeServices {
+    pub env: Env,
+    pub store: Arc<dyn IntakeStore>,
+    pub surroundings: Arc<dyn Surroundings>,
+    pub panel: Arc<dyn Panel>,
+}
+
+impl IntakeServices {
+    /// Every operation of intake.
+    pub fn apis(self) -> (FormsApi, DraftsApi, ResponsesApi) {
+        (FormsApi(self.clone()), DraftsApi(self.clone()), ResponsesApi(self))
+    }
+}
+
+/// Answers by link id. A text and a date are strings, a single choice is the
+/// code of the option and a multiple choice a list of codes; a number is a
+/// number, or `{"value": 180, "unit": "[lb_av]"}` with one of the units of the
+/// question. `null` and an empty text are no answer.
+pub(crate) type AnswersView = BTreeMap<String, Any<Value>>;
+
+fn answers_view(answers: Answers) -> AnswersView {
+    answers.into_iter().map(|(link_id, answer)| (link_id, Any(answer.to_raw()))).collect()
+}
+
+fn raw_answers(view: AnswersView) -> BTreeMap<String, Value> {
+    view.into_iter().map(|(link_id, value)| (link_id, value.0)).collect()
+}
+
+/// The result of a calculated item.
+#[derive(Debug, Object)]
+#[oai(rename = "FormScore")]
+pub struct FormScoreView {
+    pub value: f64,
+    /// The code of the range that the value is in, as in `moderate`.
+    pub band: Option<String>,
+    /// The range in words.
+    pub label: Option<String>,
+}
+
+fn scores_view(scores: BTreeMap<String, Score>) -> BTreeMap<String, FormScoreView> {
+    let view = |score: Score| {
+        let (band, label) = score.band.map(|band| (band.code, band.label)).unzip();
+        FormScoreView { value: score.value, band, label }
+    };
+    scores.into_iter().map(|(link_id, score)| (link_id, view(score))).collect()
+}
+
+#[cfg(test)]
+mod tests;
