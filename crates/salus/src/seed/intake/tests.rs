@@ -194,3 +194,46 @@ fn a_heart_in_doubt_asks_for_clearance() {
     let flagged = with(&form, &[("cardiac_history", json!(["heart_failure"]))], &MAN);
     assert!(flagged.flags.contains("cardiac_history"));
 }
+
+/// The catalog alone stands around intake here.
+struct Shelf(salus_tests::Database);
+
+#[async_trait::async_trait]
+impl intake::Surroundings for Shelf {
+    async fn category_is_active(&self, category: CategoryId) -> ports::Result<bool> {
+        let actor = Actor::system("tests.seed");
+        Ok(::catalog::category(&self.0.pg, &actor, category).await.is_ok_and(|found| found.active))
+    }
+
+    async fn facts(&self, _: kernel::PatientId) -> ports::Result<Facts> {
+        Ok(WOMAN)
+    }
+}
+
+#[tokio::test]
+async fn sowing_twice_is_sowing_once_and_every_form_is_served() {
+    let shelf = Shelf(salus_tests::Database::fresh().await);
+    let (env, pg) = (&shelf.0.env, &shelf.0.pg);
+    let visitor = Actor::anonymous(kernel::RequestContext::default());
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        catalog::sow(pg).await.unwrap();
+        sow(env, pg).await.unwrap();
+        let categories = ::catalog::categories(pg, &visitor).await.unwrap();
+        let plans = ::catalog::plans(env, pg, &visitor, None).await.unwrap();
+        let mut served = Vec::new();
+        for (category, _, definition) in forms() {
+            let form = intake::current_form(pg, &shelf, &visitor, category).await.unwrap();
+            assert_eq!(form.definition, definition);
+            served.push((form.id, form.number));
+        }
+        seen.push((categories, plans, served));
+    }
+    assert_eq!(seen[0], seen[1]);
+    let (categories, plans, _) = &seen[0];
+    assert_eq!(categories.len(), 6);
+    for category in categories {
+        let count = plans.iter().filter(|plan| plan.category == category.id).count();
+        assert!((2..=3).contains(&count), "{}", category.slug);
+    }
+}
