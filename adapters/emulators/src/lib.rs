@@ -3,6 +3,7 @@
 //! adapter that speaks to it, so that a mistake in one shows against the other.
 
 pub mod easypost;
+pub mod opentok;
 pub mod pharmacy;
 pub mod smtp;
 pub mod state;

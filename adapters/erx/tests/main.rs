@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{NaiveDate, TimeZone as _, Utc};
-use emulators::pharmacy::{PharmacyConfig, authority, serve};
+use emulators::pharmacy::{PharmacyConfig, root_ca, serve};
 use kernel::{Address, ErxMessageId, HumanName, Sex, UsState, Uuid};
 use pharmacy::{
     erx::{
@@ -79,7 +79,7 @@ fn settings(url: &str, folder: &Path) -> ErxSettings {
     ErxSettings {
         url: format!("{url}/script"),
         credential: Credential::Basic { user: "salus".into(), password: "secret".into() },
-        root_ca: Some(authority(folder).unwrap()),
+        root_ca: Some(root_ca(folder).unwrap()),
         connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(5),
         software: Software {
@@ -112,7 +112,7 @@ fn start(
 }
 
 fn control(folder: &Path) -> reqwest::Client {
-    let pem = authority(folder).unwrap();
+    let pem = root_ca(folder).unwrap();
     reqwest::Client::builder()
         .tls_certs_merge([reqwest::Certificate::from_pem(pem.as_bytes()).unwrap()])
         .build()

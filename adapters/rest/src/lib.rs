@@ -4,6 +4,7 @@
 
 pub mod analytics;
 pub mod billing;
+pub mod care;
 pub mod catalog;
 pub mod communication;
 pub mod compliance;

@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use self::tls::authority;
+pub use self::tls::root_ca;
 use crate::state::Persisted;
 
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ pub(super) struct ServerCertificate {
 
 /// The PEM of the authority to trust. It is made on first use and stays the
 /// same from then on.
-pub fn authority(data_dir: &Path) -> anyhow::Result<String> {
+pub fn root_ca(data_dir: &Path) -> anyhow::Result<String> {
     ensure(data_dir)?;
     fs::read_to_string(data_dir.join("ca.pem")).context("reading the pharmacy's authority")
 }

@@ -1,0 +1,278 @@
+use std::sync::Arc;
+
+use care::{
+    CareStore, Consultation, ConsultationStatus, Participant, Sources, VideoRooms,
+    consultations::{self, Admission, Booking},
+};
+use chrono::{DateTime, Utc};
+use kernel::{CategoryId, ConsultationId, ProviderId, Uuid};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Header, Path},
+    payload::Json,
+    types::Example,
+};
+use ports::Env;
+
+use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
+
+pub struct ConsultationsApi {
+    pub env: Env,
+    pub store: Arc<dyn CareStore>,
+    pub sources: Sources,
+    pub rooms: Arc<dyn VideoRooms>,
+}
+
+/// A slot to book.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct BookConsultation {
+    /// A provider with an active licence in the patient's state.
+    pub provider_id: Uuid,
+    /// The category that it is about.
+    pub category_id: Option<Uuid>,
+    /// When the slot begins: at a quarter of an hour, at most 90 days ahead. A
+    /// slot lasts 15 minutes.
+    pub starts_at: DateTime<Utc>,
+}
+
+impl Example for BookConsultation {
+    fn example() -> Self {
+        Self {
+            provider_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002),
+            category_id: None,
+            starts_at: DateTime::from_timestamp_nanos(1_798_767_000_000_000_000),
+        }
+    }
+}
+
+/// Where a consultation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum ConsultationWord {
+    Scheduled,
+    /// Somebody has connected.
+    InProgress,
+    /// The provider has closed it.
+    Completed,
+}
+
+impl From<ConsultationStatus> for ConsultationWord {
+    fn from(status: ConsultationStatus) -> Self {
+        match status {
+            ConsultationStatus::Scheduled => Self::Scheduled,
+            ConsultationStatus::InProgress => Self::InProgress,
+            ConsultationStatus::Completed => Self::Completed,
+        }
+    }
+}
+
+/// A video consultation.
+#[derive(Debug, Object)]
+pub struct ConsultationView {
+    /// The `session_id` of the other operations.
+    pub id: Uuid,
+    pub patient_id: Uuid,
+    pub provider_id: Uuid,
+    pub category_id: Option<Uuid>,
+    pub status: ConsultationWord,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: DateTime<Utc>,
+    /// From when one can join.
+    pub opens_at: DateTime<Utc>,
+    /// When the meeting and its tokens end.
+    pub closes_at: DateTime<Utc>,
+    /// Whether the vendor's room has been made.
+    pub room_ready: bool,
+}
+
+impl From<Consultation> for ConsultationView {
+    fn from(consultation: Consultation) -> Self {
+        Self {
+            id: consultation.id.uuid(),
+            patient_id: consultation.patient.uuid(),
+            provider_id: consultation.provider.uuid(),
+            category_id: consultation.category.map(Into::into),
+            status: consultation.status.into(),
+            starts_at: consultation.starts_at,
+            ends_at: consultation.ends_at(),
+            opens_at: consultation.starts_at - Consultation::EARLY,
+            closes_at: consultation.closes_at(),
+            room_ready: consultation.room.is_some(),
+        }
+    }
+}
+
+/// The part that one plays in a consultation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum ParticipantWord {
+    Patient,
+    Provider,
+}
+
+/// What a client connects to the video vendor with.
+#[derive(Debug, Object)]
+pub struct AdmissionView {
+    pub consultation_id: Uuid,
+    pub participant: ParticipantWord,
+    /// The vendor's project (API key or application id).
+    pub project: String,
+    /// The vendor's session.
+    pub vendor_session_id: String,
+    /// The client token; it is a secret of this participant.
+    pub token: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+impl From<Admission> for AdmissionView {
+    fn from(admission: Admission) -> Self {
+        Self {
+            consultation_id: admission.consultation.uuid(),
+            participant: match admission.participant {
+                Participant::Patient => ParticipantWord::Patient,
+                Participant::Provider => ParticipantWord::Provider,
+            },
+            project: admission.token.project,
+            vendor_session_id: admission.session,
+            token: admission.token.token,
+            expires_at: admission.expires_at,
+        }
+    }
+}
+
+/// The notes of a consultation.
+#[derive(Debug, Object)]
+pub struct NotesView {
+    pub consultation_id: Uuid,
+    pub status: ConsultationWord,
+    /// The notes; a patient reads them once the consultation is completed.
+    pub notes: Option<String>,
+}
+
+impl From<Consultation> for NotesView {
+    fn from(consultation: Consultation) -> Self {
+        Self {
+            consultation_id: consultation.id.uuid(),
+            status: consultation.status.into(),
+            notes: consultation.notes,
+        }
+    }
+}
+
+/// The provider's notes.
+#[derive(Debug, Object)]
+pub struct WriteNotes {
+    /// In 1 to 20,000 characters; they replace the ones before.
+    pub notes: String,
+    /// Also closes the consultation.
+    #[oai(default)]
+    pub complete: bool,
+}
+
+#[OpenApi(tag = "Tag::Care")]
+impl ConsultationsApi {
+    /// Book a video consultation
+    ///
+    /// The patient takes a slot of a provider who is licensed where the patient
+    /// is. Repeated with the same `Idempotency-Key`, it answers with the
+    /// consultation that was booked first.
+    #[oai(
+        path = "/api/consultations/video/create",
+        method = "post",
+        operation_id = "book_video_consultation"
+    )]
+    async fn book(
+        &self,
+        caller: Caller,
+        /// A value that is unique to this booking; a repetition carries it again.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<String>,
+        body: Body<BookConsultation>,
+    ) -> Result<Json<ConsultationView>, Problem> {
+        let key = idempotency_key("care.book_consultation", &key.0, &body.0)?;
+        let booking = Booking {
+            provider: ProviderId(body.0.provider_id),
+            category: body.0.category_id.map(CategoryId),
+            starts_at: body.0.starts_at,
+        };
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let booked =
+            consultations::book(&self.env, store, &self.sources, actor, booking, &key).await?;
+        Ok(Json(booked.into()))
+    }
+
+    /// Read a video consultation
+    ///
+    /// For its patient and its provider.
+    #[oai(
+        path = "/api/consultations/video/:session_id",
+        method = "get",
+        operation_id = "get_video_consultation"
+    )]
+    async fn get(
+        &self,
+        caller: Caller,
+        session_id: Path<Uuid>,
+    ) -> Result<Json<ConsultationView>, Problem> {
+        let id = ConsultationId(session_id.0);
+        Ok(Json(consultations::get(self.store.as_ref(), caller.actor(), id).await?.into()))
+    }
+
+    /// Join a video consultation
+    ///
+    /// Gives a client token with the participant's role. One can join from 15
+    /// minutes before the slot until 30 minutes after it, which is also when
+    /// the token ends.
+    #[oai(
+        path = "/api/consultations/video/:session_id/join",
+        method = "post",
+        operation_id = "join_video_consultation"
+    )]
+    async fn join(
+        &self,
+        caller: Caller,
+        session_id: Path<Uuid>,
+    ) -> Result<Json<AdmissionView>, Problem> {
+        let (store, rooms) = (self.store.as_ref(), self.rooms.as_ref());
+        let id = ConsultationId(session_id.0);
+        let admission = consultations::join(&self.env, store, rooms, caller.actor(), id).await?;
+        Ok(Json(admission.into()))
+    }
+
+    /// Read a consultation's notes
+    #[oai(
+        path = "/api/consultations/video/:session_id/notes",
+        method = "get",
+        operation_id = "get_consultation_notes"
+    )]
+    async fn notes(
+        &self,
+        caller: Caller,
+        session_id: Path<Uuid>,
+    ) -> Result<Json<NotesView>, Problem> {
+        let id = ConsultationId(session_id.0);
+        Ok(Json(consultations::notes(self.store.as_ref(), caller.actor(), id).await?.into()))
+    }
+
+    /// Write a consultation's notes
+    ///
+    /// Only its provider can.
+    #[oai(
+        path = "/api/consultations/video/:session_id/notes",
+        method = "put",
+        operation_id = "write_consultation_notes"
+    )]
+    async fn write_notes(
+        &self,
+        caller: Caller,
+        session_id: Path<Uuid>,
+        body: Body<WriteNotes>,
+    ) -> Result<Json<NotesView>, Problem> {
+        let (store, id) = (self.store.as_ref(), ConsultationId(session_id.0));
+        let WriteNotes { notes, complete } = body.0;
+        let written =
+            consultations::write_notes(store, caller.actor(), id, &notes, complete).await?;
+        Ok(Json(written.into()))
+    }
+}

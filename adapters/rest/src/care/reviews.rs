@@ -1,0 +1,485 @@
+use std::sync::Arc;
+
+use care::{
+    Assessment, CareStore, Priority, QueueItem, RejectionReason, Review, Severity, Sources, Task,
+    TaskKind,
+    eligibility::{RuleResult, TracedRule},
+    reviews, tasks,
+};
+use chrono::{DateTime, Utc};
+use kernel::{AssessmentId, Page, PatientId, Uuid};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+};
+use ports::Env;
+use serde_json::{Value, json};
+
+use super::{
+    assessments::{OutcomeWord, ReasonView, ReviewWord},
+    treatment::{PlanView, TreatmentBody},
+};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
+
+pub struct ReviewsApi {
+    pub env: Env,
+    pub store: Arc<dyn CareStore>,
+    pub sources: Sources,
+}
+
+/// How soon a provider has to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum PriorityWord {
+    Urgent,
+    Routine,
+}
+
+impl From<Priority> for PriorityWord {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Urgent => Self::Urgent,
+            Priority::Routine => Self::Routine,
+        }
+    }
+}
+
+/// A review that the provider may take.
+#[derive(Debug, Object)]
+pub struct QueueItemView {
+    pub assessment_id: Uuid,
+    pub patient_id: Uuid,
+    pub category_id: Uuid,
+    /// The postal code of the patient's state.
+    pub state: String,
+    pub priority: PriorityWord,
+    pub submitted_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+    /// Until when the provider's own claim holds.
+    pub claimed_until: Option<DateTime<Utc>>,
+}
+
+/// A page of the review queue.
+#[derive(Debug, Object)]
+pub struct QueueView {
+    /// Urgent ones first, then by the time at which they are due.
+    pub reviews: Vec<QueueItemView>,
+    /// The cursor of the next page.
+    pub next: Option<String>,
+}
+
+impl From<QueueItem> for QueueItemView {
+    fn from(item: QueueItem) -> Self {
+        Self {
+            assessment_id: item.id.uuid(),
+            patient_id: item.patient.uuid(),
+            category_id: item.category.uuid(),
+            state: item.state.to_string(),
+            priority: item.priority.into(),
+            submitted_at: item.submitted_at,
+            due_at: item.due_at,
+            claimed_until: match item.review {
+                Review::Claimed { until, .. } => Some(until),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// A review as the provider who works on it sees it.
+#[derive(Debug, Object)]
+pub struct ReviewView {
+    pub assessment_id: Uuid,
+    pub patient_id: Uuid,
+    pub category_id: Uuid,
+    pub review: ReviewWord,
+    pub priority: PriorityWord,
+    pub due_at: Option<DateTime<Utc>>,
+    /// Until when a claim holds.
+    pub claimed_until: Option<DateTime<Utc>>,
+}
+
+impl From<Assessment> for ReviewView {
+    fn from(assessment: Assessment) -> Self {
+        Self {
+            assessment_id: assessment.id.uuid(),
+            patient_id: assessment.patient.uuid(),
+            category_id: assessment.category.uuid(),
+            review: (&assessment.review).into(),
+            priority: assessment.priority.into(),
+            due_at: assessment.due_at,
+            claimed_until: match assessment.review {
+                Review::Claimed { until, .. } => Some(until),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// An approval; without a treatment it is the category's protocol.
+#[derive(Debug, Object)]
+pub struct ApproveReview {
+    pub treatment: Option<TreatmentBody>,
+}
+
+/// Why a provider said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum RejectionWord {
+    Contraindicated,
+    NotIndicated,
+    NeedsInPersonVisit,
+    InsufficientInformation,
+    Other,
+}
+
+impl From<RejectionWord> for RejectionReason {
+    fn from(word: RejectionWord) -> Self {
+        match word {
+            RejectionWord::Contraindicated => Self::Contraindicated,
+            RejectionWord::NotIndicated => Self::NotIndicated,
+            RejectionWord::NeedsInPersonVisit => Self::NeedsInPersonVisit,
+            RejectionWord::InsufficientInformation => Self::InsufficientInformation,
+            RejectionWord::Other => Self::Other,
+        }
+    }
+}
+
+/// A rejection.
+#[derive(Debug, Object)]
+pub struct RejectReview {
+    pub reason: RejectionWord,
+    /// The provider's own words, for the chart; at most 4,000 characters.
+    pub note: Option<String>,
+}
+
+/// What a rule does when it fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum SeverityWord {
+    Refuse,
+    Review,
+    Info,
+}
+
+/// What became of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum RuleResultWord {
+    Fired,
+    NotFired,
+    /// It could not be evaluated, which counts as a reason for review.
+    Errored,
+}
+
+/// A rule as it was evaluated.
+#[derive(Debug, Object)]
+pub struct TracedRuleView {
+    pub id: String,
+    pub description: String,
+    pub severity: SeverityWord,
+    /// The rule itself, in the Common Expression Language.
+    pub expression: String,
+    /// The inputs that the rule names, by their path; null where missing.
+    pub inputs: Value,
+    pub result: RuleResultWord,
+    /// Why it could not be evaluated.
+    pub error: Option<String>,
+    pub urgent: bool,
+    pub reason: ReasonView,
+}
+
+impl From<TracedRule> for TracedRuleView {
+    fn from(traced: TracedRule) -> Self {
+        let (result, error) = match traced.result {
+            RuleResult::Fired => (RuleResultWord::Fired, None),
+            RuleResult::NotFired => (RuleResultWord::NotFired, None),
+            RuleResult::Errored { message } => (RuleResultWord::Errored, Some(message)),
+        };
+        Self {
+            id: traced.rule.id,
+            description: traced.rule.description,
+            severity: match traced.rule.severity {
+                Severity::Refuse => SeverityWord::Refuse,
+                Severity::Review => SeverityWord::Review,
+                Severity::Info => SeverityWord::Info,
+            },
+            expression: traced.rule.expression,
+            inputs: json!(traced.inputs),
+            result,
+            error,
+            urgent: traced.rule.urgent,
+            reason: ReasonView { code: traced.rule.reason_code, text: traced.rule.reason_text },
+        }
+    }
+}
+
+/// An assessment with all that it rests on.
+#[derive(Debug, Object)]
+pub struct TracedAssessmentView {
+    pub id: Uuid,
+    pub category_id: Uuid,
+    pub response_id: Uuid,
+    pub decided_at: DateTime<Utc>,
+    pub outcome: OutcomeWord,
+    pub reasons: Vec<ReasonView>,
+    pub review: ReviewWord,
+    /// The provider who holds the review or decided it.
+    pub review_provider_id: Option<Uuid>,
+    pub priority: PriorityWord,
+    /// The rule set; absent where the category had none.
+    pub rule_set_id: Option<Uuid>,
+    pub rule_set_version: i32,
+    /// The patient's age in years, sex and state at the decision.
+    pub patient: Value,
+    /// Every answer that was looked at, by link id.
+    pub answers: Value,
+    /// The scores of the form, by name.
+    pub scores: Value,
+    /// Active medications of the record.
+    pub medications: Value,
+    /// Active allergies of the record.
+    pub allergies: Value,
+    /// Whether the drug was on the state's allowlist.
+    pub allowlisted: bool,
+    /// Whether the state permits asynchronous care.
+    pub asynchronous: bool,
+    /// Who answers for automatic approvals in the state.
+    pub supervising_provider_id: Option<Uuid>,
+    /// Every rule, in the set's order.
+    pub rules: Vec<TracedRuleView>,
+}
+
+#[derive(Debug, Object)]
+pub struct EligibilityView {
+    /// Newest first.
+    pub assessments: Vec<TracedAssessmentView>,
+}
+
+impl From<Assessment> for TracedAssessmentView {
+    fn from(assessment: Assessment) -> Self {
+        let trace = assessment.trace;
+        Self {
+            id: assessment.id.uuid(),
+            category_id: assessment.category.uuid(),
+            response_id: assessment.response.uuid(),
+            decided_at: assessment.decided_at,
+            outcome: assessment.outcome.into(),
+            reasons: assessment
+                .reasons
+                .into_iter()
+                .map(|reason| ReasonView { code: reason.code, text: reason.text })
+                .collect(),
+            review: (&assessment.review).into(),
+            review_provider_id: assessment.review.provider().map(Into::into),
+            priority: assessment.priority.into(),
+            rule_set_id: trace.rule_set.map(Into::into),
+            rule_set_version: trace.rule_set_version,
+            patient: json!(trace.inputs.patient),
+            answers: json!(trace.inputs.answers),
+            scores: json!(trace.inputs.scores),
+            medications: json!(trace.inputs.medications),
+            allergies: json!(trace.inputs.allergies),
+            allowlisted: trace.gates.allowlisted,
+            asynchronous: trace.gates.asynchronous,
+            supervising_provider_id: trace.gates.supervising_provider.map(Into::into),
+            rules: trace.rules.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// What a task is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum TaskKindWord {
+    UrgentReview,
+    BlockedPrescription,
+    FailedPrescription,
+}
+
+/// A task of a provider.
+#[derive(Debug, Object)]
+pub struct TaskView {
+    pub id: Uuid,
+    pub kind: TaskKindWord,
+    pub title: String,
+    pub priority: PriorityWord,
+    pub patient_id: Uuid,
+    /// The assessment or the prescription that it is about.
+    pub subject_id: Uuid,
+    pub created_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+}
+
+/// A page of tasks.
+#[derive(Debug, Object)]
+pub struct TasksView {
+    /// By the time at which they are due.
+    pub tasks: Vec<TaskView>,
+    /// The cursor of the next page.
+    pub next: Option<String>,
+}
+
+impl From<Task> for TaskView {
+    fn from(task: Task) -> Self {
+        Self {
+            id: task.id.uuid(),
+            kind: match task.kind {
+                TaskKind::UrgentReview => TaskKindWord::UrgentReview,
+                TaskKind::BlockedPrescription => TaskKindWord::BlockedPrescription,
+                TaskKind::FailedPrescription => TaskKindWord::FailedPrescription,
+            },
+            title: task.kind.title().to_owned(),
+            priority: task.kind.priority().into(),
+            patient_id: task.patient.uuid(),
+            subject_id: task.subject,
+            created_at: task.created_at,
+            due_at: task.due_at,
+        }
+    }
+}
+
+#[OpenApi(tag = "Tag::Care")]
+impl ReviewsApi {
+    /// List open reviews
+    ///
+    /// Those of patients in states where the provider holds an active licence
+    /// right now, without those that another provider has claimed.
+    #[oai(path = "/api/providers/review-queue", method = "get", operation_id = "list_review_queue")]
+    async fn queue(
+        &self,
+        caller: Caller,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<QueueView>, Problem> {
+        let page = PageQuery::read(limit, cursor);
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let Page { items, next } =
+            reviews::queue(&self.env, store, &self.sources, actor, &page).await?;
+        Ok(Json(QueueView { reviews: items.into_iter().map(Into::into).collect(), next }))
+    }
+
+    /// Claim a review
+    ///
+    /// The claim keeps other providers out for 30 minutes; claiming again
+    /// prolongs it.
+    #[oai(
+        path = "/api/providers/reviews/:assessment_id/claim",
+        method = "post",
+        operation_id = "claim_review"
+    )]
+    async fn claim(
+        &self,
+        caller: Caller,
+        assessment_id: Path<Uuid>,
+    ) -> Result<Json<ReviewView>, Problem> {
+        let (store, id) = (self.store.as_ref(), AssessmentId(assessment_id.0));
+        let review = reviews::claim(&self.env, store, &self.sources, caller.actor(), id).await?;
+        Ok(Json(review.into()))
+    }
+
+    /// Release a claimed review
+    ///
+    /// Gives it back to the queue.
+    #[oai(
+        path = "/api/providers/reviews/:assessment_id/release",
+        method = "post",
+        operation_id = "release_review"
+    )]
+    async fn release(
+        &self,
+        caller: Caller,
+        assessment_id: Path<Uuid>,
+    ) -> Result<Json<ReviewView>, Problem> {
+        let (store, id) = (self.store.as_ref(), AssessmentId(assessment_id.0));
+        let review = reviews::release(&self.env, store, &self.sources, caller.actor(), id).await?;
+        Ok(Json(review.into()))
+    }
+
+    /// Approve a claimed review
+    ///
+    /// Creates the treatment plan: with the given treatment, or with that of
+    /// the category's protocol. The licence is checked once more, and the dose
+    /// against the drug's maximum. Repeated with the same `Idempotency-Key`,
+    /// it answers with the plan that was made first.
+    #[oai(
+        path = "/api/providers/reviews/:assessment_id/approve",
+        method = "post",
+        operation_id = "approve_review"
+    )]
+    async fn approve(
+        &self,
+        caller: Caller,
+        /// A value that is unique to this approval; a repetition carries it again.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<String>,
+        assessment_id: Path<Uuid>,
+        body: Body<ApproveReview>,
+    ) -> Result<Json<PlanView>, Problem> {
+        let id = AssessmentId(assessment_id.0);
+        let key = idempotency_key("care.approve_review", &key.0, &body.0)?;
+        let treatment = body.0.treatment.map(TreatmentBody::parse).transpose()?;
+        let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
+        let plan = reviews::approve(&self.env, store, sources, actor, id, treatment, &key).await?;
+        Ok(Json(plan.into()))
+    }
+
+    /// Reject a claimed review
+    #[oai(
+        path = "/api/providers/reviews/:assessment_id/reject",
+        method = "post",
+        operation_id = "reject_review"
+    )]
+    async fn reject(
+        &self,
+        caller: Caller,
+        assessment_id: Path<Uuid>,
+        body: Body<RejectReview>,
+    ) -> Result<Json<ReviewView>, Problem> {
+        let (reason, note) = (body.0.reason.into(), body.0.note);
+        let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
+        let id = AssessmentId(assessment_id.0);
+        let review = reviews::reject(&self.env, store, sources, actor, id, reason, note).await?;
+        Ok(Json(review.into()))
+    }
+
+    /// Read a patient's eligibility
+    ///
+    /// Every decision with the rules, their inputs and their results, for
+    /// those who treat the patient.
+    #[oai(
+        path = "/api/providers/patients/:user_id/eligibility",
+        method = "get",
+        operation_id = "get_patient_eligibility"
+    )]
+    async fn eligibility(
+        &self,
+        caller: Caller,
+        user_id: Path<Uuid>,
+    ) -> Result<Json<EligibilityView>, Problem> {
+        let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
+        let assessments =
+            reviews::eligibility(&self.env, store, &self.sources, caller.actor(), patient).await?;
+        let assessments = assessments.into_iter().map(Into::into).collect();
+        Ok(Json(EligibilityView { assessments }))
+    }
+
+    /// List one's open tasks
+    ///
+    /// The provider's own, and those that wait for anybody licensed in their
+    /// state.
+    #[oai(path = "/api/providers/tasks", method = "get", operation_id = "list_provider_tasks")]
+    async fn tasks(
+        &self,
+        caller: Caller,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<TasksView>, Problem> {
+        let page = PageQuery::read(limit, cursor);
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let Page { items, next } =
+            tasks::list(&self.env, store, &self.sources, actor, &page).await?;
+        Ok(Json(TasksView { tasks: items.into_iter().map(Into::into).collect(), next }))
+    }
+}

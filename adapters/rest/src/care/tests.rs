@@ -1,0 +1,244 @@
+//! Every operation is reached by its path, wants a token and refuses who lacks
+//! the permission; what the store answers is tested beside the stores.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use care::{
+    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, IntakeReader,
+    PatientFacts, ProviderDirectory, Sources, SubmittedResponse, TokenRequest, VideoCallback,
+    VideoRooms,
+};
+use chrono::{DateTime, Utc};
+use kernel::{
+    Actor, ActorKind, FormResponseId, PatientId, ProviderId, RequestContext, UsState, Uuid,
+};
+use poem::{
+    EndpointExt as _, Route,
+    http::{Method, StatusCode},
+    test::TestClient,
+};
+use poem_openapi::{OpenApiService, types::Example as _, types::ToJSON as _};
+use ports::PortError;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::core::{Authenticator, Problem};
+
+/// A store and its surroundings that nothing may reach.
+struct Unreachable;
+
+fn unreached<T>() -> ports::Result<T> {
+    Err(PortError::bug("something was reached without a permission"))
+}
+
+#[async_trait]
+impl CareStore for Unreachable {
+    async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn CareTx>> {
+        unreached()
+    }
+}
+
+#[async_trait]
+impl IntakeReader for Unreachable {
+    async fn submitted(&self, _: FormResponseId) -> ports::Result<Option<SubmittedResponse>> {
+        unreached()
+    }
+}
+
+#[async_trait]
+impl PatientFacts for Unreachable {
+    async fn facts(&self, _: PatientId) -> ports::Result<Option<ClinicalFacts>> {
+        unreached()
+    }
+}
+
+#[async_trait]
+impl ProviderDirectory for Unreachable {
+    async fn licensed_states(
+        &self,
+        _: ProviderId,
+        _: DateTime<Utc>,
+    ) -> ports::Result<Vec<UsState>> {
+        unreached()
+    }
+
+    async fn licensed_providers(
+        &self,
+        _: UsState,
+        _: DateTime<Utc>,
+    ) -> ports::Result<Vec<ProviderId>> {
+        unreached()
+    }
+
+    async fn supervising_provider(
+        &self,
+        _: UsState,
+        _: DateTime<Utc>,
+    ) -> ports::Result<Option<ProviderId>> {
+        unreached()
+    }
+}
+
+#[async_trait]
+impl VideoRooms for Unreachable {
+    async fn create_session(&self) -> ports::Result<String> {
+        unreached()
+    }
+
+    fn client_token(&self, _: &TokenRequest) -> ports::Result<ClientToken> {
+        unreached()
+    }
+
+    async fn start_archive(&self, _: &str, _: &str) -> ports::Result<Archive> {
+        unreached()
+    }
+
+    async fn stop_archive(&self, _: &str) -> ports::Result<Archive> {
+        unreached()
+    }
+
+    fn read_callback(
+        &self,
+        _: &CallbackCredentials,
+        _: &[u8],
+        _: DateTime<Utc>,
+    ) -> ports::Result<Option<VideoCallback>> {
+        Ok(None)
+    }
+}
+
+/// Lets everyone in, with no role and no permission at all.
+struct Powerless;
+
+#[async_trait]
+impl Authenticator for Powerless {
+    async fn authenticate(&self, _: &str, request: RequestContext) -> Result<Actor, Problem> {
+        let kind = ActorKind::Account {
+            account: Uuid::from_u128(1).into(),
+            session: Uuid::from_u128(2).into(),
+            roles: Arc::default(),
+        };
+        Ok(Actor { kind, permissions: Arc::default(), request })
+    }
+}
+
+fn client() -> TestClient<impl poem::Endpoint> {
+    let (env, _) = salus_tests::test_env();
+    let store: Arc<dyn CareStore> = Arc::new(Unreachable);
+    let rooms: Arc<dyn VideoRooms> = Arc::new(Unreachable);
+    let sources = Sources {
+        intake: Arc::new(Unreachable),
+        facts: Arc::new(Unreachable),
+        directory: Arc::new(Unreachable),
+    };
+    let service = OpenApiService::new(
+        (
+            AssessmentsApi { store: store.clone() },
+            ReviewsApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            PlansApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            ConsultationsApi {
+                env: env.clone(),
+                store: store.clone(),
+                sources,
+                rooms: rooms.clone(),
+            },
+            VideoWebhookApi { env, store, rooms },
+        ),
+        "Salus",
+        "0",
+    );
+    let authenticator: Arc<dyn Authenticator> = Arc::new(Powerless);
+    TestClient::new(Route::new().nest("/", service).data(authenticator))
+}
+
+/// The operations that want a permission or a role, with a body that parses.
+fn operations() -> Vec<(Method, String, Option<Value>)> {
+    let id = Uuid::from_u128(7);
+    let treatment = TreatmentBody::example().to_json().unwrap();
+    let booking = BookConsultation::example().to_json().unwrap();
+    let plan = json!({
+        "patient_id": id, "category_id": id, "treatment": treatment, "reason": "Continue.",
+    });
+    let review = |what: &str| format!("/api/providers/reviews/{id}/{what}");
+    vec![
+        (Method::GET, "/api/assessments".into(), None),
+        (Method::GET, format!("/api/assessments/{id}"), None),
+        (Method::GET, "/api/providers/review-queue".into(), None),
+        (Method::POST, review("claim"), None),
+        (Method::POST, review("release"), None),
+        (Method::POST, review("approve"), Some(json!({}))),
+        (Method::POST, review("reject"), Some(json!({ "reason": "other" }))),
+        (Method::GET, format!("/api/providers/patients/{id}/eligibility"), None),
+        (Method::GET, "/api/providers/tasks".into(), None),
+        (Method::POST, "/api/treatment-plans".into(), Some(plan)),
+        (
+            Method::PUT,
+            format!("/api/treatment-plans/{id}"),
+            Some(json!({ "treatment": treatment, "reason": "Another." })),
+        ),
+        (
+            Method::POST,
+            format!("/api/treatment-plans/{id}/modify"),
+            Some(json!({ "refills": 1, "reason": "Fewer." })),
+        ),
+        (Method::POST, "/api/consultations/video/create".into(), Some(booking)),
+        (
+            Method::PUT,
+            format!("/api/consultations/video/{id}/notes"),
+            Some(json!({ "notes": "Seen." })),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_operation_wants_a_token_and_its_permission() {
+    let client = client();
+    for (method, path, body) in operations() {
+        for (token, expected) in
+            [(None, StatusCode::UNAUTHORIZED), (Some("any"), StatusCode::FORBIDDEN)]
+        {
+            let mut request =
+                client.request(method.clone(), &path).header("Idempotency-Key", "a-key");
+            if let Some(token) = token {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
+            if let Some(body) = &body {
+                request = request.body_json(body);
+            }
+            let response = request.send().await;
+            assert_eq!(response.0.status(), expected, "{method} {path} with {token:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn operations_that_make_medicine_want_an_idempotency_key() {
+    let client = client();
+    let keyed = ["/approve", "/treatment-plans", "/video/create"];
+    for (method, path, body) in operations() {
+        if !keyed.iter().any(|end| path.ends_with(end)) {
+            continue;
+        }
+        let request = client.request(method.clone(), &path).header("Authorization", "Bearer any");
+        let response = request.body_json(&body).send().await;
+        assert_eq!(response.0.status(), StatusCode::BAD_REQUEST, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_callback_without_a_proof_is_refused() {
+    let response =
+        client().post("/webhooks/opentok").content_type("application/json").body("{}").send().await;
+    assert_eq!(response.0.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn bad_codes_are_named_by_their_paths() {
+    let mut body = TreatmentBody::example();
+    body.medication.ndc = "0069-4210-30".into();
+    body.diagnosis = "hair".into();
+    let Err(care::CareError::Invalid(fields)) = body.parse() else { panic!("not refused") };
+    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["treatment.medication.ndc", "treatment.diagnosis"]);
+}

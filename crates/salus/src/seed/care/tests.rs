@@ -1,0 +1,180 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use care::{
+    Inputs, Priority, RuleSet,
+    eligibility::{Gates, Outcome, PatientInputs, decide},
+};
+use kernel::{Coding, ProviderId, Sex, Uuid, code::system};
+use serde_json::{Value, json};
+
+use super::*;
+
+#[test]
+fn every_protocol_passes_the_dose_guard_and_every_rule_set_is_sound() {
+    for seed in &PROTOCOLS {
+        let limit = seed.drug.limit().unwrap();
+        let protocol = seed.protocol().unwrap();
+        protocol.treatment.validate(Some(&limit), "treatment").unwrap();
+        RuleSet::validate(&rules::of(seed.category)).unwrap();
+    }
+}
+
+/// The names that follow `root.` in an expression.
+fn members<'a>(expression: &'a str, root: &str) -> Vec<&'a str> {
+    let prefix = format!("{root}.");
+    expression
+        .match_indices(&prefix)
+        .map(|(at, prefix)| {
+            let rest = &expression[at + prefix.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        })
+        .collect()
+}
+
+#[test]
+fn the_rules_name_only_what_the_forms_ask() {
+    for (category, slug, form) in crate::seed::intake::forms() {
+        let form = serde_json::to_value(&form).unwrap();
+        let mut link_ids = BTreeSet::new();
+        collect(&form, &mut link_ids);
+        for rule in rules::of(category) {
+            for root in ["answers", "scores"] {
+                for name in members(&rule.expression, root) {
+                    assert!(link_ids.contains(name), "{slug} does not ask {name} ({})", rule.id);
+                }
+            }
+        }
+    }
+}
+
+fn collect(value: &Value, link_ids: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(id)) = members.get("link_id").or(members.get("linkId")) {
+                link_ids.insert(id.clone());
+            }
+            members.values().for_each(|inner| collect(inner, link_ids));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| collect(inner, link_ids)),
+        _ => {}
+    }
+}
+
+fn gates(allowlisted: bool) -> Gates {
+    Gates {
+        allowlisted,
+        asynchronous: true,
+        supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
+    }
+}
+
+fn man(age: u32, answers: Value) -> Inputs {
+    Inputs {
+        answers: serde_json::from_value(answers).unwrap(),
+        scores: BTreeMap::new(),
+        patient: PatientInputs { age, sex: Sex::Male, state: UsState::Ma },
+        medications: Vec::new(),
+        allergies: Vec::new(),
+    }
+}
+
+fn hair_answers() -> Value {
+    json!({
+        "pattern": "crown", "onset": "1_to_5_years", "sudden": false, "scalp": ["none"],
+        "family_history": true, "prior_treatments": ["none"], "liver_disease": false,
+        "heart_disease": false, "depression_history": false, "suicidal_thoughts": false,
+        "sexual_dysfunction": false, "prostate_cancer": false, "blood_donor": false,
+        "medications": false, "allergies": false, "consent_telehealth": true,
+    })
+}
+
+#[test]
+fn a_healthy_man_with_hair_loss_is_approved_and_doubts_are_reviewed() {
+    let hair = rules::of(catalog::HAIR_LOSS);
+    let (decision, trace) = decide(None, &hair, man(34, hair_answers()), gates(true));
+    assert!(matches!(decision.outcome, Outcome::AutoApproved { .. }), "{trace:#?}");
+
+    let (decision, _) = decide(None, &hair, man(17, hair_answers()), gates(true));
+    assert_eq!(decision.outcome, Outcome::Refused);
+
+    for (name, value) in [
+        ("sudden", json!(true)),
+        ("pattern", json!("patches")),
+        ("scalp", json!(["itching"])),
+        ("medications", json!(true)),
+        ("liver_disease", Value::Null),
+    ] {
+        let mut answers = hair_answers();
+        answers[name] = value;
+        let (decision, _) = decide(None, &hair, man(34, answers), gates(true));
+        assert_eq!(decision.outcome, Outcome::InReview, "{name}");
+    }
+}
+
+#[test]
+fn a_nitrate_on_the_record_refuses_sildenafil() {
+    let answers = json!({
+        "nitrates": false, "riociguat": false, "alpha_blockers": false,
+        "cardiac_history": ["none"], "exertion_symptoms": false, "bp_known": true,
+        "bp_systolic": 125.0, "bp_diastolic": 80, "conditions": ["none"], "priapism": false,
+        "smoking": "never", "medications": false, "allergies": false,
+        "consent_telehealth": true,
+    });
+    let rules = rules::of(catalog::ERECTILE_DYSFUNCTION);
+    let mut patient = man(50, answers);
+    let (decision, trace) = decide(None, &rules, patient.clone(), gates(false));
+    assert_eq!(decision.outcome, Outcome::InReview);
+    let reasons: Vec<_> = decision.reasons.iter().map(|reason| reason.code.as_str()).collect();
+    assert_eq!(reasons, ["provider_review_required"], "{trace:#?}");
+
+    let nitrate = Coding::new(system::RXNORM, "4917", "Nitroglycerin 0.4 MG/ACTUAT Mucosal Spray");
+    patient.medications.push(nitrate);
+    let (decision, _) = decide(None, &rules, patient, gates(false));
+    assert_eq!(decision.outcome, Outcome::Refused);
+    assert_eq!(decision.reasons[0].code, "nitrates_on_record");
+}
+
+#[test]
+fn the_ninth_item_of_the_phq_is_urgent() {
+    let answers = |item_9: &str| {
+        json!({
+            "phq9_9": item_9, "prior_treatment": false, "hospitalization": false, "mania": false,
+            "psychosis": false, "maoi": false, "seizures": false, "eating_disorder": false,
+            "long_qt": false, "alcohol": "none", "substances": false, "medications": false,
+            "allergies": false, "consent_telehealth": true,
+        })
+    };
+    let rules = rules::of(catalog::DEPRESSION);
+    for (item_9, priority) in [("0", Priority::Routine), ("1", Priority::Urgent)] {
+        let mut patient = man(40, answers(item_9));
+        patient.scores.insert("phq9".into(), 11.0);
+        let (decision, _) = decide(None, &rules, patient, gates(false));
+        assert_eq!((decision.outcome, decision.priority), (Outcome::InReview, priority));
+    }
+}
+
+#[test]
+fn weight_treatment_needs_a_weight_that_warrants_it() {
+    let rules = rules::of(catalog::WEIGHT_MANAGEMENT);
+    for (bmi, conditions, refused) in [
+        (26.9, json!(["high_blood_pressure"]), true),
+        (28.0, json!(["none"]), true),
+        (28.0, json!(["high_blood_pressure"]), false),
+        (31.0, json!(["none"]), false),
+    ] {
+        let mut patient = man(
+            40,
+            json!({
+                "weight_conditions": conditions, "thyroid_cancer": false, "men2": false,
+                "pancreatitis": false, "gallbladder": false, "gastroparesis": false,
+                "type_1_diabetes": false, "insulin": false, "kidney_disease": false,
+                "eating_disorder": false, "suicidal_thoughts": false, "prior_glp1": false,
+                "medications": false, "allergies": false, "consent_telehealth": true,
+            }),
+        );
+        patient.scores.insert("bmi".into(), bmi);
+        let (decision, _) = decide(None, &rules, patient, gates(false));
+        assert_eq!(decision.outcome == Outcome::Refused, refused, "{bmi}");
+    }
+}
