@@ -135,6 +135,8 @@ pub async fn refresh(
             tx.save_session(&session).await?;
             tx.audit(entry.detail("refresh", session.generation)).await?;
             tx.commit().await?;
+            // What authentication remembers of it ends at the old idle time.
+            services.forget_session(id).await;
             tokens(services, &account, &session, token, now)
         }
         (Refreshed::Reused(session), _) => {
