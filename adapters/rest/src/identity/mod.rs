@@ -5,33 +5,44 @@ mod clients;
 mod people;
 mod staff;
 
-use async_trait::async_trait;
+use std::collections::HashMap;
+
 use identity::Services;
-use kernel::{Actor, RequestContext};
-use poem_openapi::{ApiResponse, Enum, OpenApi};
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    ApiResponse, Enum, OpenApi,
+    registry::{MetaApi, Registry},
+};
 
-use crate::core::{Authenticator, Problem};
+use self::{auth::AuthApi, clients::ClientApi, people::ProfileApi, staff::StaffApi};
 
-/// Turns bearer tokens into actors with identity's own use case.
-pub struct TokenAuthenticator {
+/// The operations of identity: four groups that stand in files of their own
+/// and are served as one.
+pub struct IdentityApi {
     pub services: Services,
 }
 
-#[async_trait]
-impl Authenticator for TokenAuthenticator {
-    async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem> {
-        Ok(identity::authenticate(&self.services, token, request).await?)
-    }
-}
+type Groups = (AuthApi, ProfileApi, StaffApi, ClientApi);
 
-/// The operations, for `OpenApiService::new`.
-pub fn operations(services: Services) -> impl OpenApi {
-    (
-        auth::AuthApi { services: services.clone() },
-        people::ProfileApi { services: services.clone() },
-        staff::StaffApi { services: services.clone() },
-        clients::ClientApi { services },
-    )
+impl OpenApi for IdentityApi {
+    fn meta() -> Vec<MetaApi> {
+        Groups::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Groups::register(registry);
+    }
+
+    fn add_routes(self, routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {
+        let services = || self.services.clone();
+        let groups: Groups = (
+            AuthApi { services: services() },
+            ProfileApi { services: services() },
+            StaffApi { services: services() },
+            ClientApi { services: services() },
+        );
+        groups.add_routes(routes);
+    }
 }
 
 /// The request was taken; what comes of it is told by mail.
