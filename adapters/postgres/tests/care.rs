@@ -1,0 +1,630 @@
+//! Care on PostgreSQL: its use cases against the store, with the neighbours
+//! played by what a test says.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use care::{
+    CareError, CareStore, ClinicalFacts, Dose, DoseLimit, Frequency, IntakeReader, Medication,
+    Modality, PatientFacts, PeriodUnit, Protocol, ProviderDirectory, Reach, RejectionReason,
+    Review, Rule, Severity, Sources, SubmittedResponse, Treatment, assess,
+    consultations::{self, Booking, CreateVideoRoom},
+    plans::{self, TreatmentChanges},
+    reviews, setup, tasks,
+};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use kernel::{
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, EventId, FormResponseId,
+    PageRequest, PatientId, Permission, ProviderId, RequestContext, Role, Sex, UsState, Uuid,
+};
+use ports::{
+    Delivery, IdempotencyKey, Panel as _, PortError,
+    events::{AssessmentOutcome, PrescriptionStatusWord},
+};
+use salus_tests::Database;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use serde_json::json;
+
+const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(0xca7));
+const IN_MASSACHUSETTS: ProviderId = ProviderId(Uuid::from_u128(0xa1));
+const ALSO_THERE: ProviderId = ProviderId(Uuid::from_u128(0xa2));
+const IN_TEXAS: ProviderId = ProviderId(Uuid::from_u128(0xb1));
+const ADA: PatientId = PatientId(Uuid::from_u128(0xada));
+const EVE: PatientId = PatientId(Uuid::from_u128(0xe7e));
+
+/// What intake, identity and the record would say.
+#[derive(Default)]
+struct Neighbours {
+    responses: Mutex<BTreeMap<FormResponseId, SubmittedResponse>>,
+    states: Mutex<BTreeMap<PatientId, UsState>>,
+    licences: Mutex<BTreeMap<ProviderId, Vec<UsState>>>,
+}
+
+#[async_trait]
+impl IntakeReader for Neighbours {
+    async fn submitted(&self, id: FormResponseId) -> ports::Result<Option<SubmittedResponse>> {
+        Ok(self.responses.lock().unwrap().get(&id).cloned())
+    }
+}
+
+#[async_trait]
+impl PatientFacts for Neighbours {
+    async fn facts(&self, patient: PatientId) -> ports::Result<Option<ClinicalFacts>> {
+        Ok(self.states.lock().unwrap().get(&patient).map(|state| ClinicalFacts {
+            birth_date: NaiveDate::from_ymd_opt(1990, 1, 1).unwrap(),
+            sex: Sex::Male,
+            state: *state,
+            medications: vec![Coding::new("rxnorm", "1", "Aspirin 81 MG Oral Tablet")],
+            allergies: vec![],
+        }))
+    }
+}
+
+#[async_trait]
+impl ProviderDirectory for Neighbours {
+    async fn licensed_states(
+        &self,
+        provider: ProviderId,
+        _: DateTime<Utc>,
+    ) -> ports::Result<Vec<UsState>> {
+        Ok(self.licences.lock().unwrap().get(&provider).cloned().unwrap_or_default())
+    }
+
+    async fn licensed_providers(
+        &self,
+        state: UsState,
+        _: DateTime<Utc>,
+    ) -> ports::Result<Vec<ProviderId>> {
+        let licences = self.licences.lock().unwrap();
+        Ok(licences
+            .iter()
+            .filter(|(_, states)| states.contains(&state))
+            .map(|(provider, _)| *provider)
+            .collect())
+    }
+
+    async fn supervising_provider(
+        &self,
+        state: UsState,
+        at: DateTime<Utc>,
+    ) -> ports::Result<Option<ProviderId>> {
+        Ok(self.licensed_providers(state, at).await?.into_iter().next())
+    }
+}
+
+struct Setting {
+    database: Database,
+    neighbours: Arc<Neighbours>,
+    sources: Sources,
+}
+
+async fn setting() -> Setting {
+    let database = Database::fresh().await;
+    let neighbours = Arc::new(Neighbours::default());
+    for (provider, state) in
+        [(IN_MASSACHUSETTS, UsState::Ma), (ALSO_THERE, UsState::Ma), (IN_TEXAS, UsState::Tx)]
+    {
+        neighbours.licences.lock().unwrap().insert(provider, vec![state]);
+    }
+    for patient in [ADA, EVE] {
+        neighbours.states.lock().unwrap().insert(patient, UsState::Ma);
+    }
+    let sources = Sources {
+        intake: neighbours.clone(),
+        facts: neighbours.clone(),
+        directory: neighbours.clone(),
+    };
+    let setting = Setting { database, neighbours, sources };
+    setting.publish().await;
+    setting
+}
+
+fn treatment() -> Treatment {
+    Treatment {
+        medication: Medication {
+            rxnorm: "200172".parse().unwrap(),
+            ndc: "31722052630".parse().unwrap(),
+            display: "finasteride 1 MG Oral Tablet".into(),
+        },
+        dose: Dose { value: 1.0, unit: "mg".into() },
+        sig: "Take 1 tablet by mouth once a day.".into(),
+        frequency: Frequency {
+            frequency: 1,
+            period: 1,
+            period_unit: PeriodUnit::D,
+            as_needed: false,
+        },
+        duration_days: 30,
+        quantity: 30,
+        quantity_unit: "tablet".into(),
+        refills: 5,
+        diagnosis: "L64.9".parse().unwrap(),
+    }
+}
+
+fn rule(id: &str, severity: Severity, expression: &str, urgent: bool) -> Rule {
+    Rule {
+        id: id.into(),
+        description: id.into(),
+        severity,
+        expression: expression.into(),
+        reason_code: id.into(),
+        reason_text: format!("Because of {id}."),
+        urgent,
+    }
+}
+
+fn account(id: Uuid, role: Role, permissions: &[Permission]) -> Actor {
+    Actor {
+        kind: ActorKind::Account {
+            account: AccountId(id),
+            session: Uuid::from_u128(1).into(),
+            roles: Arc::new([role].into()),
+        },
+        permissions: Arc::new(permissions.iter().copied().collect()),
+        request: RequestContext::default(),
+    }
+}
+
+fn provider(id: ProviderId) -> Actor {
+    account(
+        id.uuid(),
+        Role::Provider,
+        &[
+            Permission::ReviewWork,
+            Permission::TreatmentWrite,
+            Permission::PatientRead,
+            Permission::TaskWork,
+            Permission::ConsultationConduct,
+        ],
+    )
+}
+
+fn patient(id: PatientId) -> Actor {
+    account(id.uuid(), Role::Patient, &[Permission::ConsultationOwn])
+}
+
+fn key(operation: &'static str, key: &str) -> IdempotencyKey {
+    IdempotencyKey { operation, key: key.into(), fingerprint: [7; 32] }
+}
+
+impl Setting {
+    fn store(&self) -> &dyn CareStore {
+        &self.database.pg
+    }
+
+    async fn publish(&self) {
+        let (actor, env, store) = (Actor::system("tests.care"), &self.database.env, self.store());
+        let rules = vec![
+            rule("refused", Severity::Refuse, "answers.refuse", false),
+            rule("doubtful", Severity::Review, "answers.review", false),
+            rule("danger", Severity::Review, "scores.phq9_9 > 0", true),
+        ];
+        setup::publish_rules(env, store, &actor, CATEGORY, rules).await.unwrap();
+        let limit = DoseLimit {
+            rxnorm: "200172".parse().unwrap(),
+            display: "finasteride 1 MG Oral Tablet".into(),
+            max_single: 1.0,
+            max_daily: 1.0,
+            unit: "mg".into(),
+            reference: "The label.".into(),
+        };
+        setup::set_dose_limit(store, &actor, &limit).await.unwrap();
+        let protocol = Protocol { category: CATEGORY, treatment: treatment() };
+        setup::set_protocol(store, &actor, &protocol).await.unwrap();
+        setup::set_modality(store, &actor, UsState::Ma, Modality::Asynchronous).await.unwrap();
+        let drug = &limit.rxnorm;
+        setup::allow_auto_approval(store, &actor, UsState::Ma, drug).await.unwrap();
+    }
+
+    /// Submits and assesses a response; the words say which rules fire.
+    async fn assess(&self, patient: PatientId, fires: &[&str]) -> AssessmentId {
+        let response: FormResponseId = self.database.env.fresh();
+        let answers =
+            ["refuse", "review"].map(|name| (name.to_owned(), json!(fires.contains(&name)))).into();
+        let danger = if fires.contains(&"danger") { 1.0 } else { 0.0 };
+        let submitted = SubmittedResponse {
+            id: response,
+            patient,
+            category: CATEGORY,
+            submitted_at: self.database.env.now(),
+            answers,
+            scores: [("phq9_9".to_owned(), danger)].into(),
+        };
+        self.neighbours.responses.lock().unwrap().insert(response, submitted);
+        self.deliver(response).await.unwrap();
+        let mut tx = self.store().begin(&Actor::system("tests.care")).await.unwrap();
+        tx.assessment_of(response).await.unwrap().unwrap()
+    }
+
+    async fn deliver(&self, response: FormResponseId) -> Result<(), CareError> {
+        let event: EventId = self.database.env.fresh();
+        let delivery = Delivery { event, handler: "care.on_response_submitted" };
+        let env = &self.database.env;
+        assess::on_response_submitted(env, self.store(), &self.sources, delivery, response).await
+    }
+
+    async fn count(&self, sql: &str) -> i64 {
+        let superuser = self.database.superuser().await;
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = superuser.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
+    }
+
+    async fn claim(&self, id: AssessmentId, by: ProviderId) -> Result<Review, CareError> {
+        let env = &self.database.env;
+        let actor = provider(by);
+        reviews::claim(env, self.store(), &self.sources, &actor, id)
+            .await
+            .map(|assessment| assessment.review)
+    }
+
+    async fn queue(&self, of: ProviderId) -> Vec<AssessmentId> {
+        let (env, page) = (&self.database.env, PageRequest::default());
+        let actor = provider(of);
+        let page = reviews::queue(env, self.store(), &self.sources, &actor, &page).await.unwrap();
+        page.items.into_iter().map(|item| item.id).collect()
+    }
+
+    async fn approve(
+        &self,
+        id: AssessmentId,
+        by: ProviderId,
+        treatment: Option<Treatment>,
+        key_text: &str,
+    ) -> Result<care::TreatmentPlan, CareError> {
+        let key = key("care.approve_review", key_text);
+        let (env, actor) = (&self.database.env, provider(by));
+        reviews::approve(env, self.store(), &self.sources, &actor, id, treatment, &key).await
+    }
+}
+
+#[tokio::test]
+async fn a_response_is_assessed_once_however_often_it_is_delivered() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &[]).await;
+    let actor = patient(ADA);
+    let assessment = reviews::own_one(setting.store(), &actor, id).await.unwrap();
+    assert_eq!(assessment.outcome, AssessmentOutcome::AutoApproved);
+    setting.deliver(assessment.response).await.unwrap();
+    assert_eq!(setting.count("SELECT count(*) FROM care_assessments").await, 1);
+
+    let plans = plans::of_patient(setting.store(), &actor, ADA).await.unwrap();
+    assert_eq!(plans.len(), 1);
+    assert!(plans[0].automatic && plans[0].provider == IN_MASSACHUSETTS);
+    assert_eq!(plans[0].current().treatment, treatment());
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'treatment_plan_created' \
+                AND (payload->>'automatic')::boolean";
+    assert_eq!(setting.count(told).await, 1);
+}
+
+#[tokio::test]
+async fn the_stored_trace_decides_the_same_again_and_lies_sealed() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &["review"]).await;
+    let actor = Actor::system("tests.care");
+    let mut tx = setting.store().begin(&actor).await.unwrap();
+    let assessment = tx.assessment(id, &Reach::All).await.unwrap().unwrap();
+    let (decision, trace) = assessment.trace.replay();
+    assert_eq!(decision.reasons, assessment.reasons);
+    assert_eq!(trace, assessment.trace);
+    assert_eq!(trace.rule_set_version, 1);
+    let open = "SELECT count(*) FROM care_assessments WHERE position('aspirin' in \
+                lower(encode(trace, 'escape'))) > 0";
+    assert_eq!(setting.count(open).await, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_queued_and_a_danger_goes_first_with_a_task() {
+    let setting = setting().await;
+    setting.assess(ADA, &["refuse"]).await;
+    let doubtful = setting.assess(ADA, &["review"]).await;
+    setting.database.clock.advance(TimeDelta::hours(2));
+    let urgent = setting.assess(EVE, &["danger"]).await;
+    assert_eq!(setting.queue(IN_MASSACHUSETTS).await, [urgent, doubtful]);
+    assert_eq!(setting.queue(IN_TEXAS).await, []);
+
+    let (env, page) = (&setting.database.env, PageRequest::default());
+    let mut found = Vec::new();
+    for who in [IN_MASSACHUSETTS, ALSO_THERE, IN_TEXAS] {
+        let actor = provider(who);
+        let listed =
+            tasks::list(env, setting.store(), &setting.sources, &actor, &page).await.unwrap();
+        found.extend(listed.items.into_iter().map(|task| (task.subject, task.patient)));
+    }
+    assert_eq!(found, [(urgent.uuid(), EVE)]);
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'task_created'";
+    assert_eq!(setting.count(told).await, 1);
+}
+
+#[tokio::test]
+async fn of_thirty_two_who_claim_at_once_one_holds_the_review() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &["review"]).await;
+    let claimers: Vec<ProviderId> =
+        (1..=32).map(|number| ProviderId(Uuid::from_u128(0xc000 + number))).collect();
+    for claimer in &claimers {
+        setting.neighbours.licences.lock().unwrap().insert(*claimer, vec![UsState::Ma]);
+    }
+    let attempts = claimers.iter().map(|claimer| setting.claim(id, *claimer));
+    let results = futures::future::join_all(attempts).await;
+    let winners: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
+    assert_eq!(winners.len(), 1, "{results:?}");
+    for lost in results.iter().filter_map(|result| result.as_ref().err()) {
+        assert!(matches!(lost, CareError::ReviewAlreadyClaimed), "{lost:?}");
+    }
+    let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
+    let stored = tx.assessment(id, &Reach::All).await.unwrap().unwrap();
+    assert_eq!(&stored.review, winners[0]);
+}
+
+#[tokio::test]
+async fn a_licence_counts_where_the_patient_is_and_when_it_is_signed() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &["review"]).await;
+    let unseen = setting.claim(id, IN_TEXAS).await;
+    assert!(matches!(unseen, Err(CareError::NotFound(_))), "{unseen:?}");
+    let denied = "SELECT count(*) FROM audit_entries WHERE outcome = 'denied'";
+    assert_eq!(setting.count(denied).await, 1);
+
+    setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
+    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
+    let expired = setting.approve(id, IN_MASSACHUSETTS, None, "k1").await;
+    assert!(matches!(expired, Err(CareError::LicenceRequired(UsState::Ma))), "{expired:?}");
+    assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 0);
+
+    // A patient who has moved is treated where they are now.
+    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![UsState::Ma]);
+    setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Tx);
+    let moved = setting.approve(id, IN_MASSACHUSETTS, None, "k2").await;
+    assert!(matches!(moved, Err(CareError::LicenceRequired(UsState::Tx))), "{moved:?}");
+}
+
+#[tokio::test]
+async fn an_approval_makes_one_plan_and_repeating_it_none_more() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &["review"]).await;
+    setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
+    let mut heavy = treatment();
+    heavy.dose.value = 5.0;
+    let refused = setting.approve(id, IN_MASSACHUSETTS, Some(heavy), "k0").await;
+    assert!(matches!(refused, Err(CareError::Invalid(_))), "{refused:?}");
+
+    let plan = setting.approve(id, IN_MASSACHUSETTS, None, "k1").await.unwrap();
+    let again = setting.approve(id, IN_MASSACHUSETTS, None, "k1").await.unwrap();
+    assert_eq!(plan, again);
+    let closed = setting.approve(id, IN_MASSACHUSETTS, None, "k2").await;
+    assert!(matches!(closed, Err(CareError::ReviewClosed)), "{closed:?}");
+    let stranger = setting.approve(id, ALSO_THERE, None, "k3").await;
+    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 1);
+}
+
+#[tokio::test]
+async fn a_claim_puts_the_patient_on_the_panel_and_release_gives_the_review_back() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &["review"]).await;
+    let (env, pg) = (&setting.database.env, &setting.database.pg);
+    let actor = provider(IN_MASSACHUSETTS);
+    let sources = &setting.sources;
+    let chart =
+        |actor: Actor| async move { reviews::eligibility(env, pg, sources, &actor, ADA).await };
+    let before = chart(actor.clone()).await;
+    assert!(matches!(before, Err(CareError::NotFound(_))), "{before:?}");
+    assert!(!pg.treats(IN_MASSACHUSETTS, ADA).await.unwrap());
+
+    reviews::claim(env, pg, &setting.sources, &actor, id).await.unwrap();
+    assert!(pg.treats(IN_MASSACHUSETTS, ADA).await.unwrap());
+    assert!(!pg.treats(IN_MASSACHUSETTS, EVE).await.unwrap());
+    assert!(!pg.treats(ALSO_THERE, ADA).await.unwrap());
+    let assessments = chart(actor.clone()).await.unwrap();
+    assert_eq!(assessments[0].trace.rules.len(), 3);
+
+    reviews::release(env, pg, &setting.sources, &actor, id).await.unwrap();
+    assert!(pg.treats(IN_MASSACHUSETTS, ADA).await.unwrap());
+    let other = provider(ALSO_THERE);
+    reviews::claim(env, pg, &setting.sources, &other, id).await.unwrap();
+    let reason = RejectionReason::NotIndicated;
+    let note = Some("Telogen effluvium is likelier.".to_owned());
+    reviews::reject(env, pg, &setting.sources, &other, id, reason, note).await.unwrap();
+    let seen = reviews::own_one(pg, &patient(ADA), id).await.unwrap();
+    assert!(matches!(seen.review, Review::Rejected { .. }));
+}
+
+#[tokio::test]
+async fn a_patient_reaches_their_own_rows_and_no_other() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &[]).await;
+    let eve = patient(EVE);
+    let others = reviews::own_one(setting.store(), &eve, id).await;
+    assert!(matches!(others, Err(CareError::NotFound(_))), "{others:?}");
+    assert!(reviews::own(setting.store(), &eve).await.unwrap().is_empty());
+    let others = plans::of_patient(setting.store(), &eve, ADA).await;
+    assert!(matches!(others, Err(CareError::NotFound(_))), "{others:?}");
+
+    // The wall stands even where a query would forget its scope.
+    let mut tx = setting.store().begin(&eve).await.unwrap();
+    assert_eq!(tx.assessment(id, &Reach::All).await.unwrap(), None);
+    assert_eq!(tx.plans(ADA, &Reach::All).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_modification_adds_a_version_and_a_stale_one_is_refused() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &["review"]).await;
+    setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
+    let plan = setting.approve(id, IN_MASSACHUSETTS, None, "k1").await.unwrap();
+    let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
+    let changes = TreatmentChanges { refills: Some(2), ..TreatmentChanges::default() };
+    let store = setting.store();
+    let modified =
+        plans::modify(env, store, &setting.sources, &actor, plan.id, changes, "Fewer refills.")
+            .await
+            .unwrap();
+    let stored = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
+    assert_eq!(stored, modified);
+    assert_eq!(stored.first.treatment, treatment());
+    assert_eq!((stored.current().number, stored.current().treatment.refills), (2, 2));
+
+    let mut tx = store.begin(&actor).await.unwrap();
+    let stale = tx.save_plan(&plan).await;
+    assert!(matches!(stale, Err(PortError::Conflict(_))), "{stale:?}");
+}
+
+#[tokio::test]
+async fn a_blocked_prescription_becomes_one_task() {
+    let setting = setting().await;
+    let env = &setting.database.env;
+    let prescription = env.fresh();
+    for _ in 0..2 {
+        let event: EventId = env.fresh();
+        let delivery = Delivery { event, handler: "care.on_prescription_changed" };
+        let about = (prescription, ADA, IN_TEXAS);
+        let status = PrescriptionStatusWord::Blocked;
+        tasks::on_prescription_changed(env, setting.store(), delivery, about, status)
+            .await
+            .unwrap();
+    }
+    assert_eq!(setting.count("SELECT count(*) FROM care_tasks").await, 1);
+}
+
+#[tokio::test]
+async fn a_slot_is_booked_once_and_its_room_is_made_once() {
+    let setting = setting().await;
+    let (env, store) = (&setting.database.env, setting.store());
+    let starts_at = env.now() + TimeDelta::minutes(15);
+    let book = |who: PatientId, of: ProviderId, text: &'static str| {
+        let booking = Booking { provider: of, category: Some(CATEGORY), starts_at };
+        let key = key("care.book_consultation", text);
+        let actor = patient(who);
+        let sources = &setting.sources;
+        async move { consultations::book(env, store, sources, &actor, booking, &key).await }
+    };
+    let booked = book(ADA, IN_MASSACHUSETTS, "k1").await.unwrap();
+    assert_eq!(book(ADA, IN_MASSACHUSETTS, "k1").await.unwrap().id, booked.id);
+    let taken = book(EVE, IN_MASSACHUSETTS, "k2").await;
+    assert!(matches!(taken, Err(CareError::SlotTaken)), "{taken:?}");
+    let unlicensed = book(EVE, IN_TEXAS, "k3").await;
+    assert!(matches!(unlicensed, Err(CareError::Invalid(_))), "{unlicensed:?}");
+
+    let rooms = rooms::Counting::default();
+    let job = CreateVideoRoom { consultation: booked.id };
+    for _ in 0..2 {
+        consultations::create_video_room(env, store, &rooms, job.clone()).await.unwrap();
+    }
+    assert_eq!(rooms.made(), 1);
+
+    let stranger = consultations::join(env, store, &rooms, &patient(EVE), booked.id).await;
+    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    let admitted = consultations::join(env, store, &rooms, &patient(ADA), booked.id).await.unwrap();
+    assert_eq!(admitted.expires_at, booked.closes_at());
+    assert!(!admitted.token.token.contains(&ADA.to_string()));
+
+    let credentials = care::CallbackCredentials::default();
+    for _ in 0..2 {
+        let body = admitted.session.as_bytes();
+        consultations::on_video_callback(env, store, &rooms, &credentials, body).await.unwrap();
+    }
+    let running = "SELECT count(*) FROM outbox_events WHERE kind = 'consultation_changed' \
+                   AND payload->>'status' = 'in_progress'";
+    assert_eq!(setting.count(running).await, 1);
+
+    let doctor = provider(IN_MASSACHUSETTS);
+    let early = consultations::write_notes(store, &patient(ADA), booked.id, "Mine.", true).await;
+    assert!(matches!(early, Err(CareError::Forbidden(_))), "{early:?}");
+    consultations::write_notes(store, &doctor, booked.id, "Draft.", false).await.unwrap();
+    let hidden = consultations::notes(store, &patient(ADA), booked.id).await.unwrap();
+    assert_eq!(hidden.notes, None);
+    consultations::write_notes(store, &doctor, booked.id, "Seen and advised.", true).await.unwrap();
+    let shown = consultations::notes(store, &patient(ADA), booked.id).await.unwrap();
+    assert_eq!(shown.notes.as_deref(), Some("Seen and advised."));
+    let closed = consultations::join(env, store, &rooms, &patient(ADA), booked.id).await;
+    assert!(matches!(closed, Err(CareError::ConsultationClosed)), "{closed:?}");
+}
+
+#[tokio::test]
+async fn a_queue_goes_in_pages_and_an_expired_claim_comes_back() {
+    let setting = setting().await;
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        expected.push(setting.assess(ADA, &["review"]).await);
+        setting.database.clock.advance(TimeDelta::minutes(1));
+    }
+    let (env, actor) = (&setting.database.env, provider(ALSO_THERE));
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = PageRequest::new(Some(2), cursor);
+        let page =
+            reviews::queue(env, setting.store(), &setting.sources, &actor, &page).await.unwrap();
+        seen.extend(page.items.iter().map(|item| item.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, expected);
+
+    setting.claim(expected[0], IN_MASSACHUSETTS).await.unwrap();
+    assert_eq!(setting.queue(ALSO_THERE).await, expected[1..]);
+    assert_eq!(setting.queue(IN_MASSACHUSETTS).await, expected);
+    let claim = Review::CLAIM + TimeDelta::from_std(Duration::from_secs(1)).unwrap();
+    setting.database.clock.advance(claim);
+    assert_eq!(setting.queue(ALSO_THERE).await, expected);
+    setting.claim(expected[0], ALSO_THERE).await.unwrap();
+}
+
+mod rooms {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use care::{
+        Archive, CallbackCredentials, ClientToken, TokenRequest, VideoCallback, VideoRooms,
+    };
+    use chrono::{DateTime, Utc};
+    use ports::{PortError, Result};
+
+    /// Counts the sessions that it makes, and takes a body that is a session's
+    /// name for the news of a connection in it.
+    #[derive(Default)]
+    pub struct Counting(AtomicUsize);
+
+    impl Counting {
+        pub fn made(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[async_trait]
+    impl VideoRooms for Counting {
+        async fn create_session(&self) -> Result<String> {
+            Ok(format!("session-{}", self.0.fetch_add(1, Ordering::SeqCst)))
+        }
+
+        fn client_token(&self, request: &TokenRequest) -> Result<ClientToken> {
+            let token = format!("{} {} {}", request.session, request.role, request.data);
+            Ok(ClientToken { project: "project".into(), token })
+        }
+
+        async fn start_archive(&self, _: &str, _: &str) -> Result<Archive> {
+            Err(PortError::bug("nothing is archived here"))
+        }
+
+        async fn stop_archive(&self, _: &str) -> Result<Archive> {
+            Err(PortError::bug("nothing is archived here"))
+        }
+
+        fn read_callback(
+            &self,
+            _: &CallbackCredentials,
+            body: &[u8],
+            _: DateTime<Utc>,
+        ) -> Result<Option<VideoCallback>> {
+            let session = String::from_utf8_lossy(body).into_owned();
+            Ok(Some(VideoCallback::Connected { session }))
+        }
+    }
+}
