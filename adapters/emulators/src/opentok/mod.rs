@@ -10,6 +10,7 @@ mod control;
 use std::{net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use poem::{
     Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, Server, handler,
@@ -183,6 +184,14 @@ fn kept<T>(result: anyhow::Result<T>) -> poem::Result<T> {
     })
 }
 
+/// A session's id tells its project and its time to whoever decodes it, as the
+/// vendor's own client libraries do before they sign a token.
+fn session_id(project: &str, created_at: DateTime<Utc>) -> String {
+    let millis = created_at.timestamp_millis();
+    let inner = format!("1~{project}~~{millis}~{}~~", fresh_id());
+    format!("1_{}", URL_SAFE_NO_PAD.encode(inner))
+}
+
 #[derive(Deserialize)]
 struct CreateSession {
     #[serde(rename = "p2p.preference", default)]
@@ -209,7 +218,7 @@ fn create_session(
         return Ok(failure(StatusCode::BAD_REQUEST, "An archived session is a routed one."));
     }
     let created_at = now();
-    let id = format!("1_MX40{}", fresh_id().replace('-', ""));
+    let id = session_id(&vendor.config.api_key, created_at);
     let session = Session {
         id: id.clone(),
         created_at,
