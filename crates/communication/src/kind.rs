@@ -49,6 +49,8 @@ pub enum Channel {
 pub enum NotificationKind {
     VerifyEmail,
     PasswordReset,
+    /// Somebody tried to register with the address of an account.
+    AccountExists,
     AssessmentDecided,
     ReviewDecided,
     PrescriptionChanged,
@@ -67,7 +69,7 @@ impl NotificationKind {
     pub fn channels(self) -> &'static [Channel] {
         match self {
             // Whoever cannot sign in yet reads nothing in the application.
-            Self::VerifyEmail | Self::PasswordReset => &[Channel::Mail],
+            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists => &[Channel::Mail],
             _ => &[Channel::InApp, Channel::Mail],
         }
     }
@@ -76,7 +78,7 @@ impl NotificationKind {
     /// account cannot be used, or a treatment ends without a word.
     pub fn mandatory(self, channel: Channel) -> bool {
         match self {
-            Self::VerifyEmail | Self::PasswordReset => true,
+            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists => true,
             Self::PaymentFailed => channel == Channel::Mail,
             _ => false,
         }

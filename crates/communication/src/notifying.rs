@@ -89,8 +89,11 @@ pub async fn notify(
 pub fn news_of(event: &Event) -> Vec<News> {
     use NotificationKind as Kind;
     match event {
-        Event::AccountRegistered { account } => {
+        Event::AccountRegistered { account } | Event::EmailVerificationRequested { account } => {
             vec![to_account(*account, Kind::VerifyEmail, "account", account.uuid(), None)]
+        }
+        Event::RegistrationRepeated { account } => {
+            vec![to_account(*account, Kind::AccountExists, "account", account.uuid(), None)]
         }
         Event::PasswordResetRequested { account } => {
             vec![to_account(*account, Kind::PasswordReset, "account", account.uuid(), None)]

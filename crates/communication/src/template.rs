@@ -50,6 +50,7 @@ macro_rules! sources {
 
 sources! {
     "en": [
+        "account_exists.jinja",
         "in_app.jinja",
         "layout.html",
         "layout.txt",
@@ -68,6 +69,7 @@ fn mail_template(kind: NotificationKind) -> &'static str {
     match kind {
         NotificationKind::VerifyEmail => "verify_email",
         NotificationKind::PasswordReset => "password_reset",
+        NotificationKind::AccountExists => "account_exists",
         NotificationKind::MessageReceived => "message_received",
         NotificationKind::TaskCreated => "task_created",
         NotificationKind::PaymentFailed => "payment_failed",

@@ -40,6 +40,7 @@ words! {
     KindWord is NotificationKind {
         VerifyEmail,
         PasswordReset,
+        AccountExists,
         AssessmentDecided,
         ReviewDecided,
         PrescriptionChanged,
