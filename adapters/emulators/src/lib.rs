@@ -7,3 +7,4 @@ pub mod opentok;
 pub mod pharmacy;
 pub mod smtp;
 pub mod state;
+pub mod stripe;

@@ -193,7 +193,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             environment: Environment::Development,
-            data_dir: PathBuf::from(".salus"),
+            data_dir: default_data_dir(),
             server: Server::default(),
             database: Database::default(),
             jobs: Jobs::default(),
@@ -207,6 +207,18 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             demo: Demo::default(),
         }
+    }
+}
+
+/// What `/var/lib` is for when root runs it, and the user's own folder else.
+fn default_data_dir() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    if home == std::path::Path::new("/root") {
+        return PathBuf::from("/var/lib/salus");
+    }
+    match std::env::var_os("XDG_DATA_HOME") {
+        Some(folder) => PathBuf::from(folder).join("salus"),
+        None => home.join(".local/share/salus"),
     }
 }
 
@@ -304,7 +316,9 @@ impl Config {
             None => figment.merge(Toml::file("salus.toml")),
         };
         let mut config: Self = figment
-            .merge(Env::prefixed("SALUS_").ignore(&["pg_bin", "config"]).split("__"))
+            .merge(
+                Env::prefixed("SALUS_").ignore(&["pg_bin", "config", "demo_password"]).split("__"),
+            )
             .extract()?;
         if config.database.url.is_empty()
             && let Ok(url) = std::env::var("DATABASE_URL")
@@ -313,6 +327,20 @@ impl Config {
         }
         config.check()?;
         Ok(config)
+    }
+
+    /// Turns the demo's seeds on; their password is that of the configuration
+    /// or of the environment, else one that is made once for the data folder.
+    pub fn seed_demo(&mut self) -> anyhow::Result<()> {
+        self.demo.seed = true;
+        if self.demo.password.is_empty() {
+            let password = match std::env::var("SALUS_DEMO_PASSWORD") {
+                Ok(password) => password,
+                Err(_) => crate::store::demo_password(&self.data_dir)?,
+            };
+            self.demo.password = Secret::new(password);
+        }
+        self.check()
     }
 
     pub fn public_url(&self) -> String {

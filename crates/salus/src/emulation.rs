@@ -39,12 +39,13 @@ impl Emulators {
             let stop = emulators.shutdown.clone();
             let url = match vendor {
                 "stripe" => {
-                    let (key, secret) = (format!("sk_test_{}", secret()), format!("whsec_{}", secret()));
+                    let (key, secret) =
+                        (format!("sk_test_{}", secret()), format!("whsec_{}", secret()));
                     config.stripe.base_url = format!("http://{address}");
                     config.stripe.secret_key = Secret::new(&key);
                     config.stripe.webhook_secret = Secret::new(&secret);
-                    let settings = stripe::StripeEmulatorConfig {
-                        state: state.join("stripe.json"),
+                    let settings = stripe::StripeConfig {
+                        state_path: state.join("stripe.json"),
                         secret_key: key,
                         webhook_url: Some(format!("{callbacks}/webhooks/stripe")),
                         webhook_secret: secret,
@@ -128,7 +129,9 @@ impl Emulators {
         for (vendor, task) in self.tasks {
             match task.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(vendor, error = format!("{error:#}"), "an emulator failed"),
+                Ok(Err(error)) => {
+                    tracing::error!(vendor, error = format!("{error:#}"), "an emulator failed")
+                }
                 Err(error) => tracing::error!(vendor, %error, "an emulator failed"),
             }
         }

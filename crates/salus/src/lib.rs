@@ -2,10 +2,14 @@
 //! commands. It owns no rule; it knows everything, so that nothing else has to.
 
 pub mod bridges;
+pub mod commands;
 pub mod config;
+pub mod demo;
+pub mod emulation;
 pub mod health;
 pub mod sealer;
 pub mod seed;
 pub mod store;
 pub mod system;
 pub mod telemetry;
+pub mod wiring;

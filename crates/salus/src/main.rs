@@ -1,1 +1,104 @@
-fn main() {}
+//! The `salus` command.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use salus::{commands, config::Config};
+
+#[derive(Parser)]
+#[command(version, about = "The backend of a subscription telehealth company")]
+struct Cli {
+    /// A TOML file; `salus.toml` in the working folder without it.
+    #[arg(long, global = true, env = "SALUS_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where everything that Salus keeps on disk lies.
+    #[arg(long, global = true)]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve {
+        /// The port on the loopback interface; `server.listen` without it.
+        #[arg(long)]
+        port: Option<u16>,
+        /// Seed demo data; the password of the seeded accounts is kept in the
+        /// data folder unless SALUS_DEMO_PASSWORD gives one.
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Walk patients through the whole journey against a running server.
+    Demo(commands::demo::Arguments),
+    /// Create the demo data.
+    Seed,
+    /// Print the configuration in force, without its secrets.
+    Config,
+    /// Bring the schema up to date, or take steps back.
+    Migrate {
+        /// How many of the newest steps to take back.
+        #[arg(long)]
+        down: Option<u32>,
+    },
+    /// The audit log.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// The keys that seal PHI.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Prove the chain, or name the first broken entry and fail.
+    Verify,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Seal with a new key from now on; what older keys sealed still opens.
+    Rotate,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("salus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Two TLS providers are linked in, so the choice has to be made.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = Config::load(cli.config)?;
+    if let Some(data_dir) = cli.data_dir {
+        config.data_dir = data_dir;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async move {
+        match cli.command {
+            Command::Serve { port, demo } => commands::serve::run(config, port, demo).await,
+            Command::Demo(arguments) => commands::demo::run(config, arguments).await,
+            Command::Seed => commands::seed::run(config).await,
+            Command::Config => commands::config(&config),
+            Command::Migrate { down } => commands::migrate(config, down).await,
+            Command::Audit { command: AuditCommand::Verify } => {
+                commands::audit_verify(config).await
+            }
+            Command::Keys { command: KeysCommand::Rotate } => commands::keys_rotate(&config),
+            Command::Openapi => commands::openapi(),
+        }
+    })
+}

@@ -1,12 +1,15 @@
 //! Opening what the server and the commands beside it stand on: the data
 //! folder, the keys and the database.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use keyring::Keyring;
 use objects::StoredObjects;
-use ports::Env;
+use ports::{Env, Ids as _};
 use postgres::{
     Pg,
     cluster::{Cluster, Durability},
@@ -29,6 +32,31 @@ pub struct Foundation {
     pub cluster: Option<Cluster>,
     /// The data folder, absolute.
     pub data_dir: PathBuf,
+}
+
+/// The file of the demo accounts' password, in the data folder.
+pub const DEMO_PASSWORD: &str = "demo-password";
+
+/// The demo accounts' password of this data folder; it is made at the first
+/// call, and only the owner of the folder reads it.
+pub fn demo_password(data_dir: &Path) -> anyhow::Result<String> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let path = data_dir.join(DEMO_PASSWORD);
+    if let Ok(password) = std::fs::read_to_string(&path) {
+        return Ok(password.trim().to_owned());
+    }
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("creating {}", data_dir.display()))?;
+    let password: String =
+        SystemIds.secret()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("creating {}", path.display()))?;
+    file.write_all(password.as_bytes())?;
+    Ok(password)
 }
 
 /// Who opens the database.

@@ -144,12 +144,16 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
 
 fn communication(registry: &mut Registry, world: &Arc<World>) {
     let w = Arc::clone(world);
-    registry.on(communication::notifying::HANDLER, |_| true, move |delivery, envelope| {
-        let w = Arc::clone(&w);
-        async move {
-            communication::notifying::notify(&w.env, &w.pg, delivery, &envelope.event).await
-        }
-    });
+    registry.on(
+        communication::notifying::HANDLER,
+        |_| true,
+        move |delivery, envelope| {
+            let w = Arc::clone(&w);
+            async move {
+                communication::notifying::notify(&w.env, &w.pg, delivery, &envelope.event).await
+            }
+        },
+    );
     job!(registry, world, |w, job: communication::SendMail| {
         communication::mailing::send_mail(&w.env, &w.pg, w.post_office(), job)
     });
@@ -186,10 +190,14 @@ fn records(registry: &mut Registry, world: &Arc<World>) {
 
 fn analytics(registry: &mut Registry, world: &Arc<World>) {
     let w = Arc::clone(world);
-    registry.on(analytics::projecting::HANDLER, |_| true, move |delivery, envelope| {
-        let w = Arc::clone(&w);
-        async move {
-            analytics::projecting::project(&w.pg, w.bridges.as_ref(), delivery, &envelope).await
-        }
-    });
+    registry.on(
+        analytics::projecting::HANDLER,
+        |_| true,
+        move |delivery, envelope| {
+            let w = Arc::clone(&w);
+            async move {
+                analytics::projecting::project(&w.pg, w.bridges.as_ref(), delivery, &envelope).await
+            }
+        },
+    );
 }

@@ -10,17 +10,17 @@ use ::billing::{Party, PaymentGateway, RetryPolicy, invoicing::Billing};
 use ::care::{Sources, VideoRooms};
 use ::communication::{MailSettings, Mailer, Templates, mailing::PostOffice};
 use ::identity::{Policy, Services};
+use ::jobs::Registry;
 use ::pharmacy::{
     erx::ErxNetwork, fulfilment::Carriers, prescription::write::PrescribingPorts,
     safety::CuratedInteractions,
 };
 use ::records::FhirMapper;
-use ::jobs::Registry;
 use keyring::{Argon2Passwords, SigningKeyFolder};
 use ports::Env;
 use postgres::Pg;
 
-pub use self::surface::Surface;
+pub use self::surface::{Operations, Surface};
 use self::vendors::Vendors;
 use crate::{bridges::Bridges, config::Config, store::Foundation};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use analytics::ReportSettings;
 use async_trait::async_trait;
 use billing::InvoiceRenderer;
-use fhir::{FhirServer, Unauthenticated};
+use fhir::FhirServer;
 use identity::Services;
 use kernel::{Actor, RequestContext};
 use pharmacy::fulfilment::CarrierWebhooks;
@@ -14,14 +14,17 @@ use ports::Env;
 use rest::{
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
-    care::{AssessmentsApi, ConsultationsApi, PlansApi as TreatmentPlansApi, ReviewsApi, VideoWebhookApi},
+    care::{
+        AssessmentsApi, ConsultationsApi, PlansApi as TreatmentPlansApi, ReviewsApi,
+        VideoWebhookApi,
+    },
     catalog::{CategoriesApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
     core::{Authenticator, Problem, Surround, request_context},
     fulfilment::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi},
     identity::IdentityApi,
-    intake::{DraftsApi, IntakeApi},
+    intake::{DraftsApi, FormsApi, IntakeServices, ResponsesApi},
     prescriptions::{ErxWebhookApi, PrescriptionsApi, WebhookCredential},
     records::RecordsApi,
     subscriptions::SubscriptionsApi,
@@ -38,7 +41,7 @@ use crate::{
 pub type Operations = (
     IdentityApi,
     (CategoriesApi, PlansApi),
-    (IntakeApi, DraftsApi),
+    (FormsApi, DraftsApi, ResponsesApi),
     (ReviewsApi, AssessmentsApi, TreatmentPlansApi, ConsultationsApi, VideoWebhookApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
@@ -53,10 +56,10 @@ pub type Operations = (
 pub struct Surface {
     operations: Operations,
     fhir: FhirServer,
-    tokens: Arc<Tokens>,
+    authenticator: Arc<dyn Authenticator>,
 }
 
-/// Tokens as both surfaces check them.
+/// Tokens as the operations check them.
 struct Tokens(Services);
 
 #[async_trait]
@@ -66,32 +69,14 @@ impl Authenticator for Tokens {
     }
 }
 
-#[async_trait]
-impl fhir::Authenticate for Tokens {
-    async fn authenticate(
-        &self,
-        bearer: &str,
-        request: RequestContext,
-    ) -> Result<Actor, Unauthenticated> {
-        identity::authenticate(&self.0, bearer, request).await.map_err(|error| {
-            tracing::debug!(%error, "a FHIR request was not authenticated");
-            Unauthenticated
-        })
-    }
-}
-
 impl Surface {
-    pub fn new(
-        config: &Config,
-        world: &Arc<World>,
-        vendors: &Vendors,
-    ) -> Self {
+    pub fn new(config: &Config, world: &Arc<World>, vendors: &Vendors) -> Self {
         let env = || world.env.clone();
         let store = Arc::new(world.pg.clone());
         let bridges = &world.bridges;
         let renderer: Arc<dyn InvoiceRenderer> = Arc::new(documents::TypstInvoices::default());
         let webhooks: Arc<dyn CarrierWebhooks> = vendors.carrier_webhooks.clone();
-        let intake = || IntakeApi {
+        let intake = IntakeServices {
             env: env(),
             store: store.clone(),
             surroundings: bridges.clone(),
@@ -99,11 +84,8 @@ impl Surface {
         };
         let operations: Operations = (
             IdentityApi { services: world.identity.clone() },
-            (
-                CategoriesApi { store: store.clone() },
-                PlansApi { env: env(), store: store.clone() },
-            ),
-            (intake(), DraftsApi(Arc::new(intake()))),
+            (CategoriesApi { store: store.clone() }, PlansApi { env: env(), store: store.clone() }),
+            intake.apis(),
             (
                 ReviewsApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 AssessmentsApi { store: store.clone() },
@@ -183,16 +165,16 @@ impl Surface {
             },
             ComplianceApi { store: store.clone() },
         );
-        let tokens = Arc::new(Tokens(world.identity.clone()));
         let fhir = FhirServer {
             store: store.clone(),
             panel: store,
-            identity: tokens.clone(),
+            identity: Arc::new(world.identity.clone()),
             base_url: format!("{}/fhir", config.public_url()),
             token_url: world.identity.policy.token_url.clone(),
             context: request_context,
         };
-        Self { operations, fhir, tokens }
+        let authenticator = Arc::new(Tokens(world.identity.clone()));
+        Self { operations, fhir, authenticator }
     }
 
     pub fn endpoint(self, config: &Config, env: Env, health: Health) -> impl Endpoint + 'static {
@@ -208,7 +190,7 @@ impl Surface {
                     trust_proxy: config.server.trust_proxy,
                     body_limit: config.server.body_limit,
                 },
-                authenticator: self.tokens,
+                authenticator: self.authenticator,
             },
         )
     }

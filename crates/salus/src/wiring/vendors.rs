@@ -89,9 +89,8 @@ impl Vendors {
                 "tls" => Security::Tls,
                 _ => Security::StartTls,
             },
-            credentials: (!config.smtp.username.is_empty()).then(|| {
-                (config.smtp.username.clone(), config.smtp.password.expose().to_owned())
-            }),
+            credentials: (!config.smtp.username.is_empty())
+                .then(|| (config.smtp.username.clone(), config.smtp.password.expose().to_owned())),
             from: config.smtp.from.clone(),
             hello_name: super::host(&config.public_url()),
             timeout: TIMEOUT,
@@ -99,11 +98,17 @@ impl Vendors {
         })?;
         Ok(Self {
             gateway: Arc::new(gateway),
-            notices: Arc::new(StripeWebhooks::new([config.stripe.webhook_secret.expose().to_owned()])),
+            notices: Arc::new(StripeWebhooks::new([config
+                .stripe
+                .webhook_secret
+                .expose()
+                .to_owned()])),
             erx: Arc::new(erx),
             video: Arc::new(video),
             carriers: Arc::new(carriers),
-            carrier_webhooks: Arc::new(EasyPostWebhooks::new(config.easypost.webhook_secret.expose())),
+            carrier_webhooks: Arc::new(EasyPostWebhooks::new(
+                config.easypost.webhook_secret.expose(),
+            )),
             mailer: Arc::new(mailer),
         })
     }

@@ -1,0 +1,58 @@
+//! The commands, one module each where one is more than a few lines.
+
+pub mod demo;
+pub mod seed;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use postgres::Pg;
+
+use crate::{
+    config::Config,
+    store::{As, Foundation},
+    wiring::Operations,
+};
+
+pub fn config(config: &Config) -> anyhow::Result<ExitCode> {
+    println!("{}", serde_json::to_string_pretty(config)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn migrate(config: Config, down: Option<u32>) -> anyhow::Result<ExitCode> {
+    let foundation = Foundation::open(&config, As::Command).await?;
+    match down {
+        Some(steps) => Pg::migrate_down(foundation.pg.pool(), Some(steps)).await?,
+        None => Pg::migrate(foundation.pg.pool()).await?,
+    }
+    let state = Pg::migration_state(foundation.pg.pool()).await?;
+    println!("{} migrations applied, {} pending", state.applied, state.pending.len());
+    foundation.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn keys_rotate(config: &Config) -> anyhow::Result<ExitCode> {
+    let keyring = keyring::Keyring::open_or_create(config.data_dir.join("keys"))
+        .context("opening the key ring")?;
+    let active = keyring.rotate()?;
+    println!(
+        "sealing with key {active} from the server's next start on; {} keys open",
+        keyring.key_ids().len()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn audit_verify(config: Config) -> anyhow::Result<ExitCode> {
+    let foundation = Foundation::open(&config, As::Command).await?;
+    let report = compliance::verify::verify(&foundation.pg, foundation.objects.as_ref()).await?;
+    println!("{report}");
+    let sound = report.is_intact();
+    foundation.close().await?;
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub fn openapi() -> anyhow::Result<ExitCode> {
+    print!("{}", rest::surface::document::<Operations>());
+    Ok(ExitCode::SUCCESS)
+}

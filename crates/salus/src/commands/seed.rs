@@ -1,0 +1,36 @@
+//! The demo data, created through the domain's own use cases; creating it
+//! again changes nothing.
+
+use std::process::ExitCode;
+
+use postgres::Pg;
+
+use crate::{
+    config::Config,
+    seed,
+    store::{As, Foundation},
+    wiring::identity_services,
+};
+
+pub async fn run(mut config: Config) -> anyhow::Result<ExitCode> {
+    config.seed_demo()?;
+    let foundation = Foundation::open(&config, As::Command).await?;
+    Pg::migrate(foundation.pg.pool()).await?;
+    create(&foundation, &config).await?;
+    foundation.close().await?;
+    println!("the demo data is there");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sows what each context needs of those before it.
+pub async fn create(foundation: &Foundation, config: &Config) -> anyhow::Result<()> {
+    let (env, pg) = (&foundation.env, &foundation.pg);
+    let services = identity_services(config, foundation)?;
+    seed::identity::sow(&services, config.demo.password.expose()).await?;
+    seed::catalog::sow(pg).await?;
+    seed::intake::sow(env, pg).await?;
+    seed::care::sow(env, pg).await?;
+    seed::pharmacy::sow(pg).await?;
+    seed::inventory::sow(env, pg, pg).await?;
+    Ok(())
+}

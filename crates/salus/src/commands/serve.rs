@@ -1,0 +1,147 @@
+//! The server: foundation, emulators, wiring, then requests and jobs until a
+//! signal; then everything is drained in the opposite order.
+
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use jobs::{Runtime, RuntimeSettings};
+use poem::{EndpointExt as _, Server, listener::TcpAcceptor};
+use postgres::Pg;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    commands::seed,
+    config::Config,
+    emulation::Emulators,
+    health::Health,
+    sealer,
+    store::{As, Foundation},
+    telemetry,
+    wiring::Wiring,
+};
+
+pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::Result<ExitCode> {
+    if let Some(port) = port {
+        config.server.listen = format!("127.0.0.1:{port}");
+    }
+    if demo {
+        config.seed_demo()?;
+    }
+    let _telemetry = telemetry::start(&config.telemetry)?;
+    let metrics = telemetry::metrics()?;
+
+    // The address is taken first, so that a second server stops before it
+    // touches anything.
+    let listener = TcpListener::bind(&config.server.listen)
+        .await
+        .with_context(|| format!("listening on {}", config.server.listen))?;
+    let address = listener.local_addr()?;
+    if config.server.public_url.is_empty() {
+        config.server.public_url = format!("http://{address}");
+    }
+
+    let foundation = Foundation::open(&config, As::Server).await?;
+    Pg::migrate(foundation.pg.pool()).await.context("migrating")?;
+
+    let draining = CancellationToken::new();
+    let emulators = Emulators::start(&mut config, &foundation.data_dir).await?;
+    let wiring = Wiring::build(&config, &foundation).await?;
+    let runtime = Arc::new(Runtime::new(
+        foundation.pg.pool().get_postgres_connection_pool().clone(),
+        wiring.registry,
+        RuntimeSettings {
+            concurrency: config.jobs.concurrency,
+            grace: Duration::from_secs(config.server.drain_seconds),
+            sole_server: foundation.cluster.is_some(),
+        },
+    ));
+    let health = Health {
+        pg: foundation.pg.clone(),
+        chain: Arc::new(foundation.pg.clone()),
+        jobs: runtime.clone(),
+        vendors: Arc::new(emulators.vendors()),
+        metrics,
+        draining: draining.clone(),
+    };
+    let endpoint = wiring.surface.endpoint(&config, foundation.env.clone(), health);
+
+    let stop_jobs = CancellationToken::new();
+    let jobs = {
+        let (runtime, stop) = (runtime.clone(), stop_jobs.clone());
+        tokio::spawn(async move { runtime.run(stop).await })
+    };
+    let stop_sealing = CancellationToken::new();
+    let sealing = tokio::spawn(sealer::run(
+        foundation.env.clone(),
+        Arc::new(foundation.pg.clone()),
+        foundation.objects.clone(),
+        stop_sealing.clone(),
+    ));
+
+    if config.demo.seed {
+        seed::create(&foundation, &config).await.context("seeding the demo data")?;
+    }
+    announce(&config, &emulators);
+
+    let drain = Duration::from_secs(config.server.drain_seconds);
+    let signal = draining.clone();
+    let served = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?)
+        .run_with_graceful_shutdown(
+            endpoint.boxed(),
+            async move {
+                stop_signal().await;
+                tracing::info!("draining");
+                signal.cancel();
+            },
+            Some(drain),
+        )
+        .await;
+
+    stop_jobs.cancel();
+    if let Err(error) = jobs.await? {
+        tracing::error!(%error, "the job runtime failed");
+    }
+    stop_sealing.cancel();
+    sealing.await?;
+    emulators.stop().await;
+    foundation.close().await?;
+    served?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be listened for");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn announce(config: &Config, emulators: &Emulators) {
+    let url = config.public_url();
+    let mut out = std::io::stdout().lock();
+    let mut lines = vec![
+        "Salus is up.".to_owned(),
+        format!("  API      {url}/api"),
+        format!("  docs     {url}/docs"),
+        format!("  FHIR     {url}/fhir/metadata"),
+        format!("  health   {url}/health"),
+        format!("  metrics  {url}/metrics"),
+    ];
+    for vendor in emulators.vendors() {
+        if let Some(address) = vendor.emulator {
+            lines.push(format!("  {:8} emulator at {address}", vendor.name));
+        }
+    }
+    // A closed standard output is no reason to stop serving.
+    let _ = writeln!(out, "{}", lines.join("\n"));
+    let _ = out.flush();
+}

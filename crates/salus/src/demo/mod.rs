@@ -1,0 +1,118 @@
+//! The demo: synthetic people walk the whole journey against a running server,
+//! over HTTP alone, with the vendors' emulators as the world outside.
+
+pub mod client;
+mod form;
+mod people;
+mod report;
+mod steps;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use self::{client::Client, people::Person, report::Report};
+
+/// One person on the way.
+#[derive(Clone)]
+pub struct Walk {
+    pub person: Person,
+    pub email: String,
+    pub password: String,
+    pub token: String,
+    pub patient_id: String,
+    pub category_id: String,
+    pub response_id: String,
+    /// `auto_approved`, `in_review` or `refused`.
+    pub outcome: String,
+    pub assessment_id: String,
+    /// The provider who treats, by the provider's id.
+    pub provider_id: String,
+    pub plan_id: String,
+    pub subscription_id: String,
+    pub invoice_id: String,
+    pub prescription_id: String,
+    /// `active` once the pharmacy has verified it, `blocked` where an alert
+    /// stands in the way.
+    pub prescription_status: String,
+}
+
+impl Walk {
+    /// Whether this person goes on after eligibility and review.
+    fn treated(&self) -> bool {
+        !self.plan_id.is_empty()
+    }
+
+    fn dispensed(&self) -> bool {
+        self.prescription_status == "active"
+    }
+}
+
+pub struct Staff {
+    pub account_id: String,
+    pub token: String,
+    /// The states of the provider's licences.
+    pub states: Vec<String>,
+}
+
+/// The world as the steps see it.
+pub struct World {
+    pub client: Client,
+    /// Tells the e-mail addresses and keys of one run from another's.
+    pub run: String,
+    pub out: PathBuf,
+    pub password: String,
+    pub walks: Vec<Walk>,
+    pub providers: Vec<Staff>,
+    pub auditor: Option<Staff>,
+    pub admin: Option<Staff>,
+    pub report: Report,
+    /// How to ask `salus audit verify` where the server's data folder is here.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl World {
+    pub fn key(&self, what: &str, who: &str) -> String {
+        format!("demo-{}-{what}-{who}", self.run)
+    }
+
+    async fn get(&self, path: String, token: &str) -> anyhow::Result<Value> {
+        self.client.get(path.clone()).token(token).send().await?.expect(200, &path)?.json()
+    }
+
+    fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = self.out.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+/// Walks all ten steps; `Ok(false)` when one of them did not hold.
+pub async fn walk(
+    url: &str,
+    out: &Path,
+    password: String,
+    data_dir: Option<PathBuf>,
+) -> anyhow::Result<bool> {
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    let run = run_name();
+    let mut world = World {
+        client: Client::new(url)?,
+        walks: people::all(&run)?,
+        run,
+        out: out.to_owned(),
+        password,
+        providers: Vec::new(),
+        auditor: None,
+        admin: None,
+        report: Report::default(),
+        data_dir,
+    };
+    steps::run(&mut world).await
+}
+
+fn run_name() -> String {
+    use ports::Ids as _;
+    let id = crate::system::SystemIds.uuid().simple().to_string();
+    id[20..].to_owned()
+}
