@@ -37,6 +37,15 @@ impl Answer {
         String::from_utf8_lossy(&self.bytes).chars().take(600).collect()
     }
 
+    /// Fails unless it was done; whether that was new is the operation's to
+    /// say.
+    pub fn done(self, doing: &str) -> anyhow::Result<Self> {
+        if !self.status.is_success() {
+            bail!("{doing}: got {}: {}", self.status, self.text());
+        }
+        Ok(self)
+    }
+
     /// Fails unless the status is the expected one.
     pub fn expect(self, status: u16, doing: &str) -> anyhow::Result<Self> {
         if self.status.as_u16() != status {

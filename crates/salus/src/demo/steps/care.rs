@@ -172,7 +172,7 @@ pub async fn meet(world: &mut World) -> anyhow::Result<()> {
         .key(world.key("question", &walk.email))
         .send()
         .await?
-        .expect(201, "sending a message")?
+        .done("sending a message")?
         .json()?;
     let thread = text(&message, "/thread_id")?;
     world
@@ -185,7 +185,7 @@ pub async fn meet(world: &mut World) -> anyhow::Result<()> {
         .key(world.key("answer", &walk.email))
         .send()
         .await?
-        .expect(201, "answering")?;
+        .done("answering")?;
     let read = world.get(format!("/api/messages/{thread}"), &walk.token).await?;
     let bodies: Vec<_> = read["messages"]
         .as_array()
@@ -284,7 +284,7 @@ async fn book(world: &World, walk: &Walk) -> anyhow::Result<serde_json::Value> {
         if booked.status.as_u16() == 409 {
             continue;
         }
-        return booked.expect(201, "booking")?.json();
+        return booked.done("booking")?.json();
     }
     bail!("no slot was free")
 }

@@ -102,7 +102,7 @@ async fn submit_one(
         .key(key)
         .send()
         .await?
-        .expect(201, "submitting")?
+        .done("submitting")?
         .json()?;
     let again = client.post("/api/forms/submit", body).token(&walk.token).key(key).send().await?;
     if again.json()?["id"] != response["id"] {

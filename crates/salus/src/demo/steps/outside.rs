@@ -73,7 +73,7 @@ pub async fn fhir(world: &mut World) -> anyhow::Result<()> {
         .token(&admin.token)
         .send()
         .await?
-        .expect(201, "registering the partner")?
+        .done("registering the partner")?
         .json()?;
     let client_id = text(&registered, "/client_id")?;
     let assertion = partner.assertion(&client_id, &token_url)?;

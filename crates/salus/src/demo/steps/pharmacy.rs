@@ -64,7 +64,7 @@ async fn prescribe_one(world: &World, walk: &mut Walk, pharmacy: &Value) -> anyh
             .key(world.key("prescribe", &walk.email))
             .send()
             .await?
-            .expect(201, "prescribing")?
+            .done("prescribing")?
             .json()?;
         walk.prescription_id = text(&prescription, "/id")?;
     }
@@ -122,7 +122,9 @@ async fn save_new_rx(world: &World, walks: &[Walk]) -> anyhow::Result<()> {
         let path = format!("/_control/messages/{id}");
         let xml = world.client.emulator_call("erx", Method::GET, &path, None).await?;
         let body = String::from_utf8_lossy(&xml.bytes).into_owned();
-        let Some(number) = numbers.iter().find(|number| body.contains(number.as_str())) else {
+        // The order number is the prescription's id as the message writes it.
+        let Some(number) = numbers.iter().find(|number| body.contains(&number.replace('-', "")))
+        else {
             continue;
         };
         ours += 1;

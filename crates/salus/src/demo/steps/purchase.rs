@@ -91,14 +91,14 @@ async fn subscribe_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
         .key(world.key("card", &walk.email))
         .send()
         .await?
-        .expect(201, "adding a card")?
+        .done("adding a card")?
         .json()?;
     if card["last4"] != "4242" {
         bail!("the card came back another: {card}");
     }
     let price = price(world, walk).await?;
     let subscription =
-        start(world, walk, &price, "subscribe").await?.expect(201, "subscribing")?.json()?;
+        start(world, walk, &price, "subscribe").await?.done("subscribing")?.json()?;
     walk.subscription_id = text(&subscription, "/id")?;
 
     let invoice = eventually("the invoice to be paid", || async {
