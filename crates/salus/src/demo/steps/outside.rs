@@ -75,7 +75,7 @@ pub async fn fhir(world: &mut World) -> anyhow::Result<()> {
         .await?
         .done("registering the partner")?
         .json()?;
-    let client_id = text(&registered, "/client_id")?;
+    let client_id = text(&registered, "/id")?;
     let assertion = partner.assertion(&client_id, &token_url)?;
     let form = [
         ("grant_type", "client_credentials"),
