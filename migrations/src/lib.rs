@@ -45,6 +45,7 @@ history![
     "020_catalog",
     "030_intake",
     "040_care",
+    "041_care_slots",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",
