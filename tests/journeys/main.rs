@@ -1,0 +1,6 @@
+//! Journeys over HTTP against the built binary, with a private cluster and the
+//! vendors' emulators of its own.
+
+mod contract;
+mod demo;
+mod server;

@@ -1,0 +1,147 @@
+//! A server of the built binary, on a folder and a port of its own.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use salus::demo::client::Client;
+use tempfile::TempDir;
+
+pub const SALUS: &str = env!("CARGO_BIN_EXE_salus");
+/// The password of the seeded staff.
+pub const PASSWORD: &str = "correct-horse-battery-staple";
+
+pub struct Server {
+    child: Child,
+    folder: Folder,
+    port: u16,
+    pub client: Client,
+}
+
+/// The data folder outlives the servers that use it.
+pub struct Folder {
+    _temporary: TempDir,
+    pub path: PathBuf,
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        // The cluster's own user has to reach it, so it is open to be entered.
+        use std::os::unix::fs::PermissionsExt as _;
+        let temporary = tempfile::Builder::new()
+            .prefix("salus-journey-")
+            .permissions(std::fs::Permissions::from_mode(0o755))
+            .tempdir_in("/tmp")
+            .expect("a folder");
+        let path = temporary.path().join("data");
+        Self { _temporary: temporary, path }
+    }
+}
+
+impl Server {
+    /// A server with the demo's seeds on a fresh folder and a free port.
+    pub fn start() -> Self {
+        Self::start_in(Folder::new(), 0)
+    }
+
+    fn start_in(folder: Folder, port: u16) -> Self {
+        let (child, port) = launch(&folder.path, port);
+        let client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
+        Self { child, folder, port, client }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.client.url
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.folder.path
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path.join("socket")
+    }
+
+    /// Ends the server as a power cut would, and starts it again on the same
+    /// folder and port.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().expect("killing the server");
+        self.child.wait().expect("the killed server's end");
+        let (child, port) = launch(&self.folder.path, self.port);
+        assert_eq!(port, self.port);
+        self.child = child;
+    }
+
+    /// A command of the binary on this server's data folder.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Output {
+        Command::new(SALUS)
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .env("SALUS_DEMO_PASSWORD", PASSWORD)
+            .output()
+            .expect("running the binary")
+    }
+
+    /// Stops the server the way an operator does and says whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        terminate(self.child.id());
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("asking after the server") {
+                return status.success();
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "the server does not stop");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            terminate(self.child.id());
+            // The cluster is stopped by the server, so its end is waited for.
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn terminate(pid: u32) {
+    let _ = Command::new("kill").arg("-TERM").arg(pid.to_string()).status();
+}
+
+/// Starts the binary and waits until it says that it is up.
+fn launch(data_dir: &Path, port: u16) -> (Child, u16) {
+    let log = data_dir.with_file_name("server.log");
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+    let mut child = Command::new(SALUS)
+        .args(["serve", "--demo", "--port", &port.to_string(), "--data-dir"])
+        .arg(data_dir)
+        .env("SALUS_DEMO_PASSWORD", PASSWORD)
+        .env_remove("DATABASE_URL")
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("starting the binary");
+    let out = child.stdout.take().expect("the server's output");
+    let mut lines = BufReader::new(out).lines();
+    let port = loop {
+        let line = lines.next().and_then(Result::ok).unwrap_or_else(|| {
+            let log = std::fs::read_to_string(data_dir.with_file_name("server.log"));
+            let log = log.unwrap_or_default();
+            let tail = &log[log.len().saturating_sub(3_000)..];
+            panic!("the server ended before it was up: {tail}")
+        });
+        if let Some(rest) = line.trim().strip_prefix("API") {
+            let port = rest.trim().trim_end_matches("/api").rsplit(':').next();
+            break port.and_then(|port| port.parse().ok()).expect("a port");
+        }
+    };
+    // What it says later is read away, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, port)
+}
