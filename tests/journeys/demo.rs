@@ -128,7 +128,7 @@ async fn nothing_happened_twice(server: &Server) {
     let messages = messages.as_array().expect("messages").clone();
     let prescriptions: i64 = sql(
         server,
-        "SELECT count(*) FROM prescriptions WHERE status IN ('active', 'completed')",
+        "SELECT count(*) FROM prescriptions WHERE state IN ('active', 'completed')",
     )
     .trim()
     .parse()
