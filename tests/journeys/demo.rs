@@ -71,9 +71,12 @@ async fn a_server_killed_in_each_step_completes_the_journey_and_repeats_nothing(
         said.push_str(&line);
         said.push('\n');
         if line.starts_with("step ") {
-            // Far enough into the step for something to be under way: until
-            // the server has answered more of the walk's requests.
-            wait_for_work(&server).await;
+            // Far enough into a step of all people for something to be under
+            // way; the last three are over so quickly that they are cut at
+            // once.
+            if kills < 7 {
+                wait_for_work(&server).await;
+            }
             server.kill_and_restart();
             kills += 1;
         }
