@@ -129,13 +129,11 @@ async fn nothing_happened_twice(server: &Server) {
 
     let messages = look(server, "erx", "/_control/messages").await;
     let messages = messages.as_array().expect("messages").clone();
-    let prescriptions: i64 = sql(
-        server,
-        "SELECT count(*) FROM prescriptions WHERE state IN ('active', 'completed')",
-    )
-    .trim()
-    .parse()
-    .expect("a count");
+    let prescriptions: i64 =
+        sql(server, "SELECT count(*) FROM prescriptions WHERE state IN ('active', 'completed')")
+            .trim()
+            .parse()
+            .expect("a count");
     assert_eq!(messages.len() as i64, prescriptions);
     once("NewRx", messages.iter().map(|message| message["message_id"].to_string()));
 

@@ -102,8 +102,8 @@ pub struct Jobs {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Identity {
+    /// How long an access token is good, 1 to 60 minutes.
     pub access_token_minutes: i64,
-    pub refresh_token_days: i64,
 }
 
 /// Without a key the vendor's emulator is used.
@@ -249,7 +249,7 @@ impl Default for Jobs {
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { access_token_minutes: 15, refresh_token_days: 30 }
+        Self { access_token_minutes: 15 }
     }
 }
 
@@ -372,6 +372,9 @@ impl Config {
         }
         if !matches!(self.smtp.security.as_str(), "none" | "starttls" | "tls") {
             anyhow::bail!("smtp.security is none, starttls or tls");
+        }
+        if !(1..=60).contains(&self.identity.access_token_minutes) {
+            anyhow::bail!("identity.access_token_minutes is 1 to 60");
         }
         if self.environment == Environment::Production {
             let emulated = self.emulated();

@@ -16,6 +16,7 @@ use ::pharmacy::{
     safety::CuratedInteractions,
 };
 use ::records::FhirMapper;
+use chrono::TimeDelta;
 use keyring::{Argon2Passwords, SigningKeyFolder};
 use ports::Env;
 use postgres::Pg;
@@ -80,13 +81,15 @@ impl Wiring {
 
 /// Identity's services, which the seeds use as well.
 pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Result<Services> {
+    let mut policy = Policy::new(&config.public_url());
+    policy.access_token_life = TimeDelta::minutes(config.identity.access_token_minutes);
     Ok(Services::new(
         foundation.env.clone(),
         Arc::new(foundation.pg.clone()),
         foundation.keyring.clone(),
         Arc::new(Argon2Passwords::new(foundation.env.ids.clone())?),
         Arc::new(SigningKeyFolder::open_or_create(foundation.data_dir.join("signing"))?),
-        Policy::new(&config.public_url()),
+        policy,
     ))
 }
 
