@@ -14,10 +14,13 @@ pub const SALUS: &str = env!("CARGO_BIN_EXE_salus");
 /// The password of the seeded staff.
 pub const PASSWORD: &str = "correct-horse-battery-staple";
 
+type Settings = Vec<(String, String)>;
+
 pub struct Server {
     child: Child,
     folder: Folder,
     port: u16,
+    settings: Settings,
     pub client: Client,
 }
 
@@ -44,13 +47,17 @@ impl Folder {
 impl Server {
     /// A server with the demo's seeds on a fresh folder and a free port.
     pub fn start() -> Self {
-        Self::start_in(Folder::new(), 0)
+        Self::start_with(&[])
     }
 
-    fn start_in(folder: Folder, port: u16) -> Self {
-        let (child, port) = launch(&folder.path, port);
+    /// The same with settings of the environment.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let folder = Folder::new();
+        let settings: Settings =
+            settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let (child, port) = launch(&folder.path, 0, &settings);
         let client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
-        Self { child, folder, port, client }
+        Self { child, folder, port, settings, client }
     }
 
     pub fn url(&self) -> &str {
@@ -70,7 +77,7 @@ impl Server {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("killing the server");
         self.child.wait().expect("the killed server's end");
-        let (child, port) = launch(&self.folder.path, self.port);
+        let (child, port) = launch(&self.folder.path, self.port, &self.settings);
         assert_eq!(port, self.port);
         self.child = child;
     }
@@ -115,7 +122,7 @@ fn terminate(pid: u32) {
 }
 
 /// Starts the binary and waits until it says that it is up.
-fn launch(data_dir: &Path, port: u16) -> (Child, u16) {
+fn launch(data_dir: &Path, port: u16, settings: &Settings) -> (Child, u16) {
     let log = data_dir.with_file_name("server.log");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
     let mut child = Command::new(SALUS)
@@ -123,6 +130,7 @@ fn launch(data_dir: &Path, port: u16) -> (Child, u16) {
         .arg(data_dir)
         .env("SALUS_DEMO_PASSWORD", PASSWORD)
         .env_remove("DATABASE_URL")
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()

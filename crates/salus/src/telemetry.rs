@@ -5,7 +5,10 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource, runtime,
+    trace::{SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
+};
 use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -37,9 +40,12 @@ pub fn start(settings: &Telemetry) -> anyhow::Result<Guard> {
             .with_endpoint(format!("{}/v1/traces", settings.otlp_endpoint.trim_end_matches('/')))
             .build()
             .context("the OTLP exporter")?;
+        // The exporter's client needs the server's runtime, which a processor
+        // on a thread of its own would not have.
+        let processor = BatchSpanProcessor::builder(exporter, runtime::Tokio).build();
         Some(
             SdkTracerProvider::builder()
-                .with_batch_exporter(exporter)
+                .with_span_processor(processor)
                 .with_resource(Resource::builder().with_service_name("salus").build())
                 .build(),
         )
