@@ -57,8 +57,7 @@ async fn sink(listener: tokio::net::TcpListener, received: Received) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut bytes = Vec::new();
         let mut chunk = [0u8; 4096];
-        loop {
-            let Ok(count) = stream.read(&mut chunk).await else { break };
+        while let Ok(count) = stream.read(&mut chunk).await {
             bytes.extend_from_slice(&chunk[..count]);
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };

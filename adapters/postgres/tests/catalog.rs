@@ -79,7 +79,10 @@ async fn a_plan_comes_back_as_it_was_written() {
     let (env, pg) = (&database.env, &database.pg);
     let made = create_plan(env, pg, &admin(), spec("Finasteride", 2_500)).await.unwrap();
     assert_eq!(plan(env, pg, &visitor(), made.id).await.unwrap(), made);
-    assert_eq!(plans(env, pg, &visitor(), Some(CATEGORY)).await.unwrap(), [made.clone()]);
+    assert_eq!(
+        plans(env, pg, &visitor(), Some(CATEGORY)).await.unwrap(),
+        std::slice::from_ref(&made)
+    );
     assert_eq!(plans(env, pg, &visitor(), Some(CategoryId(Uuid::nil()))).await.unwrap(), []);
     let quote = price(env, pg, &visitor(), made.prices[1].id).await.unwrap();
     assert_eq!(

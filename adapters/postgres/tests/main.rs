@@ -1,6 +1,7 @@
 //! The stores against a real PostgreSQL.
 
 mod analytics;
+mod billing;
 mod care;
 mod catalog;
 mod communication;

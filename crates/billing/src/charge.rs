@@ -54,7 +54,7 @@ struct Ready {
 enum Step {
     Done,
     Charge(Box<Ready>),
-    Cancel { payment: Payment, intent: String },
+    Cancel { payment: Box<Payment>, intent: String },
 }
 
 /// Charges an open invoice with the patient's default method.
@@ -112,7 +112,7 @@ async fn store_intent(
             let Some(intent) = payment.state.intent().map(str::to_owned) else {
                 return Err(PortError::bug("a waiting payment has no intent").into());
             };
-            return Ok(Step::Cancel { payment, intent });
+            return Ok(Step::Cancel { payment: Box::new(payment), intent });
         }
         ChargeDecision::Resume(payment) => (payment, true),
         ChargeDecision::Start { method, attempt } => {

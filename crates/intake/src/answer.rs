@@ -183,10 +183,10 @@ pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<Fie
                 refuse("out_of_range", format!("Not after {latest}."));
             }
         }
-        (ItemKind::SingleChoice { options }, Answer::Choice(code)) => {
-            if !options.iter().any(|option| option.code == *code) {
-                refuse("not_a_choice", "This is not one of the choices.".into());
-            }
+        (ItemKind::SingleChoice { options }, Answer::Choice(code))
+            if !options.iter().any(|option| option.code == *code) =>
+        {
+            refuse("not_a_choice", "This is not one of the choices.".into());
         }
         (ItemKind::MultipleChoice { options }, Answer::Choices(codes)) => {
             if codes.iter().any(|code| !options.iter().any(|option| option.code == *code)) {
@@ -197,10 +197,10 @@ pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<Fie
                 refuse("exclusive_choice", "This choice excludes every other.".into());
             }
         }
-        (ItemKind::Scale { minimum, maximum, .. }, Answer::Scale(value)) => {
-            if !(minimum..=maximum).contains(&value) {
-                refuse("out_of_range", format!("From {minimum} to {maximum}."));
-            }
+        (ItemKind::Scale { minimum, maximum, .. }, Answer::Scale(value))
+            if !(minimum..=maximum).contains(&value) =>
+        {
+            refuse("out_of_range", format!("From {minimum} to {maximum}."));
         }
         _ => {}
     }

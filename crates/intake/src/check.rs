@@ -117,10 +117,10 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
         ItemKind::SingleChoice { options } | ItemKind::MultipleChoice { options } => {
             check_options(item, options, errors);
         }
-        ItemKind::Scale { minimum, maximum, .. } => {
-            if minimum >= maximum || maximum.saturating_sub(*minimum) > 1_000 {
-                errors.push(at(item, "maximum", "out_of_range", "A scale has 2 to 1,000 steps."));
-            }
+        ItemKind::Scale { minimum, maximum, .. }
+            if minimum >= maximum || maximum.saturating_sub(*minimum) > 1_000 =>
+        {
+            errors.push(at(item, "maximum", "out_of_range", "A scale has 2 to 1,000 steps."));
         }
         ItemKind::Group { items } if items.is_empty() => {
             errors.push(at(item, "items", "required", "A group holds items."));

@@ -180,7 +180,7 @@ pub struct Telemetry {
     pub otlp_endpoint: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Demo {
     /// Whether the server seeds demo data when it starts.
@@ -298,12 +298,6 @@ impl Default for Telemetry {
             log_format: "text".to_owned(),
             otlp_endpoint: String::new(),
         }
-    }
-}
-
-impl Default for Demo {
-    fn default() -> Self {
-        Self { seed: false, password: Secret::default() }
     }
 }
 

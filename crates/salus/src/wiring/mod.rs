@@ -127,7 +127,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
             prescribers: bridges.clone(),
             patients: bridges.clone(),
             record: bridges.clone(),
-            interactions: Arc::new(CuratedInteractions::default()),
+            interactions: Arc::new(CuratedInteractions),
         },
         mapper: Arc::new(fhir::mapping::R4Mapper),
         templates: Arc::new(templates),

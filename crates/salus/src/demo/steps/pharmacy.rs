@@ -206,7 +206,7 @@ async fn deliver_one(world: &World, walk: &Walk) -> anyhow::Result<()> {
                     && entry["state"] == "delivered"
             })
         };
-        Ok((delivered("in_app") && delivered("mail")).then(|| entries.len()))
+        Ok((delivered("in_app") && delivered("mail")).then_some(entries.len()))
     })
     .await?;
     world.report.detail(&format!(

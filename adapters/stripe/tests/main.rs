@@ -1,0 +1,6 @@
+//! The adapter against Stripe's side of the wire, over HTTP, and billing on top
+//! of both with a real PostgreSQL.
+
+mod gateway;
+mod paying;
+mod support;
