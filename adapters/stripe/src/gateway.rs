@@ -44,6 +44,8 @@ pub struct StripeGateway {
 }
 
 impl StripeGateway {
+    /// The process must have chosen its TLS cryptography (rustls' default
+    /// provider) before this.
     pub fn new(config: &StripeConfig) -> Result<Self> {
         // The client puts its paths straight behind the base.
         let base = format!("{}/", config.base_url.trim_end_matches('/'));
@@ -323,6 +325,11 @@ fn answered(doing: &str, error: &ApiErrors, status: u16, writes: bool) -> PortEr
     let text = error.message.as_deref().unwrap_or("no message");
     let message = format!("{doing}: {status} {code} {text}");
     match status {
+        // An earlier call under this key was another one, and what became of
+        // that one is not known here.
+        400 if writes && error.type_ == ApiErrorsType::IdempotencyError => {
+            PortError::Unknown { vendor: VENDOR, message }
+        }
         // The keys are ours to get right; trying again later may follow once
         // they are.
         401 | 403 | 409 | 424 | 429 => PortError::Unavailable { vendor: VENDOR, message },

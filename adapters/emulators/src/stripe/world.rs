@@ -62,7 +62,7 @@ pub enum Signature {
 /// What a request with an idempotency key was answered with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// The method, the path and the body of that request.
+    /// The method, the path and the parameters of that request.
     pub request: String,
     pub status: u16,
     pub body: Value,
