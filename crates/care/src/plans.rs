@@ -161,6 +161,7 @@ pub async fn modify(
     changes: TreatmentChanges,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
+    actor.require(Permission::TreatmentWrite)?;
     if changes == TreatmentChanges::default() {
         return Err(CareError::field("changes", "required", "Say what is to change."));
     }

@@ -139,7 +139,7 @@ impl AnalyticsApi {
     #[oai(
         path = "/api/analytics/subscriptions/revenue",
         method = "get",
-        operation_id = "report_subscription_revenue"
+        operation_id = "reportSubscriptionRevenue"
     )]
     async fn revenue(
         &self,

@@ -216,7 +216,7 @@ impl InvoicesApi {
     /// Read an invoice
     ///
     /// The invoice with every attempt to charge it.
-    #[oai(path = "/api/invoices/:id", method = "get", operation_id = "get_invoice")]
+    #[oai(path = "/api/invoices/:id", method = "get", operation_id = "getInvoice")]
     async fn get(
         &self,
         caller: Caller,
@@ -232,7 +232,7 @@ impl InvoicesApi {
     ///
     /// The finalized invoice as PDF; the same invoice always gives the same
     /// bytes until it is paid.
-    #[oai(path = "/api/invoices/:id/pdf", method = "get", operation_id = "download_invoice")]
+    #[oai(path = "/api/invoices/:id/pdf", method = "get", operation_id = "downloadInvoice")]
     async fn pdf(
         &self,
         caller: Caller,
@@ -247,7 +247,7 @@ impl InvoicesApi {
     /// List a patient's invoices
     ///
     /// All but the drafts, the newest first.
-    #[oai(path = "/api/invoices/history/:user_id", method = "get", operation_id = "list_invoices")]
+    #[oai(path = "/api/invoices/history/:user_id", method = "get", operation_id = "listInvoices")]
     async fn history(
         &self,
         caller: Caller,
@@ -268,7 +268,7 @@ impl InvoicesApi {
     #[oai(
         path = "/api/billing/history/:user_id",
         method = "get",
-        operation_id = "list_billing_history"
+        operation_id = "listBillingHistory"
     )]
     async fn payments(
         &self,
@@ -291,7 +291,7 @@ impl InvoicesApi {
     #[oai(
         path = "/api/billing/transactions/:user_id",
         method = "get",
-        operation_id = "list_billing_transactions"
+        operation_id = "listBillingTransactions"
     )]
     async fn transactions(
         &self,

@@ -107,7 +107,7 @@ impl PaymentMethodsApi {
     /// List payment methods
     ///
     /// The caller's own cards, oldest first.
-    #[oai(path = "/api/payment-methods", method = "get", operation_id = "list_payment_methods")]
+    #[oai(path = "/api/payment-methods", method = "get", operation_id = "listPaymentMethods")]
     async fn list(&self, caller: Caller) -> Result<Json<PaymentMethodsView>, Problem> {
         let methods = payment_methods::payment_methods(self.store.as_ref(), caller.actor()).await?;
         let payment_methods = methods.iter().filter_map(PaymentMethodView::of).collect();
@@ -119,7 +119,7 @@ impl PaymentMethodsApi {
     /// Attaches a card that the browser gave to the payment gateway. The first
     /// one becomes the default, and open invoices are charged to it. Repeated
     /// with the same `Idempotency-Key`, it answers with the same card.
-    #[oai(path = "/api/payment-methods", method = "post", operation_id = "add_payment_method")]
+    #[oai(path = "/api/payment-methods", method = "post", operation_id = "addPaymentMethod")]
     async fn add(
         &self,
         caller: Caller,
@@ -144,11 +144,7 @@ impl PaymentMethodsApi {
     /// Make a payment method the default
     ///
     /// From now on it is the one that is charged, for open invoices too.
-    #[oai(
-        path = "/api/payment-methods/:id",
-        method = "put",
-        operation_id = "update_payment_method"
-    )]
+    #[oai(path = "/api/payment-methods/:id", method = "put", operation_id = "updatePaymentMethod")]
     async fn update(
         &self,
         caller: Caller,
@@ -175,7 +171,7 @@ impl PaymentMethodsApi {
     #[oai(
         path = "/api/payment-methods/:id",
         method = "delete",
-        operation_id = "remove_payment_method"
+        operation_id = "removePaymentMethod"
     )]
     async fn remove(&self, caller: Caller, id: Path<Uuid>) -> Result<Removed, Problem> {
         payment_methods::remove_payment_method(

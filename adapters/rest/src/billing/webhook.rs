@@ -27,7 +27,7 @@ impl StripeWebhookApi {
     /// The body is verified as it was received, byte for byte. A notice is
     /// processed once however often it comes; kinds that are not known are
     /// stored and nothing follows.
-    #[oai(path = "/webhooks/stripe", method = "post", operation_id = "receive_stripe_notice")]
+    #[oai(path = "/webhooks/stripe", method = "post", operation_id = "receiveStripeNotice")]
     async fn receive(
         &self,
         /// `t=…,v1=…`: the time and the HMAC-SHA256 of the time and the body.

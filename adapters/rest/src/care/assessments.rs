@@ -130,7 +130,7 @@ impl AssessmentsApi {
     ///
     /// What was decided of each form that the patient submitted, newest first,
     /// with the reasons in words.
-    #[oai(path = "/api/assessments", method = "get", operation_id = "list_own_assessments")]
+    #[oai(path = "/api/assessments", method = "get", operation_id = "listOwnAssessments")]
     async fn list(&self, caller: Caller) -> Result<Json<AssessmentsView>, Problem> {
         let assessments = reviews::own(self.store.as_ref(), caller.actor()).await?;
         let assessments = assessments.into_iter().map(Into::into).collect();
@@ -138,7 +138,7 @@ impl AssessmentsApi {
     }
 
     /// Read one of one's own assessments
-    #[oai(path = "/api/assessments/:id", method = "get", operation_id = "get_own_assessment")]
+    #[oai(path = "/api/assessments/:id", method = "get", operation_id = "getOwnAssessment")]
     async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<AssessmentView>, Problem> {
         let id = AssessmentId(id.0);
         Ok(Json(reviews::own_one(self.store.as_ref(), caller.actor(), id).await?.into()))

@@ -180,7 +180,7 @@ impl ConsultationsApi {
     #[oai(
         path = "/api/consultations/video/create",
         method = "post",
-        operation_id = "book_video_consultation"
+        operation_id = "bookVideoConsultation"
     )]
     async fn book(
         &self,
@@ -208,7 +208,7 @@ impl ConsultationsApi {
     #[oai(
         path = "/api/consultations/video/:session_id",
         method = "get",
-        operation_id = "get_video_consultation"
+        operation_id = "getVideoConsultation"
     )]
     async fn get(
         &self,
@@ -227,7 +227,7 @@ impl ConsultationsApi {
     #[oai(
         path = "/api/consultations/video/:session_id/join",
         method = "post",
-        operation_id = "join_video_consultation"
+        operation_id = "joinVideoConsultation"
     )]
     async fn join(
         &self,
@@ -244,7 +244,7 @@ impl ConsultationsApi {
     #[oai(
         path = "/api/consultations/video/:session_id/notes",
         method = "get",
-        operation_id = "get_consultation_notes"
+        operation_id = "getConsultationNotes"
     )]
     async fn notes(
         &self,
@@ -261,7 +261,7 @@ impl ConsultationsApi {
     #[oai(
         path = "/api/consultations/video/:session_id/notes",
         method = "put",
-        operation_id = "write_consultation_notes"
+        operation_id = "writeConsultationNotes"
     )]
     async fn write_notes(
         &self,

@@ -346,7 +346,7 @@ impl ReviewsApi {
     ///
     /// Those of patients in states where the provider holds an active licence
     /// right now, without those that another provider has claimed.
-    #[oai(path = "/api/providers/review-queue", method = "get", operation_id = "list_review_queue")]
+    #[oai(path = "/api/providers/review-queue", method = "get", operation_id = "listReviewQueue")]
     async fn queue(
         &self,
         caller: Caller,
@@ -367,7 +367,7 @@ impl ReviewsApi {
     #[oai(
         path = "/api/providers/reviews/:assessment_id/claim",
         method = "post",
-        operation_id = "claim_review"
+        operation_id = "claimReview"
     )]
     async fn claim(
         &self,
@@ -385,7 +385,7 @@ impl ReviewsApi {
     #[oai(
         path = "/api/providers/reviews/:assessment_id/release",
         method = "post",
-        operation_id = "release_review"
+        operation_id = "releaseReview"
     )]
     async fn release(
         &self,
@@ -406,7 +406,7 @@ impl ReviewsApi {
     #[oai(
         path = "/api/providers/reviews/:assessment_id/approve",
         method = "post",
-        operation_id = "approve_review"
+        operation_id = "approveReview"
     )]
     async fn approve(
         &self,
@@ -429,7 +429,7 @@ impl ReviewsApi {
     #[oai(
         path = "/api/providers/reviews/:assessment_id/reject",
         method = "post",
-        operation_id = "reject_review"
+        operation_id = "rejectReview"
     )]
     async fn reject(
         &self,
@@ -451,7 +451,7 @@ impl ReviewsApi {
     #[oai(
         path = "/api/providers/patients/:user_id/eligibility",
         method = "get",
-        operation_id = "get_patient_eligibility"
+        operation_id = "getPatientEligibility"
     )]
     async fn eligibility(
         &self,
@@ -469,7 +469,7 @@ impl ReviewsApi {
     ///
     /// The provider's own, and those that wait for anybody licensed in their
     /// state.
-    #[oai(path = "/api/providers/tasks", method = "get", operation_id = "list_provider_tasks")]
+    #[oai(path = "/api/providers/tasks", method = "get", operation_id = "listProviderTasks")]
     async fn tasks(
         &self,
         caller: Caller,

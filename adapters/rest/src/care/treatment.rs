@@ -309,7 +309,7 @@ impl PlansApi {
     /// active licence in the patient's state. Doses are held against the
     /// drug's maximum. Repeated with the same `Idempotency-Key`, it answers
     /// with the plan that was made first.
-    #[oai(path = "/api/treatment-plans", method = "post", operation_id = "create_treatment_plan")]
+    #[oai(path = "/api/treatment-plans", method = "post", operation_id = "createTreatmentPlan")]
     async fn create(
         &self,
         caller: Caller,
@@ -333,11 +333,7 @@ impl PlansApi {
     /// Replace a plan's treatment
     ///
     /// Adds a version; the ones before are kept.
-    #[oai(
-        path = "/api/treatment-plans/:id",
-        method = "put",
-        operation_id = "replace_treatment_plan"
-    )]
+    #[oai(path = "/api/treatment-plans/:id", method = "put", operation_id = "replaceTreatmentPlan")]
     async fn replace(
         &self,
         caller: Caller,
@@ -354,7 +350,7 @@ impl PlansApi {
     /// List a patient's treatment plans
     ///
     /// `id` is the patient's: one's own, or that of a patient of one's panel.
-    #[oai(path = "/api/treatment-plans/:id", method = "get", operation_id = "list_treatment_plans")]
+    #[oai(path = "/api/treatment-plans/:id", method = "get", operation_id = "listTreatmentPlans")]
     async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<PlansView>, Problem> {
         let patient = PatientId(id.0);
         let plans = plans::of_patient(self.store.as_ref(), caller.actor(), patient).await?;
@@ -368,7 +364,7 @@ impl PlansApi {
     #[oai(
         path = "/api/treatment-plans/:id/modify",
         method = "post",
-        operation_id = "modify_treatment_plan"
+        operation_id = "modifyTreatmentPlan"
     )]
     async fn modify(
         &self,

@@ -30,7 +30,7 @@ impl VideoWebhookApi {
     /// Session and archive callbacks. A callback proves its origin by a signed
     /// JWT over its body in `Authorization`, or by the secret in the URL that
     /// was given to the vendor.
-    #[oai(path = "/webhooks/opentok", method = "post", operation_id = "receive_video_callback")]
+    #[oai(path = "/webhooks/opentok", method = "post", operation_id = "receiveVideoCallback")]
     async fn receive(
         &self,
         /// The signature, as `Bearer` and a JWT whose `payload_hash` is the

@@ -191,7 +191,7 @@ impl MessagesApi {
     #[oai(
         path = "/api/messages/threads/:user_id",
         method = "get",
-        operation_id = "list_message_threads"
+        operation_id = "listMessageThreads"
     )]
     async fn threads(
         &self,
@@ -213,7 +213,7 @@ impl MessagesApi {
     /// treats; the thread of the two on the topic is opened when there is none.
     /// Repeated with the same `Idempotency-Key`, it answers with the message
     /// that was sent first.
-    #[oai(path = "/api/messages/send", method = "post", operation_id = "send_message")]
+    #[oai(path = "/api/messages/send", method = "post", operation_id = "sendMessage")]
     async fn send(
         &self,
         caller: Caller,
@@ -235,7 +235,7 @@ impl MessagesApi {
     ///
     /// A page of the thread's messages, the newest first. Messages to the
     /// caller count as delivered from here on.
-    #[oai(path = "/api/messages/:thread_id", method = "get", operation_id = "read_message_thread")]
+    #[oai(path = "/api/messages/:thread_id", method = "get", operation_id = "readMessageThread")]
     async fn read(
         &self,
         caller: Caller,
@@ -257,7 +257,7 @@ impl MessagesApi {
     /// Mark a message as read
     ///
     /// Only its recipient can; the first time stands.
-    #[oai(path = "/api/messages/:id/read", method = "put", operation_id = "mark_message_read")]
+    #[oai(path = "/api/messages/:id/read", method = "put", operation_id = "markMessageRead")]
     async fn mark_read(
         &self,
         caller: Caller,

@@ -174,11 +174,7 @@ impl NotificationsApi {
     ///
     /// What stands in the application for the account, the newest first. Only
     /// the account's own holder sees it.
-    #[oai(
-        path = "/api/notifications/:user_id",
-        method = "get",
-        operation_id = "list_notifications"
-    )]
+    #[oai(path = "/api/notifications/:user_id", method = "get", operation_id = "listNotifications")]
     async fn list(
         &self,
         caller: Caller,
@@ -205,7 +201,7 @@ impl NotificationsApi {
     #[oai(
         path = "/api/notifications/:id/read",
         method = "put",
-        operation_id = "mark_notification_read"
+        operation_id = "markNotificationRead"
     )]
     async fn mark_read(
         &self,
@@ -226,7 +222,7 @@ impl NotificationsApi {
     #[oai(
         path = "/api/notifications/preferences",
         method = "post",
-        operation_id = "change_notification_preferences"
+        operation_id = "changeNotificationPreferences"
     )]
     async fn change_preferences(
         &self,
@@ -246,7 +242,7 @@ impl NotificationsApi {
     #[oai(
         path = "/api/notifications/history/:user_id",
         method = "get",
-        operation_id = "list_notification_history"
+        operation_id = "listNotificationHistory"
     )]
     async fn history(
         &self,

@@ -37,7 +37,7 @@ impl ComplianceApi {
     /// Read the audit log
     ///
     /// Newest first. Needs `audit.read`; the reading is itself recorded.
-    #[oai(path = "/api/admin/audit-logs", method = "get", operation_id = "read_audit_log")]
+    #[oai(path = "/api/admin/audit-logs", method = "get", operation_id = "readAuditLog")]
     #[expect(clippy::too_many_arguments, reason = "each is a query parameter of the operation")]
     async fn read_audit_log(
         &self,
@@ -80,7 +80,7 @@ impl ComplianceApi {
     #[oai(
         path = "/api/admin/audit-logs/:userId",
         method = "get",
-        operation_id = "read_user_audit_trail"
+        operation_id = "readUserAuditTrail"
     )]
     async fn read_user_audit_trail(
         &self,
@@ -102,11 +102,7 @@ impl ComplianceApi {
     /// A CSV file of what matches, oldest first; at most 200,000 entries.
     /// Cells that a spreadsheet would take for a formula begin with an
     /// apostrophe. Needs `audit.export`; the export is itself recorded.
-    #[oai(
-        path = "/api/admin/audit-logs/export",
-        method = "post",
-        operation_id = "export_audit_log"
-    )]
+    #[oai(path = "/api/admin/audit-logs/export", method = "post", operation_id = "exportAuditLog")]
     async fn export_audit_log(
         &self,
         caller: Caller,

@@ -166,7 +166,7 @@ impl DispatchApi {
     /// fill left. This happens by itself when the facts arrive; a call finds
     /// what was missed. Calling again changes nothing, because a fill and an
     /// invoice have one dispatch each.
-    #[oai(path = "/api/dispatch/auto", method = "post", operation_id = "dispatch_due")]
+    #[oai(path = "/api/dispatch/auto", method = "post", operation_id = "dispatchDue")]
     async fn auto(&self, caller: Caller) -> Result<Json<DispatchDueView>, Problem> {
         let created = dispatch_due(&self.env, self.store.as_ref(), caller.actor()).await?;
         Ok(Json(DispatchDueView { created: created.into_iter().map(Into::into).collect() }))
@@ -176,7 +176,7 @@ impl DispatchApi {
     ///
     /// The dispatches of one status or, without one, all that are still to be
     /// worked, the oldest first.
-    #[oai(path = "/api/dispatch/queue", method = "get", operation_id = "get_dispatch_queue")]
+    #[oai(path = "/api/dispatch/queue", method = "get", operation_id = "getDispatchQueue")]
     async fn queue(
         &self,
         caller: Caller,
@@ -196,11 +196,7 @@ impl DispatchApi {
     ///
     /// Moving it to where it is already changes nothing. Once the carrier may
     /// know of it, it cannot be cancelled.
-    #[oai(
-        path = "/api/dispatch/:id/status",
-        method = "put",
-        operation_id = "update_dispatch_status"
-    )]
+    #[oai(path = "/api/dispatch/:id/status", method = "put", operation_id = "updateDispatchStatus")]
     async fn update(
         &self,
         caller: Caller,

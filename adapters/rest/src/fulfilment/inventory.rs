@@ -149,7 +149,7 @@ impl InventoryApi {
     /// Get inventory levels
     ///
     /// What every pharmacy, or one, has of each drug, with its lots.
-    #[oai(path = "/api/pharmacy/inventory", method = "get", operation_id = "get_inventory")]
+    #[oai(path = "/api/pharmacy/inventory", method = "get", operation_id = "getInventory")]
     async fn levels(
         &self,
         caller: Caller,
@@ -171,7 +171,7 @@ impl InventoryApi {
     /// Takes a delivery in and answers with the drug's whole stock. Dispatches
     /// that waited for it go out, the oldest first. Repeated with the same
     /// `Idempotency-Key`, it is taken in once.
-    #[oai(path = "/api/pharmacy/inventory", method = "post", operation_id = "receive_inventory")]
+    #[oai(path = "/api/pharmacy/inventory", method = "post", operation_id = "receiveInventory")]
     async fn receive(
         &self,
         caller: Caller,

@@ -136,7 +136,7 @@ impl ShipmentsApi {
     /// The newest shipment with this tracking number that the caller may see:
     /// a patient their own, the pharmacy's staff any. Carriers give numbers
     /// out again after some months.
-    #[oai(path = "/api/shipments/:tracking_number", method = "get", operation_id = "get_shipment")]
+    #[oai(path = "/api/shipments/:tracking_number", method = "get", operation_id = "getShipment")]
     async fn status(
         &self,
         caller: Caller,
@@ -154,7 +154,7 @@ impl ShipmentsApi {
     #[oai(
         path = "/api/shipments/history/:user_id",
         method = "get",
-        operation_id = "get_shipment_history"
+        operation_id = "getShipmentHistory"
     )]
     async fn history(
         &self,
@@ -173,7 +173,7 @@ impl ShipmentsApi {
     ///
     /// The recipient, or the pharmacy's staff for them, says that the box
     /// arrived. The first time stands.
-    #[oai(path = "/api/shipments/:id/confirm", method = "post", operation_id = "confirm_shipment")]
+    #[oai(path = "/api/shipments/:id/confirm", method = "post", operation_id = "confirmShipment")]
     async fn confirm(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<ShipmentView>, Problem> {
         let (store, id) = (self.store.as_ref(), ShipmentId(id.0));
         let shipment = confirm(&self.env, store, caller.actor(), id).await?;

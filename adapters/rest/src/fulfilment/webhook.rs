@@ -31,7 +31,7 @@ impl CarrierWebhookApi {
     ///
     /// The signature is verified over the body as it came, byte for byte. A
     /// notice counts once however often it comes, and in whichever order.
-    #[oai(path = "/webhooks/easypost", method = "post", operation_id = "receive_carrier_notice")]
+    #[oai(path = "/webhooks/easypost", method = "post", operation_id = "receiveCarrierNotice")]
     async fn receive(
         &self,
         /// `hmac-sha256-hex=` and the HMAC-SHA256 of the body.

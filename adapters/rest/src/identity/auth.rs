@@ -160,7 +160,7 @@ impl AuthApi {
     /// Verify an address
     ///
     /// Proves an address by the token of the link that was mailed to it.
-    #[oai(path = "/api/auth/verify-email", method = "post", operation_id = "verify_email")]
+    #[oai(path = "/api/auth/verify-email", method = "post", operation_id = "verifyEmail")]
     async fn verify_email(
         &self,
         visitor: Visitor,
@@ -178,7 +178,7 @@ impl AuthApi {
     #[oai(
         path = "/api/auth/resend-verification",
         method = "post",
-        operation_id = "resend_verification"
+        operation_id = "resendVerification"
     )]
     async fn resend_verification(
         &self,
@@ -211,7 +211,7 @@ impl AuthApi {
     /// Exchanges the refresh token for a new pair. A refresh token that comes
     /// back after its use ends the whole session, without a grace period, so a
     /// client refreshes in one place at a time.
-    #[oai(path = "/api/auth/session-refresh", method = "post", operation_id = "refresh_session")]
+    #[oai(path = "/api/auth/session-refresh", method = "post", operation_id = "refreshSession")]
     async fn refresh(
         &self,
         visitor: Visitor,
@@ -234,7 +234,7 @@ impl AuthApi {
     /// Read one's own permissions
     ///
     /// The caller's roles, permissions and scopes as they are now.
-    #[oai(path = "/api/auth/permissions", method = "get", operation_id = "own_permissions")]
+    #[oai(path = "/api/auth/permissions", method = "get", operation_id = "ownPermissions")]
     async fn permissions(&self, caller: Caller) -> Result<Json<AccessView>, Problem> {
         Ok(Json(access::access_of(caller.actor()).into()))
     }
@@ -243,7 +243,7 @@ impl AuthApi {
     ///
     /// Mails a link to choose a new password, and is silent about whether the
     /// address has an account.
-    #[oai(path = "/api/auth/forgot-password", method = "post", operation_id = "forgot_password")]
+    #[oai(path = "/api/auth/forgot-password", method = "post", operation_id = "forgotPassword")]
     async fn forgot_password(
         &self,
         visitor: Visitor,
@@ -258,7 +258,7 @@ impl AuthApi {
     ///
     /// Sets the password by the token of a mailed link, a reset's or an
     /// invitation's, and ends every session of the account.
-    #[oai(path = "/api/auth/reset-password", method = "post", operation_id = "reset_password")]
+    #[oai(path = "/api/auth/reset-password", method = "post", operation_id = "resetPassword")]
     async fn reset_password(
         &self,
         visitor: Visitor,

@@ -162,7 +162,7 @@ impl ClientApi {
     ///
     /// Registers a SMART backend-services client with its public keys and the
     /// scopes that it may ask for.
-    #[oai(path = "/api/admin/clients", method = "post", operation_id = "register_client")]
+    #[oai(path = "/api/admin/clients", method = "post", operation_id = "registerClient")]
     async fn register(
         &self,
         caller: Caller,
@@ -180,7 +180,7 @@ impl ClientApi {
     /// The client-credentials grant of SMART backend services, with a signed
     /// JWT that names the client as `iss` and `sub` and this address as `aud`,
     /// expires within five minutes and is used once.
-    #[oai(path = "/oauth/token", method = "post", operation_id = "issue_client_token")]
+    #[oai(path = "/oauth/token", method = "post", operation_id = "issueClientToken")]
     async fn token(
         &self,
         visitor: Visitor,
@@ -207,7 +207,7 @@ impl ClientApi {
     /// Read the keys that verify access tokens
     ///
     /// A JWK set of Ed25519 keys.
-    #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "public_keys")]
+    #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "publicKeys")]
     async fn public_keys(&self, _visitor: Visitor) -> PublicKeysResponse {
         let keys = self.services.keys.all();
         let keys = keys

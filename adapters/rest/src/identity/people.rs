@@ -230,7 +230,7 @@ impl ProfileApi {
     ///
     /// The caller's profile as a patient. It does not exist before it has been
     /// filled in.
-    #[oai(path = "/api/profile", method = "get", operation_id = "read_profile")]
+    #[oai(path = "/api/profile", method = "get", operation_id = "readProfile")]
     async fn read_profile(&self, caller: Caller) -> Result<Json<ProfileView>, Problem> {
         let profile = profile::read_own(&self.services, caller.actor()).await?;
         Ok(Json(profile.into()))
@@ -240,7 +240,7 @@ impl ProfileApi {
     ///
     /// Replaces the caller's profile as a patient. Everything wrong with it is
     /// named at once.
-    #[oai(path = "/api/profile", method = "put", operation_id = "write_profile")]
+    #[oai(path = "/api/profile", method = "put", operation_id = "writeProfile")]
     async fn write_profile(
         &self,
         caller: Caller,
@@ -253,7 +253,7 @@ impl ProfileApi {
     /// Read one's own profile as a provider
     ///
     /// With the licences that the staff has verified.
-    #[oai(path = "/api/providers/profile", method = "get", operation_id = "read_provider_profile")]
+    #[oai(path = "/api/providers/profile", method = "get", operation_id = "readProviderProfile")]
     async fn read_provider(&self, caller: Caller) -> Result<Json<ProviderView>, Problem> {
         let profile = provider::read_own(&self.services, caller.actor()).await?;
         Ok(Json(profile.into()))
@@ -262,7 +262,7 @@ impl ProfileApi {
     /// Fill in or change one's own profile as a provider
     ///
     /// The licences are not part of it: the staff verifies and records them.
-    #[oai(path = "/api/providers/profile", method = "put", operation_id = "write_provider_profile")]
+    #[oai(path = "/api/providers/profile", method = "put", operation_id = "writeProviderProfile")]
     async fn write_provider(
         &self,
         caller: Caller,

@@ -177,7 +177,7 @@ impl StaffApi {
     ///
     /// Creates the account and mails an invitation to choose a password. To
     /// give the roles `admin` and `super_admin` takes `role.administer`.
-    #[oai(path = "/api/admin/accounts", method = "post", operation_id = "create_account")]
+    #[oai(path = "/api/admin/accounts", method = "post", operation_id = "createAccount")]
     async fn create_account(
         &self,
         caller: Caller,
@@ -196,7 +196,7 @@ impl StaffApi {
     /// Change the roles of a member of the staff
     ///
     /// They count from the account's next request on.
-    #[oai(path = "/api/admin/accounts/:id/roles", method = "put", operation_id = "change_roles")]
+    #[oai(path = "/api/admin/accounts/:id/roles", method = "put", operation_id = "changeRoles")]
     async fn change_roles(
         &self,
         caller: Caller,
@@ -212,7 +212,7 @@ impl StaffApi {
     /// Record the licences of a provider
     ///
     /// Replaces the licences on file by those that the staff has verified.
-    #[oai(path = "/api/admin/accounts/:id/licenses", method = "put", operation_id = "set_licenses")]
+    #[oai(path = "/api/admin/accounts/:id/licenses", method = "put", operation_id = "setLicenses")]
     async fn set_licenses(
         &self,
         caller: Caller,

@@ -23,7 +23,7 @@ impl RecordsApi {
     ///
     /// `not_asked` means that nothing was said yet, which is not the same as
     /// `none_known`.
-    #[oai(path = "/api/profile/allergies", method = "get", operation_id = "read_allergies")]
+    #[oai(path = "/api/profile/allergies", method = "get", operation_id = "readAllergies")]
     async fn read_allergies(&self, caller: Caller) -> Result<Json<AllergiesView>, Problem> {
         let reported = records::allergies(self.store.as_ref(), caller.actor()).await?;
         Ok(Json(AllergiesView::from(reported)))
@@ -34,7 +34,7 @@ impl RecordsApi {
     /// The list replaces what was reported before. Substances are coded in
     /// RxNorm or SNOMED CT. To say that there is none, send `none_known` with
     /// an empty list. Interaction and allergy checks use the list from then on.
-    #[oai(path = "/api/profile/allergies", method = "put", operation_id = "report_allergies")]
+    #[oai(path = "/api/profile/allergies", method = "put", operation_id = "reportAllergies")]
     async fn report_allergies(
         &self,
         caller: Caller,
@@ -51,7 +51,7 @@ impl RecordsApi {
     ///
     /// `not_asked` means that nothing was said yet, which is not the same as
     /// `none_known`.
-    #[oai(path = "/api/profile/medications", method = "get", operation_id = "read_medications")]
+    #[oai(path = "/api/profile/medications", method = "get", operation_id = "readMedications")]
     async fn read_medications(&self, caller: Caller) -> Result<Json<MedicationsView>, Problem> {
         let reported = records::medications(self.store.as_ref(), caller.actor()).await?;
         Ok(Json(MedicationsView::from(reported)))
@@ -62,7 +62,7 @@ impl RecordsApi {
     /// The list replaces what was reported before and holds what is taken now.
     /// Drugs are coded in RxNorm. To say that there is none, send `none_known`
     /// with an empty list. Interaction checks use the list from then on.
-    #[oai(path = "/api/profile/medications", method = "put", operation_id = "report_medications")]
+    #[oai(path = "/api/profile/medications", method = "put", operation_id = "reportMedications")]
     async fn report_medications(
         &self,
         caller: Caller,

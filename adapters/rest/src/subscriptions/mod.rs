@@ -37,7 +37,7 @@ impl SubscriptionsApi {
     /// the express consent to automatic renewal, and is pending until its
     /// first invoice is paid. Repeated with the same `Idempotency-Key`, it
     /// answers with the subscription that was started first.
-    #[oai(path = "/api/subscriptions", method = "post", operation_id = "start_subscription")]
+    #[oai(path = "/api/subscriptions", method = "post", operation_id = "startSubscription")]
     async fn start(
         &self,
         caller: Caller,
@@ -60,7 +60,7 @@ impl SubscriptionsApi {
     /// Get a subscription
     ///
     /// A patient reads their own; staff with the permission any.
-    #[oai(path = "/api/subscriptions/:id", method = "get", operation_id = "get_subscription")]
+    #[oai(path = "/api/subscriptions/:id", method = "get", operation_id = "getSubscription")]
     async fn read(
         &self,
         caller: Caller,
@@ -76,7 +76,7 @@ impl SubscriptionsApi {
     #[oai(
         path = "/api/subscriptions/multi/:user_id",
         method = "get",
-        operation_id = "list_subscriptions"
+        operation_id = "listSubscriptions"
     )]
     async fn list(
         &self,
@@ -95,7 +95,7 @@ impl SubscriptionsApi {
     #[oai(
         path = "/api/subscriptions/:id/cancel",
         method = "post",
-        operation_id = "cancel_subscription"
+        operation_id = "cancelSubscription"
     )]
     async fn cancel(
         &self,
@@ -115,7 +115,7 @@ impl SubscriptionsApi {
     #[oai(
         path = "/api/subscriptions/:id/history",
         method = "get",
-        operation_id = "get_subscription_history"
+        operation_id = "getSubscriptionHistory"
     )]
     async fn history(
         &self,
@@ -133,7 +133,7 @@ impl SubscriptionsApi {
     #[oai(
         path = "/api/subscriptions/:id/features",
         method = "get",
-        operation_id = "get_subscription_features"
+        operation_id = "getSubscriptionFeatures"
     )]
     async fn features(
         &self,
