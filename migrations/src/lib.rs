@@ -41,11 +41,13 @@ macro_rules! history {
 // In numeric order; one line a step.
 history![
     "001_platform",
+    "002_idempotency_digest",
     "010_identity",
     "020_catalog",
     "030_intake",
     "040_care",
     "041_care_slots",
+    "042_care_active_plans",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",

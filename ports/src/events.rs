@@ -92,6 +92,7 @@ pub enum Event {
     // pharmacy
     PrescriptionChanged {
         prescription: PrescriptionId,
+        treatment_plan: TreatmentPlanId,
         patient: PatientId,
         provider: ProviderId,
         category: CategoryId,

@@ -10,10 +10,10 @@ use std::{
 use async_trait::async_trait;
 use care::{
     CareError, CareStore, ClinicalFacts, Dose, DoseLimit, Frequency, IntakeReader, Medication,
-    Modality, PatientFacts, PeriodUnit, Protocol, ProviderDirectory, Reach, RejectionReason,
-    Review, Rule, Severity, Sources, SubmittedResponse, Treatment, assess,
+    Modality, PatientFacts, PeriodUnit, PlanStatus, Protocol, ProviderDirectory, Reach,
+    RejectionReason, Review, Rule, Severity, Sources, SubmittedResponse, Treatment, assess,
     consultations::{self, Booking, CreateVideoRoom},
-    plans::{self, TreatmentChanges},
+    plans::{self, PlanRequest, TreatmentChanges},
     reviews, setup, tasks,
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -221,8 +221,8 @@ impl Setting {
         setup::allow_auto_approval(store, &actor, UsState::Ma, drug).await.unwrap();
     }
 
-    /// Submits and assesses a response; the words say which rules fire.
-    async fn assess(&self, patient: PatientId, fires: &[&str]) -> AssessmentId {
+    /// Submits a response; the words say which rules fire.
+    fn submit(&self, patient: PatientId, fires: &[&str]) -> FormResponseId {
         let response: FormResponseId = self.database.env.fresh();
         let answers =
             ["refuse", "review"].map(|name| (name.to_owned(), json!(fires.contains(&name)))).into();
@@ -236,6 +236,11 @@ impl Setting {
             scores: [("phq9_9".to_owned(), danger)].into(),
         };
         self.neighbours.responses.lock().unwrap().insert(response, submitted);
+        response
+    }
+
+    async fn assess(&self, patient: PatientId, fires: &[&str]) -> AssessmentId {
+        let response = self.submit(patient, fires);
         self.deliver(response).await.unwrap();
         let mut tx = self.store().begin(&Actor::system("tests.care")).await.unwrap();
         tx.assessment_of(response).await.unwrap().unwrap()
@@ -401,6 +406,67 @@ async fn an_approval_makes_one_plan_and_repeating_it_none_more() {
     assert!(matches!(closed, Err(CareError::ReviewClosed)), "{closed:?}");
     let stranger = setting.approve(id, ALSO_THERE, None, "k3").await;
     assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 1);
+}
+
+#[tokio::test]
+async fn another_form_under_treatment_goes_to_a_provider_who_cannot_double_the_medicine() {
+    let setting = setting().await;
+    setting.assess(ADA, &[]).await;
+    let again = setting.assess(ADA, &[]).await;
+    let seen = reviews::own_one(setting.store(), &patient(ADA), again).await.unwrap();
+    assert_eq!(seen.outcome, AssessmentOutcome::InReview);
+    assert_eq!(seen.reasons[0].code, "already_under_treatment");
+    assert!(seen.trace.gates.under_treatment);
+
+    setting.claim(again, IN_MASSACHUSETTS).await.unwrap();
+    let second = setting.approve(again, IN_MASSACHUSETTS, None, "k1").await;
+    assert!(matches!(second, Err(CareError::AlreadyTreated)), "{second:?}");
+    let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
+    let request = PlanRequest {
+        patient: ADA,
+        category: CATEGORY,
+        treatment: treatment(),
+        reason: "Once more.".into(),
+    };
+    let key = key("care.create_plan", "k2");
+    let store = setting.store();
+    let second = plans::create(env, store, &setting.sources, &actor, request, &key).await;
+    assert!(matches!(second, Err(CareError::AlreadyTreated)), "{second:?}");
+    assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 1);
+
+    // The last fill ends the plan, and the way is free for the next one.
+    let plan = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
+    for _ in 0..2 {
+        let event: EventId = env.fresh();
+        let delivery = Delivery { event, handler: "care.complete_plan" };
+        let status = PrescriptionStatusWord::Completed;
+        plans::on_prescription_changed(store, delivery, plan.id, status).await.unwrap();
+    }
+    let plan = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
+    assert_eq!(plan.status, PlanStatus::Completed);
+    setting.approve(again, IN_MASSACHUSETTS, None, "k3").await.unwrap();
+}
+
+#[tokio::test]
+async fn of_eight_forms_assessed_at_once_one_is_approved_automatically() {
+    let setting = Arc::new(setting().await);
+    let responses: Vec<_> = (0..8).map(|_| setting.submit(ADA, &[])).collect();
+    let handlers: Vec<_> = responses
+        .into_iter()
+        .map(|response| {
+            let setting = Arc::clone(&setting);
+            tokio::spawn(async move {
+                // A delivery that failed is repeated.
+                while setting.deliver(response).await.is_err() {}
+            })
+        })
+        .collect();
+    for handler in handlers {
+        handler.await.unwrap();
+    }
+    let outcomes = "SELECT count(*) FROM care_assessments WHERE outcome = 'in_review'";
+    assert_eq!(setting.count(outcomes).await, 7);
     assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 1);
 }
 

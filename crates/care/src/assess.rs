@@ -14,7 +14,8 @@ use crate::{
 /// Handles `ResponseSubmitted`: decides, and where the decision is an
 /// automatic approval writes the treatment plan under protocol. It fails, so
 /// that the delivery is repeated, while the response or the patient's profile
-/// cannot be read.
+/// cannot be read, and when another response of the patient was approved at
+/// the same moment: the repetition finds that plan and asks a provider.
 pub async fn on_response_submitted(
     env: &Env,
     store: &dyn CareStore,
@@ -44,6 +45,7 @@ pub async fn on_response_submitted(
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), facts.state).await?,
         asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
         supervising_provider,
+        under_treatment: tx.active_plan(submitted.patient, submitted.category).await?.is_some(),
     };
     let (version, rules) = match rules {
         Some(set) => (Some((set.id, set.version)), set.rules),

@@ -252,7 +252,12 @@ mod tests {
             medications: vec![],
             allergies: vec![],
         };
-        let gates = Gates { allowlisted: false, asynchronous: true, supervising_provider: None };
+        let gates = Gates {
+            allowlisted: false,
+            asynchronous: true,
+            supervising_provider: None,
+            under_treatment: false,
+        };
         Assessment::decided(
             AssessmentId(Uuid::from_u128(1)),
             (

@@ -27,6 +27,10 @@ pub enum CareError {
     ProfileIncomplete,
     #[error("the treatment plan is not active")]
     PlanNotActive,
+    /// Two active plans of one kind would put the same medicine into two
+    /// boxes.
+    #[error("the patient has an active treatment plan in this category; modify that one")]
+    AlreadyTreated,
     #[error("the slot is taken")]
     SlotTaken,
     #[error("the meeting is not open now")]
@@ -73,6 +77,7 @@ impl DomainError for CareError {
             | Self::ReviewClosed
             | Self::ProfileIncomplete
             | Self::PlanNotActive
+            | Self::AlreadyTreated
             | Self::SlotTaken
             | Self::MeetingNotOpen
             | Self::ConsultationClosed
@@ -94,6 +99,7 @@ impl DomainError for CareError {
             Self::NoProtocol => "care.no_protocol",
             Self::ProfileIncomplete => "care.profile_incomplete",
             Self::PlanNotActive => "care.plan_not_active",
+            Self::AlreadyTreated => "care.already_treated",
             Self::SlotTaken => "care.slot_taken",
             Self::MeetingNotOpen => "care.meeting_not_open",
             Self::ConsultationClosed => "care.consultation_closed",
@@ -107,6 +113,7 @@ impl DomainError for CareError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

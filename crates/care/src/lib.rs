@@ -12,7 +12,7 @@
 //! | event | use case |
 //! |---|---|
 //! | `ResponseSubmitted` | [`assess::on_response_submitted`] |
-//! | `PrescriptionChanged` | [`tasks::on_prescription_changed`] |
+//! | `PrescriptionChanged` | [`tasks::on_prescription_changed`], [`plans::on_prescription_changed`] |
 //!
 //! # Jobs
 //!

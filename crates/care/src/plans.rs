@@ -1,7 +1,9 @@
 //! Writing, changing and reading treatment plans.
 
 use kernel::{Actor, CategoryId, PatientId, Permission, ProviderId, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
+use ports::{
+    AuditAction, AuditEntry, Delivery, Env, Event, IdempotencyKey, events::PrescriptionStatusWord,
+};
 
 use crate::{
     CareError, CareStore, CareTx, Dose, Frequency, Reach, Sources, Treatment, TreatmentPlan,
@@ -85,6 +87,16 @@ async fn check_panel(
     Err(CareError::NotFound("patient"))
 }
 
+/// Adds a plan where the patient has no active one of this kind.
+pub(crate) async fn add(tx: &mut dyn CareTx, plan: &TreatmentPlan) -> Result<(), CareError> {
+    if tx.active_plan(plan.patient, plan.category).await?.is_some() {
+        return Err(CareError::AlreadyTreated);
+    }
+    tx.add_plan(plan)
+        .await
+        .map_err(|error| CareError::on_conflict(error, CareError::AlreadyTreated))
+}
+
 /// Writes a plan for a patient of the provider's panel.
 pub async fn create(
     env: &Env,
@@ -119,7 +131,7 @@ pub async fn create(
         },
         env.now(),
     );
-    tx.add_plan(&plan).await?;
+    add(tx.as_mut(), &plan).await?;
     tx.emit(Event::TreatmentPlanCreated {
         treatment_plan: id,
         patient: plan.patient,
@@ -207,6 +219,34 @@ async fn change(
 async fn check_treatment(tx: &mut dyn CareTx, treatment: &Treatment) -> Result<(), CareError> {
     let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
     treatment.validate(limit.as_ref(), "treatment")
+}
+
+/// Handles `PrescriptionChanged`: with the last fill of its prescription a plan
+/// is completed.
+pub async fn on_prescription_changed(
+    store: &dyn CareStore,
+    delivery: Delivery,
+    id: TreatmentPlanId,
+    status: PrescriptionStatusWord,
+) -> Result<(), CareError> {
+    if status != PrescriptionStatusWord::Completed {
+        return Ok(());
+    }
+    let mut tx = store.begin(&Actor::system("care.complete_plan")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let plan = tx.plan(id, &Reach::All).await?.ok_or(CareError::NotFound("treatment plan"))?;
+    let Some(completed) = plan.complete() else { return Ok(()) };
+    tx.save_plan(&completed).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "treatment_plan", id)
+            .patient(completed.patient)
+            .detail("status", completed.status.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// The plans of a patient: one's own, or those of a patient of one's panel.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     Assessment, CareError, CareStore, QueueItem, Reach, RejectionReason, Sources, Treatment,
-    TreatmentPlan, treatment::NewPlan,
+    TreatmentPlan, plans, treatment::NewPlan,
 };
 
 /// A provider with the states in which a licence is active right now.
@@ -212,7 +212,7 @@ pub async fn approve(
     tx.save_review(&approved)
         .await
         .map_err(|error| CareError::on_conflict(error, CareError::ReviewAlreadyClaimed))?;
-    tx.add_plan(&plan).await?;
+    plans::add(tx.as_mut(), &plan).await?;
     tx.emit(Event::ReviewDecided {
         assessment: id,
         patient: approved.patient,

@@ -116,6 +116,14 @@ pub trait CareTx: UnitOfWork {
     /// Newest first.
     async fn plans(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<TreatmentPlan>>;
 
+    /// The patient's active plan in a category; there is at most one.
+    async fn active_plan(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Option<TreatmentPlanId>>;
+
+    /// A second active plan of patient and category is a conflict.
     async fn add_plan(&mut self, plan: &TreatmentPlan) -> Result<()>;
 
     /// Saves the status and adds the versions that are new. A plan that

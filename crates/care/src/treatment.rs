@@ -239,6 +239,15 @@ impl TreatmentPlan {
         std::iter::once(&self.first).chain(&self.later)
     }
 
+    /// The last fill of its prescription is used, so that what the patient asks
+    /// for next is a new plan. `None` where the plan has ended already.
+    pub fn complete(mut self) -> Option<Self> {
+        (self.status == PlanStatus::Active).then(|| {
+            self.status = PlanStatus::Completed;
+            self
+        })
+    }
+
     /// Adds a version; the ones before stay as they are.
     pub fn modify(
         mut self,

@@ -115,6 +115,14 @@ impl CareTx for PgTx {
         plans::one(self, id, reach).await
     }
 
+    async fn active_plan(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Option<TreatmentPlanId>> {
+        plans::active(self, patient, category).await
+    }
+
     async fn plans(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<TreatmentPlan>> {
         plans::of_patient(self, patient, reach).await
     }
@@ -215,15 +223,4 @@ fn to_json(what: &str, value: &impl serde::Serialize) -> Result<Vec<u8>> {
 /// The postal codes, as an array parameter.
 fn codes(states: &[UsState]) -> Value {
     states.iter().map(ToString::to_string).collect::<Vec<String>>().into()
-}
-
-/// Splits a cursor made of fields with `|` between them. A cursor that was
-/// not made here starts the list anew.
-fn cursor_fields<const N: usize>(page: &PageRequest) -> Option<[String; N]> {
-    let fields: Vec<String> = page.cursor.as_deref()?.split('|').map(str::to_owned).collect();
-    fields.try_into().ok()
-}
-
-fn micros(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_micros(text.parse().ok()?)
 }

@@ -57,6 +57,22 @@ pub async fn of_patient(
     Ok(plans)
 }
 
+pub async fn active(
+    tx: &mut PgTx,
+    patient: PatientId,
+    category: CategoryId,
+) -> Result<Option<TreatmentPlanId>> {
+    let row = query_one(
+        tx,
+        "looking for an active treatment plan",
+        "SELECT id FROM care_treatment_plans \
+         WHERE patient_id = $1 AND category_id = $2 AND status = 'active'",
+        vec![patient.uuid().into(), category.uuid().into()],
+    )
+    .await?;
+    row.map(|row| Ok(TreatmentPlanId(get::<Uuid>(&row, "id")?))).transpose()
+}
+
 pub async fn add(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
     tx.execute(
         "adding a treatment plan",

@@ -139,6 +139,10 @@ pub struct Gates {
     pub asynchronous: bool,
     /// A licensed provider answers for automatic approvals in the state.
     pub supervising_provider: Option<ProviderId>,
+    /// The patient has an active plan of this kind, so that another one would
+    /// be a second supply of the same medicine.
+    #[serde(default)]
+    pub under_treatment: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,6 +278,12 @@ fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
         // Urgency alone asks for a person, whatever the rule's severity says.
         reasons
             .push(Reason::new("urgent", "A provider looks at your answers as soon as possible."));
+    }
+    if gates.under_treatment {
+        reasons.push(Reason::new(
+            "already_under_treatment",
+            "You already have an active treatment of this kind, so a provider looks at your request.",
+        ));
     }
     if !gates.allowlisted {
         reasons.push(Reason::new(

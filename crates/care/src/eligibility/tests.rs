@@ -37,6 +37,7 @@ fn open_gates() -> Gates {
         allowlisted: true,
         asynchronous: true,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
+        under_treatment: false,
     }
 }
 
@@ -84,6 +85,7 @@ fn a_closed_gate_asks_for_a_provider() {
         (Gates { allowlisted: false, ..open_gates() }, "provider_review_required"),
         (Gates { asynchronous: false, ..open_gates() }, "visit_required"),
         (Gates { supervising_provider: None, ..open_gates() }, "no_supervising_provider"),
+        (Gates { under_treatment: true, ..open_gates() }, "already_under_treatment"),
     ] {
         let decision = outcome(&rules, inputs(), gates);
         assert_eq!(decision.outcome, Outcome::InReview);
@@ -184,12 +186,11 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
 }
 
 fn any_gates() -> impl Strategy<Value = Gates> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(allowlisted, asynchronous, some)| {
-        Gates {
-            allowlisted,
-            asynchronous,
-            supervising_provider: some.then(|| ProviderId(Uuid::from_u128(7))),
-        }
+    any::<[bool; 4]>().prop_map(|[allowlisted, asynchronous, some, under_treatment]| Gates {
+        allowlisted,
+        asynchronous,
+        supervising_provider: some.then(|| ProviderId(Uuid::from_u128(7))),
+        under_treatment,
     })
 }
 

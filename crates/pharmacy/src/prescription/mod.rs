@@ -169,6 +169,7 @@ impl Prescription {
     pub fn event(&self) -> Option<Event> {
         self.state.status().map(|status| Event::PrescriptionChanged {
             prescription: self.id,
+            treatment_plan: self.treatment_plan,
             patient: self.patient,
             provider: self.provider,
             category: self.category,

@@ -60,6 +60,10 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
             &w.env, &w.pg, delivery, (prescription, patient, provider), status,
         )
     });
+    on!(registry, world, "care.complete_plan",
+        PrescriptionChanged { treatment_plan, status } => |w, delivery| {
+        care::plans::on_prescription_changed(&w.pg, delivery, treatment_plan, status)
+    });
     job!(registry, world, |w, job: care::consultations::CreateVideoRoom| {
         care::consultations::create_video_room(&w.env, &w.pg, w.video.as_ref(), job)
     });

@@ -65,6 +65,7 @@ fn gates(allowlisted: bool) -> Gates {
     Gates {
         allowlisted,
         asynchronous: true,
+        under_treatment: false,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
     }
 }

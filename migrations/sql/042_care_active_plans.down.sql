@@ -1,0 +1,1 @@
+DROP INDEX care_treatment_plans_active;
