@@ -213,6 +213,12 @@ impl UnitOfWork for PgTx {
     async fn claim(&mut self, key: &IdempotencyKey, resource: Uuid) -> Result<Option<Uuid>> {
         let actor = self.actor_id().unwrap_or_else(|| "anonymous".to_owned());
         let now = self.env.now();
+        let digest = self.sealer.blind_index("idempotency_keys.key", &key.key)?.0.to_vec();
+        let fingerprint = self
+            .sealer
+            .blind_index("idempotency_keys.fingerprint", &hex::encode(key.fingerprint))?
+            .0
+            .to_vec();
         let inserted = self
             .run(
                 "claiming an idempotency key",
@@ -222,8 +228,8 @@ impl UnitOfWork for PgTx {
                 [
                     actor.clone().into(),
                     key.operation.into(),
-                    key.key.clone().into(),
-                    key.fingerprint.to_vec().into(),
+                    digest.clone().into(),
+                    fingerprint.clone().into(),
                     resource.into(),
                     now.into(),
                 ],
@@ -236,15 +242,14 @@ impl UnitOfWork for PgTx {
             DbBackend::Postgres,
             "SELECT fingerprint, resource FROM idempotency_keys \
              WHERE actor = $1 AND operation = $2 AND key = $3",
-            [actor.into(), key.operation.into(), key.key.clone().into()],
+            [actor.into(), key.operation.into(), digest.into()],
         );
         let doing = "reading an idempotency key";
         let row = self.tx.query_one_raw(statement).await.map_err(|error| db(doing, error))?;
         let row = row.ok_or_else(|| PortError::Conflict("idempotency_keys_pkey".to_owned()))?;
-        let fingerprint: Vec<u8> =
-            row.try_get("", "fingerprint").map_err(|error| db(doing, error))?;
+        let earlier: Vec<u8> = row.try_get("", "fingerprint").map_err(|error| db(doing, error))?;
         let resource: Uuid = row.try_get("", "resource").map_err(|error| db(doing, error))?;
-        if fingerprint == key.fingerprint {
+        if earlier == fingerprint {
             Ok(Some(resource))
         } else {
             Err(PortError::IdempotencyKeyReused)

@@ -20,7 +20,7 @@ use super::{
     assessments::{OutcomeWord, ReasonView, ReviewWord},
     treatment::{PlanView, TreatmentBody},
 };
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key_on};
 
 pub struct ReviewsApi {
     pub env: Env,
@@ -418,7 +418,7 @@ impl ReviewsApi {
         body: Body<ApproveReview>,
     ) -> Result<Json<PlanView>, Problem> {
         let id = AssessmentId(assessment_id.0);
-        let key = idempotency_key("care.approve_review", &key.0, &body.0)?;
+        let key = idempotency_key_on("care.approve_review", assessment_id.0, &key.0, &body.0)?;
         let treatment = body.0.treatment.map(TreatmentBody::parse).transpose()?;
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
         let plan = reviews::approve(&self.env, store, sources, actor, id, treatment, &key).await?;

@@ -1,4 +1,4 @@
-use kernel::{ErrorKind, FieldError};
+use kernel::{ErrorKind, FieldError, Uuid};
 use poem_openapi::types::ToJSON;
 use ports::IdempotencyKey;
 use sha2::{Digest as _, Sha256};
@@ -26,4 +26,18 @@ pub fn idempotency_key(
     }
     let fingerprint = Sha256::digest(body.to_json_string().as_bytes()).into();
     Ok(IdempotencyKey { operation, key: header.to_owned(), fingerprint })
+}
+
+/// The same of an operation on the resource that its path names: the key of a
+/// request about one resource does not answer a request about another.
+pub fn idempotency_key_on(
+    operation: &'static str,
+    resource: Uuid,
+    header: &str,
+    body: &impl ToJSON,
+) -> Result<IdempotencyKey, Problem> {
+    let mut key = idempotency_key(operation, header, body)?;
+    let digest = Sha256::new().chain_update(key.fingerprint).chain_update(resource);
+    key.fingerprint = digest.finalize().into();
+    Ok(key)
 }

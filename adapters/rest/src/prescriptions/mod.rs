@@ -25,7 +25,7 @@ pub use self::{
     },
     webhook::{ErxWebhookApi, WebhookCredential},
 };
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key, idempotency_key_on};
 
 pub struct PrescriptionsApi {
     pub env: Env,
@@ -137,7 +137,7 @@ impl PrescriptionsApi {
         key: Header<String>,
         body: Body<OverrideAlertsRequest>,
     ) -> Result<Json<PrescriptionView>, Problem> {
-        let key = idempotency_key("pharmacy.override_alerts", &key.0, &body.0)?;
+        let key = idempotency_key_on("pharmacy.override_alerts", id.0, &key.0, &body.0)?;
         let overrides = body.0.into_domain();
         let prescription = write::override_alerts(
             &self.env,
