@@ -339,6 +339,12 @@ async fn only_those_of_the_table_get_in() {
     );
     assert_eq!(tokens.len(), 7);
 
+    let denied = || -> u64 {
+        let count = "SELECT count(*) FROM audit_entries \
+                     WHERE entity = 'operation' AND outcome = 'denied'";
+        server.sql(count).trim().parse().expect("a count")
+    };
+    let (denied_before, mut forbidden) = (denied(), 0);
     let mut wrong = Vec::new();
     for operation in &operations {
         let who = table[operation.id.as_str()];
@@ -370,6 +376,7 @@ async fn only_those_of_the_table_get_in() {
         }
         for (role, token) in &tokens {
             let (status, problem) = call(client, operation, STRANGER, Some(token)).await;
+            forbidden += u64::from(status == 403);
             let let_in = match who {
                 Roles(roles) => roles.contains(&role.as_str()),
                 _ => true,
@@ -384,6 +391,11 @@ async fn only_those_of_the_table_get_in() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(forbidden > 100, "{forbidden}");
+    assert_eq!(denied() - denied_before, forbidden, "every refusal is audited");
+    let unnamed = "SELECT count(*) FROM audit_entries \
+                   WHERE entity = 'operation' AND entity_id !~ '^[A-Z]+ /api/'";
+    assert_eq!(server.sql(unnamed).trim(), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

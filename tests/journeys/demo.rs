@@ -39,8 +39,7 @@ async fn ten_steps_hold_twice_and_tampering_is_named() {
     nothing_happened_twice(&server).await;
 
     // One row is altered behind the server's back, as its superuser can.
-    let altered = sql(
-        &server,
+    let altered = server.sql(
         "SET session_replication_role = replica; \
          UPDATE audit_entries SET entity_id = 'altered' \
          WHERE id = (SELECT entry_id FROM audit_chain WHERE position = 100) RETURNING id",
@@ -93,7 +92,7 @@ async fn a_server_killed_in_each_step_completes_the_journey_and_repeats_nothing(
 /// Waits until the audit log has grown, which every step makes it do.
 async fn wait_for_work(server: &Server) {
     let count = || {
-        let text = sql(server, "SELECT count(*) FROM audit_entries");
+        let text = server.sql("SELECT count(*) FROM audit_entries");
         text.trim().parse::<i64>().expect("a count")
     };
     let before = count();
@@ -101,17 +100,6 @@ async fn wait_for_work(server: &Server) {
         (count() >= before + 8).then_some(())
     })
     .await;
-}
-
-fn sql(server: &Server, statement: &str) -> String {
-    let output = Command::new("psql")
-        .arg("-h")
-        .arg(server.socket())
-        .args(["-U", "postgres", "-d", "salus", "-X", "-A", "-t", "-q", "-c", statement])
-        .output()
-        .expect("psql");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 async fn look(server: &Server, vendor: &str, path: &str) -> Value {
@@ -129,11 +117,11 @@ async fn nothing_happened_twice(server: &Server) {
 
     let messages = look(server, "erx", "/_control/messages").await;
     let messages = messages.as_array().expect("messages").clone();
-    let prescriptions: i64 =
-        sql(server, "SELECT count(*) FROM prescriptions WHERE state IN ('active', 'completed')")
-            .trim()
-            .parse()
-            .expect("a count");
+    let prescriptions: i64 = server
+        .sql("SELECT count(*) FROM prescriptions WHERE state IN ('active', 'completed')")
+        .trim()
+        .parse()
+        .expect("a count");
     assert_eq!(messages.len() as i64, prescriptions);
     once("NewRx", messages.iter().map(|message| message["message_id"].to_string()));
 

@@ -72,6 +72,18 @@ impl Server {
         self.folder.path.join("socket")
     }
 
+    /// What the database says, as its superuser sees it.
+    pub fn sql(&self, statement: &str) -> String {
+        let output = Command::new("psql")
+            .arg("-h")
+            .arg(self.socket())
+            .args(["-U", "postgres", "-d", "salus", "-X", "-A", "-t", "-q", "-c", statement])
+            .output()
+            .expect("psql");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Ends the server as a power cut would, and starts it again on the same
     /// folder and port.
     pub fn kill_and_restart(&mut self) {

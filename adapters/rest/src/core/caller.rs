@@ -7,12 +7,21 @@ use kernel::{Actor, ErrorKind, RequestContext};
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{SecurityScheme, auth::Bearer};
 
-use super::{Problem, request_context};
+use super::{Problem, request::note_caller, request_context};
 
 /// Turns a bearer token into an actor; identity provides it.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
     async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem>;
+}
+
+/// Keeps who asked for what they have no right to. What is refused within a
+/// use case for the sake of one record is audited there; this is for the
+/// operations that a role does not have at all.
+#[async_trait]
+pub trait DenialLog: Send + Sync {
+    /// `operation` is a method and a route's pattern, without ids.
+    async fn denied(&self, actor: &Actor, operation: &str) -> ports::Result<()>;
 }
 
 /// A caller with a valid access token.
@@ -30,7 +39,9 @@ async fn authenticate(request: &Request, bearer: Bearer) -> poem::Result<Actor> 
     let authenticator = request
         .data::<Arc<dyn Authenticator>>()
         .ok_or_else(|| Problem::new(ErrorKind::Internal, "internal", "No authenticator."))?;
-    Ok(authenticator.authenticate(&bearer.token, request_context(request)).await?)
+    let actor = authenticator.authenticate(&bearer.token, request_context(request)).await?;
+    note_caller(&actor);
+    Ok(actor)
 }
 
 /// A caller of a public operation: known only by where the request came from.

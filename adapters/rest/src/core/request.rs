@@ -1,22 +1,31 @@
 //! What surrounds every request: its id, its span, its security headers, its
 //! measure, and the promise that every failure is a problem.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
-use kernel::{RequestContext, RequestId};
+use kernel::{Actor, RequestContext, RequestId};
 use poem::{
     Endpoint, IntoResponse as _, Middleware, PathPattern, Request, Response,
     error::SizedLimitError,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     web::RealIp,
 };
 use ports::Env;
 use tracing::Instrument as _;
 
-use super::Problem;
+use super::{DenialLog, Problem};
 
 tokio::task_local! {
     static REQUEST_ID: RequestId;
+    static CALLER: OnceLock<Actor>;
+}
+
+/// Remembers who calls until the request is answered.
+pub(super) fn note_caller(actor: &Actor) {
+    let _ = CALLER.try_with(|caller| caller.set(actor.clone()));
 }
 
 /// The id of the request that this task answers.
@@ -49,6 +58,7 @@ pub struct Surround {
     pub trust_proxy: bool,
     /// The largest body, in bytes.
     pub body_limit: usize,
+    pub denials: Arc<dyn DenialLog>,
 }
 
 impl<E: Endpoint + 'static> Middleware<E> for Surround {
@@ -90,19 +100,30 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
         let started = Instant::now();
         let work = async {
             limit_body(&mut request, self.surround.body_limit).await?;
-            self.inner.call(request).await
+            let answer = self.inner.call(request).await;
+            Ok::<_, poem::Error>((answer, CALLER.with(|caller| caller.get().cloned())))
         };
-        let answer = REQUEST_ID.scope(id, work).instrument(span.clone()).await;
+        let work = REQUEST_ID.scope(id, CALLER.scope(OnceLock::new(), work));
+        let (answer, caller) = match work.instrument(span.clone()).await {
+            Ok((answer, caller)) => (answer, caller),
+            Err(error) => (Err(error), None),
+        };
         let mut route = String::new();
         let mut response = match answer {
             Ok(answer) => answer.into_response(),
             Err(error) if error.is_from_response() => error.into_response(),
-            Err(error) => {
-                REQUEST_ID.sync_scope(id, || Problem::from_framework(&error).into_response())
-            }
+            Err(error) => REQUEST_ID.sync_scope(id, || Problem::from_framework(&error)),
         };
         if let Some(pattern) = response.data::<PathPattern>() {
             route = pattern.0.to_string();
+        }
+        if response.status() == StatusCode::FORBIDDEN
+            && let Some(caller) = caller
+        {
+            let operation = format!("{method} {route}");
+            if let Err(error) = self.surround.denials.denied(&caller, &operation).await {
+                span.in_scope(|| tracing::error!(%error, operation, "a denial was not audited"));
+            }
         }
         finish(&mut response, id);
         let status = response.status().as_u16();

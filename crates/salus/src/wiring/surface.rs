@@ -10,7 +10,8 @@ use identity::Services;
 use kernel::{Actor, RequestContext};
 use pharmacy::fulfilment::CarrierWebhooks;
 use poem::{Endpoint, Route};
-use ports::Env;
+use ports::{AuditAction, AuditEntry, Env, UnitOfWork as _};
+use postgres::Pg;
 use rest::{
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
@@ -21,7 +22,7 @@ use rest::{
     catalog::{CategoriesApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
-    core::{Authenticator, Problem, Surround, request_context},
+    core::{Authenticator, DenialLog, Problem, Surround, request_context},
     fulfilment::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi},
     identity::IdentityApi,
     intake::{DraftsApi, FormsApi, IntakeServices, ResponsesApi},
@@ -57,6 +58,19 @@ pub struct Surface {
     operations: Operations,
     fhir: FhirServer,
     authenticator: Arc<dyn Authenticator>,
+    denials: Arc<dyn DenialLog>,
+}
+
+/// The audit log as the surface writes to it.
+struct Denials(Pg);
+
+#[async_trait]
+impl DenialLog for Denials {
+    async fn denied(&self, actor: &Actor, operation: &str) -> ports::Result<()> {
+        let mut tx = self.0.open(actor).await?;
+        tx.audit(AuditEntry::new(AuditAction::Execute, "operation", operation).denied()).await?;
+        Box::new(tx).commit().await
+    }
 }
 
 /// Tokens as the operations check them.
@@ -174,7 +188,8 @@ impl Surface {
             context: request_context,
         };
         let authenticator = Arc::new(Tokens(world.identity.clone()));
-        Self { operations, fhir, authenticator }
+        let denials = Arc::new(Denials(world.pg.clone()));
+        Self { operations, fhir, authenticator, denials }
     }
 
     pub fn endpoint(self, config: &Config, env: Env, health: Health) -> impl Endpoint + 'static {
@@ -189,6 +204,7 @@ impl Surface {
                     env,
                     trust_proxy: config.server.trust_proxy,
                     body_limit: config.server.body_limit,
+                    denials: self.denials,
                 },
                 authenticator: self.authenticator,
             },
