@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use kernel::{DomainError, ErrorKind};
+use kernel::{DomainError, ErrorKind, FieldError};
 
 pub type Result<T, E = PortError> = std::result::Result<T, E>;
 
@@ -14,6 +14,10 @@ pub enum PortError {
     /// the database refused the change.
     #[error("a concurrent change or an existing row is in the way: {0}")]
     Conflict(String),
+    /// The input holds what cannot be stored or looked up, as a NUL character
+    /// or a cursor that no page gave.
+    #[error("the request is not valid")]
+    Invalid(Vec<FieldError>),
     /// An idempotency key came back with another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
@@ -43,6 +47,10 @@ impl PortError {
         Self::Internal { context: context.into(), cause: Some(Arc::from(cause.into())) }
     }
 
+    pub fn invalid(path: &str, code: &str, message: &str) -> Self {
+        Self::Invalid(vec![FieldError::new(path, code, message)])
+    }
+
     pub fn bug(context: impl Into<String>) -> Self {
         Self::Internal { context: context.into(), cause: None }
     }
@@ -52,6 +60,7 @@ impl DomainError for PortError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Conflict(_) | Self::IdempotencyKeyReused => ErrorKind::Conflict,
+            Self::Invalid(_) => ErrorKind::Invalid,
             Self::Refused { .. } | Self::Unavailable { .. } | Self::Unknown { .. } => {
                 ErrorKind::Vendor
             }
@@ -62,11 +71,19 @@ impl DomainError for PortError {
     fn code(&self) -> &str {
         match self {
             Self::Conflict(_) => "concurrent_change",
+            Self::Invalid(_) => "invalid",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Refused { .. } => "vendor_refused",
             Self::Unavailable { .. } => "vendor_unavailable",
             Self::Unknown { .. } => "vendor_outcome_unknown",
             Self::Internal { .. } => "internal",
+        }
+    }
+
+    fn fields(&self) -> &[FieldError] {
+        match self {
+            Self::Invalid(fields) => fields,
+            _ => &[],
         }
     }
 }

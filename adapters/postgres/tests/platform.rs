@@ -87,6 +87,26 @@ async fn an_idempotency_key_gives_the_first_resource_and_refuses_another_request
     assert_eq!(claim(key(1), database.env.fresh()).await.unwrap(), Some(first));
     let reused = claim(key(2), database.env.fresh()).await;
     assert!(matches!(reused, Err(PortError::IdempotencyKeyReused)), "{reused:?}");
+    // A key may be made of anything, an address even, so none is kept.
+    let kept = Statement::from_string(
+        DbBackend::Postgres,
+        "SELECT count(*) FROM idempotency_keys \
+         WHERE length(key) = 32 AND key <> sha256('k') AND length(fingerprint) = 32",
+    );
+    let row = database.superuser().await.query_one_raw(kept).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_postgresql_cannot_hold_is_the_callers_fault() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    let entry = AuditEntry::new(AuditAction::Read, "tests", "nul \0");
+    let refused = match tx.audit(entry).await {
+        Ok(()) => Box::new(tx).commit().await,
+        refused => refused,
+    };
+    assert!(matches!(refused, Err(PortError::Invalid(_))), "{refused:?}");
 }
 
 #[tokio::test]

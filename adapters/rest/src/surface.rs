@@ -15,7 +15,7 @@ use poem_openapi::{
     registry::{MetaApi, Registry},
 };
 
-use crate::core::{Authenticator, Problem, Surround};
+use crate::core::{Authenticator, Methods, Problem, SoundInput, Surround};
 
 /// What surrounds the operations.
 pub struct SurfaceSettings {
@@ -81,7 +81,7 @@ pub fn endpoint<T: OpenApi + 'static>(
                 Response::builder().content_type("application/json").body(document.clone())
             }),
         )
-        .nest("/", service)
+        .nest("/", service.with(Methods::of::<T>()).with(SoundInput))
         .data(settings.authenticator);
     let routes = routes.with(CatchPanic::new().with_handler(|_| {
         tracing::error!("a handler panicked");

@@ -36,6 +36,7 @@ impl DomainError for AnalyticsError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

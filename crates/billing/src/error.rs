@@ -79,6 +79,7 @@ impl DomainError for BillingError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::CardDeclined { fields, .. } | Self::Invalid(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

@@ -51,6 +51,7 @@ impl DomainError for CatalogError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

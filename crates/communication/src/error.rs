@@ -75,6 +75,7 @@ impl DomainError for CommunicationError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

@@ -38,6 +38,7 @@ impl DomainError for ComplianceError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::InvalidFilter(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

@@ -84,6 +84,7 @@ impl DomainError for IdentityError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

@@ -81,6 +81,7 @@ impl DomainError for IntakeError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::InvalidAnswers(fields) | Self::InvalidDefinition(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

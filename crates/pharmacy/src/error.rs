@@ -70,6 +70,7 @@ impl DomainError for PharmacyError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

@@ -68,6 +68,7 @@ impl DomainError for SubscriptionError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::ConsentMissing(fields) => fields,
+            Self::Port(error) => error.fields(),
             _ => &[],
         }
     }

@@ -13,7 +13,7 @@ use ports::{PortError, Result};
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, Value};
 
 use super::{REACHED, get, lock, money, overfetch, promised, reached, word};
-use crate::core::{PgTx, db, expect_changed};
+use crate::core::{PgTx, cursor, db, expect_changed};
 
 const PARTIES: &str = "invoices.parties";
 
@@ -42,7 +42,7 @@ pub async fn of_patient(
     patient: PatientId,
     page: &PageRequest,
 ) -> Result<Page<Invoice>> {
-    let before = page.cursor.as_deref().and_then(|number| number.parse().ok());
+    let before = cursor(page, |number| number.parse().ok())?;
     let condition =
         format!("patient_id = $3 AND number < $4 AND {REACHED} ORDER BY number DESC LIMIT $5");
     let values = vec![patient.uuid().into(), before.unwrap_or(i64::MAX).into(), overfetch(page)];

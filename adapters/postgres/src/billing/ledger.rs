@@ -7,8 +7,8 @@ use kernel::{InvoiceId, Page, PageRequest, PatientId, PaymentId, Uuid};
 use ports::{PortError, Result};
 use sea_orm::QueryResult;
 
-use super::{REACHED, after, cursor, get, money, overfetch, reached, word};
-use crate::core::PgTx;
+use super::{REACHED, get, money, overfetch, reached, word};
+use crate::core::{PgTx, time_cursor, time_cursor_of};
 
 pub async fn post(tx: &mut PgTx, transaction: &LedgerTransaction) -> Result<()> {
     if !transaction.is_balanced() {
@@ -57,7 +57,7 @@ pub async fn of_patient(
 ) -> Result<Page<LedgerTransaction>> {
     let mut values = vec![patient.uuid().into(), overfetch(page)];
     let mut beyond = "";
-    if let Some((at, id)) = after(page) {
+    if let Some((at, id)) = time_cursor(page)? {
         beyond = "AND (occurred_at, id) < ($5, $6)";
         values.extend([at.into(), id.into()]);
     }
@@ -79,7 +79,7 @@ pub async fn of_patient(
     for item in &mut items {
         item.postings = postings.remove(&item.id).unwrap_or_default();
     }
-    Ok(Page::from_overfetch(items, page, |item| cursor(item.occurred_at, item.id)))
+    Ok(Page::from_overfetch(items, page, |item| time_cursor_of(item.occurred_at, item.id)))
 }
 
 fn transaction(row: &QueryResult) -> Result<LedgerTransaction> {

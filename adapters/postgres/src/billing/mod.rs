@@ -14,7 +14,7 @@ use billing::{
 use chrono::{DateTime, Utc};
 use kernel::{
     Actor, Currency, InvoiceId, Money, Page, PageRequest, PatientId, PaymentId, PaymentMethodId,
-    Permission, SubscriptionId, Uuid,
+    Permission, SubscriptionId,
 };
 use ports::{PortError, Result};
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};
@@ -205,16 +205,6 @@ fn money(row: &QueryResult, column: &str) -> Result<Money> {
 fn count<T: TryFrom<i32>>(row: &QueryResult, column: &str) -> Result<T> {
     T::try_from(get::<i32>(row, column)?)
         .map_err(|_| PortError::bug(format!("{column} is out of range")))
-}
-
-/// A cursor of a time and an id. One that was not made here starts anew.
-fn cursor(at: DateTime<Utc>, id: Uuid) -> String {
-    format!("{}|{id}", at.timestamp_micros())
-}
-
-fn after(page: &PageRequest) -> Option<(DateTime<Utc>, Uuid)> {
-    let (at, id) = page.cursor.as_deref()?.split_once('|')?;
-    Some((DateTime::from_timestamp_micros(at.parse().ok()?)?, id.parse().ok()?))
 }
 
 /// One row more than the page, to learn whether there is a next one.

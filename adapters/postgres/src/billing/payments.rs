@@ -6,8 +6,8 @@ use kernel::{InvoiceId, Page, PageRequest, PatientId, PaymentId, PaymentMethodId
 use ports::{PortError, Result};
 use sea_orm::{QueryResult, Value};
 
-use super::{REACHED, after, count, cursor, get, lock, money, overfetch, promised, reached};
-use crate::core::{PgTx, expect_changed};
+use super::{REACHED, count, get, lock, money, overfetch, promised, reached};
+use crate::core::{PgTx, expect_changed, time_cursor, time_cursor_of};
 
 pub async fn one(tx: &PgTx, id: PaymentId, lookup: Lookup) -> Result<Option<Payment>> {
     let condition = format!("id = $3 AND {REACHED} {}", lock(lookup));
@@ -31,7 +31,7 @@ pub async fn of_patient(
 ) -> Result<Page<Payment>> {
     let mut values = vec![patient.uuid().into(), overfetch(page)];
     let mut beyond = "";
-    if let Some((at, id)) = after(page) {
+    if let Some((at, id)) = time_cursor(page)? {
         beyond = "AND (created_at, id) < ($5, $6)";
         values.extend([at.into(), id.into()]);
     }
@@ -39,7 +39,9 @@ pub async fn of_patient(
         "patient_id = $3 AND {REACHED} {beyond} ORDER BY created_at DESC, id DESC LIMIT $4"
     );
     let items = load(tx, &condition, values).await?;
-    Ok(Page::from_overfetch(items, page, |payment| cursor(payment.created_at, payment.id.uuid())))
+    Ok(Page::from_overfetch(items, page, |payment| {
+        time_cursor_of(payment.created_at, payment.id.uuid())
+    }))
 }
 
 pub async fn unsettled(tx: &PgTx, now: DateTime<Utc>, limit: u32) -> Result<Vec<Payment>> {

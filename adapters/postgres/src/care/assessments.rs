@@ -9,8 +9,8 @@ use kernel::{
 use ports::{PortError, Result, events::AssessmentOutcome};
 use sea_orm::{QueryResult, Value};
 
-use super::{all, codes, cursor_fields, get, json, micros, one as query_one, to_json, word};
-use crate::core::{PgTx, expect_changed};
+use super::{all, codes, get, json, one as query_one, to_json, word};
+use crate::core::{PgTx, cursor, expect_changed, read_time_cursor, time_cursor_of};
 
 const REASONS: &str = "care_assessments.reasons";
 const TRACE: &str = "care_assessments.trace";
@@ -156,11 +156,12 @@ pub async fn queue(
 ) -> Result<Page<QueueItem>> {
     let mut values: Vec<Value> =
         vec![codes(states), provider.uuid().into(), now.into(), i64::from(page.limit() + 1).into()];
-    let after = cursor_fields::<3>(page).and_then(|[rank, due, id]| {
-        Some((rank.parse::<i16>().ok()?, micros(&due)?, id.parse::<Uuid>().ok()?))
-    });
+    let after = cursor(page, |text| {
+        let (rank, place) = text.split_once('|')?;
+        Some((rank.parse::<i16>().ok()?, read_time_cursor(place)?))
+    })?;
     let mut beyond = "";
-    if let Some((rank, due, id)) = after {
+    if let Some((rank, (due, id))) = after {
         beyond = "AND (priority, due_at, id) > ($5, $6, $7)";
         values.extend([rank.into(), due.into(), id.into()]);
     }
@@ -195,7 +196,7 @@ pub async fn queue(
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Page::from_overfetch(items, page, |item| {
-        format!("{}|{}|{}", item.priority.rank(), item.due_at.timestamp_micros(), item.id)
+        format!("{}|{}", item.priority.rank(), time_cursor_of(item.due_at, item.id.uuid()))
     }))
 }
 

@@ -5,8 +5,8 @@ use kernel::{Page, PageRequest, PatientId, ProviderId, TaskId, UsState, Uuid};
 use ports::{PortError, Result};
 use sea_orm::{QueryResult, Value};
 
-use super::{all, codes, cursor_fields, get, micros, one, word};
-use crate::core::PgTx;
+use super::{all, codes, get, one, word};
+use crate::core::{PgTx, time_cursor, time_cursor_of};
 
 pub async fn add(tx: &mut PgTx, task: &Task) -> Result<bool> {
     let added = tx
@@ -39,10 +39,8 @@ pub async fn open(
 ) -> Result<Page<Task>> {
     let mut values: Vec<Value> =
         vec![provider.uuid().into(), codes(states), i64::from(page.limit() + 1).into()];
-    let after = cursor_fields::<2>(page)
-        .and_then(|[due, id]| Some((micros(&due)?, id.parse::<Uuid>().ok()?)));
     let mut beyond = "";
-    if let Some((due, id)) = after {
+    if let Some((due, id)) = time_cursor(page)? {
         beyond = "AND (due_at, id) > ($4, $5)";
         values.extend([due.into(), id.into()]);
     }
@@ -53,9 +51,7 @@ pub async fn open(
     );
     let rows = all(tx, "listing tasks", &sql, values).await?;
     let items = rows.iter().map(task).collect::<Result<Vec<_>>>()?;
-    Ok(Page::from_overfetch(items, page, |task| {
-        format!("{}|{}", task.due_at.timestamp_micros(), task.id)
-    }))
+    Ok(Page::from_overfetch(items, page, |task| time_cursor_of(task.due_at, task.id.uuid())))
 }
 
 pub async fn count_open(tx: &mut PgTx, provider: ProviderId) -> Result<u64> {

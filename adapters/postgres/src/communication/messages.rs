@@ -77,7 +77,7 @@ pub(super) async fn threads_of(
          AND ($2::uuid IS NULL OR l.last_message_id < $2) \
          ORDER BY l.last_message_id DESC LIMIT $3"
     );
-    let (before, limit) = bounds(page);
+    let (before, limit) = bounds(page)?;
     let values = [account.uuid().into(), before, limit];
     let found: Vec<SummaryRow> = rows(tx, "listing threads", &sql, values).await?;
     let page = Page::from_overfetch(found, page, |row| row.last_message_id.to_string());
@@ -155,7 +155,7 @@ pub(super) async fn of_thread(
          WHERE m.thread_id = $1 AND ($2::uuid IS NULL OR m.id < $2) \
          ORDER BY m.id DESC LIMIT $3"
     );
-    let (before, limit) = bounds(page);
+    let (before, limit) = bounds(page)?;
     let values = [thread.uuid().into(), before, limit];
     let found: Vec<MessageRow> = rows(tx, "reading a thread", &sql, values).await?;
     let page = Page::from_overfetch(found, page, |row| row.id.to_string());

@@ -11,12 +11,12 @@ use communication::{
     Preferences, Thread, ThreadSummary,
 };
 use kernel::{
-    AccountId, Actor, EmailAddress, MessageId, NotificationId, Page, PageRequest, ThreadId, Uuid,
+    AccountId, Actor, EmailAddress, MessageId, NotificationId, Page, PageRequest, ThreadId,
 };
 use ports::Result;
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
-use crate::{Pg, PgTx, db};
+use crate::{Pg, PgTx, core::id_cursor, db};
 
 #[async_trait]
 impl CommunicationStore for Pg {
@@ -145,7 +145,6 @@ async fn rows<T: FromQueryResult>(
 }
 
 /// The id below which the page begins, and how many rows to read of it.
-fn bounds(page: &PageRequest) -> (Value, Value) {
-    let before = page.cursor.as_deref().and_then(|cursor| cursor.parse::<Uuid>().ok());
-    (before.into(), (i64::from(page.limit()) + 1).into())
+fn bounds(page: &PageRequest) -> Result<(Value, Value)> {
+    Ok((id_cursor(page)?.into(), (i64::from(page.limit()) + 1).into()))
 }

@@ -129,7 +129,7 @@ pub(super) async fn inbox(
          WHERE recipient_id = $1 AND channel = 'in_app' AND ($2::uuid IS NULL OR id < $2) \
          AND (NOT $4 OR state = 'delivered') ORDER BY id DESC LIMIT $3"
     );
-    let (before, limit) = bounds(page);
+    let (before, limit) = bounds(page)?;
     list(tx, &sql, [recipient.uuid().into(), before, limit, unread_only.into()], page).await
 }
 
@@ -144,7 +144,7 @@ pub(super) async fn history(
          WHERE recipient_id = $1 AND ($2::uuid IS NULL OR id < $2) \
          AND ($4::text IS NULL OR kind = $4) ORDER BY id DESC LIMIT $3"
     );
-    let (before, limit) = bounds(page);
+    let (before, limit) = bounds(page)?;
     let kind = kind.map(|kind| kind.to_string());
     list(tx, &sql, [recipient.uuid().into(), before, limit, kind.into()], page).await
 }

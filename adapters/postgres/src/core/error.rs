@@ -17,6 +17,14 @@ pub fn db(doing: &str, error: DbErr) -> PortError {
             Some("40001" | "40P01") => {
                 return PortError::Conflict("a concurrent transaction".to_owned());
             }
+            // A NUL character, or a time that PostgreSQL has no room for. The
+            // surface refuses both by name; this holds for every other way in.
+            Some("22021" | "22P05") => {
+                return PortError::invalid("", "nul_character", "A text holds a NUL character.");
+            }
+            Some("22008") => {
+                return PortError::invalid("", "out_of_range", "A date or a time is out of range.");
+            }
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 //! implemented on.
 
 mod connect;
+mod cursor;
 mod error;
 mod transaction;
 
@@ -13,6 +14,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 
 pub use self::{
     connect::{ConnectionSettings, MigrationState},
+    cursor::{cursor, id_cursor, read_time_cursor, time_cursor, time_cursor_of},
     error::{db, expect_changed},
     transaction::PgTx,
 };

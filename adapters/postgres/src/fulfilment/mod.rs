@@ -23,11 +23,11 @@ use sea_orm::{
 
 use self::{
     entities::{allocation, carrier_event, dispatch, lot, paid_fill, shipment, stock, tracking},
-    rows::{after_id, after_stock},
+    rows::after_stock,
 };
 use crate::{
     Pg, PgTx,
-    core::{db, expect_changed},
+    core::{db, expect_changed, id_cursor},
     reach::reach,
 };
 
@@ -222,7 +222,7 @@ impl FulfilmentTx for PgTx {
             return Ok(Page { items: Vec::new(), next: None });
         }
         let doing = "reading stock levels";
-        let mut query = stock::Entity::find().filter(after_stock(page));
+        let mut query = stock::Entity::find().filter(after_stock(page)?);
         if let Some(pharmacy) = pharmacy {
             query = query.filter(stock::Column::PharmacyId.eq(pharmacy.uuid()));
         }
@@ -304,7 +304,7 @@ impl FulfilmentTx for PgTx {
         let mut query = dispatch::Entity::find()
             .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
             .filter(dispatch::Column::State.is_in(states));
-        if let Some(after) = after_id(page) {
+        if let Some(after) = id_cursor(page)? {
             query = query.filter(dispatch::Column::Id.gt(after));
         }
         let rows = query
@@ -401,7 +401,7 @@ impl FulfilmentTx for PgTx {
             .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
             .filter(shipment::Column::PatientId.eq(patient.uuid()))
             .filter(shipment::Column::TrackingNumber.is_not_null());
-        if let Some(after) = after_id(page) {
+        if let Some(after) = id_cursor(page)? {
             query = query.filter(shipment::Column::Id.lt(after));
         }
         let rows = query

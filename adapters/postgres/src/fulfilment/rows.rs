@@ -11,28 +11,25 @@ use super::{
     entities::{allocation, dispatch, stock},
     mapping,
 };
-use crate::{PgTx, core::db};
-
-/// The id that a cursor names. Ids are ordered by time, so they serve as
-/// cursors themselves; one that is no id gives the first page.
-pub fn after_id(page: &PageRequest) -> Option<Uuid> {
-    page.cursor.as_deref().and_then(|cursor| cursor.parse().ok())
-}
+use crate::{
+    PgTx,
+    core::{cursor, db},
+};
 
 /// What comes after a cursor of pharmacy and NDC.
-pub fn after_stock(page: &PageRequest) -> Condition {
-    let cursor = page.cursor.as_deref().and_then(|cursor| {
-        let (pharmacy, ndc) = cursor.split_once('/')?;
+pub fn after_stock(page: &PageRequest) -> Result<Condition> {
+    let last = cursor(page, |text| {
+        let (pharmacy, ndc) = text.split_once('/')?;
         Some((pharmacy.parse::<Uuid>().ok()?, ndc.to_owned()))
-    });
-    match cursor {
+    })?;
+    Ok(match last {
         None => Condition::all(),
         Some((pharmacy, ndc)) => Condition::any().add(stock::Column::PharmacyId.gt(pharmacy)).add(
             Condition::all()
                 .add(stock::Column::PharmacyId.eq(pharmacy))
                 .add(stock::Column::Ndc.gt(ndc)),
         ),
-    }
+    })
 }
 
 impl PgTx {

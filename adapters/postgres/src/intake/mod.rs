@@ -28,7 +28,7 @@ use self::{
     },
 };
 use crate::{
-    core::{Pg, PgTx, db, expect_changed},
+    core::{Pg, PgTx, db, expect_changed, time_cursor, time_cursor_of},
     reach::reach,
 };
 
@@ -201,14 +201,10 @@ impl IntakeTx for PgTx {
         if let Some(category) = query.category {
             select = select.filter(response::Column::CategoryId.eq(category.uuid()));
         }
-        if let Some(cursor) = &query.page.cursor {
-            // A cursor that is none gives the first page: it is opaque, and
-            // its meaning may change between releases.
-            if let Some((at, id)) = read_cursor(cursor) {
-                let earlier = response::Column::SubmittedAt.lt(at);
-                let same = response::Column::SubmittedAt.eq(at).and(response::Column::Id.lt(id));
-                select = select.filter(Condition::any().add(earlier).add(same));
-            }
+        if let Some((at, id)) = time_cursor(&query.page)? {
+            let earlier = response::Column::SubmittedAt.lt(at);
+            let same = response::Column::SubmittedAt.eq(at).and(response::Column::Id.lt(id));
+            select = select.filter(Condition::any().add(earlier).add(same));
         }
         let rows = select
             .order_by_desc(response::Column::SubmittedAt)
@@ -219,14 +215,9 @@ impl IntakeTx for PgTx {
             .map_err(|e| db("listing responses", e))?;
         let responses = self.with_forms(rows).await?;
         Ok(Page::from_overfetch(responses, &query.page, |response| {
-            format!("{}_{}", response.submitted_at.timestamp_micros(), response.id)
+            time_cursor_of(response.submitted_at, response.id.uuid())
         }))
     }
-}
-
-fn read_cursor(cursor: &str) -> Option<(chrono::DateTime<chrono::Utc>, Uuid)> {
-    let (micros, id) = cursor.split_once('_')?;
-    Some((chrono::DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
 }
 
 impl PgTx {

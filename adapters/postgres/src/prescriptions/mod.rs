@@ -22,7 +22,7 @@ use self::rows::{
 };
 use crate::{
     Pg, PgTx,
-    core::{db, expect_changed},
+    core::{db, expect_changed, id_cursor},
 };
 
 #[async_trait]
@@ -107,7 +107,7 @@ impl PrescriptionTx for PgTx {
         page: &PageRequest,
     ) -> Result<Page<Prescription>> {
         let (patient, provider) = within(reach);
-        let before = page.cursor.as_deref().and_then(|cursor| cursor.parse::<Uuid>().ok());
+        let before = id_cursor(page)?;
         let sql = format!(
             "SELECT {PRESCRIPTION} FROM prescriptions \
              WHERE ($1::uuid IS NULL OR patient_id = $1) \
@@ -287,7 +287,7 @@ impl PrescriptionTx for PgTx {
     }
 
     async fn pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>> {
-        let after = page.cursor.as_deref().and_then(|cursor| cursor.parse::<Uuid>().ok());
+        let after = id_cursor(page)?;
         let sql = format!(
             "SELECT {PHARMACY} FROM pharmacies WHERE active AND ($1::uuid IS NULL \
              OR (name, id) > (SELECT last.name, last.id FROM pharmacies last WHERE last.id = $1)) \

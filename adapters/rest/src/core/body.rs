@@ -11,7 +11,10 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::Problem;
+use super::{
+    Problem,
+    input::{find_nul, may_hold_far_date, year_fits},
+};
 
 /// A JSON request body.
 #[derive(Clone, Debug)]
@@ -52,6 +55,14 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
         reader.end().map_err(|_| {
             Problem::bad_request("malformed_json", "There is text after the JSON value.", &[])
         })?;
+        let mut errors = Vec::new();
+        find_nul(&value, "", &mut errors);
+        if errors.is_empty() && may_hold_far_date(&value) {
+            errors = faults::<T>(&value);
+        }
+        if !errors.is_empty() {
+            return Err(invalid(&errors).into());
+        }
         match T::parse_from_json(Some(value.clone())) {
             Ok(parsed) => Ok(Self(parsed)),
             Err(_) => Err(refuse::<T>(&value).into()),
@@ -61,19 +72,29 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
 
 poem_openapi::impl_apirequest_for_payload!(Body<T>, T: ParseFromJSON);
 
-fn refuse<T: Type>(value: &Value) -> Problem {
+/// What the schema finds at fault.
+fn faults<T: Type>(value: &Value) -> Vec<FieldError> {
     let mut registry = Registry::new();
     T::register(&mut registry);
     let mut errors = Vec::new();
     examine(&registry, &T::schema_ref(), value, "", &mut errors);
+    errors
+}
+
+fn refuse<T: Type>(value: &Value) -> Problem {
+    let mut errors = faults::<T>(value);
     if errors.is_empty() {
         errors.push(FieldError::new("", "invalid", "The body does not have the operation's form."));
     }
+    invalid(&errors)
+}
+
+fn invalid(errors: &[FieldError]) -> Problem {
     Problem::with_fields(
         kernel::ErrorKind::Invalid,
         "invalid_body",
         "The body does not have the operation's form.",
-        &errors,
+        errors,
     )
 }
 
@@ -211,8 +232,10 @@ fn examine_plain(
 fn format_fits(format: &str, text: &str) -> bool {
     match format {
         "uuid" => text.parse::<kernel::Uuid>().is_ok(),
-        "date" => text.parse::<chrono::NaiveDate>().is_ok(),
-        "date-time" => text.parse::<chrono::DateTime<chrono::FixedOffset>>().is_ok(),
+        "date" => text.parse::<chrono::NaiveDate>().is_ok_and(year_fits),
+        "date-time" => text
+            .parse::<chrono::DateTime<chrono::FixedOffset>>()
+            .is_ok_and(|time| year_fits(time.date_naive())),
         _ => true,
     }
 }
@@ -263,5 +286,21 @@ mod tests {
             ]
         );
         assert_eq!(paths(json!([])), [" wrong_type"]);
+    }
+
+    #[derive(Debug, Object)]
+    struct Dated {
+        on: chrono::NaiveDate,
+        note: String,
+    }
+
+    #[test]
+    fn a_far_year_is_refused_in_a_date_and_not_in_a_text() {
+        let found = |value: Value| {
+            assert!(may_hold_far_date(&value));
+            faults::<Dated>(&value).into_iter().map(|field| field.path).collect::<Vec<_>>()
+        };
+        assert_eq!(found(json!({"on": "-0044-03-15", "note": ""})), ["on"]);
+        assert_eq!(found(json!({"on": "2026-03-15", "note": "-0044-03-15"})), [""; 0]);
     }
 }

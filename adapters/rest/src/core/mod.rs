@@ -4,14 +4,18 @@
 mod body;
 mod caller;
 mod idempotency;
+mod input;
+mod methods;
 mod page;
 mod problem;
 mod request;
 
 pub use self::{
     body::Body,
-    caller::{Authenticator, Caller, Visitor},
-    idempotency::idempotency_key,
+    caller::{Authenticator, Caller, DenialLog, Visitor},
+    idempotency::{idempotency_key, idempotency_key_on},
+    input::SoundInput,
+    methods::Methods,
     page::PageQuery,
     problem::{Problem, ProblemBody, ProblemField},
     request::{Surround, current_request_id, request_context},

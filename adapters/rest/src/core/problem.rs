@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 problems.
 
 use kernel::{DomainError, ErrorKind, FieldError};
-use poem::http::StatusCode;
+use poem::{IntoResponse as _, Response, http::StatusCode};
 use poem_openapi::{ApiResponse, Object, payload::Json};
 
 use super::current_request_id;
@@ -110,9 +110,9 @@ impl Problem {
         wrap(body(status, code, detail.into(), fields))
     }
 
-    /// Wraps what the framework itself refused: unknown routes, wrong methods,
-    /// malformed requests.
-    pub fn from_framework(error: &poem::Error) -> Self {
+    /// Answers what the framework itself refused: unknown routes, wrong
+    /// methods, malformed requests.
+    pub fn from_framework(error: &poem::Error) -> Response {
         let status = error.status();
         let detail = if status.is_server_error() {
             tracing::error!(error = %error, "a request failed");
@@ -120,18 +120,24 @@ impl Problem {
         } else {
             error.to_string()
         };
-        let (code, wrap): (&str, fn(Json<ProblemBody>) -> Self) = match status {
-            StatusCode::UNAUTHORIZED => ("unauthenticated", Self::Unauthenticated),
-            StatusCode::FORBIDDEN => ("forbidden", Self::Forbidden),
-            StatusCode::NOT_FOUND => ("not_found", Self::NotFound),
-            StatusCode::PAYLOAD_TOO_LARGE => ("too_large", Self::TooLarge),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                ("unsupported_media_type", Self::UnsupportedMediaType)
-            }
-            status if status.is_client_error() => ("bad_request", Self::BadRequest),
-            _ => ("internal", Self::Internal),
+        let code = match status {
+            StatusCode::UNAUTHORIZED => "unauthenticated",
+            StatusCode::FORBIDDEN => "forbidden",
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+            status if status.is_client_error() => "bad_request",
+            _ => "internal",
         };
-        wrap(body(status, code, detail, &[]))
+        Self::framework(status, code, detail)
+    }
+
+    /// A problem of a status that no operation answers with itself.
+    pub fn framework(status: StatusCode, code: &str, detail: String) -> Response {
+        let mut response = Self::BadRequest(body(status, code, detail, &[])).into_response();
+        response.set_status(status);
+        response
     }
 }
 

@@ -1,0 +1,129 @@
+//! What no operation takes, wherever it stands in a request: NUL characters,
+//! which PostgreSQL's texts cannot hold, and years that it or a calendar on
+//! paper has no room for.
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use kernel::FieldError;
+use poem::{Endpoint, IntoResponse as _, Middleware, Request, Response, http::StatusCode};
+use serde_json::Value;
+
+use super::Problem;
+
+/// Whether dates can hold a year: those of RFC 3339 have four digits.
+pub fn year_fits(date: impl chrono::Datelike) -> bool {
+    (1..=9999).contains(&date.year())
+}
+
+/// A date or a time whose year does not fit.
+fn is_far_date(text: &str) -> bool {
+    let text = text.trim();
+    let date = text.parse::<NaiveDate>().ok();
+    let date = date.or_else(|| Some(text.parse::<DateTime<FixedOffset>>().ok()?.date_naive()));
+    date.is_some_and(|date| !year_fits(date))
+}
+
+fn nul(path: &str) -> FieldError {
+    FieldError::new(path, "nul_character", "A text must not hold a NUL character.")
+}
+
+/// Finds every NUL character in a JSON value, in texts and in names.
+pub fn find_nul(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    match value {
+        Value::String(text) if text.contains('\0') => errors.push(nul(path)),
+        Value::Array(list) => {
+            for (index, inner) in list.iter().enumerate() {
+                find_nul(inner, &format!("{path}[{index}]"), errors);
+            }
+        }
+        Value::Object(object) => {
+            for (name, inner) in object {
+                if name.contains('\0') {
+                    errors.push(nul(path));
+                }
+                let inside = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                find_nul(inner, &inside, errors);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a text of the value looks like a date with a far year. Only the
+/// schema says whether it is meant as one, and asking it costs more.
+pub fn may_hold_far_date(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_far_date(text),
+        Value::Array(list) => list.iter().any(may_hold_far_date),
+        Value::Object(object) => object.values().any(may_hold_far_date),
+        _ => false,
+    }
+}
+
+/// Holds the path and the query of every request against it.
+pub struct SoundInput;
+
+impl<E: Endpoint> Middleware<E> for SoundInput {
+    type Output = Sound<E>;
+
+    fn transform(&self, endpoint: E) -> Self::Output {
+        Sound(endpoint)
+    }
+}
+
+pub struct Sound<E>(E);
+
+impl<E: Endpoint> Endpoint for Sound<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        if request.uri().path().contains("%00") {
+            return Err(poem::Error::from_status(StatusCode::NOT_FOUND));
+        }
+        let errors = request.params::<Vec<(String, String)>>().map_or_else(
+            |_| Vec::new(),
+            |parameters| parameters.iter().filter_map(|(name, value)| fault(name, value)).collect(),
+        );
+        if errors.is_empty() {
+            return Ok(self.0.call(request).await?.into_response());
+        }
+        let detail = "The query does not have the operation's form.";
+        let problem =
+            Problem::with_fields(kernel::ErrorKind::Invalid, "invalid_query", detail, &errors);
+        Ok(problem.into_response())
+    }
+}
+
+fn fault(name: &str, value: &str) -> Option<FieldError> {
+    if name.contains('\0') || value.contains('\0') {
+        return Some(nul(&name.replace('\0', "")));
+    }
+    is_far_date(value)
+        .then(|| FieldError::new(name, "out_of_range", "The year is one of 1 to 9999."))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_nul_is_found_where_it_stands() {
+        let mut errors = Vec::new();
+        let value = json!({"a": "x\0", "b": [{"c": "\0"}, "fine"], "d\0": 1});
+        find_nul(&value, "", &mut errors);
+        let mut paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["", "a", "b[0].c"]);
+    }
+
+    #[test]
+    fn a_year_has_four_digits() {
+        for far in ["-262143-01-01", "+12345-01-01", "0000-12-31", "+10000-01-01T00:00:00Z"] {
+            assert!(is_far_date(far), "{far}");
+        }
+        for near in ["0001-01-01", "9999-12-31T23:59:59Z", "2026-02-30", "+1 555 0100", "-5", ""] {
+            assert!(!is_far_date(near), "{near}");
+        }
+    }
+}
