@@ -9,6 +9,7 @@ mod compliance;
 mod fulfilment;
 mod identity;
 mod intake;
+mod jobs;
 mod platform;
 mod prescriptions;
 mod records;

@@ -43,7 +43,8 @@ pub struct Backlog {
     pub waiting: i64,
     /// The age of the oldest of them.
     pub oldest: Duration,
-    /// Jobs that failed for the last time and wait for a person.
+    /// Jobs that failed for the last time and wait for a person. One that a
+    /// newer request with its key replaced while it ran is not among them.
     pub exhausted: i64,
 }
 
@@ -107,7 +108,9 @@ impl Runtime {
                     count(*) FILTER (WHERE attempts >= max_attempts AND locked_at IS NULL) \
              FROM (SELECT run_at, attempts, max_attempts, locked_at, \
                           locked_at IS NULL AND attempts < max_attempts AND run_at <= now() AS due \
-                   FROM graphile_worker._private_jobs) AS jobs",
+                   FROM graphile_worker._private_jobs AS job \
+                   WHERE NOT EXISTS (SELECT FROM graphile_worker._private_job_retirements AS retired \
+                                     WHERE retired.id = job.id)) AS jobs",
         )
         .fetch_one(&self.pool)
         .await?;

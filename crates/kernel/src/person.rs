@@ -52,6 +52,12 @@ impl HumanName {
                     "invalid",
                     "A name has at most 100 characters and no control characters.",
                 ));
+            } else if reads_as_link(value) {
+                errors.push(FieldError::new(
+                    path,
+                    "invalid",
+                    "A name has none of / \\ : @ < > and, after a full stop, a space.",
+                ));
             }
         }
         if errors.is_empty() {
@@ -60,6 +66,14 @@ impl HumanName {
             Err(errors)
         }
     }
+}
+
+/// Whether a mail program would make a link or an address of a name, so that
+/// whoever registers somebody else's address could send them one in our mails.
+fn reads_as_link(name: &str) -> bool {
+    let mut after_stop = name.split('.').skip(1);
+    name.contains(['/', '\\', ':', '@', '<', '>'])
+        || after_stop.any(|rest| rest.chars().take_while(|c| c.is_alphabetic()).count() > 1)
 }
 
 impl fmt::Display for HumanName {
@@ -206,6 +220,18 @@ mod tests {
             ["a", "a@b", "a@b.", "@b.com", "a b@c.com", "a@b.com\r\nBcc: c@d.com", "a..b@c.com"]
         {
             assert!(bad.parse::<EmailAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_a_link() {
+        for good in ["Ada", "J.R.R.", "O’Brien-Smith", "St. John", "Zoë", "李", "Mary Ann 3rd"]
+        {
+            assert!(HumanName::parse(good, "Doe").is_ok(), "{good}");
+        }
+        for bad in ["http://evil.example", "evil.example", "www.evil.example/x", "a@b", "<b>"] {
+            let errors = HumanName::parse(bad, "Doe").unwrap_err();
+            assert_eq!((errors[0].path.as_str(), errors.len()), ("name.given", 1), "{bad}");
         }
     }
 
