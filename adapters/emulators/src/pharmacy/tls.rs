@@ -1,7 +1,11 @@
 //! The pharmacy's certificates: an authority of its own, kept beside its
 //! state, so that whoever talks to it can be told to trust it.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use anyhow::Context as _;
 use poem::{
@@ -12,6 +16,8 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+
+use crate::state::{private_file, private_folder};
 
 /// The certificate and the key of the server, PEM both.
 pub(super) struct ServerCertificate {
@@ -41,7 +47,7 @@ fn ensure(data_dir: &Path) -> anyhow::Result<()> {
     if authority.exists() {
         return Ok(());
     }
-    fs::create_dir_all(data_dir).with_context(|| format!("creating {}", data_dir.display()))?;
+    private_folder(data_dir).with_context(|| format!("creating {}", data_dir.display()))?;
     let mut params = CertificateParams::new(Vec::<String>::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -57,7 +63,9 @@ fn ensure(data_dir: &Path) -> anyhow::Result<()> {
     let certificate = server.signed_by(&server_key, &issuer)?;
 
     let write = |name: &str, text: String| {
-        fs::write(data_dir.join(name), text).with_context(|| format!("writing {name}"))
+        private_file(&data_dir.join(name))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("writing {name}"))
     };
     write("server-key.pem", server_key.serialize_pem())?;
     write("server.pem", certificate.pem())?;
