@@ -49,6 +49,32 @@ pub enum Environment {
     Production,
 }
 
+/// A vendor that has an emulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Emulated {
+    Stripe,
+    Erx,
+    OpenTok,
+    EasyPost,
+    Smtp,
+}
+
+impl Emulated {
+    pub const ALL: [Self; 5] = [Self::Stripe, Self::Erx, Self::OpenTok, Self::EasyPost, Self::Smtp];
+
+    /// The name of its part of the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::Erx => "erx",
+            Self::OpenTok => "opentok",
+            Self::EasyPost => "easypost",
+            Self::Smtp => "smtp",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -56,6 +82,11 @@ pub struct Config {
     /// Where the private cluster, the keys, the objects and the emulators'
     /// state lie.
     pub data_dir: PathBuf,
+    /// Vendors that are emulated though they are configured, as in
+    /// `["stripe", "opentok"]`; their emulators then take the keys and secrets
+    /// that the configuration has. A vendor without a key, or without an
+    /// address where it is known by one, is emulated in any case.
+    pub emulators: Vec<Emulated>,
     pub server: Server,
     pub database: Database,
     pub jobs: Jobs,
@@ -106,7 +137,7 @@ pub struct Identity {
     pub access_token_minutes: i64,
 }
 
-/// Without a key the vendor's emulator is used.
+/// Without a secret key the vendor's emulator is used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stripe {
@@ -115,6 +146,7 @@ pub struct Stripe {
     pub base_url: String,
 }
 
+/// Without a base URL the network's emulator is used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Erx {
@@ -128,6 +160,7 @@ pub struct Erx {
     pub ca_file: Option<PathBuf>,
 }
 
+/// Without an API key the vendor's emulator is used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpenTok {
@@ -137,6 +170,7 @@ pub struct OpenTok {
     pub base_url: String,
 }
 
+/// Without an API key the vendor's emulator is used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EasyPost {
@@ -145,6 +179,7 @@ pub struct EasyPost {
     pub base_url: String,
 }
 
+/// Without a host a mail provider's emulator is used.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Smtp {
@@ -155,6 +190,8 @@ pub struct Smtp {
     /// `none`, `starttls` or `tls`.
     pub security: String,
     pub from: String,
+    /// A PEM file of a certificate authority to trust besides the usual ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The practice that its providers prescribe from; pharmacies call it back.
@@ -194,6 +231,7 @@ impl Default for Config {
         Self {
             environment: Environment::Development,
             data_dir: default_data_dir(),
+            emulators: Vec::new(),
             server: Server::default(),
             database: Database::default(),
             jobs: Jobs::default(),
@@ -262,6 +300,7 @@ impl Default for Smtp {
             password: Secret::default(),
             security: "starttls".to_owned(),
             from: "Salus <no-reply@salus.example>".to_owned(),
+            ca_file: None,
         }
     }
 }
@@ -345,18 +384,28 @@ impl Config {
         }
     }
 
-    /// The vendors for which there is no key, so that an emulator stands in.
-    pub fn emulated(&self) -> Vec<&'static str> {
-        [
-            ("stripe", self.stripe.secret_key.is_empty()),
-            ("erx", self.erx.base_url.is_empty()),
-            ("opentok", self.opentok.api_key.is_empty()),
-            ("easypost", self.easypost.api_key.is_empty()),
-            ("smtp", self.smtp.host.is_empty()),
-        ]
-        .into_iter()
-        .filter_map(|(vendor, missing)| missing.then_some(vendor))
-        .collect()
+    /// Whether an emulator stands in for the vendor: because nothing says
+    /// where or as whom to reach it, or because the configuration wants one.
+    pub fn is_emulated(&self, vendor: Emulated) -> bool {
+        let unreachable = match vendor {
+            Emulated::Stripe => self.stripe.secret_key.is_empty(),
+            Emulated::Erx => self.erx.base_url.is_empty(),
+            Emulated::OpenTok => self.opentok.api_key.is_empty(),
+            Emulated::EasyPost => self.easypost.api_key.is_empty(),
+            Emulated::Smtp => self.smtp.host.is_empty(),
+        };
+        unreachable || self.emulators.contains(&vendor)
+    }
+
+    /// The configured address of a vendor and the name of its setting.
+    fn address(&self, vendor: Emulated) -> (&'static str, &str) {
+        match vendor {
+            Emulated::Stripe => ("stripe.base_url", &self.stripe.base_url),
+            Emulated::Erx => ("erx.base_url", &self.erx.base_url),
+            Emulated::OpenTok => ("opentok.base_url", &self.opentok.base_url),
+            Emulated::EasyPost => ("easypost.base_url", &self.easypost.base_url),
+            Emulated::Smtp => ("smtp.host", &self.smtp.host),
+        }
     }
 
     /// Refuses what does not go together.
@@ -370,8 +419,18 @@ impl Config {
         if !(1..=60).contains(&self.identity.access_token_minutes) {
             anyhow::bail!("identity.access_token_minutes is 1 to 60");
         }
+        for vendor in &self.emulators {
+            let (setting, address) = self.address(*vendor);
+            if !address.is_empty() {
+                anyhow::bail!("emulators names {}, and {setting} is set", vendor.name());
+            }
+        }
         if self.environment == Environment::Production {
-            let emulated = self.emulated();
+            let emulated: Vec<&str> = Emulated::ALL
+                .into_iter()
+                .filter(|vendor| self.is_emulated(*vendor))
+                .map(Emulated::name)
+                .collect();
             if !emulated.is_empty() {
                 anyhow::bail!(
                     "production does not start with an emulator; configure {}",
@@ -419,9 +478,77 @@ mod tests {
     }
 
     #[test]
+    fn a_vendor_is_emulated_when_it_cannot_be_reached_or_when_that_is_wanted() {
+        let emulated = |config: &Config| -> Vec<Emulated> {
+            Emulated::ALL.into_iter().filter(|vendor| config.is_emulated(*vendor)).collect()
+        };
+        assert_eq!(emulated(&Config::default()), Emulated::ALL);
+        let mut config = Config {
+            stripe: Stripe { secret_key: Secret::new("sk_test_1"), ..Stripe::default() },
+            erx: Erx { base_url: "https://erx.example".to_owned(), ..Erx::default() },
+            opentok: OpenTok { api_key: "47".to_owned(), ..OpenTok::default() },
+            easypost: EasyPost { api_key: Secret::new("EZTK1"), ..EasyPost::default() },
+            smtp: Smtp { host: "smtp.example".to_owned(), ..Smtp::default() },
+            ..Config::default()
+        };
+        assert_eq!(emulated(&config), []);
+        config.emulators = vec![Emulated::OpenTok, Emulated::Stripe];
+        assert_eq!(emulated(&config), [Emulated::Stripe, Emulated::OpenTok]);
+        config.check().unwrap();
+        // A secret alone does not say where to go.
+        config.stripe = Stripe { webhook_secret: Secret::new("whsec_1"), ..Stripe::default() };
+        config.emulators.clear();
+        assert_eq!(emulated(&config), [Emulated::Stripe]);
+    }
+
+    #[test]
+    fn emulators_are_named_as_their_parts_of_the_configuration_are() {
+        for vendor in Emulated::ALL {
+            assert_eq!(serde_json::to_value(vendor).unwrap(), vendor.name());
+            let part = serde_json::to_value(Config::default()).unwrap();
+            assert!(part[vendor.name()].is_object(), "{vendor:?}");
+        }
+    }
+
+    #[test]
+    fn an_emulator_is_not_wanted_where_an_address_is_given() {
+        for (vendor, setting) in [
+            (Emulated::Stripe, "stripe.base_url"),
+            (Emulated::Erx, "erx.base_url"),
+            (Emulated::OpenTok, "opentok.base_url"),
+            (Emulated::EasyPost, "easypost.base_url"),
+            (Emulated::Smtp, "smtp.host"),
+        ] {
+            let mut config = Config { emulators: vec![vendor], ..Config::default() };
+            config.check().unwrap();
+            let address = "https://vendor.example".to_owned();
+            match vendor {
+                Emulated::Stripe => config.stripe.base_url = address,
+                Emulated::Erx => config.erx.base_url = address,
+                Emulated::OpenTok => config.opentok.base_url = address,
+                Emulated::EasyPost => config.easypost.base_url = address,
+                Emulated::Smtp => config.smtp.host = address,
+            }
+            let refused = config.check().unwrap_err().to_string();
+            assert!(refused.contains(setting), "{refused}");
+        }
+    }
+
+    #[test]
     fn production_refuses_emulators() {
         let config = Config { environment: Environment::Production, ..Config::default() };
         let refused = config.check().unwrap_err().to_string();
         assert!(refused.contains("stripe") && refused.contains("smtp"), "{refused}");
+    }
+    #[test]
+    fn production_refuses_a_wanted_emulator_too() {
+        let config = Config {
+            environment: Environment::Production,
+            stripe: Stripe { secret_key: Secret::new("sk_live_1"), ..Stripe::default() },
+            emulators: vec![Emulated::Stripe],
+            ..Config::default()
+        };
+        let refused = config.check().unwrap_err().to_string();
+        assert!(refused.contains("stripe"), "{refused}");
     }
 }

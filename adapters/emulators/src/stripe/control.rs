@@ -85,6 +85,7 @@ pub fn authenticate(
 struct Replay {
     #[serde(default)]
     signature: Signature,
+    url: Option<String>,
 }
 
 #[handler]
@@ -96,8 +97,8 @@ pub fn replay(
     let known = shared.change(|world| {
         let known = world.event(&event_id).is_some();
         if known {
-            let signature = order.signature;
-            world.pending.push(Pending { event_id, attempts: 0, due: now(), signature });
+            let Replay { signature, url } = order;
+            world.pending.push(Pending { event_id, attempts: 0, due: now(), signature, url });
         }
         known
     })?;

@@ -14,8 +14,9 @@
 //! - `POST /_control/cards/{payment_method}` `{"decline_code": …}`: charges of
 //!   this saved card are declined from now on; `null` makes it good again.
 //! - `POST /_control/intents/{id}/succeed`: the cardholder authenticates.
-//! - `POST /_control/events/{id}/replay` `{"signature"?: "bad" | "old"}`: sends
-//!   an event again, on request with a wrong or an outdated signature.
+//! - `POST /_control/events/{id}/replay` `{"signature"?: "bad" | "old",
+//!   "url"?: …}`: sends an event again, on request with a wrong or an outdated
+//!   signature, or to another endpoint.
 //! - `POST /_control/webhooks` `{"held": bool, "reverse"?: bool}`: holds the
 //!   webhooks back, and releases them, on request the newest first.
 //! - `POST /_control/faults` `{"fault": "status_500" | "hang" | "drop_after",

@@ -66,7 +66,8 @@ pub async fn send(shared: Arc<Shared>, shutdown: CancellationToken) {
 async fn deliver(client: &reqwest::Client, shared: &Shared, pending: &Pending) -> bool {
     let body =
         shared.world.read(|world| world.event(&pending.event_id).map(|event| event.body.clone()));
-    let (Some(url), Some(body)) = (shared.config.webhook_url.as_deref(), body) else {
+    let url = pending.url.as_deref().or(shared.config.webhook_url.as_deref());
+    let (Some(url), Some(body)) = (url, body) else {
         return true;
     };
     let secret = shared.config.webhook_secret.as_str();

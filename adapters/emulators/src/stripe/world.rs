@@ -46,6 +46,9 @@ pub struct Pending {
     pub attempts: u32,
     pub due: DateTime<Utc>,
     pub signature: Signature,
+    /// Where it goes; to the configured endpoint without it.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +129,7 @@ impl World {
             attempts: 0,
             due: now(),
             signature: Signature::Good,
+            url: None,
         });
     }
 

@@ -1,6 +1,6 @@
 //! The vendors' adapters, as the configuration wants them.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use billing::{NoticeVerifier, PaymentGateway};
@@ -39,13 +39,10 @@ impl Vendors {
             secret_key: config.stripe.secret_key.expose().to_owned(),
             timeout: TIMEOUT,
         })?;
-        let root_ca = match &config.erx.ca_file {
-            Some(file) => Some(
-                std::fs::read_to_string(file)
-                    .with_context(|| format!("reading {}", file.display()))?,
-            ),
-            None => None,
-        };
+        let root_ca = authority(config.erx.ca_file.as_deref())?
+            .map(String::from_utf8)
+            .transpose()
+            .context("erx.ca_file")?;
         let erx = ErxClient::new(ErxSettings {
             url: config.erx.base_url.clone(),
             credential: Credential::Basic {
@@ -94,7 +91,7 @@ impl Vendors {
             from: config.smtp.from.clone(),
             hello_name: super::host(&config.public_url()),
             timeout: TIMEOUT,
-            root_certificate: None,
+            root_certificate: authority(config.smtp.ca_file.as_deref())?,
         })?;
         Ok(Self {
             gateway: Arc::new(gateway),
@@ -112,6 +109,12 @@ impl Vendors {
             mailer: Arc::new(mailer),
         })
     }
+}
+
+/// The certificate authority in that file, where one is named.
+fn authority(file: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
+    file.map(|file| std::fs::read(file).with_context(|| format!("reading {}", file.display())))
+        .transpose()
 }
 
 fn or(value: &str, default: &str) -> String {
