@@ -5,8 +5,9 @@
 use std::{fmt, path::PathBuf};
 
 use figment::{
-    Figment,
+    Figment, Metadata, Profile, Provider,
     providers::{Env, Format as _, Serialized, Toml},
+    value::{Dict, Map, Value},
 };
 use serde::{Deserialize, Serialize};
 
@@ -348,11 +349,8 @@ impl Config {
             Some(file) => figment.merge(Toml::file_exact(file)),
             None => figment.merge(Toml::file("salus.toml")),
         };
-        let mut config: Self = figment
-            .merge(
-                Env::prefixed("SALUS_").ignore(&["pg_bin", "config", "demo_password"]).split("__"),
-            )
-            .extract()?;
+        let env = Env::prefixed("SALUS_").ignore(&["pg_bin", "config", "demo_password"]);
+        let mut config: Self = figment.merge(Variables::of(&env.split("__"))).extract()?;
         if config.database.url.is_empty()
             && let Ok(url) = std::env::var("DATABASE_URL")
         {
@@ -461,6 +459,42 @@ impl Config {
     }
 }
 
+/// The variables of the environment. Where a setting is a text, its value is
+/// taken as it is written, so that a key of digits alone or a password `true`
+/// stays what it is.
+struct Variables {
+    metadata: Metadata,
+    /// Names as in `server.listen`, and values.
+    pairs: Vec<(String, String)>,
+}
+
+impl Variables {
+    fn of(env: &Env) -> Self {
+        let pairs = env.iter().map(|(name, value)| (name.as_str().to_lowercase(), value)).collect();
+        Self { metadata: env.metadata(), pairs }
+    }
+}
+
+impl Provider for Variables {
+    fn metadata(&self) -> Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let defaults = Figment::from(Serialized::defaults(Config::default()));
+        let mut read = Figment::new();
+        for (name, text) in &self.pairs {
+            let value = match defaults.find_value(name) {
+                // A file's name has no default.
+                Ok(Value::String(..) | Value::Empty(..)) => Value::from(text.clone()),
+                _ => text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
+            };
+            read = read.merge((name.as_str(), value));
+        }
+        read.data()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -475,6 +509,42 @@ mod tests {
         assert!(printed.contains("[redacted]"));
         assert!(!printed.contains("sk_live_1"));
         assert!(!format!("{config:?}").contains("sk_live_1"));
+    }
+
+    #[test]
+    fn a_variable_is_read_as_its_setting_is() {
+        let read = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let variables =
+                Variables { metadata: Metadata::named("variables"), pairs: pairs.collect() };
+            Figment::from(Serialized::defaults(Config::default()))
+                .merge(variables)
+                .extract::<Config>()
+        };
+        let config = read(&[
+            ("opentok.api_key", "47112233"),
+            ("smtp.password", "true"),
+            ("demo.password", "[\"a\"]"),
+            ("practice.postal_code", "02110"),
+            ("practice.state", "NY"),
+            ("erx.ca_file", "7"),
+            ("smtp.port", "2525"),
+            ("server.trust_proxy", "true"),
+            ("emulators", "[stripe, opentok]"),
+        ])
+        .unwrap();
+        assert_eq!(config.opentok.api_key, "47112233");
+        assert_eq!(config.smtp.password.expose(), "true");
+        assert_eq!(config.demo.password.expose(), "[\"a\"]");
+        assert_eq!(config.practice.postal_code, "02110");
+        assert_eq!(config.practice.state, kernel::UsState::Ny);
+        assert_eq!(config.erx.ca_file, Some(PathBuf::from("7")));
+        assert_eq!(config.smtp.port, 2525);
+        assert!(config.server.trust_proxy);
+        assert_eq!(config.emulators, [Emulated::Stripe, Emulated::OpenTok]);
+        for (name, value) in [("smtp.port", "many"), ("smtp.prot", "25"), ("emulators", "[ups]")] {
+            assert!(read(&[(name, value)]).is_err(), "{name}");
+        }
     }
 
     #[test]
