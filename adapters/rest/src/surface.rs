@@ -28,7 +28,6 @@ pub struct SurfaceSettings {
 
 fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, "Salus", env!("CARGO_PKG_VERSION"))
-        .summary("The backend of a subscription telehealth company")
         .description(include_str!("description.md"))
         .license("MIT OR Apache-2.0")
 }
