@@ -1,5 +1,6 @@
-# Sourced by run, test and .ci/run: installs what a Debian machine with only a
-# Rust toolchain lacks, which is a linker and PostgreSQL's programs.
+# Sourced by run, test and tests/clients/run: installs what a Debian machine
+# with only a Rust toolchain lacks, which is a linker and PostgreSQL's programs,
+# and Python for the last of them.
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -21,6 +22,17 @@ has_postgres() {
     command -v initdb >/dev/null 2>&1
 }
 
+# Installs Debian packages, or says which ones are missing where it cannot.
+install_packages() {
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "Please install: $*" >&2
+        return 1
+    fi
+    echo "Installing $*" >&2
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
 setup() {
     if ! command -v cargo >/dev/null 2>&1; then
         echo "Salus needs a Rust toolchain (https://rustup.rs), version 1.95 or later." >&2
@@ -30,18 +42,18 @@ setup() {
     command -v cc >/dev/null 2>&1 || packages+=(gcc libc6-dev)
     has_postgres || packages+=(postgresql)
     [ ${#packages[@]} = 0 ] && return 0
-    if ! command -v apt-get >/dev/null 2>&1; then
-        echo "Please install: ${packages[*]}" >&2
-        return 1
-    fi
-    echo "Installing ${packages[*]}" >&2
     # Debian would start a cluster of its own beside the package; Salus runs a
     # private one, so that one is not wanted.
-    if [[ " ${packages[*]} " == *" postgresql "* ]]; then
+    if [[ " ${packages[*]} " == *" postgresql "* ]] && command -v apt-get >/dev/null 2>&1; then
         as_root mkdir -p /etc/postgresql-common/createcluster.d
         echo "create_main_cluster = false" |
             as_root tee /etc/postgresql-common/createcluster.d/salus.conf >/dev/null
     fi
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    install_packages "${packages[@]}"
+}
+
+# Python with virtual environments, which Debian packages apart from it.
+setup_python() {
+    python3 -c "import ensurepip, venv" >/dev/null 2>&1 && return 0
+    install_packages python3 python3-venv
 }
