@@ -520,6 +520,7 @@ mod tests {
             Figment::from(Serialized::defaults(Config::default()))
                 .merge(variables)
                 .extract::<Config>()
+                .map_err(|error| error.to_string())
         };
         let config = read(&[
             ("opentok.api_key", "47112233"),
