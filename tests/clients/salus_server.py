@@ -111,7 +111,9 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                words = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                words = lines.get(
+                    timeout=max(0.0, deadline - time.monotonic())
+                )
             except queue.Empty:
                 raise NotUp("the server does not come up") from None
             if words is None:
@@ -141,7 +143,12 @@ class Server:
         if key:
             headers["Idempotency-Key"] = key
         return self.session.request(
-            method, self.url + path, json=body, headers=headers, timeout=30, **more
+            method,
+            self.url + path,
+            json=body,
+            headers=headers,
+            timeout=30,
+            **more,
         )
 
     def done(self, method, path, body=None, **more):
@@ -187,7 +194,9 @@ class Server:
             timeout=600,
         )
         if walk.returncode != 0:
-            raise AssertionError(f"the demo failed: {walk.stdout}{walk.stderr}")
+            raise AssertionError(
+                f"the demo failed: {walk.stdout}{walk.stderr}"
+            )
         return out
 
 

@@ -111,7 +111,8 @@ class Record(unittest.TestCase):
         cls.partner = Partner(cls.server, "system/*.read")
         cls.fhir = cls.partner.client()
         cls.found = {
-            kind: cls.fhir.resources(kind).limit(5).fetch_all() for kind in KINDS
+            kind: cls.fhir.resources(kind).limit(5).fetch_all()
+            for kind in KINDS
         }
 
     def conforms(self, resource):
@@ -126,7 +127,9 @@ class Record(unittest.TestCase):
             ids = {resource.id for resource in found}
             self.assertTrue(ids, kind)
             self.assertEqual(len(ids), len(found), kind)
-            self.assertEqual(self.fhir.resources(kind).count(), len(found), kind)
+            self.assertEqual(
+                self.fhir.resources(kind).count(), len(found), kind
+            )
 
     def test_every_resource_parses_and_validates(self):
         for kind, model in KINDS.items():
@@ -145,7 +148,10 @@ class Record(unittest.TestCase):
         kinds = [kind for kind in KINDS if kind != "Patient"]
         whole = min(
             set.intersection(
-                *({found.subject.id for found in self.found[kind]} for kind in kinds)
+                *(
+                    {found.subject.id for found in self.found[kind]}
+                    for kind in kinds
+                )
             )
         )
         for kind in kinds:
@@ -156,10 +162,14 @@ class Record(unittest.TestCase):
                 if resource.subject.id == whole
             ]
             self.assertEqual(
-                sorted(resource.id for resource in found), sorted(expected), kind
+                sorted(resource.id for resource in found),
+                sorted(expected),
+                kind,
             )
             patient = found[0].subject.to_resource()
-            self.assertEqual((patient.resource_type, patient.id), ("Patient", whole))
+            self.assertEqual(
+                (patient.resource_type, patient.id), ("Patient", whole)
+            )
 
     def test_a_search_by_id_gives_one(self):
         one = self.found["Patient"][0]

@@ -42,13 +42,17 @@ class Authority:
         root_key = ec.generate_private_key(ec.SECP256R1())
         root = self.certificate("Mail authority", "Mail authority")
         root = root.public_key(root_key.public_key())
-        root = root.add_extension(x509.BasicConstraints(True, None), critical=True)
+        root = root.add_extension(
+            x509.BasicConstraints(True, None), critical=True
+        )
         self.write(self.file, root.sign(root_key, hashes.SHA256()))
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         server = self.certificate("Mail server", "Mail authority")
         server = server.public_key(key.public_key())
-        server = server.add_extension(x509.SubjectAlternativeName(names), False)
+        server = server.add_extension(
+            x509.SubjectAlternativeName(names), False
+        )
         self.write(self.chain, server.sign(root_key, hashes.SHA256()))
         self.key.write_bytes(
             key.private_bytes(
@@ -94,13 +98,18 @@ class Mailboxes:
         self.protected = []
 
     def authenticate(self, _server, _session, _envelope, _mechanism, given):
-        good = given.login == USER.encode() and given.password == MAIL_PASSWORD.encode()
+        good = (
+            given.login == USER.encode()
+            and given.password == MAIL_PASSWORD.encode()
+        )
         return AuthResult(success=good)
 
     async def handle_RCPT(self, _server, session, envelope, address, _options):
         with self.lock:
             self.asked.append(address)
-            self.protected.append(session.ssl is not None and session.authenticated)
+            self.protected.append(
+                session.ssl is not None and session.authenticated
+            )
             replies = self.at_recipient.get(address)
             if replies:
                 return replies.pop(0)
@@ -204,7 +213,9 @@ class Mail(unittest.TestCase):
     def test_every_mail_went_over_tls_by_the_signed_in_user(self):
         self.arrived(self.register())
         self.assertTrue(all(boxes.protected))
-        self.assertEqual({sender for sender, _, _ in boxes.taken}, {"care@salus.example"})
+        self.assertEqual(
+            {sender for sender, _, _ in boxes.taken}, {"care@salus.example"}
+        )
 
     def test_a_recipient_who_is_busy_gets_the_mail_later(self):
         address = f"{fresh('busy')}@patients.example"
@@ -240,7 +251,8 @@ class Mail(unittest.TestCase):
         self.register_as(address)
         dropped = self.outcome(session["account_id"], "account_exists")
         self.assertEqual(
-            (dropped["state"], dropped["reason"]), ("dropped", "address_suppressed")
+            (dropped["state"], dropped["reason"]),
+            ("dropped", "address_suppressed"),
         )
         self.assertEqual(boxes.times_asked(address), asked + 1)
         # And all others go on.
@@ -256,11 +268,14 @@ class Mail(unittest.TestCase):
                 "/api/admin/audit-logs?entity=notification&limit=200",
                 token=auditor,
             )["items"]
-            details = [(entry["entity_id"], entry["detail"] or {}) for entry in trail]
+            details = [
+                (entry["entity_id"], entry["detail"] or {}) for entry in trail
+            ]
             ours = {
                 notification
                 for notification, detail in details
-                if detail.get("kind") == kind and detail.get("recipient") == account
+                if detail.get("kind") == kind
+                and detail.get("recipient") == account
             }
             settled = (
                 detail

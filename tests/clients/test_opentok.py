@@ -85,7 +85,9 @@ class Emulator(unittest.TestCase):
         with self.assertRaises(ArchiveError):
             self.vendor.start_archive(session.session_id)
         self.assertEqual(archive.stop() or archive.status, "stopped")
-        self.assertEqual(self.vendor.get_archive(archive.id).status, "available")
+        self.assertEqual(
+            self.vendor.get_archive(archive.id).status, "available"
+        )
         listed = self.vendor.list_archives(session_id=session.session_id)
         self.assertEqual([found.id for found in listed], [archive.id])
         self.vendor.delete_archive(archive.id)
@@ -121,7 +123,14 @@ class Consultation(unittest.TestCase):
             )
         )
         self.assertLessEqual(theirs.keys(), self.claims.keys())
-        for name in ["iss", "ist", "session_id", "role", "scope", "connection_data"]:
+        for name in [
+            "iss",
+            "ist",
+            "session_id",
+            "role",
+            "scope",
+            "connection_data",
+        ]:
             self.assertEqual(self.claims[name], theirs[name], name)
 
     def test_it_ends_with_the_meeting_and_names_nobody(self):

@@ -75,7 +75,10 @@ class Emulator(unittest.TestCase):
 
     def customer(self):
         return self.api.customers.create(
-            {"email": f"{fresh('ada')}@patients.example", "metadata": {"run": "1"}}
+            {
+                "email": f"{fresh('ada')}@patients.example",
+                "metadata": {"run": "1"},
+            }
         )
 
     def test_a_card_is_saved_by_a_setup_intent(self):
@@ -91,13 +94,18 @@ class Emulator(unittest.TestCase):
         self.assertEqual(intent.status, "succeeded")
         saved = self.api.payment_methods.list({"customer": customer.id})
         self.assertEqual(
-            [(method.id, method.card.last4) for method in saved.auto_paging_iter()],
+            [
+                (method.id, method.card.last4)
+                for method in saved.auto_paging_iter()
+            ],
             [(intent.payment_method, "4242")],
         )
 
     def test_a_payment_is_taken_and_given_back(self):
         intent = pay(self.api, self.customer())
-        self.assertEqual((intent.status, intent.amount_received), ("succeeded", 2900))
+        self.assertEqual(
+            (intent.status, intent.amount_received), ("succeeded", 2900)
+        )
         charge = self.api.charges.retrieve(intent.latest_charge)
         self.assertTrue(charge.paid)
         partly = self.api.refunds.create(
@@ -141,8 +149,12 @@ class Emulator(unittest.TestCase):
     def test_pages_follow_one_another(self):
         customer = self.customer()
         made = {pay(self.api, customer).id for _ in range(3)}
-        pages = self.api.payment_intents.list({"customer": customer.id, "limit": 1})
-        self.assertEqual({intent.id for intent in pages.auto_paging_iter()}, made)
+        pages = self.api.payment_intents.list(
+            {"customer": customer.id, "limit": 1}
+        )
+        self.assertEqual(
+            {intent.id for intent in pages.auto_paging_iter()}, made
+        )
 
     def test_what_is_not_there_and_a_wrong_key_are_refused(self):
         with self.assertRaises(stripe.InvalidRequestError) as caught:
@@ -150,6 +162,40 @@ class Emulator(unittest.TestCase):
         self.assertEqual(caught.exception.code, "resource_missing")
         with self.assertRaises(stripe.AuthenticationError):
             client("sk_test_of_somebody_else").customers.list()
+
+
+class Payments(unittest.TestCase):
+    """What Salus did with its own adapter, as the official client reads it."""
+
+    def test_every_payment_of_the_demo_is_read_and_its_notice_verified(self):
+        server = salus_server.shared()
+        server.walked
+        sink = Sink()
+        self.addCleanup(sink.close)
+        state = server.control("stripe", "GET", "/state")
+        ours = [
+            event
+            for event in map(
+                json.loads, (kept["body"] for kept in state["events"])
+            )
+            if event["type"] == "payment_intent.succeeded"
+            and "invoice_id" in event["data"]["object"]["metadata"]
+        ]
+        self.assertTrue(ours)
+        for event in ours:
+            path = f"/events/{event['id']}/replay"
+            server.control("stripe", "POST", path, {"url": sink.url})
+            body, header = sink.deliveries.get(timeout=30)
+            notice = stripe.Webhook.construct_event(
+                body, header, STRIPE_WEBHOOK_SECRET
+            )
+            told = notice.data.object
+            read = client().payment_intents.retrieve(told.id)
+            self.assertEqual(read.status, "succeeded")
+            self.assertEqual(read.amount_received, told.amount)
+            self.assertEqual(
+                read.metadata["invoice_id"], told.metadata["invoice_id"]
+            )
 
 
 class Signatures(unittest.TestCase):
@@ -179,7 +225,9 @@ class Signatures(unittest.TestCase):
 
     def test_a_delivery_is_accepted(self):
         body, header = self.delivered()
-        event = stripe.Webhook.construct_event(body, header, STRIPE_WEBHOOK_SECRET)
+        event = stripe.Webhook.construct_event(
+            body, header, STRIPE_WEBHOOK_SECRET
+        )
         self.assertEqual(event.id, self.event["id"])
         self.assertEqual(event.data.object.id, self.intent.id)
 
@@ -196,7 +244,9 @@ class Signatures(unittest.TestCase):
         for signature in ["bad", "old"]:
             body, header = self.delivered(signature=signature)
             with self.assertRaises(stripe.SignatureVerificationError):
-                stripe.Webhook.construct_event(body, header, STRIPE_WEBHOOK_SECRET)
+                stripe.Webhook.construct_event(
+                    body, header, STRIPE_WEBHOOK_SECRET
+                )
 
 
 class Endpoint(unittest.TestCase):
@@ -214,7 +264,12 @@ class Endpoint(unittest.TestCase):
                 "object": "event",
                 "type": "payment_intent.succeeded",
                 "created": int(time.time()),
-                "data": {"object": {"id": self.intent.id, "object": "payment_intent"}},
+                "data": {
+                    "object": {
+                        "id": self.intent.id,
+                        "object": "payment_intent",
+                    }
+                },
             }
         )
 
