@@ -2,7 +2,7 @@
 //! notice, or by the sweep where the notice never came.
 
 use kernel::Actor;
-use ports::{AuditAction, AuditEntry, Env, JobRequest, JobSpec};
+use ports::{AuditAction, AuditEntry, Env, JobRequest, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,7 +26,9 @@ impl JobSpec for SettlePayment {
 }
 
 /// A notice may overtake the reply to our own call; the payment is then found
-/// by what was written on the intent. An intent that is not ours is left alone.
+/// by what was written on the intent. An intent that is not ours, or that the
+/// gateway refuses to tell of, is left alone: asking again would not help, and
+/// the sweep looks after the payments that we know.
 pub async fn settle_payment(
     env: &Env,
     store: &dyn BillingStore,
@@ -35,7 +37,13 @@ pub async fn settle_payment(
     job: SettlePayment,
 ) -> Result<(), BillingError> {
     let actor = Actor::system(SettlePayment::KIND);
-    let intent = gateway.retrieve_payment_intent(&job.intent).await?;
+    let intent = match gateway.retrieve_payment_intent(&job.intent).await {
+        Err(PortError::Refused { code, .. }) => {
+            tracing::error!(intent = job.intent, code, "the gateway does not tell of a payment");
+            return Ok(());
+        }
+        intent => intent?,
+    };
     let payment = {
         let mut tx = store.begin(&actor).await?;
         match tx.payment_of_intent(&intent.id).await? {

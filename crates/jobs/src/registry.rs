@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
-use kernel::DomainError;
+use kernel::{DomainError, error::with_causes};
 use ports::{Delivery, Envelope, Event, JobSpec};
 use serde_json::Value;
 
@@ -14,14 +14,7 @@ impl JobFailure {
     /// Keeps the chain of causes, for the log and the queue's own record. The
     /// errors' texts hold no PHI.
     pub fn from_error(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self(text)
+        Self(with_causes(error))
     }
 }
 

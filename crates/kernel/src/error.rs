@@ -64,3 +64,16 @@ pub trait DomainError: std::error::Error + Send + Sync + 'static {
         &[]
     }
 }
+
+/// The error's text with those of its causes, for logs and the queue's own
+/// record. Errors' texts hold no PHI.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

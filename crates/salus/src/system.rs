@@ -28,6 +28,7 @@ impl Ids for SystemIds {
         Uuid::now_v7()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "This is the source of secrets.")]
     fn secret(&self) -> [u8; 32] {
         let mut secret = [0; 32];
         rand::rng().fill_bytes(&mut secret);

@@ -1,6 +1,8 @@
 //! Logs with trace ids, metrics, and traces over OTLP where a collector is
 //! configured.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider as _;
@@ -56,7 +58,9 @@ pub fn start(settings: &Telemetry) -> anyhow::Result<Guard> {
     let logs = if settings.log_format == "json" {
         tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed()
     } else {
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed()
+        // Colours are for a person at a terminal, not for a file.
+        let colours = std::io::stderr().is_terminal();
+        tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr).boxed()
     };
     tracing_subscriber::registry().with(filter).with(traces).with(logs).init();
     Ok(Guard { provider })

@@ -12,8 +12,7 @@ use poem_openapi::{
     payload::{Binary, Json},
 };
 
-use super::BilledAmount;
-use crate::core::{Caller, PageQuery, Problem, Tag};
+use crate::core::{Amount, Caller, PageQuery, Problem, Tag};
 
 pub struct InvoicesApi {
     pub store: Arc<dyn BillingStore>,
@@ -25,8 +24,8 @@ pub struct InvoicesApi {
 pub struct InvoiceLineView {
     pub description: String,
     pub quantity: i64,
-    pub unit_price: BilledAmount,
-    pub amount: BilledAmount,
+    pub unit_price: Amount,
+    pub amount: Amount,
 }
 
 impl From<InvoiceLine> for InvoiceLineView {
@@ -54,7 +53,7 @@ pub struct InvoiceSummaryView {
     pub period_first_day: NaiveDate,
     /// The last day that is billed, in the patient's time zone.
     pub period_last_day: NaiveDate,
-    pub total: BilledAmount,
+    pub total: Amount,
     pub lines: Vec<InvoiceLineView>,
     pub finalized_at: Option<DateTime<Utc>>,
     pub paid_at: Option<DateTime<Utc>>,
@@ -88,7 +87,7 @@ pub struct BillingPaymentView {
     pub id: Uuid,
     pub invoice_id: Uuid,
     pub payment_method_id: Uuid,
-    pub amount: BilledAmount,
+    pub amount: Amount,
     /// The how-manieth attempt with this payment method, from 1.
     pub attempt: u32,
     /// `intended`, `processing`, `confirming`, `requires_action`, `succeeded`,
@@ -154,7 +153,7 @@ pub struct LedgerPostingView {
     pub account: String,
     /// `debit` or `credit`.
     pub side: String,
-    pub amount: BilledAmount,
+    pub amount: Amount,
 }
 
 /// A transaction of the ledger; its debits and credits are equal.

@@ -17,23 +17,5 @@ pub use self::{
     webhook::StripeWebhookApi,
 };
 
-use kernel::Money;
-use poem_openapi::Object;
-
 #[cfg(test)]
 mod tests;
-
-/// An amount of money.
-#[derive(Debug, Object)]
-pub struct BilledAmount {
-    /// In minor units of the currency: cents.
-    pub minor: i64,
-    /// The ISO 4217 code.
-    pub currency: String,
-}
-
-impl From<Money> for BilledAmount {
-    fn from(money: Money) -> Self {
-        Self { minor: money.minor, currency: money.currency.code().to_owned() }
-    }
-}

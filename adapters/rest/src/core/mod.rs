@@ -6,6 +6,7 @@ mod caller;
 mod idempotency;
 mod input;
 mod methods;
+mod money;
 mod page;
 mod problem;
 mod request;
@@ -16,6 +17,7 @@ pub use self::{
     idempotency::{idempotency_key, idempotency_key_on},
     input::SoundInput,
     methods::Methods,
+    money::Amount,
     page::PageQuery,
     problem::{Problem, ProblemBody, ProblemField},
     request::{Surround, current_request_id, request_context},

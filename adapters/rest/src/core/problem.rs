@@ -1,6 +1,6 @@
 //! Errors as RFC 9457 problems.
 
-use kernel::{DomainError, ErrorKind, FieldError};
+use kernel::{DomainError, ErrorKind, FieldError, error::with_causes};
 use poem::{IntoResponse as _, Response, http::StatusCode};
 use poem_openapi::{ApiResponse, Object, payload::Json};
 
@@ -169,27 +169,19 @@ impl<E: DomainError> From<E> for Problem {
         let kind = error.kind();
         let detail = match kind {
             ErrorKind::Internal => {
-                tracing::error!(error = chain(&error), code = error.code(), "a request failed");
+                tracing::error!(
+                    error = with_causes(&error),
+                    code = error.code(),
+                    "a request failed"
+                );
                 "Something went wrong on our side.".to_owned()
             }
             ErrorKind::Vendor => {
-                tracing::warn!(error = chain(&error), code = error.code(), "a vendor failed");
+                tracing::warn!(error = with_causes(&error), code = error.code(), "a vendor failed");
                 "A service that this depends on failed; try again later.".to_owned()
             }
             _ => error.to_string(),
         };
         Self::with_fields(kind, error.code(), detail, error.fields())
     }
-}
-
-/// The error with its causes, for the log alone.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -15,8 +15,8 @@ use subscriptions::{Approvals, PatientZones, Prices, Shop, SubscriptionsStore, m
 
 pub use self::views::{
     CancelSubscriptionRequest, CancellationTime, RenewalConsent, StartSubscriptionRequest,
-    SubscriptionAmount, SubscriptionChangeView, SubscriptionFeaturesView, SubscriptionHistoryView,
-    SubscriptionStatus, SubscriptionView, SubscriptionsView,
+    SubscriptionChangeView, SubscriptionFeaturesView, SubscriptionHistoryView, SubscriptionStatus,
+    SubscriptionView, SubscriptionsView,
 };
 use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
 

@@ -7,20 +7,7 @@ use subscriptions::{
     Change, StartSubscription, StateWord, Subscription, SubscriptionError, subscription::CancelWhen,
 };
 
-/// An amount of money.
-#[derive(Clone, Debug, Object)]
-pub struct SubscriptionAmount {
-    /// In minor units of the currency: cents.
-    pub minor: i64,
-    /// The ISO 4217 code, as in `USD`.
-    pub currency: String,
-}
-
-impl From<Money> for SubscriptionAmount {
-    fn from(money: Money) -> Self {
-        Self { minor: money.minor, currency: money.currency.code().to_owned() }
-    }
-}
+use crate::core::Amount;
 
 /// The express consent to automatic renewal.
 #[derive(Clone, Debug, Object)]
@@ -31,7 +18,7 @@ pub struct RenewalConsent {
     pub terms_version: String,
     /// The amount per period that was shown; another one than the price asks
     /// for is refused, because the patient has not agreed to it.
-    pub amount: SubscriptionAmount,
+    pub amount: Amount,
 }
 
 /// Starts a subscription.
@@ -50,7 +37,7 @@ impl Example for StartSubscriptionRequest {
             consent: RenewalConsent {
                 accepted: true,
                 terms_version: "2026-01".to_owned(),
-                amount: SubscriptionAmount { minor: 2500, currency: "USD".to_owned() },
+                amount: Amount { minor: 2500, currency: "USD".to_owned() },
             },
         }
     }
@@ -111,7 +98,7 @@ pub struct SubscriptionView {
     /// The version of the plan's terms that was bought and is kept.
     pub price_version: i32,
     /// The amount per period.
-    pub amount: SubscriptionAmount,
+    pub amount: Amount,
     pub interval_months: u32,
     pub status: SubscriptionStatus,
     /// The day on which it began, in the patient's zone; periods begin on this
