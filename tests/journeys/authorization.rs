@@ -281,7 +281,7 @@ async fn sign_in(client: &Client, email: &str, password: &str) -> Value {
 }
 
 /// A patient who has registered and verified the address.
-async fn patient(client: &Client, name: &str) -> Value {
+pub async fn patient(client: &Client, name: &str) -> Value {
     let (email, password) = (format!("{name}@patients.example"), "a-long-enough-password");
     let body = json!({ "email": email, "password": password });
     client.post("/api/auth/register", body).send().await.expect("an answer");

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::server::{PASSWORD, SALUS, Server};
 
-fn demo(server: &Server, out: &Path) -> Command {
+pub fn demo(server: &Server, out: &Path) -> Command {
     let mut command = Command::new(SALUS);
     command
         .args(["demo", "--url", server.url(), "--out"])
@@ -102,14 +102,14 @@ async fn wait_for_work(server: &Server) {
     .await;
 }
 
-async fn look(server: &Server, vendor: &str, path: &str) -> Value {
+pub async fn look(server: &Server, vendor: &str, path: &str) -> Value {
     let answer = server.client.emulator_call(vendor, Method::GET, path, None).await;
     answer.expect("the emulator").json().expect("its JSON")
 }
 
 /// What the vendors themselves remember: one charge an invoice, one NewRx a
 /// prescription, one shipment a dispatch, one mail a notification.
-async fn nothing_happened_twice(server: &Server) {
+pub async fn nothing_happened_twice(server: &Server) {
     let charges = look(server, "stripe", "/_control/charges").await;
     let charges = charges["charges"].as_array().expect("charges").clone();
     assert!(!charges.is_empty());

@@ -4,5 +4,6 @@
 mod authorization;
 mod contract;
 mod demo;
+mod faults;
 mod server;
 mod telemetry;

@@ -49,7 +49,13 @@ impl<T: OpenApi> OpenApi for Described<T> {
 
 /// The OpenAPI document of these operations.
 pub fn document<T: OpenApi>() -> String {
-    service(Described::<T>(PhantomData)).spec()
+    standard(&service(Described::<T>(PhantomData)).spec())
+}
+
+/// The framework names dates in a word of its own, which no generator of
+/// clients knows.
+fn standard(document: &str) -> String {
+    document.replace("\"naive-date\"", "\"date\"")
 }
 
 /// Everything that answers over HTTP: the operations, their document and its
@@ -60,7 +66,7 @@ pub fn endpoint<T: OpenApi + 'static>(
     settings: SurfaceSettings,
 ) -> impl Endpoint {
     let service = service(operations).server(&settings.public_url);
-    let document = service.spec();
+    let document = standard(&service.spec());
     let pages = service
         .swagger_ui()
         // The pages bring their own scripts and styles inline.

@@ -232,7 +232,7 @@ fn examine_plain(
 fn format_fits(format: &str, text: &str) -> bool {
     match format {
         "uuid" => text.parse::<kernel::Uuid>().is_ok(),
-        "date" => text.parse::<chrono::NaiveDate>().is_ok_and(year_fits),
+        "naive-date" => text.parse::<chrono::NaiveDate>().is_ok_and(year_fits),
         "date-time" => text
             .parse::<chrono::DateTime<chrono::FixedOffset>>()
             .is_ok_and(|time| year_fits(time.date_naive())),
