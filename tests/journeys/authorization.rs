@@ -406,12 +406,21 @@ async fn another_patients_ids_do_not_exist() {
     let (first, second) = (patient(client, "first").await, patient(client, "second").await);
     let owner = first["account_id"].as_str().expect("an id");
     let stranger = second["access_token"].as_str().expect("a token");
+    let denied = || -> u64 {
+        let count = format!(
+            "SELECT count(*) FROM audit_entries WHERE outcome = 'denied' AND actor_id = '{}'",
+            second["account_id"].as_str().expect("an id")
+        );
+        server.sql(&count).trim().parse().expect("a count")
+    };
     for operation in operations(&document) {
         if !OF_A_PERSON.contains(&operation.id.as_str()) {
             continue;
         }
+        let before = denied();
         let (status, _) = call(client, &operation, owner, Some(stranger)).await;
         assert_eq!(status, 404, "{} of another patient", operation.id);
+        assert_eq!(denied(), before + 1, "{} is not audited", operation.id);
     }
     let path = format!("/fhir/Patient/{owner}");
     let answer = client.get(path.clone()).token(stranger).send().await.expect("an answer");
