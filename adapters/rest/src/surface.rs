@@ -14,6 +14,7 @@ use poem_openapi::{
     OpenApi, OpenApiService,
     registry::{MetaApi, Registry},
 };
+use serde_json::{Value, json};
 
 use crate::core::{Authenticator, Methods, Problem, SoundInput, Surround};
 
@@ -52,10 +53,39 @@ pub fn document<T: OpenApi>() -> String {
     standard(&service(Described::<T>(PhantomData)).spec())
 }
 
-/// The framework names dates in a word of its own, which no generator of
-/// clients knows.
+/// The document as generators of clients understand it. The framework names
+/// dates in a word of its own, and does not say that a property that need not
+/// be there can be null, as it is in answers and may be in requests.
 fn standard(document: &str) -> String {
-    document.replace("\"naive-date\"", "\"date\"")
+    let document = document.replace("\"naive-date\"", "\"date\"");
+    let Ok(mut document) = serde_json::from_str::<Value>(&document) else { return document };
+    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
+    for schema in schemas.into_iter().flat_map(|schemas| schemas.values_mut()) {
+        say_what_can_be_null(schema);
+    }
+    format!("{document:#}")
+}
+
+fn say_what_can_be_null(schema: &mut Value) {
+    for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        say_what_can_be_null(part);
+    }
+    let required: Vec<Value> =
+        schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        if required.iter().any(|required| required == name.as_str()) {
+            continue;
+        }
+        if property.get("$ref").is_some() {
+            // What stands beside a reference does not count in OpenAPI 3.0.
+            *property = json!({ "allOf": [property.take()] });
+        }
+        if let Some(choices) = property.get_mut("enum").and_then(Value::as_array_mut) {
+            choices.push(Value::Null);
+        }
+        property["nullable"] = Value::Bool(true);
+    }
 }
 
 /// Everything that answers over HTTP: the operations, their document and its

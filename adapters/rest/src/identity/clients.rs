@@ -7,7 +7,7 @@ use poem_openapi::{
 };
 use serde::Deserialize;
 
-use crate::core::{Body, Caller, Problem, Tag, Visitor};
+use crate::core::{Body, Caller, Problem, ProblemBody, Tag, Visitor};
 
 #[derive(Debug, Object)]
 struct ClientRequest {
@@ -116,12 +116,49 @@ fn malformed(error: poem::Error) -> TokenResponse {
     }))
 }
 
-fn refusal(error: OAuthError) -> Result<TokenResponse, Problem> {
+/// What is not the grant's own to refuse, in the form of every other
+/// operation.
+#[derive(ApiResponse)]
+enum TokenProblem {
+    /// The body is larger than the operation takes.
+    #[oai(status = 413, content_type = "application/problem+json")]
+    TooLarge(Json<ProblemBody>),
+    /// The content type is not one that the operation takes.
+    #[oai(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Json<ProblemBody>),
+    /// Too many requests.
+    #[oai(status = 429, content_type = "application/problem+json")]
+    RateLimited(Json<ProblemBody>),
+    /// Salus failed; the cause is logged under the request's id.
+    #[oai(status = 500, content_type = "application/problem+json")]
+    Internal(Json<ProblemBody>),
+}
+
+impl From<Problem> for TokenProblem {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::TooLarge(body) => Self::TooLarge(body),
+            Problem::UnsupportedMediaType(body) => Self::UnsupportedMediaType(body),
+            Problem::RateLimited(body) => Self::RateLimited(body),
+            Problem::BadRequest(body)
+            | Problem::Unauthenticated(body)
+            | Problem::Forbidden(body)
+            | Problem::NotFound(body)
+            | Problem::Conflict(body)
+            | Problem::PreconditionFailed(body)
+            | Problem::Invalid(body)
+            | Problem::Internal(body)
+            | Problem::Vendor(body) => Self::Internal(body),
+        }
+    }
+}
+
+fn refusal(error: OAuthError) -> Result<TokenResponse, TokenProblem> {
     let body = |error: &OAuthError| {
         Json(TokenRefusal { error: error.code().to_owned(), error_description: error.to_string() })
     };
     match error {
-        OAuthError::Port(error) => Err(error.into()),
+        OAuthError::Port(error) => Err(Problem::from(error).into()),
         error @ OAuthError::InvalidClient(_) => Ok(TokenResponse::Unauthenticated(body(&error))),
         error => Ok(TokenResponse::Refused(body(&error))),
     }
@@ -185,7 +222,7 @@ impl ClientApi {
         &self,
         visitor: Visitor,
         form: Form<TokenForm>,
-    ) -> Result<TokenResponse, Problem> {
+    ) -> Result<TokenResponse, TokenProblem> {
         let request = visitor.actor().request.clone();
         let form = oauth::TokenRequest {
             grant_type: form.0.grant_type,
