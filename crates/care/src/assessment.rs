@@ -182,6 +182,20 @@ impl Assessment {
         }
     }
 
+    /// Whether this assessment approves treatment. `None` where it says nothing
+    /// against an approval before it: the form of a patient under treatment
+    /// that waits for a provider, or that a provider found to ask for no more
+    /// than the patient has.
+    pub fn approves(&self) -> Option<bool> {
+        let second = self.trace.gates.under_treatment;
+        match (self.outcome, &self.review) {
+            (AssessmentOutcome::AutoApproved, _) | (_, Review::Approved { .. }) => Some(true),
+            (_, Review::Waiting | Review::Claimed { .. }) if second => None,
+            (_, Review::Rejected { reason: RejectionReason::NotIndicated, .. }) if second => None,
+            _ => Some(false),
+        }
+    }
+
     /// Takes the review for one provider. Claiming again prolongs one's own
     /// claim; a claim that ran out is free for anybody.
     pub fn claim(mut self, by: ProviderId, now: DateTime<Utc>) -> Result<Self, CareError> {
@@ -279,6 +293,25 @@ mod tests {
         ));
         let taken_over = claimed.claim(provider(2), at(30)).unwrap();
         assert_eq!(taken_over.review.provider(), Some(provider(2)));
+    }
+
+    #[test]
+    fn a_second_form_under_treatment_takes_no_approval_away_unless_it_is_refused() {
+        assert_eq!(waiting().approves(), Some(false));
+        let mut second = waiting();
+        second.trace.gates.under_treatment = true;
+        assert_eq!(second.approves(), None);
+        let claimed = second.claim(provider(1), at(0)).unwrap();
+        assert_eq!(claimed.approves(), None);
+        let turned_down =
+            |reason| claimed.clone().reject(provider(1), reason, None, at(1)).unwrap();
+        assert_eq!(turned_down(RejectionReason::NotIndicated).approves(), None);
+        assert_eq!(turned_down(RejectionReason::Contraindicated).approves(), Some(false));
+        let mut refused = waiting();
+        refused.outcome = AssessmentOutcome::Refused;
+        refused.review = Review::NotNeeded;
+        refused.trace.gates.under_treatment = true;
+        assert_eq!(refused.approves(), Some(false));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 use ::subscriptions::{Approvals, BillingInterval, PatientZones, PriceTerms, Prices};
 use async_trait::async_trait;
-use care::{Reach, Review};
+use care::Reach;
 use chrono_tz::Tz;
 use kernel::{Actor, AssessmentId, CategoryId, PatientId, PriceId};
-use ports::{PortError, Result, events::AssessmentOutcome};
+use ports::{PortError, Result};
 
 use super::{Bridges, absent_or};
 
 #[async_trait]
 impl Approvals for Bridges {
-    /// The newest assessment decides: an approval that a later refusal
-    /// followed is no longer in force.
+    /// The newest assessment that says either decides: an approval that a
+    /// later refusal followed is no longer in force.
     async fn approved(
         &self,
         patient: PatientId,
@@ -18,13 +18,11 @@ impl Approvals for Bridges {
     ) -> Result<Option<AssessmentId>> {
         let mut tx = self.care.begin(&Actor::system("subscriptions.approvals")).await?;
         let assessments = tx.assessments(patient, &Reach::All).await?;
-        let newest = assessments.into_iter().find(|assessment| assessment.category == category);
-        Ok(newest
-            .filter(|assessment| {
-                assessment.outcome == AssessmentOutcome::AutoApproved
-                    || matches!(assessment.review, Review::Approved { .. })
-            })
-            .map(|assessment| assessment.id))
+        Ok(assessments
+            .into_iter()
+            .filter(|assessment| assessment.category == category)
+            .find_map(|assessment| Some((assessment.approves()?, assessment.id)))
+            .and_then(|(approves, id)| approves.then_some(id)))
     }
 }
 
