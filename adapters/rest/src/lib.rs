@@ -2,6 +2,7 @@
 //! share. Handlers parse, call one use case and map its answer; they hold no
 //! rule and know no database and no vendor.
 
+pub mod access;
 pub mod analytics;
 pub mod billing;
 pub mod care;

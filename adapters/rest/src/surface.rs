@@ -117,7 +117,8 @@ pub fn endpoint<T: OpenApi + 'static>(
             }),
         )
         .nest("/", service.with(Methods::of::<T>()).with(SoundInput))
-        .data(settings.authenticator);
+        .data(settings.authenticator)
+        .data(Arc::clone(&settings.surround.limits));
     let routes = routes.with(CatchPanic::new().with_handler(|_| {
         tracing::error!("a handler panicked");
         Problem::new(ErrorKind::Internal, "internal", "Something went wrong on our side.")

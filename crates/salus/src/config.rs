@@ -2,13 +2,14 @@
 //! (`SALUS_SERVER__LISTEN` sets `server.listen`). A key that is not known is an
 //! error, so that a misspelt one is not silently ignored.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, num::NonZeroU32, path::PathBuf};
 
 use figment::{
     Figment, Metadata, Profile, Provider,
     providers::{Env, Format as _, Serialized, Toml},
     value::{Dict, Map, Value},
 };
+use rest::core::Quotas;
 use serde::{Deserialize, Serialize};
 
 /// A value that is never printed.
@@ -91,6 +92,7 @@ pub struct Config {
     pub server: Server,
     pub database: Database,
     pub jobs: Jobs,
+    pub limits: RateLimits,
     pub identity: Identity,
     pub stripe: Stripe,
     pub erx: Erx,
@@ -129,6 +131,77 @@ pub struct Database {
 #[serde(default, deny_unknown_fields)]
 pub struct Jobs {
     pub concurrency: usize,
+}
+
+/// How many requests a minute each kind of caller has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimits {
+    /// Of one address (or IPv6 network) without a token.
+    pub anonymous: NonZeroU32,
+    /// Of one address where passwords and tokens are given out.
+    pub sign_in: NonZeroU32,
+    /// Of a patient without a subscription, and with one of each tier.
+    pub free: NonZeroU32,
+    pub basic: NonZeroU32,
+    pub standard: NonZeroU32,
+    pub premium: NonZeroU32,
+    pub staff: NonZeroU32,
+    /// Of an API client.
+    pub client: NonZeroU32,
+}
+
+impl RateLimits {
+    pub fn quotas(&self) -> Quotas {
+        Quotas {
+            anonymous: self.anonymous,
+            sign_in: self.sign_in,
+            free: self.free,
+            basic: self.basic,
+            standard: self.standard,
+            premium: self.premium,
+            staff: self.staff,
+            client: self.client,
+        }
+    }
+
+    /// For a server whose callers all sit on one machine and walk a whole
+    /// journey in seconds.
+    pub fn of_a_demo() -> Self {
+        let many = per_minute(60_000);
+        Self {
+            anonymous: many,
+            sign_in: many,
+            free: many,
+            basic: many,
+            standard: many,
+            premium: many,
+            staff: many,
+            client: many,
+        }
+    }
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            anonymous: per_minute(300),
+            sign_in: per_minute(30),
+            free: per_minute(120),
+            basic: per_minute(240),
+            standard: per_minute(360),
+            premium: per_minute(600),
+            staff: per_minute(1_200),
+            client: per_minute(3_000),
+        }
+    }
+}
+
+const fn per_minute(requests: u32) -> NonZeroU32 {
+    match NonZeroU32::new(requests) {
+        Some(requests) => requests,
+        None => NonZeroU32::MIN,
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -236,6 +309,7 @@ impl Default for Config {
             server: Server::default(),
             database: Database::default(),
             jobs: Jobs::default(),
+            limits: RateLimits::default(),
             identity: Identity::default(),
             stripe: Stripe::default(),
             erx: Erx::default(),
@@ -364,6 +438,9 @@ impl Config {
     /// or of the environment, else one that is made once for the data folder.
     pub fn seed_demo(&mut self) -> anyhow::Result<()> {
         self.demo.seed = true;
+        if self.limits == RateLimits::default() {
+            self.limits = RateLimits::of_a_demo();
+        }
         if self.demo.password.is_empty() {
             let password = match std::env::var("SALUS_DEMO_PASSWORD") {
                 Ok(password) => password,

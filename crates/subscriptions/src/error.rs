@@ -17,6 +17,8 @@ pub enum SubscriptionError {
     NotAPatient,
     #[error("the profile has no time zone yet")]
     NoTimeZone,
+    #[error("the request is not valid")]
+    Invalid(Vec<FieldError>),
     #[error("the terms of automatic renewal were not accepted as they stand")]
     ConsentMissing(Vec<FieldError>),
     #[error("a subscription that is {from} cannot become {to}")]
@@ -35,9 +37,10 @@ impl DomainError for SubscriptionError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound => ErrorKind::NotFound,
-            Self::PriceNotFound | Self::ConsentMissing(_) | Self::OutOfCalendar => {
-                ErrorKind::Invalid
-            }
+            Self::PriceNotFound
+            | Self::Invalid(_)
+            | Self::ConsentMissing(_)
+            | Self::OutOfCalendar => ErrorKind::Invalid,
             Self::NotApproved
             | Self::AlreadySubscribed
             | Self::NoTimeZone
@@ -56,6 +59,7 @@ impl DomainError for SubscriptionError {
             Self::AlreadySubscribed => "subscriptions.already_subscribed",
             Self::NotAPatient => "subscriptions.not_a_patient",
             Self::NoTimeZone => "subscriptions.no_time_zone",
+            Self::Invalid(_) => "subscriptions.invalid",
             Self::ConsentMissing(_) => "subscriptions.consent_missing",
             Self::WrongState { .. } => "subscriptions.wrong_state",
             Self::NotDue => "subscriptions.not_due",
@@ -67,7 +71,7 @@ impl DomainError for SubscriptionError {
 
     fn fields(&self) -> &[FieldError] {
         match self {
-            Self::ConsentMissing(fields) => fields,
+            Self::Invalid(fields) | Self::ConsentMissing(fields) => fields,
             Self::Port(error) => error.fields(),
             _ => &[],
         }

@@ -22,8 +22,10 @@
 //! **Events emitted**: `SubscriptionStarted`, `SubscriptionActivated`,
 //! `SubscriptionPeriodStarted`, `SubscriptionCanceled`.
 //!
-//! **Needed from outside**: [`Approvals`], [`Prices`] and [`PatientZones`].
+//! **Needed from outside**: [`Approvals`], [`Prices`], [`PatientZones`]
+//! and [`access::Offers`].
 
+pub mod access;
 pub mod error;
 pub mod handlers;
 pub mod manage;

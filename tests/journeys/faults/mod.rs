@@ -3,6 +3,7 @@
 //! fail or never answer.
 
 mod input;
+mod limits;
 mod repeats;
 mod tokens;
 mod vendors;

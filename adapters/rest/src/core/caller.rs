@@ -7,7 +7,7 @@ use kernel::{Actor, ErrorKind, RequestContext};
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{SecurityScheme, auth::Bearer};
 
-use super::{Problem, request::note_caller, request_context};
+use super::{Limits, Problem, request::note_caller, request_context};
 
 /// Turns a bearer token into an actor; identity provides it.
 #[async_trait]
@@ -41,6 +41,9 @@ async fn authenticate(request: &Request, bearer: Bearer) -> poem::Result<Actor> 
         .ok_or_else(|| Problem::new(ErrorKind::Internal, "internal", "No authenticator."))?;
     let actor = authenticator.authenticate(&bearer.token, request_context(request)).await?;
     note_caller(&actor);
+    if let Some(limits) = request.data::<Arc<Limits>>() {
+        limits.of(&actor).await?;
+    }
     Ok(actor)
 }
 

@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod idempotency;
 mod input;
+mod limits;
 mod methods;
 mod money;
 mod page;
@@ -16,6 +17,7 @@ pub use self::{
     caller::{Authenticator, Caller, DenialLog, Visitor},
     idempotency::{idempotency_key, idempotency_key_on},
     input::SoundInput,
+    limits::{CallerTier, Limits, Quotas, Standing, Tiers, drawn},
     methods::Methods,
     money::Amount,
     page::PageQuery,

@@ -16,7 +16,7 @@ use poem::{
 use ports::Env;
 use tracing::Instrument as _;
 
-use super::{DenialLog, Problem};
+use super::{DenialLog, Limits, Problem, limits};
 
 tokio::task_local! {
     static REQUEST_ID: RequestId;
@@ -59,6 +59,7 @@ pub struct Surround {
     /// The largest body, in bytes.
     pub body_limit: usize,
     pub denials: Arc<dyn DenialLog>,
+    pub limits: Arc<Limits>,
 }
 
 impl<E: Endpoint + 'static> Middleware<E> for Surround {
@@ -89,6 +90,8 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
             request.extensions_mut().insert(ClientAddress(address));
         }
         let method = request.method().clone();
+        let with_token = request.headers().contains_key(header::AUTHORIZATION);
+        let address = request_context(&request).ip;
         let span = tracing::info_span!(
             "request",
             otel.kind = "server",
@@ -99,14 +102,16 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
         );
         let started = Instant::now();
         let work = async {
+            self.surround.limits.before(&request).await?;
             limit_body(&mut request, self.surround.body_limit).await?;
             let answer = self.inner.call(request).await;
             Ok::<_, poem::Error>((answer, CALLER.with(|caller| caller.get().cloned())))
         };
-        let work = REQUEST_ID.scope(id, CALLER.scope(OnceLock::new(), work));
-        let (answer, caller) = match work.instrument(span.clone()).await {
-            Ok((answer, caller)) => (answer, caller),
-            Err(error) => (Err(error), None),
+        let work = limits::remembering(CALLER.scope(OnceLock::new(), work));
+        let work = REQUEST_ID.scope(id, work).instrument(span.clone());
+        let (answer, caller, drawn) = match work.await {
+            (Ok((answer, caller)), drawn) => (answer, caller, drawn),
+            (Err(error), drawn) => (Err(error), None, drawn),
         };
         let mut route = String::new();
         let mut response = match answer {
@@ -116,6 +121,10 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
         };
         if let Some(pattern) = response.data::<PathPattern>() {
             route = pattern.0.to_string();
+        }
+        limits::describe(&drawn, response.headers_mut());
+        if response.status() == StatusCode::UNAUTHORIZED && with_token {
+            self.surround.limits.after_refusal(address).await;
         }
         if response.status() == StatusCode::FORBIDDEN
             && let Some(caller) = caller

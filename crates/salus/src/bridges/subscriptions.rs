@@ -1,9 +1,14 @@
-use ::subscriptions::{Approvals, BillingInterval, PatientZones, PriceTerms, Prices};
+use ::subscriptions::{
+    Approvals, BillingInterval, PatientZones, PriceTerms, Prices,
+    access::{Offer, OfferedPrice, Offers, highest_tier},
+};
 use async_trait::async_trait;
 use care::Reach;
+use catalog::Tier;
 use chrono_tz::Tz;
-use kernel::{Actor, AssessmentId, CategoryId, PatientId, PriceId};
+use kernel::{Actor, AssessmentId, CategoryId, PatientId, PlanId, PriceId};
 use ports::{PortError, Result};
+use rest::core::{CallerTier, Tiers};
 
 use super::{Bridges, absent_or};
 
@@ -47,6 +52,64 @@ impl Prices for Bridges {
             // so it is not sold as one.
             on_sale: priced.offered && priced.interval.is_recurring(),
         }))
+    }
+}
+
+#[async_trait]
+impl Offers for Bridges {
+    async fn offers(&self, category: Option<CategoryId>) -> Result<Vec<Offer>> {
+        let actor = Actor::system("subscriptions.offers");
+        let mut tx = self.catalog.begin(&actor).await?;
+        let filter = catalog::PlanFilter { category, offered_at: Some(self.env.now()) };
+        let mut offers = Vec::new();
+        for plan in tx.plans(filter).await? {
+            let Some(category) = tx.category(plan.category).await? else { continue };
+            let mut prices = Vec::new();
+            // What is paid once is not sold as a subscription.
+            for price in plan.offered_prices().filter(|price| price.interval.is_recurring()) {
+                let months = u32::from(price.interval.months());
+                let interval = BillingInterval::of_months(months)
+                    .map_err(|error| PortError::internal("a price's interval", error))?;
+                prices.push(OfferedPrice { price: price.id, interval, amount: price.amount });
+            }
+            offers.push(Offer {
+                plan: plan.id,
+                category: plan.category,
+                category_name: category.name,
+                rank: rank(plan.tier),
+                tier: plan.tier.into(),
+                features: plan.features,
+                prices,
+                name: plan.name,
+            });
+        }
+        Ok(offers)
+    }
+
+    async fn tier(&self, plan: PlanId) -> Result<Option<u8>> {
+        let mut tx = self.catalog.begin(&Actor::system("subscriptions.tier")).await?;
+        Ok(tx.plan(plan).await?.map(|plan| rank(plan.tier)))
+    }
+}
+
+fn rank(tier: Tier) -> u8 {
+    match tier {
+        Tier::Basic => 0,
+        Tier::Standard => 1,
+        Tier::Premium => 2,
+    }
+}
+
+#[async_trait]
+impl Tiers for Bridges {
+    async fn tier(&self, patient: PatientId) -> Result<CallerTier> {
+        let highest = highest_tier(self.subscriptions.as_ref(), self, patient).await?;
+        Ok(match highest {
+            None => CallerTier::Free,
+            Some(0) => CallerTier::Basic,
+            Some(1) => CallerTier::Standard,
+            Some(_) => CallerTier::Premium,
+        })
     }
 }
 

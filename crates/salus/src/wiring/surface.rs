@@ -13,6 +13,7 @@ use poem::{Endpoint, Route};
 use ports::{AuditAction, AuditEntry, Env, UnitOfWork as _};
 use postgres::Pg;
 use rest::{
+    access::AccessApi,
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
@@ -22,7 +23,7 @@ use rest::{
     catalog::{CategoriesApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
-    core::{Authenticator, DenialLog, Problem, Surround, request_context},
+    core::{Authenticator, DenialLog, Limits, Problem, Surround, request_context},
     fulfilment::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi},
     identity::IdentityApi,
     intake::{DraftsApi, FormsApi, IntakeServices, ResponsesApi},
@@ -46,7 +47,7 @@ pub type Operations = (
     (ReviewsApi, AssessmentsApi, TreatmentPlansApi, ConsultationsApi, VideoWebhookApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
-    SubscriptionsApi,
+    (SubscriptionsApi, AccessApi),
     (PaymentMethodsApi, InvoicesApi, StripeWebhookApi),
     (MessagesApi, NotificationsApi),
     RecordsApi,
@@ -59,6 +60,7 @@ pub struct Surface {
     fhir: FhirServer,
     authenticator: Arc<dyn Authenticator>,
     denials: Arc<dyn DenialLog>,
+    limits: Arc<Limits>,
 }
 
 /// The audit log as the surface writes to it.
@@ -96,6 +98,7 @@ impl Surface {
             surroundings: bridges.clone(),
             panel: store.clone(),
         };
+        let limits = Arc::new(Limits::new(config.limits.quotas(), bridges.clone()));
         let operations: Operations = (
             IdentityApi { services: world.identity.clone() },
             (CategoriesApi { store: store.clone() }, PlansApi { env: env(), store: store.clone() }),
@@ -139,13 +142,16 @@ impl Surface {
                 ShipmentsApi { env: env(), store: store.clone() },
                 CarrierWebhookApi { env: env(), store: store.clone(), webhooks },
             ),
-            SubscriptionsApi {
-                env: env(),
-                store: store.clone(),
-                approvals: bridges.clone(),
-                prices: bridges.clone(),
-                zones: bridges.clone(),
-            },
+            (
+                SubscriptionsApi {
+                    env: env(),
+                    store: store.clone(),
+                    approvals: bridges.clone(),
+                    prices: bridges.clone(),
+                    zones: bridges.clone(),
+                },
+                AccessApi { store: store.clone(), offers: bridges.clone(), limits: limits.clone() },
+            ),
             (
                 PaymentMethodsApi {
                     env: env(),
@@ -189,7 +195,7 @@ impl Surface {
         };
         let authenticator = Arc::new(Tokens(world.identity.clone()));
         let denials = Arc::new(Denials(world.pg.clone()));
-        Self { operations, fhir, authenticator, denials }
+        Self { operations, fhir, authenticator, denials, limits }
     }
 
     pub fn endpoint(self, config: &Config, env: Env, health: Health) -> impl Endpoint + 'static {
@@ -205,6 +211,7 @@ impl Surface {
                     trust_proxy: config.server.trust_proxy,
                     body_limit: config.server.body_limit,
                     denials: self.denials,
+                    limits: self.limits,
                 },
                 authenticator: self.authenticator,
             },

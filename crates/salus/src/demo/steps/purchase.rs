@@ -44,6 +44,26 @@ pub async fn subscribe(world: &mut World) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the plan promises is open, and what it does not have is not.
+async fn opens_its_features(world: &World, walk: &Walk) -> anyhow::Result<()> {
+    let path = format!("/api/subscriptions/{}/features", walk.subscription_id);
+    let features = world.get(path, &walk.token).await?;
+    let sentence = text(&features, "/features/0")?;
+    let feature = subscriptions::access::feature_code(&sentence);
+    let access = world
+        .client
+        .post("/api/auth/validate-access", json!({ "feature": feature }))
+        .token(&walk.token)
+        .send()
+        .await?
+        .expect(200, "asking for access")?
+        .json()?;
+    if access["allowed"] != true || access["subscription_id"] != walk.subscription_id.as_str() {
+        bail!("{sentence} is not open to its subscriber: {access}");
+    }
+    Ok(())
+}
+
 /// The dearest monthly price of the category.
 async fn price(world: &World, walk: &Walk) -> anyhow::Result<Value> {
     let plans = world
@@ -121,6 +141,7 @@ async fn subscribe_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
         Ok((found["status"] == "active").then_some(()))
     })
     .await?;
+    opens_its_features(world, walk).await?;
     let path = format!("/_control/charges?invoice_id={}", walk.invoice_id);
     let charges = world.client.emulator_call("stripe", Method::GET, &path, None).await?.json()?;
     match charges["charges"].as_array().map(Vec::len) {

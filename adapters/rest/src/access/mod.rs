@@ -1,0 +1,236 @@
+//! What a caller may use, how often, and which plan would open more.
+
+use std::sync::Arc;
+
+use kernel::CategoryId;
+use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
+use subscriptions::{SubscriptionsStore, access};
+use uuid::Uuid;
+
+use crate::core::{Amount, Body, Caller, CallerTier, Limits, Problem, Standing, Tag, drawn};
+
+pub struct AccessApi {
+    pub store: Arc<dyn SubscriptionsStore>,
+    pub offers: Arc<dyn access::Offers>,
+    pub limits: Arc<Limits>,
+}
+
+/// A feature that is asked about.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct FeatureRequest {
+    /// The feature's code: the words of a plan's feature in lower case with
+    /// underscores between them.
+    #[oai(validator(min_length = 1, max_length = 200, pattern = "^[a-z0-9_]+$"))]
+    feature: String,
+    /// Only the subscription and the plans of this category.
+    category_id: Option<Uuid>,
+}
+
+impl Example for FeatureRequest {
+    fn example() -> Self {
+        Self { feature: "video_visits".to_owned(), category_id: None }
+    }
+}
+
+/// Why access is given or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum AccessReason {
+    /// A subscription in force has the feature.
+    Entitled,
+    /// A subscription has it, and is not in force.
+    SubscriptionInactive,
+    /// A subscription is in force, and its plan does not have the feature.
+    UpgradeRequired,
+    /// There is no subscription that it could belong to.
+    SubscriptionRequired,
+}
+
+impl From<access::AccessReason> for AccessReason {
+    fn from(reason: access::AccessReason) -> Self {
+        match reason {
+            access::AccessReason::Entitled => Self::Entitled,
+            access::AccessReason::SubscriptionInactive => Self::SubscriptionInactive,
+            access::AccessReason::UpgradeRequired => Self::UpgradeRequired,
+            access::AccessReason::SubscriptionRequired => Self::SubscriptionRequired,
+        }
+    }
+}
+
+/// Whether a feature may be used.
+#[derive(Debug, Object)]
+pub struct FeatureAccess {
+    feature: String,
+    allowed: bool,
+    reason: AccessReason,
+    /// The subscription that decided.
+    subscription_id: Option<Uuid>,
+}
+
+impl From<access::Access> for FeatureAccess {
+    fn from(access: access::Access) -> Self {
+        Self {
+            allowed: access.allowed(),
+            reason: access.reason.into(),
+            subscription_id: access.subscription.map(|id| id.uuid()),
+            feature: access.feature,
+        }
+    }
+}
+
+/// A price of a plan that opens the feature.
+#[derive(Debug, Object)]
+pub struct UpgradePrice {
+    price_id: Uuid,
+    /// How many months one payment covers.
+    months: u32,
+    amount: Amount,
+}
+
+/// A plan that opens the feature.
+#[derive(Debug, Object)]
+pub struct UpgradePlan {
+    plan_id: Uuid,
+    name: String,
+    /// `basic`, `standard` or `premium`.
+    tier: String,
+    category_id: Uuid,
+    category_name: String,
+    features: Vec<String>,
+    /// The cheapest by the month first.
+    prices: Vec<UpgradePrice>,
+}
+
+impl From<access::Offer> for UpgradePlan {
+    fn from(offer: access::Offer) -> Self {
+        Self {
+            plan_id: offer.plan.uuid(),
+            name: offer.name,
+            tier: offer.tier.to_owned(),
+            category_id: offer.category.uuid(),
+            category_name: offer.category_name,
+            features: offer.features,
+            prices: offer
+                .prices
+                .into_iter()
+                .map(|price| UpgradePrice {
+                    price_id: price.price.uuid(),
+                    months: price.interval.months(),
+                    amount: price.amount.into(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Which plans would open a feature.
+#[derive(Debug, Object)]
+pub struct UpgradePromptView {
+    access: FeatureAccess,
+    /// The cheapest by the month first; none where the feature is open
+    /// already, or where no plan above the present one has it.
+    plans: Vec<UpgradePlan>,
+}
+
+/// Where the caller stands with one limit.
+#[derive(Debug, Object)]
+pub struct RateLimit {
+    /// `account`, `anonymous` or `sign_in`.
+    name: String,
+    /// How many requests a window has.
+    limit: u32,
+    window_seconds: u32,
+    /// How many are left, this one taken off.
+    remaining: u32,
+    /// Until all of them are there again.
+    reset_seconds: u32,
+}
+
+impl From<Standing> for RateLimit {
+    fn from(standing: Standing) -> Self {
+        Self {
+            name: standing.name.to_owned(),
+            limit: standing.limit,
+            window_seconds: 60,
+            remaining: standing.remaining,
+            reset_seconds: u32::try_from(standing.reset().as_secs_f64().ceil() as u64)
+                .unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// Where the caller stands with every limit that counts this request.
+#[derive(Debug, Object)]
+pub struct RateLimits {
+    /// What decides the account's limit.
+    tier: CallerTier,
+    limits: Vec<RateLimit>,
+}
+
+#[OpenApi]
+impl AccessApi {
+    /// Validate access to a feature
+    ///
+    /// Whether a subscription of the calling patient opens the feature now.
+    #[oai(
+        path = "/api/auth/validate-access",
+        method = "post",
+        operation_id = "validateAccess",
+        tag = "Tag::Subscriptions"
+    )]
+    async fn validate(
+        &self,
+        caller: Caller,
+        body: Body<FeatureRequest>,
+    ) -> Result<Json<FeatureAccess>, Problem> {
+        let FeatureRequest { feature, category_id } = body.0;
+        let (store, offers) = (self.store.as_ref(), self.offers.as_ref());
+        let category = category_id.map(CategoryId);
+        let access = access::validate(store, offers, caller.actor(), &feature, category).await?;
+        Ok(Json(access.into()))
+    }
+
+    /// Ask what would open a feature
+    ///
+    /// The plans on offer that open the feature to the calling patient, with
+    /// their prices. Within a category that the patient subscribes to, only
+    /// plans above the present one.
+    #[oai(
+        path = "/api/auth/upgrade-prompt",
+        method = "post",
+        operation_id = "upgradePrompt",
+        tag = "Tag::Subscriptions"
+    )]
+    async fn upgrade_prompt(
+        &self,
+        caller: Caller,
+        body: Body<FeatureRequest>,
+    ) -> Result<Json<UpgradePromptView>, Problem> {
+        let FeatureRequest { feature, category_id } = body.0;
+        let (store, offers) = (self.store.as_ref(), self.offers.as_ref());
+        let category = category_id.map(CategoryId);
+        let prompt =
+            access::upgrade_prompt(store, offers, caller.actor(), &feature, category).await?;
+        Ok(Json(UpgradePromptView {
+            access: prompt.access.into(),
+            plans: prompt.plans.into_iter().map(Into::into).collect(),
+        }))
+    }
+
+    /// Read one's rate limits
+    ///
+    /// Where the caller stands, this request included. Every answer says the
+    /// same of the nearest limit in its `RateLimit-*` headers, and a refused
+    /// request (429) when to try again in `Retry-After`.
+    #[oai(
+        path = "/api/auth/rate-limits",
+        method = "get",
+        operation_id = "getRateLimits",
+        tag = "Tag::Identity"
+    )]
+    async fn rate_limits(&self, caller: Caller) -> Json<RateLimits> {
+        let tier = self.limits.tier(caller.actor()).await;
+        Json(RateLimits { tier, limits: drawn().into_iter().map(Into::into).collect() })
+    }
+}
