@@ -109,4 +109,4 @@ class Fuzz(unittest.TestCase):
             wrong.write_text(json.dumps(document))
             code, _, said = self.run_against(wrong, token["access_token"], 1)
         self.assertNotEqual(code, 0)
-        self.assertIn("Undocumented HTTP status code", said)
+        self.assertIn("Undocumented status code", said)

@@ -120,7 +120,7 @@ async fn of_two_changes_from_one_version_the_second_is_told() {
         revise_plan(env, pg, &actor, made.id, 1, spec("Two", 2_700)),
     );
     let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
-    assert!(matches!(lost, Err(CatalogError::VersionMismatch)), "{lost:?}");
+    assert!(matches!(lost, Err(CatalogError::VersionMismatch(_))), "{lost:?}");
     assert_eq!(plan(env, pg, &admin(), made.id).await.unwrap(), won.unwrap());
 }
 
@@ -189,4 +189,39 @@ async fn a_seed_is_sown_once() {
     let first = seed_plan(pg, &system(), id, spec("Finasteride", 2_500)).await.unwrap();
     let second = seed_plan(pg, &system(), id, spec("Finasteride", 9_900)).await.unwrap();
     assert_eq!(first, second);
+}
+
+#[tokio::test]
+async fn of_two_who_change_a_category_the_second_hears_of_the_first() {
+    let database = Database::fresh().await;
+    let (env, store) = (&database.env, &database.pg);
+    let actor = Actor::system("tests.catalog");
+    let spec = |slug: &str, name: &str| CategorySpec {
+        slug: slug.into(),
+        name: name.into(),
+        description: "Acute and preventive treatment.".into(),
+        active: true,
+        configuration: CategoryConfiguration {
+            required_modality: Modality::Asynchronous,
+            minimum_age: 18,
+            maximum_age: None,
+        },
+    };
+    let made = catalog::create_category(env, store, &actor, spec("migraine", "Migraine"));
+    let made = made.await.unwrap();
+    let taken = catalog::create_category(env, store, &actor, spec("migraine", "Other")).await;
+    assert!(matches!(taken, Err(CatalogError::SlugTaken)), "{taken:?}");
+
+    let change = |name: &'static str| {
+        let (id, spec) = (made.id, spec("migraine", name));
+        async move {
+            let actor = Actor::system("tests.catalog");
+            catalog::revise_category(store, &actor, id, 1, spec).await
+        }
+    };
+    let (first, second) = tokio::join!(change("Headache"), change("Migraines"));
+    let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
+    assert_eq!(won.unwrap().version, 2);
+    let Err(CatalogError::VersionMismatch(fields)) = lost else { panic!("{lost:?}") };
+    assert!(fields[0].message.contains("2 is the current one"), "{}", fields[0].message);
 }

@@ -13,12 +13,24 @@ pub enum CatalogError {
     Invalid(Vec<FieldError>),
     #[error("the category already has a plan of that name")]
     NameTaken,
+    #[error("there is already a category of that slug")]
+    SlugTaken,
+    /// Somebody else changed the entry since it was read; the field says which
+    /// version is the current one.
     #[error("the entry was changed since it was read")]
-    VersionMismatch,
+    VersionMismatch(Vec<FieldError>),
     #[error(transparent)]
     Forbidden(#[from] MissingPermission),
     #[error(transparent)]
     Port(#[from] PortError),
+}
+
+impl CatalogError {
+    pub(crate) fn changed(seen: i64, current: i64) -> Self {
+        let message =
+            format!("Version {seen} was read, and {current} is the current one; read it again.");
+        Self::VersionMismatch(vec![FieldError::new("header.If-Match", "changed", message)])
+    }
 }
 
 impl DomainError for CatalogError {
@@ -28,8 +40,8 @@ impl DomainError for CatalogError {
                 ErrorKind::NotFound
             }
             Self::Invalid(_) => ErrorKind::Invalid,
-            Self::NameTaken => ErrorKind::Conflict,
-            Self::VersionMismatch => ErrorKind::PreconditionFailed,
+            Self::NameTaken | Self::SlugTaken => ErrorKind::Conflict,
+            Self::VersionMismatch(_) => ErrorKind::PreconditionFailed,
             Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::Port(error) => error.kind(),
         }
@@ -42,7 +54,8 @@ impl DomainError for CatalogError {
             Self::PriceNotFound => "catalog.price_not_found",
             Self::Invalid(_) => "catalog.invalid",
             Self::NameTaken => "catalog.name_taken",
-            Self::VersionMismatch => "catalog.version_mismatch",
+            Self::SlugTaken => "catalog.slug_taken",
+            Self::VersionMismatch(_) => "catalog.version_mismatch",
             Self::Forbidden(_) => "forbidden",
             Self::Port(error) => error.code(),
         }
@@ -50,7 +63,7 @@ impl DomainError for CatalogError {
 
     fn fields(&self) -> &[FieldError] {
         match self {
-            Self::Invalid(fields) => fields,
+            Self::Invalid(fields) | Self::VersionMismatch(fields) => fields,
             Self::Port(error) => error.fields(),
             _ => &[],
         }

@@ -8,6 +8,7 @@
 //! It handles no events and has no jobs.
 
 pub mod category;
+pub mod comparison;
 pub mod error;
 pub mod plan;
 pub mod price;
@@ -15,11 +16,13 @@ pub mod store;
 pub mod use_cases;
 
 pub use category::{Category, CategoryConfiguration, CategorySpec, Modality};
+pub use comparison::{ComparedFeature, ComparedRow, Comparison};
 pub use error::CatalogError;
 pub use plan::{ActivationWindow, Plan, PlanSpec, Tier};
 pub use price::{BillingInterval, Price, PriceSpec};
 pub use store::{CatalogStore, CatalogTx, PlanFilter};
 pub use use_cases::{
-    PricedPlan, all_plans, categories, category, create_plan, deactivate_plan, plan, plans, price,
-    revise_plan, save_category, seed_plan,
+    PricedPlan, all_categories, all_plans, categories, category, compare_plans, create_category,
+    create_plan, deactivate_plan, plan, plans, price, revise_category, revise_plan, save_category,
+    seed_plan,
 };

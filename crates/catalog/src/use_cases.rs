@@ -6,12 +6,15 @@ use ports::{AuditAction, AuditEntry, Env, PortError};
 use serde_json::json;
 
 use crate::{
-    BillingInterval, CatalogError, CatalogStore, Category, CategorySpec, Plan, PlanFilter,
-    PlanSpec, PriceSpec, Tier,
+    BillingInterval, CatalogError, CatalogStore, Category, CategorySpec, Comparison, Plan,
+    PlanFilter, PlanSpec, PriceSpec, Tier,
 };
 
 /// The unique rule that keeps two plans of a category from having one name.
 pub const PLAN_NAME_KEY: &str = "plan_name_key";
+
+/// The rule that a slug names one category.
+pub const CATEGORY_SLUG_KEY: &str = "category_slug_key";
 
 pub async fn categories(
     store: &dyn CatalogStore,
@@ -139,13 +142,100 @@ pub async fn save_category(
             }
         },
     };
-    let entry = AuditEntry::new(action, "category", id)
-        .detail("slug", category.slug.as_str())
-        .detail("active", category.active)
-        .detail("version", category.version);
-    tx.audit(entry).await?;
+    tx.audit(category_entry(action, &category)).await?;
     tx.commit().await?;
     Ok(category)
+}
+
+/// Creates a category under a new id.
+pub async fn create_category(
+    env: &Env,
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    spec: CategorySpec,
+) -> Result<Category, CatalogError> {
+    actor.require(Permission::CatalogAdminister)?;
+    let category = Category::create(env.fresh(), spec)?;
+    let mut tx = store.begin(actor).await?;
+    tx.insert_category(&category).await.map_err(slug_taken)?;
+    tx.audit(category_entry(AuditAction::Create, &category)).await?;
+    tx.commit().await?;
+    Ok(category)
+}
+
+/// `seen` is the version that the caller read. A category that is no longer
+/// active takes no new patients and sells no plan; who is treated stays so.
+pub async fn revise_category(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    id: CategoryId,
+    seen: i64,
+    spec: CategorySpec,
+) -> Result<Category, CatalogError> {
+    actor.require(Permission::CatalogAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    let current = tx.category(id).await?.ok_or(CatalogError::CategoryNotFound)?;
+    if current.version != seen {
+        return Err(CatalogError::changed(seen, current.version));
+    }
+    let Some(category) = current.revise(spec)? else { return Ok(current) };
+    tx.save_category(&category).await.map_err(|error| match slug_taken(error) {
+        CatalogError::Port(PortError::Conflict(_)) => CatalogError::changed(seen, seen + 1),
+        other => other,
+    })?;
+    let before = serde_json::json!({
+        "slug": current.slug, "name": current.name, "active": current.active,
+        "required_modality": current.configuration.required_modality.to_string(),
+        "minimum_age": current.configuration.minimum_age,
+        "maximum_age": current.configuration.maximum_age,
+    });
+    tx.audit(category_entry(AuditAction::Update, &category).detail("before", before)).await?;
+    tx.commit().await?;
+    Ok(category)
+}
+
+/// Every category, offered or not.
+pub async fn all_categories(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+) -> Result<Vec<Category>, CatalogError> {
+    actor.require(Permission::CatalogAdminister)?;
+    Ok(store.begin(actor).await?.categories(false).await?)
+}
+
+fn category_entry(action: AuditAction, category: &Category) -> AuditEntry {
+    AuditEntry::new(action, "category", category.id)
+        .detail("slug", category.slug.as_str())
+        .detail("name", category.name.as_str())
+        .detail("active", category.active)
+        .detail("required_modality", category.configuration.required_modality.to_string())
+        .detail("minimum_age", category.configuration.minimum_age)
+        .detail("maximum_age", category.configuration.maximum_age)
+        .detail("version", category.version)
+}
+
+fn slug_taken(error: PortError) -> CatalogError {
+    match error {
+        PortError::Conflict(rule) if rule == CATEGORY_SLUG_KEY => CatalogError::SlugTaken,
+        other => other.into(),
+    }
+}
+
+/// Compares plans that are offered now, in the order of the ids.
+pub async fn compare_plans(
+    env: &Env,
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    ids: &[PlanId],
+) -> Result<Comparison, CatalogError> {
+    if ids.len() > Comparison::MOST {
+        return Comparison::of(Vec::new());
+    }
+    let mut plans = Vec::with_capacity(ids.len());
+    for id in ids {
+        plans.push(plan(env, store, actor, *id).await?);
+    }
+    Comparison::of(plans)
 }
 
 pub async fn create_plan(
@@ -205,11 +295,11 @@ pub async fn revise_plan(
     let mut tx = store.begin(actor).await?;
     let current = tx.plan(id).await?.ok_or(CatalogError::PlanNotFound)?;
     if current.version != seen {
-        return Err(CatalogError::VersionMismatch);
+        return Err(CatalogError::changed(seen, current.version));
     }
     let plan = current.revise(spec, |_| env.fresh())?;
     tx.save_plan(&plan).await.map_err(|error| match name_taken(error) {
-        CatalogError::Port(PortError::Conflict(_)) => CatalogError::VersionMismatch,
+        CatalogError::Port(PortError::Conflict(_)) => CatalogError::changed(seen, seen + 1),
         other => other,
     })?;
     let entry = plan_entry(AuditAction::Update, &plan).detail("before", prices_of(&current));
@@ -230,11 +320,11 @@ pub async fn deactivate_plan(
     let mut tx = store.begin(actor).await?;
     let current = tx.plan(id).await?.ok_or(CatalogError::PlanNotFound)?;
     if current.version != seen {
-        return Err(CatalogError::VersionMismatch);
+        return Err(CatalogError::changed(seen, current.version));
     }
     let Some(plan) = current.deactivate() else { return Ok(current) };
     tx.save_plan(&plan).await.map_err(|error| match error {
-        PortError::Conflict(_) => CatalogError::VersionMismatch,
+        PortError::Conflict(_) => CatalogError::changed(seen, seen + 1),
         other => other.into(),
     })?;
     tx.audit(plan_entry(AuditAction::Delete, &plan)).await?;

@@ -229,8 +229,8 @@ impl AccessApi {
         operation_id = "getRateLimits",
         tag = "Tag::Identity"
     )]
-    async fn rate_limits(&self, caller: Caller) -> Json<RateLimits> {
+    async fn rate_limits(&self, caller: Caller) -> Result<Json<RateLimits>, Problem> {
         let tier = self.limits.tier(caller.actor()).await;
-        Json(RateLimits { tier, limits: drawn().into_iter().map(Into::into).collect() })
+        Ok(Json(RateLimits { tier, limits: drawn().into_iter().map(Into::into).collect() }))
     }
 }

@@ -1,13 +1,23 @@
 use std::sync::Arc;
 
-use catalog::{CatalogStore, Category};
+use catalog::{CatalogStore, Category, CategoryConfiguration, CategorySpec};
 use kernel::Uuid;
-use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Header, Path},
+    payload::Json,
+    types::Example,
+};
+use ports::Env;
 
-use super::ModalityWord;
-use crate::core::{Problem, Tag, Visitor};
+use super::{
+    ModalityWord,
+    versions::{seen, tag},
+};
+use crate::core::{Body, Caller, Problem, Tag, Visitor};
 
 pub struct CategoriesApi {
+    pub env: Env,
     pub store: Arc<dyn CatalogStore>,
 }
 
@@ -27,6 +37,8 @@ pub struct CategoryView {
     pub minimum_age: u16,
     /// In completed years; absent where there is no upper limit.
     pub maximum_age: Option<u16>,
+    /// Whether patients can start in it.
+    pub active: bool,
     /// Counts the changes.
     pub version: i64,
 }
@@ -48,8 +60,97 @@ impl From<Category> for CategoryView {
             required_modality: category.configuration.required_modality.into(),
             minimum_age: category.configuration.minimum_age,
             maximum_age: category.configuration.maximum_age,
+            active: category.active,
             version: category.version,
         }
+    }
+}
+
+/// What an administrator says of a category.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct CategoryRequest {
+    /// 2 to 60 lower-case letters, digits and dashes.
+    #[oai(validator(min_length = 2, max_length = 60))]
+    slug: String,
+    #[oai(validator(max_length = 120))]
+    name: String,
+    #[oai(validator(max_length = 2000))]
+    description: String,
+    /// Whether patients can start in it. Who is treated stays so.
+    active: bool,
+    required_modality: ModalityWord,
+    /// In completed years.
+    #[oai(validator(maximum(value = "150")))]
+    minimum_age: u16,
+    /// In completed years; without one there is no upper limit.
+    #[oai(validator(maximum(value = "150")))]
+    maximum_age: Option<u16>,
+}
+
+impl Example for CategoryRequest {
+    fn example() -> Self {
+        Self {
+            slug: "migraine".to_owned(),
+            name: "Migraine".to_owned(),
+            description: "Acute and preventive treatment of migraine.".to_owned(),
+            active: true,
+            required_modality: ModalityWord::Asynchronous,
+            minimum_age: 18,
+            maximum_age: Some(65),
+        }
+    }
+}
+
+impl From<CategoryRequest> for CategorySpec {
+    fn from(request: CategoryRequest) -> Self {
+        Self {
+            slug: request.slug,
+            name: request.name,
+            description: request.description,
+            active: request.active,
+            configuration: CategoryConfiguration {
+                required_modality: request.required_modality.into(),
+                minimum_age: request.minimum_age,
+                maximum_age: request.maximum_age,
+            },
+        }
+    }
+}
+
+/// A category with its version as the entity tag.
+#[derive(ApiResponse)]
+pub enum CategoryFound {
+    /// The category.
+    #[oai(status = 200)]
+    Found(
+        Json<CategoryView>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+/// A category that was made.
+#[derive(ApiResponse)]
+pub enum CategoryMade {
+    /// The category.
+    #[oai(status = 201)]
+    Made(
+        Json<CategoryView>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+        /// Where the category can be read.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+impl CategoryFound {
+    fn of(category: Category) -> Self {
+        let tag = tag(category.version);
+        Self::Found(Json(category.into()), tag)
     }
 }
 
@@ -67,10 +168,55 @@ impl CategoriesApi {
 
     /// Read a category
     ///
-    /// Public.
+    /// Public, as long as patients can start in it.
     #[oai(path = "/api/categories/:id", method = "get", operation_id = "getCategory")]
-    async fn one(&self, visitor: Visitor, id: Path<Uuid>) -> Result<Json<CategoryView>, Problem> {
+    async fn one(&self, visitor: Visitor, id: Path<Uuid>) -> Result<CategoryFound, Problem> {
         let category = catalog::category(self.store.as_ref(), visitor.actor(), id.0.into()).await?;
-        Ok(Json(category.into()))
+        Ok(CategoryFound::of(category))
+    }
+
+    /// List all categories
+    ///
+    /// Takes `catalog.administer`. Those that are not active among them.
+    #[oai(path = "/api/admin/categories", method = "get", operation_id = "adminListCategories")]
+    async fn list_all(&self, caller: Caller) -> Result<Json<CategoriesView>, Problem> {
+        let categories = catalog::all_categories(self.store.as_ref(), caller.actor()).await?;
+        Ok(Json(CategoriesView { categories: categories.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Create a category
+    ///
+    /// Takes `catalog.administer`. Patients can start in it once it has a
+    /// published form and a plan on offer.
+    #[oai(path = "/api/admin/categories", method = "post", operation_id = "createCategory")]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<CategoryRequest>,
+    ) -> Result<CategoryMade, Problem> {
+        let (store, spec) = (self.store.as_ref(), body.0.into());
+        let category = catalog::create_category(&self.env, store, caller.actor(), spec).await?;
+        let place = format!("/api/categories/{}", category.id);
+        let tag = tag(category.version);
+        Ok(CategoryMade::Made(Json(category.into()), tag, place))
+    }
+
+    /// Change a category
+    ///
+    /// Takes `catalog.administer`. `If-Match` names the version that was read;
+    /// when the category has changed since, the answer is 412.
+    #[oai(path = "/api/admin/categories/:id", method = "put", operation_id = "updateCategory")]
+    async fn update(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+        body: Body<CategoryRequest>,
+    ) -> Result<CategoryFound, Problem> {
+        let (seen, spec) = (seen(&if_match.0)?, body.0.into());
+        let store = self.store.as_ref();
+        let category =
+            catalog::revise_category(store, caller.actor(), id.0.into(), seen, spec).await?;
+        Ok(CategoryFound::of(category))
     }
 }

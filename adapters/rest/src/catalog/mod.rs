@@ -1,7 +1,9 @@
 //! Categories, plans and prices.
 
 mod categories;
+mod comparison;
 mod plans;
+mod versions;
 mod views;
 
 pub use self::{

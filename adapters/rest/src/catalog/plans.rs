@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use catalog::{CatalogStore, Plan};
-use kernel::{FieldError, Uuid};
+use kernel::Uuid;
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Header, Path, Query},
@@ -9,7 +9,11 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{CatalogPlanView, CatalogPlansView, PlanRequest};
+use super::{
+    CatalogPlanView, CatalogPlansView, PlanRequest,
+    comparison::ComparisonView,
+    versions::{seen, tag},
+};
 use crate::core::{Body, Caller, Problem, Tag, Visitor};
 
 pub struct PlansApi {
@@ -60,22 +64,6 @@ impl PlanMade {
     }
 }
 
-fn tag(version: i64) -> String {
-    format!("\"{version}\"")
-}
-
-/// The version that an `If-Match` header names.
-fn seen(if_match: &str) -> Result<i64, Problem> {
-    let tag = if_match.trim();
-    tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag).parse().map_err(
-        |_| {
-            let message = "The ETag that the plan was read with, as in \"3\".";
-            let field = FieldError::new("header.If-Match", "invalid", message);
-            Problem::bad_request("if_match_invalid", message, &[field])
-        },
-    )
-}
-
 #[OpenApi(tag = "Tag::Catalog")]
 impl PlansApi {
     /// List plans
@@ -94,6 +82,23 @@ impl PlansApi {
             catalog::plans(&self.env, self.store.as_ref(), visitor.actor(), category).await?;
         let plans = plans.into_iter().map(CatalogPlanView::offered).collect();
         Ok(Json(CatalogPlansView { plans }))
+    }
+
+    /// Compare plans
+    ///
+    /// Public. Two to six plans of one category side by side, in the order of
+    /// the ids.
+    #[oai(path = "/api/plans/compare", method = "get", operation_id = "comparePlans")]
+    async fn compare(
+        &self,
+        visitor: Visitor,
+        /// The plans' ids, once each.
+        plan_id: Query<Vec<Uuid>>,
+    ) -> Result<Json<ComparisonView>, Problem> {
+        let ids: Vec<_> = plan_id.0.into_iter().map(Into::into).collect();
+        let store = self.store.as_ref();
+        let compared = catalog::compare_plans(&self.env, store, visitor.actor(), &ids).await?;
+        Ok(Json(compared.into()))
     }
 
     /// Read a plan

@@ -147,7 +147,7 @@ impl Authenticator for ByName {
 fn client() -> TestClient<BoxEndpoint<'static>> {
     let (env, _) = salus_tests::test_env();
     let store = Arc::new(Shelf::default());
-    let apis = (CategoriesApi { store: store.clone() }, PlansApi { env, store });
+    let apis = (CategoriesApi { env: env.clone(), store: store.clone() }, PlansApi { env, store });
     let authenticator: Arc<dyn Authenticator> = Arc::new(ByName);
     let service = OpenApiService::new(apis, "test", "1");
     TestClient::new(Route::new().nest("/", service).data(authenticator).boxed())
@@ -270,7 +270,7 @@ async fn categories_are_public() {
     let one = client.get(format!("/api/categories/{}", CATEGORY)).send().await;
     one.assert_json(json!({
         "id": CATEGORY.uuid(), "slug": "hair-loss", "name": "Hair loss",
-        "description": "Androgenetic alopecia.", "required_modality": "asynchronous",
+        "description": "Androgenetic alopecia.", "required_modality": "asynchronous", "active": true,
         "minimum_age": 18, "maximum_age": null, "version": 1,
     }))
     .await;

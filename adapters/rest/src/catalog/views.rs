@@ -26,6 +26,15 @@ impl From<Modality> for ModalityWord {
     }
 }
 
+impl From<ModalityWord> for Modality {
+    fn from(word: ModalityWord) -> Self {
+        match word {
+            ModalityWord::Asynchronous => Self::Asynchronous,
+            ModalityWord::Video => Self::Video,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "PlanTier", rename_all = "snake_case")]
 pub enum TierWord {

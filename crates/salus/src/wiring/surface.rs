@@ -101,7 +101,10 @@ impl Surface {
         let limits = Arc::new(Limits::new(config.limits.quotas(), bridges.clone()));
         let operations: Operations = (
             IdentityApi { services: world.identity.clone() },
-            (CategoriesApi { store: store.clone() }, PlansApi { env: env(), store: store.clone() }),
+            (
+                CategoriesApi { env: env(), store: store.clone() },
+                PlansApi { env: env(), store: store.clone() },
+            ),
             intake.apis(),
             (
                 ReviewsApi { env: env(), store: store.clone(), sources: world.sources.clone() },

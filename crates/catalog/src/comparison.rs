@@ -1,0 +1,137 @@
+//! Plans side by side.
+
+use kernel::FieldError;
+
+use crate::{CatalogError, Plan};
+
+/// What each plan says to one question, in the order of the plans; `None`
+/// where a plan says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComparedRow {
+    pub label: String,
+    pub values: Vec<Option<String>>,
+}
+
+/// Which of the plans have one feature, in the order of the plans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComparedFeature {
+    pub feature: String,
+    pub has: Vec<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// In the order that was asked for.
+    pub plans: Vec<Plan>,
+    pub rows: Vec<ComparedRow>,
+    pub features: Vec<ComparedFeature>,
+}
+
+impl Comparison {
+    /// How many plans are looked at side by side.
+    pub const MOST: usize = 6;
+
+    /// Compares plans of one category. Rows and features stand in the order in
+    /// which the plans name them first.
+    pub fn of(plans: Vec<Plan>) -> Result<Self, CatalogError> {
+        let wrong = |code: &str, message: &str| {
+            CatalogError::Invalid(vec![FieldError::new("plan_id", code, message)])
+        };
+        if !(2..=Self::MOST).contains(&plans.len()) {
+            return Err(wrong("length", "Two to six plans are compared."));
+        }
+        if plans.windows(2).any(|pair| pair[0].category != pair[1].category) {
+            return Err(wrong("other_category", "The plans compared are of one category."));
+        }
+        let mut labels: Vec<&str> = Vec::new();
+        let mut named: Vec<&str> = Vec::new();
+        for plan in &plans {
+            for (label, _) in &plan.comparison {
+                if !labels.contains(&label.as_str()) {
+                    labels.push(label);
+                }
+            }
+            for feature in &plan.features {
+                if !named.contains(&feature.as_str()) {
+                    named.push(feature);
+                }
+            }
+        }
+        let said = |plan: &Plan, label: &str| {
+            plan.comparison.iter().find(|(own, _)| own == label).map(|(_, value)| value.clone())
+        };
+        let rows = labels
+            .iter()
+            .map(|label| ComparedRow {
+                label: (*label).to_owned(),
+                values: plans.iter().map(|plan| said(plan, label)).collect(),
+            })
+            .collect();
+        let features = named
+            .iter()
+            .map(|feature| ComparedFeature {
+                feature: (*feature).to_owned(),
+                has: plans
+                    .iter()
+                    .map(|plan| plan.features.iter().any(|own| own == feature))
+                    .collect(),
+            })
+            .collect();
+        Ok(Self { rows, features, plans })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{CategoryId, PlanId, Uuid};
+
+    use super::*;
+    use crate::{ActivationWindow, Tier};
+
+    fn plan(number: u128, features: &[&str], comparison: &[(&str, &str)]) -> Plan {
+        Plan {
+            id: PlanId(Uuid::from_u128(number)),
+            category: CategoryId(Uuid::nil()),
+            name: format!("Plan {number}"),
+            description: "Tablets.".into(),
+            tier: Tier::Basic,
+            features: features.iter().map(ToString::to_string).collect(),
+            comparison: comparison
+                .iter()
+                .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()))
+                .collect(),
+            window: ActivationWindow::default(),
+            active: true,
+            prices: vec![],
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn every_row_and_feature_stands_once_with_a_word_of_each_plan() {
+        let one = plan(1, &["Shipping"], &[("Visits", "None"), ("Dose", "1 mg")]);
+        let two = plan(2, &["Visits", "Shipping"], &[("Visits", "Unlimited")]);
+        let compared = Comparison::of(vec![one, two]).unwrap();
+        let rows: Vec<_> = compared
+            .rows
+            .iter()
+            .map(|row| (row.label.as_str(), row.values.iter().map(Option::as_deref).collect()))
+            .collect();
+        let expected: Vec<(&str, Vec<Option<&str>>)> = vec![
+            ("Visits", vec![Some("None"), Some("Unlimited")]),
+            ("Dose", vec![Some("1 mg"), None]),
+        ];
+        assert_eq!(rows, expected);
+        let features: Vec<_> =
+            compared.features.iter().map(|row| (row.feature.as_str(), row.has.clone())).collect();
+        assert_eq!(features, [("Shipping", vec![true, true]), ("Visits", vec![false, true])]);
+    }
+
+    #[test]
+    fn one_plan_or_plans_of_two_categories_are_not_compared() {
+        assert!(Comparison::of(vec![plan(1, &[], &[])]).is_err());
+        let mut other = plan(2, &[], &[]);
+        other.category = CategoryId(Uuid::from_u128(9));
+        assert!(Comparison::of(vec![plan(1, &[], &[]), other]).is_err());
+    }
+}
