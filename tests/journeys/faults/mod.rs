@@ -4,11 +4,17 @@
 
 mod input;
 mod limits;
+mod patient;
 mod repeats;
+mod strangers;
 mod tokens;
 mod vendors;
+mod webhooks;
 
-use reqwest::{Method, RequestBuilder, header::HeaderMap};
+use reqwest::{
+    Method, RequestBuilder,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 use serde_json::{Value, json};
 
 use crate::server::{PASSWORD, Server};
@@ -22,8 +28,13 @@ pub struct Seen {
 
 impl Seen {
     /// What is stable of a problem: its status, the last word of its type, and
-    /// the path and code of every field.
+    /// the path and code of every field. Each problem says which request it
+    /// answers.
     pub fn problem(&self) -> (u16, &str, Vec<String>) {
+        let id = self.headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        assert!(id.is_some() && self.body["request_id"].as_str() == id, "{}", self.body);
+        assert_eq!(self.headers[CONTENT_TYPE], "application/problem+json", "{}", self.body);
+        assert_eq!(self.body["status"], self.status, "{}", self.body);
         let kind = self.body["type"].as_str().unwrap_or_default();
         let fields = self.body["errors"].as_array().cloned().unwrap_or_default();
         let fields = fields.iter().map(|field| {

@@ -5,8 +5,12 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{once, request};
-use crate::{authorization::patient, server::Server};
+use super::{
+    once,
+    patient::{Patient, SOON, slot, text},
+    request,
+};
+use crate::{authorization::patient, demo::look, server::Server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_comes_again_is_done_once() {
@@ -72,4 +76,96 @@ async fn a_request_that_comes_again_is_done_once() {
     let links = mails.iter().filter(|mail| mail["text"].to_string().contains("?token=")).count();
     assert_eq!(links, 1, "{mails:#?}");
     assert_eq!(accounts(), before + 1);
+    journey_at_once(&server).await;
+}
+
+/// The steps of the journey that make medicine, money and messages, each eight
+/// times at once.
+async fn journey_at_once(server: &Server) {
+    let patient = Patient::arrive(server, "at-once-too").await;
+    let form = patient.form().await;
+    let all = (0..8).map(|_| patient.post("/api/forms/submit", "submit", &form));
+    let response = one_id(futures::future::join_all(all).await);
+    let mut other = form.clone();
+    other["answers"]["blood_donor"] = json!(true);
+    let other = patient.post("/api/forms/submit", "submit", &other).await;
+    assert_eq!(other.problem(), (409, "idempotency_key_reused", vec![]), "{}", other.body);
+    let plan = patient.plan().await;
+    patient.prescription().await;
+    let history = patient.get(&format!("/api/forms/history/{}", patient.id)).await;
+    assert_eq!(history["responses"].as_array().map(Vec::len), Some(1), "{history}");
+    assert_eq!(history["responses"][0]["id"], response.as_str());
+    let assessments = patient.get("/api/assessments").await;
+    assert_eq!(assessments["assessments"].as_array().map(Vec::len), Some(1), "{assessments}");
+
+    // Another's key of the same letters is another key.
+    let card = patient.card("one", "pm_card_amex").await;
+    assert_eq!(card["last4"], "8431");
+
+    // Eight purchases of two prices, each with a key of its own: one stands.
+    let prices = patient.prices().await;
+    let keys: Vec<String> = (0..8).map(|at| format!("subscribe-{at}")).collect();
+    let all = keys.iter().enumerate().map(|(at, key)| patient.subscribe(key, &prices[at % 2]));
+    let all = futures::future::join_all(all).await;
+    let done: Vec<usize> = (0..8).filter(|at| all[*at].status < 300).collect();
+    let [winner] = done[..] else { panic!("{} purchases stand", done.len()) };
+    for (at, seen) in all.iter().enumerate().filter(|(at, _)| *at != winner) {
+        let problem = seen.problem();
+        assert_eq!(
+            problem,
+            (409, "subscriptions.already_subscribed", vec![]),
+            "{at}: {}",
+            seen.body
+        );
+    }
+    let again = patient.subscribe(&keys[winner], &prices[winner % 2]).await;
+    assert!(again.status < 300, "{}", again.body);
+    assert_eq!(again.body["id"], all[winner].body["id"]);
+    let other = patient.subscribe(&keys[winner], &prices[1 - winner % 2]).await;
+    assert_eq!(other.problem(), (409, "idempotency_key_reused", vec![]), "{}", other.body);
+    let invoice = patient.invoice("paid").await;
+    assert_eq!(invoice["total"], prices[winner % 2]["amount"]);
+    patient.shipment().await;
+    let charges = look(server, "stripe", "/_control/charges").await;
+    assert_eq!(charges["charges"].as_array().map(Vec::len), Some(1), "{charges:#}");
+    let subscriptions = patient.get(&format!("/api/subscriptions/multi/{}", patient.id)).await;
+    assert_eq!(subscriptions["subscriptions"].as_array().map(Vec::len), Some(1));
+
+    let provider = text(&plan, "provider_id");
+    let message = json!({ "recipient_id": provider, "topic": "treatment", "body": "Good day." });
+    let all = (0..8).map(|_| patient.post("/api/messages/send", "message", &message));
+    one_id(futures::future::join_all(all).await);
+    let threads = patient.get(&format!("/api/messages/threads/{}", patient.id)).await;
+    let thread = text(&threads["threads"][0], "id");
+    let thread = patient.get(&format!("/api/messages/{thread}")).await;
+    assert_eq!(thread["messages"].as_array().map(Vec::len), Some(1), "{thread}");
+
+    // One slot, asked for eight times: one consultation with one room.
+    let booking = json!({ "provider_id": provider, "starts_at": slot(8) });
+    let keys: Vec<String> = (0..8).map(|at| format!("book-{at}")).collect();
+    let all = keys.iter().map(|key| patient.post("/api/consultations/video/create", key, &booking));
+    let all = futures::future::join_all(all).await;
+    let mut answers: Vec<u16> = all.iter().map(|seen| seen.status).collect();
+    answers.sort_unstable();
+    assert!(answers[0] < 300 && answers[1..] == [409; 7], "{answers:?}");
+    let sessions = salus_tests::eventually("the room", SOON, || async {
+        let state = look(server, "opentok", "/_control/state").await;
+        let sessions = state["sessions"].as_array().expect("sessions").clone();
+        (!sessions.is_empty()).then_some(sessions)
+    })
+    .await;
+    assert_eq!(sessions.len(), 1, "{sessions:#?}");
+}
+
+/// The id that all these answers have.
+fn one_id(all: Vec<super::Seen>) -> String {
+    let ids: std::collections::BTreeSet<String> = all
+        .iter()
+        .map(|seen| {
+            assert!(seen.status < 300, "{} {}", seen.status, seen.body);
+            text(&seen.body, "id")
+        })
+        .collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    ids.into_iter().next().expect("one")
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -31,6 +32,34 @@ async fn a_credential_that_does_not_hold_opens_nothing() {
         BASE64_URL_SAFE_NO_PAD.encode(json!({ "alg": "none", "typ": "JWT" }).to_string());
     assert_eq!(profile(format!("{unsigned}.{}.", parts[1])).await, 401);
     assert_eq!(profile(format!("{}.{}.", parts[0], parts[1])).await, 401);
+    // One bit of the signature, and more rights in the claims.
+    let mut signature = BASE64_URL_SAFE_NO_PAD.decode(parts[2]).expect("a signature");
+    signature[10] ^= 1;
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(signature);
+    assert_eq!(profile(format!("{}.{}.{signature}", parts[0], parts[1])).await, 401);
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(parts[1]).expect("claims");
+    let mut claims: Value = serde_json::from_slice(&claims).expect("claims");
+    claims["roles"] = json!(["super_admin"]);
+    let raised = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+    assert_eq!(profile(format!("{}.{raised}.{}", parts[0], parts[2])).await, 401);
+    // The public key, which everybody has, taken for a secret; and a key of
+    // one's own under the name of the server's.
+    let keys = once(request(&server, Method::GET, "/.well-known/jwks.json", "")).await;
+    let (kid, x) = (keys.body["keys"][0]["kid"].clone(), text(&keys.body["keys"][0], "x"));
+    let public = BASE64_URL_SAFE_NO_PAD.decode(&x).expect("a key");
+    let sign = |algorithm: Algorithm, key: &EncodingKey| {
+        let mut header = Header::new(algorithm);
+        (header.typ, header.kid) = (Some("at+jwt".to_owned()), kid.as_str().map(str::to_owned));
+        jsonwebtoken::encode(&header, &claims, key).expect("a token")
+    };
+    for secret in [public.as_slice(), x.as_bytes()] {
+        let token = sign(Algorithm::HS256, &EncodingKey::from_secret(secret));
+        assert_eq!(profile(token).await, 401);
+    }
+    let mut pkcs8 = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    pkcs8.extend([7; 32]);
+    assert_eq!(profile(sign(Algorithm::EdDSA, &EncodingKey::from_ed_der(&pkcs8))).await, 401);
+    assert_eq!(profile(text(&first, "refresh_token")).await, 401);
 
     // A refresh token is good once; using it again ends the whole family.
     let refresh = |token: String| {
@@ -43,6 +72,15 @@ async fn a_credential_that_does_not_hold_opens_nothing() {
     assert_eq!(refresh(text(&second, "refresh_token")).await.status, 401);
     let again = refresh(text(&next.body, "refresh_token")).await;
     assert_eq!(again.status, 401, "the family outlived a reuse: {}", again.body);
+
+    // Eight uses at once are one use and seven thefts: nobody stays in.
+    let at_once = super::session(&server, "other@patients.example", "a-long-enough-password").await;
+    let all = (0..8).map(|_| refresh(text(&at_once, "refresh_token")));
+    let all = futures::future::join_all(all).await;
+    let renewed: Vec<_> = all.iter().filter(|seen| seen.status == 200).collect();
+    assert_eq!(renewed.len(), 1, "{:?}", all.iter().map(|seen| seen.status).collect::<Vec<_>>());
+    assert_eq!(profile(text(&renewed[0].body, "access_token")).await, 401);
+    assert_eq!(profile(text(&at_once, "access_token")).await, 401);
 
     // Signing out ends the session at once, for both its tokens.
     let third = super::session(&server, "other@patients.example", "a-long-enough-password").await;

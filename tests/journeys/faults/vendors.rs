@@ -60,7 +60,7 @@ async fn vendors_that_fail_and_notices_that_return_change_nothing() {
 }
 
 /// What the notices could change.
-fn standing(server: &Server) -> String {
+pub fn standing(server: &Server) -> String {
     server.sql(
         "SELECT 'invoice', id, status, version FROM invoices \
          UNION ALL SELECT 'payment', id, status, version FROM payments \
@@ -70,7 +70,7 @@ fn standing(server: &Server) -> String {
     )
 }
 
-async fn delivered(server: &Server, vendor: &str) {
+pub async fn delivered(server: &Server, vendor: &str) {
     salus_tests::eventually("the notices to be delivered", Duration::from_secs(60), || async {
         let state = look(server, vendor, "/_control/state").await;
         state["pending"].as_array().is_some_and(Vec::is_empty).then_some(())
@@ -78,7 +78,7 @@ async fn delivered(server: &Server, vendor: &str) {
     .await;
 }
 
-async fn settled(server: &Server) {
+pub async fn settled(server: &Server) {
     salus_tests::eventually("the jobs to be done", Duration::from_secs(60), || async {
         let waiting = "SELECT count(*) FROM graphile_worker._private_jobs \
                        WHERE run_at <= now() AND attempts < max_attempts";

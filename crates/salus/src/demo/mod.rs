@@ -2,7 +2,7 @@
 //! over HTTP alone, with the vendors' emulators as the world outside.
 
 pub mod client;
-mod form;
+pub mod form;
 mod people;
 mod report;
 mod steps;
