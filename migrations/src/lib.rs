@@ -48,6 +48,7 @@ history![
     "040_care",
     "041_care_slots",
     "042_care_active_plans",
+    "043_care_plan_endings",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",

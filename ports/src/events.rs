@@ -79,6 +79,17 @@ pub enum Event {
         /// without a provider's request.
         automatic: bool,
     },
+    /// Nothing more may be filled or sent out for the plan.
+    TreatmentPlanEnded {
+        treatment_plan: TreatmentPlanId,
+        patient: PatientId,
+        provider: ProviderId,
+        category: CategoryId,
+        /// `completed` or `revoked`.
+        status: String,
+        /// The plan that took its place.
+        superseded_by: Option<TreatmentPlanId>,
+    },
     TaskCreated {
         task: TaskId,
         provider: ProviderId,

@@ -14,7 +14,8 @@ use care::{
     RejectionReason, Review, Rule, Severity, Sources, SubmittedResponse, Treatment, assess,
     consultations::{self, Booking, CreateVideoRoom},
     plans::{self, PlanRequest, TreatmentChanges},
-    reviews, setup, tasks,
+    reviews::{self, Approval},
+    setup, tasks,
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
@@ -284,7 +285,8 @@ impl Setting {
     ) -> Result<care::TreatmentPlan, CareError> {
         let key = key("care.approve_review", key_text);
         let (env, actor) = (&self.database.env, provider(by));
-        reviews::approve(env, self.store(), &self.sources, &actor, id, treatment, &key).await
+        let approval = Approval { treatment, supersedes: None };
+        reviews::approve(env, self.store(), &self.sources, &actor, id, approval, &key).await
     }
 }
 
@@ -428,6 +430,7 @@ async fn another_form_under_treatment_goes_to_a_provider_who_cannot_double_the_m
         category: CATEGORY,
         treatment: treatment(),
         reason: "Once more.".into(),
+        supersedes: None,
     };
     let key = key("care.create_plan", "k2");
     let store = setting.store();
@@ -441,7 +444,7 @@ async fn another_form_under_treatment_goes_to_a_provider_who_cannot_double_the_m
         let event: EventId = env.fresh();
         let delivery = Delivery { event, handler: "care.complete_plan" };
         let status = PrescriptionStatusWord::Completed;
-        plans::on_prescription_changed(store, delivery, plan.id, status).await.unwrap();
+        plans::on_prescription_changed(env, store, delivery, plan.id, status).await.unwrap();
     }
     let plan = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
     assert_eq!(plan.status, PlanStatus::Completed);
@@ -527,10 +530,17 @@ async fn a_modification_adds_a_version_and_a_stale_one_is_refused() {
     let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
     let changes = TreatmentChanges { refills: Some(2), ..TreatmentChanges::default() };
     let store = setting.store();
-    let modified =
-        plans::modify(env, store, &setting.sources, &actor, plan.id, changes, "Fewer refills.")
-            .await
-            .unwrap();
+    let modified = plans::modify(
+        env,
+        store,
+        &setting.sources,
+        &actor,
+        (plan.id, None),
+        changes,
+        "Fewer refills.",
+    )
+    .await
+    .unwrap();
     let stored = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
     assert_eq!(stored, modified);
     assert_eq!(stored.first.treatment, treatment());
@@ -694,3 +704,5 @@ mod rooms {
         }
     }
 }
+
+mod endings;

@@ -650,3 +650,5 @@ async fn a_full_queue_is_read_page_by_page() {
     }
     assert_eq!(seen.len(), 5);
 }
+
+mod withdrawal;

@@ -644,3 +644,5 @@ async fn a_dispatch_uses_one_fill_however_often_it_is_recorded() {
     assert_eq!(fill(3).await.unwrap_err().code(), "pharmacy.not_fillable");
     assert_eq!(count_all(&database, "prescription_fills").await, 2);
 }
+
+mod withdrawal;

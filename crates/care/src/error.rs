@@ -1,5 +1,60 @@
-use kernel::{DomainError, ErrorKind, FieldError, UsState, actor::MissingPermission};
+use kernel::{
+    DomainError, ErrorKind, FieldError, TreatmentPlanId, UsState, actor::MissingPermission,
+};
 use ports::PortError;
+
+use crate::{PlanStatus, TreatmentPlan, diff};
+
+/// What has become of a plan since somebody read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanChange {
+    /// The caller named the version that it had read.
+    named: bool,
+    /// The version that holds now.
+    pub version: i64,
+    status: PlanStatus,
+    /// The fields of the treatment that differ now; their values stay in the
+    /// chart.
+    fields: Vec<FieldError>,
+}
+
+impl PlanChange {
+    /// `seen` is the version of the row that the caller had in mind.
+    pub fn since(seen: i64, now: &TreatmentPlan, named: bool) -> Self {
+        // Every save of an active plan adds one version to both counts.
+        let old = now.versions().take_while(|version| i64::from(version.number) <= seen).last();
+        let fields = old.map_or_else(Vec::new, |old| {
+            let found = diff::changes(&old.treatment, &now.current().treatment);
+            let told = |change: diff::FieldChange| {
+                let path = format!("treatment.{}", change.path);
+                FieldError::new(path, "changed", "Another change of the plan set this.")
+            };
+            found.into_iter().map(told).collect()
+        });
+        Self { named, version: now.version, status: now.status, fields }
+    }
+}
+
+impl std::fmt::Display for PlanChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the plan has changed since it was read: its version is {} now", self.version)?;
+        if self.status != PlanStatus::Active {
+            write!(f, ", and it is {}", self.status)?;
+        }
+        if !self.fields.is_empty() {
+            let paths: Vec<&str> = self.fields.iter().map(|field| field.path.as_str()).collect();
+            write!(f, "; what changed is {}", paths.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+fn other_plan(active: &Option<TreatmentPlanId>) -> String {
+    match active {
+        Some(active) => format!("the patient's active plan in this category is {active}"),
+        None => "the patient has no active plan in this category; leave `supersedes` out".into(),
+    }
+}
 
 /// How a use case of this context fails.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +84,17 @@ pub enum CareError {
     PlanNotActive,
     /// Two active plans of one kind would put the same medicine into two
     /// boxes.
-    #[error("the patient has an active treatment plan in this category; modify that one")]
+    #[error(
+        "the patient has an active treatment plan in this category; modify that one, or name it in \
+         `supersedes` to end it"
+    )]
     AlreadyTreated,
+    /// The plan that was to be replaced is not the active one, or no longer.
+    #[error("{}", other_plan(.0))]
+    NotTheActivePlan(Option<TreatmentPlanId>),
+    /// Somebody else changed the plan first.
+    #[error("{0}")]
+    PlanChanged(Box<PlanChange>),
     #[error("the slot is taken")]
     SlotTaken,
     #[error("the meeting is not open now")]
@@ -78,10 +142,13 @@ impl DomainError for CareError {
             | Self::ProfileIncomplete
             | Self::PlanNotActive
             | Self::AlreadyTreated
+            | Self::NotTheActivePlan(_)
             | Self::SlotTaken
             | Self::MeetingNotOpen
             | Self::ConsultationClosed
             | Self::RoomNotReady => ErrorKind::Conflict,
+            Self::PlanChanged(change) if change.named => ErrorKind::PreconditionFailed,
+            Self::PlanChanged(_) => ErrorKind::Conflict,
             Self::Port(error) => error.kind(),
         }
     }
@@ -100,6 +167,8 @@ impl DomainError for CareError {
             Self::ProfileIncomplete => "care.profile_incomplete",
             Self::PlanNotActive => "care.plan_not_active",
             Self::AlreadyTreated => "care.already_treated",
+            Self::NotTheActivePlan(_) => "care.not_the_active_plan",
+            Self::PlanChanged(_) => "care.plan_changed",
             Self::SlotTaken => "care.slot_taken",
             Self::MeetingNotOpen => "care.meeting_not_open",
             Self::ConsultationClosed => "care.consultation_closed",
@@ -113,6 +182,7 @@ impl DomainError for CareError {
     fn fields(&self) -> &[FieldError] {
         match self {
             Self::Invalid(fields) => fields,
+            Self::PlanChanged(change) => &change.fields,
             Self::Port(error) => error.fields(),
             _ => &[],
         }

@@ -27,7 +27,9 @@ pub mod assess;
 pub mod assessment;
 pub mod consultation;
 pub mod consultations;
+pub mod diff;
 pub mod eligibility;
+pub mod ending;
 pub mod error;
 pub mod plans;
 pub mod protocol;
@@ -42,8 +44,10 @@ pub mod video;
 
 pub use assessment::{Assessment, Priority, RejectionReason, Review};
 pub use consultation::{Consultation, ConsultationStatus, Participant};
+pub use diff::FieldChange;
 pub use eligibility::{Decision, Inputs, Rule, RuleSet, Severity, Trace};
-pub use error::CareError;
+pub use ending::{EndReason, PlanEnding};
+pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use sources::{
     ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, Sources, SubmittedResponse,

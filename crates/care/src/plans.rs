@@ -2,12 +2,19 @@
 
 use kernel::{Actor, CategoryId, PatientId, Permission, ProviderId, TreatmentPlanId};
 use ports::{
-    AuditAction, AuditEntry, Delivery, Env, Event, IdempotencyKey, events::PrescriptionStatusWord,
+    AuditAction, AuditEntry, Delivery, Env, Event, IdempotencyKey, PortError,
+    events::PrescriptionStatusWord,
 };
 
+mod end;
+mod history;
+
+pub use end::{complete, revoke};
+pub use history::{PlanHistory, VersionHistory, history};
+
 use crate::{
-    CareError, CareStore, CareTx, Dose, Frequency, Reach, Sources, Treatment, TreatmentPlan,
-    treatment::NewPlan,
+    CareError, CareStore, CareTx, Dose, Frequency, PlanChange, Reach, Sources, Treatment,
+    TreatmentPlan, treatment::NewPlan,
 };
 
 /// A plan that a provider writes without a review.
@@ -17,6 +24,8 @@ pub struct PlanRequest {
     pub category: CategoryId,
     pub treatment: Treatment,
     pub reason: String,
+    /// The active plan that this one takes the place of.
+    pub supersedes: Option<TreatmentPlanId>,
 }
 
 /// What is to change of a treatment; the rest stays.
@@ -87,14 +96,46 @@ async fn check_panel(
     Err(CareError::NotFound("patient"))
 }
 
-/// Adds a plan where the patient has no active one of this kind.
-pub(crate) async fn add(tx: &mut dyn CareTx, plan: &TreatmentPlan) -> Result<(), CareError> {
-    if tx.active_plan(plan.patient, plan.category).await?.is_some() {
-        return Err(CareError::AlreadyTreated);
+/// Adds a plan. Where the patient has an active one of this kind, the provider
+/// must have named it: it ends in the same transaction.
+pub(crate) async fn add(
+    tx: &mut dyn CareTx,
+    plan: &TreatmentPlan,
+    supersedes: Option<TreatmentPlanId>,
+) -> Result<(), CareError> {
+    let active = tx.active_plan(plan.patient, plan.category).await?;
+    match (active, supersedes) {
+        (None, None) => {}
+        (Some(_), None) => return Err(CareError::AlreadyTreated),
+        (Some(active), Some(named)) if active == named => {
+            let old = tx.plan(active, &Reach::All).await?;
+            let old = old.ok_or(CareError::NotFound("treatment plan"))?;
+            let loaded = old.version;
+            let ended = old.supersede(plan.provider, plan.id, plan.first.at)?;
+            if let Err(error) = end::keep(tx, &ended).await {
+                return Err(superseded_meanwhile(tx, active, loaded, error).await);
+            }
+        }
+        (active, Some(_)) => return Err(CareError::NotTheActivePlan(active)),
     }
     tx.add_plan(plan)
         .await
         .map_err(|error| CareError::on_conflict(error, CareError::AlreadyTreated))
+}
+
+/// The plan that was to give way changed at the same moment.
+async fn superseded_meanwhile(
+    tx: &mut dyn CareTx,
+    id: TreatmentPlanId,
+    loaded: i64,
+    error: CareError,
+) -> CareError {
+    let CareError::Port(PortError::Conflict(_)) = error else { return error };
+    match tx.plan(id, &Reach::All).await {
+        Ok(Some(now)) => CareError::PlanChanged(Box::new(PlanChange::since(loaded, &now, false))),
+        Ok(None) => CareError::NotFound("treatment plan"),
+        Err(error) => error.into(),
+    }
 }
 
 /// Writes a plan for a patient of the provider's panel.
@@ -131,7 +172,7 @@ pub async fn create(
         },
         env.now(),
     );
-    add(tx.as_mut(), &plan).await?;
+    add(tx.as_mut(), &plan, request.supersedes).await?;
     tx.emit(Event::TreatmentPlanCreated {
         treatment_plan: id,
         patient: plan.patient,
@@ -150,17 +191,18 @@ pub async fn create(
     Ok(plan)
 }
 
-/// Replaces the treatment of a plan by a new version.
+/// Replaces the treatment of a plan by a new version. `seen` is the version
+/// that the provider had read, where it is named.
 pub async fn replace(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    id: TreatmentPlanId,
+    (id, seen): (TreatmentPlanId, Option<i64>),
     treatment: Treatment,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
-    change(env, store, sources, actor, id, |_| treatment, reason).await
+    change(env, store, sources, actor, (id, seen), |_| treatment, reason).await
 }
 
 /// Changes parts of a plan's treatment by a new version.
@@ -169,7 +211,7 @@ pub async fn modify(
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    id: TreatmentPlanId,
+    (id, seen): (TreatmentPlanId, Option<i64>),
     changes: TreatmentChanges,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
@@ -177,18 +219,18 @@ pub async fn modify(
     if changes == TreatmentChanges::default() {
         return Err(CareError::field("changes", "required", "Say what is to change."));
     }
-    change(env, store, sources, actor, id, |current| changes.apply(current), reason).await
+    change(env, store, sources, actor, (id, seen), |current| changes.apply(current), reason).await
 }
 
-async fn change(
+/// A plan of the provider's panel, to be changed by who is licensed where the
+/// patient is.
+async fn to_change(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    id: TreatmentPlanId,
-    treatment: impl FnOnce(&Treatment) -> Treatment + Send,
-    reason: &str,
-) -> Result<TreatmentPlan, CareError> {
+    (id, seen): (TreatmentPlanId, Option<i64>),
+) -> Result<(ProviderId, TreatmentPlan), CareError> {
     let provider = prescriber(actor)?;
     let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
@@ -199,12 +241,56 @@ async fn change(
     };
     drop(tx);
     check_licence(env, sources, provider, plan.patient).await?;
+    match seen {
+        Some(seen) if seen != plan.version => {
+            Err(CareError::PlanChanged(Box::new(PlanChange::since(seen, &plan, true))))
+        }
+        _ => Ok((provider, plan)),
+    }
+}
 
+/// A save that lost a race says what came first.
+async fn lost(
+    store: &dyn CareStore,
+    actor: &Actor,
+    (id, seen): (TreatmentPlanId, Option<i64>),
+    loaded: i64,
+    error: PortError,
+) -> CareError {
+    let PortError::Conflict(_) = error else { return error.into() };
+    let reach = Reach::of(actor, Vec::new());
+    let now = match store.begin(actor).await {
+        Ok(mut tx) => tx.plan(id, &reach).await,
+        Err(error) => Err(error),
+    };
+    match now {
+        Ok(Some(now)) => {
+            CareError::PlanChanged(Box::new(PlanChange::since(loaded, &now, seen.is_some())))
+        }
+        Ok(None) => CareError::NotFound("treatment plan"),
+        Err(error) => error.into(),
+    }
+}
+
+async fn change(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    place: (TreatmentPlanId, Option<i64>),
+    treatment: impl FnOnce(&Treatment) -> Treatment + Send,
+    reason: &str,
+) -> Result<TreatmentPlan, CareError> {
+    let (provider, plan) = to_change(env, store, sources, actor, place).await?;
+    let (id, loaded) = (plan.id, plan.version);
     let treatment = treatment(&plan.current().treatment);
     let mut tx = store.begin(actor).await?;
     check_treatment(tx.as_mut(), &treatment).await?;
     let mut changed = plan.modify(treatment, provider, reason, env.now())?;
-    tx.save_plan(&changed).await?;
+    if let Err(error) = tx.save_plan(&changed).await {
+        drop(tx);
+        return Err(lost(store, actor, place, loaded, error).await);
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "treatment_plan", id)
             .patient(changed.patient)
@@ -224,6 +310,7 @@ async fn check_treatment(tx: &mut dyn CareTx, treatment: &Treatment) -> Result<(
 /// Handles `PrescriptionChanged`: with the last fill of its prescription a plan
 /// is completed.
 pub async fn on_prescription_changed(
+    env: &Env,
     store: &dyn CareStore,
     delivery: Delivery,
     id: TreatmentPlanId,
@@ -237,14 +324,8 @@ pub async fn on_prescription_changed(
         return Ok(());
     }
     let plan = tx.plan(id, &Reach::All).await?.ok_or(CareError::NotFound("treatment plan"))?;
-    let Some(completed) = plan.complete() else { return Ok(()) };
-    tx.save_plan(&completed).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "treatment_plan", id)
-            .patient(completed.patient)
-            .detail("status", completed.status.to_string()),
-    )
-    .await?;
+    let Some(completed) = plan.complete(env.now()) else { return Ok(()) };
+    end::keep(tx.as_mut(), &completed).await?;
     tx.commit().await?;
     Ok(())
 }

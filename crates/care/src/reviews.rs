@@ -165,15 +165,23 @@ async fn save(
     Ok(assessment)
 }
 
+/// What a provider approves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Approval {
+    /// The category's protocol where it is left out.
+    pub treatment: Option<Treatment>,
+    /// The patient's active plan of the category, which ends with the approval.
+    pub supersedes: Option<TreatmentPlanId>,
+}
+
 /// Approves a review and writes the treatment plan, in one transaction.
-/// Without a treatment it is the category's protocol.
 pub async fn approve(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
     id: AssessmentId,
-    treatment: Option<Treatment>,
+    approval: Approval,
     key: &IdempotencyKey,
 ) -> Result<TreatmentPlan, CareError> {
     actor.require(Permission::TreatmentWrite)?;
@@ -190,7 +198,7 @@ pub async fn approve(
             .ok_or(CareError::NotFound("treatment plan"));
     }
     let approved = assessment.approve(reviewer.provider, plan_id, env.now())?;
-    let treatment = match treatment {
+    let treatment = match approval.treatment {
         Some(treatment) => treatment,
         None => tx.protocol(approved.category).await?.ok_or(CareError::NoProtocol)?.treatment,
     };
@@ -212,7 +220,7 @@ pub async fn approve(
     tx.save_review(&approved)
         .await
         .map_err(|error| CareError::on_conflict(error, CareError::ReviewAlreadyClaimed))?;
-    plans::add(tx.as_mut(), &plan).await?;
+    plans::add(tx.as_mut(), &plan, approval.supersedes).await?;
     tx.emit(Event::ReviewDecided {
         assessment: id,
         patient: approved.patient,
@@ -239,7 +247,8 @@ pub async fn approve(
     tx.audit(
         AuditEntry::new(AuditAction::Create, "treatment_plan", plan.id)
             .patient(plan.patient)
-            .detail("automatic", false),
+            .detail("automatic", false)
+            .detail("supersedes", approval.supersedes.map(|id| id.to_string())),
     )
     .await?;
     tx.commit().await?;

@@ -8,7 +8,7 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{CareError, DoseLimit};
+use crate::{CareError, DoseLimit, PlanEnding};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Medication {
@@ -193,6 +193,8 @@ pub struct TreatmentPlan {
     /// The first version, and then every later one in order.
     pub first: PlanVersion,
     pub later: Vec<PlanVersion>,
+    /// How it ended; plans that ended before this was kept have none.
+    pub ended: Option<PlanEnding>,
     pub version: i64,
 }
 
@@ -227,6 +229,7 @@ impl TreatmentPlan {
                 at: now,
             },
             later: Vec::new(),
+            ended: None,
             version: 1,
         }
     }
@@ -237,15 +240,6 @@ impl TreatmentPlan {
 
     pub fn versions(&self) -> impl Iterator<Item = &PlanVersion> {
         std::iter::once(&self.first).chain(&self.later)
-    }
-
-    /// The last fill of its prescription is used, so that what the patient asks
-    /// for next is a new plan. `None` where the plan has ended already.
-    pub fn complete(mut self) -> Option<Self> {
-        (self.status == PlanStatus::Active).then(|| {
-            self.status = PlanStatus::Completed;
-            self
-        })
     }
 
     /// Adds a version; the ones before stay as they are.
@@ -276,109 +270,4 @@ impl TreatmentPlan {
 }
 
 #[cfg(test)]
-mod tests {
-    use kernel::{DomainError, Uuid};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn limit() -> DoseLimit {
-        DoseLimit {
-            rxnorm: "312941".parse().unwrap(),
-            display: "sertraline 50 MG Oral Tablet".into(),
-            max_single: 200.0,
-            max_daily: 200.0,
-            unit: "mg".into(),
-            reference: "Label, section 2".into(),
-        }
-    }
-
-    fn treatment(dose: f64, frequency: u32, period: u32, period_unit: PeriodUnit) -> Treatment {
-        Treatment {
-            medication: Medication {
-                rxnorm: "312941".parse().unwrap(),
-                ndc: "00049490066".parse().unwrap(),
-                display: "sertraline 50 MG Oral Tablet".into(),
-            },
-            dose: Dose { value: dose, unit: "mg".into() },
-            sig: "Take 1 tablet by mouth every morning.".into(),
-            frequency: Frequency { frequency, period, period_unit, as_needed: false },
-            duration_days: 30,
-            quantity: 30,
-            quantity_unit: "tablet".into(),
-            refills: 2,
-            diagnosis: "F41.1".parse().unwrap(),
-        }
-    }
-
-    fn paths(result: Result<(), CareError>) -> Vec<String> {
-        result
-            .err()
-            .map(|error| error.fields().iter().map(|field| field.path.clone()).collect())
-            .unwrap_or_default()
-    }
-
-    #[test]
-    fn the_maximum_dose_is_held_a_time_and_a_day() {
-        let check = |treatment: Treatment| paths(treatment.validate(Some(&limit()), "treatment"));
-        assert_eq!(check(treatment(50.0, 1, 1, PeriodUnit::D)), [""; 0]);
-        assert_eq!(check(treatment(200.0, 1, 1, PeriodUnit::D)), [""; 0]);
-        assert_eq!(check(treatment(250.0, 1, 7, PeriodUnit::D)), ["treatment.dose.value"]);
-        assert_eq!(check(treatment(150.0, 2, 1, PeriodUnit::D)), ["treatment.frequency"]);
-        assert_eq!(check(treatment(50.0, 1, 4, PeriodUnit::H)), ["treatment.frequency"]);
-        assert_eq!(check(treatment(200.0, 7, 1, PeriodUnit::Wk)), [""; 0]);
-    }
-
-    #[test]
-    fn another_unit_or_an_unknown_drug_is_refused() {
-        let mut grams = treatment(1.0, 1, 1, PeriodUnit::D);
-        grams.dose.unit = "g".into();
-        assert_eq!(paths(grams.validate(Some(&limit()), "treatment")), ["treatment.dose.unit"]);
-        let unknown = treatment(50.0, 1, 1, PeriodUnit::D);
-        assert_eq!(paths(unknown.validate(None, "treatment")), ["treatment.medication.rxnorm"]);
-    }
-
-    #[test]
-    fn a_dose_that_is_no_number_is_refused() {
-        for value in [0.0, -5.0, f64::NAN, f64::INFINITY] {
-            let result = treatment(value, 1, 1, PeriodUnit::D).validate(Some(&limit()), "t");
-            assert_eq!(paths(result), ["t.dose.value"], "{value}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_version_is_kept_in_order(doses in prop::collection::vec(1u32..200, 0..10)) {
-            let author = ProviderId(Uuid::from_u128(1));
-            let mut plan = TreatmentPlan::create(
-                NewPlan {
-                    id: TreatmentPlanId(Uuid::from_u128(1)),
-                    patient: PatientId(Uuid::from_u128(2)),
-                    provider: author,
-                    category: CategoryId(Uuid::from_u128(3)),
-                    assessment: None,
-                    automatic: false,
-                    treatment: treatment(50.0, 1, 1, PeriodUnit::D),
-                    reason: "Start.".into(),
-                },
-                DateTime::UNIX_EPOCH,
-            );
-            for dose in &doses {
-                let before: Vec<_> = plan.versions().cloned().collect();
-                plan = plan
-                    .modify(
-                        treatment(f64::from(*dose), 1, 1, PeriodUnit::D),
-                        author,
-                        "Titration.",
-                        DateTime::UNIX_EPOCH,
-                    )
-                    .unwrap();
-                let after: Vec<_> = plan.versions().cloned().collect();
-                prop_assert_eq!(&after[..before.len()], &before[..]);
-                prop_assert_eq!(plan.current().treatment.dose.value, f64::from(*dose));
-            }
-            let numbers: Vec<u32> = plan.versions().map(|version| version.number).collect();
-            prop_assert_eq!(numbers, (1..=doses.len() as u32 + 1).collect::<Vec<_>>());
-        }
-    }
-}
+pub(crate) mod tests;

@@ -14,6 +14,7 @@
 pub mod due;
 pub mod handlers;
 pub mod label;
+pub mod withdraw;
 pub mod work;
 
 use chrono::{DateTime, Utc};
@@ -62,6 +63,9 @@ impl DispatchState {
 pub enum HoldReason {
     NoDeliveryAddress,
     CarrierRefused,
+    /// The prescription ended while the label was bought: nothing may go out,
+    /// and the label is to be given back to the carrier.
+    PrescriptionEnded,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

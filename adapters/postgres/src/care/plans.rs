@@ -1,6 +1,6 @@
 //! Treatment plans and their versions.
 
-use care::{Reach, Treatment, TreatmentPlan, treatment::PlanVersion};
+use care::{PlanEnding, Reach, Treatment, TreatmentPlan, treatment::PlanVersion};
 use kernel::{AssessmentId, CategoryId, PatientId, ProviderId, TreatmentPlanId, Uuid};
 use ports::{PortError, Result};
 use sea_orm::{QueryResult, Value};
@@ -9,6 +9,7 @@ use super::{all, get, json, one as query_one, to_json, word};
 use crate::core::{PgTx, expect_changed};
 
 const TREATMENT: &str = "care_treatment_plan_versions.treatment";
+const END_NOTE: &str = "care_treatment_plans.end_note";
 const REASON: &str = "care_treatment_plan_versions.reason";
 
 fn within(reach: &Reach) -> (&'static str, Vec<Value>) {
@@ -96,12 +97,25 @@ pub async fn add(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
 }
 
 pub async fn save(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
+    let ended = plan.ended.as_ref();
+    let note = ended.and_then(|ending| ending.note.as_ref());
+    let note = note.map(|note| tx.seal(END_NOTE, plan.id, note.as_bytes())).transpose()?;
     let saved = tx
         .execute(
             "saving a treatment plan",
-            "UPDATE care_treatment_plans SET status = $3, version = version + 1 \
+            "UPDATE care_treatment_plans SET status = $3, ended_at = $4, ended_by = $5, \
+             end_reason = $6, end_note = $7, superseded_by = $8, version = version + 1 \
              WHERE id = $1 AND version = $2",
-            [plan.id.uuid().into(), plan.version.into(), plan.status.to_string().into()],
+            [
+                plan.id.uuid().into(),
+                plan.version.into(),
+                plan.status.to_string().into(),
+                ended.map(|ending| ending.at).into(),
+                ended.and_then(|ending| ending.by).map(ProviderId::uuid).into(),
+                ended.map(|ending| ending.reason.to_string()).into(),
+                note.into(),
+                ended.and_then(|ending| ending.superseded_by).map(TreatmentPlanId::uuid).into(),
+            ],
         )
         .await?;
     expect_changed(saved.rows_affected(), "the treatment plan")?;
@@ -173,8 +187,22 @@ async fn plan(tx: &PgTx, row: &QueryResult) -> Result<TreatmentPlan> {
         status: word(row, "status")?,
         first,
         later: versions.collect(),
+        ended: ending(tx, id, row)?,
         version: get(row, "version")?,
     })
+}
+
+fn ending(tx: &PgTx, id: TreatmentPlanId, row: &QueryResult) -> Result<Option<PlanEnding>> {
+    let Some(at) = get(row, "ended_at")? else { return Ok(None) };
+    Ok(Some(PlanEnding {
+        at,
+        by: get::<Option<Uuid>>(row, "ended_by")?.map(ProviderId),
+        reason: word(row, "end_reason")?,
+        note: get::<Option<Vec<u8>>>(row, "end_note")?
+            .map(|sealed| tx.unseal_text(END_NOTE, id, sealed))
+            .transpose()?,
+        superseded_by: get::<Option<Uuid>>(row, "superseded_by")?.map(TreatmentPlanId),
+    }))
 }
 
 fn version(tx: &PgTx, id: TreatmentPlanId, row: &QueryResult) -> Result<PlanVersion> {

@@ -2,6 +2,7 @@
 
 mod assessments;
 mod consultations;
+mod plans;
 mod reviews;
 mod treatment;
 mod webhook;
@@ -11,13 +12,15 @@ pub use self::{
     consultations::{
         AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, NotesView, WriteNotes,
     },
+    plans::{PlanFound, PlansApi},
     reviews::{
         ApproveReview, EligibilityView, QueueItemView, QueueView, RejectReview, ReviewView,
         ReviewsApi, TaskView, TasksView, TracedAssessmentView, TracedRuleView,
     },
     treatment::{
-        CreatePlan, DoseBody, FrequencyBody, MedicationBody, ModifyPlan, PlanVersionView, PlanView,
-        PlansApi, PlansView, ReplacePlan, TreatmentBody,
+        CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, MedicationBody,
+        ModifyPlan, PlanEndingView, PlanHistoryView, PlanVersionView, PlanView, PlansView,
+        ReplacePlan, RevokePlan, TreatmentBody, VersionHistoryView,
     },
     webhook::VideoWebhookApi,
 };

@@ -4,10 +4,11 @@ use care::{
     Assessment, CareStore, Priority, QueueItem, RejectionReason, Review, Severity, Sources, Task,
     TaskKind,
     eligibility::{RuleResult, TracedRule},
-    reviews, tasks,
+    reviews::{self, Approval},
+    tasks,
 };
 use chrono::{DateTime, Utc};
-use kernel::{AssessmentId, Page, PatientId, Uuid};
+use kernel::{AssessmentId, Page, PatientId, TreatmentPlanId, Uuid};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
@@ -121,6 +122,9 @@ impl From<Assessment> for ReviewView {
 #[derive(Debug, Object)]
 pub struct ApproveReview {
     pub treatment: Option<TreatmentBody>,
+    /// The patient's active plan of the category, which is to end: the new plan
+    /// takes its place.
+    pub supersedes: Option<Uuid>,
 }
 
 /// Why a provider said no.
@@ -401,8 +405,10 @@ impl ReviewsApi {
     ///
     /// Creates the treatment plan: with the given treatment, or with that of
     /// the category's protocol. The licence is checked once more, and the dose
-    /// against the drug's maximum. Repeated with the same `Idempotency-Key`,
-    /// it answers with the plan that was made first.
+    /// against the drug's maximum. Where the patient has an active plan in the
+    /// category, `supersedes` must name it: it ends in the same moment, and
+    /// nothing more is filled or sent out for it. Repeated with the same
+    /// `Idempotency-Key`, it answers with the plan that was made first.
     #[oai(
         path = "/api/providers/reviews/:assessment_id/approve",
         method = "post",
@@ -419,9 +425,12 @@ impl ReviewsApi {
     ) -> Result<Json<PlanView>, Problem> {
         let id = AssessmentId(assessment_id.0);
         let key = idempotency_key_on("care.approve_review", assessment_id.0, &key.0, &body.0)?;
-        let treatment = body.0.treatment.map(TreatmentBody::parse).transpose()?;
+        let approval = Approval {
+            treatment: body.0.treatment.map(TreatmentBody::parse).transpose()?,
+            supersedes: body.0.supersedes.map(TreatmentPlanId),
+        };
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
-        let plan = reviews::approve(&self.env, store, sources, actor, id, treatment, &key).await?;
+        let plan = reviews::approve(&self.env, store, sources, actor, id, approval, &key).await?;
         Ok(Json(plan.into()))
     }
 

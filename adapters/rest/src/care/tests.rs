@@ -182,6 +182,12 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
             format!("/api/treatment-plans/{id}/modify"),
             Some(json!({ "refills": 1, "reason": "Fewer." })),
         ),
+        (
+            Method::POST,
+            format!("/api/treatment-plans/{id}/revoke"),
+            Some(json!({ "reason": "adverse_reaction" })),
+        ),
+        (Method::POST, format!("/api/treatment-plans/{id}/complete"), Some(json!({}))),
         (Method::POST, "/api/consultations/video/create".into(), Some(booking)),
         (
             Method::PUT,
@@ -224,6 +230,19 @@ async fn operations_that_make_medicine_want_an_idempotency_key() {
         let response = request.body_json(&body).send().await;
         assert_eq!(response.0.status(), StatusCode::BAD_REQUEST, "{method} {path}");
     }
+}
+
+#[tokio::test]
+async fn a_version_that_is_no_number_is_refused_before_anything_is_read() {
+    let id = Uuid::from_u128(7);
+    let response = client()
+        .post(format!("/api/treatment-plans/{id}/complete"))
+        .header("Authorization", "Bearer any")
+        .header("If-Match", "\"latest\"")
+        .body_json(&json!({}))
+        .send()
+        .await;
+    assert_eq!(response.0.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -1,28 +1,15 @@
-use std::sync::Arc;
+//! Treatments and plans as they stand on the wire.
 
 use care::{
-    CareError, CareStore, Dose, Frequency, Medication, PeriodUnit, PlanStatus, Sources, Treatment,
-    TreatmentPlan,
-    plans::{self, PlanRequest, TreatmentChanges},
+    CareError, Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding,
+    PlanStatus, Treatment, TreatmentPlan,
+    plans::{PlanHistory, VersionHistory},
     treatment::PlanVersion,
 };
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, FieldError, PatientId, TreatmentPlanId, Uuid};
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::{Header, Path},
-    payload::Json,
-    types::Example,
-};
-use ports::Env;
-
-use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
-
-pub struct PlansApi {
-    pub env: Env,
-    pub store: Arc<dyn CareStore>,
-    pub sources: Sources,
-}
+use kernel::{FieldError, Uuid};
+use poem_openapi::{Enum, Object, types::Example};
+use serde_json::Value;
 
 /// A drug.
 #[derive(Clone, Debug, Object)]
@@ -201,6 +188,9 @@ pub struct CreatePlan {
     pub treatment: TreatmentBody,
     /// Why, for the chart.
     pub reason: String,
+    /// The patient's active plan of the category, which is to end: the new plan
+    /// takes its place.
+    pub supersedes: Option<Uuid>,
 }
 
 /// A new version of a plan's whole treatment.
@@ -224,6 +214,113 @@ pub struct ModifyPlan {
     pub reason: String,
 }
 
+/// Why a provider takes a plan back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum RevocationWord {
+    AdverseReaction,
+    Ineffective,
+    Contraindicated,
+    PatientRequest,
+    EnteredInError,
+    /// The note says it in words.
+    Other,
+}
+
+impl From<RevocationWord> for EndReason {
+    fn from(word: RevocationWord) -> Self {
+        match word {
+            RevocationWord::AdverseReaction => Self::AdverseReaction,
+            RevocationWord::Ineffective => Self::Ineffective,
+            RevocationWord::Contraindicated => Self::Contraindicated,
+            RevocationWord::PatientRequest => Self::PatientRequest,
+            RevocationWord::EnteredInError => Self::EnteredInError,
+            RevocationWord::Other => Self::Other,
+        }
+    }
+}
+
+/// A plan that is taken back.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct RevokePlan {
+    pub reason: RevocationWord,
+    /// The provider's own words, for the chart; at most 4,000 characters. It is
+    /// required with `other`.
+    pub note: Option<String>,
+}
+
+impl Example for RevokePlan {
+    fn example() -> Self {
+        let note = Some("Rash on both arms since the second week.".to_owned());
+        Self { reason: RevocationWord::AdverseReaction, note }
+    }
+}
+
+/// A plan that has done what it was for.
+#[derive(Debug, Object)]
+pub struct CompletePlan {
+    /// The provider's own words, for the chart; at most 4,000 characters.
+    pub note: Option<String>,
+}
+
+/// Why a plan ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum EndReasonWord {
+    GoalReached,
+    /// The last fill of its prescription was used.
+    SupplyUsed,
+    /// Another plan took its place.
+    Superseded,
+    AdverseReaction,
+    Ineffective,
+    Contraindicated,
+    PatientRequest,
+    EnteredInError,
+    Other,
+}
+
+impl From<EndReason> for EndReasonWord {
+    fn from(reason: EndReason) -> Self {
+        match reason {
+            EndReason::GoalReached => Self::GoalReached,
+            EndReason::SupplyUsed => Self::SupplyUsed,
+            EndReason::Superseded => Self::Superseded,
+            EndReason::AdverseReaction => Self::AdverseReaction,
+            EndReason::Ineffective => Self::Ineffective,
+            EndReason::Contraindicated => Self::Contraindicated,
+            EndReason::PatientRequest => Self::PatientRequest,
+            EndReason::EnteredInError => Self::EnteredInError,
+            EndReason::Other => Self::Other,
+        }
+    }
+}
+
+/// How a plan ended.
+#[derive(Debug, Object)]
+pub struct PlanEndingView {
+    pub at: DateTime<Utc>,
+    /// The provider who ended it; absent where the last fill did.
+    pub provider_id: Option<Uuid>,
+    pub reason: EndReasonWord,
+    pub note: Option<String>,
+    /// The plan that took its place.
+    pub superseded_by: Option<Uuid>,
+}
+
+impl From<PlanEnding> for PlanEndingView {
+    fn from(ending: PlanEnding) -> Self {
+        Self {
+            at: ending.at,
+            provider_id: ending.by.map(Into::into),
+            reason: ending.reason.into(),
+            note: ending.note,
+            superseded_by: ending.superseded_by.map(Into::into),
+        }
+    }
+}
+
 /// The state of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
@@ -231,6 +328,16 @@ pub enum PlanStatusWord {
     Active,
     Completed,
     Revoked,
+}
+
+impl From<PlanStatus> for PlanStatusWord {
+    fn from(status: PlanStatus) -> Self {
+        match status {
+            PlanStatus::Active => Self::Active,
+            PlanStatus::Completed => Self::Completed,
+            PlanStatus::Revoked => Self::Revoked,
+        }
+    }
 }
 
 /// One version of a plan.
@@ -257,6 +364,10 @@ pub struct PlanView {
     /// Signed under protocol, without a provider's own look.
     pub automatic: bool,
     pub status: PlanStatusWord,
+    /// How it ended, once it has.
+    pub ended: Option<PlanEndingView>,
+    /// Counts the changes; send it back as `If-Match` to be told of others.
+    pub version: i64,
     /// The treatment that holds now.
     pub treatment: TreatmentBody,
     /// Every version, oldest first; the last one holds.
@@ -290,100 +401,73 @@ impl From<TreatmentPlan> for PlanView {
             category_id: plan.category.uuid(),
             assessment_id: plan.assessment.map(Into::into),
             automatic: plan.automatic,
-            status: match plan.status {
-                PlanStatus::Active => PlanStatusWord::Active,
-                PlanStatus::Completed => PlanStatusWord::Completed,
-                PlanStatus::Revoked => PlanStatusWord::Revoked,
-            },
+            status: plan.status.into(),
+            version: plan.version,
             treatment: plan.current().treatment.clone().into(),
             versions: plan.versions().map(Into::into).collect(),
+            ended: plan.ended.map(Into::into),
         }
     }
 }
 
-#[OpenApi(tag = "Tag::Care")]
-impl PlansApi {
-    /// Create a treatment plan
-    ///
-    /// For a patient of the provider's panel, where the provider holds an
-    /// active licence in the patient's state. Doses are held against the
-    /// drug's maximum. Repeated with the same `Idempotency-Key`, it answers
-    /// with the plan that was made first.
-    #[oai(path = "/api/treatment-plans", method = "post", operation_id = "createTreatmentPlan")]
-    async fn create(
-        &self,
-        caller: Caller,
-        /// A value that is unique to this plan; a repetition carries it again.
-        #[oai(name = "Idempotency-Key")]
-        key: Header<String>,
-        body: Body<CreatePlan>,
-    ) -> Result<Json<PlanView>, Problem> {
-        let key = idempotency_key("care.create_treatment_plan", &key.0, &body.0)?;
-        let request = PlanRequest {
-            patient: PatientId(body.0.patient_id),
-            category: CategoryId(body.0.category_id),
-            treatment: body.0.treatment.parse()?,
-            reason: body.0.reason,
-        };
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let plan = plans::create(&self.env, store, &self.sources, actor, request, &key).await?;
-        Ok(Json(plan.into()))
-    }
+/// One field that a version changed.
+#[derive(Debug, Object)]
+pub struct FieldChangeView {
+    /// The field's JSON path within the treatment, as in `dose.value`.
+    pub path: String,
+    /// Absent where the field was not there before.
+    pub before: Option<Value>,
+    /// Absent where the field is no longer there.
+    pub after: Option<Value>,
+}
 
-    /// Replace a plan's treatment
-    ///
-    /// Adds a version; the ones before are kept.
-    #[oai(path = "/api/treatment-plans/:id", method = "put", operation_id = "replaceTreatmentPlan")]
-    async fn replace(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-        body: Body<ReplacePlan>,
-    ) -> Result<Json<PlanView>, Problem> {
-        let (treatment, reason) = (body.0.treatment.parse()?, body.0.reason);
-        let (id, actor) = (TreatmentPlanId(id.0), caller.actor());
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let plan = plans::replace(&self.env, store, sources, actor, id, treatment, &reason).await?;
-        Ok(Json(plan.into()))
+impl From<FieldChange> for FieldChangeView {
+    fn from(change: FieldChange) -> Self {
+        Self { path: change.path, before: change.before, after: change.after }
     }
+}
 
-    /// List a patient's treatment plans
-    ///
-    /// `id` is the patient's: one's own, or that of a patient of one's panel.
-    #[oai(path = "/api/treatment-plans/:id", method = "get", operation_id = "listTreatmentPlans")]
-    async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<PlansView>, Problem> {
-        let patient = PatientId(id.0);
-        let plans = plans::of_patient(self.store.as_ref(), caller.actor(), patient).await?;
-        Ok(Json(PlansView { plans: plans.into_iter().map(Into::into).collect() }))
+/// A version with what it changed.
+#[derive(Debug, Object)]
+pub struct VersionHistoryView {
+    pub number: u32,
+    /// The provider who wrote it.
+    pub author_id: Uuid,
+    pub reason: String,
+    pub at: DateTime<Utc>,
+    /// Against the version before; the first one has none.
+    pub changes: Vec<FieldChangeView>,
+}
+
+impl From<VersionHistory> for VersionHistoryView {
+    fn from(history: VersionHistory) -> Self {
+        Self {
+            number: history.version.number,
+            author_id: history.version.author.uuid(),
+            reason: history.version.reason,
+            at: history.version.at,
+            changes: history.changes.into_iter().map(Into::into).collect(),
+        }
     }
+}
 
-    /// Modify a plan's treatment
-    ///
-    /// Changes the parts that are given and adds a version; the ones before
-    /// are kept. Repeating it adds another version.
-    #[oai(
-        path = "/api/treatment-plans/:id/modify",
-        method = "post",
-        operation_id = "modifyTreatmentPlan"
-    )]
-    async fn modify(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-        body: Body<ModifyPlan>,
-    ) -> Result<Json<PlanView>, Problem> {
-        let reason = body.0.reason;
-        let changes = TreatmentChanges {
-            dose: body.0.dose.map(Into::into),
-            sig: body.0.sig,
-            frequency: body.0.frequency.map(Into::into),
-            duration_days: body.0.duration_days,
-            quantity: body.0.quantity,
-            refills: body.0.refills,
-        };
-        let (id, actor) = (TreatmentPlanId(id.0), caller.actor());
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let plan = plans::modify(&self.env, store, sources, actor, id, changes, &reason).await?;
-        Ok(Json(plan.into()))
+/// What became of a plan.
+#[derive(Debug, Object)]
+pub struct PlanHistoryView {
+    pub plan_id: Uuid,
+    pub status: PlanStatusWord,
+    /// Oldest first.
+    pub versions: Vec<VersionHistoryView>,
+    pub ended: Option<PlanEndingView>,
+}
+
+impl From<PlanHistory> for PlanHistoryView {
+    fn from(history: PlanHistory) -> Self {
+        Self {
+            plan_id: history.plan.id.uuid(),
+            status: history.plan.status.into(),
+            versions: history.versions.into_iter().map(Into::into).collect(),
+            ended: history.plan.ended.map(Into::into),
+        }
     }
 }

@@ -7,14 +7,17 @@ use kernel::{Actor, DispatchId, ShipmentId};
 use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
-use super::{Dispatch, DispatchState, HoldReason, due::audit};
+use super::{Dispatch, DispatchState, HoldReason, due::audit, work::cancel_within};
 use crate::{
     PharmacyError,
     fulfilment::{
         CarrierShipment, Carriers, DeliveryAddresses, FulfilmentStore, FulfilmentTx, Label, Parcel,
         Sender, ShipmentOrder,
     },
-    prescription::fill::record_fill,
+    prescription::{
+        PrescriptionState,
+        fill::{prescription_to_fill, record_fill},
+    },
     shipment::{Shipment, tracking::RefreshTracking},
 };
 
@@ -77,6 +80,12 @@ async fn store_intent(
         .await?
         .ok_or_else(|| PortError::bug("a dispatch names a pharmacy that does not exist"))?
         .into();
+    if !asked_before && !is_fillable(tx.as_mut(), &dispatch).await? {
+        // The prescription ended, and the news of it has not cancelled this yet.
+        cancel_within(env, tx.as_mut(), dispatch).await?;
+        tx.commit().await?;
+        return Ok(None);
+    }
     if asked_before {
         let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
         return Ok(Some(Intent { order: order(&shipment, from), asked_before }));
@@ -96,6 +105,14 @@ async fn store_intent(
     audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
     tx.commit().await?;
     Ok(Some(Intent { order: order(&shipment, from), asked_before }))
+}
+
+/// Whether the prescription may be filled now; its row stays locked.
+async fn is_fillable(
+    tx: &mut dyn FulfilmentTx,
+    dispatch: &Dispatch,
+) -> Result<bool, PharmacyError> {
+    Ok(prescription_to_fill(tx, dispatch.prescription).await?.is_fillable())
 }
 
 async fn load(tx: &mut dyn FulfilmentTx, id: DispatchId) -> Result<Dispatch, PharmacyError> {
@@ -165,6 +182,17 @@ async fn store_label(
     }
     let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
     let now = env.now();
+    let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
+    if let PrescriptionState::Canceled { .. } = prescription.state {
+        // The label is kept with the shipment, so that it can be given back.
+        let shipment = shipment.labelled(at_carrier.id, label, now)?.abandoned(now);
+        tx.save_shipment(&shipment).await?;
+        let dispatch = dispatch.on_hold(HoldReason::PrescriptionEnded, now)?;
+        tx.save_dispatch(&dispatch).await?;
+        audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+        tx.commit().await?;
+        return Ok(());
+    }
     let mut stock = tx.lock_stock(dispatch.pharmacy, &dispatch.ndc).await?;
     let level = stock.on_hand();
     stock.consume(&dispatch.allocations)?;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{ErxMessage, ErxNetwork, Inbound, NewRx, Reply, receive::apply};
 use crate::{
     PharmacyError,
+    dispatch::withdraw::withdraw,
     prescription::{
         Prescription, PrescriptionReach, PrescriptionState, PrescriptionStore,
         write::{PrescribingPorts, field_codes},
@@ -87,7 +88,7 @@ async fn text_of(
     job: SendNewRx,
 ) -> Result<Option<String>, PharmacyError> {
     let actor = Actor::system(ACTOR);
-    let (prescription, pharmacy) = {
+    let (prescription, pharmacy, kept) = {
         let mut tx = store.begin(&actor).await?;
         let Some(prescription) = tx.prescription(job.prescription, PrescriptionReach::Any).await?
         else {
@@ -96,13 +97,21 @@ async fn text_of(
         if !waits(&prescription, job) {
             return Ok(None);
         }
-        if let Some(message) = tx.message(job.message).await? {
-            return Ok(Some(message.text));
-        }
         let pharmacy =
             tx.pharmacy(prescription.pharmacy).await?.ok_or(PharmacyError::NotFound("pharmacy"))?;
-        (prescription, pharmacy)
+        let kept = tx.message(job.message).await?;
+        (prescription, pharmacy, kept)
     };
+    // The plan may have ended while the prescription was being signed, or since
+    // the last attempt.
+    let treatment = ports.plans.treatment(prescription.treatment_plan).await?;
+    if !treatment.is_some_and(|treatment| treatment.active) {
+        give_up(env, store, job).await?;
+        return Ok(None);
+    }
+    if let Some(message) = kept {
+        return Ok(Some(message.text));
+    }
     let patient = ports
         .patients
         .details(prescription.patient)
@@ -142,6 +151,24 @@ async fn text_of(
     .await?;
     tx.commit().await?;
     Ok(Some(text))
+}
+
+/// Cancels what is not to be sent any more.
+async fn give_up(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    job: SendNewRx,
+) -> Result<(), PharmacyError> {
+    let mut tx = store.begin(&Actor::system(ACTOR)).await?;
+    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
+    else {
+        return Ok(());
+    };
+    if waits(&prescription, job) {
+        withdraw(env, tx.as_mut(), prescription).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 async fn settle(

@@ -374,6 +374,16 @@ impl Prescription {
         }
     }
 
+    /// The treatment has ended: nothing more is filled, wherever it stands. What
+    /// the pharmacy's system may hold already is ours no longer to fill, and a
+    /// verification that comes late changes nothing. `None` where it is closed.
+    pub fn withdrawn(self, reason: &str, now: DateTime<Utc>) -> Option<Self> {
+        self.state.is_open().then(|| {
+            let reason = reason.to_owned();
+            self.moved(PrescriptionState::Canceled { reason, at: now }, now)
+        })
+    }
+
     /// Uses one fill; the last one completes the prescription.
     pub fn filled(mut self, on: NaiveDate, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
         if !self.is_fillable() {

@@ -114,12 +114,7 @@ pub async fn prescribe(
             return Err(PharmacyError::NotFound("treatment plan"));
         }
     };
-    if !treatment.active {
-        return Err(PharmacyError::conflict(
-            "pharmacy.treatment_not_active",
-            "The treatment plan is no longer active.",
-        ));
-    }
+    check_active(&treatment)?;
     let basis = Basis::read(ports, treatment.patient, provider).await?;
     basis.may_sign(&treatment, env)?;
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
@@ -135,6 +130,16 @@ pub async fn prescribe(
             other => return other,
         }
     }
+}
+
+fn check_active(treatment: &PlannedTreatment) -> Result<(), PharmacyError> {
+    if treatment.active {
+        return Ok(());
+    }
+    Err(PharmacyError::conflict(
+        "pharmacy.treatment_not_active",
+        "The treatment plan is no longer active.",
+    ))
 }
 
 #[expect(clippy::too_many_arguments, reason = "one transaction needs all of what was read for it")]
@@ -307,6 +312,8 @@ async fn resign(
         return Err(PharmacyError::NotFound("prescription"));
     };
     let changed = change(seen, env.now())?;
+    let planned = ports.plans.treatment(changed.treatment_plan).await?;
+    check_active(&planned.ok_or(PharmacyError::NotFound("treatment plan"))?)?;
     let basis = Basis::read(ports, changed.patient, provider).await?;
     let treatment = treatment_of(&changed);
     basis.may_sign(&treatment, env)?;

@@ -62,7 +62,7 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
     });
     on!(registry, world, "care.complete_plan",
         PrescriptionChanged { treatment_plan, status } => |w, delivery| {
-        care::plans::on_prescription_changed(&w.pg, delivery, treatment_plan, status)
+        care::plans::on_prescription_changed(&w.env, &w.pg, delivery, treatment_plan, status)
     });
     job!(registry, world, |w, job: care::consultations::CreateVideoRoom| {
         care::consultations::create_video_room(&w.env, &w.pg, w.video.as_ref(), job)
@@ -76,6 +76,12 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
         TreatmentPlanCreated { treatment_plan, automatic } => |w, delivery| {
         prescription::write::on_treatment_plan_created(
             &w.env, &w.pg, &w.prescribing, delivery, treatment_plan, automatic,
+        )
+    });
+    on!(registry, world, "pharmacy.on_treatment_plan_ended",
+        TreatmentPlanEnded { treatment_plan, patient, category } => |w, delivery| {
+        dispatch::withdraw::on_treatment_plan_ended(
+            &w.env, &w.pg, delivery, treatment_plan, (patient, category),
         )
     });
     on!(registry, world, "pharmacy.on_invoice_paid",

@@ -1,0 +1,180 @@
+//! How plans end, who is told, and what their history says.
+
+use care::{EndReason, TreatmentPlan, plans::PlanHistory};
+use kernel::{DomainError as _, ErrorKind, TreatmentPlanId};
+
+use super::*;
+
+async fn approve_over(
+    setting: &Setting,
+    review: AssessmentId,
+    supersedes: Option<TreatmentPlanId>,
+    text: &str,
+) -> Result<TreatmentPlan, CareError> {
+    let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
+    let approval = Approval { treatment: None, supersedes };
+    let (store, key) = (setting.store(), key("care.approve_review", text));
+    reviews::approve(env, store, &setting.sources, &actor, review, approval, &key).await
+}
+
+/// A plan that a provider approved on review.
+async fn approved(setting: &Setting) -> TreatmentPlan {
+    let id = setting.assess(ADA, &["review"]).await;
+    setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
+    approve_over(setting, id, None, "first").await.unwrap()
+}
+
+async fn revoke(
+    setting: &Setting,
+    by: ProviderId,
+    place: (TreatmentPlanId, Option<i64>),
+) -> Result<TreatmentPlan, CareError> {
+    let (env, actor, sources) = (&setting.database.env, provider(by), &setting.sources);
+    let note = Some("Rash.".to_owned());
+    let reason = EndReason::AdverseReaction;
+    plans::revoke(env, setting.store(), sources, &actor, place, reason, note).await
+}
+
+async fn modify(
+    setting: &Setting,
+    place: (TreatmentPlanId, Option<i64>),
+    refills: u32,
+) -> Result<TreatmentPlan, CareError> {
+    let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
+    let changes = TreatmentChanges { refills: Some(refills), ..TreatmentChanges::default() };
+    let (store, sources) = (setting.store(), &setting.sources);
+    plans::modify(env, store, sources, &actor, place, changes, "Fewer refills.").await
+}
+
+async fn history(setting: &Setting, id: TreatmentPlanId) -> PlanHistory {
+    plans::history(setting.store(), &patient(ADA), id).await.unwrap()
+}
+
+const ENDED: &str = "SELECT count(*) FROM outbox_events WHERE kind = 'treatment_plan_ended'";
+
+#[tokio::test]
+async fn an_approval_that_names_the_active_plan_takes_its_place() {
+    let setting = setting().await;
+    let first = approved(&setting).await;
+    let again = setting.assess(ADA, &[]).await;
+    setting.claim(again, IN_MASSACHUSETTS).await.unwrap();
+    let silent = approve_over(&setting, again, None, "silent").await;
+    assert!(matches!(silent, Err(CareError::AlreadyTreated)), "{silent:?}");
+    let other = approve_over(&setting, again, Some(setting.database.env.fresh()), "other").await;
+    assert!(
+        matches!(other, Err(CareError::NotTheActivePlan(Some(active))) if active == first.id),
+        "{other:?}"
+    );
+    assert_eq!(setting.count(ENDED).await, 0);
+
+    let second = approve_over(&setting, again, Some(first.id), "named").await.unwrap();
+    let repeated = approve_over(&setting, again, Some(first.id), "named").await.unwrap();
+    assert_eq!(second, repeated);
+    let ended = history(&setting, first.id).await.plan;
+    let ending = ended.ended.unwrap();
+    assert_eq!(ended.status, PlanStatus::Revoked);
+    assert_eq!((ending.reason, ending.by), (EndReason::Superseded, Some(IN_MASSACHUSETTS)));
+    assert_eq!(ending.superseded_by, Some(second.id));
+    assert_eq!(second.status, PlanStatus::Active);
+    let told = format!("{ENDED} AND payload->>'superseded_by' = '{}'", second.id);
+    assert_eq!(setting.count(&told).await, 1);
+
+    let gone = setting.assess(ADA, &[]).await;
+    setting.claim(gone, IN_MASSACHUSETTS).await.unwrap();
+    let stale = approve_over(&setting, gone, Some(first.id), "stale").await;
+    assert!(
+        matches!(stale, Err(CareError::NotTheActivePlan(Some(active))) if active == second.id),
+        "{stale:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_is_revoked_by_who_treats_the_patient_and_holds_a_licence() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    let stranger = revoke(&setting, ALSO_THERE, (plan.id, None)).await;
+    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    let denied = "SELECT count(*) FROM audit_entries WHERE outcome = 'denied'";
+    assert_eq!(setting.count(denied).await, 1);
+    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
+    let expired = revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await;
+    assert!(matches!(expired, Err(CareError::LicenceRequired(UsState::Ma))), "{expired:?}");
+    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![UsState::Ma]);
+
+    let revoked = revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await.unwrap();
+    assert_eq!(revoked, history(&setting, plan.id).await.plan);
+    assert_eq!(revoked.ended.unwrap().note.as_deref(), Some("Rash."));
+    assert_eq!(setting.count(ENDED).await, 1);
+    let open = "SELECT count(*) FROM care_treatment_plans \
+                WHERE position('Rash' in encode(end_note, 'escape')) > 0";
+    assert_eq!(setting.count(open).await, 0, "the note lies open");
+    let again = revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await;
+    assert!(matches!(again, Err(CareError::PlanNotActive)), "{again:?}");
+    let stranger = plans::history(setting.store(), &patient(EVE), plan.id).await;
+    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+}
+
+#[tokio::test]
+async fn the_history_tells_what_each_version_changed() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    modify(&setting, (plan.id, Some(1)), 2).await.unwrap();
+    let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
+    let (store, sources) = (setting.store(), &setting.sources);
+    let mut lower = treatment();
+    lower.refills = 2;
+    lower.dose.value = 0.5;
+    lower.sig = "Take half a tablet by mouth once a day.".into();
+    let place = (plan.id, Some(2));
+    plans::replace(env, store, sources, &actor, place, lower, "Side effects.").await.unwrap();
+    plans::complete(env, store, sources, &actor, (plan.id, Some(3)), None).await.unwrap();
+
+    let history = history(&setting, plan.id).await;
+    let told: Vec<Vec<(&str, String, String)>> = history
+        .versions
+        .iter()
+        .map(|version| {
+            let changes = version.changes.iter().map(|change| {
+                let text = |value: &Option<serde_json::Value>| value.as_ref().unwrap().to_string();
+                (change.path.as_str(), text(&change.before), text(&change.after))
+            });
+            changes.collect()
+        })
+        .collect();
+    assert_eq!(told[0], []);
+    assert_eq!(told[1], [("refills", "5".into(), "2".into())]);
+    let paths: Vec<&str> = told[2].iter().map(|change| change.0).collect();
+    assert_eq!(paths, ["dose.value", "sig"]);
+    assert_eq!(history.versions[2].version.reason, "Side effects.");
+    assert_eq!(history.plan.status, PlanStatus::Completed);
+    assert_eq!(history.plan.ended.unwrap().reason, EndReason::GoalReached);
+}
+
+#[tokio::test]
+async fn of_two_who_change_a_plan_the_slower_hears_what_the_other_did() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    modify(&setting, (plan.id, Some(plan.version)), 3).await.unwrap();
+    let late = modify(&setting, (plan.id, Some(plan.version)), 1).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::PreconditionFailed);
+    assert_eq!(late.code(), "care.plan_changed");
+    let paths: Vec<&str> = late.fields().iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["treatment.refills"]);
+
+    // Without a version the race is that of the two transactions alone.
+    let attempts = (0..16).map(|refills| {
+        let setting = &setting;
+        async move { modify(setting, (plan.id, None), refills % 4).await }
+    });
+    let results = futures::future::join_all(attempts).await;
+    for lost in results.iter().filter_map(|result| result.as_ref().err()) {
+        assert!(matches!(lost, CareError::PlanChanged(_)), "{lost:?}");
+        assert_eq!(lost.kind(), ErrorKind::Conflict);
+    }
+    let won = results.iter().filter(|result| result.is_ok()).count();
+    assert_eq!(history(&setting, plan.id).await.versions.len(), 2 + won);
+
+    revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await.unwrap();
+    let late = modify(&setting, (plan.id, Some(2)), 1).await.unwrap_err();
+    assert!(late.to_string().contains("it is revoked"), "{late}");
+}

@@ -1,0 +1,232 @@
+use std::sync::Arc;
+
+use care::{
+    CareStore, Sources, TreatmentPlan,
+    plans::{self, PlanRequest, TreatmentChanges},
+};
+use kernel::{CategoryId, FieldError, PatientId, TreatmentPlanId, Uuid};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Header, Path},
+    payload::Json,
+};
+use ports::Env;
+
+use super::treatment::{
+    CompletePlan, CreatePlan, ModifyPlan, PlanHistoryView, PlanView, PlansView, ReplacePlan,
+    RevokePlan,
+};
+use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
+
+pub struct PlansApi {
+    pub env: Env,
+    pub store: Arc<dyn CareStore>,
+    pub sources: Sources,
+}
+
+/// A plan with its version as the entity tag.
+#[derive(ApiResponse)]
+pub enum PlanFound {
+    /// The plan.
+    #[oai(status = 200)]
+    Found(
+        Json<PlanView>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+impl From<TreatmentPlan> for PlanFound {
+    fn from(plan: TreatmentPlan) -> Self {
+        let tag = format!("\"{}\"", plan.version);
+        Self::Found(Json(plan.into()), tag)
+    }
+}
+
+/// A plan and the version of it that an `If-Match` header names.
+fn place(
+    id: Uuid,
+    if_match: Header<Option<String>>,
+) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
+    let seen = if_match.0.map(|tag| {
+        let tag = tag.trim();
+        let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+        tag.parse().map_err(|_| {
+            let message = "The version that the plan was read with, as in \"3\".";
+            let field = FieldError::new("header.If-Match", "invalid", message);
+            Problem::bad_request("if_match_invalid", message, &[field])
+        })
+    });
+    Ok((TreatmentPlanId(id), seen.transpose()?))
+}
+
+#[OpenApi(tag = "Tag::Care")]
+impl PlansApi {
+    /// Create a treatment plan
+    ///
+    /// For a patient of the provider's panel, where the provider holds an
+    /// active licence in the patient's state. Doses are held against the
+    /// drug's maximum. Where the patient has an active plan in the category,
+    /// `supersedes` must name it: it ends in the same moment. Repeated with the
+    /// same `Idempotency-Key`, it answers with the plan that was made first.
+    #[oai(path = "/api/treatment-plans", method = "post", operation_id = "createTreatmentPlan")]
+    async fn create(
+        &self,
+        caller: Caller,
+        /// A value that is unique to this plan; a repetition carries it again.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<String>,
+        body: Body<CreatePlan>,
+    ) -> Result<Json<PlanView>, Problem> {
+        let key = idempotency_key("care.create_treatment_plan", &key.0, &body.0)?;
+        let request = PlanRequest {
+            patient: PatientId(body.0.patient_id),
+            category: CategoryId(body.0.category_id),
+            treatment: body.0.treatment.parse()?,
+            reason: body.0.reason,
+            supersedes: body.0.supersedes.map(TreatmentPlanId),
+        };
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let plan = plans::create(&self.env, store, &self.sources, actor, request, &key).await?;
+        Ok(Json(plan.into()))
+    }
+
+    /// Replace a plan's treatment
+    ///
+    /// Adds a version; the ones before are kept.
+    #[oai(path = "/api/treatment-plans/:id", method = "put", operation_id = "replaceTreatmentPlan")]
+    async fn replace(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read; when the plan has changed since, the
+        /// answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<ReplacePlan>,
+    ) -> Result<PlanFound, Problem> {
+        let (treatment, reason) = (body.0.treatment.parse()?, body.0.reason);
+        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan =
+            plans::replace(&self.env, store, sources, actor, place, treatment, &reason).await?;
+        Ok(plan.into())
+    }
+
+    /// List a patient's treatment plans
+    ///
+    /// `id` is the patient's: one's own, or that of a patient of one's panel.
+    #[oai(path = "/api/treatment-plans/:id", method = "get", operation_id = "listTreatmentPlans")]
+    async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<PlansView>, Problem> {
+        let patient = PatientId(id.0);
+        let plans = plans::of_patient(self.store.as_ref(), caller.actor(), patient).await?;
+        Ok(Json(PlansView { plans: plans.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Modify a plan's treatment
+    ///
+    /// Changes the parts that are given and adds a version; the ones before
+    /// are kept. Repeating it adds another version.
+    #[oai(
+        path = "/api/treatment-plans/:id/modify",
+        method = "post",
+        operation_id = "modifyTreatmentPlan"
+    )]
+    async fn modify(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read; when the plan has changed since, the
+        /// answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<ModifyPlan>,
+    ) -> Result<PlanFound, Problem> {
+        let reason = body.0.reason;
+        let changes = TreatmentChanges {
+            dose: body.0.dose.map(Into::into),
+            sig: body.0.sig,
+            frequency: body.0.frequency.map(Into::into),
+            duration_days: body.0.duration_days,
+            quantity: body.0.quantity,
+            refills: body.0.refills,
+        };
+        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan = plans::modify(&self.env, store, sources, actor, place, changes, &reason).await?;
+        Ok(plan.into())
+    }
+
+    /// Revoke a treatment plan
+    ///
+    /// Ends it for a coded reason. Its open prescription is canceled, what has
+    /// not gone to the carrier is not sent out, and nothing more is filled. A
+    /// pharmacy outside that holds the prescription already is not told by
+    /// message yet: call it.
+    #[oai(
+        path = "/api/treatment-plans/:id/revoke",
+        method = "post",
+        operation_id = "revokeTreatmentPlan"
+    )]
+    async fn revoke(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read; when the plan has changed since, the
+        /// answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<RevokePlan>,
+    ) -> Result<PlanFound, Problem> {
+        let (reason, note) = (body.0.reason.into(), body.0.note);
+        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan = plans::revoke(&self.env, store, sources, actor, place, reason, note).await?;
+        Ok(plan.into())
+    }
+
+    /// Complete a treatment plan
+    ///
+    /// Ends it because it has done what it was for; otherwise like revoking it.
+    #[oai(
+        path = "/api/treatment-plans/:id/complete",
+        method = "post",
+        operation_id = "completeTreatmentPlan"
+    )]
+    async fn complete(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read; when the plan has changed since, the
+        /// answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<CompletePlan>,
+    ) -> Result<PlanFound, Problem> {
+        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan = plans::complete(&self.env, store, sources, actor, place, body.0.note).await?;
+        Ok(plan.into())
+    }
+
+    /// Read a plan's history
+    ///
+    /// Every version with its author, its reason and the fields that it
+    /// changed, and how the plan ended. For the patient and for those who treat
+    /// them.
+    #[oai(
+        path = "/api/treatment-plans/:id/history",
+        method = "get",
+        operation_id = "getTreatmentPlanHistory"
+    )]
+    async fn history(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<PlanHistoryView>, Problem> {
+        let id = TreatmentPlanId(id.0);
+        let history = plans::history(self.store.as_ref(), caller.actor(), id).await?;
+        Ok(Json(history.into()))
+    }
+}
