@@ -49,6 +49,7 @@ history![
     "041_care_slots",
     "042_care_active_plans",
     "043_care_plan_endings",
+    "044_care_dosing_rules",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",

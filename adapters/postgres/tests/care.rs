@@ -144,6 +144,8 @@ fn treatment() -> Treatment {
         quantity_unit: "tablet".into(),
         refills: 5,
         diagnosis: "L64.9".parse().unwrap(),
+        titration: None,
+        overrides: Vec::new(),
     }
 }
 
@@ -705,4 +707,5 @@ mod rooms {
     }
 }
 
+mod dosing;
 mod endings;

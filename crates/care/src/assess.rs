@@ -1,13 +1,14 @@
 //! Assessing a submitted response, once.
 
+use chrono::{DateTime, Utc};
 use kernel::{Actor, AssessmentId, FormResponseId, ProviderId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOutcome};
 
 use crate::{
-    Assessment, CareError, CareStore, CareTx, Inputs, Modality, Priority, Protocol, Sources,
-    TaskKind, TreatmentPlan,
+    Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, Priority, Protocol,
+    Sources, TaskKind, Treatment, TreatmentPlan,
     eligibility::{Gates, Outcome, decide},
-    tasks,
+    plans, tasks,
     treatment::NewPlan,
 };
 
@@ -42,7 +43,7 @@ pub async fn on_response_submitted(
     let rules = tx.rule_set(submitted.category).await?;
     let protocol = tx.protocol(submitted.category).await?;
     let gates = Gates {
-        allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), facts.state).await?,
+        allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
         asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
         supervising_provider,
         under_treatment: tx.active_plan(submitted.patient, submitted.category).await?.is_some(),
@@ -106,13 +107,20 @@ pub async fn on_response_submitted(
 async fn is_allowlisted(
     tx: &mut dyn CareTx,
     protocol: Option<&Protocol>,
-    state: kernel::UsState,
+    facts: &ClinicalFacts,
+    now: DateTime<Utc>,
 ) -> Result<bool, CareError> {
     let Some(protocol) = protocol else { return Ok(false) };
     let drug = &protocol.treatment.medication.rxnorm;
-    let limit = tx.dose_limit(drug).await?;
-    let dose_is_fine = protocol.treatment.validate(limit.as_ref(), "treatment").is_ok();
-    Ok(dose_is_fine && tx.auto_approval(state, drug).await?)
+    // An override is a provider's to give; none is given automatically.
+    let plain = Treatment { overrides: Vec::new(), ..protocol.treatment.clone() };
+    let is_fine = plain == protocol.treatment
+        && match plans::check_treatment(tx, &plain, facts.age(now)).await {
+            Ok(()) => true,
+            Err(CareError::Invalid(_)) => false,
+            Err(error) => return Err(error),
+        };
+    Ok(is_fine && tx.auto_approval(facts.state, drug).await?)
 }
 
 async fn sign_under_protocol(

@@ -56,6 +56,13 @@ fn other_plan(active: &Option<TreatmentPlanId>) -> String {
     }
 }
 
+fn rule_now(version: &Option<i64>) -> String {
+    match version {
+        Some(version) => format!("the rule's version is {version} now; read it before changing it"),
+        None => "there is no such rule yet; leave its version out".into(),
+    }
+}
+
 /// How a use case of this context fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CareError {
@@ -95,6 +102,9 @@ pub enum CareError {
     /// Somebody else changed the plan first.
     #[error("{0}")]
     PlanChanged(Box<PlanChange>),
+    /// Another administrator came first, or the rule was not read before.
+    #[error("{}", rule_now(.0))]
+    RuleChanged(Option<i64>),
     #[error("the slot is taken")]
     SlotTaken,
     #[error("the meeting is not open now")]
@@ -147,6 +157,7 @@ impl DomainError for CareError {
             | Self::MeetingNotOpen
             | Self::ConsultationClosed
             | Self::RoomNotReady => ErrorKind::Conflict,
+            Self::RuleChanged(_) => ErrorKind::PreconditionFailed,
             Self::PlanChanged(change) if change.named => ErrorKind::PreconditionFailed,
             Self::PlanChanged(_) => ErrorKind::Conflict,
             Self::Port(error) => error.kind(),
@@ -168,6 +179,7 @@ impl DomainError for CareError {
             Self::PlanNotActive => "care.plan_not_active",
             Self::AlreadyTreated => "care.already_treated",
             Self::NotTheActivePlan(_) => "care.not_the_active_plan",
+            Self::RuleChanged(_) => "care.rule_changed",
             Self::PlanChanged(_) => "care.plan_changed",
             Self::SlotTaken => "care.slot_taken",
             Self::MeetingNotOpen => "care.meeting_not_open",

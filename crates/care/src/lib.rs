@@ -28,6 +28,7 @@ pub mod assessment;
 pub mod consultation;
 pub mod consultations;
 pub mod diff;
+pub mod dosing;
 pub mod eligibility;
 pub mod ending;
 pub mod error;

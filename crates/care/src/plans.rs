@@ -13,8 +13,10 @@ pub use end::{complete, revoke};
 pub use history::{PlanHistory, VersionHistory, history};
 
 use crate::{
-    CareError, CareStore, CareTx, Dose, Frequency, PlanChange, Reach, Sources, Treatment,
-    TreatmentPlan, treatment::NewPlan,
+    CareError, CareStore, CareTx, ClinicalFacts, Dose, Frequency, PlanChange, Reach, Sources,
+    Treatment, TreatmentPlan,
+    dosing::{self, DoseAlert, DoseOverride, Titration},
+    treatment::NewPlan,
 };
 
 /// A plan that a provider writes without a review.
@@ -37,6 +39,10 @@ pub struct TreatmentChanges {
     pub duration_days: Option<u32>,
     pub quantity: Option<u32>,
     pub refills: Option<u32>,
+    pub titration: Option<Titration>,
+    /// They hold for the version that they are given with; those of the version
+    /// before are not taken over.
+    pub overrides: Vec<DoseOverride>,
 }
 
 impl TreatmentChanges {
@@ -54,6 +60,8 @@ impl TreatmentChanges {
         treatment.duration_days = self.duration_days.unwrap_or(treatment.duration_days);
         treatment.quantity = self.quantity.unwrap_or(treatment.quantity);
         treatment.refills = self.refills.unwrap_or(treatment.refills);
+        treatment.titration = self.titration.or(treatment.titration);
+        treatment.overrides = self.overrides;
         treatment
     }
 }
@@ -69,11 +77,11 @@ async fn check_licence(
     sources: &Sources,
     provider: ProviderId,
     patient: PatientId,
-) -> Result<(), CareError> {
+) -> Result<ClinicalFacts, CareError> {
     let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
     let states = sources.directory.licensed_states(provider, env.now()).await?;
     if states.contains(&facts.state) {
-        Ok(())
+        Ok(facts)
     } else {
         Err(CareError::LicenceRequired(facts.state))
     }
@@ -149,7 +157,7 @@ pub async fn create(
 ) -> Result<TreatmentPlan, CareError> {
     let provider = prescriber(actor)?;
     check_panel(store, actor, provider, request.patient).await?;
-    check_licence(env, sources, provider, request.patient).await?;
+    let facts = check_licence(env, sources, provider, request.patient).await?;
     let id: TreatmentPlanId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
@@ -158,7 +166,7 @@ pub async fn create(
             .await?
             .ok_or(CareError::NotFound("treatment plan"));
     }
-    check_treatment(tx.as_mut(), &request.treatment).await?;
+    check_treatment(tx.as_mut(), &request.treatment, facts.age(env.now())).await?;
     let plan = TreatmentPlan::create(
         NewPlan {
             id,
@@ -184,7 +192,8 @@ pub async fn create(
     tx.audit(
         AuditEntry::new(AuditAction::Create, "treatment_plan", id)
             .patient(plan.patient)
-            .detail("automatic", false),
+            .detail("automatic", false)
+            .detail("overrides", plan.current().treatment.overridden()),
     )
     .await?;
     tx.commit().await?;
@@ -230,7 +239,7 @@ async fn to_change(
     sources: &Sources,
     actor: &Actor,
     (id, seen): (TreatmentPlanId, Option<i64>),
-) -> Result<(ProviderId, TreatmentPlan), CareError> {
+) -> Result<(ProviderId, TreatmentPlan, u32), CareError> {
     let provider = prescriber(actor)?;
     let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
@@ -240,12 +249,12 @@ async fn to_change(
         return Err(CareError::NotFound("treatment plan"));
     };
     drop(tx);
-    check_licence(env, sources, provider, plan.patient).await?;
+    let facts = check_licence(env, sources, provider, plan.patient).await?;
     match seen {
         Some(seen) if seen != plan.version => {
             Err(CareError::PlanChanged(Box::new(PlanChange::since(seen, &plan, true))))
         }
-        _ => Ok((provider, plan)),
+        _ => Ok((provider, plan, facts.age(env.now()))),
     }
 }
 
@@ -281,11 +290,11 @@ async fn change(
     treatment: impl FnOnce(&Treatment) -> Treatment + Send,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
-    let (provider, plan) = to_change(env, store, sources, actor, place).await?;
+    let (provider, plan, age) = to_change(env, store, sources, actor, place).await?;
     let (id, loaded) = (plan.id, plan.version);
     let treatment = treatment(&plan.current().treatment);
     let mut tx = store.begin(actor).await?;
-    check_treatment(tx.as_mut(), &treatment).await?;
+    check_treatment(tx.as_mut(), &treatment, age).await?;
     let mut changed = plan.modify(treatment, provider, reason, env.now())?;
     if let Err(error) = tx.save_plan(&changed).await {
         drop(tx);
@@ -294,7 +303,8 @@ async fn change(
     tx.audit(
         AuditEntry::new(AuditAction::Update, "treatment_plan", id)
             .patient(changed.patient)
-            .detail("version", changed.current().number),
+            .detail("version", changed.current().number)
+            .detail("overrides", changed.current().treatment.overridden()),
     )
     .await?;
     tx.commit().await?;
@@ -302,9 +312,24 @@ async fn change(
     Ok(changed)
 }
 
-async fn check_treatment(tx: &mut dyn CareTx, treatment: &Treatment) -> Result<(), CareError> {
-    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
-    treatment.validate(limit.as_ref(), "treatment")
+/// Holds a treatment against the drug's maximum and the ages that it is meant
+/// for. What is above or outside needs an override of its own.
+pub(crate) async fn check_treatment(
+    tx: &mut dyn CareTx,
+    treatment: &Treatment,
+    age: u32,
+) -> Result<(), CareError> {
+    let drug = &treatment.medication.rxnorm;
+    let limit = tx.dose_limit(drug).await?;
+    treatment.validate(limit.as_ref(), "treatment")?;
+    let mut found = Vec::new();
+    if limit.is_some_and(|limit| treatment.exceeds(&limit)) {
+        found.push(DoseAlert::AboveMaximum);
+    }
+    if tx.dosing_rule(drug).await?.is_some_and(|(rule, _)| !rule.fits_age(age)) {
+        found.push(DoseAlert::AgeLimit);
+    }
+    dosing::settle(&found, &treatment.overrides, "treatment.overrides")
 }
 
 /// Handles `PrescriptionChanged`: with the last fill of its prescription a plan

@@ -9,8 +9,8 @@ use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
 use serde_json::Value;
 
 use crate::{
-    Assessment, CareError, CareStore, QueueItem, Reach, RejectionReason, Sources, Treatment,
-    TreatmentPlan, plans, treatment::NewPlan,
+    Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Sources,
+    Treatment, TreatmentPlan, plans, treatment::NewPlan,
 };
 
 /// A provider with the states in which a licence is active right now.
@@ -33,10 +33,14 @@ impl Reviewer {
 
     /// The licence must hold where the patient is now, which may no longer be
     /// where the form was submitted.
-    async fn check_licence(&self, sources: &Sources, patient: PatientId) -> Result<(), CareError> {
+    async fn check_licence(
+        &self,
+        sources: &Sources,
+        patient: PatientId,
+    ) -> Result<ClinicalFacts, CareError> {
         let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
         if self.states.contains(&facts.state) {
-            Ok(())
+            Ok(facts)
         } else {
             Err(CareError::LicenceRequired(facts.state))
         }
@@ -187,7 +191,7 @@ pub async fn approve(
     actor.require(Permission::TreatmentWrite)?;
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    reviewer.check_licence(sources, assessment.patient).await?;
+    let facts = reviewer.check_licence(sources, assessment.patient).await?;
 
     let plan_id: TreatmentPlanId = env.fresh();
     let mut tx = store.begin(actor).await?;
@@ -200,10 +204,13 @@ pub async fn approve(
     let approved = assessment.approve(reviewer.provider, plan_id, env.now())?;
     let treatment = match approval.treatment {
         Some(treatment) => treatment,
-        None => tx.protocol(approved.category).await?.ok_or(CareError::NoProtocol)?.treatment,
+        None => {
+            let protocol = tx.protocol(approved.category).await?.ok_or(CareError::NoProtocol)?;
+            // Whoever signs gives their own overrides.
+            Treatment { overrides: Vec::new(), ..protocol.treatment }
+        }
     };
-    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
-    treatment.validate(limit.as_ref(), "treatment")?;
+    plans::check_treatment(tx.as_mut(), &treatment, facts.age(env.now())).await?;
     let plan = TreatmentPlan::create(
         NewPlan {
             id: plan_id,
@@ -248,6 +255,7 @@ pub async fn approve(
         AuditEntry::new(AuditAction::Create, "treatment_plan", plan.id)
             .patient(plan.patient)
             .detail("automatic", false)
+            .detail("overrides", plan.current().treatment.overridden())
             .detail("supersedes", approval.supersedes.map(|id| id.to_string())),
     )
     .await?;

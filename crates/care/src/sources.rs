@@ -9,6 +9,8 @@ use kernel::{CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsS
 use ports::Result;
 use serde_json::Value;
 
+use crate::eligibility::age_on;
+
 /// A submitted form response as eligibility reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubmittedResponse {
@@ -41,6 +43,13 @@ pub struct ClinicalFacts {
     pub medications: Vec<Coding>,
     /// Active allergies of the record.
     pub allergies: Vec<Coding>,
+}
+
+impl ClinicalFacts {
+    /// Whole years, where the patient is.
+    pub fn age(&self, at: DateTime<Utc>) -> u32 {
+        age_on(self.birth_date, at.with_timezone(&self.state.zone()).date_naive())
+    }
 }
 
 #[async_trait]

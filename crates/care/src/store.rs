@@ -11,7 +11,7 @@ use ports::{Result, UnitOfWork};
 
 use crate::{
     Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, RuleSet, Task,
-    TreatmentPlan,
+    TreatmentPlan, dosing::DosingRule,
 };
 
 /// Which rows an actor reaches.
@@ -75,6 +75,13 @@ pub trait CareTx: UnitOfWork {
     async fn dose_limit(&mut self, drug: &RxNorm) -> Result<Option<DoseLimit>>;
 
     async fn save_dose_limit(&mut self, limit: &DoseLimit) -> Result<()>;
+
+    /// How a drug is dosed, with the version of the rule.
+    async fn dosing_rule(&mut self, drug: &RxNorm) -> Result<Option<(DosingRule, i64)>>;
+
+    /// Saves a rule as `version`; over any other than the one before it is a
+    /// conflict.
+    async fn save_dosing_rule(&mut self, rule: &DosingRule, version: i64) -> Result<()>;
 
     /// Whether the drug may be approved automatically in the state.
     async fn auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<bool>;

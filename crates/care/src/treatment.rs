@@ -1,6 +1,6 @@
 //! Treatment plans: what a patient is to take, and every version of it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     AssessmentId, CategoryId, FieldError, Icd10, Ndc, PatientId, ProviderId, RxNorm,
     TreatmentPlanId,
@@ -8,7 +8,10 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{CareError, DoseLimit, PlanEnding};
+use crate::{
+    CareError, DoseLimit, PlanEnding,
+    dosing::{DoseAlert, DoseOn, DoseOverride, Titration},
+};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Medication {
@@ -63,6 +66,16 @@ impl Frequency {
     pub fn per_day(&self) -> f64 {
         f64::from(self.frequency) / (f64::from(self.period) * self.period_unit.days())
     }
+
+    /// The same as a FHIR R4 Timing; that it is only as needed stands beside
+    /// it in a Dosage, as `asNeededBoolean`.
+    pub fn timing(&self) -> serde_json::Value {
+        serde_json::json!({ "repeat": {
+            "frequency": self.frequency,
+            "period": self.period,
+            "periodUnit": self.period_unit,
+        }})
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +94,12 @@ pub struct Treatment {
     pub quantity_unit: String,
     pub refills: u32,
     pub diagnosis: Icd10,
+    /// A dose that changes step by step; it begins with `dose`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub titration: Option<Titration>,
+    /// The alerts that the author has taken upon themselves for this version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<DoseOverride>,
 }
 
 impl Treatment {
@@ -132,17 +151,16 @@ impl Treatment {
                 "unit_mismatch",
                 format!("The dose of this drug is given in {}.", limit.unit),
             ),
+            Some(_) if self.overrides.iter().any(|one| one.alert == DoseAlert::AboveMaximum) => {}
             Some(limit) if dose_is_sound => {
-                // A sum of parts may miss the limit by a rounding error.
-                const SLACK: f64 = 1.000_001;
-                if self.dose.value > limit.max_single * SLACK {
+                if self.largest() > limit.max_single * SLACK {
                     refuse(
                         "dose.value",
                         "above_maximum",
                         format!("At most {} {} at a time.", limit.max_single, limit.unit),
                     );
                 }
-                let per_day = self.dose.value * self.frequency.per_day();
+                let per_day = self.largest() * self.frequency.per_day();
                 if per_day.is_finite() && per_day > limit.max_daily * SLACK {
                     refuse(
                         "frequency",
@@ -153,9 +171,42 @@ impl Treatment {
             }
             Some(_) => {}
         }
+        if let Some(titration) = &self.titration {
+            titration.validate(self.dose.value, &format!("{prefix}.titration"), &mut errors);
+        }
         if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
     }
+
+    /// The largest dose of all steps.
+    fn largest(&self) -> f64 {
+        let steps = self.titration.iter().flat_map(|titration| &titration.steps);
+        steps.map(|step| step.dose).fold(self.dose.value, f64::max)
+    }
+
+    /// Whether a dose is above the drug's maximum, a time or a day.
+    pub fn exceeds(&self, limit: &DoseLimit) -> bool {
+        let largest = self.largest();
+        let per_day = largest * self.frequency.per_day();
+        largest > limit.max_single * SLACK || per_day > limit.max_daily * SLACK
+    }
+
+    /// The dose that holds on a day; `None` before a titration begins.
+    pub fn on(&self, day: NaiveDate) -> Option<DoseOn> {
+        match &self.titration {
+            Some(titration) => titration.on(day),
+            None => Some(DoseOn { step: None, dose: self.dose.value, from: None, until: None }),
+        }
+    }
+
+    /// The overrides as the audit log tells them, without the words.
+    pub fn overridden(&self) -> Vec<String> {
+        let told = |one: &DoseOverride| format!("{}: {}", one.alert, one.reason);
+        self.overrides.iter().map(told).collect()
+    }
 }
+
+/// A sum of parts may miss the limit by a rounding error.
+const SLACK: f64 = 1.000_001;
 
 /// FHIR's states of a care plan, as far as they are used.
 #[derive(

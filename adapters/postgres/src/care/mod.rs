@@ -10,7 +10,7 @@ mod tasks;
 use async_trait::async_trait;
 use care::{
     Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
-    RuleSet, Task, TreatmentPlan,
+    RuleSet, Task, TreatmentPlan, dosing::DosingRule,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -63,6 +63,14 @@ impl CareTx for PgTx {
 
     async fn save_dose_limit(&mut self, limit: &DoseLimit) -> Result<()> {
         reference::save_dose_limit(self, limit).await
+    }
+
+    async fn dosing_rule(&mut self, drug: &RxNorm) -> Result<Option<(DosingRule, i64)>> {
+        reference::dosing_rule(self, drug).await
+    }
+
+    async fn save_dosing_rule(&mut self, rule: &DosingRule, version: i64) -> Result<()> {
+        reference::save_dosing_rule(self, rule, version).await
     }
 
     async fn auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<bool> {

@@ -1,13 +1,13 @@
 //! Rules, protocols, dose limits and what the states allow.
 
-use care::{DoseLimit, Modality, Protocol, Rule, RuleSet, Treatment};
+use care::{DoseLimit, Modality, Protocol, Rule, RuleSet, Treatment, dosing::DosingRule};
 use chrono::{DateTime, Utc};
 use kernel::{CategoryId, RuleSetId, RxNorm, UsState, Uuid};
 use ports::{PortError, Result};
 use sea_orm::QueryResult;
 
 use super::{get, one, word};
-use crate::core::PgTx;
+use crate::core::{PgTx, expect_changed};
 
 fn value(what: &str, value: &impl serde::Serialize) -> Result<sea_orm::Value> {
     let value = serde_json::to_value(value)
@@ -118,6 +118,31 @@ pub async fn save_dose_limit(tx: &mut PgTx, limit: &DoseLimit) -> Result<()> {
     )
     .await?;
     Ok(())
+}
+
+pub async fn dosing_rule(tx: &mut PgTx, drug: &RxNorm) -> Result<Option<(DosingRule, i64)>> {
+    let row = one(
+        tx,
+        "reading a dosing rule",
+        "SELECT rule, version FROM care_dosing_rules WHERE rxnorm = $1",
+        vec![drug.as_str().into()],
+    )
+    .await?;
+    row.map(|row| Ok((document::<DosingRule>(&row, "rule")?, get(&row, "version")?))).transpose()
+}
+
+pub async fn save_dosing_rule(tx: &mut PgTx, rule: &DosingRule, version: i64) -> Result<()> {
+    let document = value("a dosing rule", rule)?;
+    let saved = tx
+        .execute(
+            "saving a dosing rule",
+            "INSERT INTO care_dosing_rules (rxnorm, rule, version) VALUES ($1, $2, $3) \
+             ON CONFLICT (rxnorm) DO UPDATE SET rule = excluded.rule, version = excluded.version \
+             WHERE care_dosing_rules.version = excluded.version - 1",
+            [rule.rxnorm.as_str().into(), document, version.into()],
+        )
+        .await?;
+    expect_changed(saved.rows_affected(), "the dosing rule")
 }
 
 pub async fn auto_approval(tx: &mut PgTx, state: UsState, drug: &RxNorm) -> Result<bool> {

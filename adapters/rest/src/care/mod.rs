@@ -2,6 +2,7 @@
 
 mod assessments;
 mod consultations;
+mod dosing;
 mod plans;
 mod reviews;
 mod treatment;
@@ -12,6 +13,10 @@ pub use self::{
     consultations::{
         AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, NotesView, WriteNotes,
     },
+    dosing::{
+        ComputeDose, ComputedDoseView, DoseOnView, DoseOverrideBody, DosingApi, DosingRuleBody,
+        DosingRuleFound, RenalBandBody,
+    },
     plans::{PlanFound, PlansApi},
     reviews::{
         ApproveReview, EligibilityView, QueueItemView, QueueView, RejectReview, ReviewView,
@@ -20,7 +25,8 @@ pub use self::{
     treatment::{
         CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, MedicationBody,
         ModifyPlan, PlanEndingView, PlanHistoryView, PlanVersionView, PlanView, PlansView,
-        ReplacePlan, RevokePlan, TreatmentBody, VersionHistoryView,
+        ReplacePlan, RevokePlan, TitrationBody, TitrationStepBody, TreatmentBody,
+        VersionHistoryView,
     },
     webhook::VideoWebhookApi,
 };

@@ -44,21 +44,25 @@ impl From<TreatmentPlan> for PlanFound {
     }
 }
 
-/// A plan and the version of it that an `If-Match` header names.
-fn place(
-    id: Uuid,
-    if_match: Header<Option<String>>,
-) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
+/// The version that an `If-Match` header names.
+pub(super) fn version_of(if_match: Header<Option<String>>) -> Result<Option<i64>, Problem> {
     let seen = if_match.0.map(|tag| {
         let tag = tag.trim();
         let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
         tag.parse().map_err(|_| {
-            let message = "The version that the plan was read with, as in \"3\".";
+            let message = "The version that was read, as in \"3\".";
             let field = FieldError::new("header.If-Match", "invalid", message);
             Problem::bad_request("if_match_invalid", message, &[field])
         })
     });
-    Ok((TreatmentPlanId(id), seen.transpose()?))
+    seen.transpose()
+}
+
+fn place(
+    id: Uuid,
+    if_match: Header<Option<String>>,
+) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
+    Ok((TreatmentPlanId(id), version_of(if_match)?))
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -151,6 +155,8 @@ impl PlansApi {
             duration_days: body.0.duration_days,
             quantity: body.0.quantity,
             refills: body.0.refills,
+            titration: body.0.titration.map(Into::into),
+            overrides: body.0.overrides.into_iter().map(Into::into).collect(),
         };
         let (place, actor) = (place(id.0, if_match)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);

@@ -137,6 +137,7 @@ fn client() -> TestClient<impl poem::Endpoint> {
             AssessmentsApi { store: store.clone() },
             ReviewsApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             PlansApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            DosingApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             ConsultationsApi {
                 env: env.clone(),
                 store: store.clone(),
@@ -188,6 +189,13 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
             Some(json!({ "reason": "adverse_reaction" })),
         ),
         (Method::POST, format!("/api/treatment-plans/{id}/complete"), Some(json!({}))),
+        (
+            Method::POST,
+            format!("/api/providers/patients/{id}/dose"),
+            ComputeDose::example().to_json(),
+        ),
+        (Method::GET, "/api/admin/dosing-rules/213270".into(), None),
+        (Method::PUT, "/api/admin/dosing-rules/213270".into(), DosingRuleBody::example().to_json()),
         (Method::POST, "/api/consultations/video/create".into(), Some(booking)),
         (
             Method::PUT,

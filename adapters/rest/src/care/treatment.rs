@@ -3,13 +3,16 @@
 use care::{
     CareError, Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding,
     PlanStatus, Treatment, TreatmentPlan,
+    dosing::{Titration, TitrationStep},
     plans::{PlanHistory, VersionHistory},
     treatment::PlanVersion,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{FieldError, Uuid};
 use poem_openapi::{Enum, Object, types::Example};
 use serde_json::Value;
+
+use super::dosing::DoseOverrideBody;
 
 /// A drug.
 #[derive(Clone, Debug, Object)]
@@ -50,6 +53,40 @@ pub struct FrequencyBody {
     pub as_needed: bool,
 }
 
+/// One step of a titration.
+#[derive(Clone, Debug, Object)]
+pub struct TitrationStepBody {
+    /// In the unit of the treatment's dose.
+    pub dose: f64,
+    /// For how many days; the last step has none and goes on.
+    pub days: Option<u32>,
+}
+
+/// A dose that changes step by step.
+#[derive(Clone, Debug, Object)]
+pub struct TitrationBody {
+    pub starts_on: NaiveDate,
+    /// The first one is the treatment's dose.
+    pub steps: Vec<TitrationStepBody>,
+}
+
+impl From<TitrationBody> for Titration {
+    fn from(body: TitrationBody) -> Self {
+        let step = |step: TitrationStepBody| TitrationStep { dose: step.dose, days: step.days };
+        Self { starts_on: body.starts_on, steps: body.steps.into_iter().map(step).collect() }
+    }
+}
+
+impl From<Titration> for TitrationBody {
+    fn from(titration: Titration) -> Self {
+        let step = |step: TitrationStep| TitrationStepBody { dose: step.dose, days: step.days };
+        Self {
+            starts_on: titration.starts_on,
+            steps: titration.steps.into_iter().map(step).collect(),
+        }
+    }
+}
+
 /// What the patient is to take.
 #[derive(Clone, Debug, Object)]
 #[oai(example)]
@@ -69,6 +106,13 @@ pub struct TreatmentBody {
     pub refills: u32,
     /// The ICD-10-CM code of what is treated.
     pub diagnosis: String,
+    /// Where the dose changes step by step.
+    pub titration: Option<TitrationBody>,
+    /// The alerts that the provider takes upon themselves, each with a reason;
+    /// without them a dose above the maximum is refused. They hold for this
+    /// version alone.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub overrides: Vec<DoseOverrideBody>,
 }
 
 impl Example for TreatmentBody {
@@ -92,6 +136,8 @@ impl Example for TreatmentBody {
             quantity_unit: "tablet".to_owned(),
             refills: 2,
             diagnosis: "F41.1".to_owned(),
+            titration: None,
+            overrides: Vec::new(),
         }
     }
 }
@@ -114,6 +160,8 @@ impl TreatmentBody {
                 quantity_unit: self.quantity_unit,
                 refills: self.refills,
                 diagnosis,
+                titration: self.titration.map(Into::into),
+                overrides: self.overrides.into_iter().map(Into::into).collect(),
             }),
             _ => Err(CareError::Invalid(errors)),
         }
@@ -176,6 +224,8 @@ impl From<Treatment> for TreatmentBody {
             quantity_unit: treatment.quantity_unit,
             refills: treatment.refills,
             diagnosis: treatment.diagnosis.into(),
+            titration: treatment.titration.map(Into::into),
+            overrides: treatment.overrides.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -210,6 +260,11 @@ pub struct ModifyPlan {
     pub duration_days: Option<u32>,
     pub quantity: Option<u32>,
     pub refills: Option<u32>,
+    pub titration: Option<TitrationBody>,
+    /// Alerts of the new version that the provider takes upon themselves; those
+    /// of the version before are not taken over.
+    #[oai(default)]
+    pub overrides: Vec<DoseOverrideBody>,
     /// Why, for the chart.
     pub reason: String,
 }

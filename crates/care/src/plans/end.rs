@@ -17,7 +17,7 @@ pub async fn revoke(
     reason: EndReason,
     note: Option<String>,
 ) -> Result<TreatmentPlan, CareError> {
-    let (provider, plan) = to_change(env, store, sources, actor, place).await?;
+    let (provider, plan, _) = to_change(env, store, sources, actor, place).await?;
     let loaded = plan.version;
     let ended = plan.revoke(provider, reason, note, env.now())?;
     save(store, actor, place, loaded, ended).await
@@ -32,7 +32,7 @@ pub async fn complete(
     place: (TreatmentPlanId, Option<i64>),
     note: Option<String>,
 ) -> Result<TreatmentPlan, CareError> {
-    let (provider, plan) = to_change(env, store, sources, actor, place).await?;
+    let (provider, plan, _) = to_change(env, store, sources, actor, place).await?;
     let loaded = plan.version;
     let ended = plan.reach_goal(provider, note, env.now())?;
     save(store, actor, place, loaded, ended).await

@@ -2,6 +2,7 @@ use kernel::{DomainError, Uuid};
 use proptest::prelude::*;
 
 use super::*;
+use crate::dosing::{OverrideReason, TitrationStep};
 
 fn limit() -> DoseLimit {
     DoseLimit {
@@ -29,6 +30,8 @@ fn treatment(dose: f64, frequency: u32, period: u32, period_unit: PeriodUnit) ->
         quantity_unit: "tablet".into(),
         refills: 2,
         diagnosis: "F41.1".parse().unwrap(),
+        titration: None,
+        overrides: Vec::new(),
     }
 }
 
@@ -77,6 +80,35 @@ fn the_maximum_dose_is_held_a_time_and_a_day() {
     assert_eq!(check(treatment(150.0, 2, 1, PeriodUnit::D)), ["treatment.frequency"]);
     assert_eq!(check(treatment(50.0, 1, 4, PeriodUnit::H)), ["treatment.frequency"]);
     assert_eq!(check(treatment(200.0, 7, 1, PeriodUnit::Wk)), [""; 0]);
+}
+
+#[test]
+fn every_step_is_held_against_the_maximum_and_an_override_is_said_aloud() {
+    let mut rising = treatment(50.0, 1, 1, PeriodUnit::D);
+    let step = |dose, days| TitrationStep { dose, days };
+    let steps = vec![step(50.0, Some(7)), step(250.0, None)];
+    rising.titration = Some(Titration { starts_on: NaiveDate::default(), steps });
+    let found = paths(rising.validate(Some(&limit()), "treatment"));
+    assert_eq!(found, ["treatment.dose.value", "treatment.frequency"]);
+    assert!(rising.exceeds(&limit()));
+    let (reason, note) = (OverrideReason::SpecialistAdvice, None);
+    rising.overrides = vec![DoseOverride { alert: DoseAlert::AboveMaximum, reason, note }];
+    assert_eq!(paths(rising.validate(Some(&limit()), "treatment")), [""; 0]);
+    assert_eq!(rising.overridden(), ["above_maximum: specialist_advice"]);
+    // A drug without a maximum stays off the formulary, whatever is overridden.
+    assert_eq!(paths(rising.validate(None, "treatment")), ["treatment.medication.rxnorm"]);
+}
+
+#[test]
+fn a_treatment_that_was_stored_before_there_were_titrations_reads_the_same() {
+    let plain = treatment(50.0, 2, 1, PeriodUnit::D);
+    let stored = serde_json::to_value(&plain).unwrap();
+    assert!(stored.get("titration").is_none() && stored.get("overrides").is_none());
+    assert_eq!(serde_json::from_value::<Treatment>(stored).unwrap(), plain);
+    let timing = serde_json::json!({
+        "repeat": { "frequency": 2, "period": 1, "periodUnit": "d" }
+    });
+    assert_eq!(plain.frequency.timing(), timing);
 }
 
 #[test]

@@ -232,6 +232,8 @@ impl ProtocolSeed {
                 quantity_unit: self.unit.into(),
                 refills: self.refills,
                 diagnosis: self.diagnosis.parse().map_err(broken)?,
+                titration: None,
+                overrides: Vec::new(),
             },
         })
     }

@@ -114,6 +114,8 @@ mod tests {
                 quantity_unit: "tablet".into(),
                 refills: 2,
                 diagnosis: "F41.1".parse().unwrap(),
+                titration: None,
+                overrides: Vec::new(),
             },
         }
     }

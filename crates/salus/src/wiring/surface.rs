@@ -17,7 +17,7 @@ use rest::{
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
-        AssessmentsApi, ConsultationsApi, PlansApi as TreatmentPlansApi, ReviewsApi,
+        AssessmentsApi, ConsultationsApi, DosingApi, PlansApi as TreatmentPlansApi, ReviewsApi,
         VideoWebhookApi,
     },
     catalog::{CategoriesApi, PlansApi},
@@ -44,7 +44,7 @@ pub type Operations = (
     IdentityApi,
     (CategoriesApi, PlansApi),
     (FormsApi, DraftsApi, ResponsesApi),
-    (ReviewsApi, AssessmentsApi, TreatmentPlansApi, ConsultationsApi, VideoWebhookApi),
+    (ReviewsApi, AssessmentsApi, TreatmentPlansApi, DosingApi, ConsultationsApi, VideoWebhookApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
@@ -114,6 +114,7 @@ impl Surface {
                     store: store.clone(),
                     sources: world.sources.clone(),
                 },
+                DosingApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 ConsultationsApi {
                     env: env(),
                     store: store.clone(),
