@@ -50,6 +50,7 @@ history![
     "042_care_active_plans",
     "043_care_plan_endings",
     "044_care_dosing_rules",
+    "045_care_review_queue",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",

@@ -70,6 +70,19 @@ pub enum Event {
         provider: ProviderId,
         approved: bool,
     },
+    /// A provider asks the patient for something before deciding.
+    ReviewInformationRequested {
+        assessment: AssessmentId,
+        patient: PatientId,
+        category: CategoryId,
+        provider: ProviderId,
+    },
+    /// A review was handed to this provider.
+    ReviewAssigned {
+        assessment: AssessmentId,
+        patient: PatientId,
+        provider: ProviderId,
+    },
     TreatmentPlanCreated {
         treatment_plan: TreatmentPlanId,
         patient: PatientId,

@@ -351,27 +351,6 @@ async fn a_refusal_is_not_queued_and_a_danger_goes_first_with_a_task() {
 }
 
 #[tokio::test]
-async fn of_thirty_two_who_claim_at_once_one_holds_the_review() {
-    let setting = setting().await;
-    let id = setting.assess(ADA, &["review"]).await;
-    let claimers: Vec<ProviderId> =
-        (1..=32).map(|number| ProviderId(Uuid::from_u128(0xc000 + number))).collect();
-    for claimer in &claimers {
-        setting.neighbours.licences.lock().unwrap().insert(*claimer, vec![UsState::Ma]);
-    }
-    let attempts = claimers.iter().map(|claimer| setting.claim(id, *claimer));
-    let results = futures::future::join_all(attempts).await;
-    let winners: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
-    assert_eq!(winners.len(), 1, "{results:?}");
-    for lost in results.iter().filter_map(|result| result.as_ref().err()) {
-        assert!(matches!(lost, CareError::ReviewAlreadyClaimed), "{lost:?}");
-    }
-    let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
-    let stored = tx.assessment(id, &Reach::All).await.unwrap().unwrap();
-    assert_eq!(&stored.review, winners[0]);
-}
-
-#[tokio::test]
 async fn a_licence_counts_where_the_patient_is_and_when_it_is_signed() {
     let setting = setting().await;
     let id = setting.assess(ADA, &["review"]).await;
@@ -709,3 +688,4 @@ mod rooms {
 
 mod dosing;
 mod endings;
+mod queue;

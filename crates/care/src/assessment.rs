@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
-    CareError, Decision, Trace,
+    CareError, Decision, Trace, business_hours,
     eligibility::{Outcome, Reason},
 };
 
@@ -25,7 +25,37 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// How soon a review is due.
+    /// When a review that begins now is due. What points to danger does not wait
+    /// for the office to open; the rest has one business day of the patient's
+    /// state.
+    pub fn due_at(self, state: UsState, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.resume(
+            state,
+            now,
+            match self {
+                Self::Urgent => self.service_level(),
+                Self::Routine => Duration::hours(8),
+            },
+        )
+    }
+
+    /// How much of its time a review has left; nothing where it is overdue.
+    fn left(self, state: UsState, now: DateTime<Utc>, due_at: DateTime<Utc>) -> Duration {
+        let left = match self {
+            Self::Urgent => due_at - now,
+            Self::Routine => business_hours::between(state.zone(), now, due_at),
+        };
+        left.max(Duration::zero())
+    }
+
+    fn resume(self, state: UsState, now: DateTime<Utc>, left: Duration) -> DateTime<Utc> {
+        match self {
+            Self::Urgent => now + left,
+            Self::Routine => business_hours::add(state.zone(), now, left),
+        }
+    }
+
+    /// How soon a task is due, by the clock on the wall.
     pub fn service_level(self) -> Duration {
         match self {
             Self::Urgent => Duration::hours(1),
@@ -80,6 +110,13 @@ pub enum Review {
         provider: ProviderId,
         until: DateTime<Utc>,
     },
+    /// The patient was asked for something; the clock stands until the answer.
+    WaitingOnPatient {
+        provider: ProviderId,
+        since: DateTime<Utc>,
+        /// Of the time in which the review is due.
+        left: Duration,
+    },
     Approved {
         provider: ProviderId,
         at: DateTime<Utc>,
@@ -103,6 +140,7 @@ impl Review {
             Self::NotNeeded => "not_needed",
             Self::Waiting => "waiting",
             Self::Claimed { .. } => "claimed",
+            Self::WaitingOnPatient { .. } => "waiting_on_patient",
             Self::Approved { .. } => "approved",
             Self::Rejected { .. } => "rejected",
         }
@@ -113,6 +151,7 @@ impl Review {
         match self {
             Self::NotNeeded | Self::Waiting => None,
             Self::Claimed { provider, .. }
+            | Self::WaitingOnPatient { provider, .. }
             | Self::Approved { provider, .. }
             | Self::Rejected { provider, .. } => Some(*provider),
         }
@@ -126,6 +165,7 @@ impl Review {
                 Err(CareError::ReviewAlreadyClaimed)
             }
             Self::Claimed { .. } | Self::Waiting => Err(CareError::ReviewNotClaimed),
+            Self::WaitingOnPatient { .. } => Err(CareError::ReviewWaitsForPatient),
             Self::NotNeeded | Self::Approved { .. } | Self::Rejected { .. } => {
                 Err(CareError::ReviewClosed)
             }
@@ -149,6 +189,8 @@ pub struct Assessment {
     /// When a review is due; `None` where there is none to make.
     pub due_at: Option<DateTime<Utc>>,
     pub review: Review,
+    /// When it was found overdue.
+    pub escalated_at: Option<DateTime<Utc>>,
     pub version: i64,
 }
 
@@ -165,19 +207,21 @@ impl Assessment {
             Outcome::AutoApproved { .. } => AssessmentOutcome::AutoApproved,
         };
         let reviewed = outcome == AssessmentOutcome::InReview;
+        let state = trace.inputs.patient.state;
         Self {
             id,
             patient,
             category,
             response,
-            state: trace.inputs.patient.state,
+            state,
             decided_at: now,
             outcome,
             reasons: decision.reasons,
             trace,
             priority: decision.priority,
-            due_at: reviewed.then(|| now + decision.priority.service_level()),
+            due_at: reviewed.then(|| decision.priority.due_at(state, now)),
             review: if reviewed { Review::Waiting } else { Review::NotNeeded },
+            escalated_at: None,
             version: 1,
         }
     }
@@ -190,7 +234,11 @@ impl Assessment {
         let second = self.trace.gates.under_treatment;
         match (self.outcome, &self.review) {
             (AssessmentOutcome::AutoApproved, _) | (_, Review::Approved { .. }) => Some(true),
-            (_, Review::Waiting | Review::Claimed { .. }) if second => None,
+            (_, Review::Waiting | Review::Claimed { .. } | Review::WaitingOnPatient { .. })
+                if second =>
+            {
+                None
+            }
             (_, Review::Rejected { reason: RejectionReason::NotIndicated, .. }) if second => None,
             _ => Some(false),
         }
@@ -203,6 +251,11 @@ impl Assessment {
             Review::Claimed { provider, until } if *provider != by && now < *until => {
                 return Err(CareError::ReviewAlreadyClaimed);
             }
+            // Who asked may go on without the answer; the clock does too.
+            Review::WaitingOnPatient { provider, left, .. } if *provider == by => {
+                self.due_at = Some(self.priority.resume(self.state, now, *left));
+            }
+            Review::WaitingOnPatient { .. } => return Err(CareError::ReviewWaitsForPatient),
             Review::Waiting | Review::Claimed { .. } => {}
             Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. } => {
                 return Err(CareError::ReviewClosed);
@@ -216,6 +269,49 @@ impl Assessment {
         self.review.held_by(by, now)?;
         self.review = Review::Waiting;
         Ok(self)
+    }
+
+    /// Waits for the patient, who is asked for something.
+    pub fn ask(mut self, by: ProviderId, now: DateTime<Utc>) -> Result<Self, CareError> {
+        self.review.held_by(by, now)?;
+        let due_at = self.due_at.unwrap_or(now);
+        let left = self.priority.left(self.state, now, due_at);
+        self.review = Review::WaitingOnPatient { provider: by, since: now, left };
+        Ok(self)
+    }
+
+    /// The patient has answered: it is back in the queue, and its clock runs on.
+    pub fn answered(mut self, now: DateTime<Utc>) -> Result<Self, CareError> {
+        let Review::WaitingOnPatient { left, .. } = self.review else {
+            return Err(CareError::NothingAsked);
+        };
+        self.due_at = Some(self.priority.resume(self.state, now, left));
+        self.review = Review::Waiting;
+        Ok(self)
+    }
+
+    /// Gives one's claim to a colleague, with its whole time.
+    pub fn hand_over(
+        mut self,
+        by: ProviderId,
+        to: ProviderId,
+        now: DateTime<Utc>,
+    ) -> Result<Self, CareError> {
+        self.review.held_by(by, now)?;
+        self.review = Review::Claimed { provider: to, until: now + Review::CLAIM };
+        Ok(self)
+    }
+
+    /// Goes to the front of the queue because it is overdue; once. `None` where
+    /// it is not, or waits for the patient, or was escalated before.
+    pub fn escalate(mut self, now: DateTime<Utc>) -> Option<Self> {
+        let open = matches!(self.review, Review::Waiting | Review::Claimed { .. });
+        let overdue = self.due_at.is_some_and(|due| due <= now);
+        (open && overdue && self.escalated_at.is_none()).then(|| {
+            self.priority = Priority::Urgent;
+            self.escalated_at = Some(now);
+            self
+        })
     }
 
     pub fn approve(
@@ -243,152 +339,4 @@ impl Assessment {
 }
 
 #[cfg(test)]
-mod tests {
-    use kernel::{Sex, Uuid};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::eligibility::{Gates, Inputs, PatientInputs, decide};
-
-    fn at(minute: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + Duration::minutes(minute)
-    }
-
-    fn provider(number: u128) -> ProviderId {
-        ProviderId(Uuid::from_u128(number))
-    }
-
-    fn waiting() -> Assessment {
-        let inputs = Inputs {
-            answers: Default::default(),
-            scores: Default::default(),
-            patient: PatientInputs { age: 40, sex: Sex::Female, state: UsState::Ny },
-            medications: vec![],
-            allergies: vec![],
-        };
-        let gates = Gates {
-            allowlisted: false,
-            asynchronous: true,
-            supervising_provider: None,
-            under_treatment: false,
-        };
-        Assessment::decided(
-            AssessmentId(Uuid::from_u128(1)),
-            (
-                PatientId(Uuid::from_u128(2)),
-                CategoryId(Uuid::from_u128(3)),
-                FormResponseId(Uuid::from_u128(4)),
-            ),
-            decide(None, &[], inputs, gates),
-            at(0),
-        )
-    }
-
-    #[test]
-    fn a_claim_keeps_others_out_until_it_runs_out() {
-        let claimed = waiting().claim(provider(1), at(0)).unwrap();
-        assert!(matches!(
-            claimed.clone().claim(provider(2), at(29)),
-            Err(CareError::ReviewAlreadyClaimed)
-        ));
-        let taken_over = claimed.claim(provider(2), at(30)).unwrap();
-        assert_eq!(taken_over.review.provider(), Some(provider(2)));
-    }
-
-    #[test]
-    fn a_second_form_under_treatment_takes_no_approval_away_unless_it_is_refused() {
-        assert_eq!(waiting().approves(), Some(false));
-        let mut second = waiting();
-        second.trace.gates.under_treatment = true;
-        assert_eq!(second.approves(), None);
-        let claimed = second.claim(provider(1), at(0)).unwrap();
-        assert_eq!(claimed.approves(), None);
-        let turned_down =
-            |reason| claimed.clone().reject(provider(1), reason, None, at(1)).unwrap();
-        assert_eq!(turned_down(RejectionReason::NotIndicated).approves(), None);
-        assert_eq!(turned_down(RejectionReason::Contraindicated).approves(), Some(false));
-        let mut refused = waiting();
-        refused.outcome = AssessmentOutcome::Refused;
-        refused.review = Review::NotNeeded;
-        refused.trace.gates.under_treatment = true;
-        assert_eq!(refused.approves(), Some(false));
-    }
-
-    #[test]
-    fn only_who_holds_the_review_decides_it() {
-        let plan = TreatmentPlanId(Uuid::from_u128(9));
-        assert!(matches!(
-            waiting().approve(provider(1), plan, at(0)),
-            Err(CareError::ReviewNotClaimed)
-        ));
-        let claimed = waiting().claim(provider(1), at(0)).unwrap();
-        assert!(matches!(
-            claimed.clone().approve(provider(2), plan, at(1)),
-            Err(CareError::ReviewAlreadyClaimed)
-        ));
-        assert!(matches!(
-            claimed.clone().approve(provider(1), plan, at(30)),
-            Err(CareError::ReviewNotClaimed)
-        ));
-        let approved = claimed.approve(provider(1), plan, at(29)).unwrap();
-        assert!(matches!(
-            approved.reject(provider(1), RejectionReason::Other, None, at(29)),
-            Err(CareError::ReviewClosed)
-        ));
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Claim(u128),
-        Release(u128),
-        Approve(u128),
-        Reject(u128),
-    }
-
-    fn any_step() -> impl Strategy<Value = Step> {
-        (0u8..4, 1u128..4).prop_map(|(kind, who)| match kind {
-            0 => Step::Claim(who),
-            1 => Step::Release(who),
-            2 => Step::Approve(who),
-            _ => Step::Reject(who),
-        })
-    }
-
-    proptest! {
-        /// Whatever is tried in whatever order, a decision is made by whoever
-        /// held a claim that had not run out, and never changes afterwards.
-        #[test]
-        fn a_decision_belongs_to_the_holder_and_stays(
-            steps in prop::collection::vec((any_step(), 0i64..40), 0..30)
-        ) {
-            let mut assessment = waiting();
-            let mut minute = 0;
-            for (step, wait) in steps {
-                minute += wait;
-                let (before, now) = (assessment.clone(), at(minute));
-                let plan = TreatmentPlanId(Uuid::from_u128(9));
-                let after = match step {
-                    Step::Claim(who) => assessment.claim(provider(who), now),
-                    Step::Release(who) => assessment.release(provider(who), now),
-                    Step::Approve(who) => assessment.approve(provider(who), plan, now),
-                    Step::Reject(who) => {
-                        assessment.reject(provider(who), RejectionReason::Other, None, now)
-                    }
-                };
-                let Ok(after) = after else {
-                    assessment = before;
-                    continue;
-                };
-                let open = matches!(before.review, Review::Waiting | Review::Claimed { .. });
-                prop_assert!(open, "a closed review changed");
-                if matches!(after.review, Review::Approved { .. } | Review::Rejected { .. }) {
-                    let Review::Claimed { provider, until } = before.review else {
-                        return Err(TestCaseError::fail("decided without a claim"));
-                    };
-                    prop_assert!(now < until && after.review.provider() == Some(provider));
-                }
-                assessment = after;
-            }
-        }
-    }
-}
+mod tests;

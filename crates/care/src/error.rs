@@ -81,6 +81,10 @@ pub enum CareError {
     ReviewAlreadyClaimed,
     #[error("claim the review first; a claim also ends when its time is over")]
     ReviewNotClaimed,
+    #[error("the review waits for the patient's answer")]
+    ReviewWaitsForPatient,
+    #[error("the patient was not asked for anything, or has answered")]
+    NothingAsked,
     #[error("this review is already decided")]
     ReviewClosed,
     #[error("the category has no protocol; give the whole treatment")]
@@ -149,6 +153,8 @@ impl DomainError for CareError {
             Self::ReviewAlreadyClaimed
             | Self::ReviewNotClaimed
             | Self::ReviewClosed
+            | Self::ReviewWaitsForPatient
+            | Self::NothingAsked
             | Self::ProfileIncomplete
             | Self::PlanNotActive
             | Self::AlreadyTreated
@@ -173,6 +179,8 @@ impl DomainError for CareError {
             Self::PatientRequired => "care.patient_required",
             Self::ReviewAlreadyClaimed => "care.review_already_claimed",
             Self::ReviewNotClaimed => "care.review_not_claimed",
+            Self::ReviewWaitsForPatient => "care.review_waits_for_patient",
+            Self::NothingAsked => "care.nothing_asked",
             Self::ReviewClosed => "care.review_closed",
             Self::NoProtocol => "care.no_protocol",
             Self::ProfileIncomplete => "care.profile_incomplete",

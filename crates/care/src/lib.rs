@@ -19,12 +19,14 @@
 //! | job | use case |
 //! |---|---|
 //! | [`consultations::CreateVideoRoom`] | [`consultations::create_video_room`] |
+//! | [`information::EscalateReviews`], every minute | [`information::escalate_reviews`] |
 //!
 //! The video vendor's callbacks come in through
 //! [`consultations::on_video_callback`].
 
 pub mod assess;
 pub mod assessment;
+pub mod business_hours;
 pub mod consultation;
 pub mod consultations;
 pub mod diff;
@@ -32,6 +34,7 @@ pub mod dosing;
 pub mod eligibility;
 pub mod ending;
 pub mod error;
+pub mod information;
 pub mod plans;
 pub mod protocol;
 pub mod reviews;

@@ -5,35 +5,35 @@ use kernel::{
     Actor, AssessmentId, Page, PageRequest, PatientId, Permission, ProviderId, TreatmentPlanId,
     UsState,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
 use serde_json::Value;
 
 use crate::{
-    Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Sources,
-    Treatment, TreatmentPlan, plans, treatment::NewPlan,
+    Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
+    Sources, Treatment, TreatmentPlan, plans, treatment::NewPlan,
 };
 
 /// A provider with the states in which a licence is active right now.
-struct Reviewer {
-    provider: ProviderId,
+pub(crate) struct Reviewer {
+    pub provider: ProviderId,
     states: Vec<UsState>,
 }
 
 impl Reviewer {
-    async fn of(env: &Env, sources: &Sources, actor: &Actor) -> Result<Self, CareError> {
+    pub async fn of(env: &Env, sources: &Sources, actor: &Actor) -> Result<Self, CareError> {
         actor.require(Permission::ReviewWork)?;
         let provider = actor.as_provider().ok_or(CareError::ProviderRequired)?;
         let states = sources.directory.licensed_states(provider, env.now()).await?;
         Ok(Self { provider, states })
     }
 
-    fn reach(&self) -> Reach {
+    pub fn reach(&self) -> Reach {
         Reach::Provider { provider: self.provider, states: self.states.clone() }
     }
 
     /// The licence must hold where the patient is now, which may no longer be
     /// where the form was submitted.
-    async fn check_licence(
+    pub async fn check_licence(
         &self,
         sources: &Sources,
         patient: PatientId,
@@ -48,7 +48,7 @@ impl Reviewer {
 
     /// The assessment as far as it exists for this provider. An attempt at
     /// another one is audited.
-    async fn assessment(
+    pub async fn assessment(
         &self,
         store: &dyn CareStore,
         actor: &Actor,
@@ -97,7 +97,7 @@ pub async fn claim(
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_licence(sources, assessment.patient).await?;
     let claimed = assessment.claim(reviewer.provider, env.now())?;
-    save(store, actor, claimed, "claim", None).await
+    save(store, (actor, reviewer.reach()), claimed, "claim", None).await
 }
 
 /// Gives a claimed review back to the queue.
@@ -111,7 +111,7 @@ pub async fn release(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     let released = assessment.release(reviewer.provider, env.now())?;
-    save(store, actor, released, "release", None).await
+    save(store, (actor, reviewer.reach()), released, "release", None).await
 }
 
 /// Decides against treatment.
@@ -138,22 +138,48 @@ pub async fn reject(
         provider: reviewer.provider,
         approved: false,
     };
-    save(store, actor, rejected, "reject", Some(event)).await
+    save(store, (actor, reviewer.reach()), rejected, "reject", Some(event)).await
+}
+
+/// A save that lost a race says what has become of the review. One that is out
+/// of reach by now was taken by somebody else.
+pub(crate) async fn lost(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: AssessmentId,
+    reach: &Reach,
+    error: PortError,
+) -> CareError {
+    let PortError::Conflict(_) = error else { return error.into() };
+    let now = match store.begin(actor).await {
+        Ok(mut tx) => tx.assessment(id, reach).await,
+        Err(error) => Err(error),
+    };
+    match now.map(|found| found.map(|found| found.review)) {
+        Err(error) => error.into(),
+        Ok(None | Some(Review::Claimed { .. })) => CareError::ReviewAlreadyClaimed,
+        Ok(Some(Review::Waiting)) => CareError::ReviewNotClaimed,
+        Ok(Some(Review::WaitingOnPatient { .. })) => CareError::ReviewWaitsForPatient,
+        Ok(Some(Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. })) => {
+            CareError::ReviewClosed
+        }
+    }
 }
 
 /// Saves what a transition made of a loaded review. The row's version makes
 /// sure that nothing happened in between.
-async fn save(
+pub(crate) async fn save(
     store: &dyn CareStore,
-    actor: &Actor,
+    (actor, reach): (&Actor, Reach),
     mut assessment: Assessment,
     what: &str,
     event: Option<Event>,
 ) -> Result<Assessment, CareError> {
     let mut tx = store.begin(actor).await?;
-    tx.save_review(&assessment)
-        .await
-        .map_err(|error| CareError::on_conflict(error, CareError::ReviewAlreadyClaimed))?;
+    if let Err(error) = tx.save_review(&assessment).await {
+        drop(tx);
+        return Err(lost(store, actor, assessment.id, &reach, error).await);
+    }
     if let Some(event) = event {
         tx.emit(event).await?;
     }
@@ -224,9 +250,10 @@ pub async fn approve(
         },
         env.now(),
     );
-    tx.save_review(&approved)
-        .await
-        .map_err(|error| CareError::on_conflict(error, CareError::ReviewAlreadyClaimed))?;
+    if let Err(error) = tx.save_review(&approved).await {
+        drop(tx);
+        return Err(lost(store, actor, id, &reviewer.reach(), error).await);
+    }
     plans::add(tx.as_mut(), &plan, approval.supersedes).await?;
     tx.emit(Event::ReviewDecided {
         assessment: id,

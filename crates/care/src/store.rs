@@ -11,7 +11,7 @@ use ports::{Result, UnitOfWork};
 
 use crate::{
     Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, RuleSet, Task,
-    TreatmentPlan, dosing::DosingRule,
+    TreatmentPlan, dosing::DosingRule, information::Exchange,
 };
 
 /// Which rows an actor reaches.
@@ -117,6 +117,27 @@ pub trait CareTx: UnitOfWork {
         now: DateTime<Utc>,
         page: &PageRequest,
     ) -> Result<Page<QueueItem>>;
+
+    /// Open reviews that were due by `now` and are not escalated, with the state
+    /// of the patient: the longest overdue first.
+    async fn overdue_reviews(
+        &mut self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(AssessmentId, UsState)>>;
+
+    async fn add_exchange(&mut self, exchange: &Exchange) -> Result<()>;
+
+    /// Keeps the answer to the last question of a review.
+    async fn answer_exchange(
+        &mut self,
+        assessment: AssessmentId,
+        answer: &str,
+        at: DateTime<Utc>,
+    ) -> Result<()>;
+
+    /// What was asked in a review, oldest first.
+    async fn exchanges(&mut self, assessment: AssessmentId) -> Result<Vec<Exchange>>;
 
     async fn plan(&mut self, id: TreatmentPlanId, reach: &Reach) -> Result<Option<TreatmentPlan>>;
 

@@ -15,6 +15,8 @@ use crate::Priority;
 pub enum TaskKind {
     /// An answer points to danger; the subject is the assessment.
     UrgentReview,
+    /// A review, the subject, is not decided in time.
+    OverdueReview,
     /// A safety alert stands in the way of a prescription, which is the subject.
     BlockedPrescription,
     /// A prescription, the subject, did not reach the pharmacy.
@@ -26,6 +28,7 @@ impl TaskKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::UrgentReview => "An assessment needs to be seen now",
+            Self::OverdueReview => "A review is overdue",
             Self::BlockedPrescription => "A safety alert blocks a prescription",
             Self::FailedPrescription => "A prescription did not reach the pharmacy",
         }
@@ -33,7 +36,9 @@ impl TaskKind {
 
     pub fn priority(self) -> Priority {
         match self {
-            Self::UrgentReview | Self::BlockedPrescription => Priority::Urgent,
+            Self::UrgentReview | Self::OverdueReview | Self::BlockedPrescription => {
+                Priority::Urgent
+            }
             Self::FailedPrescription => Priority::Routine,
         }
     }

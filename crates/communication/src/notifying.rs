@@ -112,6 +112,14 @@ pub fn news_of(event: &Event) -> Vec<News> {
             let id = assessment.uuid();
             vec![to_patient(*patient, Kind::ReviewDecided, "assessment", id, Some(status))]
         }
+        Event::ReviewInformationRequested { assessment, patient, .. } => {
+            let (kind, status) = (Kind::AssessmentDecided, Some("information_requested"));
+            vec![to_patient(*patient, kind, "assessment", assessment.uuid(), status)]
+        }
+        Event::ReviewAssigned { assessment, patient, provider } => {
+            let id = assessment.uuid();
+            vec![to_provider(*provider, Some(*patient), Kind::TaskCreated, "assessment", id, None)]
+        }
         Event::TaskCreated { task, provider } => {
             vec![to_provider(*provider, None, Kind::TaskCreated, "task", task.uuid(), None)]
         }

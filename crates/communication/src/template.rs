@@ -87,7 +87,9 @@ fn mail_template(kind: NotificationKind) -> &'static str {
 /// The status words that the words of a kind tell apart.
 fn statuses(kind: NotificationKind) -> &'static [&'static str] {
     match kind {
-        NotificationKind::AssessmentDecided => &["auto_approved", "in_review", "refused"],
+        NotificationKind::AssessmentDecided => {
+            &["auto_approved", "in_review", "information_requested", "refused"]
+        }
         NotificationKind::ReviewDecided => &["approved", "refused"],
         NotificationKind::PrescriptionChanged => {
             &["blocked", "sent", "active", "failed", "canceled", "completed"]

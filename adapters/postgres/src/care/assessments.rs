@@ -1,7 +1,7 @@
 //! Assessments and the review queue.
 
 use care::{Assessment, Priority, QueueItem, Reach, Review};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use kernel::{
     AssessmentId, CategoryId, FormResponseId, Page, PageRequest, PatientId, ProviderId,
     TreatmentPlanId, UsState, Uuid,
@@ -95,11 +95,15 @@ pub async fn add(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
 }
 
 pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
+    let mut waiting: Option<(DateTime<Utc>, i64)> = None;
     let (mut until, mut reviewed_at, mut plan, mut reason, mut note) =
         (None, None, None, None, None);
     match &assessment.review {
         Review::NotNeeded | Review::Waiting => {}
         Review::Claimed { until: end, .. } => until = Some(*end),
+        Review::WaitingOnPatient { since, left, .. } => {
+            waiting = Some((*since, left.num_seconds()));
+        }
         Review::Approved { at, treatment_plan, .. } => {
             reviewed_at = Some(*at);
             plan = Some(treatment_plan.uuid());
@@ -119,7 +123,9 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
             "saving a review",
             "UPDATE care_assessments SET review = $3, review_provider_id = $4, \
              claimed_until = $5, reviewed_at = $6, treatment_plan_id = $7, \
-             rejection_reason = $8, rejection_note = $9, version = version + 1 \
+             rejection_reason = $8, rejection_note = $9, priority = $10, due_at = $11, \
+             escalated_at = $12, waiting_since = $13, seconds_left = $14, \
+             version = version + 1 \
              WHERE id = $1 AND version = $2",
             [
                 assessment.id.uuid().into(),
@@ -131,6 +137,11 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
                 plan.into(),
                 reason.into(),
                 note.into(),
+                assessment.priority.rank().into(),
+                assessment.due_at.into(),
+                assessment.escalated_at.into(),
+                waiting.map(|(since, _)| since).into(),
+                waiting.map(|(_, left)| left).into(),
             ],
         )
         .await?;
@@ -145,6 +156,24 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
         .await?;
     }
     Ok(())
+}
+
+pub async fn overdue(
+    tx: &mut PgTx,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<(AssessmentId, UsState)>> {
+    let rows = all(
+        tx,
+        "looking for overdue reviews",
+        "SELECT id, state FROM care_assessments WHERE review IN ('waiting', 'claimed') \
+         AND escalated_at IS NULL AND due_at <= $1 ORDER BY due_at, id LIMIT $2",
+        vec![now.into(), i64::from(limit).into()],
+    )
+    .await?;
+    rows.iter()
+        .map(|row| Ok((AssessmentId(get::<Uuid>(row, "id")?), word(row, "state")?)))
+        .collect()
 }
 
 pub async fn queue(
@@ -225,6 +254,7 @@ fn assessment(tx: &PgTx, row: &QueryResult) -> Result<Assessment> {
         priority: priority(get(row, "priority")?),
         due_at: get(row, "due_at")?,
         review: review(tx, id, row)?,
+        escalated_at: get(row, "escalated_at")?,
         version: get(row, "version")?,
     })
 }
@@ -235,6 +265,11 @@ fn review(tx: &PgTx, id: AssessmentId, row: &QueryResult) -> Result<Review> {
         "not_needed" => Review::NotNeeded,
         "waiting" => Review::Waiting,
         "claimed" => Review::Claimed { provider: provider()?, until: get(row, "claimed_until")? },
+        "waiting_on_patient" => Review::WaitingOnPatient {
+            provider: provider()?,
+            since: get(row, "waiting_since")?,
+            left: Duration::seconds(get(row, "seconds_left")?),
+        },
         "approved" => Review::Approved {
             provider: provider()?,
             at: get(row, "reviewed_at")?,

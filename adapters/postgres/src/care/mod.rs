@@ -3,6 +3,7 @@
 
 mod assessments;
 mod consultations;
+mod exchanges;
 mod plans;
 mod reference;
 mod tasks;
@@ -10,7 +11,7 @@ mod tasks;
 use async_trait::async_trait;
 use care::{
     Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
-    RuleSet, Task, TreatmentPlan, dosing::DosingRule,
+    RuleSet, Task, TreatmentPlan, dosing::DosingRule, information::Exchange,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -117,6 +118,31 @@ impl CareTx for PgTx {
         page: &PageRequest,
     ) -> Result<Page<QueueItem>> {
         assessments::queue(self, provider, states, now, page).await
+    }
+
+    async fn overdue_reviews(
+        &mut self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(AssessmentId, UsState)>> {
+        assessments::overdue(self, now, limit).await
+    }
+
+    async fn add_exchange(&mut self, exchange: &Exchange) -> Result<()> {
+        exchanges::add(self, exchange).await
+    }
+
+    async fn answer_exchange(
+        &mut self,
+        assessment: AssessmentId,
+        answer: &str,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        exchanges::answer(self, assessment, answer, at).await
+    }
+
+    async fn exchanges(&mut self, assessment: AssessmentId) -> Result<Vec<Exchange>> {
+        exchanges::of(self, assessment).await
     }
 
     async fn plan(&mut self, id: TreatmentPlanId, reach: &Reach) -> Result<Option<TreatmentPlan>> {

@@ -42,6 +42,8 @@ pub enum ReviewWord {
     Waiting,
     /// A provider has it to decide.
     Claimed,
+    /// A provider has asked the patient for something.
+    WaitingOnPatient,
     Approved,
     Rejected,
 }
@@ -52,6 +54,7 @@ impl From<&Review> for ReviewWord {
             Review::NotNeeded => Self::NotNeeded,
             Review::Waiting => Self::Waiting,
             Review::Claimed { .. } => Self::Claimed,
+            Review::WaitingOnPatient { .. } => Self::WaitingOnPatient,
             Review::Approved { .. } => Self::Approved,
             Review::Rejected { .. } => Self::Rejected,
         }
@@ -107,7 +110,10 @@ impl From<Assessment> for AssessmentView {
                 reasons =
                     vec![ReasonView { code: reason.to_string(), text: reason.text().to_owned() }];
             }
-            Review::NotNeeded | Review::Waiting | Review::Claimed { .. } => {}
+            Review::NotNeeded
+            | Review::Waiting
+            | Review::Claimed { .. }
+            | Review::WaitingOnPatient { .. } => {}
         }
         let open = matches!(assessment.review, Review::Waiting | Review::Claimed { .. });
         Self {

@@ -3,6 +3,7 @@
 mod assessments;
 mod consultations;
 mod dosing;
+mod information;
 mod plans;
 mod reviews;
 mod treatment;
@@ -16,6 +17,10 @@ pub use self::{
     dosing::{
         ComputeDose, ComputedDoseView, DoseOnView, DoseOverrideBody, DosingApi, DosingRuleBody,
         DosingRuleFound, RenalBandBody,
+    },
+    information::{
+        ExchangeView, ExchangesView, GiveInformation, InformationApi, ReassignReview,
+        RequestInformation,
     },
     plans::{PlanFound, PlansApi},
     reviews::{

@@ -298,6 +298,7 @@ impl From<Assessment> for TracedAssessmentView {
 #[oai(rename_all = "snake_case")]
 pub enum TaskKindWord {
     UrgentReview,
+    OverdueReview,
     BlockedPrescription,
     FailedPrescription,
 }
@@ -331,6 +332,7 @@ impl From<Task> for TaskView {
             id: task.id.uuid(),
             kind: match task.kind {
                 TaskKind::UrgentReview => TaskKindWord::UrgentReview,
+                TaskKind::OverdueReview => TaskKindWord::OverdueReview,
                 TaskKind::BlockedPrescription => TaskKindWord::BlockedPrescription,
                 TaskKind::FailedPrescription => TaskKindWord::FailedPrescription,
             },

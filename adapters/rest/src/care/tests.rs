@@ -137,6 +137,7 @@ fn client() -> TestClient<impl poem::Endpoint> {
             AssessmentsApi { store: store.clone() },
             ReviewsApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             PlansApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            InformationApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             DosingApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             ConsultationsApi {
                 env: env.clone(),
@@ -171,6 +172,14 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         (Method::POST, review("approve"), Some(json!({}))),
         (Method::POST, review("reject"), Some(json!({ "reason": "other" }))),
         (Method::GET, format!("/api/providers/patients/{id}/eligibility"), None),
+        (Method::POST, review("request-information"), Some(json!({ "question": "Since when?" }))),
+        (Method::POST, review("reassign"), Some(json!({ "provider_id": id }))),
+        (
+            Method::POST,
+            format!("/api/assessments/{id}/information"),
+            Some(json!({ "answer": "Since May." })),
+        ),
+        (Method::GET, format!("/api/assessments/{id}/information"), None),
         (Method::GET, "/api/providers/tasks".into(), None),
         (Method::POST, "/api/treatment-plans".into(), Some(plan)),
         (

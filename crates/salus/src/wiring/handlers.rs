@@ -64,6 +64,13 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
         PrescriptionChanged { treatment_plan, status } => |w, delivery| {
         care::plans::on_prescription_changed(&w.env, &w.pg, delivery, treatment_plan, status)
     });
+    let escalating = Arc::clone(world);
+    registry.scheduled("* * * * *", move |job: care::information::EscalateReviews| {
+        let w = Arc::clone(&escalating);
+        async move {
+            care::information::escalate_reviews(&w.env, &w.pg, &w.sources, job).await.map(drop)
+        }
+    });
     job!(registry, world, |w, job: care::consultations::CreateVideoRoom| {
         care::consultations::create_video_room(&w.env, &w.pg, w.video.as_ref(), job)
     });

@@ -1,0 +1,203 @@
+use kernel::{Sex, Uuid};
+use proptest::prelude::*;
+
+use super::*;
+use crate::eligibility::{Gates, Inputs, PatientInputs, decide};
+
+fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + Duration::minutes(minute)
+}
+
+fn provider(number: u128) -> ProviderId {
+    ProviderId(Uuid::from_u128(number))
+}
+
+fn waiting() -> Assessment {
+    let inputs = Inputs {
+        answers: Default::default(),
+        scores: Default::default(),
+        patient: PatientInputs { age: 40, sex: Sex::Female, state: UsState::Ny },
+        medications: vec![],
+        allergies: vec![],
+    };
+    let gates = Gates {
+        allowlisted: false,
+        asynchronous: true,
+        supervising_provider: None,
+        under_treatment: false,
+    };
+    Assessment::decided(
+        AssessmentId(Uuid::from_u128(1)),
+        (
+            PatientId(Uuid::from_u128(2)),
+            CategoryId(Uuid::from_u128(3)),
+            FormResponseId(Uuid::from_u128(4)),
+        ),
+        decide(None, &[], inputs, gates),
+        at(0),
+    )
+}
+
+#[test]
+fn a_claim_keeps_others_out_until_it_runs_out() {
+    let claimed = waiting().claim(provider(1), at(0)).unwrap();
+    assert!(matches!(
+        claimed.clone().claim(provider(2), at(29)),
+        Err(CareError::ReviewAlreadyClaimed)
+    ));
+    let taken_over = claimed.claim(provider(2), at(30)).unwrap();
+    assert_eq!(taken_over.review.provider(), Some(provider(2)));
+}
+
+#[test]
+fn a_second_form_under_treatment_takes_no_approval_away_unless_it_is_refused() {
+    assert_eq!(waiting().approves(), Some(false));
+    let mut second = waiting();
+    second.trace.gates.under_treatment = true;
+    assert_eq!(second.approves(), None);
+    let claimed = second.claim(provider(1), at(0)).unwrap();
+    assert_eq!(claimed.approves(), None);
+    let asked = claimed.clone().ask(provider(1), at(1)).unwrap();
+    assert_eq!(asked.approves(), None);
+    let turned_down = |reason| claimed.clone().reject(provider(1), reason, None, at(1)).unwrap();
+    assert_eq!(turned_down(RejectionReason::NotIndicated).approves(), None);
+    assert_eq!(turned_down(RejectionReason::Contraindicated).approves(), Some(false));
+    let mut refused = waiting();
+    refused.outcome = AssessmentOutcome::Refused;
+    refused.review = Review::NotNeeded;
+    refused.trace.gates.under_treatment = true;
+    assert_eq!(refused.approves(), Some(false));
+}
+
+#[test]
+fn only_who_holds_the_review_decides_it() {
+    let plan = TreatmentPlanId(Uuid::from_u128(9));
+    assert!(matches!(
+        waiting().approve(provider(1), plan, at(0)),
+        Err(CareError::ReviewNotClaimed)
+    ));
+    let claimed = waiting().claim(provider(1), at(0)).unwrap();
+    assert!(matches!(
+        claimed.clone().approve(provider(2), plan, at(1)),
+        Err(CareError::ReviewAlreadyClaimed)
+    ));
+    assert!(matches!(
+        claimed.clone().approve(provider(1), plan, at(30)),
+        Err(CareError::ReviewNotClaimed)
+    ));
+    let approved = claimed.approve(provider(1), plan, at(29)).unwrap();
+    assert!(matches!(
+        approved.reject(provider(1), RejectionReason::Other, None, at(29)),
+        Err(CareError::ReviewClosed)
+    ));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Claim(u128),
+    Release(u128),
+    Approve(u128),
+    Reject(u128),
+    Ask(u128),
+    Answer,
+    HandOver(u128, u128),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    (0u8..7, 1u128..4, 1u128..4).prop_map(|(kind, who, to)| match kind {
+        0 => Step::Claim(who),
+        1 => Step::Release(who),
+        2 => Step::Approve(who),
+        3 => Step::Reject(who),
+        4 => Step::Ask(who),
+        5 => Step::Answer,
+        _ => Step::HandOver(who, to),
+    })
+}
+
+proptest! {
+    /// Whatever is tried in whatever order, a decision is made by whoever
+    /// held a claim that had not run out, and never changes afterwards.
+    #[test]
+    fn a_decision_belongs_to_the_holder_and_stays(
+        steps in prop::collection::vec((any_step(), 0i64..40), 0..30)
+    ) {
+        let mut assessment = waiting();
+        let mut minute = 0;
+        for (step, wait) in steps {
+            minute += wait;
+            let (before, now) = (assessment.clone(), at(minute));
+            let plan = TreatmentPlanId(Uuid::from_u128(9));
+            let after = match step {
+                Step::Claim(who) => assessment.claim(provider(who), now),
+                Step::Release(who) => assessment.release(provider(who), now),
+                Step::Approve(who) => assessment.approve(provider(who), plan, now),
+                Step::Reject(who) => {
+                    assessment.reject(provider(who), RejectionReason::Other, None, now)
+                }
+                Step::Ask(who) => assessment.ask(provider(who), now),
+                Step::Answer => assessment.answered(now),
+                Step::HandOver(who, to) => assessment.hand_over(provider(who), provider(to), now),
+            };
+            let Ok(after) = after else {
+                assessment = before;
+                continue;
+            };
+            let open = matches!(
+                before.review,
+                Review::Waiting | Review::Claimed { .. } | Review::WaitingOnPatient { .. }
+            );
+            prop_assert!(open, "a closed review changed");
+            if matches!(after.review, Review::Approved { .. } | Review::Rejected { .. }) {
+                let Review::Claimed { provider, until } = before.review else {
+                    return Err(TestCaseError::fail("decided without a claim"));
+                };
+                prop_assert!(now < until && after.review.provider() == Some(provider));
+            }
+            assessment = after;
+        }
+    }
+}
+
+#[test]
+fn the_clock_stands_while_the_patient_is_asked() {
+    // Noon of Monday, 2 March 2026 in New York: a business day ends on Tuesday.
+    let monday: DateTime<Utc> = "2026-03-02T17:00:00Z".parse().unwrap();
+    let mut assessment = waiting();
+    assessment.due_at = Some(Priority::Routine.due_at(UsState::Ny, monday));
+    assert_eq!(assessment.due_at.unwrap().to_rfc3339(), "2026-03-03T17:00:00+00:00");
+    let claimed = assessment.claim(provider(1), monday).unwrap();
+    let asked = claimed.ask(provider(1), monday + Duration::minutes(20)).unwrap();
+    assert!(matches!(
+        asked.clone().claim(provider(2), monday),
+        Err(CareError::ReviewWaitsForPatient)
+    ));
+    // It is not overdue, however long the patient takes.
+    let friday: DateTime<Utc> = "2026-03-06T15:00:00Z".parse().unwrap();
+    assert!(asked.clone().escalate(friday).is_none());
+    let answered = asked.clone().answered(friday).unwrap();
+    assert_eq!(answered.review, Review::Waiting);
+    // Seven hours and forty minutes were left, and seven of them are Friday's.
+    assert_eq!(answered.due_at.unwrap().to_rfc3339(), "2026-03-09T13:40:00+00:00");
+    assert!(matches!(answered.answered(friday), Err(CareError::NothingAsked)));
+    let resumed = asked.claim(provider(1), friday).unwrap();
+    assert_eq!(resumed.due_at.unwrap().to_rfc3339(), "2026-03-09T13:40:00+00:00");
+}
+
+#[test]
+fn an_overdue_review_is_escalated_once() {
+    let assessment = waiting();
+    let due = assessment.due_at.unwrap();
+    assert!(assessment.clone().escalate(due - Duration::seconds(1)).is_none());
+    let escalated = assessment.escalate(due).unwrap();
+    assert_eq!((escalated.priority, escalated.due_at), (Priority::Urgent, Some(due)));
+    assert!(escalated.escalate(due + Duration::days(1)).is_none());
+}
+
+#[test]
+fn a_claim_is_handed_over_with_its_whole_time() {
+    let claimed = waiting().claim(provider(1), at(0)).unwrap();
+    assert!(claimed.clone().hand_over(provider(2), provider(3), at(1)).is_err());
+    let handed = claimed.hand_over(provider(1), provider(2), at(20)).unwrap();
+    assert_eq!(handed.review, Review::Claimed { provider: provider(2), until: at(50) });
+}
