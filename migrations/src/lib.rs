@@ -51,6 +51,7 @@ history![
     "043_care_plan_endings",
     "044_care_dosing_rules",
     "045_care_review_queue",
+    "046_care_rules",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",

@@ -35,6 +35,14 @@ impl Surroundings for Around {
         Ok(category == CATEGORY)
     }
 
+    async fn objections(
+        &self,
+        _: CategoryId,
+        _: &intake::FormDefinition,
+    ) -> ports::Result<Vec<kernel::FieldError>> {
+        Ok(Vec::new())
+    }
+
     async fn facts(&self, _: PatientId) -> ports::Result<Facts> {
         Ok(self.facts)
     }
@@ -110,7 +118,7 @@ async fn published(database: &Database) -> FormVersion {
         NewFormVersion { category: CATEGORY, slug: "acne-intake".into(), definition: definition() };
     let (env, pg) = (&database.env, &database.pg);
     let made = create_version(env, pg, &AROUND, &admin(), new).await.unwrap();
-    publish_version(env, pg, &admin(), made.id).await.unwrap()
+    publish_version(env, pg, &AROUND, &admin(), made.id).await.unwrap()
 }
 
 fn key(key: &str) -> IdempotencyKey {
@@ -152,7 +160,7 @@ async fn a_published_version_is_read_by_all_and_a_draft_by_administrators() {
     assert!(matches!(hidden, Err(IntakeError::VersionNotFound)), "{hidden:?}");
     assert_eq!(form_version(pg, &admin(), second.id).await.unwrap(), second);
 
-    publish_version(env, pg, &admin(), second.id).await.unwrap();
+    publish_version(env, pg, &AROUND, &admin(), second.id).await.unwrap();
     let before = form_version(pg, &visitor, first.id).await.unwrap();
     assert!(matches!(before.status, VersionStatus::Retired { .. }));
     let now = current_form(pg, &AROUND, &visitor, CATEGORY).await.unwrap();

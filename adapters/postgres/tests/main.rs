@@ -3,6 +3,7 @@
 mod analytics;
 mod billing;
 mod care;
+mod care_rules;
 mod catalog;
 mod communication;
 mod compliance;

@@ -7,7 +7,7 @@ use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOut
 use crate::{
     Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, Priority, Protocol,
     Sources, TaskKind, Treatment, TreatmentPlan,
-    eligibility::{Gates, Outcome, decide},
+    eligibility::{Gates, Outcome, RuleBook},
     plans, tasks,
     treatment::NewPlan,
 };
@@ -40,7 +40,7 @@ pub async fn on_response_submitted(
     if !tx.first_delivery(delivery).await? || tx.assessment_of(response).await?.is_some() {
         return Ok(());
     }
-    let rules = tx.rule_set(submitted.category).await?;
+    let sets = tx.rule_sets_in_force(submitted.category).await?;
     let protocol = tx.protocol(submitted.category).await?;
     let gates = Gates {
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
@@ -48,11 +48,9 @@ pub async fn on_response_submitted(
         supervising_provider,
         under_treatment: tx.active_plan(submitted.patient, submitted.category).await?.is_some(),
     };
-    let (version, rules) = match rules {
-        Some(set) => (Some((set.id, set.version)), set.rules),
-        None => (None, Vec::new()),
-    };
-    let decided = decide(version, &rules, Inputs::new(&submitted, &facts, now), gates);
+    let drug = protocol.as_ref().map(|protocol| &protocol.treatment.medication.rxnorm);
+    let book = RuleBook::compose(sets, facts.state, drug);
+    let decided = book.decide(Inputs::new(&submitted, &facts, now), gates);
     let approved_under = match decided.0.outcome {
         Outcome::AutoApproved { supervising_provider } => Some(supervising_provider),
         Outcome::Refused | Outcome::InReview => None,

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use kernel::{
     DomainError, ErrorKind, FieldError, TreatmentPlanId, UsState, actor::MissingPermission,
 };
@@ -109,6 +110,17 @@ pub enum CareError {
     /// Another administrator came first, or the rule was not read before.
     #[error("{}", rule_now(.0))]
     RuleChanged(Option<i64>),
+    #[error("a published rule set never changes; draft another version")]
+    RulesPublished,
+    #[error("this rule set is in force already")]
+    RulesInForce,
+    /// The number is the version in force.
+    #[error("version {0} was published since this draft was made; take it in and say so")]
+    RulesSuperseded(i32),
+    #[error("the rules were changed at the same moment; read them again")]
+    RulesChangedAtOnce,
+    #[error("it was changed since it was read: it is at revision {current} since {at}")]
+    RevisionChanged { current: i64, at: DateTime<Utc> },
     #[error("the slot is taken")]
     SlotTaken,
     #[error("the meeting is not open now")]
@@ -149,6 +161,7 @@ impl DomainError for CareError {
             | Self::ProviderRequired
             | Self::PatientRequired
             | Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::RevisionChanged { .. } => ErrorKind::PreconditionFailed,
             Self::BadSignature => ErrorKind::Unauthenticated,
             Self::ReviewAlreadyClaimed
             | Self::ReviewNotClaimed
@@ -159,6 +172,10 @@ impl DomainError for CareError {
             | Self::PlanNotActive
             | Self::AlreadyTreated
             | Self::NotTheActivePlan(_)
+            | Self::RulesPublished
+            | Self::RulesInForce
+            | Self::RulesSuperseded(_)
+            | Self::RulesChangedAtOnce
             | Self::SlotTaken
             | Self::MeetingNotOpen
             | Self::ConsultationClosed
@@ -189,6 +206,11 @@ impl DomainError for CareError {
             Self::NotTheActivePlan(_) => "care.not_the_active_plan",
             Self::RuleChanged(_) => "care.rule_changed",
             Self::PlanChanged(_) => "care.plan_changed",
+            Self::RulesPublished => "care.rules_published",
+            Self::RulesInForce => "care.rules_in_force",
+            Self::RulesSuperseded(_) => "care.rules_superseded",
+            Self::RulesChangedAtOnce => "care.rules_changed_at_once",
+            Self::RevisionChanged { .. } => "care.revision_changed",
             Self::SlotTaken => "care.slot_taken",
             Self::MeetingNotOpen => "care.meeting_not_open",
             Self::ConsultationClosed => "care.consultation_closed",

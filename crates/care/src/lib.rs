@@ -38,6 +38,7 @@ pub mod information;
 pub mod plans;
 pub mod protocol;
 pub mod reviews;
+pub mod rules;
 pub mod setup;
 pub mod sources;
 pub mod store;

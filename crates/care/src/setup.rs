@@ -4,9 +4,15 @@
 use kernel::{Actor, CategoryId, Permission, RxNorm, UsState};
 use ports::{AuditAction, AuditEntry, Env};
 
-use crate::{CareError, CareStore, DoseLimit, Modality, Protocol, Rule, RuleSet};
+use crate::{
+    CareError, CareStore, DoseLimit, Modality, Protocol, Rule, RuleSet,
+    eligibility::{RuleSetContent, Scope},
+    rules,
+};
 
-/// Adds a version of a category's rules, unless the newest says the same.
+/// Publishes a version of a category's own rules, unless the one in force says
+/// the same. It is how rules are sown; administrators draft and publish through
+/// [`rules`], where they are held against the form as well.
 pub async fn publish_rules(
     env: &Env,
     store: &dyn CareStore,
@@ -15,22 +21,22 @@ pub async fn publish_rules(
     rules: Vec<Rule>,
 ) -> Result<RuleSet, CareError> {
     actor.require(Permission::RuleAdminister)?;
-    RuleSet::validate(&rules)?;
+    let scope = Scope::default();
     let mut tx = store.begin(actor).await?;
-    let newest = tx.rule_set(category).await?;
-    let version = match newest {
-        Some(newest) if newest.rules == rules => return Ok(newest),
-        Some(newest) => newest.version + 1,
-        None => 1,
-    };
-    let published = RuleSet { id: env.fresh(), category, version, rules };
-    tx.add_rule_set(&published, env.now()).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Create, "rule_set", published.id)
-            .detail("category", category.to_string())
-            .detail("version", version),
-    )
-    .await?;
+    let current = rules::in_force(tx.as_mut(), category, &scope).await?;
+    if let Some(current) = current.as_ref().filter(|current| current.rules == rules) {
+        return Ok(current.clone());
+    }
+    let content =
+        RuleSetContent { rules, note: None, based_on: current.as_ref().map(|current| current.id) };
+    let version = tx.latest_rule_version(category, &scope).await? + 1;
+    let draft = RuleSet::draft(env.fresh(), (category, scope), version, content, env.now());
+    let (published, retired) = draft.publish(1, current, env.now())?;
+    if let Some(retired) = &retired {
+        rules::save(tx.as_mut(), retired).await?;
+    }
+    tx.add_rule_set(&published).await?;
+    tx.audit(rules::entry(AuditAction::Create, &published).detail("published", true)).await?;
     tx.commit().await?;
     Ok(published)
 }

@@ -7,11 +7,11 @@ use kernel::{
     Actor, AssessmentId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId,
     Permission, ProviderId, RxNorm, TreatmentPlanId, UsState,
 };
-use ports::{Result, UnitOfWork};
+use ports::Result;
 
 use crate::{
-    Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, RuleSet, Task,
-    TreatmentPlan, dosing::DosingRule, information::Exchange,
+    Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, Task, TreatmentPlan,
+    dosing::DosingRule, information::Exchange, rules::RuleTx,
 };
 
 /// Which rows an actor reaches.
@@ -61,13 +61,7 @@ pub struct QueueItem {
 }
 
 #[async_trait]
-pub trait CareTx: UnitOfWork {
-    /// The newest version of a category's rules.
-    async fn rule_set(&mut self, category: CategoryId) -> Result<Option<RuleSet>>;
-
-    /// Adds a version. A version that exists already is a conflict.
-    async fn add_rule_set(&mut self, rules: &RuleSet, at: DateTime<Utc>) -> Result<()>;
-
+pub trait CareTx: RuleTx {
     async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>>;
 
     async fn save_protocol(&mut self, protocol: &Protocol) -> Result<()>;

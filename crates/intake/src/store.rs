@@ -1,10 +1,11 @@
 use async_trait::async_trait;
 use kernel::{
-    Actor, CategoryId, DraftId, FormId, FormResponseId, FormVersionId, Page, PageRequest, PatientId,
+    Actor, CategoryId, DraftId, FieldError, FormId, FormResponseId, FormVersionId, Page,
+    PageRequest, PatientId,
 };
 use ports::{Result, UnitOfWork};
 
-use crate::{Draft, Facts, Form, FormResponse, FormVersion};
+use crate::{Draft, Facts, Form, FormDefinition, FormResponse, FormVersion};
 
 /// What intake has to know of the contexts around it.
 #[async_trait]
@@ -12,6 +13,14 @@ pub trait Surroundings: Send + Sync {
     /// Whether patients can start in the category now; `false` too where there
     /// is no such category.
     async fn category_is_active(&self, category: CategoryId) -> Result<bool>;
+
+    /// What stands against the definition in the contexts that read answers of
+    /// the category: rules in force that name what it would no longer ask.
+    async fn objections(
+        &self,
+        category: CategoryId,
+        definition: &FormDefinition,
+    ) -> Result<Vec<FieldError>>;
 
     /// What the patient's profile says; what it leaves open is `None`.
     async fn facts(&self, patient: PatientId) -> Result<Facts>;

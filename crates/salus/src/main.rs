@@ -47,6 +47,11 @@ enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// What eligibility decided.
+    Decisions {
+        #[command(subcommand)]
+        command: DecisionsCommand,
+    },
     /// The keys that seal PHI.
     Keys {
         #[command(subcommand)]
@@ -60,6 +65,13 @@ enum Command {
 enum AuditCommand {
     /// Prove the chain, or name the first broken entry and fail.
     Verify,
+}
+
+#[derive(Subcommand)]
+enum DecisionsCommand {
+    /// Decide every stored assessment once more; name those that come out
+    /// otherwise, and fail when there are any.
+    Replay,
 }
 
 #[derive(Subcommand)]
@@ -96,6 +108,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Migrate { down } => commands::migrate(config, down).await,
             Command::Audit { command: AuditCommand::Verify } => {
                 commands::audit_verify(config).await
+            }
+            Command::Decisions { command: DecisionsCommand::Replay } => {
+                commands::decisions_replay(config).await
             }
             Command::Keys { command: KeysCommand::Rotate } => commands::keys_rotate(&config),
             Command::Openapi => commands::openapi(),

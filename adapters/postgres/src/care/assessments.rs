@@ -233,7 +233,7 @@ fn priority(rank: i16) -> Priority {
     if rank == Priority::Urgent.rank() { Priority::Urgent } else { Priority::Routine }
 }
 
-fn assessment(tx: &PgTx, row: &QueryResult) -> Result<Assessment> {
+pub(super) fn assessment(tx: &PgTx, row: &QueryResult) -> Result<Assessment> {
     let id = AssessmentId(get::<Uuid>(row, "id")?);
     let outcome = match get::<String>(row, "outcome")?.as_str() {
         "auto_approved" => AssessmentOutcome::AutoApproved,

@@ -6,12 +6,13 @@ mod consultations;
 mod exchanges;
 mod plans;
 mod reference;
+mod rules;
 mod tasks;
 
 use async_trait::async_trait;
 use care::{
     Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
-    RuleSet, Task, TreatmentPlan, dosing::DosingRule, information::Exchange,
+    Task, TreatmentPlan, dosing::DosingRule, information::Exchange,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -42,14 +43,6 @@ impl Panel for Pg {
 
 #[async_trait]
 impl CareTx for PgTx {
-    async fn rule_set(&mut self, category: CategoryId) -> Result<Option<RuleSet>> {
-        reference::rule_set(self, category).await
-    }
-
-    async fn add_rule_set(&mut self, rules: &RuleSet, at: DateTime<Utc>) -> Result<()> {
-        reference::add_rule_set(self, rules, at).await
-    }
-
     async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>> {
         reference::protocol(self, category).await
     }

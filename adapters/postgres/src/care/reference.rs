@@ -1,56 +1,26 @@
-//! Rules, protocols, dose limits and what the states allow.
+//! Protocols, dose limits and what the states allow.
 
-use care::{DoseLimit, Modality, Protocol, Rule, RuleSet, Treatment, dosing::DosingRule};
-use chrono::{DateTime, Utc};
-use kernel::{CategoryId, RuleSetId, RxNorm, UsState, Uuid};
+use care::{DoseLimit, Modality, Protocol, Treatment, dosing::DosingRule};
+use kernel::{CategoryId, RxNorm, UsState};
 use ports::{PortError, Result};
 use sea_orm::QueryResult;
 
 use super::{get, one, word};
 use crate::core::{PgTx, expect_changed};
 
-fn value(what: &str, value: &impl serde::Serialize) -> Result<sea_orm::Value> {
+pub(super) fn value(what: &str, value: &impl serde::Serialize) -> Result<sea_orm::Value> {
     let value = serde_json::to_value(value)
         .map_err(|error| PortError::internal(format!("{what} does not write as JSON"), error))?;
     Ok(value.into())
 }
 
-fn document<T: serde::de::DeserializeOwned>(row: &QueryResult, column: &str) -> Result<T> {
+pub(super) fn document<T: serde::de::DeserializeOwned>(
+    row: &QueryResult,
+    column: &str,
+) -> Result<T> {
     let value: serde_json::Value = get(row, column)?;
     serde_json::from_value(value)
         .map_err(|error| PortError::internal(format!("{column} does not read"), error))
-}
-
-pub async fn rule_set(tx: &mut PgTx, category: CategoryId) -> Result<Option<RuleSet>> {
-    let row = one(
-        tx,
-        "reading a rule set",
-        "SELECT id, version, rules FROM care_rule_sets WHERE category_id = $1 \
-         ORDER BY version DESC LIMIT 1",
-        vec![category.uuid().into()],
-    )
-    .await?;
-    row.map(|row| {
-        Ok(RuleSet {
-            id: RuleSetId(get::<Uuid>(&row, "id")?),
-            category,
-            version: get(&row, "version")?,
-            rules: document::<Vec<Rule>>(&row, "rules")?,
-        })
-    })
-    .transpose()
-}
-
-pub async fn add_rule_set(tx: &mut PgTx, set: &RuleSet, at: DateTime<Utc>) -> Result<()> {
-    let rules = value("a rule set", &set.rules)?;
-    tx.execute(
-        "adding a rule set",
-        "INSERT INTO care_rule_sets (id, category_id, version, rules, created_at) \
-         VALUES ($1, $2, $3, $4, $5)",
-        [set.id.uuid().into(), set.category.uuid().into(), set.version.into(), rules, at.into()],
-    )
-    .await?;
-    Ok(())
 }
 
 pub async fn protocol(tx: &mut PgTx, category: CategoryId) -> Result<Option<Protocol>> {

@@ -5,7 +5,9 @@ mod consultations;
 mod dosing;
 mod information;
 mod plans;
+mod replays;
 mod reviews;
+mod rules;
 mod treatment;
 mod webhook;
 
@@ -23,10 +25,12 @@ pub use self::{
         RequestInformation,
     },
     plans::{PlanFound, PlansApi},
+    replays::{ReplayView, ReplaysApi},
     reviews::{
         ApproveReview, EligibilityView, QueueItemView, QueueView, RejectReview, ReviewView,
         ReviewsApi, TaskView, TasksView, TracedAssessmentView, TracedRuleView,
     },
+    rules::{RuleSetView, RuleSetsView, RulesApi, SimulationView},
     treatment::{
         CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, MedicationBody,
         ModifyPlan, PlanEndingView, PlanHistoryView, PlanVersionView, PlanView, PlansView,

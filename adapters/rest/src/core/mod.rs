@@ -11,6 +11,7 @@ mod money;
 mod page;
 mod problem;
 mod request;
+mod version;
 
 pub use self::{
     body::Body,
@@ -23,6 +24,7 @@ pub use self::{
     page::PageQuery,
     problem::{Problem, ProblemBody, ProblemField},
     request::{Surround, current_request_id, request_context},
+    version::{entity_tag, seen_version},
 };
 
 /// The groups of operations in the document.

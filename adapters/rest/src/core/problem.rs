@@ -18,6 +18,12 @@ pub struct ProblemField {
     pub message: String,
 }
 
+impl From<FieldError> for ProblemField {
+    fn from(field: FieldError) -> Self {
+        Self { path: field.path, code: field.code, message: field.message }
+    }
+}
+
 /// A problem (RFC 9457).
 #[derive(Clone, Debug, Object)]
 pub struct ProblemBody {
@@ -153,14 +159,7 @@ fn body(
         status: status.as_u16(),
         detail,
         request_id: current_request_id().map(|id| id.to_string()),
-        errors: fields
-            .iter()
-            .map(|field| ProblemField {
-                path: field.path.clone(),
-                code: field.code.clone(),
-                message: field.message.clone(),
-            })
-            .collect(),
+        errors: fields.iter().map(|field| field.clone().into()).collect(),
     })
 }
 

@@ -166,16 +166,18 @@ impl FormsApi {
     ///
     /// Takes `form.administer`. The answer to a definition that cannot work is
     /// 422 with every reason: link ids that are not unique, conditions that
-    /// name no item or circle, operators that do not fit the kind of question.
+    /// name no item or circle, operators that do not fit the kind of question,
+    /// eligibility rules in force that read what it no longer asks.
     #[oai(
         path = "/api/admin/forms/:id/publish",
         method = "post",
         operation_id = "publishFormVersion"
     )]
     async fn publish(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<FormView>, Problem> {
-        let store = self.0.store.as_ref();
+        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
         let version =
-            intake::publish_version(&self.0.env, store, caller.actor(), id.0.into()).await?;
+            intake::publish_version(&self.0.env, store, around, caller.actor(), id.0.into())
+                .await?;
         Ok(Json(version.into()))
     }
 }

@@ -42,6 +42,14 @@ impl Surroundings for Unreachable {
         Ok(true)
     }
 
+    async fn objections(
+        &self,
+        _: CategoryId,
+        _: &intake::FormDefinition,
+    ) -> ports::Result<Vec<kernel::FieldError>> {
+        Ok(Vec::new())
+    }
+
     async fn facts(&self, _: PatientId) -> ports::Result<Facts> {
         Ok(Facts::default())
     }

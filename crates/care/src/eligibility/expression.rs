@@ -1,9 +1,12 @@
 //! Rule expressions in CEL: checking, evaluating, and finding out which
 //! inputs an expression names, for the trace.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
 
-use cel::{Context, Program, Value as Cel};
+use cel::{Context, Env, Program, Value as Cel};
 use kernel::Coding;
 use serde_json::{Value, json};
 
@@ -39,9 +42,56 @@ fn bound_names(expression: &str) -> Vec<String> {
         .collect()
 }
 
+/// An expression as it is run: parsed once, with the inputs that it names.
+#[derive(Debug)]
+pub struct Compiled {
+    program: Result<Program, String>,
+    paths: Vec<(&'static str, Option<String>)>,
+}
+
+impl Compiled {
+    fn new(expression: &str) -> Self {
+        Self {
+            program: Program::compile(expression).map_err(|error| error.to_string()),
+            paths: named_paths(expression),
+        }
+    }
+
+    pub fn paths(&self) -> &[(&'static str, Option<String>)] {
+        &self.paths
+    }
+}
+
+/// More expressions than every category, state and drug have together; beyond
+/// that the memory begins anew instead of growing.
+const MOST_COMPILED: usize = 4_096;
+
+/// Parsing an expression takes many times as long as running it, and the same
+/// few hundred are run for every response. What comes out depends on the text
+/// alone, so it is remembered by the text.
+static COMPILED: LazyLock<RwLock<HashMap<String, Arc<Compiled>>>> = LazyLock::new(RwLock::default);
+
+pub fn compiled(expression: &str) -> Arc<Compiled> {
+    let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner).get(expression).cloned();
+    known.unwrap_or_else(|| {
+        let fresh = Arc::new(Compiled::new(expression));
+        let mut all = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_COMPILED {
+            all.clear();
+        }
+        all.insert(expression.to_owned(), fresh.clone());
+        fresh
+    })
+}
+
+/// CEL's own functions and operators, which take longer to set up than a whole
+/// rule set takes to run.
+static STANDARD: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
 pub struct Evaluator {
     /// What expressions see, by root.
     seen: BTreeMap<&'static str, Value>,
+    context: Context<'static, 'static>,
 }
 
 impl Evaluator {
@@ -53,19 +103,19 @@ impl Evaluator {
             ("medications", codings(&inputs.medications)),
             ("allergies", codings(&inputs.allergies)),
         ]);
-        Self { seen }
-    }
-
-    pub fn evaluate(&self, expression: &str) -> RuleResult {
-        let program = match Program::compile(expression) {
-            Ok(program) => program,
-            Err(error) => return RuleResult::Errored { message: error.to_string() },
-        };
-        let mut context = Context::default();
-        for (name, value) in &self.seen {
+        let mut context = Context::with_env(STANDARD.clone());
+        for (name, value) in &seen {
             context.add_variable_from_value(*name, cel_value(value));
         }
-        match program.execute(&context) {
+        Self { seen, context }
+    }
+
+    pub fn evaluate(&self, compiled: &Compiled) -> RuleResult {
+        let program = match &compiled.program {
+            Ok(program) => program,
+            Err(message) => return RuleResult::Errored { message: message.clone() },
+        };
+        match program.execute(&self.context) {
             Ok(Cel::Bool(true)) => RuleResult::Fired,
             Ok(Cel::Bool(false)) => RuleResult::NotFired,
             Ok(other) => RuleResult::Errored {
@@ -76,17 +126,18 @@ impl Evaluator {
     }
 
     /// The values of the inputs that the expression names, by their path.
-    pub fn named_inputs(&self, expression: &str) -> BTreeMap<String, Value> {
-        named_paths(expression)
-            .into_iter()
+    pub fn named_inputs(&self, compiled: &Compiled) -> BTreeMap<String, Value> {
+        compiled
+            .paths
+            .iter()
             .map(|(root, member)| {
                 let whole = &self.seen[root];
                 match member {
                     Some(member) => {
-                        let value = whole.get(&member).cloned().unwrap_or(Value::Null);
+                        let value = whole.get(member).cloned().unwrap_or(Value::Null);
                         (format!("{root}.{member}"), value)
                     }
-                    None => (root.to_owned(), whole.clone()),
+                    None => ((*root).to_owned(), whole.clone()),
                 }
             })
             .collect()

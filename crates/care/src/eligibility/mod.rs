@@ -7,16 +7,22 @@
 //! automatically unless no such rule fired and every gate is open.
 
 mod expression;
+mod rule_set;
+mod typing;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use kernel::{CategoryId, Coding, FieldError, ProviderId, RuleSetId, Sex, UsState};
+use kernel::{Coding, ProviderId, RuleSetId, Sex, UsState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{CareError, ClinicalFacts, Priority, SubmittedResponse};
+pub use self::{
+    rule_set::{RuleBook, RuleSet, RuleSetContent, RuleSetRef, RuleSetStatus, Scope},
+    typing::{AnswerKind, FormSchema, misfits, reads},
+};
+use crate::{ClinicalFacts, Priority, SubmittedResponse};
 
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
@@ -47,42 +53,6 @@ pub struct Rule {
     /// A patient for whom it fires is seen first, and a task is raised.
     #[serde(default)]
     pub urgent: bool,
-}
-
-/// One version of a category's rules; a version never changes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RuleSet {
-    pub id: RuleSetId,
-    pub category: CategoryId,
-    pub version: i32,
-    pub rules: Vec<Rule>,
-}
-
-impl RuleSet {
-    /// Every expression must parse and every id be unique.
-    pub fn validate(rules: &[Rule]) -> Result<(), CareError> {
-        let mut errors = Vec::new();
-        if rules.is_empty() {
-            errors.push(FieldError::required("rules"));
-        }
-        for (index, rule) in rules.iter().enumerate() {
-            if rule.id.is_empty() || rules[..index].iter().any(|other| other.id == rule.id) {
-                errors.push(FieldError::new(
-                    format!("rules[{index}].id"),
-                    "not_unique",
-                    "Every rule has an id of its own.",
-                ));
-            }
-            if let Err(message) = expression::check(&rule.expression) {
-                errors.push(FieldError::new(
-                    format!("rules[{index}].expression"),
-                    "invalid",
-                    message,
-                ));
-            }
-        }
-        if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,8 +139,12 @@ pub struct TracedRule {
 /// A decision with all that it rests on, so that it can be replayed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
+    /// The version of the category's own rules.
     pub rule_set: Option<RuleSetId>,
     pub rule_set_version: i32,
+    /// The versions of narrower scopes that were added to it.
+    #[serde(default)]
+    pub further: Vec<RuleSetRef>,
     pub inputs: Inputs,
     pub gates: Gates,
     pub rules: Vec<TracedRule>,
@@ -179,13 +153,33 @@ pub struct Trace {
 impl Trace {
     /// Decides once more from what is stored.
     pub fn replay(&self) -> (Decision, Self) {
-        let rules: Vec<Rule> = self.rules.iter().map(|traced| traced.rule.clone()).collect();
-        decide(
-            self.rule_set.map(|id| (id, self.rule_set_version)),
-            &rules,
-            self.inputs.clone(),
-            self.gates.clone(),
-        )
+        self.book().decide(self.inputs.clone(), self.gates.clone())
+    }
+
+    /// The rules as they stood when it was decided.
+    pub fn book(&self) -> RuleBook {
+        RuleBook {
+            sets: self.sets(),
+            rules: self.rules.iter().map(|traced| traced.rule.clone()).collect(),
+        }
+    }
+
+    /// Every version that decided.
+    pub fn sets(&self) -> Vec<RuleSetRef> {
+        let general = self.rule_set.map(|id| RuleSetRef {
+            id,
+            version: self.rule_set_version,
+            general: true,
+        });
+        general.into_iter().chain(self.further.iter().cloned()).collect()
+    }
+
+    /// The rules that fired.
+    pub fn fired(&self) -> impl Iterator<Item = &Rule> {
+        self.rules
+            .iter()
+            .filter(|traced| traced.result == RuleResult::Fired)
+            .map(|traced| &traced.rule)
     }
 }
 
@@ -216,32 +210,47 @@ pub struct Decision {
     pub priority: Priority,
 }
 
-/// Decides. It is pure: the same rules, inputs and gates give the same
-/// decision and the same trace.
+/// Decides by rules of one version.
 pub fn decide(
     version: Option<(RuleSetId, i32)>,
     rules: &[Rule],
     inputs: Inputs,
     gates: Gates,
 ) -> (Decision, Trace) {
-    let evaluator = expression::Evaluator::new(&inputs);
-    let traced: Vec<TracedRule> = rules
-        .iter()
-        .map(|rule| TracedRule {
-            inputs: evaluator.named_inputs(&rule.expression),
-            result: evaluator.evaluate(&rule.expression),
-            rule: rule.clone(),
-        })
-        .collect();
-    let decision = conclude(&traced, &gates);
-    let trace = Trace {
-        rule_set: version.map(|(id, _)| id),
-        rule_set_version: version.map_or(0, |(_, number)| number),
-        inputs,
-        gates,
-        rules: traced,
-    };
-    (decision, trace)
+    let sets = version.map(|(id, version)| RuleSetRef { id, version, general: true });
+    let book = RuleBook { sets: sets.into_iter().collect(), rules: rules.to_vec() };
+    book.decide(inputs, gates)
+}
+
+impl RuleBook {
+    /// Decides. It is pure: the same rules, inputs and gates give the same
+    /// decision and the same trace.
+    pub fn decide(&self, inputs: Inputs, gates: Gates) -> (Decision, Trace) {
+        let evaluator = expression::Evaluator::new(&inputs);
+        let traced: Vec<TracedRule> = self
+            .rules
+            .iter()
+            .map(|rule| {
+                let compiled = expression::compiled(&rule.expression);
+                TracedRule {
+                    inputs: evaluator.named_inputs(&compiled),
+                    result: evaluator.evaluate(&compiled),
+                    rule: rule.clone(),
+                }
+            })
+            .collect();
+        let decision = conclude(&traced, &gates);
+        let general = self.sets.iter().find(|set| set.general);
+        let trace = Trace {
+            rule_set: general.map(|set| set.id),
+            rule_set_version: general.map_or(0, |set| set.version),
+            further: self.sets.iter().filter(|set| !set.general).cloned().collect(),
+            inputs,
+            gates,
+            rules: traced,
+        };
+        (decision, trace)
+    }
 }
 
 fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {

@@ -62,7 +62,7 @@ fn expressions_reach_every_kind_of_input() {
         r#"medications.exists(m, m.code in ["198039", "1"])"#,
         "!has(answers.unasked) && size(allergies) == 0",
     ] {
-        assert_eq!(evaluator.evaluate(fires), RuleResult::Fired, "{fires}");
+        assert_eq!(evaluator.evaluate(&expression::compiled(fires)), RuleResult::Fired, "{fires}");
     }
 }
 

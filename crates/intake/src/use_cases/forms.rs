@@ -65,14 +65,24 @@ pub async fn create_version(
     Ok(version)
 }
 
-/// Publishes a draft version; the version before it is retired.
+/// Publishes a draft version; the version before it is retired. A version that
+/// no longer asks what a rule in force reads is refused.
 pub async fn publish_version(
     env: &Env,
     store: &dyn IntakeStore,
+    surroundings: &dyn Surroundings,
     actor: &Actor,
     id: FormVersionId,
 ) -> Result<FormVersion, IntakeError> {
     actor.require(Permission::FormAdminister)?;
+    let version =
+        store.begin(actor).await?.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    // The other contexts are asked between two transactions, so that no call
+    // holds one connection while it waits for another.
+    let errors = surroundings.objections(version.form.category, &version.definition).await?;
+    if version.status == VersionStatus::Draft && !errors.is_empty() {
+        return Err(IntakeError::InvalidDefinition(errors));
+    }
     let mut tx = store.begin(actor).await?;
     let version = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
     let version = put_in_place(env, tx.as_mut(), version).await?;

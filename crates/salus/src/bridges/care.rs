@@ -1,7 +1,12 @@
 use async_trait::async_trait;
-use care::{ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, SubmittedResponse};
+use care::{
+    ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, SubmittedResponse,
+    eligibility::{AnswerKind, FormSchema},
+    rules::FormSchemas,
+};
 use chrono::{DateTime, Utc};
-use kernel::{Actor, FormResponseId, PatientId, ProviderId, UsState};
+use intake::{FormDefinition, ItemKind};
+use kernel::{Actor, CategoryId, FormResponseId, PatientId, ProviderId, UsState};
 use ports::Result;
 
 use super::{Bridges, absent_or, crossing};
@@ -101,4 +106,39 @@ impl ProviderDirectory for Bridges {
     ) -> Result<Option<ProviderId>> {
         Ok(self.licensed_providers(state, at).await?.into_iter().next())
     }
+}
+
+#[async_trait]
+impl FormSchemas for Bridges {
+    async fn schema(&self, category: CategoryId) -> Result<Option<FormSchema>> {
+        let actor = Actor::system("care.rules");
+        let found = intake::current_form(self.intake.as_ref(), self, &actor, category).await;
+        Ok(absent_or("a form", found)?.map(|form| schema_of(&form.definition)))
+    }
+}
+
+/// What a form gives to rules: the answers and scores that a submitted
+/// response has, as `submitted` passes them on.
+pub fn schema_of(definition: &FormDefinition) -> FormSchema {
+    let mut schema = FormSchema::default();
+    for (item, _) in definition.walk() {
+        let codes = || item.options().iter().map(|option| option.code.clone()).collect();
+        let kind = match &item.kind {
+            ItemKind::Text { repeats: false, .. } => AnswerKind::Text,
+            ItemKind::Text { repeats: true, .. } => AnswerKind::Texts,
+            ItemKind::Number { .. } => AnswerKind::Number,
+            ItemKind::Date { .. } => AnswerKind::Date,
+            ItemKind::SingleChoice { .. } => AnswerKind::Choice(codes()),
+            ItemKind::MultipleChoice { .. } => AnswerKind::Choices(codes()),
+            ItemKind::Boolean { .. } => AnswerKind::Boolean,
+            ItemKind::Scale { .. } => AnswerKind::Scale,
+            ItemKind::Display | ItemKind::Group { .. } => continue,
+            ItemKind::Calculated { .. } => {
+                schema.scores.insert(item.link_id.clone());
+                continue;
+            }
+        };
+        schema.answers.insert(item.link_id.clone(), kind);
+    }
+    schema
 }

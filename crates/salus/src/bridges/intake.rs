@@ -1,9 +1,9 @@
 use async_trait::async_trait;
-use intake::{Facts, store::Surroundings};
-use kernel::{Actor, CategoryId, PatientId};
+use intake::{Facts, FormDefinition, store::Surroundings};
+use kernel::{Actor, CategoryId, FieldError, PatientId};
 use ports::Result;
 
-use super::{Bridges, absent_or};
+use super::{Bridges, absent_or, care::schema_of, crossing};
 
 #[async_trait]
 impl Surroundings for Bridges {
@@ -11,6 +11,16 @@ impl Surroundings for Bridges {
         let actor = Actor::system("intake.category");
         let found = catalog::category(self.catalog.as_ref(), &actor, category).await;
         Ok(absent_or("a category", found)?.is_some_and(|category| category.active))
+    }
+
+    async fn objections(
+        &self,
+        category: CategoryId,
+        definition: &FormDefinition,
+    ) -> Result<Vec<FieldError>> {
+        care::rules::objections(self.care.as_ref(), category, &schema_of(definition))
+            .await
+            .map_err(|error| crossing("the rules in force", error))
     }
 
     async fn facts(&self, patient: PatientId) -> Result<Facts> {

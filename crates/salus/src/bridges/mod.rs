@@ -11,6 +11,8 @@ mod pharmacy;
 mod records;
 mod subscriptions;
 
+pub use self::care::schema_of;
+
 use std::sync::Arc;
 
 use ::care::CareStore;

@@ -7,6 +7,7 @@ pub mod serve;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use kernel::Actor;
 use postgres::Pg;
 
 use crate::{
@@ -50,6 +51,35 @@ pub async fn audit_verify(config: Config) -> anyhow::Result<ExitCode> {
     let sound = report.is_intact();
     foundation.close().await?;
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How many decisions are held in memory at a time.
+const REPLAY_BATCH: u32 = 100;
+
+pub async fn decisions_replay(config: Config) -> anyhow::Result<ExitCode> {
+    let foundation = Foundation::open(&config, As::Command).await?;
+    let actor = Actor::system("commands.decisions_replay");
+    let (mut after, mut total, mut different) = (None, 0_u64, 0_u64);
+    loop {
+        let replays = care::rules::replay_next(&foundation.pg, &actor, after, REPLAY_BATCH).await?;
+        let Some(last) = replays.last() else { break };
+        after = Some(last.assessment);
+        total += replays.len() as u64;
+        for replay in replays.iter().filter(|replay| !replay.is_same()) {
+            different += 1;
+            println!(
+                "{} was {} and is {}; rules that differ: {}; rules as published: {}",
+                replay.assessment,
+                <&str>::from(replay.stored.outcome),
+                <&str>::from(replay.replayed.outcome),
+                replay.differing_rules.join(", "),
+                replay.rules_as_published,
+            );
+        }
+    }
+    println!("{total} decisions decided again, {different} come out otherwise");
+    foundation.close().await?;
+    Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub fn openapi() -> anyhow::Result<ExitCode> {

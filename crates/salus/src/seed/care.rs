@@ -2,7 +2,7 @@
 //! default treatment of each category, the rules, and what the states allow.
 //! The codes are RxNorm's, the FDA's and ICD-10-CM's own.
 
-mod rules;
+pub mod rules;
 
 use care::{
     CareError, CareStore, Dose, DoseLimit, Frequency, Medication, Modality, PeriodUnit, Protocol,
@@ -252,12 +252,12 @@ pub async fn sow(env: &Env, store: &dyn CareStore) -> Result<(), CareError> {
     for seed in &PROTOCOLS {
         let mut tx = store.begin(&actor).await?;
         let protocol = tx.protocol(seed.category).await?;
-        let rules = tx.rule_set(seed.category).await?;
+        let rules = tx.rule_sets_in_force(seed.category).await?;
         drop(tx);
         if protocol.is_none() {
             setup::set_protocol(store, &actor, &seed.protocol()?).await?;
         }
-        if rules.is_none() {
+        if rules.is_empty() {
             setup::publish_rules(env, store, &actor, seed.category, rules::of(seed.category))
                 .await?;
         }

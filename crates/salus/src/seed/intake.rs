@@ -17,7 +17,7 @@ use ports::Env;
 use super::catalog;
 
 /// Every form with its category and slug.
-pub(crate) fn forms() -> [(CategoryId, &'static str, FormDefinition); 6] {
+pub fn forms() -> [(CategoryId, &'static str, FormDefinition); 6] {
     [
         (catalog::HAIR_LOSS, "hair-loss-intake", hair_loss::form()),
         (

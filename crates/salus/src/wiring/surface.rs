@@ -18,7 +18,7 @@ use rest::{
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
         AssessmentsApi, ConsultationsApi, DosingApi, InformationApi, PlansApi as TreatmentPlansApi,
-        ReviewsApi, VideoWebhookApi,
+        ReplaysApi, ReviewsApi, RulesApi, VideoWebhookApi,
     },
     catalog::{CategoriesApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -53,6 +53,7 @@ pub type Operations = (
         ConsultationsApi,
         VideoWebhookApi,
     ),
+    (RulesApi, ReplaysApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
@@ -131,6 +132,10 @@ impl Surface {
                     rooms: world.video.clone(),
                 },
                 VideoWebhookApi { env: env(), store: store.clone(), rooms: world.video.clone() },
+            ),
+            (
+                RulesApi { env: env(), store: store.clone(), forms: bridges.clone() },
+                ReplaysApi { store: store.clone() },
             ),
             (
                 PrescriptionsApi {

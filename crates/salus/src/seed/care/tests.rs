@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use care::{
     Inputs, Priority, RuleSet,
@@ -19,45 +19,12 @@ fn every_protocol_passes_the_dose_guard_and_every_rule_set_is_sound() {
     }
 }
 
-/// The names that follow `root.` in an expression.
-fn members<'a>(expression: &'a str, root: &str) -> Vec<&'a str> {
-    let prefix = format!("{root}.");
-    expression
-        .match_indices(&prefix)
-        .map(|(at, prefix)| {
-            let rest = &expression[at + prefix.len()..];
-            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            &rest[..end.unwrap_or(rest.len())]
-        })
-        .collect()
-}
-
 #[test]
-fn the_rules_name_only_what_the_forms_ask() {
+fn the_rules_fit_the_forms() {
     for (category, slug, form) in crate::seed::intake::forms() {
-        let form = serde_json::to_value(&form).unwrap();
-        let mut link_ids = BTreeSet::new();
-        collect(&form, &mut link_ids);
-        for rule in rules::of(category) {
-            for root in ["answers", "scores"] {
-                for name in members(&rule.expression, root) {
-                    assert!(link_ids.contains(name), "{slug} does not ask {name} ({})", rule.id);
-                }
-            }
-        }
-    }
-}
-
-fn collect(value: &Value, link_ids: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(members) => {
-            if let Some(Value::String(id)) = members.get("link_id").or(members.get("linkId")) {
-                link_ids.insert(id.clone());
-            }
-            members.values().for_each(|inner| collect(inner, link_ids));
-        }
-        Value::Array(items) => items.iter().for_each(|inner| collect(inner, link_ids)),
-        _ => {}
+        let schema = crate::bridges::schema_of(&form);
+        let misfits = care::eligibility::misfits(&rules::of(category), &schema);
+        assert_eq!(misfits, [], "{slug}");
     }
 }
 

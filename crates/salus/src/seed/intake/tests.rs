@@ -205,6 +205,14 @@ impl intake::Surroundings for Shelf {
         Ok(::catalog::category(&self.0.pg, &actor, category).await.is_ok_and(|found| found.active))
     }
 
+    async fn objections(
+        &self,
+        _: CategoryId,
+        _: &intake::FormDefinition,
+    ) -> ports::Result<Vec<kernel::FieldError>> {
+        Ok(Vec::new())
+    }
+
     async fn facts(&self, _: kernel::PatientId) -> ports::Result<Facts> {
         Ok(WOMAN)
     }

@@ -1,0 +1,350 @@
+//! Rule sets: rules as data, in versions. A category has one line of versions
+//! for everybody, and may have further ones for a state, for a drug, or for a
+//! drug in a state, which add to it.
+
+use chrono::{DateTime, Utc};
+use kernel::{CategoryId, FieldError, RuleSetId, RxNorm, UsState};
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
+
+use super::{Rule, expression};
+use crate::CareError;
+
+/// The longest expression, and the most rules of one set: both bound what one
+/// decision can cost.
+pub const LONGEST_EXPRESSION: usize = 2_000;
+pub const MOST_RULES: usize = 200;
+
+/// For whom a rule set holds within its category.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scope {
+    /// Where the patient is; every state without one.
+    pub state: Option<UsState>,
+    /// The drug of the category's protocol; every drug without one.
+    pub drug: Option<RxNorm>,
+}
+
+impl Scope {
+    pub fn covers(&self, state: UsState, drug: Option<&RxNorm>) -> bool {
+        self.state.is_none_or(|own| own == state)
+            && self.drug.as_ref().is_none_or(|own| Some(own) == drug)
+    }
+
+    /// How narrow it is: of two rules with one id the narrower one holds.
+    pub fn rank(&self) -> u8 {
+        u8::from(self.state.is_some()) + 2 * u8::from(self.drug.is_some())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum RuleSetStatus {
+    Draft,
+    /// It decides.
+    Published,
+    /// It decided once; publishing it again rolls back to it.
+    Retired,
+}
+
+/// One version of the rules of a category and scope. Once it was published its
+/// rules never change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleSet {
+    pub id: RuleSetId,
+    pub category: CategoryId,
+    pub scope: Scope,
+    /// Counts up from 1 within category and scope.
+    pub version: i32,
+    pub rules: Vec<Rule>,
+    /// What this version is for, in the author's words.
+    pub note: Option<String>,
+    pub status: RuleSetStatus,
+    /// The version that was in force when this one was drafted, or that its
+    /// author has taken in since.
+    pub based_on: Option<RuleSetId>,
+    /// Counts the changes of the row.
+    pub revision: i64,
+    pub created_at: DateTime<Utc>,
+    pub changed_at: DateTime<Utc>,
+    /// When it last came into force.
+    pub published_at: Option<DateTime<Utc>>,
+}
+
+/// What an author writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleSetContent {
+    pub rules: Vec<Rule>,
+    pub note: Option<String>,
+    pub based_on: Option<RuleSetId>,
+}
+
+impl RuleSet {
+    pub fn draft(
+        id: RuleSetId,
+        (category, scope): (CategoryId, Scope),
+        version: i32,
+        content: RuleSetContent,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            category,
+            scope,
+            version,
+            rules: content.rules,
+            note: content.note,
+            status: RuleSetStatus::Draft,
+            based_on: content.based_on,
+            revision: 1,
+            created_at: now,
+            changed_at: now,
+            published_at: None,
+        }
+    }
+
+    /// A draft with other content, if `seen` is the revision that it has.
+    pub fn revise(
+        self,
+        seen: i64,
+        content: RuleSetContent,
+        now: DateTime<Utc>,
+    ) -> Result<Self, CareError> {
+        self.expect(seen)?;
+        if self.status != RuleSetStatus::Draft {
+            return Err(CareError::RulesPublished);
+        }
+        Ok(Self {
+            rules: content.rules,
+            note: content.note,
+            based_on: content.based_on,
+            revision: self.revision + 1,
+            changed_at: now,
+            ..self
+        })
+    }
+
+    /// The set in force, and the one before it as retired. A draft must know
+    /// the version that it takes the place of; a retired version is published
+    /// again to roll back, whatever came after it.
+    pub fn publish(
+        self,
+        seen: i64,
+        current: Option<Self>,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Option<Self>), CareError> {
+        self.expect(seen)?;
+        match self.status {
+            RuleSetStatus::Published => return Err(CareError::RulesInForce),
+            RuleSetStatus::Draft => {
+                Self::validate(&self.rules)?;
+                if let Some(current) = current.as_ref().filter(|now| Some(now.id) != self.based_on)
+                {
+                    return Err(CareError::RulesSuperseded(current.version));
+                }
+            }
+            RuleSetStatus::Retired => {}
+        }
+        let retired = current.map(|current| Self {
+            status: RuleSetStatus::Retired,
+            revision: current.revision + 1,
+            changed_at: now,
+            ..current
+        });
+        let published = Self {
+            status: RuleSetStatus::Published,
+            revision: self.revision + 1,
+            changed_at: now,
+            published_at: Some(now),
+            ..self
+        };
+        Ok((published, retired))
+    }
+
+    fn expect(&self, seen: i64) -> Result<(), CareError> {
+        if self.revision == seen {
+            return Ok(());
+        }
+        Err(CareError::RevisionChanged { current: self.revision, at: self.changed_at })
+    }
+
+    /// Every expression must parse and name only what there is, and every id
+    /// be unique.
+    pub fn validate(rules: &[Rule]) -> Result<(), CareError> {
+        let errors = Self::faults(rules);
+        if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
+    }
+
+    pub fn faults(rules: &[Rule]) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if rules.is_empty() {
+            errors.push(FieldError::required("rules"));
+        }
+        if rules.len() > MOST_RULES {
+            let message = format!("A set has at most {MOST_RULES} rules.");
+            errors.push(FieldError::new("rules", "too_many", message));
+            return errors;
+        }
+        for (index, rule) in rules.iter().enumerate() {
+            if rule.id.is_empty() || rules[..index].iter().any(|other| other.id == rule.id) {
+                errors.push(FieldError::new(
+                    format!("rules[{index}].id"),
+                    "not_unique",
+                    "Every rule has an id of its own.",
+                ));
+            }
+            let path = format!("rules[{index}].expression");
+            if rule.expression.len() > LONGEST_EXPRESSION {
+                let message = format!("At most {LONGEST_EXPRESSION} characters.");
+                errors.push(FieldError::new(path, "too_long", message));
+            } else if let Err(message) = expression::check(&rule.expression) {
+                errors.push(FieldError::new(path, "invalid", message));
+            }
+        }
+        errors
+    }
+}
+
+/// The rules that decide in one place: the category's, with those of every
+/// narrower scope that covers it. A narrower rule takes the place of a wider
+/// one with the same id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuleBook {
+    pub(super) sets: Vec<RuleSetRef>,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// Which version decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleSetRef {
+    pub id: RuleSetId,
+    pub version: i32,
+    /// Of the whole category.
+    #[serde(default)]
+    pub general: bool,
+}
+
+impl RuleBook {
+    pub fn compose(
+        sets: impl IntoIterator<Item = RuleSet>,
+        state: UsState,
+        drug: Option<&RxNorm>,
+    ) -> Self {
+        Self::of(sets.into_iter().filter(|set| set.scope.covers(state, drug)).collect())
+    }
+
+    /// All of these together, wherever they hold.
+    pub fn of(mut sets: Vec<RuleSet>) -> Self {
+        sets.sort_by(|one, other| {
+            one.scope.rank().cmp(&other.scope.rank()).then(one.id.cmp(&other.id))
+        });
+        let mut book = Self::default();
+        for set in sets {
+            book.sets.push(RuleSetRef {
+                id: set.id,
+                version: set.version,
+                general: set.scope == Scope::default(),
+            });
+            for rule in set.rules {
+                match book.rules.iter_mut().find(|known| known.id == rule.id) {
+                    Some(wider) => *wider = rule,
+                    None => book.rules.push(rule),
+                }
+            }
+        }
+        book
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::Uuid;
+
+    use super::*;
+    use crate::Severity;
+
+    fn rule(id: &str, expression: &str) -> Rule {
+        Rule {
+            id: id.into(),
+            description: id.into(),
+            severity: Severity::Review,
+            expression: expression.into(),
+            reason_code: id.into(),
+            reason_text: id.into(),
+            urgent: false,
+        }
+    }
+
+    fn set(number: u128, scope: Scope, rules: Vec<Rule>) -> RuleSet {
+        RuleSet::draft(
+            RuleSetId(Uuid::from_u128(number)),
+            (CategoryId(Uuid::nil()), scope),
+            i32::try_from(number).unwrap(),
+            RuleSetContent { rules, note: None, based_on: None },
+            DateTime::UNIX_EPOCH,
+        )
+    }
+
+    #[test]
+    fn narrower_scopes_add_and_take_the_place_of_what_has_their_id() {
+        let drug: RxNorm = "200172".parse().unwrap();
+        let texas = Scope { state: Some(UsState::Tx), drug: None };
+        let there = Scope { state: None, drug: Some(drug.clone()) };
+        let sets = [
+            set(3, there, vec![rule("age", "patient.age > 70"), rule("dose", "false")]),
+            set(1, Scope::default(), vec![rule("age", "patient.age > 65"), rule("sex", "true")]),
+            set(2, texas, vec![rule("age", "patient.age > 60")]),
+        ];
+        let age = |state, drug: Option<&RxNorm>| {
+            let book = RuleBook::compose(sets.clone(), state, drug);
+            (book.rules()[0].expression.clone(), book.rules().len(), book.sets.len())
+        };
+        assert_eq!(age(UsState::Ma, None), ("patient.age > 65".into(), 2, 1));
+        assert_eq!(age(UsState::Tx, None), ("patient.age > 60".into(), 2, 2));
+        assert_eq!(age(UsState::Tx, Some(&drug)), ("patient.age > 70".into(), 3, 3));
+    }
+
+    #[test]
+    fn a_draft_takes_the_place_of_the_version_it_knows_and_never_changes_again() {
+        let now = DateTime::UNIX_EPOCH;
+        let rules = || vec![rule("age", "patient.age > 65")];
+        let (first, none) =
+            set(1, Scope::default(), rules()).publish(1, None, now).expect("published");
+        assert!(none.is_none());
+        let stale = set(2, Scope::default(), rules());
+        assert!(matches!(
+            stale.clone().publish(1, Some(first.clone()), now),
+            Err(CareError::RulesSuperseded(1))
+        ));
+        let content = RuleSetContent { rules: rules(), note: None, based_on: Some(first.id) };
+        assert!(matches!(
+            stale.clone().revise(7, content.clone(), now),
+            Err(CareError::RevisionChanged { current: 1, .. })
+        ));
+        let second = stale.revise(1, content.clone(), now).unwrap();
+        let (second, retired) = second.publish(2, Some(first), now).unwrap();
+        let first = retired.unwrap();
+        assert_eq!(first.status, RuleSetStatus::Retired);
+        assert!(matches!(
+            second.clone().revise(second.revision, content, now),
+            Err(CareError::RulesPublished)
+        ));
+        let seen = first.revision;
+        let (first, second) = first.publish(seen, Some(second), now).unwrap();
+        assert_eq!(first.status, RuleSetStatus::Published);
+        assert_eq!(second.unwrap().status, RuleSetStatus::Retired);
+        let seen = first.revision;
+        assert!(matches!(first.publish(seen, None, now), Err(CareError::RulesInForce)));
+    }
+
+    #[test]
+    fn a_set_with_a_repeated_id_or_too_long_a_rule_is_refused() {
+        let long = "true || ".repeat(300) + "true";
+        let faults = RuleSet::faults(&[rule("a", "true"), rule("a", "true"), rule("b", &long)]);
+        let codes: Vec<_> = faults.iter().map(|fault| fault.code.as_str()).collect();
+        assert_eq!(codes, ["not_unique", "too_long"]);
+    }
+}

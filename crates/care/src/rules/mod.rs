@@ -1,0 +1,219 @@
+//! Administering rules: drafting, validating, publishing and rolling back,
+//! what a new version would change, and replaying what was decided.
+
+mod allowlist;
+mod replay;
+mod simulate;
+mod store;
+
+use async_trait::async_trait;
+use kernel::{Actor, CategoryId, FieldError, Page, Permission, RuleSetId};
+use ports::{AuditAction, AuditEntry, Env, PortError};
+
+pub use self::{
+    allowlist::{auto_approvals, set_auto_approval},
+    replay::{Replay, ReplayedDecision, replay, replay_next},
+    simulate::{Change, MOST_SIMULATED, Simulation, simulate},
+    store::{RuleSetQuery, RuleTx},
+};
+use crate::{
+    CareError, CareStore, CareTx,
+    eligibility::{FormSchema, RuleSet, RuleSetContent, RuleSetStatus, Scope, misfits},
+};
+
+/// What the published form of a category gives to rules.
+#[async_trait]
+pub trait FormSchemas: Send + Sync {
+    /// `None` where the category has no published form.
+    async fn schema(&self, category: CategoryId) -> ports::Result<Option<FormSchema>>;
+}
+
+pub async fn list(
+    store: &dyn CareStore,
+    actor: &Actor,
+    query: &RuleSetQuery,
+) -> Result<Page<RuleSet>, CareError> {
+    actor.require(Permission::RuleAdminister)?;
+    Ok(store.begin(actor).await?.rule_sets(query).await?)
+}
+
+pub async fn one(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: RuleSetId,
+) -> Result<RuleSet, CareError> {
+    actor.require(Permission::RuleAdminister)?;
+    load(store.begin(actor).await?.as_mut(), id).await
+}
+
+async fn load(tx: &mut dyn CareTx, id: RuleSetId) -> Result<RuleSet, CareError> {
+    tx.rule_set(id).await?.ok_or(CareError::NotFound("rule set"))
+}
+
+/// A new draft of category and scope. Without a word of what it is based on it
+/// knows the version in force now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRuleSet {
+    pub category: CategoryId,
+    pub scope: Scope,
+    pub content: RuleSetContent,
+}
+
+pub async fn draft(
+    env: &Env,
+    store: &dyn CareStore,
+    forms: &dyn FormSchemas,
+    actor: &Actor,
+    new: NewRuleSet,
+) -> Result<RuleSet, CareError> {
+    actor.require(Permission::RuleAdminister)?;
+    let NewRuleSet { category, scope, mut content } = new;
+    if forms.schema(category).await?.is_none() {
+        return Err(CareError::field(
+            "category_id",
+            "no_form",
+            "The category has no published form that rules could read.",
+        ));
+    }
+    let mut tx = store.begin(actor).await?;
+    let current = in_force(tx.as_mut(), category, &scope).await?;
+    content.based_on = content.based_on.or(current.map(|current| current.id));
+    let version = tx.latest_rule_version(category, &scope).await? + 1;
+    let set = RuleSet::draft(env.fresh(), (category, scope), version, content, env.now());
+    tx.add_rule_set(&set).await?;
+    tx.audit(entry(AuditAction::Create, &set)).await?;
+    tx.commit().await?;
+    Ok(set)
+}
+
+pub async fn revise(
+    env: &Env,
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: RuleSetId,
+    seen: i64,
+    content: RuleSetContent,
+) -> Result<RuleSet, CareError> {
+    actor.require(Permission::RuleAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    let before = load(tx.as_mut(), id).await?;
+    let count = before.rules.len();
+    let content = RuleSetContent { based_on: content.based_on.or(before.based_on), ..content };
+    let set = before.revise(seen, content, env.now())?;
+    save(tx.as_mut(), &set).await?;
+    tx.audit(entry(AuditAction::Update, &set).detail("old_rules", count)).await?;
+    tx.commit().await?;
+    Ok(set)
+}
+
+/// Everything for which the set could not be published now; it changes
+/// nothing.
+pub async fn validate(
+    store: &dyn CareStore,
+    forms: &dyn FormSchemas,
+    actor: &Actor,
+    id: RuleSetId,
+) -> Result<Vec<FieldError>, CareError> {
+    let set = one(store, actor, id).await?;
+    faults(forms, &set).await
+}
+
+async fn faults(forms: &dyn FormSchemas, set: &RuleSet) -> Result<Vec<FieldError>, CareError> {
+    let mut errors = RuleSet::faults(&set.rules);
+    match forms.schema(set.category).await? {
+        Some(schema) => errors.extend(misfits(&set.rules, &schema)),
+        None => errors.push(FieldError::new(
+            "category_id",
+            "no_form",
+            "The category has no published form that rules could read.",
+        )),
+    }
+    Ok(errors)
+}
+
+/// Puts a version into force: a draft, or an older version once more, which
+/// rolls back to it. It has to fit the form that is published now.
+pub async fn publish(
+    env: &Env,
+    store: &dyn CareStore,
+    forms: &dyn FormSchemas,
+    actor: &Actor,
+    id: RuleSetId,
+    seen: i64,
+) -> Result<RuleSet, CareError> {
+    let errors = validate(store, forms, actor, id).await?;
+    let mut tx = store.begin(actor).await?;
+    let set = load(tx.as_mut(), id).await?;
+    let rolls_back = set.status == RuleSetStatus::Retired;
+    let current = in_force(tx.as_mut(), set.category, &set.scope).await?;
+    let (set, retired) = set.publish(seen, current, env.now())?;
+    if !errors.is_empty() {
+        return Err(CareError::Invalid(errors));
+    }
+    if let Some(retired) = &retired {
+        save(tx.as_mut(), retired).await?;
+    }
+    save(tx.as_mut(), &set).await?;
+    tx.audit(
+        entry(AuditAction::Update, &set)
+            .detail("published", true)
+            .detail("rolls_back", rolls_back)
+            .detail("old_version", retired.as_ref().map(|retired| retired.version))
+            .detail("new_version", set.version),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(set)
+}
+
+/// What the rules in force would miss in a form of this schema: paths are
+/// `rules.<rule set id>.<rule>`. A form with any is not published.
+pub async fn objections(
+    store: &dyn CareStore,
+    category: CategoryId,
+    schema: &FormSchema,
+) -> Result<Vec<FieldError>, CareError> {
+    let mut tx = store.begin(&Actor::system("care.rules")).await?;
+    let sets = tx.rule_sets_in_force(category).await?;
+    let mut errors = Vec::new();
+    for set in sets {
+        for rule in &set.rules {
+            let path = format!("rules.{}.{}", set.id, rule.id);
+            errors.extend(misfits(std::slice::from_ref(rule), schema).into_iter().map(|misfit| {
+                let message = format!(
+                    "Version {} of the eligibility rules reads it otherwise: {}",
+                    set.version, misfit.message
+                );
+                FieldError::new(path.clone(), misfit.code, message)
+            }));
+        }
+    }
+    Ok(errors)
+}
+
+pub(crate) async fn in_force(
+    tx: &mut dyn CareTx,
+    category: CategoryId,
+    scope: &Scope,
+) -> Result<Option<RuleSet>, CareError> {
+    let sets = tx.rule_sets_in_force(category).await?;
+    Ok(sets.into_iter().find(|set| set.scope == *scope))
+}
+
+/// Of two changes at one moment the later one hears of the other.
+pub(crate) async fn save(tx: &mut dyn CareTx, set: &RuleSet) -> Result<(), CareError> {
+    tx.save_rule_set(set).await.map_err(|error| match error {
+        PortError::Conflict(_) => CareError::RulesChangedAtOnce,
+        other => other.into(),
+    })
+}
+
+pub(crate) fn entry(action: AuditAction, set: &RuleSet) -> AuditEntry {
+    AuditEntry::new(action, "rule_set", set.id)
+        .detail("category", set.category.to_string())
+        .detail("state", set.scope.state.map(|state| state.to_string()))
+        .detail("drug", set.scope.drug.as_ref().map(ToString::to_string))
+        .detail("version", set.version)
+        .detail("revision", set.revision)
+        .detail("rules", set.rules.len())
+}
