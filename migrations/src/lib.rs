@@ -45,6 +45,7 @@ history![
     "010_identity",
     "020_catalog",
     "030_intake",
+    "031_intake_form_drafts",
     "040_care",
     "041_care_slots",
     "042_care_active_plans",

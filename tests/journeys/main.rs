@@ -1,6 +1,7 @@
 //! Journeys over HTTP against the built binary, with a private cluster and the
 //! vendors' emulators of its own.
 
+mod administration;
 mod authorization;
 mod contract;
 mod demo;

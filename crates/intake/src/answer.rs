@@ -62,6 +62,15 @@ impl Answer {
         }
     }
 
+    /// The number of an answer that is one, in the first unit of its item.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Self::Number(quantity) => Some(quantity.in_first_unit),
+            Self::Scale(value) => Some(*value as f64),
+            _ => None,
+        }
+    }
+
     /// The plain value that rules are written against: a number in the first
     /// unit of its item, and everything else as it was sent.
     pub fn to_plain(&self) -> Value {

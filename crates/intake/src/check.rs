@@ -6,8 +6,9 @@ use kernel::FieldError;
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    Calculation, ChoiceOption, Condition, Expected, Fact, FormDefinition, Item, ItemKind, Operator,
-    Subject, answer::whole_match, units::convert,
+    AscvdInputs, Calculation, ChoiceOption, Condition, CrossRule, Expected, Fact, FormDefinition,
+    Item, ItemKind, Operator, Subject, answer::whole_match, instruments::departs,
+    reach::unreachable, units::convert,
 };
 
 pub const MOST_ITEMS: usize = 500;
@@ -55,6 +56,17 @@ pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
         }
     }
     check_cycles(&outline, &index, &mut errors);
+    for rule in &definition.rules {
+        check_rule(rule, &index, &mut errors);
+    }
+    // Whether something can be reached is asked of a form whose conditions
+    // make sense.
+    if errors.is_empty() {
+        for (link_id, reason) in unreachable(definition) {
+            let path = format!("definition.items.{link_id}.enable_when");
+            errors.push(FieldError::new(path, "unreachable", reason));
+        }
+    }
     errors
 }
 
@@ -248,10 +260,12 @@ fn check_calculation(
             errors.push(at(item, "calculation", "duplicate", format!("{link_id} counts twice.")));
         }
         let fits = match (calculation, &input.kind) {
-            (Calculation::Sum { .. }, ItemKind::SingleChoice { options }) => {
-                options.iter().all(|option| option.score.is_some())
-            }
-            (Calculation::Sum { .. }, ItemKind::Scale { .. }) => true,
+            (
+                Calculation::Sum { .. } | Calculation::AuditC { .. },
+                ItemKind::SingleChoice { options },
+            ) => options.iter().all(|option| option.score.is_some()),
+            (Calculation::Sum { .. } | Calculation::AuditC { .. }, ItemKind::Scale { .. }) => true,
+            (Calculation::Ascvd(inputs), kind) => fits_risk(inputs, link_id, kind),
             (Calculation::BodyMassIndex { height, .. }, ItemKind::Number { units, .. }) => {
                 let base = if link_id == height { "m" } else { "kg" };
                 units.first().is_some_and(|unit| convert(1.0, unit, base).is_some())
@@ -267,9 +281,61 @@ fn check_calculation(
             ));
         }
     }
+    if departs(item) {
+        errors.push(at(
+            item,
+            "calculation",
+            "cut_offs",
+            "The code is that of an instrument with other published cut-offs.",
+        ));
+    }
     let ascending = calculation.bands().windows(2).all(|pair| pair[0].from < pair[1].from);
     if !ascending {
         errors.push(at(item, "calculation", "invalid", "The bands ascend."));
+    }
+}
+
+fn fits_risk(inputs: &AscvdInputs, link_id: &str, kind: &ItemKind) -> bool {
+    let unit = match kind {
+        ItemKind::Number { units, .. } => units.first().map(String::as_str),
+        _ => None,
+    };
+    if link_id == inputs.race {
+        matches!(kind, ItemKind::SingleChoice { options }
+            if options.iter().any(|option| option.code == "african_american"))
+    } else if link_id == inputs.total_cholesterol || link_id == inputs.hdl_cholesterol {
+        unit == Some("mg/dL")
+    } else if link_id == inputs.systolic_pressure {
+        unit == Some("mm[Hg]")
+    } else {
+        matches!(kind, ItemKind::Boolean { .. })
+    }
+}
+
+/// Both sides of a rule exist and compare: two dates, or two numbers that are
+/// kept in one unit.
+fn check_rule(rule: &CrossRule, index: &Index<'_>, errors: &mut Vec<FieldError>) {
+    let mut refuse = |code: &str, message: String| {
+        errors.push(FieldError::new(format!("definition.rules.{}", rule.left), code, message));
+    };
+    if rule.message.trim().is_empty() {
+        refuse("required", "A rule says what is wrong where it is broken.".into());
+    }
+    let (Some(left), Some(right)) = (index.get(rule.left.as_str()), index.get(rule.right.as_str()))
+    else {
+        refuse("dangling", format!("There is no item {} or {}.", rule.left, rule.right));
+        return;
+    };
+    let unit = |item: &Item| match &item.kind {
+        ItemKind::Number { units, .. } => Some(units.first().cloned()),
+        ItemKind::Scale { .. } => Some(None),
+        _ => None,
+    };
+    let both_dates =
+        matches!((&left.kind, &right.kind), (ItemKind::Date { .. }, ItemKind::Date { .. }));
+    let same_unit = unit(left).is_some() && unit(left) == unit(right);
+    if rule.operator == Operator::Exists || rule.left == rule.right || !(both_dates || same_unit) {
+        refuse("operator_misfit", "A rule compares two dates, or two numbers of one unit.".into());
     }
 }
 

@@ -4,7 +4,7 @@
 use kernel::Coding;
 use serde::{Deserialize, Serialize};
 
-use crate::{Calculation, EnableWhen};
+use crate::{Answer, Calculation, EnableWhen, Operator};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +13,23 @@ pub struct FormDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     pub items: Vec<Item>,
+    /// What answers have to be to one another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<CrossRule>,
+}
+
+/// A rule between two answers, as in an end that is not before its start. It
+/// holds while either of them is missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossRule {
+    /// The link id of the answer that is at fault where the rule is broken.
+    pub left: String,
+    pub operator: Operator,
+    /// The link id of the answer that it is compared with.
+    pub right: String,
+    /// What to tell the patient.
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +140,30 @@ pub struct Consent {
     pub version: String,
 }
 
+impl CrossRule {
+    /// Whether it holds between two answers, which publication has made sure
+    /// are of kinds that compare.
+    pub fn holds(&self, left: &Answer, right: &Answer) -> bool {
+        let order = match (left, right) {
+            (Answer::Date(left), Answer::Date(right)) => Some(left.cmp(right)),
+            _ => match (left.as_number(), right.as_number()) {
+                (Some(left), Some(right)) => left.partial_cmp(&right),
+                _ => None,
+            },
+        };
+        let Some(order) = order else { return true };
+        match self.operator {
+            Operator::Exists => true,
+            Operator::Equal => order.is_eq(),
+            Operator::NotEqual => order.is_ne(),
+            Operator::Greater => order.is_gt(),
+            Operator::Less => order.is_lt(),
+            Operator::GreaterOrEqual => order.is_ge(),
+            Operator::LessOrEqual => order.is_le(),
+        }
+    }
+}
+
 impl Item {
     pub fn children(&self) -> &[Item] {
         match &self.kind {
@@ -169,10 +210,15 @@ impl FormDefinition {
         self.walk().into_iter().map(|(item, _)| item).find(|item| item.link_id == link_id)
     }
 
-    /// Whether any condition asks for what is known of the patient.
+    /// Whether any condition or calculation asks for what is known of the
+    /// patient.
     pub fn asks_facts(&self) -> bool {
-        self.walk()
-            .into_iter()
-            .any(|(item, _)| item.enable_when.as_ref().is_some_and(EnableWhen::asks_facts))
+        self.walk().into_iter().any(|(item, _)| {
+            let calculates = match &item.kind {
+                ItemKind::Calculated { calculation } => calculation.asks_facts(),
+                _ => false,
+            };
+            calculates || item.enable_when.as_ref().is_some_and(EnableWhen::asks_facts)
+        })
     }
 }

@@ -1,7 +1,9 @@
 //! Drafts: answers that are still being written.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, DraftId, FormVersionId, PatientId};
+use kernel::{CategoryId, DraftId, FieldError, FormVersionId, PatientId};
 
 use crate::{IntakeError, RawAnswers};
 
@@ -21,6 +23,24 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// What a save hears that came from another version than this one: which
+    /// of its answers differ from those that stand here.
+    pub fn lost(&self, answers: &RawAnswers) -> IntakeError {
+        let names: BTreeSet<&String> = self.answers.keys().chain(answers.keys()).collect();
+        let differing = names
+            .into_iter()
+            .filter(|name| self.answers.get(*name) != answers.get(*name))
+            .map(|name| {
+                FieldError::new(
+                    format!("answers.{name}"),
+                    "changed_elsewhere",
+                    "The draft has another answer by now.",
+                )
+            })
+            .collect();
+        IntakeError::DraftChanged { current: Some(self.version), answers: differing }
+    }
+
     /// The draft with other answers, if `seen` is the version that it has.
     pub fn revise(
         self,
@@ -29,7 +49,7 @@ impl Draft {
         now: DateTime<Utc>,
     ) -> Result<Self, IntakeError> {
         if self.version != seen {
-            return Err(IntakeError::DraftChanged);
+            return Err(self.lost(&answers));
         }
         Ok(Self { answers, version: self.version + 1, updated_at: now, ..self })
     }

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
 use ports::PortError;
 
@@ -21,12 +22,18 @@ pub enum IntakeError {
     InvalidDefinition(Vec<FieldError>),
     #[error("the version was published before, and never changes")]
     AlreadyPublished,
-    #[error("a later version is published")]
-    Superseded,
+    /// The number is that of the published version.
+    #[error("version {0} was published since this draft was made; take it in and say so")]
+    Superseded(i32),
+    #[error("the form was changed at the same moment; read it again")]
+    ChangedAtOnce,
+    #[error("the draft was changed since it was read: it is at revision {current} since {at}")]
+    RevisionChanged { current: i64, at: DateTime<Utc> },
     #[error("the form has another version by now; read it again")]
     FormNotCurrent,
-    #[error("the draft was changed since it was read")]
-    DraftChanged,
+    /// The fields are the answers that differ.
+    #[error("the draft was changed since it was read: {}", at_version(*.current))]
+    DraftChanged { current: Option<i64>, answers: Vec<FieldError> },
     #[error("the form asks for the patient's sex and birth date, which the profile lacks")]
     ProfileIncomplete,
     #[error("only a patient answers an intake form")]
@@ -35,6 +42,13 @@ pub enum IntakeError {
     Forbidden(#[from] MissingPermission),
     #[error(transparent)]
     Port(#[from] PortError),
+}
+
+fn at_version(version: Option<i64>) -> String {
+    version.map_or_else(
+        || "there is none any more".to_owned(),
+        |version| format!("it is at version {version}"),
+    )
 }
 
 impl DomainError for IntakeError {
@@ -48,10 +62,12 @@ impl DomainError for IntakeError {
             | Self::PatientNotFound => ErrorKind::NotFound,
             Self::InvalidAnswers(_) | Self::InvalidDefinition(_) => ErrorKind::Invalid,
             Self::AlreadyPublished
-            | Self::Superseded
+            | Self::Superseded(_)
+            | Self::ChangedAtOnce
             | Self::FormNotCurrent
-            | Self::DraftChanged
+            | Self::DraftChanged { .. }
             | Self::ProfileIncomplete => ErrorKind::Conflict,
+            Self::RevisionChanged { .. } => ErrorKind::PreconditionFailed,
             Self::NotAPatient | Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::Port(error) => error.kind(),
         }
@@ -68,9 +84,11 @@ impl DomainError for IntakeError {
             Self::InvalidAnswers(_) => "intake.invalid_answers",
             Self::InvalidDefinition(_) => "intake.invalid_definition",
             Self::AlreadyPublished => "intake.already_published",
-            Self::Superseded => "intake.superseded",
+            Self::Superseded(_) => "intake.superseded",
             Self::FormNotCurrent => "intake.form_not_current",
-            Self::DraftChanged => "intake.draft_changed",
+            Self::ChangedAtOnce => "intake.changed_at_once",
+            Self::RevisionChanged { .. } => "intake.revision_changed",
+            Self::DraftChanged { .. } => "intake.draft_changed",
             Self::ProfileIncomplete => "intake.profile_incomplete",
             Self::NotAPatient => "intake.not_a_patient",
             Self::Forbidden(_) => "forbidden",
@@ -80,7 +98,9 @@ impl DomainError for IntakeError {
 
     fn fields(&self) -> &[FieldError] {
         match self {
-            Self::InvalidAnswers(fields) | Self::InvalidDefinition(fields) => fields,
+            Self::InvalidAnswers(fields)
+            | Self::InvalidDefinition(fields)
+            | Self::DraftChanged { answers: fields, .. } => fields,
             Self::Port(error) => error.fields(),
             _ => &[],
         }

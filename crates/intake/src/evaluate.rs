@@ -72,10 +72,29 @@ pub fn evaluate(
             None => {}
         }
     }
+    if stage == Stage::Final {
+        result.compare(definition);
+    }
     result
 }
 
 impl Evaluation {
+    /// Holds the answers against one another.
+    fn compare(&mut self, definition: &FormDefinition) {
+        for rule in &definition.rules {
+            if let (Some(left), Some(right)) =
+                (self.answers.get(&rule.left), self.answers.get(&rule.right))
+                && !rule.holds(left, right)
+            {
+                self.errors.push(FieldError::new(
+                    format!("answers.{}", rule.left),
+                    "cross_field",
+                    rule.message.clone(),
+                ));
+            }
+        }
+    }
+
     fn take(&mut self, item: &Item, answer: &Answer, stage: Stage) {
         let chosen = |code: &String| match answer {
             Answer::Choice(choice) => choice == code,
@@ -201,7 +220,7 @@ impl<'a> Resolver<'a> {
             let (input, _) = *self.items.get(link_id)?;
             inputs.push((input, value));
         }
-        calculation.score(&inputs)
+        calculation.score(&inputs, self.facts)
     }
 }
 

@@ -35,12 +35,48 @@ pub struct FormVersion {
     pub number: i32,
     pub status: VersionStatus,
     pub definition: FormDefinition,
+    /// The version that was published when this one was drafted, or that its
+    /// author has taken in since.
+    pub based_on: Option<FormVersionId>,
+    /// Counts the changes of the draft.
+    pub revision: i64,
     pub created_at: DateTime<Utc>,
+    pub changed_at: DateTime<Utc>,
 }
 
 impl FormVersion {
+    /// The draft with another definition, if `seen` is the revision that it
+    /// has. A version that was published never changes.
+    pub fn revise(
+        self,
+        seen: i64,
+        definition: FormDefinition,
+        based_on: Option<FormVersionId>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, IntakeError> {
+        self.expect(seen)?;
+        if self.status != VersionStatus::Draft {
+            return Err(IntakeError::AlreadyPublished);
+        }
+        Ok(Self {
+            definition,
+            based_on: based_on.or(self.based_on),
+            revision: self.revision + 1,
+            changed_at: now,
+            ..self
+        })
+    }
+
+    /// Refuses to go on when the revision is not the one that was seen.
+    pub fn expect(&self, seen: i64) -> Result<(), IntakeError> {
+        if self.revision == seen {
+            return Ok(());
+        }
+        Err(IntakeError::RevisionChanged { current: self.revision, at: self.changed_at })
+    }
+
     /// The version as the one that patients answer from now on, and the one
-    /// before it as retired.
+    /// before it as retired. It must know the version whose place it takes.
     pub fn publish(
         self,
         current: Option<Self>,
@@ -54,7 +90,9 @@ impl FormVersion {
             return Err(IntakeError::InvalidDefinition(errors));
         }
         let retired = match current {
-            Some(current) if current.number > self.number => return Err(IntakeError::Superseded),
+            Some(current) if Some(current.id) != self.based_on => {
+                return Err(IntakeError::Superseded(current.number));
+            }
             Some(current) => Some(current.retire(now)),
             None => None,
         };
@@ -104,8 +142,13 @@ mod tests {
                     enable_when: None,
                     kind: ItemKind::Date { earliest: None, latest: None },
                 }],
+                rules: vec![],
             },
+            based_on: (number > 1)
+                .then(|| FormVersionId(Uuid::from_u128(u128::from(number.unsigned_abs()) - 1))),
+            revision: 1,
             created_at: DateTime::UNIX_EPOCH,
+            changed_at: DateTime::UNIX_EPOCH,
         }
     }
 
@@ -119,9 +162,26 @@ mod tests {
         assert_eq!(retired.unwrap().status, VersionStatus::Retired { published_at: now, at: now });
         assert!(matches!(
             version(1).publish(Some(second.clone()), now),
-            Err(IntakeError::Superseded)
+            Err(IntakeError::Superseded(2))
         ));
         assert!(matches!(second.publish(None, now), Err(IntakeError::AlreadyPublished)));
+    }
+
+    #[test]
+    fn a_draft_changes_from_the_revision_that_was_seen_and_never_once_published() {
+        let now = DateTime::UNIX_EPOCH;
+        let definition = version(1).definition;
+        let changed = version(1).revise(1, definition.clone(), None, now).unwrap();
+        assert_eq!(changed.revision, 2);
+        assert!(matches!(
+            changed.clone().revise(1, definition.clone(), None, now),
+            Err(IntakeError::RevisionChanged { current: 2, .. })
+        ));
+        let (published, _) = changed.publish(None, now).unwrap();
+        assert!(matches!(
+            published.revise(2, definition, None, now),
+            Err(IntakeError::AlreadyPublished)
+        ));
     }
 
     #[test]

@@ -18,19 +18,25 @@ pub mod calculation;
 pub mod check;
 pub mod condition;
 pub mod definition;
+pub mod diff;
 pub mod draft;
 pub mod error;
 pub mod evaluate;
+pub mod fhir;
 pub mod form;
+pub mod instruments;
+pub mod reach;
 pub mod response;
+pub mod risk;
 pub mod store;
 pub mod units;
 pub mod use_cases;
 
 pub use answer::{Answer, Answers, Quantity, RawAnswers};
-pub use calculation::{Band, Calculation, Score};
+pub use calculation::{AscvdInputs, Band, Calculation, Score};
 pub use condition::{Behavior, Condition, EnableWhen, Expected, Fact, Facts, Operator, Subject};
-pub use definition::{ChoiceOption, Consent, FormDefinition, Item, ItemKind};
+pub use definition::{ChoiceOption, Consent, CrossRule, FormDefinition, Item, ItemKind};
+pub use diff::{ChangeKind, ItemChange};
 pub use draft::Draft;
 pub use error::IntakeError;
 pub use evaluate::{Evaluation, Stage, evaluate};
@@ -38,6 +44,8 @@ pub use form::{Form, FormVersion, VersionStatus};
 pub use response::FormResponse;
 pub use store::{IntakeStore, IntakeTx, ResponseQuery, Surroundings};
 pub use use_cases::{
-    NewFormVersion, OpenDraft, SaveDraft, Submission, create_version, current_form, form_version,
-    open_draft, publish_version, response, response_history, save_draft, seed_form, submit,
+    FormChange, NewFormVersion, OpenDraft, SaveDraft, Submission, administered_version,
+    compare_versions, create_version, current_form, draft_from, form_version, form_versions,
+    open_draft, publish_version, response, response_history, revise_version, save_draft, seed_form,
+    submit, validate_version,
 };

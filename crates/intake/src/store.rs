@@ -46,8 +46,20 @@ pub trait IntakeTx: UnitOfWork {
 
     async fn insert_version(&mut self, version: &FormVersion) -> Result<()>;
 
-    /// Saves the status; nothing else of a version ever changes. Fails with
-    /// `Conflict` where another version of the form is published.
+    /// Saves the definition of a draft whose stored revision is the one before;
+    /// anything else is a `Conflict`.
+    async fn save_draft_version(&mut self, version: &FormVersion) -> Result<()>;
+
+    /// Versions of all forms or of one category's, the latest first.
+    async fn versions(
+        &mut self,
+        category: Option<CategoryId>,
+        page: &PageRequest,
+    ) -> Result<Page<FormVersion>>;
+
+    /// Saves the status; nothing else of a published version ever changes.
+    /// Fails with `Conflict` where another version of the form is published,
+    /// and where the draft was changed since it was loaded.
     async fn save_version_status(&mut self, version: &FormVersion) -> Result<()>;
 
     async fn version(&mut self, id: FormVersionId) -> Result<Option<FormVersion>>;

@@ -6,7 +6,9 @@ mod responses;
 
 pub use drafts::{OpenDraft, SaveDraft, open_draft, save_draft};
 pub use forms::{
-    NewFormVersion, create_version, current_form, form_version, publish_version, seed_form,
+    FormChange, NewFormVersion, administered_version, compare_versions, create_version,
+    current_form, draft_from, form_version, form_versions, publish_version, revise_version,
+    seed_form, validate_version,
 };
 pub use responses::{Submission, response, response_history, submit};
 

@@ -57,6 +57,9 @@ pub mod version {
         pub created_at: ChronoDateTimeUtc,
         pub published_at: Option<ChronoDateTimeUtc>,
         pub retired_at: Option<ChronoDateTimeUtc>,
+        pub based_on: Option<Uuid>,
+        pub revision: i64,
+        pub changed_at: ChronoDateTimeUtc,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -31,7 +31,10 @@ pub fn to_version(row: version::Model, form: form::Model) -> Result<FormVersion>
         definition: serde_json::from_value(row.definition).map_err(|error| {
             PortError::internal("a stored form definition does not read", error)
         })?,
+        based_on: row.based_on.map(Into::into),
+        revision: row.revision,
         created_at: row.created_at,
+        changed_at: row.changed_at,
     })
 }
 
@@ -58,6 +61,9 @@ pub fn from_version(version: &FormVersion) -> Result<version::Model> {
         created_at: version.created_at,
         published_at,
         retired_at,
+        based_on: version.based_on.map(|id| id.uuid()),
+        revision: version.revision,
+        changed_at: version.changed_at,
     })
 }
 

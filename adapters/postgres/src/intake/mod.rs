@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use intake::{Draft, Form, FormResponse, FormVersion, IntakeStore, IntakeTx, ResponseQuery};
 use kernel::{
-    Actor, CategoryId, DraftId, FormId, FormResponseId, FormVersionId, Page, PatientId, Permission,
-    Uuid,
+    Actor, CategoryId, DraftId, FormId, FormResponseId, FormVersionId, Page, PageRequest,
+    PatientId, Permission, Uuid,
 };
 use ports::{PortError, Result};
 use sea_orm::{
@@ -101,6 +101,55 @@ impl IntakeTx for PgTx {
         Ok(())
     }
 
+    async fn save_draft_version(&mut self, version: &FormVersion) -> Result<()> {
+        let row = from_version(version)?;
+        let change = version::ActiveModel {
+            definition: Set(row.definition),
+            based_on: Set(row.based_on),
+            revision: Set(row.revision),
+            changed_at: Set(row.changed_at),
+            ..Default::default()
+        };
+        let result = version::Entity::update_many()
+            .set(change)
+            .filter(version::Column::Id.eq(row.id))
+            .filter(version::Column::Status.eq("draft"))
+            .filter(version::Column::Revision.eq(row.revision - 1))
+            .exec(self.write())
+            .await
+            .map_err(|e| db("saving a draft of a form version", e))?;
+        expect_changed(result.rows_affected, "the form version")
+    }
+
+    async fn versions(
+        &mut self,
+        category: Option<CategoryId>,
+        page: &PageRequest,
+    ) -> Result<Page<FormVersion>> {
+        let mut select = version::Entity::find().find_also_related(form::Entity);
+        if let Some(category) = category {
+            select = select.filter(form::Column::CategoryId.eq(category.uuid()));
+        }
+        if let Some((at, id)) = time_cursor(page)? {
+            let earlier = version::Column::CreatedAt.lt(at);
+            let same = version::Column::CreatedAt.eq(at).and(version::Column::Id.lt(id));
+            select = select.filter(Condition::any().add(earlier).add(same));
+        }
+        let versions = select
+            .order_by_desc(version::Column::CreatedAt)
+            .order_by_desc(version::Column::Id)
+            .limit(u64::from(page.limit()) + 1)
+            .all(self.read())
+            .await
+            .map_err(|e| db("listing form versions", e))?
+            .into_iter()
+            .filter_map(|(version, form)| Some(to_version(version, form?)))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Page::from_overfetch(versions, page, |version| {
+            time_cursor_of(version.created_at, version.id.uuid())
+        }))
+    }
+
     async fn save_version_status(&mut self, version: &FormVersion) -> Result<()> {
         let (status, published_at, retired_at) = status_columns(version.status);
         let change = version::ActiveModel {
@@ -113,6 +162,7 @@ impl IntakeTx for PgTx {
             .set(change)
             .filter(version::Column::Id.eq(version.id.uuid()))
             .filter(version::Column::Status.ne(status))
+            .filter(version::Column::Revision.eq(version.revision))
             .exec(self.write())
             .await
             .map_err(|e| db("saving the status of a form version", e))?;

@@ -3,8 +3,8 @@
 
 use chrono::NaiveDate;
 use intake::{
-    Band, Behavior, Calculation, ChoiceOption, Condition, Consent, EnableWhen, Expected, Fact,
-    Item, ItemKind, Operator, Subject,
+    AscvdInputs, Band, Behavior, Calculation, ChoiceOption, Condition, Consent, CrossRule,
+    EnableWhen, Expected, Fact, Item, ItemKind, Operator, Subject,
 };
 use kernel::{Coding, FieldError};
 use poem_openapi::{Enum, Object, types::Any};
@@ -44,6 +44,14 @@ pub enum MethodWord {
     Sum,
     /// Inputs are the height and the weight, in this order.
     BodyMassIndex,
+    /// The AUDIT-C; inputs are its three questions. The cut-offs are those
+    /// published for the patient's sex.
+    AuditC,
+    /// The ten-year cardiovascular risk by the pooled cohort equations, in per
+    /// cent. Inputs are the race, the total and the HDL cholesterol, the
+    /// systolic pressure, whether it is treated, diabetes and smoking, in this
+    /// order; age and sex are the profile's.
+    Ascvd,
 }
 
 /// A code of a code system.
@@ -114,6 +122,51 @@ pub struct FormCalculationView {
     pub inputs: Vec<String>,
     #[oai(default)]
     pub bands: Vec<FormBandView>,
+}
+
+/// A rule between two answers; it holds while either is missing.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "FormRule")]
+pub struct FormRuleView {
+    /// The link id of the answer that is at fault where the rule is broken.
+    pub left: String,
+    /// One of `=`, `!=`, `>`, `<`, `>=` and `<=`.
+    pub operator: String,
+    /// The link id of the answer that it is compared with.
+    pub right: String,
+    /// What to tell the patient.
+    #[oai(validator(max_length = 500))]
+    pub message: String,
+}
+
+impl From<CrossRule> for FormRuleView {
+    fn from(rule: CrossRule) -> Self {
+        Self {
+            left: rule.left,
+            operator: rule.operator.to_string(),
+            right: rule.right,
+            message: rule.message,
+        }
+    }
+}
+
+impl FormRuleView {
+    pub fn read(self, errors: &mut Vec<FieldError>) -> Option<CrossRule> {
+        match self.operator.parse() {
+            Ok(operator) => Some(CrossRule {
+                left: self.left,
+                operator,
+                right: self.right,
+                message: self.message,
+            }),
+            Err(_) => {
+                let path = format!("rules.{}.operator", self.left);
+                let message = "The operator is one of =, !=, >, <, >= and <=.";
+                errors.push(FieldError::new(path, "invalid", message));
+                None
+            }
+        }
+    }
 }
 
 /// An item of a form.
@@ -232,6 +285,20 @@ impl FormCalculationView {
             Calculation::BodyMassIndex { height, weight, bands } => {
                 (MethodWord::BodyMassIndex, vec![height, weight], bands)
             }
+            Calculation::AuditC { of } => (MethodWord::AuditC, of.into(), Vec::new()),
+            Calculation::Ascvd(inputs) => (
+                MethodWord::Ascvd,
+                vec![
+                    inputs.race,
+                    inputs.total_cholesterol,
+                    inputs.hdl_cholesterol,
+                    inputs.systolic_pressure,
+                    inputs.treated_hypertension,
+                    inputs.diabetes,
+                    inputs.smoker,
+                ],
+                Vec::new(),
+            ),
         };
         let band = |Band { from, code, label }| FormBandView { from, code, label };
         Self { method, inputs, bands: bands.into_iter().map(band).collect() }
@@ -449,6 +516,22 @@ impl FormCalculationView {
             MethodWord::BodyMassIndex => {
                 let [height, weight] = <[String; 2]>::try_from(self.inputs).ok()?;
                 Some(Calculation::BodyMassIndex { height, weight, bands })
+            }
+            MethodWord::AuditC => {
+                Some(Calculation::AuditC { of: <[String; 3]>::try_from(self.inputs).ok()? })
+            }
+            MethodWord::Ascvd => {
+                let [race, total, hdl, pressure, treated, diabetes, smoker] =
+                    <[String; 7]>::try_from(self.inputs).ok()?;
+                Some(Calculation::Ascvd(AscvdInputs {
+                    race,
+                    total_cholesterol: total,
+                    hdl_cholesterol: hdl,
+                    systolic_pressure: pressure,
+                    treated_hypertension: treated,
+                    diabetes,
+                    smoker,
+                }))
             }
         }
     }

@@ -93,7 +93,8 @@ impl DraftsApi {
     ///
     /// Takes `intake.submit`. Answers may be missing; fields that the form
     /// does not ask and values of a wrong type are refused. Of two saves from
-    /// one version the second is told with 409.
+    /// one version the second is told with 409, which names the version that
+    /// stands now and the answers that differ.
     #[oai(path = "/api/forms/drafts/:category_id", method = "put", operation_id = "saveFormDraft")]
     async fn save(
         &self,

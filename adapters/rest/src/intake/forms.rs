@@ -1,12 +1,15 @@
 use chrono::{DateTime, Utc};
 use intake::{FormDefinition, FormVersion, IntakeError, NewFormVersion, VersionStatus};
-use kernel::Uuid;
+use kernel::{FieldError, Uuid};
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json, types::Example,
+    ApiResponse, Enum, Object, OpenApi,
+    param::{Header, Path},
+    payload::Json,
+    types::Example,
 };
 
-use super::{FormItemView, IntakeServices};
-use crate::core::{Body, Caller, Problem, Tag, Visitor};
+use super::{FormItemView, FormRuleView, IntakeServices};
+use crate::core::{Body, Caller, Problem, Tag, Visitor, seen_version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FormVersionStatus", rename_all = "snake_case")]
@@ -35,6 +38,8 @@ pub struct FormView {
     pub title: String,
     pub description: Option<String>,
     pub items: Vec<FormItemView>,
+    /// What answers have to be to one another.
+    pub rules: Vec<FormRuleView>,
 }
 
 impl From<FormVersion> for FormView {
@@ -57,6 +62,7 @@ impl From<FormVersion> for FormView {
             title: version.definition.title,
             description: version.definition.description,
             items: version.definition.items.into_iter().map(FormItemView::of).collect(),
+            rules: version.definition.rules.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -75,6 +81,9 @@ pub struct NewFormRequest {
     pub description: Option<String>,
     #[oai(validator(min_items = 1, max_items = 500))]
     pub items: Vec<FormItemView>,
+    /// What answers have to be to one another.
+    #[oai(default, validator(max_items = 100))]
+    pub rules: Vec<FormRuleView>,
 }
 
 impl Example for NewFormRequest {
@@ -94,6 +103,7 @@ impl Example for NewFormRequest {
             title: "Acne intake".into(),
             description: None,
             items: vec![FormItemView::of(item)],
+            rules: Vec::new(),
         }
     }
 }
@@ -101,16 +111,26 @@ impl Example for NewFormRequest {
 impl NewFormRequest {
     fn read(self) -> Result<NewFormVersion, IntakeError> {
         let mut errors = Vec::new();
-        let items = self.items.into_iter().filter_map(|item| item.read(&mut errors)).collect();
+        let definition =
+            definition((self.title, self.description), self.items, self.rules, &mut errors);
         if !errors.is_empty() {
             return Err(IntakeError::InvalidDefinition(errors));
         }
-        Ok(NewFormVersion {
-            category: self.category_id.into(),
-            slug: self.slug,
-            definition: FormDefinition { title: self.title, description: self.description, items },
-        })
+        Ok(NewFormVersion { category: self.category_id.into(), slug: self.slug, definition })
     }
+}
+
+/// The definition that a request describes; what cannot be read goes to
+/// `errors`.
+pub(super) fn definition(
+    (title, description): (String, Option<String>),
+    items: Vec<FormItemView>,
+    rules: Vec<FormRuleView>,
+    errors: &mut Vec<FieldError>,
+) -> FormDefinition {
+    let items = items.into_iter().filter_map(|item| item.read(errors)).collect();
+    let rules = rules.into_iter().filter_map(|rule| rule.read(errors)).collect();
+    FormDefinition { title, description, items, rules }
 }
 
 /// A form version that was made.
@@ -173,10 +193,19 @@ impl FormsApi {
         method = "post",
         operation_id = "publishFormVersion"
     )]
-    async fn publish(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<FormView>, Problem> {
+    async fn publish(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The `ETag` of the draft as it was read; with it, a draft that has
+        /// changed since is not published.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Result<Json<FormView>, Problem> {
+        let seen = if_match.0.as_deref().map(seen_version).transpose()?;
         let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
         let version =
-            intake::publish_version(&self.0.env, store, around, caller.actor(), id.0.into())
+            intake::publish_version(&self.0.env, store, around, caller.actor(), id.0.into(), seen)
                 .await?;
         Ok(Json(version.into()))
     }

@@ -1,7 +1,9 @@
 //! Questionnaires, drafts and responses.
 
+mod administration;
 mod definition;
 mod drafts;
+mod fhir;
 mod forms;
 mod responses;
 
@@ -13,11 +15,13 @@ use ports::{Env, Panel};
 use serde_json::Value;
 
 pub use self::{
+    administration::{FormDraftChange, FormVersionView, FormVersionsView, FormsAdminApi},
     definition::{
         FormBandView, FormCalculationView, FormCodeView, FormConditionView, FormConsentView,
-        FormItemView, FormOptionView, ItemTypeWord,
+        FormItemView, FormOptionView, FormRuleView, ItemTypeWord,
     },
     drafts::{DraftRequest, DraftsApi, FormDraftView},
+    fhir::{FormsFhirApi, ImportRequest},
     forms::{FormView, FormsApi, NewFormRequest, VersionStatusWord},
     responses::{FormResponseView, FormResponsesView, ResponsesApi, SubmitRequest},
 };
@@ -33,8 +37,14 @@ pub struct IntakeServices {
 
 impl IntakeServices {
     /// Every operation of intake.
-    pub fn apis(self) -> (FormsApi, DraftsApi, ResponsesApi) {
-        (FormsApi(self.clone()), DraftsApi(self.clone()), ResponsesApi(self))
+    pub fn apis(self) -> (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, ResponsesApi) {
+        (
+            FormsApi(self.clone()),
+            FormsAdminApi(self.clone()),
+            FormsFhirApi(self.clone()),
+            DraftsApi(self.clone()),
+            ResponsesApi(self),
+        )
     }
 }
 

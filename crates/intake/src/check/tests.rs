@@ -23,7 +23,7 @@ fn when(mut item: Item, condition: Condition) -> Item {
 }
 
 fn codes(items: Vec<Item>) -> Vec<(String, String)> {
-    let form = FormDefinition { title: "Form".into(), description: None, items };
+    let form = FormDefinition { title: "Form".into(), description: None, items, rules: vec![] };
     check(&form)
         .into_iter()
         .map(|error| (error.path.replace("definition.items.", ""), error.code))
@@ -137,4 +137,53 @@ fn a_calculation_has_inputs_that_it_can_use() {
     let scale = item("s", scale);
     assert_eq!(codes(vec![scale.clone(), sum(&["s"])]), []);
     assert_eq!(codes(vec![scale, sum(&["s", "s"])]), one("sum.calculation", "duplicate"));
+}
+
+#[test]
+fn a_rule_compares_two_answers_of_one_kind() {
+    let number = |link_id: &str, unit: &str| {
+        let units = vec![unit.to_owned()];
+        item(link_id, ItemKind::Number { minimum: None, maximum: None, integer: false, units })
+    };
+    let date = |link_id: &str| item(link_id, ItemKind::Date { earliest: None, latest: None });
+    let items =
+        vec![number("kg", "kg"), number("aim", "kg"), number("cm", "cm"), date("from"), date("to")];
+    let told = |left: &str, operator, right: &str| {
+        let rule = CrossRule {
+            left: left.into(),
+            operator,
+            right: right.into(),
+            message: "They do not go together.".into(),
+        };
+        let form = FormDefinition {
+            title: "Form".into(),
+            description: None,
+            items: items.clone(),
+            rules: vec![rule],
+        };
+        check(&form).into_iter().map(|error| error.code).collect::<Vec<_>>()
+    };
+    assert_eq!(told("aim", Operator::Less, "kg"), Vec::<String>::new());
+    assert_eq!(told("to", Operator::GreaterOrEqual, "from"), Vec::<String>::new());
+    assert_eq!(told("to", Operator::GreaterOrEqual, "since"), ["dangling"]);
+    for (left, operator, right) in [
+        ("kg", Operator::Less, "cm"),
+        ("kg", Operator::Less, "to"),
+        ("kg", Operator::Less, "kg"),
+        ("kg", Operator::Exists, "aim"),
+    ] {
+        assert_eq!(told(left, operator, right), ["operator_misfit"], "{left} {operator} {right}");
+    }
+}
+
+#[test]
+fn what_nobody_reaches_is_refused() {
+    let child = when(yes_no("b"), Condition::item("a", Operator::Equal, true));
+    let both = EnableWhen::all([
+        Condition::item("a", Operator::Equal, false),
+        Condition::item("b", Operator::Equal, true),
+    ]);
+    let mut never = yes_no("c");
+    never.enable_when = Some(both);
+    assert_eq!(codes(vec![yes_no("a"), child, never]), one("c.enable_when", "unreachable"));
 }

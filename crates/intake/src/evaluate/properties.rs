@@ -105,7 +105,7 @@ fn build(seeds: &[Seed]) -> FormDefinition {
         }
         questions.push(question);
     }
-    FormDefinition { title: "Generated".into(), description: None, items }
+    FormDefinition { title: "Generated".into(), description: None, items, rules: vec![] }
 }
 
 fn value() -> impl Strategy<Value = Value> {

@@ -30,7 +30,7 @@ fn text(link_id: &str) -> Item {
 }
 
 fn form(items: Vec<Item>) -> FormDefinition {
-    FormDefinition { title: "Form".into(), description: None, items }
+    FormDefinition { title: "Form".into(), description: None, items, rules: vec![] }
 }
 
 fn raw(value: serde_json::Value) -> RawAnswers {
@@ -285,4 +285,32 @@ fn a_form_with_a_cycle_ends_and_enables_nothing_on_it() {
         when(yes_no("b"), Condition::item("a", Operator::Equal, true)),
     ]);
     assert_eq!(submit(&asked, json!({"a": true, "b": true})).answers.len(), 0);
+}
+
+#[test]
+fn answers_are_held_against_one_another_when_both_are_there() {
+    let date = |link_id: &str| {
+        let kind = ItemKind::Date { earliest: None, latest: None };
+        Item { required: false, ..item(link_id, kind) }
+    };
+    let mut asked = form(vec![yes_no("ended"), date("from"), date("to")]);
+    asked.items[2] = when(asked.items[2].clone(), Condition::item("ended", Operator::Equal, true));
+    asked.rules = vec![crate::CrossRule {
+        left: "to".into(),
+        operator: Operator::GreaterOrEqual,
+        right: "from".into(),
+        message: "The end is before the start.".into(),
+    }];
+    let broken = json!({"ended": true, "from": "2025-03-02", "to": "2025-03-01"});
+    assert_eq!(errors(&submit(&asked, broken.clone())), [("answers.to", "cross_field")]);
+    let draft = evaluate(&asked, &raw(broken), &Facts::default(), Stage::Draft);
+    assert_eq!(errors(&draft), []);
+    for fine in [
+        json!({"ended": true, "from": "2025-03-02", "to": "2025-03-02"}),
+        json!({"ended": true, "to": "2025-03-01"}),
+        // The end is dropped with its question before it is compared.
+        json!({"ended": false, "from": "2025-03-02", "to": "2025-03-01"}),
+    ] {
+        assert_eq!(errors(&submit(&asked, fine.clone())), [], "{fine}");
+    }
 }

@@ -89,12 +89,24 @@ pub async fn save_draft(
             let saved = tx.insert_draft(&draft).await;
             (draft, saved, AuditAction::Create)
         }
-        (Some(_), None) | (None, Some(_)) => return Err(IntakeError::DraftChanged),
+        (Some(draft), None) => return Err(draft.lost(&save.answers)),
+        (None, Some(_)) => {
+            return Err(IntakeError::DraftChanged { current: None, answers: Vec::new() });
+        }
     };
-    saved.map_err(|error| match error {
-        PortError::Conflict(_) => IntakeError::DraftChanged,
-        other => other.into(),
-    })?;
+    match saved {
+        Ok(()) => {}
+        Err(PortError::Conflict(_)) => {
+            // Another save came between; the transaction that lost is over.
+            drop(tx);
+            let winner = store.begin(actor).await?.draft(patient, category).await?;
+            return Err(match winner {
+                Some(winner) => winner.lost(&draft.answers),
+                None => IntakeError::DraftChanged { current: None, answers: Vec::new() },
+            });
+        }
+        Err(other) => return Err(other.into()),
+    }
     tx.audit(
         AuditEntry::new(action, "form_draft", draft.id)
             .patient(patient)

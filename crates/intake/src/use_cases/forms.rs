@@ -1,11 +1,13 @@
 //! Forms and their versions: read by everyone, written by administrators.
 
-use kernel::{Actor, CategoryId, FormId, FormVersionId, Permission};
+use kernel::{Actor, CategoryId, FieldError, FormId, FormVersionId, Page, PageRequest, Permission};
 use ports::{AuditAction, AuditEntry, Env, PortError};
 
 use crate::{
     Form, FormDefinition, FormVersion, IntakeError, IntakeStore, IntakeTx, Surroundings,
     VersionStatus,
+    check::check,
+    diff::{ItemChange, diff},
 };
 
 /// The form that a patient of the category answers now.
@@ -73,10 +75,12 @@ pub async fn publish_version(
     surroundings: &dyn Surroundings,
     actor: &Actor,
     id: FormVersionId,
+    seen: Option<i64>,
 ) -> Result<FormVersion, IntakeError> {
     actor.require(Permission::FormAdminister)?;
     let version =
         store.begin(actor).await?.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    let asked_about = version.revision;
     // The other contexts are asked between two transactions, so that no call
     // holds one connection while it waits for another.
     let errors = surroundings.objections(version.form.category, &version.definition).await?;
@@ -85,9 +89,125 @@ pub async fn publish_version(
     }
     let mut tx = store.begin(actor).await?;
     let version = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    // What is published is what the other contexts were asked about.
+    version.expect(seen.unwrap_or(asked_about))?;
+    version.expect(asked_about)?;
     let version = put_in_place(env, tx.as_mut(), version).await?;
     tx.commit().await?;
     Ok(version)
+}
+
+/// The versions of all forms, or of one category's, for administrators.
+pub async fn form_versions(
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    category: Option<CategoryId>,
+    page: &PageRequest,
+) -> Result<Page<FormVersion>, IntakeError> {
+    actor.require(Permission::FormAdminister)?;
+    Ok(store.begin(actor).await?.versions(category, page).await?)
+}
+
+/// One version for an administrator, whatever its status.
+pub async fn administered_version(
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    id: FormVersionId,
+) -> Result<FormVersion, IntakeError> {
+    actor.require(Permission::FormAdminister)?;
+    store.begin(actor).await?.version(id).await?.ok_or(IntakeError::VersionNotFound)
+}
+
+/// Makes a draft that says what another version says, to be edited.
+pub async fn draft_from(
+    env: &Env,
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    id: FormVersionId,
+) -> Result<FormVersion, IntakeError> {
+    actor.require(Permission::FormAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    let from = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    let new = NewFormVersion {
+        category: from.form.category,
+        slug: from.form.slug,
+        definition: from.definition,
+    };
+    let ids = (from.form.id, env.fresh());
+    let version = add_version(env, tx.as_mut(), new, ids).await?;
+    tx.commit().await?;
+    Ok(version)
+}
+
+/// What an author writes over a draft.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormChange {
+    /// The revision that was read.
+    pub seen: i64,
+    pub definition: FormDefinition,
+    /// The published version whose changes the draft has taken in.
+    pub based_on: Option<FormVersionId>,
+}
+
+/// Changes a draft, if its revision is the one that was read.
+pub async fn revise_version(
+    env: &Env,
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    id: FormVersionId,
+    change: FormChange,
+) -> Result<FormVersion, IntakeError> {
+    actor.require(Permission::FormAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    let before = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    let changes = diff(&before.definition, &change.definition).len();
+    let FormChange { seen, definition, based_on } = change;
+    let version = before.revise(seen, definition, based_on, env.now())?;
+    tx.save_draft_version(&version).await.map_err(|error| match error {
+        PortError::Conflict(_) => IntakeError::ChangedAtOnce,
+        other => other.into(),
+    })?;
+    tx.audit(
+        entry(AuditAction::Update, &version)
+            .detail("old_revision", seen)
+            .detail("new_revision", version.revision)
+            .detail("changes", changes),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(version)
+}
+
+/// Everything for which the version could not be published now; it changes
+/// nothing.
+pub async fn validate_version(
+    store: &dyn IntakeStore,
+    surroundings: &dyn Surroundings,
+    actor: &Actor,
+    id: FormVersionId,
+) -> Result<Vec<FieldError>, IntakeError> {
+    let version = administered_version(store, actor, id).await?;
+    let mut errors = check(&version.definition);
+    errors.extend(surroundings.objections(version.form.category, &version.definition).await?);
+    Ok(errors)
+}
+
+/// What a version has otherwise than another one, which is the version that it
+/// is based on where none is named.
+pub async fn compare_versions(
+    store: &dyn IntakeStore,
+    actor: &Actor,
+    id: FormVersionId,
+    against: Option<FormVersionId>,
+) -> Result<Vec<ItemChange>, IntakeError> {
+    let new = administered_version(store, actor, id).await?;
+    let old = match against.or(new.based_on) {
+        Some(old) => administered_version(store, actor, old).await?.definition,
+        None => {
+            FormDefinition { title: String::new(), description: None, items: vec![], rules: vec![] }
+        }
+    };
+    Ok(diff(&old, &new.definition))
 }
 
 /// Publishes a form under known ids, unless a published version already says
@@ -129,13 +249,17 @@ async fn add_version(
             form
         }
     };
+    let current = tx.published_version(new.category).await?;
     let version = FormVersion {
         id: version_id,
         number: tx.latest_number(form.id).await? + 1,
         form,
         status: VersionStatus::Draft,
         definition: new.definition,
+        based_on: current.map(|current| current.id),
+        revision: 1,
         created_at: env.now(),
+        changed_at: env.now(),
     };
     tx.insert_version(&version).await?;
     tx.audit(entry(AuditAction::Create, &version)).await?;
@@ -153,7 +277,7 @@ async fn put_in_place(
         tx.save_version_status(retired).await?;
     }
     tx.save_version_status(&version).await.map_err(|error| match error {
-        PortError::Conflict(_) => IntakeError::Superseded,
+        PortError::Conflict(_) => IntakeError::ChangedAtOnce,
         other => other.into(),
     })?;
     let before = retired.map(|retired| retired.id.to_string());

@@ -26,7 +26,7 @@ use rest::{
     core::{Authenticator, DenialLog, Limits, Problem, Surround, request_context},
     fulfilment::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi},
     identity::IdentityApi,
-    intake::{DraftsApi, FormsApi, IntakeServices, ResponsesApi},
+    intake::{DraftsApi, FormsAdminApi, FormsApi, FormsFhirApi, IntakeServices, ResponsesApi},
     prescriptions::{ErxWebhookApi, PrescriptionsApi, WebhookCredential},
     records::RecordsApi,
     subscriptions::SubscriptionsApi,
@@ -43,7 +43,7 @@ use crate::{
 pub type Operations = (
     IdentityApi,
     (CategoriesApi, PlansApi),
-    (FormsApi, DraftsApi, ResponsesApi),
+    (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, ResponsesApi),
     (
         ReviewsApi,
         AssessmentsApi,

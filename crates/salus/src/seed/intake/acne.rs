@@ -83,6 +83,7 @@ pub fn form() -> FormDefinition {
         title: "Acne intake".into(),
         description: Some("About ten minutes. A licensed provider reads your answers.".into()),
         items,
+        rules: vec![],
     }
 }
 

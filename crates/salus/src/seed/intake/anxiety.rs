@@ -2,7 +2,7 @@
 //! required to reproduce, translate, display or distribute it. Cut-offs as
 //! published: 5 mild, 10 moderate, 15 severe.
 
-use intake::{FormDefinition, Item};
+use intake::{FormDefinition, Item, instruments};
 
 use super::build::*;
 
@@ -45,18 +45,8 @@ fn gad7() -> Item {
     let mut items: Vec<Item> =
         GAD7.iter().map(|(link_id, text, loinc)| how_often(link_id, text, *loinc)).collect();
     items.push(
-        sum(
-            "gad7",
-            "GAD-7 total",
-            &GAD7.map(|(link_id, ..)| link_id),
-            &[
-                (0.0, "minimal", "Minimal anxiety"),
-                (5.0, "mild", "Mild anxiety"),
-                (10.0, "moderate", "Moderate anxiety"),
-                (15.0, "severe", "Severe anxiety"),
-            ],
-        )
-        .loinc("70274-6", "Generalized anxiety disorder 7 item (GAD-7) total score"),
+        sum("gad7", "GAD-7 total", &GAD7.map(|(link_id, ..)| link_id), instruments::gad7())
+            .loinc("70274-6", "Generalized anxiety disorder 7 item (GAD-7) total score"),
     );
     items.push(difficulty("gad7_difficulty", "gad7"));
     group(
@@ -135,6 +125,7 @@ pub fn form() -> FormDefinition {
                 .into(),
         ),
         items,
+        rules: vec![],
     }
 }
 

@@ -144,24 +144,9 @@ pub fn aged(years: f64) -> Condition {
     Condition::fact(Fact::PatientAge, Operator::GreaterOrEqual, years)
 }
 
-pub fn sum(link_id: &str, text: &str, of: &[&str], bands: &[(f64, &str, &str)]) -> Item {
+pub fn sum(link_id: &str, text: &str, of: &[&str], bands: Vec<Band>) -> Item {
     let of = of.iter().map(ToString::to_string).collect();
-    item(
-        link_id,
-        text,
-        ItemKind::Calculated { calculation: Calculation::Sum { of, bands: self::bands(bands) } },
-    )
-}
-
-pub fn bands(bands: &[(f64, &str, &str)]) -> Vec<Band> {
-    bands
-        .iter()
-        .map(|(from, code, label)| Band {
-            from: *from,
-            code: (*code).into(),
-            label: (*label).into(),
-        })
-        .collect()
+    item(link_id, text, ItemKind::Calculated { calculation: Calculation::Sum { of, bands } })
 }
 
 /// The four answers of the PHQ and the GAD, worth 0 to 3, with LOINC's codes.

@@ -3,7 +3,7 @@
 //! published: 5 mild, 10 moderate, 15 moderately severe, 20 severe. Any answer
 //! to the ninth item but "not at all" is flagged, whatever the total.
 
-use intake::{Condition, FormDefinition, Item, ItemKind, Operator};
+use intake::{Condition, FormDefinition, Item, ItemKind, Operator, instruments};
 
 use super::{anxiety::crisis_line, build::*};
 
@@ -77,19 +77,8 @@ fn phq9() -> Item {
         }
     }
     items.push(
-        sum(
-            "phq9",
-            "PHQ-9 total",
-            &PHQ9.map(|(link_id, ..)| link_id),
-            &[
-                (0.0, "minimal", "Minimal depression"),
-                (5.0, "mild", "Mild depression"),
-                (10.0, "moderate", "Moderate depression"),
-                (15.0, "moderately_severe", "Moderately severe depression"),
-                (20.0, "severe", "Severe depression"),
-            ],
-        )
-        .loinc("44261-6", "Patient Health Questionnaire 9 item (PHQ-9) total score"),
+        sum("phq9", "PHQ-9 total", &PHQ9.map(|(link_id, ..)| link_id), instruments::phq9())
+            .loinc("44261-6", "Patient Health Questionnaire 9 item (PHQ-9) total score"),
     );
     items.push(difficulty("phq9_difficulty", "phq9").loinc(
         "69722-7",
@@ -172,5 +161,6 @@ pub fn form() -> FormDefinition {
                 .into(),
         ),
         items,
+        rules: vec![],
     }
 }

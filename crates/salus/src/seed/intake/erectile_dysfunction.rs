@@ -129,5 +129,6 @@ pub fn form() -> FormDefinition {
         title: "Erectile dysfunction intake".into(),
         description: Some("About ten minutes. A licensed provider reads your answers.".into()),
         items,
+        rules: vec![],
     }
 }

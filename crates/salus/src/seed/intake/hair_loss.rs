@@ -108,5 +108,6 @@ pub fn form() -> FormDefinition {
         title: "Hair loss intake".into(),
         description: Some("About ten minutes. A licensed provider reads your answers.".into()),
         items,
+        rules: vec![],
     }
 }

@@ -1,7 +1,7 @@
 //! Weight management: the body-mass index, and what speaks against a GLP-1
 //! receptor agonist.
 
-use intake::{Calculation, Condition, FormDefinition, ItemKind, Operator};
+use intake::{Calculation, Condition, FormDefinition, ItemKind, Operator, instruments};
 
 use super::build::*;
 
@@ -9,14 +9,7 @@ pub fn form() -> FormDefinition {
     let bmi = Calculation::BodyMassIndex {
         height: "height".into(),
         weight: "weight".into(),
-        bands: bands(&[
-            (0.0, "underweight", "Underweight"),
-            (18.5, "healthy", "Healthy weight"),
-            (25.0, "overweight", "Overweight"),
-            (30.0, "obesity_1", "Obesity, class 1"),
-            (35.0, "obesity_2", "Obesity, class 2"),
-            (40.0, "obesity_3", "Obesity, class 3"),
-        ]),
+        bands: instruments::body_mass_index(),
     };
     let mut items = vec![
         group(
@@ -115,5 +108,6 @@ pub fn form() -> FormDefinition {
         title: "Weight management intake".into(),
         description: Some("About ten minutes. A licensed provider reads your answers.".into()),
         items,
+        rules: vec![],
     }
 }
