@@ -138,7 +138,9 @@ fn inputs(form: &FormDefinition, patient: u64) -> Inputs {
                 scores.insert(item.link_id.clone(), draw(30) as f64);
                 continue;
             }
-            ItemKind::Display | ItemKind::Group { .. } => continue,
+            ItemKind::Display | ItemKind::Group { .. } | ItemKind::RepeatingGroup { .. } => {
+                continue;
+            }
         };
         answers.insert(item.link_id.clone(), answer);
     }

@@ -27,6 +27,8 @@ pub enum Answer {
     Choices(BTreeSet<String>),
     Boolean(bool),
     Scale(i64),
+    /// The answers of each repetition of a group.
+    Rows(Vec<Answers>),
 }
 
 /// A number as it was answered, and the same in the first unit of its item,
@@ -59,6 +61,7 @@ impl Answer {
             Self::Choices(values) => json!(values),
             Self::Boolean(value) => json!(value),
             Self::Scale(value) => json!(value),
+            Self::Rows(rows) => rows_with(rows, Self::to_raw),
         }
     }
 
@@ -76,9 +79,28 @@ impl Answer {
     pub fn to_plain(&self) -> Value {
         match self {
             Self::Number(quantity) => json!(quantity.in_first_unit),
+            Self::Rows(rows) => rows_with(rows, Self::to_plain),
             other => other.to_raw(),
         }
     }
+}
+
+fn rows_with(rows: &[Answers], write: fn(&Answer) -> Value) -> Value {
+    rows.iter()
+        .map(|row| {
+            row.iter().map(|(link_id, answer)| (link_id.clone(), write(answer))).collect::<Value>()
+        })
+        .collect()
+}
+
+/// The raw answers of each repetition, as far as they are a list of objects.
+pub(crate) fn raw_rows(raw: &Value) -> Option<Vec<RawAnswers>> {
+    let rows = raw.as_array()?.iter().filter(|row| !is_blank(row));
+    rows.map(|row| {
+        let members = row.as_object()?;
+        Some(members.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    })
+    .collect()
 }
 
 /// Whether this says nothing: an emptied field is the same as one not sent.
@@ -87,6 +109,7 @@ pub(crate) fn is_blank(raw: &Value) -> bool {
         Value::Null => true,
         Value::String(text) => text.trim().is_empty(),
         Value::Array(values) => values.iter().all(is_blank),
+        Value::Object(members) => members.values().all(is_blank),
         _ => false,
     }
 }
@@ -117,6 +140,10 @@ pub(crate) fn read(kind: &ItemKind, raw: &Value) -> Result<Answer, &'static str>
             .ok_or("a list of the codes of choices"),
         ItemKind::Boolean { .. } => raw.as_bool().map(Answer::Boolean).ok_or("true or false"),
         ItemKind::Scale { .. } => raw.as_i64().map(Answer::Scale).ok_or("a whole number"),
+        // What is in the rows is read when the group is evaluated.
+        ItemKind::RepeatingGroup { .. } => {
+            raw_rows(raw).map(|_| Answer::Rows(Vec::new())).ok_or("a list of objects")
+        }
         ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. } => {
             Err("nothing: it is not a question")
         }
@@ -204,6 +231,12 @@ pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<Fie
             let excluded = |code: &String| options.iter().any(|o| o.exclusive && o.code == *code);
             if codes.len() > 1 && codes.iter().any(excluded) {
                 refuse("exclusive_choice", "This choice excludes every other.".into());
+            }
+        }
+        (ItemKind::RepeatingGroup { minimum, maximum, .. }, Answer::Rows(rows)) => {
+            let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            if !(minimum..=maximum).contains(&&count) {
+                refuse("out_of_range", format!("From {minimum} to {maximum} entries."));
             }
         }
         (ItemKind::Scale { minimum, maximum, .. }, Answer::Scale(value))

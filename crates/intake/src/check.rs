@@ -7,8 +7,8 @@ use strum::IntoEnumIterator as _;
 
 use crate::{
     AscvdInputs, Calculation, ChoiceOption, Condition, CrossRule, Expected, Fact, FormDefinition,
-    Item, ItemKind, Operator, Subject, answer::whole_match, instruments::departs,
-    reach::unreachable, units::convert,
+    Item, ItemKind, Operator, Subject, answer::whole_match, evaluate::MOST_ROWS,
+    instruments::departs, reach::unreachable, units::convert,
 };
 
 pub const MOST_ITEMS: usize = 500;
@@ -49,6 +49,9 @@ pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
         ));
     }
     for (item, _) in &outline {
+        if let ItemKind::RepeatingGroup { items, minimum, maximum } = &item.kind {
+            check_rows(item, items, (*minimum, *maximum), &outline, &mut errors);
+        }
         check_item(item, &mut errors);
         check_conditions(item, &index, &mut errors);
         if let ItemKind::Calculated { calculation } = &item.kind {
@@ -139,6 +142,41 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
         }
         _ => {}
     }
+}
+
+/// What is repeated is a form of its own, whose link ids are those of no other
+/// item.
+fn check_rows(
+    group: &Item,
+    items: &[Item],
+    (minimum, maximum): (u32, u32),
+    outline: &[(&Item, Option<&Item>)],
+    errors: &mut Vec<FieldError>,
+) {
+    if minimum > maximum || maximum == 0 || maximum as usize > MOST_ROWS {
+        let message = format!("A group repeats from its minimum to at most {MOST_ROWS} times.");
+        errors.push(at(group, "maximum", "out_of_range", message));
+    }
+    if items.is_empty() {
+        errors.push(at(group, "items", "required", "A group holds items."));
+        return;
+    }
+    let row = FormDefinition::of_row(items);
+    for (inner, _) in row.walk() {
+        let named_before = outline.iter().any(|(other, _)| {
+            let repeated = FormDefinition::of_row(other.row());
+            other.link_id == inner.link_id
+                || (other.link_id != group.link_id && repeated.item(&inner.link_id).is_some())
+        });
+        if named_before {
+            errors.push(at(inner, "link_id", "duplicate", "Another item has this link id."));
+        }
+        if matches!(inner.kind, ItemKind::RepeatingGroup { .. } | ItemKind::Calculated { .. }) {
+            let message = "A repetition holds neither repetitions nor calculations.";
+            errors.push(at(inner, "type", "invalid", message));
+        }
+    }
+    errors.extend(check(&row));
 }
 
 fn check_options(item: &Item, options: &[ChoiceOption], errors: &mut Vec<FieldError>) {

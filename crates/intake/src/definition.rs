@@ -108,6 +108,15 @@ pub enum ItemKind {
     Group {
         items: Vec<Item>,
     },
+    /// Questions that are answered any number of times, as for every
+    /// operation somebody had. Their conditions look at answers of the same
+    /// repetition and at what is known of the patient.
+    RepeatingGroup {
+        items: Vec<Item>,
+        #[serde(default)]
+        minimum: u32,
+        maximum: u32,
+    },
     /// Computed from other answers; a client never gives it.
     Calculated {
         calculation: Calculation,
@@ -172,6 +181,14 @@ impl Item {
         }
     }
 
+    /// The questions of one repetition.
+    pub fn row(&self) -> &[Item] {
+        match &self.kind {
+            ItemKind::RepeatingGroup { items, .. } => items,
+            _ => &[],
+        }
+    }
+
     pub fn options(&self) -> &[ChoiceOption] {
         match &self.kind {
             ItemKind::SingleChoice { options } | ItemKind::MultipleChoice { options } => options,
@@ -189,7 +206,8 @@ impl Item {
 }
 
 impl FormDefinition {
-    /// Every item with its parent, in the order of the form.
+    /// Every item with its parent, in the order of the form. What a repeating
+    /// group repeats is a form of its own and not among them.
     pub fn walk(&self) -> Vec<(&Item, Option<&Item>)> {
         fn below<'a>(
             items: &'a [Item],
@@ -206,6 +224,11 @@ impl FormDefinition {
         out
     }
 
+    /// The questions of a repetition as a form of their own.
+    pub(crate) fn of_row(items: &[Item]) -> Self {
+        Self { title: "Row".to_owned(), description: None, items: items.to_vec(), rules: vec![] }
+    }
+
     pub fn item(&self, link_id: &str) -> Option<&Item> {
         self.walk().into_iter().map(|(item, _)| item).find(|item| item.link_id == link_id)
     }
@@ -216,6 +239,7 @@ impl FormDefinition {
         self.walk().into_iter().any(|(item, _)| {
             let calculates = match &item.kind {
                 ItemKind::Calculated { calculation } => calculation.asks_facts(),
+                ItemKind::RepeatingGroup { items, .. } => Self::of_row(items).asks_facts(),
                 _ => false,
             };
             calculates || item.enable_when.as_ref().is_some_and(EnableWhen::asks_facts)

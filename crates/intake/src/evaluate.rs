@@ -9,9 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use kernel::FieldError;
 
 use crate::{
-    Answer, Answers, Behavior, Condition, Consent, Facts, FormDefinition, Item, ItemKind, Quantity,
-    RawAnswers, Score, Subject, answer,
+    Answer, Answers, Behavior, Calculation, Condition, Consent, Facts, FormDefinition, Item,
+    ItemKind, Quantity, RawAnswers, Score, Subject, answer,
 };
+
+/// The most repetitions of a group that are looked at.
+pub(crate) const MOST_ROWS: usize = 100;
 
 /// How much is asked of the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,10 @@ pub fn evaluate(
             continue;
         }
         match form.given.get(item.link_id.as_str()) {
+            Some(Ok(Answer::Rows(_))) => {
+                let rows = raw.get(&item.link_id).and_then(answer::raw_rows).unwrap_or_default();
+                result.take_rows(item, &rows, facts, stage);
+            }
             Some(Ok(answer)) => result.take(item, answer, stage),
             Some(Err(wanted)) => result.errors.push(FieldError::new(
                 format!("answers.{}", item.link_id),
@@ -95,6 +102,36 @@ impl Evaluation {
         }
     }
 
+    /// Evaluates every repetition of a group as a form of its own.
+    fn take_rows(&mut self, item: &Item, rows: &[RawAnswers], facts: &Facts, stage: Stage) {
+        let form = FormDefinition::of_row(item.row());
+        let mut kept = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().take(MOST_ROWS).enumerate() {
+            let row = evaluate(&form, row, facts, stage);
+            self.errors.extend(row.errors.into_iter().map(|error| {
+                let inner = error.path.strip_prefix("answers.").unwrap_or(&error.path);
+                let path = format!("answers.{}[{index}].{inner}", item.link_id);
+                FieldError { path, ..error }
+            }));
+            if row.answers.is_empty() {
+                continue;
+            }
+            if !row.flags.is_empty() {
+                self.flags.insert(item.link_id.clone());
+            }
+            self.consents.extend(row.consents);
+            kept.push(row.answers);
+        }
+        if rows.len() > MOST_ROWS {
+            self.errors.push(FieldError::new(
+                format!("answers.{}", item.link_id),
+                "too_many",
+                format!("At most {MOST_ROWS} entries."),
+            ));
+        }
+        self.take(item, &Answer::Rows(kept), stage);
+    }
+
     fn take(&mut self, item: &Item, answer: &Answer, stage: Stage) {
         let chosen = |code: &String| match answer {
             Answer::Choice(choice) => choice == code,
@@ -122,6 +159,15 @@ impl Evaluation {
     }
 }
 
+/// Whether any repetition keeps an answer, or has one that does not read.
+fn rows_say_something(item: &Item, raw: &serde_json::Value, facts: &Facts) -> bool {
+    let form = FormDefinition::of_row(item.row());
+    answer::raw_rows(raw).unwrap_or_default().iter().take(MOST_ROWS).any(|row| {
+        let row = evaluate(&form, row, facts, Stage::Draft);
+        !row.answers.is_empty() || !row.errors.is_empty()
+    })
+}
+
 /// Enablement, worked out on demand and remembered. Whether an item is enabled
 /// depends on its parent and on the values of the items in its conditions, and
 /// a value exists only while its own item is enabled: so what hangs on a
@@ -134,6 +180,8 @@ struct Resolver<'a> {
     /// `None` while it is being worked out: a published form has no cycles,
     /// and in any other form what depends on itself is disabled.
     enabled: HashMap<&'a str, Option<bool>>,
+    /// The calculations that are being worked out.
+    scoring: BTreeSet<String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -146,10 +194,15 @@ impl<'a> Resolver<'a> {
             if let Some(raw) = raw.get(link_id).filter(|raw| !answer::is_blank(raw))
                 && item.is_answerable()
             {
-                given.entry(link_id).or_insert_with(|| answer::read(&item.kind, raw));
+                let read = match answer::read(&item.kind, raw) {
+                    // Repetitions of which nothing is left say nothing.
+                    Ok(Answer::Rows(_)) if !rows_say_something(item, raw, facts) => continue,
+                    read => read,
+                };
+                given.entry(link_id).or_insert(read);
             }
         }
-        Self { items, given, facts, enabled: HashMap::new() }
+        Self { items, given, facts, enabled: HashMap::new(), scoring: BTreeSet::new() }
     }
 
     /// Answers to what the form does not ask.
@@ -214,13 +267,23 @@ impl<'a> Resolver<'a> {
 
     fn score(&mut self, item: &Item) -> Option<Score> {
         let ItemKind::Calculated { calculation } = &item.kind else { return None };
+        // What is computed from itself has no result.
+        if !self.scoring.insert(item.link_id.clone()) {
+            return None;
+        }
+        let inputs = self.inputs(calculation);
+        self.scoring.remove(&item.link_id);
+        calculation.score(&inputs?, self.facts)
+    }
+
+    fn inputs(&mut self, calculation: &Calculation) -> Option<Vec<(&'a Item, Answer)>> {
         let mut inputs = Vec::new();
         for link_id in calculation.inputs() {
             let value = self.value(link_id)?;
             let (input, _) = *self.items.get(link_id)?;
             inputs.push((input, value));
         }
-        calculation.score(&inputs, self.facts)
+        Some(inputs)
     }
 }
 

@@ -130,7 +130,10 @@ impl Demands<'_> {
                 Values::between(earliest.as_ref().map(day), latest.as_ref().map(day), true)
             }
             ItemKind::Calculated { calculation } => self.results(calculation),
-            ItemKind::Text { .. } | ItemKind::Display | ItemKind::Group { .. } => return None,
+            ItemKind::Text { .. }
+            | ItemKind::Display
+            | ItemKind::Group { .. }
+            | ItemKind::RepeatingGroup { .. } => return None,
         })
     }
 

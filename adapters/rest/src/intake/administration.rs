@@ -11,7 +11,8 @@ use poem_openapi::{
 };
 
 use super::{
-    FormItemView, FormRuleView, FormView, IntakeServices, VersionStatusWord, forms::definition,
+    FormItemView, FormRuleView, FormView, IntakeServices, NewFormRequest, VersionStatusWord,
+    forms::definition,
 };
 use crate::core::{Body, Caller, PageQuery, Problem, ProblemField, Tag, entity_tag, seen_version};
 
@@ -196,6 +197,14 @@ fn found(version: FormVersion) -> FormVersionFound {
     FormVersionFound::Found(Json(version.into()), tag)
 }
 
+/// A form version that was made.
+#[derive(ApiResponse)]
+pub enum FormMade {
+    /// The version, as a draft.
+    #[oai(status = 201)]
+    Made(Json<FormView>),
+}
+
 /// Administering forms.
 pub struct FormsAdminApi(pub IntakeServices);
 
@@ -220,6 +229,23 @@ impl FormsAdminApi {
             intake::form_versions(store, caller.actor(), category, &page).await?;
         let versions = items.into_iter().map(Into::into).collect();
         Ok(Json(FormVersionsView { versions, next }))
+    }
+
+    /// Write a version of a form
+    ///
+    /// Takes `form.administer`. The version is a draft until it is published;
+    /// after that it never changes.
+    #[oai(path = "/api/admin/forms", method = "post", operation_id = "createFormVersion")]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<NewFormRequest>,
+    ) -> Result<FormMade, Problem> {
+        let new = body.0.read()?;
+        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
+        let version =
+            intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
+        Ok(FormMade::Made(Json(version.into())))
     }
 
     /// Read a version of a form

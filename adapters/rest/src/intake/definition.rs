@@ -26,6 +26,9 @@ pub enum ItemTypeWord {
     Display,
     /// Holds other items.
     Group,
+    /// Holds questions that are answered any number of times; the answer is a
+    /// list of objects by link id.
+    RepeatingGroup,
     /// Computed from other answers.
     Calculated,
 }
@@ -196,9 +199,11 @@ pub struct FormItemView {
     pub pattern: Option<String>,
     /// Of a text: the answer is a list.
     pub repeats: Option<bool>,
-    /// Of a number, in its first unit, or of a scale.
+    /// Of a number, in its first unit, of a scale, or of how often a group
+    /// repeats.
     pub minimum: Option<f64>,
-    /// Of a number, in its first unit, or of a scale.
+    /// Of a number, in its first unit, of a scale, or of how often a group
+    /// repeats.
     pub maximum: Option<f64>,
     /// Of a number.
     pub integer: Option<bool>,
@@ -220,7 +225,7 @@ pub struct FormItemView {
     pub maximum_label: Option<String>,
     /// Of a calculated item.
     pub calculation: Option<FormCalculationView>,
-    /// Of a group.
+    /// Of a group, repeating or not.
     #[oai(default, skip_serializing_if_is_empty)]
     pub items: Vec<FormItemView>,
 }
@@ -379,6 +384,12 @@ impl FormItemView {
                 items: items.into_iter().map(Self::of).collect(),
                 ..bare(ItemTypeWord::Group)
             },
+            ItemKind::RepeatingGroup { items, minimum, maximum } => Self {
+                items: items.into_iter().map(Self::of).collect(),
+                minimum: Some(f64::from(minimum)),
+                maximum: Some(f64::from(maximum)),
+                ..bare(ItemTypeWord::RepeatingGroup)
+            },
             ItemKind::Calculated { calculation } => Self {
                 calculation: Some(FormCalculationView::of(calculation)),
                 ..bare(ItemTypeWord::Calculated)
@@ -452,6 +463,18 @@ impl FormItemView {
             ItemTypeWord::Group => ItemKind::Group {
                 items: self.items.into_iter().filter_map(|item| item.read(errors)).collect(),
             },
+            ItemTypeWord::RepeatingGroup => {
+                let count = |limit| whole(limit).and_then(|limit| u32::try_from(limit).ok());
+                let Some(maximum) = count(self.maximum) else {
+                    refuse("maximum", "required", "How often it repeats at most.");
+                    return None;
+                };
+                ItemKind::RepeatingGroup {
+                    minimum: count(self.minimum).unwrap_or(0),
+                    maximum,
+                    items: self.items.into_iter().filter_map(|item| item.read(errors)).collect(),
+                }
+            }
             ItemTypeWord::Calculated => {
                 match self.calculation.and_then(FormCalculationView::read) {
                     Some(calculation) => ItemKind::Calculated { calculation },

@@ -2,14 +2,14 @@ use chrono::{DateTime, Utc};
 use intake::{FormDefinition, FormVersion, IntakeError, NewFormVersion, VersionStatus};
 use kernel::{FieldError, Uuid};
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    Enum, Object, OpenApi,
     param::{Header, Path},
     payload::Json,
     types::Example,
 };
 
 use super::{FormItemView, FormRuleView, IntakeServices};
-use crate::core::{Body, Caller, Problem, Tag, Visitor, seen_version};
+use crate::core::{Caller, Problem, Tag, Visitor, seen_version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FormVersionStatus", rename_all = "snake_case")]
@@ -109,7 +109,7 @@ impl Example for NewFormRequest {
 }
 
 impl NewFormRequest {
-    fn read(self) -> Result<NewFormVersion, IntakeError> {
+    pub(super) fn read(self) -> Result<NewFormVersion, IntakeError> {
         let mut errors = Vec::new();
         let definition =
             definition((self.title, self.description), self.items, self.rules, &mut errors);
@@ -133,15 +133,7 @@ pub(super) fn definition(
     FormDefinition { title, description, items, rules }
 }
 
-/// A form version that was made.
-#[derive(ApiResponse)]
-pub enum FormMade {
-    /// The version, as a draft.
-    #[oai(status = 201)]
-    Made(Json<FormView>),
-}
-
-/// Reading forms, and writing them as an administrator.
+/// Reading forms, and publishing them.
 pub struct FormsApi(pub IntakeServices);
 
 #[OpenApi(tag = "Tag::Intake")]
@@ -163,23 +155,6 @@ impl FormsApi {
         let form =
             intake::current_form(store, around, visitor.actor(), category_id.0.into()).await?;
         Ok(Json(form.into()))
-    }
-
-    /// Write a version of a form
-    ///
-    /// Takes `form.administer`. The version is a draft until it is published;
-    /// after that it never changes.
-    #[oai(path = "/api/admin/forms", method = "post", operation_id = "createFormVersion")]
-    async fn create(
-        &self,
-        caller: Caller,
-        body: Body<NewFormRequest>,
-    ) -> Result<FormMade, Problem> {
-        let new = body.0.read()?;
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let version =
-            intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
-        Ok(FormMade::Made(Json(version.into())))
     }
 
     /// Publish a version of a form

@@ -51,7 +51,7 @@ impl IntakeServices {
 /// Answers by link id. A text and a date are strings, a single choice is the
 /// code of the option and a multiple choice a list of codes; a number is a
 /// number, or `{"value": 180, "unit": "[lb_av]"}` with one of the units of the
-/// question. `null` and an empty text are no answer.
+/// question; a repeating group is a list of objects by link id. `null` and an empty text are no answer.
 pub(crate) type AnswersView = BTreeMap<String, Any<Value>>;
 
 fn answers_view(answers: Answers) -> AnswersView {

@@ -180,6 +180,14 @@ fn every_kind() -> Item {
         ),
         item("display", ItemKind::Display),
         item(
+            "rows",
+            ItemKind::RepeatingGroup {
+                items: vec![item("inner", ItemKind::Boolean { consent: None })],
+                minimum: 1,
+                maximum: 9,
+            },
+        ),
+        item(
             "sum",
             ItemKind::Calculated {
                 calculation: Calculation::Sum {

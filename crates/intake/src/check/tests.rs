@@ -187,3 +187,25 @@ fn what_nobody_reaches_is_refused() {
     never.enable_when = Some(both);
     assert_eq!(codes(vec![yes_no("a"), child, never]), one("c.enable_when", "unreachable"));
 }
+
+#[test]
+fn a_repeating_group_is_a_form_of_its_own() {
+    let rows =
+        |items, maximum| item("rows", ItemKind::RepeatingGroup { items, minimum: 0, maximum });
+    let inner = when(yes_no("b"), Condition::item("a", Operator::Equal, true));
+    assert_eq!(codes(vec![rows(vec![yes_no("a"), inner.clone()], 5)]), []);
+    assert_eq!(codes(vec![rows(vec![yes_no("a")], 0)]), one("rows.maximum", "out_of_range"));
+    assert_eq!(codes(vec![rows(vec![], 5)]), one("rows.items", "required"));
+    // A repetition does not see what is asked around it.
+    let outside = codes(vec![yes_no("a"), rows(vec![inner], 5)]);
+    assert_eq!(outside, one("b.enable_when", "dangling"));
+    assert_eq!(codes(vec![yes_no("a"), rows(vec![yes_no("a")], 5)]), one("a.link_id", "duplicate"));
+    let deeper = rows(
+        vec![item(
+            "deep",
+            ItemKind::RepeatingGroup { items: vec![yes_no("a")], minimum: 0, maximum: 2 },
+        )],
+        5,
+    );
+    assert_eq!(codes(vec![deeper]), one("deep.type", "invalid"));
+}

@@ -314,3 +314,50 @@ fn answers_are_held_against_one_another_when_both_are_there() {
         assert_eq!(errors(&submit(&asked, fine.clone())), [], "{fine}");
     }
 }
+
+#[test]
+fn every_repetition_is_evaluated_as_a_form_of_its_own() {
+    let detail = when(text("detail"), Condition::item("serious", Operator::Equal, true));
+    let rows = ItemKind::RepeatingGroup {
+        items: vec![text("what"), yes_no("serious"), detail],
+        minimum: 1,
+        maximum: 2,
+    };
+    let had = when(item("operations", rows), Condition::item("operated", Operator::Equal, true));
+    let asked = form(vec![yes_no("operated"), had]);
+    let kept = submit(
+        &asked,
+        json!({"operated": true, "operations": [
+            {"what": "knee", "serious": false, "detail": "dropped"},
+            {},
+            {"what": "heart", "serious": true, "detail": "kept"},
+        ]}),
+    );
+    assert_eq!(errors(&kept), []);
+    assert_eq!(
+        kept.answers["operations"].to_plain(),
+        json!([
+            {"what": "knee", "serious": false},
+            {"what": "heart", "serious": true, "detail": "kept"},
+        ])
+    );
+    let broken = json!({"operated": true, "operations": [
+        {"what": "knee"}, {"what": "heart", "serious": "very"}, {"when": 3, "serious": false},
+    ]});
+    assert_eq!(
+        errors(&submit(&asked, broken)),
+        [
+            ("answers.operations[0].serious", "required"),
+            ("answers.operations[1].serious", "wrong_type"),
+            ("answers.operations[2].when", "unknown_field"),
+            ("answers.operations[2].what", "required"),
+            ("answers.operations", "out_of_range"),
+        ]
+    );
+    let none = submit(&asked, json!({"operated": true, "operations": []}));
+    assert_eq!(errors(&none), [("answers.operations", "required")]);
+    let misshapen = submit(&asked, json!({"operated": true, "operations": "knee"}));
+    assert_eq!(errors(&misshapen), [("answers.operations", "wrong_type")]);
+    let disabled = submit(&asked, json!({"operated": false, "operations": [{"what": "knee"}]}));
+    assert_eq!(disabled.answers.len(), 1);
+}

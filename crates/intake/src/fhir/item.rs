@@ -6,14 +6,17 @@ use serde_json::{Map, Value, json};
 use super::{
     Unreadable,
     extension::{
-        EXCLUSIVE, ITEM_CONTROL, MAXIMUM, MINIMUM, ORDINAL, REGEX, UNIT_OPTION, nested, own, part,
-        published, simple, with_url,
+        EXCLUSIVE, ITEM_CONTROL, LEAST, MAXIMUM, MINIMUM, MOST, ORDINAL, REGEX, UNIT_OPTION,
+        nested, own, part, published, simple, with_url,
     },
 };
 use crate::{
     Behavior, ChoiceOption, Condition, Consent, EnableWhen, Expected, Item, ItemKind, Operator,
     Subject,
 };
+
+/// How often a group of another author repeats that does not say it.
+const MOST_ROWS: u32 = 20;
 
 pub fn write(item: &Item) -> Value {
     let mut element = Map::new();
@@ -132,6 +135,13 @@ fn write_kind(kind: &ItemKind, element: &mut Map<String, Value>, extensions: &mu
         ItemKind::Display => set("type", json!("display")),
         ItemKind::Group { items } => {
             set("type", json!("group"));
+            set("item", items.iter().map(write).collect());
+        }
+        ItemKind::RepeatingGroup { items, minimum, maximum } => {
+            set("type", json!("group"));
+            set("repeats", json!(true));
+            extensions.push(published(LEAST, ("valueInteger", json!(minimum))));
+            extensions.push(published(MOST, ("valueInteger", json!(maximum))));
             set("item", items.iter().map(write).collect());
         }
         ItemKind::Calculated { calculation } => {
@@ -264,6 +274,11 @@ fn read_kind(element: &Value, path: &str) -> Result<ItemKind, Unreadable> {
         first(url)
             .and_then(|limit| limit["valueDecimal"].as_f64().or(limit["valueInteger"].as_f64()))
     };
+    let count = |url| {
+        first(url)
+            .and_then(|limit| limit["valueInteger"].as_u64())
+            .and_then(|limit| u32::try_from(limit).ok())
+    };
     let whole = |url| first(url).and_then(|limit| limit["valueInteger"].as_i64());
     let day = |url| {
         first(url).and_then(|limit| limit["valueDate"].as_str().and_then(|day| day.parse().ok()))
@@ -313,9 +328,11 @@ fn read_kind(element: &Value, path: &str) -> Result<ItemKind, Unreadable> {
         }
         "boolean" => ItemKind::Boolean { consent: own(element, "consent").find_map(read_consent) },
         "display" => ItemKind::Display,
-        "group" if repeats => {
-            return Err(wrong("repeats", "A group that repeats is not supported."));
-        }
+        "group" if repeats => ItemKind::RepeatingGroup {
+            items: read_all(element, &format!("{path}.item"))?,
+            minimum: count(LEAST).unwrap_or(0),
+            maximum: count(MOST).unwrap_or(MOST_ROWS),
+        },
         "group" => ItemKind::Group { items: read_all(element, &format!("{path}.item"))? },
         _ => return Err(wrong("type", "This type of item is not supported.")),
     })

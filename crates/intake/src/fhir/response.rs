@@ -10,7 +10,8 @@ use super::{
     extension::{nested, own, part},
 };
 use crate::{
-    Answer, Answers, Facts, FormResponse, FormVersion, Item, ItemKind, Quantity, RawAnswers, Score,
+    Answer, Answers, Facts, FormDefinition, FormResponse, FormVersion, Item, ItemKind, Quantity,
+    RawAnswers, Score,
 };
 
 /// The response as a QuestionnaireResponse of the version that it answers.
@@ -58,6 +59,14 @@ pub(super) fn items(
 ) -> Vec<Value> {
     let mut out = Vec::new();
     for item in items {
+        if let Some(Answer::Rows(rows)) = answers.get(&item.link_id) {
+            // FHIR repeats the item itself, once for each repetition.
+            for row in rows {
+                let below = self::items(item.row(), row, &BTreeMap::new());
+                out.push(json!({ "linkId": item.link_id, "text": item.text, "item": below }));
+            }
+            continue;
+        }
         let below = self::items(item.children(), answers, scores);
         let mut given = answers.get(&item.link_id).map(write).unwrap_or_default();
         if let Some(score) = scores.get(&item.link_id) {
@@ -97,6 +106,7 @@ fn write(answer: &Answer) -> Vec<Value> {
         }
         Answer::Boolean(value) => vec![json!({ "valueBoolean": value })],
         Answer::Scale(value) => vec![json!({ "valueInteger": value })],
+        Answer::Rows(_) => Vec::new(),
     }
 }
 
@@ -111,7 +121,7 @@ pub fn answers_of(
         return Err(Unreadable::new("resourceType", "This is no QuestionnaireResponse."));
     }
     let mut answers = RawAnswers::new();
-    read_items(version, resource, "item", &mut answers)?;
+    read_items(&version.definition, resource, "item", &mut answers)?;
     let mut facts = Facts::default();
     for extension in own(resource, "facts") {
         let sex = part(extension, "sex").and_then(|sex| sex["valueCode"].as_str());
@@ -123,7 +133,7 @@ pub fn answers_of(
 }
 
 fn read_items(
-    version: &FormVersion,
+    definition: &FormDefinition,
     parent: &Value,
     path: &str,
     out: &mut RawAnswers,
@@ -132,8 +142,17 @@ fn read_items(
         let path = format!("{path}[{index}]");
         let wrong = |message: &str| Unreadable::new(&path, message);
         let link_id = element["linkId"].as_str().ok_or_else(|| wrong("It has no linkId."))?;
-        let item =
-            version.definition.item(link_id).ok_or_else(|| wrong("The form has no such item."))?;
+        let item = definition.item(link_id).ok_or_else(|| wrong("The form has no such item."))?;
+        if let ItemKind::RepeatingGroup { items, .. } = &item.kind {
+            let mut row = RawAnswers::new();
+            let form = FormDefinition::of_row(items);
+            read_items(&form, element, &format!("{path}.item"), &mut row)?;
+            let rows = out.entry(link_id.to_owned()).or_insert_with(|| json!([]));
+            if let Value::Array(rows) = rows {
+                rows.push(row.into_iter().collect());
+            }
+            continue;
+        }
         let given: Vec<&Value> = element["answer"].as_array().into_iter().flatten().collect();
         if !given.is_empty() && item.is_answerable() {
             let values: Vec<Value> = given
@@ -151,7 +170,7 @@ fn read_items(
             };
             out.insert(link_id.to_owned(), value);
         }
-        read_items(version, element, &format!("{path}.item"), out)?;
+        read_items(definition, element, &format!("{path}.item"), out)?;
     }
     Ok(())
 }

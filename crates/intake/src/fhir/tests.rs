@@ -148,7 +148,14 @@ fn any_condition() -> impl Strategy<Value = Condition> {
 
 fn any_item() -> impl Strategy<Value = Item> {
     let kind = any_leaf().prop_recursive(3, 16, 4, |inner| {
-        vec(item_of(inner), 1..4).prop_map(|items| ItemKind::Group { items }).boxed()
+        (vec(item_of(inner), 1..4), option::of((0u32..3, 0u32..9)))
+            .prop_map(|(items, repeats)| match repeats {
+                Some((minimum, more)) => {
+                    ItemKind::RepeatingGroup { items, minimum, maximum: minimum + more }
+                }
+                None => ItemKind::Group { items },
+            })
+            .boxed()
     });
     item_of(kind.boxed())
 }
@@ -177,7 +184,7 @@ fn number(items: &mut [Item], next: &mut usize) {
     for item in items {
         item.link_id = format!("q{next}");
         *next += 1;
-        if let ItemKind::Group { items } = &mut item.kind {
+        if let ItemKind::Group { items } | ItemKind::RepeatingGroup { items, .. } = &mut item.kind {
             number(items, next);
         }
     }
@@ -235,6 +242,18 @@ fn answer(item: &Item, seed: u32) -> Option<Value> {
         ItemKind::MultipleChoice { options } => json!([pick(options)]),
         ItemKind::Boolean { .. } => json!(seed % 2 == 0),
         ItemKind::Scale { minimum, .. } => json!(minimum + i64::from(seed % 9)),
+        ItemKind::RepeatingGroup { items, .. } => (0..seed % 3)
+            .map(|row| {
+                FormDefinition::of_row(items)
+                    .walk()
+                    .into_iter()
+                    .filter_map(|(inner, _)| {
+                        let seed = seed.wrapping_mul(31).wrapping_add(row);
+                        Some((inner.link_id.clone(), answer(inner, seed)?))
+                    })
+                    .collect::<Value>()
+            })
+            .collect(),
         ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. } => return None,
     })
 }

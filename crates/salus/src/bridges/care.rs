@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use care::{
     ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, SubmittedResponse,
@@ -5,7 +7,7 @@ use care::{
     rules::FormSchemas,
 };
 use chrono::{DateTime, Utc};
-use intake::{FormDefinition, ItemKind};
+use intake::{FormDefinition, Item, ItemKind};
 use kernel::{Actor, CategoryId, FormResponseId, PatientId, ProviderId, UsState};
 use ports::Result;
 
@@ -122,23 +124,42 @@ impl FormSchemas for Bridges {
 pub fn schema_of(definition: &FormDefinition) -> FormSchema {
     let mut schema = FormSchema::default();
     for (item, _) in definition.walk() {
-        let codes = || item.options().iter().map(|option| option.code.clone()).collect();
-        let kind = match &item.kind {
-            ItemKind::Text { repeats: false, .. } => AnswerKind::Text,
-            ItemKind::Text { repeats: true, .. } => AnswerKind::Texts,
-            ItemKind::Number { .. } => AnswerKind::Number,
-            ItemKind::Date { .. } => AnswerKind::Date,
-            ItemKind::SingleChoice { .. } => AnswerKind::Choice(codes()),
-            ItemKind::MultipleChoice { .. } => AnswerKind::Choices(codes()),
-            ItemKind::Boolean { .. } => AnswerKind::Boolean,
-            ItemKind::Scale { .. } => AnswerKind::Scale,
-            ItemKind::Display | ItemKind::Group { .. } => continue,
-            ItemKind::Calculated { .. } => {
+        match (&item.kind, kind_of(item)) {
+            (ItemKind::Calculated { .. }, _) => {
                 schema.scores.insert(item.link_id.clone());
-                continue;
             }
-        };
-        schema.answers.insert(item.link_id.clone(), kind);
+            (_, Some(kind)) => {
+                schema.answers.insert(item.link_id.clone(), kind);
+            }
+            (_, None) => {}
+        }
     }
     schema
+}
+
+/// What the answer of an item is to a rule, where it takes one.
+fn kind_of(item: &Item) -> Option<AnswerKind> {
+    let codes = || item.options().iter().map(|option| option.code.clone()).collect();
+    Some(match &item.kind {
+        ItemKind::Text { repeats: false, .. } => AnswerKind::Text,
+        ItemKind::Text { repeats: true, .. } => AnswerKind::Texts,
+        ItemKind::Number { .. } => AnswerKind::Number,
+        ItemKind::Date { .. } => AnswerKind::Date,
+        ItemKind::SingleChoice { .. } => AnswerKind::Choice(codes()),
+        ItemKind::MultipleChoice { .. } => AnswerKind::Choices(codes()),
+        ItemKind::Boolean { .. } => AnswerKind::Boolean,
+        ItemKind::Scale { .. } => AnswerKind::Scale,
+        ItemKind::RepeatingGroup { items, .. } => AnswerKind::Rows(columns(items)),
+        ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. } => return None,
+    })
+}
+
+/// The columns of a repeating group, those within groups of it included.
+fn columns(items: &[Item]) -> BTreeMap<String, AnswerKind> {
+    let mut columns = BTreeMap::new();
+    for item in items {
+        columns.extend(self::columns(item.children()));
+        columns.extend(kind_of(item).map(|kind| (item.link_id.clone(), kind)));
+    }
+    columns
 }

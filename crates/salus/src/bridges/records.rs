@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use ::records::sources::{
     AnswerValue, Clinician, ConsultationData, ConsultationSource, EncounterStatus, PatientData,
     PatientSource, PrescriptionData, PrescriptionSource, RequestStatus, ResponseData, ResponseItem,
@@ -5,7 +7,7 @@ use ::records::sources::{
 };
 use async_trait::async_trait;
 use care::{Consultation, ConsultationStatus, Reach};
-use intake::{Answer, Item};
+use intake::{Answer, Answers, Item, Score};
 use kernel::{
     Actor, Coding, ConsultationId, FormResponseId, PatientId, PrescriptionId, ProviderId,
     code::system,
@@ -57,8 +59,12 @@ impl ResponseSource for Bridges {
             .version(response.form_version)
             .await?
             .ok_or_else(|| PortError::bug(format!("the response {id} is bound to no version")))?;
-        let items =
-            version.definition.items.iter().filter_map(|item| answered(item, &response)).collect();
+        let items = version
+            .definition
+            .items
+            .iter()
+            .flat_map(|item| answered(item, &response.answers, &response.scores))
+            .collect();
         Ok(Some(ResponseData {
             response: id,
             patient: response.patient,
@@ -72,23 +78,31 @@ impl ResponseSource for Bridges {
 }
 
 /// The item as it was answered, with those below it; `None` where nothing was.
-fn answered(item: &Item, response: &intake::FormResponse) -> Option<ResponseItem> {
-    let items: Vec<ResponseItem> =
-        item.children().iter().filter_map(|inner| answered(inner, response)).collect();
-    let mut answers: Vec<AnswerValue> =
-        response.answers.get(&item.link_id).map(|answer| values(item, answer)).unwrap_or_default();
-    if let Some(score) = response.scores.get(&item.link_id) {
-        answers.push(AnswerValue::Decimal(score.value));
-    }
-    if answers.is_empty() && items.is_empty() {
-        return None;
-    }
-    Some(ResponseItem {
+fn answered(item: &Item, answers: &Answers, scores: &BTreeMap<String, Score>) -> Vec<ResponseItem> {
+    let said = |answers, items| ResponseItem {
         link_id: item.link_id.clone(),
         text: Some(item.text.clone()),
         answers,
         items,
-    })
+    };
+    if let Some(Answer::Rows(rows)) = answers.get(&item.link_id) {
+        let none = BTreeMap::new();
+        return rows
+            .iter()
+            .map(|row| {
+                let items = item.row().iter().flat_map(|inner| answered(inner, row, &none));
+                said(Vec::new(), items.collect())
+            })
+            .collect();
+    }
+    let items: Vec<ResponseItem> =
+        item.children().iter().flat_map(|inner| answered(inner, answers, scores)).collect();
+    let mut given: Vec<AnswerValue> =
+        answers.get(&item.link_id).map(|answer| values(item, answer)).unwrap_or_default();
+    if let Some(score) = scores.get(&item.link_id) {
+        given.push(AnswerValue::Decimal(score.value));
+    }
+    if given.is_empty() && items.is_empty() { Vec::new() } else { vec![said(given, items)] }
 }
 
 fn values(item: &Item, answer: &Answer) -> Vec<AnswerValue> {
@@ -111,6 +125,7 @@ fn values(item: &Item, answer: &Answer) -> Vec<AnswerValue> {
         Answer::Choice(code) => vec![choice(code)],
         Answer::Choices(codes) => codes.iter().map(|code| choice(code)).collect(),
         Answer::Boolean(value) => vec![AnswerValue::Boolean(*value)],
+        Answer::Rows(_) => Vec::new(),
         Answer::Scale(value) => {
             vec![
                 i32::try_from(*value)

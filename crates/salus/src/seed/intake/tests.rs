@@ -26,7 +26,10 @@ fn plain(item: &Item) -> Option<Value> {
         }
         ItemKind::Boolean { consent } => json!(consent.is_some()),
         ItemKind::Scale { minimum, .. } => json!(minimum),
-        ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. } => return None,
+        ItemKind::Display
+        | ItemKind::Group { .. }
+        | ItemKind::RepeatingGroup { .. }
+        | ItemKind::Calculated { .. } => return None,
     })
 }
 
