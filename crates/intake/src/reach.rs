@@ -220,7 +220,7 @@ impl Values {
                     least = if low.1 { least.ceil() } else { least.floor() + 1.0 };
                     most = if high.1 { most.floor() } else { most.ceil() - 1.0 };
                 }
-                let open = !*whole && !(low.1 && high.1);
+                let open = !(*whole || (low.1 && high.1));
                 least > most || (least == most && (open || not.contains(&least)))
             }
         }
