@@ -40,6 +40,10 @@ impl Comparison {
         if !(2..=Self::MOST).contains(&plans.len()) {
             return Err(wrong("length", "Two to six plans are compared."));
         }
+        let twice = |(at, plan): (usize, &Plan)| plans[..at].iter().any(|own| own.id == plan.id);
+        if plans.iter().enumerate().any(twice) {
+            return Err(wrong("duplicate", "Each plan is named once."));
+        }
         if plans.windows(2).any(|pair| pair[0].category != pair[1].category) {
             return Err(wrong("other_category", "The plans compared are of one category."));
         }
@@ -133,5 +137,14 @@ mod tests {
         let mut other = plan(2, &[], &[]);
         other.category = CategoryId(Uuid::from_u128(9));
         assert!(Comparison::of(vec![plan(1, &[], &[]), other]).is_err());
+    }
+
+    #[test]
+    fn a_plan_is_not_compared_with_itself() {
+        let (one, two) = (plan(1, &[], &[]), plan(2, &[], &[]));
+        let Err(CatalogError::Invalid(fields)) = Comparison::of(vec![one.clone(), two, one]) else {
+            panic!("it was taken");
+        };
+        assert_eq!((fields[0].path.as_str(), fields[0].code.as_str()), ("plan_id", "duplicate"));
     }
 }
