@@ -2,6 +2,8 @@
 //! (`SALUS_SERVER__LISTEN` sets `server.listen`). A key that is not known is an
 //! error, so that a misspelt one is not silently ignored.
 
+mod identity;
+
 use std::{fmt, num::NonZeroU32, path::PathBuf};
 
 use figment::{
@@ -11,6 +13,8 @@ use figment::{
 };
 use rest::core::Quotas;
 use serde::{Deserialize, Serialize};
+
+pub use self::identity::{Identity, PatientSession, StaffSession};
 
 /// A value that is never printed.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -204,13 +208,6 @@ const fn per_minute(requests: u32) -> NonZeroU32 {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Identity {
-    /// How long an access token is good, 1 to 60 minutes.
-    pub access_token_minutes: i64,
-}
-
 /// Without a secret key the vendor's emulator is used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -360,12 +357,6 @@ impl Default for Jobs {
     }
 }
 
-impl Default for Identity {
-    fn default() -> Self {
-        Self { access_token_minutes: 15 }
-    }
-}
-
 impl Default for Smtp {
     fn default() -> Self {
         Self {
@@ -491,9 +482,7 @@ impl Config {
         if !matches!(self.smtp.security.as_str(), "none" | "starttls" | "tls") {
             anyhow::bail!("smtp.security is none, starttls or tls");
         }
-        if !(1..=60).contains(&self.identity.access_token_minutes) {
-            anyhow::bail!("identity.access_token_minutes is 1 to 60");
-        }
+        self.identity.check()?;
         for vendor in &self.emulators {
             let (setting, address) = self.address(*vendor);
             if !address.is_empty() {

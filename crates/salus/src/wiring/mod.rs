@@ -16,7 +16,6 @@ use ::pharmacy::{
     safety::CuratedInteractions,
 };
 use ::records::FhirMapper;
-use chrono::TimeDelta;
 use keyring::{Argon2Passwords, SigningKeyFolder};
 use ports::Env;
 use postgres::Pg;
@@ -82,7 +81,7 @@ impl Wiring {
 /// Identity's services, which the seeds use as well.
 pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Result<Services> {
     let mut policy = Policy::new(&config.public_url());
-    policy.access_token_life = TimeDelta::minutes(config.identity.access_token_minutes);
+    config.identity.apply(&mut policy);
     Ok(Services::new(
         foundation.env.clone(),
         Arc::new(foundation.pg.clone()),
