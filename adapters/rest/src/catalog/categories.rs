@@ -10,11 +10,8 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{
-    ModalityWord,
-    versions::{seen, tag},
-};
-use crate::core::{Body, Caller, Problem, Tag, Visitor};
+use super::ModalityWord;
+use crate::core::{Body, Caller, Problem, Tag, Visitor, entity_tag, seen_version};
 
 pub struct CategoriesApi {
     pub env: Env,
@@ -149,7 +146,7 @@ pub enum CategoryMade {
 
 impl CategoryFound {
     fn of(category: Category) -> Self {
-        let tag = tag(category.version);
+        let tag = entity_tag(category.version);
         Self::Found(Json(category.into()), tag)
     }
 }
@@ -197,7 +194,7 @@ impl CategoriesApi {
         let (store, spec) = (self.store.as_ref(), body.0.into());
         let category = catalog::create_category(&self.env, store, caller.actor(), spec).await?;
         let place = format!("/api/categories/{}", category.id);
-        let tag = tag(category.version);
+        let tag = entity_tag(category.version);
         Ok(CategoryMade::Made(Json(category.into()), tag, place))
     }
 
@@ -213,7 +210,7 @@ impl CategoriesApi {
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<CategoryRequest>,
     ) -> Result<CategoryFound, Problem> {
-        let (seen, spec) = (seen(&if_match.0)?, body.0.into());
+        let (seen, spec) = (seen_version(&if_match.0)?, body.0.into());
         let store = self.store.as_ref();
         let category =
             catalog::revise_category(store, caller.actor(), id.0.into(), seen, spec).await?;

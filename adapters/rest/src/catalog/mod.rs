@@ -3,7 +3,6 @@
 mod categories;
 mod comparison;
 mod plans;
-mod versions;
 mod views;
 
 pub use self::{

@@ -9,12 +9,8 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{
-    CatalogPlanView, CatalogPlansView, PlanRequest,
-    comparison::ComparisonView,
-    versions::{seen, tag},
-};
-use crate::core::{Body, Caller, Problem, Tag, Visitor};
+use super::{CatalogPlanView, CatalogPlansView, PlanRequest, comparison::ComparisonView};
+use crate::core::{Body, Caller, Problem, Tag, Visitor, entity_tag, seen_version};
 
 pub struct PlansApi {
     pub env: Env,
@@ -52,14 +48,14 @@ pub enum PlanMade {
 
 impl PlanFound {
     fn whole(plan: Plan) -> Self {
-        let tag = tag(plan.version);
+        let tag = entity_tag(plan.version);
         Self::Found(Json(CatalogPlanView::whole(plan)), tag)
     }
 }
 
 impl PlanMade {
     fn of(plan: Plan) -> Self {
-        let (tag, place) = (tag(plan.version), format!("/api/plans/{}", plan.id));
+        let (tag, place) = (entity_tag(plan.version), format!("/api/plans/{}", plan.id));
         Self::Made(Json(CatalogPlanView::whole(plan)), tag, place)
     }
 }
@@ -108,7 +104,7 @@ impl PlansApi {
     async fn one(&self, visitor: Visitor, id: Path<Uuid>) -> Result<PlanFound, Problem> {
         let plan =
             catalog::plan(&self.env, self.store.as_ref(), visitor.actor(), id.0.into()).await?;
-        let tag = tag(plan.version);
+        let tag = entity_tag(plan.version);
         Ok(PlanFound::Found(Json(CatalogPlanView::offered(plan)), tag))
     }
 
@@ -189,7 +185,7 @@ impl PlansApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
     ) -> Result<PlanFound, Problem> {
-        let seen = seen(&if_match.0)?;
+        let seen = seen_version(&if_match.0)?;
         let plan = catalog::deactivate_plan(self.store.as_ref(), caller.actor(), id.0.into(), seen)
             .await?;
         Ok(PlanFound::whole(plan))
@@ -211,7 +207,7 @@ impl PlansApi {
         if_match: &str,
         request: PlanRequest,
     ) -> Result<PlanFound, Problem> {
-        let (seen, spec) = (seen(if_match)?, request.read()?);
+        let (seen, spec) = (seen_version(if_match)?, request.read()?);
         let store = self.store.as_ref();
         let plan =
             catalog::revise_plan(&self.env, store, caller.actor(), id.into(), seen, spec).await?;
