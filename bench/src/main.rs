@@ -1,7 +1,7 @@
 //! Benchmarks that anybody can run again with one command:
 //!
 //! ```sh
-//! cargo run --release -p salus-bench -- decisions
+//! cargo build --release --workspace --bin salus-bench && target/release/salus-bench decisions
 //! ```
 //!
 //! A figure stands beside a floor that was measured in the same run on the

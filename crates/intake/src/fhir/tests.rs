@@ -236,11 +236,11 @@ fn answer(item: &Item, seed: u32) -> Option<Value> {
         },
         ItemKind::Date { .. } => json!(format!("2025-{:02}-{:02}", seed % 12 + 1, seed % 28 + 1)),
         ItemKind::SingleChoice { options } => json!(pick(options)),
-        ItemKind::MultipleChoice { options } if seed % 2 == 0 => {
+        ItemKind::MultipleChoice { options } if seed.is_multiple_of(2) => {
             options.iter().map(|option| json!(option.code)).collect()
         }
         ItemKind::MultipleChoice { options } => json!([pick(options)]),
-        ItemKind::Boolean { .. } => json!(seed % 2 == 0),
+        ItemKind::Boolean { .. } => json!(seed.is_multiple_of(2)),
         ItemKind::Scale { minimum, .. } => json!(minimum + i64::from(seed % 9)),
         ItemKind::RepeatingGroup { items, .. } => (0..seed % 3)
             .map(|row| {
