@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::server::{PASSWORD, Server};
 
 #[derive(Clone, Copy, PartialEq)]
-enum Who {
+pub enum Who {
     Public,
     /// A vendor with its own proof.
     Vendor,
@@ -34,7 +34,7 @@ const BILLED: Who = Roles(&["patient", "support", "admin", "super_admin"]);
 const CHART: Who = Roles(&["patient", "provider", "super_admin"]);
 
 /// The table. It only ever gains rows with the operations.
-const TABLE: &[(&str, Who)] = &[
+pub const TABLE: &[(&str, Who)] = &[
     ("register", Public),
     ("verifyEmail", Public),
     ("resendVerification", Public),
@@ -192,21 +192,21 @@ const OF_A_PERSON: [&str; 10] = [
     "listNotificationHistory",
 ];
 
-struct Operation {
-    id: String,
-    method: Method,
-    path: String,
-    secured: bool,
-    headers: Vec<String>,
-    body: Option<Value>,
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
+    pub path: String,
+    pub secured: bool,
+    pub headers: Vec<String>,
+    pub body: Option<Value>,
 }
 
-fn document() -> Value {
+pub fn document() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../adapters/rest/openapi.json");
     serde_json::from_str(&std::fs::read_to_string(path).expect("the document")).expect("JSON")
 }
 
-fn operations(document: &Value) -> Vec<Operation> {
+pub fn operations(document: &Value) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
@@ -279,7 +279,7 @@ fn instance(document: &Value, schema: &Value) -> Value {
 }
 
 /// Somebody's id that nobody has.
-const STRANGER: &str = "01a1fc96-34c8-705d-a14e-eca331c44625";
+pub const STRANGER: &str = "01a1fc96-34c8-705d-a14e-eca331c44625";
 
 async fn call(
     client: &Client,

@@ -99,7 +99,7 @@ async fn what_is_anothers_does_not_exist_and_the_attempt_is_on_record() {
 }
 
 /// Walks the owner through the journey and names everything that came of it.
-async fn everything_of(owner: &Patient<'_>) -> Value {
+pub async fn everything_of(owner: &Patient<'_>) -> Value {
     let response = owner.submit().await;
     let plan = owner.plan().await;
     let prescription = owner.prescription().await;
