@@ -166,6 +166,15 @@ async fn a_rule_that_does_not_fit_the_form_is_not_published() {
     };
     let none = rules::draft(&setting.0.env, setting.store(), &Form, &admin(), other).await;
     assert!(matches!(none, Err(CareError::Invalid(_))), "a category without a form");
+
+    let based = RuleSetContent {
+        based_on: Some(RuleSetId(Uuid::from_u128(7))),
+        ..content(vec![rule("a", Severity::Review, "true")])
+    };
+    let new = NewRuleSet { category: CATEGORY, scope: Scope::default(), content: based };
+    let none = rules::draft(&setting.0.env, setting.store(), &Form, &admin(), new).await;
+    let Err(CareError::Invalid(fields)) = none else { panic!("{none:?}") };
+    assert_eq!(fields[0].path, "based_on");
 }
 
 #[tokio::test]

@@ -22,6 +22,11 @@ pub fn db(doing: &str, error: DbErr) -> PortError {
             Some("22021" | "22P05") => {
                 return PortError::invalid("", "nul_character", "A text holds a NUL character.");
             }
+            // A use case names the field at fault; this is for one that forgot.
+            Some("23503") => {
+                let message = "A reference names what is not there.";
+                return PortError::invalid("", "unknown_reference", message);
+            }
             Some("22008") => {
                 return PortError::invalid("", "out_of_range", "A date or a time is out of range.");
             }

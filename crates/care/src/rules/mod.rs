@@ -76,6 +76,7 @@ pub async fn draft(
         ));
     }
     let mut tx = store.begin(actor).await?;
+    check_base(tx.as_mut(), category, content.based_on).await?;
     let current = in_force(tx.as_mut(), category, &scope).await?;
     content.based_on = content.based_on.or(current.map(|current| current.id));
     let version = tx.latest_rule_version(category, &scope).await? + 1;
@@ -84,6 +85,21 @@ pub async fn draft(
     tx.audit(entry(AuditAction::Create, &set)).await?;
     tx.commit().await?;
     Ok(set)
+}
+
+/// What a draft is said to be made from is a set of the same category.
+async fn check_base(
+    tx: &mut dyn CareTx,
+    category: CategoryId,
+    base: Option<RuleSetId>,
+) -> Result<(), CareError> {
+    let Some(base) = base else { return Ok(()) };
+    match tx.rule_set(base).await? {
+        Some(base) if base.category == category => Ok(()),
+        _ => {
+            Err(CareError::field("based_on", "unknown", "The category has no rule set of this id."))
+        }
+    }
 }
 
 pub async fn revise(
@@ -97,6 +113,7 @@ pub async fn revise(
     actor.require(Permission::RuleAdminister)?;
     let mut tx = store.begin(actor).await?;
     let before = load(tx.as_mut(), id).await?;
+    check_base(tx.as_mut(), before.category, content.based_on).await?;
     let count = before.rules.len();
     let content = RuleSetContent { based_on: content.based_on.or(before.based_on), ..content };
     let set = before.revise(seen, content, env.now())?;
