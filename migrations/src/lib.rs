@@ -43,6 +43,7 @@ history![
     "001_platform",
     "002_idempotency_digest",
     "010_identity",
+    "011_identity_factors",
     "020_catalog",
     "030_intake",
     "031_intake_form_drafts",

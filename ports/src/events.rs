@@ -43,6 +43,18 @@ pub enum Event {
     EmailVerified {
         account: AccountId,
     },
+    /// A link that proves a new address is to be mailed to it.
+    EmailChangeRequested {
+        account: AccountId,
+    },
+    /// What an account signs in with has changed, which its owner is told:
+    /// `password_changed`, `email_change_requested`, `email_changed`,
+    /// `totp_added`, `totp_removed`, `passkey_added`, `passkey_removed` or
+    /// `recovery_codes_renewed`.
+    SignInChanged {
+        account: AccountId,
+        change: String,
+    },
     PatientProfileChanged {
         patient: PatientId,
     },

@@ -7,4 +7,5 @@ mod contract;
 mod demo;
 mod faults;
 mod server;
+mod sign_in;
 mod telemetry;

@@ -1,15 +1,16 @@
 //! The key ring: envelope encryption with AES-256-GCM under keys that lie in a
 //! folder, and blind indexes by HMAC-SHA-256. It owns the format of a sealed
 //! value and the files of the ring, and knows nothing of what is sealed. Beside
-//! the ring stand the keys that sign access tokens and the digests of
-//! passwords.
+//! the ring stand the keys that sign access tokens, the digests of
+//! passwords, and the list of those that were breached.
 
+mod breaches;
 mod envelope;
 mod folder;
 mod passwords;
 mod signing;
 
-pub use self::{passwords::Argon2Passwords, signing::SigningKeyFolder};
+pub use self::{breaches::BreachList, passwords::Argon2Passwords, signing::SigningKeyFolder};
 
 use std::{
     collections::BTreeMap,
@@ -47,6 +48,11 @@ pub enum KeyringError {
     Malformed { path: PathBuf },
     #[error("{} is missing from a ring that was complete once; restore it from the backup", path.display())]
     Missing { path: PathBuf },
+    #[error(
+        "{} is no list of breached passwords: SHA-1 digests in hexadecimal, one a line and in order",
+        path.display()
+    )]
+    NoBreachList { path: PathBuf },
     #[error("the operating system gave no randomness")]
     Randomness,
     #[error("the sealed value names key {0}, which the ring does not hold")]

@@ -20,8 +20,9 @@ use communication::{
     reading::{change_preferences, list_history, list_inbox, mark_notification_read},
 };
 use kernel::{
-    AccountId, Actor, ActorKind, DomainError as _, ErrorKind, EventId, PageRequest, PatientId,
-    Permission, PrescriptionId, ProviderId, RequestContext, Role, SessionId, ShipmentId, ThreadId,
+    AccountId, Actor, ActorKind, DomainError as _, EmailAddress, ErrorKind, EventId, PageRequest,
+    PatientId, Permission, PrescriptionId, ProviderId, RequestContext, Role, SessionId, ShipmentId,
+    ThreadId,
 };
 use ports::{Delivery, Event, IdempotencyKey, PortError, events::ShipmentStatusWord};
 use salus_tests::Database;
@@ -401,6 +402,11 @@ impl SignInLinks for Post {
     async fn reset_link(&self, _: AccountId) -> ports::Result<Option<String>> {
         Ok(Some("https://salus.example.org/reset".into()))
     }
+
+    async fn new_address(&self, _: AccountId) -> ports::Result<Option<(EmailAddress, String)>> {
+        let link = "https://salus.example.org/confirm-email".to_owned();
+        Ok(Some(("ada.byron@example.com".parse().unwrap(), link)))
+    }
 }
 
 async fn deliver(clinic: &Clinic, post: &Post) -> Result<(), CommunicationError> {
@@ -517,6 +523,23 @@ async fn a_refused_mail_does_not_suppress_the_address() {
     tell(&clinic, &shipped(&clinic)).await;
     deliver(&clinic, &post).await.unwrap();
     assert!(matches!(mail_of(&clinic).await.state, NotificationState::Delivered { .. }));
+}
+
+#[tokio::test]
+async fn the_link_to_a_new_address_goes_there_and_word_of_it_to_the_old_one() {
+    let clinic = Clinic::open().await;
+    let account = clinic.patient.account().unwrap();
+    let post = Post::default();
+    tell(&clinic, &Event::EmailChangeRequested { account }).await;
+    deliver(&clinic, &post).await.unwrap();
+    let change = "email_change_requested".to_owned();
+    tell(&clinic, &Event::SignInChanged { account, change }).await;
+    deliver(&clinic, &post).await.unwrap();
+    let handed = post.handed.lock().unwrap().clone();
+    let to: Vec<&str> = handed.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["ada.byron@example.com", "ada@example.com"]);
+    assert!(handed[0].text.contains("/confirm-email"));
+    assert!(!handed[1].text.contains("/confirm-email"), "the link is for the new address alone");
 }
 
 #[tokio::test]

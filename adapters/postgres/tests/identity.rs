@@ -19,7 +19,7 @@ use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::json;
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Digests by marking, which is quick and proves only that digests are asked for.
 struct MarkingHasher;
@@ -57,38 +57,41 @@ impl Panel for PanelOf {
     }
 }
 
-struct Fixture {
-    database: Database,
-    services: Services,
+pub(crate) struct Fixture {
+    pub database: Database,
+    pub services: Services,
 }
 
 impl Fixture {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let database = Database::fresh().await;
+        // Whoever tests the second factor of the staff asks for it.
+        let mut policy = Policy::new("https://salus.example");
+        policy.second_factor_roles.clear();
         let services = Services::new(
             database.env.clone(),
             Arc::new(database.pg.clone()),
             database.pg.sealer().clone(),
             Arc::new(MarkingHasher),
             Arc::new(OneKey(Arc::new(SigningKey::from_seed(&[7; 32])))),
-            Policy::new("https://salus.example"),
+            policy,
         );
         Self { database, services }
     }
 
-    async fn text(&self, sql: &str) -> Vec<String> {
+    pub async fn text(&self, sql: &str) -> Vec<String> {
         let statement = Statement::from_string(DbBackend::Postgres, sql);
         let rows = self.database.pg.pool().query_all_raw(statement).await.expect("a query");
         rows.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect()
     }
 
-    async fn account_of(&self, email: &str) -> AccountId {
+    pub async fn account_of(&self, email: &str) -> AccountId {
         let mut tx = self.services.store.begin(&Actor::system("tests.identity")).await.unwrap();
         tx.account_by_email(&email.parse().unwrap()).await.unwrap().expect("an account").id
     }
 
     /// A patient with a verified address.
-    async fn patient(&self, email: &str) -> AccountId {
+    pub async fn patient(&self, email: &str) -> AccountId {
         registration::register(&self.services, request(), email, PASSWORD).await.unwrap();
         let account = self.account_of(email).await;
         let token = registration::verification_link_token(&self.services, account).await.unwrap();
@@ -97,15 +100,18 @@ impl Fixture {
         account
     }
 
-    async fn login(&self, email: &str) -> TokenPair {
-        login::login(&self.services, request(), email, PASSWORD).await.unwrap()
+    pub async fn login(&self, email: &str) -> TokenPair {
+        match login::login(&self.services, request(), email, PASSWORD).await.unwrap() {
+            login::Login::Open(pair) => pair,
+            login::Login::SecondFactor(_) => panic!("{email} signs in with a second factor"),
+        }
     }
 
-    async fn actor(&self, pair: &TokenPair) -> Actor {
+    pub async fn actor(&self, pair: &TokenPair) -> Actor {
         authenticate(&self.services, &pair.access_token, request()).await.unwrap()
     }
 
-    async fn staff(&self, number: u128, role: Role) -> Actor {
+    pub async fn staff(&self, number: u128, role: Role) -> Actor {
         let email = format!("staff{number}@example.com");
         let member = staff::FirstStaff {
             id: AccountId::from_uuid(Uuid::from_u128(number)),
@@ -123,7 +129,7 @@ impl Fixture {
     }
 }
 
-fn request() -> RequestContext {
+pub(crate) fn request() -> RequestContext {
     RequestContext::default()
 }
 

@@ -9,6 +9,8 @@ mod communication;
 mod compliance;
 mod fulfilment;
 mod identity;
+mod identity_factors;
+mod identity_sessions;
 mod intake;
 mod jobs;
 mod platform;

@@ -51,6 +51,10 @@ pub enum NotificationKind {
     PasswordReset,
     /// Somebody tried to register with the address of an account.
     AccountExists,
+    /// The link that proves a new address; it goes there.
+    ChangeEmail,
+    /// What the account signs in with has changed.
+    SignInChanged,
     AssessmentDecided,
     ReviewDecided,
     PrescriptionChanged,
@@ -69,7 +73,9 @@ impl NotificationKind {
     pub fn channels(self) -> &'static [Channel] {
         match self {
             // Whoever cannot sign in yet reads nothing in the application.
-            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists => &[Channel::Mail],
+            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists | Self::ChangeEmail => {
+                &[Channel::Mail]
+            }
             _ => &[Channel::InApp, Channel::Mail],
         }
     }
@@ -78,8 +84,10 @@ impl NotificationKind {
     /// account cannot be used, or a treatment ends without a word.
     pub fn mandatory(self, channel: Channel) -> bool {
         match self {
-            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists => true,
-            Self::PaymentFailed => channel == Channel::Mail,
+            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists | Self::ChangeEmail => {
+                true
+            }
+            Self::SignInChanged | Self::PaymentFailed => channel == Channel::Mail,
             _ => false,
         }
     }

@@ -48,7 +48,7 @@ pub async fn send_mail(
         return Ok(());
     }
 
-    let Some(recipient) = office.recipients.recipient(notification.recipient).await? else {
+    let Some(mut recipient) = office.recipients.recipient(notification.recipient).await? else {
         return give_up(env, store, &actor, notification, DropReason::NoRecipient).await;
     };
     let link = match notification.kind {
@@ -57,6 +57,13 @@ pub async fn send_mail(
         }
         NotificationKind::PasswordReset => {
             Some(office.links.reset_link(notification.recipient).await?)
+        }
+        NotificationKind::ChangeEmail => {
+            let change = office.links.new_address(notification.recipient).await?;
+            Some(change.map(|(email, link)| {
+                recipient.email = email;
+                link
+            }))
         }
         _ => None,
     };

@@ -98,6 +98,13 @@ pub fn news_of(event: &Event) -> Vec<News> {
         Event::PasswordResetRequested { account } => {
             vec![to_account(*account, Kind::PasswordReset, "account", account.uuid(), None)]
         }
+        Event::EmailChangeRequested { account } => {
+            vec![to_account(*account, Kind::ChangeEmail, "account", account.uuid(), None)]
+        }
+        Event::SignInChanged { account, change } => {
+            let (kind, id) = (Kind::SignInChanged, account.uuid());
+            vec![to_account(*account, kind, "account", id, Some(change.as_str()))]
+        }
         Event::AssessmentDecided { assessment, patient, outcome, .. } => {
             let status = match outcome {
                 AssessmentOutcome::AutoApproved => "auto_approved",

@@ -49,6 +49,10 @@ pub trait SignInLinks: Send + Sync {
     /// The link under which a new password is set; `None` where the account
     /// has none to set.
     async fn reset_link(&self, account: AccountId) -> Result<Option<String>>;
+
+    /// The new address of an account and the link that proves it, which goes
+    /// there; `None` where no change waits.
+    async fn new_address(&self, account: AccountId) -> Result<Option<(EmailAddress, String)>>;
 }
 
 /// A mail, ready to go out.

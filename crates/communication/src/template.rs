@@ -51,12 +51,14 @@ macro_rules! sources {
 sources! {
     "en": [
         "account_exists.jinja",
+        "change_email.jinja",
         "in_app.jinja",
         "layout.html",
         "layout.txt",
         "message_received.jinja",
         "password_reset.jinja",
         "payment_failed.jinja",
+        "sign_in_changed.jinja",
         "task_created.jinja",
         "update.jinja",
         "verify_email.jinja",
@@ -70,6 +72,8 @@ fn mail_template(kind: NotificationKind) -> &'static str {
         NotificationKind::VerifyEmail => "verify_email",
         NotificationKind::PasswordReset => "password_reset",
         NotificationKind::AccountExists => "account_exists",
+        NotificationKind::ChangeEmail => "change_email",
+        NotificationKind::SignInChanged => "sign_in_changed",
         NotificationKind::MessageReceived => "message_received",
         NotificationKind::TaskCreated => "task_created",
         NotificationKind::PaymentFailed => "payment_failed",
@@ -90,6 +94,16 @@ fn statuses(kind: NotificationKind) -> &'static [&'static str] {
         NotificationKind::AssessmentDecided => {
             &["auto_approved", "in_review", "information_requested", "refused"]
         }
+        NotificationKind::SignInChanged => &[
+            "password_changed",
+            "email_change_requested",
+            "email_changed",
+            "totp_added",
+            "totp_removed",
+            "passkey_added",
+            "passkey_removed",
+            "recovery_codes_renewed",
+        ],
         NotificationKind::ReviewDecided => &["approved", "refused"],
         NotificationKind::PrescriptionChanged => {
             &["blocked", "sent", "active", "failed", "canceled", "completed"]

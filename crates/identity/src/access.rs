@@ -14,13 +14,34 @@ use crate::{
 ///
 /// A valid signature is not enough: the session must still be live and the
 /// account active, and roles and permissions are those of now, not those of
-/// when the token was signed. A client carries its granted scopes and no
+/// when the token was signed. Roles that ask for a second factor get nowhere
+/// in a session without one. A client carries its granted scopes and no
 /// permissions; whoever serves it asks [`crate::scope::allows`].
 pub async fn authenticate(
     services: &Services,
     bearer: &str,
     request: RequestContext,
 ) -> Result<Actor> {
+    let (actor, complete) = identify(services, bearer, request).await?;
+    if complete { Ok(actor) } else { Err(IdentityError::SecondFactorRequired) }
+}
+
+/// The same for the few operations that set up the second factor that is
+/// missing, or leave.
+pub async fn authenticate_to_enrol(
+    services: &Services,
+    bearer: &str,
+    request: RequestContext,
+) -> Result<Actor> {
+    identify(services, bearer, request).await.map(|(actor, _)| actor)
+}
+
+/// The actor, and whether the session has shown all that the roles ask for.
+async fn identify(
+    services: &Services,
+    bearer: &str,
+    request: RequestContext,
+) -> Result<(Actor, bool)> {
     let now = services.now();
     match verify(services.keys.as_ref(), &services.policy, bearer, now)? {
         Bearer::Account { account, session, .. } => {
@@ -30,21 +51,21 @@ pub async fn authenticate(
                 .filter(|grant| grant.account == account && grant.live && now < grant.ends_at)
                 .ok_or(IdentityError::SessionEnded)?;
             let permissions = services.matrix().await?.permissions_of(&grant.roles);
-            Ok(Actor {
+            let complete = grant.method.has_second_factor()
+                || !services.policy.demands_second_factor(&grant.roles);
+            let actor = Actor {
                 kind: ActorKind::Account { account, session, roles: grant.roles },
                 permissions: Arc::new(permissions),
                 request,
-            })
+            };
+            Ok((actor, complete))
         }
         Bearer::Client { client, scopes } => {
             if !services.client_is_active(client).await? {
                 return Err(IdentityError::InvalidToken);
             }
-            Ok(Actor {
-                kind: ActorKind::Client { client, scopes: Arc::new(scopes.into_iter().collect()) },
-                permissions: Arc::default(),
-                request,
-            })
+            let kind = ActorKind::Client { client, scopes: Arc::new(scopes.into_iter().collect()) };
+            Ok((Actor { kind, permissions: Arc::default(), request }, true))
         }
     }
 }

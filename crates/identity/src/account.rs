@@ -37,6 +37,7 @@ pub struct Challenge {
 pub enum ChallengePurpose {
     VerifyEmail,
     ResetPassword,
+    ChangeEmail,
 }
 
 impl ChallengePurpose {
@@ -44,13 +45,14 @@ impl ChallengePurpose {
         match self {
             Self::VerifyEmail => "identity.verify_email",
             Self::ResetPassword => "identity.reset_password",
+            Self::ChangeEmail => "identity.change_email",
         }
     }
 
     fn lifetime(self) -> TimeDelta {
         match self {
             Self::VerifyEmail => TimeDelta::hours(24),
-            Self::ResetPassword => TimeDelta::hours(1),
+            Self::ResetPassword | Self::ChangeEmail => TimeDelta::hours(1),
         }
     }
 }
@@ -74,8 +76,16 @@ pub struct Account {
     pub state: AccountState,
     pub verification: Option<Challenge>,
     pub reset: Option<Challenge>,
+    pub email_change: Option<EmailChange>,
     pub created_at: DateTime<Utc>,
     pub version: i64,
+}
+
+/// Another address, which counts once its link has been followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailChange {
+    pub email: EmailAddress,
+    pub challenge: Challenge,
 }
 
 /// Roles before and after a change, for the audit log.
@@ -133,6 +143,7 @@ impl Account {
             state: AccountState::Unverified,
             verification: Some(Challenge::new(ChallengePurpose::VerifyEmail, ids, now)),
             reset: None,
+            email_change: None,
             created_at: now,
             version: 0,
         }
@@ -160,6 +171,7 @@ impl Account {
             state: AccountState::Unverified,
             verification: None,
             reset: Some(invitation),
+            email_change: None,
             created_at: now,
             version: 0,
         })
@@ -225,6 +237,9 @@ impl Account {
         match purpose {
             ChallengePurpose::VerifyEmail => self.verification.as_ref(),
             ChallengePurpose::ResetPassword => self.reset.as_ref(),
+            ChallengePurpose::ChangeEmail => {
+                self.email_change.as_ref().map(|change| &change.challenge)
+            }
         }
     }
 
@@ -235,7 +250,12 @@ impl Account {
         sealer: &dyn Sealer,
     ) -> ports::Result<[u8; 32]> {
         let nonce = URL_SAFE_NO_PAD.encode(challenge.nonce);
-        let value = format!("{}|{}|{nonce}", self.id, self.email);
+        // The secret is of the address that it goes to.
+        let email = match (purpose, &self.email_change) {
+            (ChallengePurpose::ChangeEmail, Some(change)) => &change.email,
+            _ => &self.email,
+        };
+        let value = format!("{}|{email}|{nonce}", self.id);
         Ok(sealer.blind_index(purpose.word(), &value)?.0)
     }
 
@@ -282,6 +302,67 @@ impl Account {
             state => state,
         };
         Ok(Self { password: Some(password), reset: None, verification: None, state, ..self })
+    }
+
+    /// Asks to sign in with another address; `None` when the last mail about it
+    /// is too recent. A request for yet another address replaces the last.
+    pub fn request_email_change(
+        self,
+        email: EmailAddress,
+        ids: &dyn Ids,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let last = self.email_change.as_ref();
+        if Challenge::too_soon(last.map(|change| &change.challenge), now) {
+            return None;
+        }
+        let same = last.filter(|change| change.email == email).map(|change| &change.challenge);
+        let challenge = Challenge::renew(same, ChallengePurpose::ChangeEmail, ids, now);
+        Some(Self { email_change: Some(EmailChange { email, challenge }), ..self })
+    }
+
+    /// The holder of the link has proven the new address. Links to the old one
+    /// open nothing any more.
+    pub fn change_email(
+        self,
+        link: &LinkToken,
+        sealer: &dyn Sealer,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
+        let answered = self.answers(ChallengePurpose::ChangeEmail, &link.secret, sealer, now)?;
+        match self.email_change.clone().filter(|_| answered && self.is_active()) {
+            Some(EmailChange { email, .. }) => {
+                Ok(Self { email, email_change: None, reset: None, verification: None, ..self })
+            }
+            None => Err(IdentityError::InvalidLink),
+        }
+    }
+
+    pub fn state_word(&self) -> &'static str {
+        match self.state {
+            AccountState::Unverified => "unverified",
+            AccountState::Active { .. } => "active",
+            AccountState::Disabled { .. } => "disabled",
+        }
+    }
+
+    /// Shuts the account, or opens it again as far as it had come.
+    pub fn set_disabled(self, disabled: bool, now: DateTime<Utc>) -> Self {
+        let state = match (self.state, disabled) {
+            (AccountState::Disabled { .. }, false) => {
+                // What has no password or waits to be verified was never active.
+                if self.password.is_none() || self.verification.is_some() {
+                    AccountState::Unverified
+                } else {
+                    AccountState::Active { verified_at: now }
+                }
+            }
+            (AccountState::Unverified | AccountState::Active { .. }, true) => {
+                AccountState::Disabled { at: now }
+            }
+            (state, _) => state,
+        };
+        Self { state, ..self }
     }
 
     /// Whether somebody who knew the password may come in.

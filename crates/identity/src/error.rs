@@ -14,6 +14,24 @@ pub enum IdentityError {
     WrongCredentials,
     #[error("the e-mail address has not been verified yet")]
     EmailNotVerified,
+    #[error("the code or the passkey is not right")]
+    WrongSecondFactor,
+    /// The roles of the account ask for a second factor that this session has
+    /// not shown. Until then only setting one up is open.
+    #[error("this account signs in with a second factor, which is to be set up first")]
+    SecondFactorRequired,
+    #[error("the sign-in was begun too long ago or is over; start again")]
+    InvalidCeremony,
+    #[error("the roles of this account ask for a second factor, and this is the last")]
+    LastFactor,
+    #[error("an authenticator app is set up already")]
+    TotpExists,
+    #[error("no authenticator app waits to be confirmed")]
+    NoTotp,
+    #[error("passkeys are not to be had here: the public address is no name")]
+    PasskeysUnavailable,
+    #[error("this passkey is registered already")]
+    PasskeyExists,
     #[error("too many failed attempts; try again after {until}")]
     LoginLocked { until: DateTime<Utc> },
     #[error("the access token is not valid or has expired")]
@@ -47,16 +65,24 @@ impl IdentityError {
 impl DomainError for IdentityError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid(_) | Self::InvalidLink => ErrorKind::Invalid,
+            Self::Invalid(_) | Self::InvalidLink | Self::InvalidCeremony => ErrorKind::Invalid,
             Self::WrongCredentials
+            | Self::WrongSecondFactor
             | Self::InvalidToken
             | Self::SessionEnded
             | Self::InvalidRefreshToken
             | Self::RefreshTokenReused => ErrorKind::Unauthenticated,
-            Self::EmailNotVerified | Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::EmailNotVerified | Self::SecondFactorRequired | Self::Forbidden(_) => {
+                ErrorKind::Forbidden
+            }
             Self::LoginLocked { .. } => ErrorKind::RateLimited,
             Self::NotFound(_) => ErrorKind::NotFound,
-            Self::AccountExists => ErrorKind::Conflict,
+            Self::AccountExists
+            | Self::LastFactor
+            | Self::TotpExists
+            | Self::NoTotp
+            | Self::PasskeysUnavailable
+            | Self::PasskeyExists => ErrorKind::Conflict,
             Self::VersionChanged(_) => ErrorKind::PreconditionFailed,
             Self::Port(error) => error.kind(),
         }
@@ -67,6 +93,14 @@ impl DomainError for IdentityError {
             Self::Invalid(_) => "identity.invalid",
             Self::WrongCredentials => "identity.wrong_credentials",
             Self::EmailNotVerified => "identity.email_not_verified",
+            Self::WrongSecondFactor => "identity.wrong_second_factor",
+            Self::SecondFactorRequired => "identity.second_factor_required",
+            Self::InvalidCeremony => "identity.invalid_ceremony",
+            Self::LastFactor => "identity.last_factor",
+            Self::TotpExists => "identity.totp_exists",
+            Self::NoTotp => "identity.no_totp",
+            Self::PasskeysUnavailable => "identity.passkeys_unavailable",
+            Self::PasskeyExists => "identity.passkey_exists",
             Self::LoginLocked { .. } => "identity.login_locked",
             Self::InvalidToken => "identity.invalid_token",
             Self::SessionEnded => "identity.session_ended",

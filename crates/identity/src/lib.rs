@@ -1,38 +1,45 @@
-//! Identity owns who may act: accounts, passwords, sessions and their tokens,
-//! roles and the permission matrix, the profiles of patients and providers,
+//! Identity owns who may act: accounts, passwords, second factors, sessions and
+//! their tokens, roles and the permission matrix, the profiles of patients and providers,
 //! and SMART backend-services clients. It knows nothing of HTTP, of SQL, of
 //! key files or of how a mail is sent, and nothing of what the other contexts
 //! do with the actors it vouches for.
 //!
 //! Events it emits: `AccountRegistered`, `EmailVerificationRequested`,
-//! `RegistrationRepeated`, `PasswordResetRequested`, `EmailVerified` and
-//! `PatientProfileChanged`. It handles no events and has no jobs. Whoever
-//! sends the mails asks [`registration::verification_link_token`] and
-//! [`registration::reset_link_token`] for the secret part of the links and
+//! `RegistrationRepeated`, `PasswordResetRequested`, `EmailVerified`,
+//! `EmailChangeRequested`, `SignInChanged` and `PatientProfileChanged`. It handles no events and has no jobs. Whoever
+//! sends the mails asks [`registration::verification_link_token`],
+//! [`registration::reset_link_token`] and
+//! [`credentials::email_change_link_token`] for the secret part of the links and
 //! [`directory::contact`] for the address.
 
 pub mod access;
 pub mod account;
 pub mod client;
+pub mod credentials;
 pub mod directory;
 pub mod error;
+pub mod factor;
 pub mod login;
 pub mod oauth;
+pub mod passkey;
+pub mod passkeys;
 pub mod password;
 pub mod permissions;
 pub mod profile;
 pub mod provider;
 pub mod registration;
 pub mod scope;
+pub mod second_factor;
 pub mod services;
 pub mod session;
+pub mod sessions;
 pub mod staff;
 pub mod store;
 pub mod throttle;
 pub mod token;
 
-pub use access::authenticate;
-pub use account::{Account, AccountState, Challenge};
+pub use access::{authenticate, authenticate_to_enrol};
+pub use account::{Account, AccountState, Challenge, EmailChange};
 pub use client::ApiClient;
 pub use directory::{Contact, LicensedProvider};
 pub use error::IdentityError;

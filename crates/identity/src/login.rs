@@ -3,15 +3,36 @@
 use chrono::{DateTime, Utc};
 use kernel::{Actor, ActorKind, EmailAddress, RequestContext};
 use ports::{AuditAction, AuditEntry};
+use serde_json::Value;
 
 use crate::{
     Account, IdentityError, IdentityTx, Services, Session, Throttle, TokenPair,
     error::Result,
-    session::{RefreshToken, Refreshed, RevocationReason, TokenDigest},
+    factor::{Ceremony, CeremonyKind, Proof},
+    second_factor,
+    session::{Device, RefreshToken, Refreshed, RevocationReason, SignInMethod, TokenDigest},
     token::{Bearer, issue},
 };
 
-/// Opens a session for an address and its password.
+/// What a right password opens.
+pub enum Login {
+    Open(TokenPair),
+    SecondFactor(PendingLogin),
+}
+
+/// A login whose password was right and that awaits the second factor.
+pub struct PendingLogin {
+    /// Names the login when the factor comes.
+    pub token: String,
+    pub expires_at: DateTime<Utc>,
+    /// The app shows codes for this account.
+    pub totp: bool,
+    /// WebAuthn's options, where the account has passkeys.
+    pub passkey: Option<Value>,
+}
+
+/// Checks an address and its password, and opens a session unless the account
+/// has a second factor, which is awaited then.
 ///
 /// The hash is computed outside of any transaction. Failures are counted under
 /// a lock after it, so that parallel guesses cannot outrun the back-off, and a
@@ -21,10 +42,11 @@ pub async fn login(
     request: RequestContext,
     email: &str,
     password: &str,
-) -> Result<TokenPair> {
+) -> Result<Login> {
     let email: EmailAddress = email
         .parse()
         .map_err(|_| IdentityError::field("email", "invalid", "This is no e-mail address."))?;
+    let device = Device::of(&request);
     let actor = Actor::anonymous(request);
     let (throttle, account) = {
         let mut tx = services.store.begin(&actor).await?;
@@ -58,18 +80,99 @@ pub async fn login(
     if let Err(error) = current.admit() {
         return refuse(tx, Some(&current), error).await;
     }
-    tx.save_throttle(&email, Throttle::default()).await?;
-    let env = &services.env;
-    let token = RefreshToken::from_secret(env.ids.secret());
-    let limits = services.policy.session_limits(&current);
-    let session = Session::start(env.fresh(), current.id, token.digest(), limits, now);
-    tx.insert_session(&session).await?;
-    tx.audit(login_entry(Some(&current)).detail("session", session.id.to_string())).await?;
-    tx.commit().await?;
-    tokens(services, &current, &session, token, now)
+    if let Some(pending) = await_factor(services, tx.as_mut(), &current).await? {
+        tx.audit(login_entry(Some(&current)).detail("awaits", "second_factor")).await?;
+        tx.commit().await?;
+        return Ok(Login::SecondFactor(pending));
+    }
+    open(services, tx, &current, SignInMethod::Password, device).await.map(Login::Open)
 }
 
-fn login_entry(account: Option<&Account>) -> AuditEntry {
+/// Begins to wait for the second factor, where the account has one. Failures
+/// so far stay counted, so that knowing a password buys no fresh guesses.
+async fn await_factor(
+    services: &Services,
+    tx: &mut dyn IdentityTx,
+    account: &Account,
+) -> Result<Option<PendingLogin>> {
+    let totp = tx.totp(account.id).await?.is_some_and(|totp| totp.confirmed_at.is_some());
+    let passkeys = tx.passkeys(account.id).await?;
+    if !totp && passkeys.is_empty() {
+        return Ok(None);
+    }
+    let challenged = match &services.authenticators {
+        Some(authenticators) if !passkeys.is_empty() => {
+            Some(authenticators.begin_second_factor(&passkeys)?)
+        }
+        _ => None,
+    };
+    let (passkey, state) =
+        challenged.map(|challenged| (challenged.options, challenged.state)).unzip();
+    let (kind, ids) = (CeremonyKind::Login, services.env.ids.as_ref());
+    let (ceremony, token) = Ceremony::begin(kind, Some(account.id), state, ids, services.now());
+    tx.insert_ceremony(&ceremony).await?;
+    tx.purge_ceremonies(services.now()).await?;
+    Ok(Some(PendingLogin { token, expires_at: ceremony.expires_at, totp, passkey }))
+}
+
+/// Completes a login by its second factor.
+pub async fn complete(
+    services: &Services,
+    request: RequestContext,
+    token: &str,
+    proof: Proof,
+) -> Result<TokenPair> {
+    let device = Device::of(&request);
+    let actor = Actor::anonymous(request);
+    let now = services.now();
+    let mut tx = services.store.begin(&actor).await?;
+    let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
+    let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
+    ceremony.check(CeremonyKind::Login, now)?;
+    let id = ceremony.account.ok_or(IdentityError::InvalidCeremony)?;
+    let account = tx.account(id).await?.filter(Account::is_active);
+    let account = account.ok_or(IdentityError::InvalidCeremony)?;
+    let throttle = tx.lock_throttle(&account.email).await?;
+    if let Some(until) = throttle.locked_until(now) {
+        return refuse(tx, Some(&account), IdentityError::LoginLocked { until }).await;
+    }
+    let method = proof.method();
+    let state = ceremony.state.as_deref();
+    if !second_factor::prove(services, tx.as_mut(), &account, proof, state).await? {
+        tx.save_throttle(&account.email, throttle.fail(now)).await?;
+        tx.save_ceremony(&ceremony.fail()).await?;
+        return refuse(tx, Some(&account), IdentityError::WrongSecondFactor).await;
+    }
+    tx.remove_ceremony(ceremony.id).await?;
+    open(services, tx, &account, method, device).await
+}
+
+/// Opens a session for somebody who has shown all that it takes.
+pub(crate) async fn open(
+    services: &Services,
+    mut tx: Box<dyn IdentityTx>,
+    account: &Account,
+    method: SignInMethod,
+    device: Device,
+) -> Result<TokenPair> {
+    tx.save_throttle(&account.email, Throttle::default()).await?;
+    let (env, now) = (&services.env, services.now());
+    let token = RefreshToken::from_secret(env.ids.secret());
+    let limits = services.policy.session_limits(account);
+    let signed_in = (method, device);
+    let session = Session::start(env.fresh(), account.id, signed_in, token.digest(), limits, now);
+    tx.insert_session(&session).await?;
+    tx.audit(
+        login_entry(Some(account))
+            .detail("session", session.id.to_string())
+            .detail("method", method.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    tokens(services, account, &session, token, now)
+}
+
+pub(crate) fn login_entry(account: Option<&Account>) -> AuditEntry {
     match account {
         Some(account) => {
             let entry = AuditEntry::new(AuditAction::Login, "account", account.id);
@@ -80,7 +183,7 @@ fn login_entry(account: Option<&Account>) -> AuditEntry {
     }
 }
 
-async fn refuse<T>(
+pub(crate) async fn refuse<T>(
     mut tx: Box<dyn IdentityTx>,
     account: Option<&Account>,
     error: IdentityError,
@@ -109,6 +212,7 @@ pub async fn refresh(
     refresh_token: &str,
 ) -> Result<TokenPair> {
     let presented = TokenDigest::of(refresh_token);
+    let device = Device::of(&request);
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
     let Some(session) = tx.lock_session_of(presented).await? else {
@@ -132,6 +236,7 @@ pub async fn refresh(
     };
     match (outcome, account) {
         (Refreshed::Rotated(session), Some(account)) => {
+            let session = Session { device, ..session };
             tx.save_session(&session).await?;
             tx.audit(entry.detail("refresh", session.generation)).await?;
             tx.commit().await?;

@@ -38,6 +38,12 @@ pub trait PasswordHasher: Send + Sync {
     async fn verify(&self, password: &str, hash: Option<&PasswordHash>) -> ports::Result<bool>;
 }
 
+/// A list of breached passwords that the operator keeps.
+#[async_trait]
+pub trait BreachedPasswords: Send + Sync {
+    async fn contain(&self, password: &str) -> ports::Result<bool>;
+}
+
 pub const MIN_LENGTH: usize = 12;
 /// The upper bound keeps a request from buying unbounded hashing.
 pub const MAX_LENGTH: usize = 128;
@@ -65,11 +71,7 @@ pub fn check(path: &str, password: &str, email: &EmailAddress) -> Result<(), Fie
     let folded = password.to_lowercase();
     let distinct: HashSet<char> = folded.chars().collect();
     if BREACHED.contains(folded.as_str()) || distinct.len() < 5 || is_run(&folded) {
-        return Err(FieldError::new(
-            path,
-            "breached",
-            "This password is among the first that an attacker tries.",
-        ));
+        return Err(breached(path));
     }
     let local = email.as_str().split('@').next().unwrap_or_default();
     if local.len() >= 4 && folded.contains(local) {
@@ -80,6 +82,11 @@ pub fn check(path: &str, password: &str, email: &EmailAddress) -> Result<(), Fie
         ));
     }
     Ok(())
+}
+
+/// What is said of a password that stands on a list.
+pub fn breached(path: &str) -> FieldError {
+    FieldError::new(path, "breached", "This password is among the first that an attacker tries.")
 }
 
 /// Whether the whole text only counts up or down, as in `abcdefghijkl`.

@@ -8,6 +8,7 @@ use ports::{AuditAction, AuditEntry, Event, PortError};
 use crate::{
     Account, AccountState, IdentityError, PasswordHash, Services,
     account::{ChallengePurpose, LinkToken},
+    credentials::end_sessions,
     error::Result,
     password,
     session::RevocationReason,
@@ -40,6 +41,7 @@ pub async fn register(
     let Some(email) = email.filter(|_| errors.is_empty()) else {
         return Err(IdentityError::Invalid(errors));
     };
+    services.check_password("password", new_password, &email).await?;
     // Hashing comes before the look-up, so that both outcomes take the time.
     let hash = services.passwords.hash(new_password).await?;
     let actor = Actor::anonymous(request);
@@ -187,8 +189,7 @@ pub async fn reset_password(
         tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?
     };
     account.may_reset(&link, sealer, services.now())?;
-    password::check("password", new_password, &account.email)
-        .map_err(|error| IdentityError::Invalid(vec![error]))?;
+    services.check_password("password", new_password, &account.email).await?;
     let hash = services.passwords.hash(new_password).await?;
 
     let now = services.now();
@@ -197,11 +198,8 @@ pub async fn reset_password(
     let proves_address = account.state == AccountState::Unverified;
     let account = account.reset_password(&link, hash, sealer, now)?;
     tx.save_account(&account).await?;
-    let sessions = tx.lock_live_sessions(account.id).await?;
-    let ended: Vec<_> = sessions.iter().map(|session| session.id).collect();
-    for session in sessions {
-        tx.save_session(&session.revoke(RevocationReason::PasswordReset, now)).await?;
-    }
+    let reason = RevocationReason::PasswordReset;
+    let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
     tx.save_throttle(&account.email, crate::Throttle::default()).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
@@ -213,9 +211,7 @@ pub async fn reset_password(
         tx.emit(Event::EmailVerified { account: account.id }).await?;
     }
     tx.commit().await?;
-    for session in ended {
-        services.forget_session(session).await;
-    }
+    services.forget_sessions(&ended).await;
     Ok(())
 }
 

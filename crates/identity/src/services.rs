@@ -4,11 +4,18 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{AccountId, Actor, ApiClientId, Role, SessionId};
+use kernel::{AccountId, Actor, ApiClientId, EmailAddress, Role, SessionId};
 use moka::future::Cache;
 use ports::{Env, PortError, Sealer};
 
-use crate::{Account, IdentityStore, Matrix, PasswordHasher, SigningKeys, session::SessionLimits};
+use strum::IntoEnumIterator as _;
+
+use crate::{
+    Account, IdentityError, IdentityStore, Matrix, PasswordHasher, SigningKeys,
+    passkey::Authenticators,
+    password::{self, BreachedPasswords},
+    session::{SessionLimits, SignInMethod},
+};
 
 /// The names this installation goes by and the lives of its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub struct Policy {
     pub client_token_life: TimeDelta,
     pub patient_session: SessionLimits,
     pub staff_session: SessionLimits,
+    /// Whoever has one of these roles signs in with a second factor.
+    pub second_factor_roles: BTreeSet<Role>,
 }
 
 impl Policy {
@@ -44,6 +53,7 @@ impl Policy {
                 idle: TimeDelta::hours(1),
                 absolute: TimeDelta::hours(12),
             },
+            second_factor_roles: Role::iter().filter(|role| *role != Role::Patient).collect(),
         }
     }
 
@@ -54,6 +64,10 @@ impl Policy {
     pub fn session_limits(&self, account: &Account) -> SessionLimits {
         if account.is_staff() { self.staff_session } else { self.patient_session }
     }
+
+    pub fn demands_second_factor(&self, roles: &BTreeSet<Role>) -> bool {
+        !self.second_factor_roles.is_disjoint(roles)
+    }
 }
 
 /// What authentication asks of a session, in one read.
@@ -63,6 +77,7 @@ pub struct SessionGrant {
     pub roles: Arc<BTreeSet<Role>>,
     /// The account is active and the session not revoked.
     pub live: bool,
+    pub method: SignInMethod,
     pub ends_at: DateTime<Utc>,
 }
 
@@ -74,6 +89,10 @@ pub struct Services {
     pub passwords: Arc<dyn PasswordHasher>,
     pub keys: Arc<dyn SigningKeys>,
     pub policy: Arc<Policy>,
+    /// `None` where the public address is no name that passkeys could be for.
+    pub authenticators: Option<Arc<Authenticators>>,
+    /// The passwords of known breaches, where the installation has a list.
+    pub breaches: Option<Arc<dyn BreachedPasswords>>,
     sessions: Cache<SessionId, Option<SessionGrant>>,
     clients: Cache<ApiClientId, bool>,
     matrix: Cache<(), Arc<Matrix>>,
@@ -99,10 +118,39 @@ impl Services {
             passwords,
             keys,
             policy: Arc::new(policy),
+            authenticators: None,
+            breaches: None,
             sessions: Cache::builder().max_capacity(100_000).time_to_live(SESSION_CACHE).build(),
             clients: Cache::builder().max_capacity(10_000).time_to_live(SESSION_CACHE).build(),
             matrix: Cache::builder().max_capacity(1).time_to_live(MATRIX_CACHE).build(),
         }
+    }
+
+    /// Offers passkeys as well.
+    pub fn with_authenticators(self, authenticators: Authenticators) -> Self {
+        Self { authenticators: Some(Arc::new(authenticators)), ..self }
+    }
+
+    /// Refuses the passwords of that list as well.
+    pub fn with_breaches(self, breaches: Arc<dyn BreachedPasswords>) -> Self {
+        Self { breaches: Some(breaches), ..self }
+    }
+
+    /// Checks a new password against the rules and the lists.
+    pub(crate) async fn check_password(
+        &self,
+        path: &str,
+        password: &str,
+        email: &EmailAddress,
+    ) -> Result<(), IdentityError> {
+        password::check(path, password, email)
+            .map_err(|error| IdentityError::Invalid(vec![error]))?;
+        if let Some(breaches) = &self.breaches
+            && breaches.contain(password).await?
+        {
+            return Err(IdentityError::Invalid(vec![password::breached(path)]));
+        }
+        Ok(())
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -138,6 +186,12 @@ impl Services {
 
     pub(crate) async fn forget_session(&self, session: SessionId) {
         self.sessions.invalidate(&session).await;
+    }
+
+    pub(crate) async fn forget_sessions(&self, sessions: &[SessionId]) {
+        for session in sessions {
+            self.forget_session(*session).await;
+        }
     }
 
     /// Roles changed; whose sessions they are is not known here, so all are

@@ -6,11 +6,11 @@
 //! stolen token, and with health records behind it the price of a new login
 //! is the smaller one. A client therefore refreshes in one place at a time.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{AccountId, SessionId};
+use kernel::{AccountId, RequestContext, SessionId};
 use sha2::{Digest as _, Sha256};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -54,6 +54,47 @@ pub enum RevocationReason {
     Logout,
     Reuse,
     PasswordReset,
+    PasswordChanged,
+    EmailChanged,
+    /// A second factor was added or removed elsewhere.
+    FactorsChanged,
+    /// Its owner ended it from another session.
+    Owner,
+    Administrator,
+}
+
+/// How the holder of a session has proven to be its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum SignInMethod {
+    Password,
+    /// The password and a code of an authenticator app.
+    Totp,
+    /// The password and a recovery code.
+    RecoveryCode,
+    /// A passkey, with the password or alone: it verifies its user.
+    Passkey,
+}
+
+impl SignInMethod {
+    /// Whether it took more than something one knows.
+    pub fn has_second_factor(self) -> bool {
+        self != Self::Password
+    }
+}
+
+/// Where a session was opened or last used, for its owner to recognise it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+impl Device {
+    pub fn of(request: &RequestContext) -> Self {
+        let user_agent = request.user_agent.as_deref();
+        Self { ip: request.ip, user_agent: user_agent.map(|text| text.chars().take(300).collect()) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +116,8 @@ pub struct Session {
     pub id: SessionId,
     pub account: AccountId,
     pub state: SessionState,
+    pub method: SignInMethod,
+    pub device: Device,
     /// The digest of the one refresh token that is good; all earlier ones of
     /// the family are remembered by the store.
     pub current: TokenDigest,
@@ -102,6 +145,7 @@ impl Session {
     pub fn start(
         id: SessionId,
         account: AccountId,
+        (method, device): (SignInMethod, Device),
         current: TokenDigest,
         limits: SessionLimits,
         now: DateTime<Utc>,
@@ -111,6 +155,8 @@ impl Session {
             id,
             account,
             state: SessionState::Live,
+            method,
+            device,
             current,
             generation: 0,
             created_at: now,
@@ -145,6 +191,11 @@ impl Session {
             idle_until: (now + limits.idle).min(self.ends_at),
             ..self
         })
+    }
+
+    /// A second factor was proven within the session.
+    pub fn strengthen(self, method: SignInMethod) -> Self {
+        Self { method, ..self }
     }
 
     /// Ends the session; one that has been revoked keeps its first reason.

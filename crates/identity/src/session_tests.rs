@@ -15,7 +15,9 @@ fn digest(number: usize) -> TokenDigest {
 
 fn session() -> Session {
     let id = SessionId::from_uuid(kernel::Uuid::from_u128(1));
-    Session::start(id, AccountId::from_uuid(kernel::Uuid::from_u128(2)), digest(0), LIMITS, at(0))
+    let account = AccountId::from_uuid(kernel::Uuid::from_u128(2));
+    let signed_in = (SignInMethod::Password, Device::default());
+    Session::start(id, account, signed_in, digest(0), LIMITS, at(0))
 }
 
 #[test]

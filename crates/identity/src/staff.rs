@@ -6,8 +6,7 @@ use kernel::{AccountId, Actor, EmailAddress, FieldError, HumanName, Permission, 
 use ports::{AuditAction, AuditEntry, Event, PortError};
 
 use crate::{
-    Account, AccountState, IdentityError, License, ProviderForm, Services, error::Result, password,
-    provider,
+    Account, AccountState, IdentityError, License, ProviderForm, Services, error::Result, provider,
 };
 
 /// A member of the staff as an administrator describes them.
@@ -30,6 +29,24 @@ fn require_rank(actor: &Actor, roles: &BTreeSet<Role>) -> Result<()> {
         actor.require(Permission::RoleAdminister)?;
     }
     Ok(())
+}
+
+/// Whether the actor may shut somebody's account or end their sessions.
+pub(crate) async fn require_rank_over(
+    services: &Services,
+    actor: &Actor,
+    id: AccountId,
+) -> Result<()> {
+    actor.require(Permission::AccountAdminister)?;
+    let mut tx = services.store.begin(actor).await?;
+    let account = tx.account(id).await?.ok_or(IdentityError::NotFound("account"))?;
+    let ranked = require_rank(actor, &account.roles);
+    if ranked.is_err() {
+        let entry = AuditEntry::new(AuditAction::Update, "account", id);
+        tx.audit(entry.denied()).await?;
+        tx.commit().await?;
+    }
+    ranked
 }
 
 /// Creates an account and invites its person by mail to choose a password.
@@ -151,8 +168,7 @@ pub async fn seat(services: &Services, actor: &Actor, staff: FirstStaff) -> Resu
     let exists = services.store.begin(actor).await?.account(id).await?.is_some();
     if !exists {
         let (email, name) = parse(&form)?;
-        password::check("password", &password, &email)
-            .map_err(|error| IdentityError::Invalid(vec![error]))?;
+        services.check_password("password", &password, &email).await?;
         let hash = services.passwords.hash(&password).await?;
         let (now, ids) = (services.now(), services.env.ids.as_ref());
         let invited = Account::invite(id, email, name, form.roles.clone(), ids, now)?;

@@ -3,13 +3,18 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, Actor, ApiClientId, EmailAddress, PatientId, ProviderId, SessionId, UsState,
+    AccountId, Actor, ApiClientId, CeremonyId, EmailAddress, PasskeyId, PatientId, ProviderId,
+    SessionId, UsState,
 };
-use ports::{Result, UnitOfWork};
+use ports::{BlindIndex, Result, UnitOfWork};
 
 use crate::{
     Account, ApiClient, LicensedProvider, Matrix, PatientProfile, ProviderProfile, Session,
-    Throttle, services::SessionGrant, session::TokenDigest,
+    Throttle,
+    factor::{Ceremony, Totp},
+    passkey::Passkey,
+    services::SessionGrant,
+    session::TokenDigest,
 };
 
 #[async_trait]
@@ -19,12 +24,19 @@ pub trait IdentityStore: Send + Sync {
 
 /// One transaction of identity.
 pub trait IdentityTx:
-    UnitOfWork + Accounts + Sessions + Profiles + Providers + Clients + PermissionMatrix
+    UnitOfWork + Accounts + Sessions + Factors + Profiles + Providers + Clients + PermissionMatrix
 {
 }
 
 impl<T> IdentityTx for T where
-    T: UnitOfWork + Accounts + Sessions + Profiles + Providers + Clients + PermissionMatrix
+    T: UnitOfWork
+        + Accounts
+        + Sessions
+        + Factors
+        + Profiles
+        + Providers
+        + Clients
+        + PermissionMatrix
 {
 }
 
@@ -63,6 +75,9 @@ pub trait Sessions: Send {
     /// until the transaction ends.
     async fn lock_session_of(&mut self, token: TokenDigest) -> Result<Option<Session>>;
 
+    /// The sessions of an account that are not revoked; some may have run out.
+    async fn live_sessions(&mut self, account: AccountId) -> Result<Vec<Session>>;
+
     /// The sessions of an account that are not revoked, held until the
     /// transaction ends.
     async fn lock_live_sessions(&mut self, account: AccountId) -> Result<Vec<Session>>;
@@ -71,6 +86,63 @@ pub trait Sessions: Send {
     async fn save_session(&mut self, session: &Session) -> Result<()>;
 
     async fn session_grant(&mut self, id: SessionId) -> Result<Option<SessionGrant>>;
+}
+
+/// Second factors and what waits for them. Secrets are sealed by the store.
+#[async_trait]
+pub trait Factors: Send {
+    async fn totp(&mut self, account: AccountId) -> Result<Option<Totp>>;
+
+    /// The same, held until the transaction ends, so that of two who show one
+    /// code at once the second finds it used.
+    async fn lock_totp(&mut self, account: AccountId) -> Result<Option<Totp>>;
+
+    async fn save_totp(&mut self, totp: &Totp) -> Result<()>;
+
+    async fn remove_totp(&mut self, account: AccountId) -> Result<()>;
+
+    /// The digests of new codes in place of all earlier ones.
+    async fn replace_recovery_codes(
+        &mut self,
+        account: AccountId,
+        digests: &[BlindIndex],
+    ) -> Result<()>;
+
+    /// Uses a code up; `false` when there is none or it was used before.
+    async fn use_recovery_code(
+        &mut self,
+        account: AccountId,
+        digest: &BlindIndex,
+        at: DateTime<Utc>,
+    ) -> Result<bool>;
+
+    async fn recovery_codes_left(&mut self, account: AccountId) -> Result<u64>;
+
+    /// The account's passkeys, the oldest first.
+    async fn passkeys(&mut self, account: AccountId) -> Result<Vec<Passkey>>;
+
+    async fn lock_passkeys(&mut self, account: AccountId) -> Result<Vec<Passkey>>;
+
+    /// `Conflict` when the credential is registered, whoever's it is.
+    async fn insert_passkey(&mut self, passkey: &Passkey) -> Result<()>;
+
+    async fn save_passkey(&mut self, passkey: &Passkey) -> Result<()>;
+
+    async fn remove_passkey(&mut self, account: AccountId, id: PasskeyId) -> Result<()>;
+
+    async fn insert_ceremony(&mut self, ceremony: &Ceremony) -> Result<()>;
+
+    /// Held until the transaction ends.
+    async fn lock_ceremony(&mut self, token: TokenDigest) -> Result<Option<Ceremony>>;
+
+    async fn save_ceremony(&mut self, ceremony: &Ceremony) -> Result<()>;
+
+    async fn remove_ceremony(&mut self, id: CeremonyId) -> Result<()>;
+
+    async fn remove_ceremonies_of(&mut self, account: AccountId) -> Result<()>;
+
+    /// Drops those that have run out.
+    async fn purge_ceremonies(&mut self, before: DateTime<Utc>) -> Result<u64>;
 }
 
 #[async_trait]

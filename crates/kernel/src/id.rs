@@ -65,6 +65,10 @@ ids! {
     /// A licensed provider. Its value is the value of the provider's account id.
     ProviderId,
     SessionId,
+    /// Something that was begun with one request and awaits the next, as a
+    /// login that awaits its second factor.
+    CeremonyId,
+    PasskeyId,
     /// A SMART backend-services client.
     ApiClientId,
     CategoryId,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{
-    Account, AccountState, Challenge, Matrix, PasswordHash, Throttle,
+    Account, AccountState, Challenge, EmailChange, Matrix, PasswordHash, Throttle,
     store::{Accounts, PermissionMatrix},
 };
 use kernel::{AccountId, EmailAddress, HumanName, Role};
@@ -36,6 +36,10 @@ mod account {
         pub reset_nonce: Option<Vec<u8>>,
         pub reset_issued_at: Option<DateTimeUtc>,
         pub reset_expires_at: Option<DateTimeUtc>,
+        pub new_email: Option<Vec<u8>>,
+        pub new_email_nonce: Option<Vec<u8>>,
+        pub new_email_issued_at: Option<DateTimeUtc>,
+        pub new_email_expires_at: Option<DateTimeUtc>,
         pub created_at: DateTimeUtc,
         pub version: i64,
     }
@@ -101,6 +105,7 @@ mod role_permission {
 }
 
 const EMAIL: &str = "identity_accounts.email";
+const NEW_EMAIL: &str = "identity_accounts.new_email";
 
 impl PgTx {
     fn email_index(&self, email: &EmailAddress) -> Result<Vec<u8>> {
@@ -116,6 +121,13 @@ impl PgTx {
         let nonce = |challenge: Option<Challenge>| challenge.map(|open| open.nonce.to_vec());
         let issued = |challenge: Option<Challenge>| challenge.map(|open| open.issued_at);
         let expires = |challenge: Option<Challenge>| challenge.map(|open| open.expires_at);
+        let change = account.email_change.as_ref().map(|change| change.challenge);
+        let new_email = match &account.email_change {
+            Some(change) => {
+                Some(self.seal(NEW_EMAIL, account.id, change.email.as_str().as_bytes())?)
+            }
+            None => None,
+        };
         Ok(account::Model {
             id: account.id.uuid(),
             email: self.seal(EMAIL, account.id, account.email.as_str().as_bytes())?,
@@ -131,6 +143,10 @@ impl PgTx {
             reset_nonce: nonce(account.reset),
             reset_issued_at: issued(account.reset),
             reset_expires_at: expires(account.reset),
+            new_email,
+            new_email_nonce: nonce(change),
+            new_email_issued_at: issued(change),
+            new_email_expires_at: expires(change),
             created_at: account.created_at,
             version: account.version + 1,
         })
@@ -148,6 +164,12 @@ impl PgTx {
             _ => return Err(PortError::bug("identity_accounts.status holds an unknown value")),
         };
         let name = row.given_name.zip(row.family_name);
+        let new_email = match row.new_email {
+            Some(sealed) => Some(stored(NEW_EMAIL, &self.unseal_text(NEW_EMAIL, id, sealed)?)?),
+            None => None,
+        };
+        let change =
+            challenge(row.new_email_nonce, row.new_email_issued_at, row.new_email_expires_at)?;
         Ok(Some(Account {
             id,
             email,
@@ -161,6 +183,9 @@ impl PgTx {
                 row.verification_expires_at,
             )?,
             reset: challenge(row.reset_nonce, row.reset_issued_at, row.reset_expires_at)?,
+            email_change: new_email
+                .zip(change)
+                .map(|(email, challenge)| EmailChange { email, challenge }),
             created_at: row.created_at,
             version: row.version,
         }))

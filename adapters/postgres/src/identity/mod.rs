@@ -2,6 +2,7 @@
 
 mod accounts;
 mod clients;
+mod factors;
 mod profiles;
 mod providers;
 mod sessions;

@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use identity::{
     Session, SessionState,
     services::SessionGrant,
-    session::TokenDigest,
+    session::{Device, TokenDigest},
     store::{Accounts as _, Sessions},
 };
 use kernel::{AccountId, SessionId};
 use ports::{PortError, Result};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 
 use super::{fixed, stored};
@@ -28,6 +29,9 @@ mod session {
         pub status: String,
         pub revoked_at: Option<DateTimeUtc>,
         pub revoked_reason: Option<String>,
+        pub method: String,
+        pub ip: Option<String>,
+        pub user_agent: Option<String>,
         pub current_digest: Vec<u8>,
         pub generation: i32,
         pub created_at: DateTimeUtc,
@@ -72,6 +76,9 @@ fn to_row(session: &Session) -> session::Model {
         status: status.to_owned(),
         revoked_at,
         revoked_reason,
+        method: session.method.to_string(),
+        ip: session.device.ip.map(|ip| ip.to_string()),
+        user_agent: session.device.user_agent.clone(),
         current_digest: session.current.0.to_vec(),
         generation: session.generation,
         created_at: session.created_at,
@@ -94,6 +101,11 @@ fn from_row(row: session::Model) -> Result<Session> {
         id: row.id.into(),
         account: row.account_id.into(),
         state,
+        method: stored("identity_sessions.method", &row.method)?,
+        device: Device {
+            ip: row.ip.map(|ip| stored("identity_sessions.ip", &ip)).transpose()?,
+            user_agent: row.user_agent,
+        },
         current: TokenDigest(fixed("identity_sessions.current_digest", &row.current_digest)?),
         generation: row.generation,
         created_at: row.created_at,
@@ -101,6 +113,12 @@ fn from_row(row: session::Model) -> Result<Session> {
         idle_until: row.idle_until,
         ends_at: row.ends_at,
     })
+}
+
+fn live(account: AccountId) -> Select<session::Entity> {
+    session::Entity::find()
+        .filter(session::Column::AccountId.eq(account.uuid()))
+        .filter(session::Column::Status.eq("live"))
 }
 
 impl PgTx {
@@ -153,10 +171,20 @@ impl Sessions for PgTx {
         }
     }
 
+    async fn live_sessions(&mut self, account: AccountId) -> Result<Vec<Session>> {
+        live(account)
+            .all(self.read())
+            .await
+            .map_err(|error| db("listing an account's sessions", error))?
+            .into_iter()
+            .map(from_row)
+            .collect()
+    }
+
     async fn lock_live_sessions(&mut self, account: AccountId) -> Result<Vec<Session>> {
-        session::Entity::find()
-            .filter(session::Column::AccountId.eq(account.uuid()))
-            .filter(session::Column::Status.eq("live"))
+        // In one order, so that two who end them all do not wait for each other.
+        live(account)
+            .order_by_asc(session::Column::Id)
             .lock_exclusive()
             .all(self.read())
             .await
@@ -186,6 +214,7 @@ impl Sessions for PgTx {
         let Some(account) = self.account(session.account).await? else { return Ok(None) };
         Ok(Some(SessionGrant {
             account: session.account,
+            method: session.method,
             live: session.state == SessionState::Live && account.is_active(),
             roles: Arc::new(account.roles),
             ends_at: session.ends_at.min(session.idle_until),

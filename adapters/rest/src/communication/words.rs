@@ -41,6 +41,8 @@ words! {
         VerifyEmail,
         PasswordReset,
         AccountExists,
+        ChangeEmail,
+        SignInChanged,
         AssessmentDecided,
         ReviewDecided,
         PrescriptionChanged,

@@ -13,6 +13,16 @@ use super::{Limits, Problem, request::note_caller, request_context};
 #[async_trait]
 pub trait Authenticator: Send + Sync {
     async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem>;
+
+    /// The same for the operations that are open to whoever has yet to set up
+    /// the second factor that their roles ask for.
+    async fn authenticate_to_enrol(
+        &self,
+        token: &str,
+        request: RequestContext,
+    ) -> Result<Actor, Problem> {
+        self.authenticate(token, request).await
+    }
 }
 
 /// Keeps who asked for what they have no right to. What is refused within a
@@ -35,11 +45,37 @@ impl Caller {
     }
 }
 
+/// A caller with a valid access token, who may still lack the second factor
+/// that the roles of the account ask for.
+#[derive(SecurityScheme)]
+#[oai(rename = "bearer", ty = "bearer", bearer_format = "JWT", checker = "authenticate_to_enrol")]
+pub struct Enrolling(Actor);
+
+impl Enrolling {
+    pub fn actor(&self) -> &Actor {
+        &self.0
+    }
+}
+
 async fn authenticate(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
-    let authenticator = request
+    let context = request_context(request);
+    let actor = authenticator(request)?.authenticate(&bearer.token, context).await?;
+    admit(request, actor).await
+}
+
+async fn authenticate_to_enrol(request: &Request, bearer: Bearer) -> poem::Result<Actor> {
+    let context = request_context(request);
+    let actor = authenticator(request)?.authenticate_to_enrol(&bearer.token, context).await?;
+    admit(request, actor).await
+}
+
+fn authenticator(request: &Request) -> Result<&Arc<dyn Authenticator>, Problem> {
+    request
         .data::<Arc<dyn Authenticator>>()
-        .ok_or_else(|| Problem::new(ErrorKind::Internal, "internal", "No authenticator."))?;
-    let actor = authenticator.authenticate(&bearer.token, request_context(request)).await?;
+        .ok_or_else(|| Problem::new(ErrorKind::Internal, "internal", "No authenticator."))
+}
+
+async fn admit(request: &Request, actor: Actor) -> poem::Result<Actor> {
     note_caller(&actor);
     if let Some(limits) = request.data::<Arc<Limits>>() {
         limits.of(&actor).await?;

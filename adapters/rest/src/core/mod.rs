@@ -15,7 +15,7 @@ mod version;
 
 pub use self::{
     body::Body,
-    caller::{Authenticator, Caller, DenialLog, Visitor},
+    caller::{Authenticator, Caller, DenialLog, Enrolling, Visitor},
     idempotency::{idempotency_key, idempotency_key_on},
     input::SoundInput,
     limits::{CallerTier, Limits, Quotas, Standing, Tiers, drawn},

@@ -1,9 +1,14 @@
 use chrono::{DateTime, Utc};
-use identity::{Services, TokenPair, access, login, registration};
-use poem_openapi::{Object, OpenApi, payload::Json};
+use identity::{
+    Services, TokenPair, access,
+    login::{self, Login, PendingLogin},
+    registration,
+};
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Any};
+use serde_json::Value;
 
 use super::{Accepted, Done, Role};
-use crate::core::{Body, Caller, Problem, Tag, Visitor};
+use crate::core::{Body, Enrolling, Problem, Tag, Visitor};
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -70,7 +75,7 @@ struct RefreshRequest {
 
 /// The tokens of a session.
 #[derive(Debug, Object)]
-struct SessionTokens {
+pub struct SessionTokens {
     /// A JWT for the `Authorization: Bearer` header.
     access_token: String,
     /// Always `Bearer`.
@@ -97,6 +102,42 @@ impl From<TokenPair> for SessionTokens {
             roles: pair.roles.into_iter().map(Role::from).collect(),
         }
     }
+}
+
+/// A login that awaits its second factor.
+#[derive(Debug, Object)]
+pub struct SecondFactorView {
+    /// Goes with the factor to `POST /api/auth/mfa/verify`, within ten minutes
+    /// and at most five times.
+    mfa_token: String,
+    expires_at: DateTime<Utc>,
+    /// An authenticator app shows codes for this account.
+    totp: bool,
+    /// WebAuthn's options for `navigator.credentials.get`, where the account
+    /// has passkeys.
+    #[oai(skip_serializing_if_is_none)]
+    passkey: Option<Any<Value>>,
+}
+
+impl From<PendingLogin> for SecondFactorView {
+    fn from(pending: PendingLogin) -> Self {
+        Self {
+            mfa_token: pending.token,
+            expires_at: pending.expires_at,
+            totp: pending.totp,
+            passkey: pending.passkey.map(Any),
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum LoginAnswer {
+    /// The session is open.
+    #[oai(status = 200)]
+    Open(Json<SessionTokens>),
+    /// The password is right, and the account's second factor is awaited.
+    #[oai(status = 202)]
+    SecondFactor(Json<SecondFactorView>),
 }
 
 /// A permission that the caller holds.
@@ -192,18 +233,25 @@ impl AuthApi {
 
     /// Log in
     ///
-    /// Opens a session. After five failures an address is locked for a minute,
-    /// and twice as long after each further one, up to an hour.
+    /// Opens a session, or answers 202 where the account has a second factor.
+    /// After five failures an address is locked for a minute, and twice as long
+    /// after each further one, up to an hour.
+    ///
+    /// Where the account's roles ask for a second factor that it does not have
+    /// yet, the session is good for setting one up and for nothing else: every
+    /// other operation answers 403 `identity.second_factor_required`.
     #[oai(path = "/api/auth/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
         visitor: Visitor,
         body: Body<LoginRequest>,
-    ) -> Result<Json<SessionTokens>, Problem> {
+    ) -> Result<LoginAnswer, Problem> {
         let LoginRequest { email, password } = body.0;
         let request = visitor.actor().request.clone();
-        let pair = login::login(&self.services, request, &email, &password).await?;
-        Ok(Json(pair.into()))
+        Ok(match login::login(&self.services, request, &email, &password).await? {
+            Login::Open(pair) => LoginAnswer::Open(Json(pair.into())),
+            Login::SecondFactor(pending) => LoginAnswer::SecondFactor(Json(pending.into())),
+        })
     }
 
     /// Refresh the session
@@ -226,7 +274,7 @@ impl AuthApi {
     ///
     /// Ends the session; its access and refresh tokens stop working at once.
     #[oai(path = "/api/auth/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, caller: Caller) -> Result<Done, Problem> {
+    async fn logout(&self, caller: Enrolling) -> Result<Done, Problem> {
         login::logout(&self.services, caller.actor()).await?;
         Ok(Done::Done)
     }
@@ -235,7 +283,7 @@ impl AuthApi {
     ///
     /// The caller's roles, permissions and scopes as they are now.
     #[oai(path = "/api/auth/permissions", method = "get", operation_id = "ownPermissions")]
-    async fn permissions(&self, caller: Caller) -> Result<Json<AccessView>, Problem> {
+    async fn permissions(&self, caller: Enrolling) -> Result<Json<AccessView>, Problem> {
         Ok(Json(access::access_of(caller.actor()).into()))
     }
 

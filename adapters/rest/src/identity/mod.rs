@@ -2,7 +2,10 @@
 
 mod auth;
 mod clients;
+mod credentials;
+mod factors;
 mod people;
+mod sessions;
 mod staff;
 
 use std::collections::HashMap;
@@ -14,15 +17,18 @@ use poem_openapi::{
     registry::{MetaApi, Registry},
 };
 
-use self::{auth::AuthApi, clients::ClientApi, people::ProfileApi, staff::StaffApi};
+use self::{
+    auth::AuthApi, clients::ClientApi, credentials::CredentialsApi, factors::FactorsApi,
+    people::ProfileApi, sessions::SessionsApi, staff::StaffApi,
+};
 
-/// The operations of identity: four groups that stand in files of their own
-/// and are served as one.
+/// The operations of identity: groups that stand in files of their own and are
+/// served as one.
 pub struct IdentityApi {
     pub services: Services,
 }
 
-type Groups = (AuthApi, ProfileApi, StaffApi, ClientApi);
+type Groups = (AuthApi, FactorsApi, CredentialsApi, SessionsApi, ProfileApi, StaffApi, ClientApi);
 
 impl OpenApi for IdentityApi {
     fn meta() -> Vec<MetaApi> {
@@ -37,6 +43,9 @@ impl OpenApi for IdentityApi {
         let services = || self.services.clone();
         let groups: Groups = (
             AuthApi { services: services() },
+            FactorsApi { services: services() },
+            CredentialsApi { services: services() },
+            SessionsApi { services: services() },
             ProfileApi { services: services() },
             StaffApi { services: services() },
             ClientApi { services: services() },

@@ -1,5 +1,5 @@
 use chrono::{DateTime, NaiveDate, Utc};
-use identity::{Account, AccountState, License, Services, provider, staff};
+use identity::{Account, AccountState, License, Services, credentials, provider, sessions, staff};
 use kernel::{FieldError, Uuid};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json};
 
@@ -160,6 +160,19 @@ impl From<Account> for AccountView {
     }
 }
 
+/// Whether an account is let in.
+#[derive(Debug, Object)]
+struct AccountStatusRequest {
+    /// `true` shuts the account and ends its sessions, `false` opens it again.
+    disabled: bool,
+}
+
+/// What ended.
+#[derive(Debug, Object)]
+struct EndedSessions {
+    ended: usize,
+}
+
 #[derive(ApiResponse)]
 enum CreatedAccount {
     /// The account exists and its invitation is on its way.
@@ -207,6 +220,45 @@ impl StaffApi {
         let account =
             staff::change_roles(&self.services, caller.actor(), id.0.into(), roles).await?;
         Ok(Json(account.into()))
+    }
+
+    /// Disable an account, or enable it again
+    ///
+    /// A disabled account signs in no more, and its sessions end at once. One
+    /// with the roles `admin` or `super_admin` takes `role.administer`.
+    #[oai(
+        path = "/api/admin/accounts/:id/status",
+        method = "put",
+        operation_id = "setAccountStatus"
+    )]
+    async fn set_status(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<AccountStatusRequest>,
+    ) -> Result<Json<AccountView>, Problem> {
+        let disabled = body.0.disabled;
+        let account =
+            credentials::set_disabled(&self.services, caller.actor(), id.0.into(), disabled)
+                .await?;
+        Ok(Json(account.into()))
+    }
+
+    /// End all sessions of an account
+    ///
+    /// As when a device is lost; the account may sign in again.
+    #[oai(
+        path = "/api/admin/accounts/:id/sessions",
+        method = "delete",
+        operation_id = "endSessions"
+    )]
+    async fn end_sessions(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<EndedSessions>, Problem> {
+        let ended = sessions::revoke_all_of(&self.services, caller.actor(), id.0.into()).await?;
+        Ok(Json(EndedSessions { ended }))
     }
 
     /// Record the licences of a provider

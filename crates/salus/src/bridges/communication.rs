@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use communication::{CareTeam, Recipient, Recipients, SignInLinks};
-use identity::registration;
-use kernel::{AccountId, PatientId, ProviderId};
+use identity::{credentials, registration};
+use kernel::{AccountId, EmailAddress, PatientId, ProviderId};
 use ports::Result;
 
 use super::{Bridges, absent_or};
@@ -46,5 +46,12 @@ impl SignInLinks for Bridges {
         Ok(absent_or("a reset token", token)?
             .flatten()
             .map(|token| self.link("/reset-password", &token)))
+    }
+
+    async fn new_address(&self, account: AccountId) -> Result<Option<(EmailAddress, String)>> {
+        let change = credentials::email_change_link_token(&self.identity, account).await;
+        Ok(absent_or("a new address", change)?
+            .flatten()
+            .map(|(email, token)| (email, self.link("/confirm-email", &token))))
     }
 }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use ::billing::{Party, PaymentGateway, RetryPolicy, invoicing::Billing};
 use ::care::{Sources, VideoRooms};
 use ::communication::{MailSettings, Mailer, Templates, mailing::PostOffice};
-use ::identity::{Policy, Services};
+use ::identity::{Policy, Services, passkey::Authenticators};
 use ::jobs::Registry;
 use ::pharmacy::{
     erx::ErxNetwork, fulfilment::Carriers, prescription::write::PrescribingPorts,
     safety::CuratedInteractions,
 };
 use ::records::FhirMapper;
-use keyring::{Argon2Passwords, SigningKeyFolder};
+use keyring::{Argon2Passwords, BreachList, SigningKeyFolder};
 use ports::Env;
 use postgres::Pg;
 
@@ -82,14 +82,21 @@ impl Wiring {
 pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Result<Services> {
     let mut policy = Policy::new(&config.public_url());
     config.identity.apply(&mut policy);
-    Ok(Services::new(
+    let mut services = Services::new(
         foundation.env.clone(),
         Arc::new(foundation.pg.clone()),
         foundation.keyring.clone(),
         Arc::new(Argon2Passwords::new(foundation.env.ids.clone())?),
         Arc::new(SigningKeyFolder::open_or_create(foundation.data_dir.join("signing"))?),
         policy,
-    ))
+    );
+    if let Some(origin) = config.identity.passkey_origin(&config.public_url()) {
+        services = services.with_authenticators(Authenticators::new(&origin)?);
+    }
+    if let Some(path) = &config.identity.breached_passwords {
+        services = services.with_breaches(Arc::new(BreachList::open(path)?));
+    }
+    Ok(services)
 }
 
 fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow::Result<World> {

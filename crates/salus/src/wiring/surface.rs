@@ -92,6 +92,14 @@ impl Authenticator for Tokens {
     async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem> {
         Ok(identity::authenticate(&self.0, token, request).await?)
     }
+
+    async fn authenticate_to_enrol(
+        &self,
+        token: &str,
+        request: RequestContext,
+    ) -> Result<Actor, Problem> {
+        Ok(identity::authenticate_to_enrol(&self.0, token, request).await?)
+    }
 }
 
 impl Surface {

@@ -1,0 +1,165 @@
+//! Registering passkeys and signing in with them.
+
+use kernel::{Actor, FieldError, PasskeyId, RequestContext};
+use ports::PortError;
+use serde_json::Value;
+
+use crate::{
+    Account, IdentityError, Services, TokenPair,
+    credentials::reauthenticate,
+    error::Result,
+    factor::{Ceremony, CeremonyKind, RecoveryCode},
+    login::{login_entry, open, refuse},
+    passkey::{Authenticators, Passkey},
+    second_factor::{changed, first_codes, leave_enough, own, settle},
+    session::{Device, SignInMethod, TokenDigest},
+};
+
+/// How many authenticators one account may have.
+const MAX_PASSKEYS: usize = 20;
+
+/// A challenge for an authenticator, and the token that its answer comes with.
+pub struct Begun {
+    pub token: String,
+    pub expires_at: chrono::DateTime<chrono::Utc>,
+    /// WebAuthn's options, for `navigator.credentials`.
+    pub options: Value,
+}
+
+fn authenticators(services: &Services) -> Result<&Authenticators> {
+    services.authenticators.as_deref().ok_or(IdentityError::PasskeysUnavailable)
+}
+
+/// Begins to register an authenticator with the caller's account.
+pub async fn begin_registration(
+    services: &Services,
+    actor: &Actor,
+    password: &str,
+) -> Result<Begun> {
+    let authenticators = authenticators(services)?;
+    let account = reauthenticate(services, actor, "password", password).await?;
+    let mut tx = services.store.begin(actor).await?;
+    let existing = tx.passkeys(account.id).await?;
+    if existing.len() >= MAX_PASSKEYS {
+        let message = "An account has at most twenty passkeys; remove one first.";
+        return Err(IdentityError::field("", "too_many", message));
+    }
+    let challenged = authenticators.begin_registration(&account, &existing)?;
+    let (ceremony, token) = Ceremony::begin(
+        CeremonyKind::PasskeyRegistration,
+        Some(account.id),
+        Some(challenged.state),
+        services.env.ids.as_ref(),
+        services.now(),
+    );
+    tx.insert_ceremony(&ceremony).await?;
+    tx.audit(changed(account.id, "passkey_begun")).await?;
+    tx.commit().await?;
+    Ok(Begun { token, expires_at: ceremony.expires_at, options: challenged.options })
+}
+
+/// Keeps the authenticator that answered. The first factor of an account comes
+/// with recovery codes, which are shown this once.
+pub async fn finish_registration(
+    services: &Services,
+    actor: &Actor,
+    token: &str,
+    name: &str,
+    credential: Value,
+) -> Result<(Passkey, Vec<RecoveryCode>)> {
+    let authenticators = authenticators(services)?;
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+        let message = "A name of 1 to 60 characters, to tell the passkey by.";
+        return Err(IdentityError::Invalid(vec![FieldError::new("name", "invalid", message)]));
+    }
+    let (account, _) = own(actor)?;
+    let mut tx = services.store.begin(actor).await?;
+    let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
+    let ceremony = ceremony.filter(|ceremony| ceremony.account == Some(account));
+    let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
+    ceremony.check(CeremonyKind::PasskeyRegistration, services.now())?;
+    let credential = authenticators.finish_registration(ceremony.state.as_deref(), credential)?;
+    let passkey = Passkey {
+        id: services.env.fresh(),
+        account,
+        name: name.to_owned(),
+        credential,
+        created_at: services.now(),
+        last_used_at: None,
+    };
+    match tx.insert_passkey(&passkey).await {
+        Err(PortError::Conflict(_)) => return Err(IdentityError::PasskeyExists),
+        other => other?,
+    }
+    let codes = first_codes(services, tx.as_mut(), account).await?;
+    settle(services, tx, actor, SignInMethod::Passkey, "passkey_added").await?;
+    Ok((passkey, codes))
+}
+
+pub async fn remove(
+    services: &Services,
+    actor: &Actor,
+    id: PasskeyId,
+    password: &str,
+) -> Result<()> {
+    let account = reauthenticate(services, actor, "password", password).await?;
+    let mut tx = services.store.begin(actor).await?;
+    let passkeys = tx.lock_passkeys(account.id).await?;
+    if !passkeys.iter().any(|passkey| passkey.id == id) {
+        return Err(IdentityError::NotFound("passkey"));
+    }
+    let totp = tx.totp(account.id).await?.is_some_and(|totp| totp.confirmed_at.is_some());
+    leave_enough(services, tx.as_mut(), &account, totp || passkeys.len() > 1).await?;
+    tx.remove_passkey(account.id, id).await?;
+    settle(services, tx, actor, SignInMethod::Password, "passkey_removed").await
+}
+
+/// Begins a login by passkey alone. It names no account, so that it tells
+/// nothing about any: the device knows whose keys it holds.
+pub async fn begin_login(services: &Services, request: RequestContext) -> Result<Begun> {
+    let challenged = authenticators(services)?.begin_login()?;
+    let (kind, ids) = (CeremonyKind::PasskeyLogin, services.env.ids.as_ref());
+    let (ceremony, token) =
+        Ceremony::begin(kind, None, Some(challenged.state), ids, services.now());
+    let mut tx = services.store.begin(&Actor::anonymous(request)).await?;
+    tx.insert_ceremony(&ceremony).await?;
+    tx.purge_ceremonies(services.now()).await?;
+    tx.audit(login_entry(None).detail("awaits", "passkey")).await?;
+    tx.commit().await?;
+    Ok(Begun { token, expires_at: ceremony.expires_at, options: challenged.options })
+}
+
+/// Opens a session for whoever's passkey answered.
+pub async fn finish_login(
+    services: &Services,
+    request: RequestContext,
+    token: &str,
+    credential: Value,
+) -> Result<TokenPair> {
+    let authenticators = authenticators(services)?;
+    let claimed = authenticators.claimed(credential)?;
+    let device = Device::of(&request);
+    let actor = Actor::anonymous(request);
+    let mut tx = services.store.begin(&actor).await?;
+    let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
+    let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
+    ceremony.check(CeremonyKind::PasskeyLogin, services.now())?;
+    // A challenge is answered once, rightly or wrongly.
+    tx.remove_ceremony(ceremony.id).await?;
+    let account = tx.account(claimed.account).await?.filter(Account::is_active);
+    let passkeys = tx.lock_passkeys(claimed.account).await?;
+    let passkey =
+        passkeys.into_iter().find(|passkey| passkey.credential_id() == claimed.credential);
+    let (Some(account), Some(passkey)) = (account, passkey) else {
+        return refuse(tx, None, IdentityError::WrongCredentials).await;
+    };
+    let (state, now) = (ceremony.state.as_deref(), services.now());
+    match authenticators.finish_login(state, passkey, &claimed, now)? {
+        Some(used) => {
+            tx.save_passkey(&used).await?;
+            open(services, tx, &account, SignInMethod::Passkey, device).await
+        }
+        None => refuse(tx, Some(&account), IdentityError::WrongCredentials).await,
+    }
+}
