@@ -44,6 +44,7 @@ history![
     "002_idempotency_digest",
     "010_identity",
     "011_identity_factors",
+    "012_identity_roles",
     "020_catalog",
     "030_intake",
     "031_intake_form_drafts",

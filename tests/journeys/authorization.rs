@@ -69,6 +69,8 @@ pub const TABLE: &[(&str, Who)] = &[
     ("changeRoles", ADMIN),
     ("setAccountStatus", ADMIN),
     ("endSessions", ADMIN),
+    ("readPermissionMatrix", Roles(&["super_admin"])),
+    ("changeRole", Roles(&["super_admin"])),
     ("setLicenses", ADMIN),
     ("registerClient", ADMIN),
     ("issueClientToken", Public),

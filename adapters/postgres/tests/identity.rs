@@ -65,17 +65,7 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub async fn new() -> Self {
         let database = Database::fresh().await;
-        // Whoever tests the second factor of the staff asks for it.
-        let mut policy = Policy::new("https://salus.example");
-        policy.second_factor_roles.clear();
-        let services = Services::new(
-            database.env.clone(),
-            Arc::new(database.pg.clone()),
-            database.pg.sealer().clone(),
-            Arc::new(MarkingHasher),
-            Arc::new(OneKey(Arc::new(SigningKey::from_seed(&[7; 32])))),
-            policy,
-        );
+        let services = services(&database);
         Self { database, services }
     }
 
@@ -112,6 +102,11 @@ impl Fixture {
     }
 
     pub async fn staff(&self, number: u128, role: Role) -> Actor {
+        self.actor(&self.login_staff(number, role).await).await
+    }
+
+    /// The session of a new member of the staff.
+    pub async fn login_staff(&self, number: u128, role: Role) -> TokenPair {
         let email = format!("staff{number}@example.com");
         let member = staff::FirstStaff {
             id: AccountId::from_uuid(Uuid::from_u128(number)),
@@ -125,8 +120,27 @@ impl Fixture {
             provider: None,
         };
         staff::seat(&self.services, &Actor::system("tests.identity"), member).await.unwrap();
-        self.actor(&self.login(&email).await).await
+        self.login(&email).await
     }
+
+    /// The services of a node beside the first, with a memory of its own.
+    pub fn another_node(&self) -> Services {
+        services(&self.database)
+    }
+}
+
+fn services(database: &Database) -> Services {
+    // Whoever tests the second factor of the staff asks for it.
+    let mut policy = Policy::new("https://salus.example");
+    policy.second_factor_roles.clear();
+    Services::new(
+        database.env.clone(),
+        Arc::new(database.pg.clone()),
+        database.pg.sealer().clone(),
+        Arc::new(MarkingHasher),
+        Arc::new(OneKey(Arc::new(SigningKey::from_seed(&[7; 32])))),
+        policy,
+    )
 }
 
 pub(crate) fn request() -> RequestContext {

@@ -10,6 +10,7 @@ mod compliance;
 mod fulfilment;
 mod identity;
 mod identity_factors;
+mod identity_roles;
 mod identity_sessions;
 mod intake;
 mod jobs;

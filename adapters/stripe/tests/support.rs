@@ -44,9 +44,6 @@ pub struct Stripe {
 
 impl Stripe {
     pub fn start(webhook_url: Option<String>) -> Self {
-        // Two TLS providers are linked in, so the process has to choose, as the
-        // binary does; a second choice is refused and changes nothing.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let state = tempfile::tempdir().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
-use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use kernel::{DomainError, ErrorKind, FieldError, Role, actor::MissingPermission};
 use ports::PortError;
+
+use crate::permissions::RoleGrant;
 
 pub type Result<T, E = IdentityError> = std::result::Result<T, E>;
 
@@ -48,12 +50,25 @@ pub enum IdentityError {
     NotFound(&'static str),
     #[error("an account with this e-mail address exists")]
     AccountExists,
+    /// Somebody else edited the role since it was read.
+    #[error(
+        "the role {role} was changed since it was read; at version {} it holds {} and inherits {}",
+        grant.version,
+        list(&grant.own),
+        list(&grant.inherits)
+    )]
+    GrantChanged { role: Role, grant: Box<RoleGrant> },
     #[error("this {0} was changed since it was read")]
     VersionChanged(&'static str),
     #[error(transparent)]
     Forbidden(#[from] MissingPermission),
     #[error(transparent)]
     Port(#[from] PortError),
+}
+
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let words: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
 impl IdentityError {
@@ -83,7 +98,7 @@ impl DomainError for IdentityError {
             | Self::NoTotp
             | Self::PasskeysUnavailable
             | Self::PasskeyExists => ErrorKind::Conflict,
-            Self::VersionChanged(_) => ErrorKind::PreconditionFailed,
+            Self::VersionChanged(_) | Self::GrantChanged { .. } => ErrorKind::PreconditionFailed,
             Self::Port(error) => error.kind(),
         }
     }
@@ -109,7 +124,7 @@ impl DomainError for IdentityError {
             Self::InvalidLink => "identity.invalid_link",
             Self::NotFound(_) => "identity.not_found",
             Self::AccountExists => "identity.account_exists",
-            Self::VersionChanged(_) => "identity.version_changed",
+            Self::VersionChanged(_) | Self::GrantChanged { .. } => "identity.version_changed",
             Self::Forbidden(_) => "forbidden",
             Self::Port(error) => error.code(),
         }

@@ -28,6 +28,7 @@ pub mod permissions;
 pub mod profile;
 pub mod provider;
 pub mod registration;
+pub mod roles;
 pub mod scope;
 pub mod second_factor;
 pub mod services;

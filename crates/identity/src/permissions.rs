@@ -1,50 +1,129 @@
-//! Which role holds which permission. The database decides at run time; what
-//! it starts with stands here, and the migration and `docs/permissions.md` are
-//! held to it by tests.
+//! Which role holds which permission. The database decides at run time, and
+//! whoever may edits it; what it starts with stands here, and the migrations and
+//! `docs/permissions.md` are held to it by tests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
 };
 
-use kernel::{Permission, Role};
+use kernel::{FieldError, Permission, Role};
 use strum::IntoEnumIterator as _;
 
-/// Roles with their permissions, inherited ones included.
+use crate::{IdentityError, error::Result};
+
+/// What a role holds by itself and whose permissions it holds as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matrix(BTreeMap<Role, BTreeSet<Permission>>);
+pub struct RoleGrant {
+    pub own: BTreeSet<Permission>,
+    pub inherits: BTreeSet<Role>,
+    /// Grows with every change.
+    pub version: i64,
+}
+
+/// Every role's grant, and what follows from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matrix {
+    grants: BTreeMap<Role, RoleGrant>,
+    effective: BTreeMap<Role, BTreeSet<Permission>>,
+}
+
+/// Work that hangs on a licence and not on rank: only a provider holds it.
+const CLINICAL: [Permission; 5] = [
+    Permission::ReviewWork,
+    Permission::TreatmentWrite,
+    Permission::PrescriptionWrite,
+    Permission::ConsultationConduct,
+    Permission::BreakGlass,
+];
 
 impl Matrix {
-    pub fn from_pairs(pairs: impl IntoIterator<Item = (Role, Permission)>) -> Self {
-        let mut matrix = Self::default();
-        for (role, permission) in pairs {
-            matrix.0.entry(role).or_default().insert(permission);
-        }
-        matrix
+    pub fn new(grants: BTreeMap<Role, RoleGrant>) -> Self {
+        let effective = Role::iter().map(|role| (role, effective(&grants, role))).collect();
+        Self { grants, effective }
     }
 
     /// What a new database starts with.
     pub fn initial() -> Self {
-        Self(Role::iter().map(|role| (role, with_inherited(role))).collect())
+        let grant = |role| {
+            let own = own(role).iter().copied().collect();
+            let inherits = inherits(role).iter().copied().collect();
+            (role, RoleGrant { own, inherits, version: 1 })
+        };
+        Self::new(Role::iter().map(grant).collect())
     }
 
     /// What somebody with these roles may do.
     pub fn permissions_of(&self, roles: &BTreeSet<Role>) -> BTreeSet<Permission> {
-        roles.iter().filter_map(|role| self.0.get(role)).flatten().copied().collect()
+        roles.iter().filter_map(|role| self.effective.get(role)).flatten().copied().collect()
     }
 
-    pub fn pairs(&self) -> impl Iterator<Item = (Role, Permission)> {
-        self.0.iter().flat_map(|(role, held)| held.iter().map(|permission| (*role, *permission)))
+    pub fn grant(&self, role: Role) -> RoleGrant {
+        self.grants.get(&role).cloned().unwrap_or_default()
     }
 
-    /// The matrix as a Markdown page.
+    /// What a role holds, its own and inherited.
+    pub fn effective(&self, role: Role) -> BTreeSet<Permission> {
+        self.effective.get(&role).cloned().unwrap_or_default()
+    }
+
+    /// The matrix with another grant for a role, unless that would break what
+    /// the house stands on.
+    pub fn edit(
+        &self,
+        role: Role,
+        own: BTreeSet<Permission>,
+        inherits: BTreeSet<Role>,
+    ) -> Result<Self> {
+        let mut grants = self.grants.clone();
+        let version = self.grant(role).version + 1;
+        grants.insert(role, RoleGrant { own, inherits, version });
+        let edited = Self::new(grants);
+        let errors = edited.faults(role);
+        if errors.is_empty() { Ok(edited) } else { Err(IdentityError::Invalid(errors)) }
+    }
+
+    fn faults(&self, changed: Role) -> Vec<FieldError> {
+        let grant = self.grant(changed);
+        let mut errors = Vec::new();
+        let mut fault = |path: &str, code: &str, message: String| {
+            errors.push(FieldError::new(path, code, message));
+        };
+        if grant.inherits.iter().any(|parent| ancestors(&self.grants, *parent).contains(&changed)) {
+            fault("inherits", "cycle", format!("The role {changed} would inherit from itself."));
+        }
+        // The rows that a patient's session reaches are the patient's own, and
+        // a permission over others' would promise what it cannot hold.
+        if changed == Role::Patient {
+            let allowed: BTreeSet<_> = self::own(Role::Patient).iter().copied().collect();
+            for permission in self.effective(Role::Patient).difference(&allowed) {
+                fault(
+                    "permissions",
+                    "not_of_a_patient",
+                    format!("{permission} is not for patients: they reach their own data alone."),
+                );
+            }
+        } else if grant.inherits.contains(&Role::Patient) {
+            fault("inherits", "patient", "Nobody inherits from patients.".to_owned());
+        }
+        for role in Role::iter().filter(|role| *role != Role::Provider) {
+            for permission in self.effective(role).iter().filter(|held| CLINICAL.contains(held)) {
+                let message = format!("{role} would hold {permission}, which takes a licence.");
+                fault("permissions", "clinical", message);
+            }
+        }
+        // Without anybody who may edit the matrix it could never be mended.
+        if !self.effective(Role::SuperAdmin).contains(&Permission::RoleAdminister) {
+            let message = "super_admin keeps role.administer, or nobody could mend the matrix.";
+            fault("permissions", "lock_out", message.to_owned());
+        }
+        errors
+    }
+
+    /// The matrix as a Markdown table: `x` for what a role holds by itself, `i`
+    /// for what it inherits.
     pub fn to_markdown(&self) -> String {
-        let mut page = String::from(
-            "# Permissions\n\n\
-             What a new installation lets each role do. The page is generated from \
-             `crates/identity/src/permissions.rs`; a test fails when the two drift apart.\n\n\
-             | permission | what it allows |",
-        );
+        let mut page = String::from("| permission | what it allows |");
         for role in Role::iter() {
             let _ = write!(page, " {role} |");
         }
@@ -56,8 +135,13 @@ impl Matrix {
         for permission in Permission::iter() {
             let _ = write!(page, "| `{permission}` | {} |", permission.description());
             for role in Role::iter() {
-                let held = self.0.get(&role).is_some_and(|held| held.contains(&permission));
-                page.push_str(if held { " x |" } else { "   |" });
+                let own = self.grant(role).own.contains(&permission);
+                let held = self.effective(role).contains(&permission);
+                page.push_str(match (own, held) {
+                    (true, _) => " x |",
+                    (false, true) => " i |",
+                    (false, false) => "   |",
+                });
             }
             page.push('\n');
         }
@@ -75,12 +159,28 @@ fn inherits(role: Role) -> &'static [Role] {
     }
 }
 
-fn with_inherited(role: Role) -> BTreeSet<Permission> {
-    let mut held: BTreeSet<Permission> = own(role).iter().copied().collect();
-    for other in inherits(role) {
-        held.extend(with_inherited(*other));
+/// A role and all that it inherits from, however far.
+fn ancestors(grants: &BTreeMap<Role, RoleGrant>, role: Role) -> BTreeSet<Role> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![role];
+    while let Some(role) = open.pop() {
+        if found.insert(role)
+            && let Some(grant) = grants.get(&role)
+        {
+            open.extend(&grant.inherits);
+        }
     }
-    held
+    found
+}
+
+fn effective(grants: &BTreeMap<Role, RoleGrant>, role: Role) -> BTreeSet<Permission> {
+    let holders = ancestors(grants, role);
+    holders
+        .iter()
+        .filter_map(|role| grants.get(role))
+        .flat_map(|grant| &grant.own)
+        .copied()
+        .collect()
 }
 
 fn own(role: Role) -> &'static [Permission] {
@@ -99,6 +199,7 @@ fn own(role: Role) -> &'static [Permission] {
         Role::Provider => &[
             ProfileOwn,
             PatientRead,
+            BreakGlass,
             IntakeReadAny,
             ReviewWork,
             TreatmentWrite,
@@ -111,7 +212,7 @@ fn own(role: Role) -> &'static [Permission] {
         ],
         Role::Pharmacist => &[ProfileOwn, PrescriptionRead, PharmacyWork, NotificationOwn],
         Role::Support => &[ProfileOwn, SubscriptionReadAny, BillingReadAny, NotificationOwn],
-        Role::Auditor => &[ProfileOwn, AuditRead, AuditExport, NotificationOwn],
+        Role::Auditor => &[ProfileOwn, AuditRead, AuditExport, BreakGlassReview, NotificationOwn],
         Role::Admin => &[
             AccountAdminister,
             ClientAdminister,
@@ -128,48 +229,5 @@ fn own(role: Role) -> &'static [Permission] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIGRATION: &str = include_str!("../../../migrations/sql/010_identity.up.sql");
-
-    #[test]
-    fn every_permission_is_held_by_some_role_and_rank_never_gives_clinical_work() {
-        let matrix = Matrix::initial();
-        let all = matrix.permissions_of(&Role::iter().collect());
-        assert_eq!(all, Permission::iter().collect());
-        let highest = matrix.permissions_of(&BTreeSet::from([Role::SuperAdmin]));
-        for clinical in
-            [Permission::ReviewWork, Permission::PrescriptionWrite, Permission::TreatmentWrite]
-        {
-            assert!(!highest.contains(&clinical), "{clinical}");
-        }
-        assert!(highest.is_superset(&matrix.permissions_of(&BTreeSet::from([Role::Support]))));
-    }
-
-    #[test]
-    fn the_migration_seeds_this_matrix() {
-        let seeded = MIGRATION
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("('")?.split_once("', '"))
-            .filter_map(|(role, rest)| {
-                let permission = rest.split('\'').next()?;
-                Some((role.parse().ok()?, permission.parse().ok()?))
-            });
-        assert_eq!(Matrix::from_pairs(seeded), Matrix::initial());
-    }
-
-    #[test]
-    fn the_page_of_permissions_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md");
-        let page = Matrix::initial().to_markdown();
-        if std::env::var_os("SALUS_WRITE_DOCS").is_some() {
-            std::fs::write(path, &page).unwrap();
-        }
-        let written = std::fs::read_to_string(path).unwrap();
-        assert!(
-            written == page,
-            "run the tests with SALUS_WRITE_DOCS=1 to write docs/permissions.md"
-        );
-    }
-}
+#[path = "permissions_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
     AccountId, Actor, ApiClientId, CeremonyId, EmailAddress, PasskeyId, PatientId, ProviderId,
-    SessionId, UsState,
+    Role, SessionId, UsState,
 };
 use ports::{BlindIndex, Result, UnitOfWork};
 
@@ -13,6 +13,7 @@ use crate::{
     Throttle,
     factor::{Ceremony, Totp},
     passkey::Passkey,
+    permissions::RoleGrant,
     services::SessionGrant,
     session::TokenDigest,
 };
@@ -191,4 +192,11 @@ pub trait Clients: Send {
 #[async_trait]
 pub trait PermissionMatrix: Send {
     async fn matrix(&mut self) -> Result<Matrix>;
+
+    /// The same, held until the transaction ends, so that two edits are checked
+    /// one after another.
+    async fn lock_matrix(&mut self) -> Result<Matrix>;
+
+    /// Writes a role's grant and tells all nodes of it.
+    async fn save_grant(&mut self, role: Role, grant: &RoleGrant, at: DateTime<Utc>) -> Result<()>;
 }

@@ -58,6 +58,7 @@ permissions! {
     ProfileOwn = "profile.own": "Read and change one's own profile.",
     PatientRead = "patient.read": "Read the chart of a patient of one's panel.",
     PatientReadAny = "patient.read_any": "Read the chart of any patient.",
+    BreakGlass = "patient.break_glass": "Open one chart outside one's panel in an emergency, for a while and under review.",
     AccountAdminister = "account.administer": "Create staff accounts and change roles.",
     RoleAdminister = "role.administer": "Edit the permission matrix.",
     ClientAdminister = "client.administer": "Register SMART backend-services clients.",
@@ -84,6 +85,7 @@ permissions! {
     NotificationOwn = "notification.own": "Read one's own notifications and set preferences.",
     AuditRead = "audit.read": "Read the audit trail.",
     AuditExport = "audit.export": "Export the audit trail.",
+    BreakGlassReview = "break_glass.review": "See and judge who opened a chart in an emergency.",
     AnalyticsRead = "analytics.read": "Read aggregate metrics.",
     SystemAdminister = "system.administer": "Change configuration and use emergency controls.",
 }

@@ -57,6 +57,8 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Print which role holds which permission, as the database has it.
+    Permissions,
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -92,8 +94,6 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // Two TLS providers are linked in, so the choice has to be made.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = Config::load(cli.config)?;
     if let Some(data_dir) = cli.data_dir {
         config.data_dir = data_dir;
@@ -113,6 +113,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 commands::decisions_replay(config).await
             }
             Command::Keys { command: KeysCommand::Rotate } => commands::keys_rotate(&config),
+            Command::Permissions => commands::permissions(config).await,
             Command::Openapi => commands::openapi(),
         }
     })

@@ -79,9 +79,6 @@ pub(super) fn accept<A: Acceptor>(
     inner: A,
     certificate: ServerCertificate,
 ) -> anyhow::Result<impl Acceptor> {
-    // Which of the compiled providers serves does not matter, but one has to
-    // be named; a second naming is refused and changes nothing.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let config = RustlsConfig::new()
         .fallback(RustlsCertificate::new().cert(certificate.chain).key(certificate.key));
     Ok(Unhurried { inner }.rustls(config.into_stream()?))

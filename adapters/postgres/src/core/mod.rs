@@ -4,6 +4,7 @@
 mod connect;
 mod cursor;
 mod error;
+mod notices;
 mod transaction;
 
 use std::sync::Arc;

@@ -3,8 +3,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{
-    Account, AccountState, Challenge, EmailChange, Matrix, PasswordHash, Throttle,
-    store::{Accounts, PermissionMatrix},
+    Account, AccountState, Challenge, EmailChange, PasswordHash, Throttle, store::Accounts,
 };
 use kernel::{AccountId, EmailAddress, HumanName, Role};
 use ports::{PortError, Result};
@@ -78,24 +77,6 @@ mod login_throttle {
         pub email_index: Vec<u8>,
         pub failures: i32,
         pub last_failure_at: Option<DateTimeUtc>,
-    }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-mod role_permission {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "identity_role_permissions")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub role: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub permission: String,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -333,21 +314,5 @@ impl Accounts for PgTx {
             )
             .await?;
         Ok(purged.rows_affected())
-    }
-}
-
-#[async_trait]
-impl PermissionMatrix for PgTx {
-    async fn matrix(&mut self) -> Result<Matrix> {
-        let rows = role_permission::Entity::find()
-            .all(self.read())
-            .await
-            .map_err(|error| db("loading the permission matrix", error))?;
-        // A permission that this version does not know belongs to another
-        // version that runs beside it.
-        Ok(Matrix::from_pairs(
-            rows.iter()
-                .filter_map(|row| Some((row.role.parse().ok()?, row.permission.parse().ok()?))),
-        ))
     }
 }

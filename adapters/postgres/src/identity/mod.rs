@@ -5,6 +5,7 @@ mod clients;
 mod factors;
 mod profiles;
 mod providers;
+mod roles;
 mod sessions;
 
 use async_trait::async_trait;

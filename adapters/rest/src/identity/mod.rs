@@ -5,6 +5,7 @@ mod clients;
 mod credentials;
 mod factors;
 mod people;
+mod roles;
 mod sessions;
 mod staff;
 
@@ -19,7 +20,7 @@ use poem_openapi::{
 
 use self::{
     auth::AuthApi, clients::ClientApi, credentials::CredentialsApi, factors::FactorsApi,
-    people::ProfileApi, sessions::SessionsApi, staff::StaffApi,
+    people::ProfileApi, roles::RolesApi, sessions::SessionsApi, staff::StaffApi,
 };
 
 /// The operations of identity: groups that stand in files of their own and are
@@ -28,7 +29,8 @@ pub struct IdentityApi {
     pub services: Services,
 }
 
-type Groups = (AuthApi, FactorsApi, CredentialsApi, SessionsApi, ProfileApi, StaffApi, ClientApi);
+type Groups =
+    (AuthApi, FactorsApi, CredentialsApi, SessionsApi, ProfileApi, StaffApi, RolesApi, ClientApi);
 
 impl OpenApi for IdentityApi {
     fn meta() -> Vec<MetaApi> {
@@ -48,6 +50,7 @@ impl OpenApi for IdentityApi {
             SessionsApi { services: services() },
             ProfileApi { services: services() },
             StaffApi { services: services() },
+            RolesApi { services: services() },
             ClientApi { services: services() },
         );
         groups.add_routes(routes);

@@ -82,6 +82,17 @@ pub async fn decisions_replay(config: Config) -> anyhow::Result<ExitCode> {
     Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Prints the permission matrix as the database has it.
+pub async fn permissions(config: Config) -> anyhow::Result<ExitCode> {
+    let foundation = Foundation::open(&config, As::Command).await?;
+    let services = crate::wiring::identity_services(&config, &foundation)?;
+    let actor = Actor::system("commands.permissions");
+    let matrix = identity::roles::matrix(&services, &actor).await?;
+    print!("{}", matrix.to_markdown());
+    foundation.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
 pub fn openapi() -> anyhow::Result<ExitCode> {
     print!("{}", rest::surface::document::<Operations>());
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use jobs::{Runtime, RuntimeSettings};
 use poem::{EndpointExt as _, Server, listener::TcpAcceptor};
 use postgres::Pg;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -71,6 +71,13 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         let (runtime, stop) = (runtime.clone(), stop_jobs.clone());
         tokio::spawn(async move { runtime.run(stop).await })
     };
+    let (stop_notices, stopped) = watch::channel(false);
+    let notices = {
+        let (pg, identity) = (foundation.pg.clone(), wiring.identity);
+        tokio::spawn(async move {
+            pg.on_notice("salus_permissions", || identity.forget_matrix(), stopped).await;
+        })
+    };
     let stop_sealing = CancellationToken::new();
     let sealing = tokio::spawn(sealer::run(
         foundation.env.clone(),
@@ -102,6 +109,9 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     if let Err(error) = jobs.await? {
         tracing::error!(%error, "the job runtime failed");
     }
+    // Nobody hears it where the task is gone already.
+    let _ = stop_notices.send(true);
+    notices.await?;
     stop_sealing.cancel();
     sealing.await?;
     emulators.stop().await;

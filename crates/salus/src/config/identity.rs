@@ -162,6 +162,7 @@ mod tests {
             access_token_minutes: 5,
             patient_session: PatientSession { idle_minutes: 30, absolute_minutes: 480 },
             staff_session: StaffSession { idle_minutes: 10, absolute_minutes: 240 },
+            ..Identity::default()
         };
         settings.check().unwrap();
         let mut policy = Policy::new("https://salus.example");

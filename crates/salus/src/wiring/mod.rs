@@ -66,6 +66,8 @@ impl World {
 pub struct Wiring {
     pub surface: Surface,
     pub registry: Registry,
+    /// For what the other nodes tell of identity.
+    pub identity: Services,
 }
 
 impl Wiring {
@@ -74,7 +76,7 @@ impl Wiring {
         let world = Arc::new(world(config, foundation, &vendors)?);
         let registry = handlers::register(&world);
         let surface = Surface::new(config, &world, &vendors);
-        Ok(Self { surface, registry })
+        Ok(Self { surface, registry, identity: world.identity.clone() })
     }
 }
 

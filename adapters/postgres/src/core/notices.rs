@@ -1,0 +1,54 @@
+//! Notices between the nodes that share a database.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio::sync::watch;
+
+use super::Pg;
+
+/// How long a lost connection is left before another is tried.
+const RETRY: Duration = Duration::from_millis(200);
+
+impl Pg {
+    /// Calls `heard` for every notice on a channel until `stop` says so. After
+    /// a lost connection it calls once for what may have been missed.
+    pub async fn on_notice(
+        &self,
+        channel: &str,
+        heard: impl Fn() + Send,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            let error = tokio::select! {
+                error = self.listen(channel, &heard) => error,
+                _ = stop.wait_for(|stopped| *stopped) => return,
+            };
+            tracing::warn!(%error, channel, "the notices of the database are not heard");
+            heard();
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                _ = stop.wait_for(|stopped| *stopped) => return,
+            }
+        }
+    }
+
+    async fn listen(&self, channel: &str, heard: &impl Fn()) -> sqlx::Error {
+        let listening = async {
+            let pool = self.pool.get_postgres_connection_pool();
+            let mut listener = PgListener::connect_with(pool).await?;
+            listener.listen(channel).await?;
+            // Something may have changed before this node listened.
+            heard();
+            loop {
+                // Nothing stands for a connection that was lost and made anew.
+                listener.try_recv().await?;
+                heard();
+            }
+        };
+        match listening.await {
+            Ok(never) => never,
+            Err(error) => error,
+        }
+    }
+}
