@@ -107,6 +107,7 @@ fn gates() -> Gates {
         asynchronous: true,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
         under_treatment: false,
+        record_answered: true,
     }
 }
 

@@ -55,6 +55,7 @@ history![
     "044_care_dosing_rules",
     "045_care_review_queue",
     "046_care_rules",
+    "0495_care_break_glass",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",

@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, AssessmentId, CategoryId, ConsultationId, DispatchId, EventId, FormResponseId,
-    InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId, ProviderId, ShipmentId,
-    SubscriptionId, TaskId, ThreadId, TreatmentPlanId,
+    AccountId, AssessmentId, BreakGlassId, CategoryId, ConsultationId, DispatchId, EventId,
+    FormResponseId, InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId, ProviderId,
+    ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId,
 };
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -114,6 +114,14 @@ pub enum Event {
         status: String,
         /// The plan that took its place.
         superseded_by: Option<TreatmentPlanId>,
+    },
+    /// A provider opened a chart outside the panel in an emergency, which those
+    /// who judge such access hear of.
+    GlassBroken {
+        id: BreakGlassId,
+        provider: ProviderId,
+        patient: PatientId,
+        watchers: Vec<AccountId>,
     },
     TaskCreated {
         task: TaskId,

@@ -106,6 +106,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Whether a folder holds a cluster.
+    pub fn exists(folder: &Path) -> bool {
+        folder.join("postgres").join("PG_VERSION").exists() || folder.join("cluster.lock").exists()
+    }
+
     /// The URL of a database of this cluster, as the role Salus runs with.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{}@localhost/{database}?host={}", Self::ROLE, self.socket.display())

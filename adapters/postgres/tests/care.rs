@@ -36,6 +36,7 @@ const ALSO_THERE: ProviderId = ProviderId(Uuid::from_u128(0xa2));
 const IN_TEXAS: ProviderId = ProviderId(Uuid::from_u128(0xb1));
 const ADA: PatientId = PatientId(Uuid::from_u128(0xada));
 const EVE: PatientId = PatientId(Uuid::from_u128(0xe7e));
+const AUDITOR: AccountId = AccountId(Uuid::from_u128(0xa0d1));
 
 /// What intake, identity and the record would say.
 #[derive(Default)]
@@ -43,6 +44,8 @@ struct Neighbours {
     responses: Mutex<BTreeMap<FormResponseId, SubmittedResponse>>,
     states: Mutex<BTreeMap<PatientId, UsState>>,
     licences: Mutex<BTreeMap<ProviderId, Vec<UsState>>>,
+    /// Those who have not answered for medications and allergies.
+    unanswered: Mutex<Vec<PatientId>>,
 }
 
 #[async_trait]
@@ -61,6 +64,7 @@ impl PatientFacts for Neighbours {
             state: *state,
             medications: vec![Coding::new("rxnorm", "1", "Aspirin 81 MG Oral Tablet")],
             allergies: vec![],
+            record_answered: !self.unanswered.lock().unwrap().contains(&patient),
         }))
     }
 }
@@ -86,6 +90,14 @@ impl ProviderDirectory for Neighbours {
             .filter(|(_, states)| states.contains(&state))
             .map(|(provider, _)| *provider)
             .collect())
+    }
+
+    async fn access_reviewers(&self) -> ports::Result<Vec<AccountId>> {
+        Ok(vec![AUDITOR])
+    }
+
+    async fn is_patient(&self, patient: PatientId) -> ports::Result<bool> {
+        Ok(self.states.lock().unwrap().contains_key(&patient))
     }
 
     async fn supervising_provider(
@@ -183,6 +195,7 @@ fn provider(id: ProviderId) -> Actor {
             Permission::PatientRead,
             Permission::TaskWork,
             Permission::ConsultationConduct,
+            Permission::BreakGlass,
         ],
     )
 }
@@ -290,6 +303,21 @@ impl Setting {
         let approval = Approval { treatment, supersedes: None };
         reviews::approve(env, self.store(), &self.sources, &actor, id, approval, &key).await
     }
+}
+
+#[tokio::test]
+async fn whoever_has_not_answered_for_the_record_is_seen_by_a_provider() {
+    let setting = setting().await;
+    setting.neighbours.unanswered.lock().unwrap().push(EVE);
+    setting.assess(ADA, &[]).await;
+    setting.assess(EVE, &[]).await;
+    let of = async |who: PatientId| {
+        reviews::own(setting.store(), &patient(who)).await.unwrap().remove(0)
+    };
+    assert_eq!(of(ADA).await.outcome, AssessmentOutcome::AutoApproved);
+    let eve = of(EVE).await;
+    assert_eq!(eve.outcome, AssessmentOutcome::InReview);
+    assert_eq!(eve.reasons[0].code, "record_unanswered");
 }
 
 #[tokio::test]
@@ -686,6 +714,7 @@ mod rooms {
     }
 }
 
+mod break_glass;
 mod dosing;
 mod endings;
 mod queue;

@@ -107,6 +107,7 @@ impl Setting {
             asynchronous: true,
             supervising_provider: Some(ProviderId(Uuid::from_u128(1))),
             under_treatment: false,
+            record_answered: true,
         };
         let actor = Actor::system("tests.care_rules");
         let book = self.in_force(state).await;

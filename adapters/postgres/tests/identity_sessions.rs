@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use identity::{
     IdentityError, authenticate, credentials, login, password::BreachedPasswords, registration,
-    sessions,
+    roles, sessions, staff,
 };
 use kernel::{RequestContext, Role};
 
@@ -185,6 +185,60 @@ async fn another_address_counts_once_its_own_link_has_been_followed() {
     assert_eq!(fixture.login("byron@example.com").await.account, account);
     // The old address is free again.
     fixture.patient("ada@example.com").await;
+}
+
+#[tokio::test]
+async fn asking_for_a_link_many_times_at_once_tells_nothing_of_an_account() {
+    let fixture = Fixture::new().await;
+    fixture.patient("ada@example.com").await;
+    registration::register(&fixture.services, request(), "bea@example.com", PASSWORD)
+        .await
+        .unwrap();
+    fixture.database.clock.advance(TimeDelta::minutes(5));
+    let mut asked = Vec::new();
+    for email in ["ada@example.com", "bea@example.com", "nobody@example.com"] {
+        for _ in 0..8 {
+            let services = fixture.services.clone();
+            asked.push(tokio::spawn(async move {
+                registration::forgot_password(&services, request(), email).await?;
+                registration::resend_verification(&services, request(), email).await?;
+                registration::register(&services, request(), email, PASSWORD).await
+            }));
+        }
+    }
+    for asked in asked {
+        asked.await.unwrap().unwrap();
+    }
+    let mails = fixture
+        .text(
+            "SELECT payload->>'kind' FROM outbox_events \
+             WHERE payload->>'kind' = 'password_reset_requested'",
+        )
+        .await;
+    assert_eq!(mails.len(), 2, "one for each account, however often it was asked");
+}
+
+#[tokio::test]
+async fn the_last_who_may_edit_the_matrix_stays() {
+    let fixture = Fixture::new().await;
+    let services = &fixture.services;
+    let (one, two) =
+        (fixture.staff(1, Role::SuperAdmin).await, fixture.staff(2, Role::SuperAdmin).await);
+    let (first, second) = (one.account().unwrap(), two.account().unwrap());
+    let demote = |by: &kernel::Actor, whom: kernel::AccountId| {
+        let (services, by) = (services.clone(), by.clone());
+        tokio::spawn(async move {
+            staff::change_roles(&services, &by, whom, [Role::Support].into()).await
+        })
+    };
+    // Each of the last two takes it from the other at once.
+    let (a, b) = (demote(&one, second), demote(&two, first));
+    let (a, b) = (a.await.unwrap(), b.await.unwrap());
+    assert_eq!([a.is_ok(), b.is_ok()].iter().filter(|ok| **ok).count(), 1);
+    let (left, id) = if a.is_ok() { (&one, first) } else { (&two, second) };
+    let own = staff::change_roles(services, left, id, [Role::Support].into()).await;
+    assert!(matches!(own, Err(IdentityError::LastKeeper)), "{own:?}");
+    roles::matrix(services, left).await.unwrap();
 }
 
 struct Listed(&'static str);

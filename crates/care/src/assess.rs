@@ -46,6 +46,7 @@ pub async fn on_response_submitted(
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
         asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
         supervising_provider,
+        record_answered: facts.record_answered,
         under_treatment: tx.active_plan(submitted.patient, submitted.category).await?.is_some(),
     };
     let drug = protocol.as_ref().map(|protocol| &protocol.treatment.medication.rxnorm);

@@ -67,6 +67,12 @@ fn rule_now(version: &Option<i64>) -> String {
 /// How a use case of this context fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CareError {
+    #[error("the patient is on the provider's panel, so the chart is open anyway")]
+    ChartIsOpen,
+    #[error("this emergency access has been judged already")]
+    AlreadyJudged,
+    #[error("nobody judges an emergency access of their own")]
+    OwnAccess,
     /// It does not exist, or not for this actor; the two look alike outside.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -160,10 +166,13 @@ impl DomainError for CareError {
             Self::LicenceRequired(_)
             | Self::ProviderRequired
             | Self::PatientRequired
+            | Self::OwnAccess
             | Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RevisionChanged { .. } => ErrorKind::PreconditionFailed,
             Self::BadSignature => ErrorKind::Unauthenticated,
-            Self::ReviewAlreadyClaimed
+            Self::ChartIsOpen
+            | Self::AlreadyJudged
+            | Self::ReviewAlreadyClaimed
             | Self::ReviewNotClaimed
             | Self::ReviewClosed
             | Self::ReviewWaitsForPatient
@@ -189,6 +198,9 @@ impl DomainError for CareError {
 
     fn code(&self) -> &str {
         match self {
+            Self::ChartIsOpen => "care.chart_is_open",
+            Self::AlreadyJudged => "care.already_judged",
+            Self::OwnAccess => "care.own_access",
             Self::NotFound(_) => "care.not_found",
             Self::Invalid(_) => "care.invalid",
             Self::LicenceRequired(_) => "care.licence_required",

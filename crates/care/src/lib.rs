@@ -26,6 +26,7 @@
 
 pub mod assess;
 pub mod assessment;
+pub mod break_glass;
 pub mod business_hours;
 pub mod consultation;
 pub mod consultations;

@@ -161,10 +161,8 @@ pub async fn create(
     let id: TreatmentPlanId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        return tx
-            .plan(TreatmentPlanId(earlier), &Reach::of(actor, Vec::new()))
-            .await?
-            .ok_or(CareError::NotFound("treatment plan"));
+        let plan = tx.plan(TreatmentPlanId(earlier), &Reach::of(actor, Vec::new())).await?;
+        return answer_again(tx, plan).await;
     }
     check_treatment(tx.as_mut(), &request.treatment, facts.age(env.now())).await?;
     let plan = TreatmentPlan::create(
@@ -355,6 +353,19 @@ pub async fn on_prescription_changed(
     Ok(())
 }
 
+/// Answers a repeated request with the plan of the first. The answer shows it
+/// once more, so it is on record as a reading.
+pub(crate) async fn answer_again(
+    mut tx: Box<dyn CareTx>,
+    plan: Option<TreatmentPlan>,
+) -> Result<TreatmentPlan, CareError> {
+    let plan = plan.ok_or(CareError::NotFound("treatment plan"))?;
+    let entry = AuditEntry::new(AuditAction::Read, "treatment_plan", plan.id);
+    tx.audit(entry.patient(plan.patient)).await?;
+    tx.commit().await?;
+    Ok(plan)
+}
+
 /// The plans of a patient: one's own, or those of a patient of one's panel.
 pub async fn of_patient(
     store: &dyn CareStore,
@@ -365,7 +376,7 @@ pub async fn of_patient(
     let mut tx = store.begin(actor).await?;
     let allowed = match &reach {
         Reach::All => true,
-        Reach::Provider { provider, .. } => tx.treats(*provider, patient).await?,
+        Reach::Provider { provider, .. } => tx.opens_chart(*provider, patient).await?,
         Reach::Patient(own) => *own == patient,
         Reach::Nobody => false,
     };
@@ -375,7 +386,7 @@ pub async fn of_patient(
         tx.commit().await?;
         return Err(CareError::NotFound("patient"));
     }
-    let plans = tx.plans(patient, &reach).await?;
+    let plans = tx.plans(patient, &reach.to_chart(patient)).await?;
     tx.audit(entry).await?;
     tx.commit().await?;
     Ok(plans)

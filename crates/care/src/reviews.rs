@@ -222,10 +222,8 @@ pub async fn approve(
     let plan_id: TreatmentPlanId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, plan_id.uuid()).await? {
-        return tx
-            .plan(TreatmentPlanId(earlier), &reviewer.reach())
-            .await?
-            .ok_or(CareError::NotFound("treatment plan"));
+        let plan = tx.plan(TreatmentPlanId(earlier), &reviewer.reach()).await?;
+        return plans::answer_again(tx, plan).await;
     }
     let approved = assessment.approve(reviewer.provider, plan_id, env.now())?;
     let treatment = match approval.treatment {
@@ -308,7 +306,7 @@ pub async fn eligibility(
     let mut tx = store.begin(actor).await?;
     let allowed = match &reach {
         Reach::All => true,
-        Reach::Provider { provider, .. } => tx.treats(*provider, patient).await?,
+        Reach::Provider { provider, .. } => tx.opens_chart(*provider, patient).await?,
         Reach::Patient(_) | Reach::Nobody => false,
     };
     let entry = AuditEntry::new(AuditAction::Read, "eligibility", patient).patient(patient);
@@ -317,7 +315,7 @@ pub async fn eligibility(
         tx.commit().await?;
         return Err(CareError::NotFound("patient"));
     }
-    let assessments = tx.assessments(patient, &reach).await?;
+    let assessments = tx.assessments(patient, &reach.to_chart(patient)).await?;
     tx.audit(entry).await?;
     tx.commit().await?;
     Ok(assessments)

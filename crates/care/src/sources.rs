@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
+use kernel::{AccountId, CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
 use ports::Result;
 use serde_json::Value;
 
@@ -43,6 +43,9 @@ pub struct ClinicalFacts {
     pub medications: Vec<Coding>,
     /// Active allergies of the record.
     pub allergies: Vec<Coding>,
+    /// The patient has answered for both. Without that an empty list says
+    /// nothing.
+    pub record_answered: bool,
 }
 
 impl ClinicalFacts {
@@ -74,6 +77,11 @@ pub trait ProviderDirectory: Send + Sync {
         state: UsState,
         at: DateTime<Utc>,
     ) -> Result<Vec<ProviderId>>;
+
+    /// Those who judge access in an emergency.
+    async fn access_reviewers(&self) -> Result<Vec<AccountId>>;
+
+    async fn is_patient(&self, patient: PatientId) -> Result<bool>;
 
     /// The provider under whose protocols automatic approvals in `state` are
     /// signed, where one holds an active licence there at `at`.

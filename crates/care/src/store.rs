@@ -4,14 +4,14 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, AssessmentId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId,
-    Permission, ProviderId, RxNorm, TreatmentPlanId, UsState,
+    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
+    PageRequest, PatientId, Permission, ProviderId, RxNorm, TreatmentPlanId, UsState,
 };
 use ports::Result;
 
 use crate::{
     Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, Task, TreatmentPlan,
-    dosing::DosingRule, information::Exchange, rules::RuleTx,
+    break_glass::BreakGlass, dosing::DosingRule, information::Exchange, rules::RuleTx,
 };
 
 /// Which rows an actor reaches.
@@ -42,6 +42,16 @@ impl Reach {
             Self::Patient(patient)
         } else {
             Self::Nobody
+        }
+    }
+}
+
+impl Reach {
+    /// The reach of whoever has been found to open a patient's chart.
+    pub fn to_chart(self, patient: PatientId) -> Self {
+        match self {
+            Self::Provider { .. } => Self::Patient(patient),
+            other => other,
         }
     }
 }
@@ -181,6 +191,37 @@ pub trait CareTx: RuleTx {
 
     /// A consultation that changed since it was loaded is a conflict.
     async fn save_consultation(&mut self, consultation: &Consultation) -> Result<()>;
+
+    /// Whether the provider may read the patient's chart now: one of the panel,
+    /// or one that is open in an emergency.
+    async fn opens_chart(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool>;
+
+    /// Holds a pair until the transaction ends, so that one glass is not broken
+    /// twice at once.
+    async fn lock_break_glass(&mut self, provider: ProviderId, patient: PatientId) -> Result<()>;
+
+    /// The emergency access that is open at a time.
+    async fn open_break_glass(
+        &mut self,
+        provider: ProviderId,
+        patient: PatientId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<BreakGlass>>;
+
+    async fn add_break_glass(&mut self, glass: &BreakGlass) -> Result<()>;
+
+    /// Held until the transaction ends.
+    async fn lock_break_glass_by_id(&mut self, id: BreakGlassId) -> Result<Option<BreakGlass>>;
+
+    /// `Conflict` when it has been judged.
+    async fn judge_break_glass(&mut self, glass: &BreakGlass) -> Result<()>;
+
+    /// The newest first; the pending ones alone where that is asked for.
+    async fn break_glasses(
+        &mut self,
+        pending: bool,
+        page: &PageRequest,
+    ) -> Result<Page<BreakGlass>>;
 
     /// Whether the patient is on the provider's panel.
     async fn treats(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool>;

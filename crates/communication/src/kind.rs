@@ -66,6 +66,8 @@ pub enum NotificationKind {
     MessageReceived,
     ConsultationChanged,
     TaskCreated,
+    /// A chart was opened in an emergency; it waits to be judged.
+    GlassBroken,
 }
 
 impl NotificationKind {
@@ -87,7 +89,9 @@ impl NotificationKind {
             Self::VerifyEmail | Self::PasswordReset | Self::AccountExists | Self::ChangeEmail => {
                 true
             }
-            Self::SignInChanged | Self::PaymentFailed => channel == Channel::Mail,
+            Self::SignInChanged | Self::PaymentFailed | Self::GlassBroken => {
+                channel == Channel::Mail
+            }
             _ => false,
         }
     }

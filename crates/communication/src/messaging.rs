@@ -41,7 +41,10 @@ pub async fn send_message(
     let id = env.fresh::<MessageId>();
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
         let found = tx.message(MessageId(earlier), sender).await?;
-        return found.map(|(_, message)| message).ok_or(CommunicationError::NotFound("message"));
+        let (thread, message) = found.ok_or(CommunicationError::NotFound("message"))?;
+        tx.audit(read_of(&thread, &message)).await?;
+        tx.commit().await?;
+        return Ok(message);
     }
     let thread = tx.open_thread(&thread).await?;
     let message = Message::write(id, &thread, side, body, env.now());
@@ -203,9 +206,16 @@ pub async fn mark_message_read(
                 .detail("status", message.status.word()),
         )
         .await?;
-        tx.commit().await?;
+    } else {
+        // The answer holds the text once more.
+        tx.audit(read_of(&thread, &message)).await?;
     }
+    tx.commit().await?;
     Ok(message)
+}
+
+fn read_of(thread: &Thread, message: &Message) -> AuditEntry {
+    AuditEntry::new(AuditAction::Read, "message", message.id).patient(thread.patient)
 }
 
 async fn own_thread(

@@ -127,6 +127,12 @@ pub fn news_of(event: &Event) -> Vec<News> {
             let id = assessment.uuid();
             vec![to_provider(*provider, Some(*patient), Kind::TaskCreated, "assessment", id, None)]
         }
+        // The entity is the access and not the patient, who is not named to a
+        // mailbox.
+        Event::GlassBroken { id, watchers, .. } => watchers
+            .iter()
+            .map(|watcher| to_account(*watcher, Kind::GlassBroken, "break_glass", id.uuid(), None))
+            .collect(),
         Event::TaskCreated { task, provider } => {
             vec![to_provider(*provider, None, Kind::TaskCreated, "task", task.uuid(), None)]
         }

@@ -52,6 +52,7 @@ sources! {
     "en": [
         "account_exists.jinja",
         "change_email.jinja",
+        "glass_broken.jinja",
         "in_app.jinja",
         "layout.html",
         "layout.txt",
@@ -76,6 +77,7 @@ fn mail_template(kind: NotificationKind) -> &'static str {
         NotificationKind::SignInChanged => "sign_in_changed",
         NotificationKind::MessageReceived => "message_received",
         NotificationKind::TaskCreated => "task_created",
+        NotificationKind::GlassBroken => "glass_broken",
         NotificationKind::PaymentFailed => "payment_failed",
         NotificationKind::AssessmentDecided
         | NotificationKind::ReviewDecided

@@ -218,6 +218,10 @@ pub async fn set_disabled(
     if old == new {
         return Ok(account);
     }
+    if disabled {
+        let none = std::collections::BTreeSet::new();
+        crate::staff::keep_somebody(tx.as_mut(), id, &account.roles, &none).await?;
+    }
     tx.save_account(&account).await?;
     let reason = RevocationReason::Administrator;
     let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;

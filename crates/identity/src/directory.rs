@@ -7,6 +7,7 @@ use kernel::{
     ProviderId, Role, UsState,
 };
 use ports::{AuditAction, AuditEntry, Panel};
+use strum::IntoEnumIterator as _;
 
 use crate::{
     IdentityError, License, PatientProfile, ProviderProfile, Services, error::Result,
@@ -84,10 +85,22 @@ async fn reaches(panel: &dyn Panel, actor: &Actor, patient: PatientId) -> Result
     }
     match actor.as_provider() {
         Some(provider) if actor.may(Permission::PatientRead) => {
-            Ok(panel.treats(provider, patient).await?)
+            Ok(panel.opens_chart(provider, patient).await?)
         }
         _ => Ok(false),
     }
+}
+
+/// The active accounts whose roles hold a permission, in a stable order.
+pub async fn accounts_that_may(
+    services: &Services,
+    permission: Permission,
+) -> Result<Vec<AccountId>> {
+    let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
+    let matrix = tx.matrix().await?;
+    let holds = |role: &Role| matrix.effective(*role).contains(&permission);
+    let roles: Vec<Role> = Role::iter().filter(holds).collect();
+    Ok(tx.accounts_with_roles(&roles).await?)
 }
 
 /// How to reach an account, for those who send mails and notifications.

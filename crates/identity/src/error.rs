@@ -26,6 +26,8 @@ pub enum IdentityError {
     InvalidCeremony,
     #[error("the roles of this account ask for a second factor, and this is the last")]
     LastFactor,
+    #[error("this is the last active account that may edit the permission matrix")]
+    LastKeeper,
     #[error("an authenticator app is set up already")]
     TotpExists,
     #[error("no authenticator app waits to be confirmed")]
@@ -94,6 +96,7 @@ impl DomainError for IdentityError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::AccountExists
             | Self::LastFactor
+            | Self::LastKeeper
             | Self::TotpExists
             | Self::NoTotp
             | Self::PasskeysUnavailable
@@ -112,6 +115,7 @@ impl DomainError for IdentityError {
             Self::SecondFactorRequired => "identity.second_factor_required",
             Self::InvalidCeremony => "identity.invalid_ceremony",
             Self::LastFactor => "identity.last_factor",
+            Self::LastKeeper => "identity.last_keeper",
             Self::TotpExists => "identity.totp_exists",
             Self::NoTotp => "identity.no_totp",
             Self::PasskeysUnavailable => "identity.passkeys_unavailable",

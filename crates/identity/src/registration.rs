@@ -85,7 +85,9 @@ async fn greet_again(services: &Services, actor: &Actor, email: &EmailAddress) -
         AccountState::Unverified => {
             match account.request_verification(services.env.ids.as_ref(), services.now()) {
                 Some(account) => {
-                    tx.save_account(&account).await?;
+                    if lost_race(tx.save_account(&account).await)? {
+                        return Ok(());
+                    }
                     Event::EmailVerificationRequested { account: id }
                 }
                 None => return Ok(()),
@@ -103,6 +105,17 @@ async fn greet_again(services: &Services, actor: &Actor, email: &EmailAddress) -
     Ok(())
 }
 
+/// Whether another request for the same account came first. It is no error: a
+/// conflict would tell that the address has an account, and the other request
+/// mails the link.
+fn lost_race(saved: ports::Result<()>) -> Result<bool> {
+    match saved {
+        Ok(()) => Ok(false),
+        Err(PortError::Conflict(_)) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Asks for the verification mail again; silent about whether there is one.
 pub async fn resend_verification(
     services: &Services,
@@ -118,7 +131,9 @@ pub async fn resend_verification(
     let Some(account) = account.and_then(|account| account.request_verification(ids, now)) else {
         return Ok(());
     };
-    tx.save_account(&account).await?;
+    if lost_race(tx.save_account(&account).await)? {
+        return Ok(());
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "verification_requested"),
@@ -162,7 +177,9 @@ pub async fn forgot_password(
     let Some(account) = account.and_then(|account| account.request_reset(ids, now)) else {
         return Ok(());
     };
-    tx.save_account(&account).await?;
+    if lost_race(tx.save_account(&account).await)? {
+        return Ok(());
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "password_reset_requested"),

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use kernel::{AccountId, Actor, EmailAddress, FieldError, HumanName, Permission, Role};
 use ports::{AuditAction, AuditEntry, Event, PortError};
+use strum::IntoEnumIterator as _;
 
 use crate::{
-    Account, AccountState, IdentityError, License, ProviderForm, Services, error::Result, provider,
+    Account, AccountState, IdentityError, IdentityTx, License, ProviderForm, Services,
+    error::Result, provider,
 };
 
 /// A member of the staff as an administrator describes them.
@@ -126,6 +128,7 @@ pub async fn change_roles(
     if change.old == change.new {
         return Ok(account);
     }
+    keep_somebody(tx.as_mut(), id, &change.old, &change.new).await?;
     tx.save_account(&account).await?;
     account.version += 1;
     tx.audit(
@@ -137,6 +140,26 @@ pub async fn change_roles(
     tx.commit().await?;
     services.forget_all_sessions();
     Ok(account)
+}
+
+/// Refuses to take the matrix from the last who may edit it: nobody could ever
+/// give a high role again. The roles are held, so that two of the last do not
+/// take it from each other at once.
+pub(crate) async fn keep_somebody(
+    tx: &mut dyn IdentityTx,
+    id: AccountId,
+    old: &BTreeSet<Role>,
+    new: &BTreeSet<Role>,
+) -> Result<()> {
+    let matrix = tx.lock_matrix().await?;
+    let edits =
+        |roles: &BTreeSet<Role>| matrix.permissions_of(roles).contains(&Permission::RoleAdminister);
+    if !edits(old) || edits(new) {
+        return Ok(());
+    }
+    let holders: Vec<Role> = Role::iter().filter(|role| edits(&BTreeSet::from([*role]))).collect();
+    let others = tx.accounts_with_roles(&holders).await?;
+    if others.iter().any(|other| *other != id) { Ok(()) } else { Err(IdentityError::LastKeeper) }
 }
 
 /// A member of the staff who is there from the start: demo data, or the first

@@ -47,6 +47,9 @@ pub trait Accounts: Send {
 
     async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>>;
 
+    /// The active accounts that have one of the roles, in the order of their ids.
+    async fn accounts_with_roles(&mut self, roles: &[Role]) -> Result<Vec<AccountId>>;
+
     /// `Conflict` when an account with the address exists.
     async fn insert_account(&mut self, account: &Account) -> Result<()>;
 

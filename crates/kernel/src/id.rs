@@ -84,6 +84,8 @@ ids! {
     AssessmentId,
     TreatmentPlanId,
     TaskId,
+    /// A chart that was opened in an emergency.
+    BreakGlassId,
     ConsultationId,
     PharmacyId,
     PrescriptionId,

@@ -57,6 +57,10 @@ pub enum Reported<T> {
 }
 
 impl<T> Reported<T> {
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Self::NotAsked)
+    }
+
     pub fn items(&self) -> &[T] {
         match self {
             Self::Known(items) => items,

@@ -35,7 +35,7 @@ pub async fn read_resource(
     };
     let mut found = tx.resource(kind, id, &reach).await?;
     if let (Reach::Panel(provider), Some(resource)) = (reach, &found)
-        && !panel.treats(provider, resource.patient).await?
+        && !panel.opens_chart(provider, resource.patient).await?
     {
         found = None;
     }
@@ -82,7 +82,7 @@ pub async fn search_resources(
     let reachable = match (reach, search.patient) {
         (Reach::Everyone, _) | (Reach::Only(_), None) => true,
         (Reach::Only(own), Some(patient)) => own == patient,
-        (Reach::Panel(provider), Some(patient)) => panel.treats(provider, patient).await?,
+        (Reach::Panel(provider), Some(patient)) => panel.opens_chart(provider, patient).await?,
         (Reach::Panel(_), None) => {
             return Err(RecordsError::Invalid(vec![FieldError::required("patient")]));
         }

@@ -59,17 +59,35 @@ pub fn demo_password(data_dir: &Path) -> anyhow::Result<String> {
     Ok(password)
 }
 
+/// The demo accounts' password where a server has made one.
+pub fn existing_demo_password(data_dir: &Path) -> Option<String> {
+    let password = std::fs::read_to_string(data_dir.join(DEMO_PASSWORD)).ok()?;
+    Some(password.trim().to_owned())
+}
+
 /// Who opens the database.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum As {
     /// A server, which has the private cluster to itself.
     Server,
-    /// A command, which borrows the cluster of a server that runs.
+    /// A command that may be the first to use the data folder. It borrows the
+    /// cluster of a server that runs.
+    Setup,
+    /// A command that looks at what is there, and makes nothing.
     Command,
 }
 
 impl Foundation {
     pub async fn open(config: &Config, who: As) -> anyhow::Result<Self> {
+        if who == As::Command
+            && config.database.url.is_empty()
+            && !Cluster::exists(&config.data_dir)
+        {
+            anyhow::bail!(
+                "there is no data of Salus in {}; name the server's folder with --data-dir",
+                config.data_dir.display()
+            );
+        }
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("creating {}", config.data_dir.display()))?;
         let data_dir = config.data_dir.canonicalize()?;
@@ -80,7 +98,7 @@ impl Foundation {
             let folder = data_dir.clone();
             let cluster = tokio::task::spawn_blocking(move || match who {
                 As::Server => Cluster::start(&folder, Durability::Full),
-                As::Command => Cluster::open(&folder, Durability::Full),
+                As::Setup | As::Command => Cluster::open(&folder, Durability::Full),
             })
             .await??;
             cluster.ensure_database(DATABASE)?;
@@ -93,6 +111,42 @@ impl Foundation {
         let pool = Pg::connect(&settings).await?;
         let pg = Pg::new(pool, env.clone(), keyring.clone());
         Ok(Self { env, pg, keyring, objects, cluster, data_dir })
+    }
+
+    /// Does a command's work and closes again, whether or not it succeeded: a
+    /// command that fails leaves no cluster running behind it.
+    pub async fn within<T>(
+        config: &Config,
+        who: As,
+        work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let foundation = Self::open(config, who).await?;
+        let done = match who {
+            As::Command => match foundation.check_schema().await {
+                Ok(()) => work(&foundation).await,
+                Err(error) => Err(error),
+            },
+            As::Server | As::Setup => work(&foundation).await,
+        };
+        let closed = foundation.close().await;
+        let done = done?;
+        closed?;
+        Ok(done)
+    }
+
+    /// Refuses a database whose schema is not that of this version.
+    async fn check_schema(&self) -> anyhow::Result<()> {
+        let state = Pg::migration_state(self.pg.pool()).await?;
+        if state.applied == 0 {
+            anyhow::bail!("the database holds no schema of Salus; run `salus migrate` first");
+        }
+        if !state.pending.is_empty() {
+            anyhow::bail!(
+                "the database lacks {} migrations of this version; run `salus migrate` first",
+                state.pending.len()
+            );
+        }
+        Ok(())
     }
 
     /// Closes the pool and stops a private cluster that this process owns.

@@ -2,6 +2,7 @@
 //! stands beside the rows that they are about.
 
 mod assessments;
+mod break_glass;
 mod consultations;
 mod exchanges;
 mod plans;
@@ -12,12 +13,12 @@ mod tasks;
 use async_trait::async_trait;
 use care::{
     Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
-    Task, TreatmentPlan, dosing::DosingRule, information::Exchange,
+    Task, TreatmentPlan, break_glass::BreakGlass, dosing::DosingRule, information::Exchange,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, AssessmentId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId,
-    ProviderId, RxNorm, TreatmentPlanId, UsState,
+    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
+    PageRequest, PatientId, ProviderId, RxNorm, TreatmentPlanId, UsState,
 };
 use ports::{Panel, PortError, Result};
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};
@@ -38,6 +39,11 @@ impl Panel for Pg {
         // question comes from contexts that act for that provider.
         let mut tx = self.open(&Actor::system("care.panel")).await?;
         CareTx::treats(&mut tx, provider, patient).await
+    }
+
+    async fn opens_chart(&self, provider: ProviderId, patient: PatientId) -> Result<bool> {
+        let mut tx = self.open(&Actor::system("care.panel")).await?;
+        CareTx::opens_chart(&mut tx, provider, patient).await
     }
 }
 
@@ -197,6 +203,45 @@ impl CareTx for PgTx {
 
     async fn save_consultation(&mut self, consultation: &Consultation) -> Result<()> {
         consultations::save(self, consultation).await
+    }
+
+    async fn opens_chart(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool> {
+        let now = self.now();
+        Ok(CareTx::treats(self, provider, patient).await?
+            || break_glass::open(self, provider, patient, now).await?.is_some())
+    }
+
+    async fn lock_break_glass(&mut self, provider: ProviderId, patient: PatientId) -> Result<()> {
+        break_glass::lock(self, provider, patient).await
+    }
+
+    async fn open_break_glass(
+        &mut self,
+        provider: ProviderId,
+        patient: PatientId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<BreakGlass>> {
+        break_glass::open(self, provider, patient, now).await
+    }
+
+    async fn add_break_glass(&mut self, glass: &BreakGlass) -> Result<()> {
+        break_glass::add(self, glass).await
+    }
+
+    async fn lock_break_glass_by_id(&mut self, id: BreakGlassId) -> Result<Option<BreakGlass>> {
+        break_glass::locked(self, id).await
+    }
+
+    async fn judge_break_glass(&mut self, glass: &BreakGlass) -> Result<()> {
+        break_glass::judge(self, glass).await
+    }
+
+    async fn break_glasses(
+        &mut self,
+        pending: bool,
+        page: &PageRequest,
+    ) -> Result<Page<BreakGlass>> {
+        break_glass::page(self, pending, page).await
     }
 
     async fn treats(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool> {

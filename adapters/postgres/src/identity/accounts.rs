@@ -8,7 +8,8 @@ use identity::{
 use kernel::{AccountId, EmailAddress, HumanName, Role};
 use ports::{PortError, Result};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use super::{fixed, stored};
@@ -233,6 +234,27 @@ impl Accounts for PgTx {
             .await
             .map_err(|error| db("finding an account by its address", error))?;
         self.load_account(row).await
+    }
+
+    async fn accounts_with_roles(&mut self, roles: &[Role]) -> Result<Vec<AccountId>> {
+        let words = roles.iter().map(ToString::to_string);
+        let holders = account_role::Entity::find()
+            .filter(account_role::Column::Role.is_in(words))
+            .all(self.read())
+            .await
+            .map_err(|error| db("listing the holders of roles", error))?;
+        let ids = holders.into_iter().map(|row| row.account_id);
+        let active: Vec<uuid::Uuid> = account::Entity::find()
+            .select_only()
+            .column(account::Column::Id)
+            .filter(account::Column::Id.is_in(ids))
+            .filter(account::Column::Status.eq("active"))
+            .order_by_asc(account::Column::Id)
+            .into_tuple()
+            .all(self.read())
+            .await
+            .map_err(|error| db("listing active accounts", error))?;
+        Ok(active.into_iter().map(AccountId::from_uuid).collect())
     }
 
     async fn insert_account(&mut self, account: &Account) -> Result<()> {

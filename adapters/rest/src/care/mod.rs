@@ -1,6 +1,7 @@
 //! Eligibility and review, treatment plans, tasks and video consultations.
 
 mod assessments;
+mod break_glass;
 mod consultations;
 mod dosing;
 mod information;
@@ -13,6 +14,7 @@ mod webhook;
 
 pub use self::{
     assessments::{AssessmentView, AssessmentsApi, AssessmentsView, ReasonView},
+    break_glass::BreakGlassApi,
     consultations::{
         AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, NotesView, WriteNotes,
     },

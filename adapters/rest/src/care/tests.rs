@@ -11,7 +11,8 @@ use care::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, ActorKind, FormResponseId, PatientId, ProviderId, RequestContext, UsState, Uuid,
+    AccountId, Actor, ActorKind, FormResponseId, PatientId, ProviderId, RequestContext, UsState,
+    Uuid,
 };
 use poem::{
     EndpointExt as _, Route,
@@ -68,6 +69,14 @@ impl ProviderDirectory for Unreachable {
         _: UsState,
         _: DateTime<Utc>,
     ) -> ports::Result<Vec<ProviderId>> {
+        unreached()
+    }
+
+    async fn access_reviewers(&self) -> ports::Result<Vec<AccountId>> {
+        unreached()
+    }
+
+    async fn is_patient(&self, _: PatientId) -> ports::Result<bool> {
         unreached()
     }
 

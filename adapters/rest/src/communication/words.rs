@@ -54,6 +54,7 @@ words! {
         MessageReceived,
         ConsultationChanged,
         TaskCreated,
+        GlassBroken,
     }
 }
 

@@ -2,7 +2,11 @@
 
 use kernel::{DomainError, ErrorKind, FieldError, error::with_causes};
 use poem::{IntoResponse as _, Response, http::StatusCode};
-use poem_openapi::{ApiResponse, Object, payload::Json};
+use poem_openapi::{
+    ApiResponse, Object,
+    error::{ParseParamError, ParsePathError},
+    payload::Json,
+};
 
 use super::current_request_id;
 
@@ -120,6 +124,10 @@ impl Problem {
     /// methods, malformed requests.
     pub fn from_framework(error: &poem::Error) -> Response {
         let status = error.status();
+        if let Some(field) = parameter_fault(error) {
+            let detail = "The path, the query or a header does not have the operation's form.";
+            return Self::bad_request("bad_request", detail, &[field]).into_response();
+        }
         let detail = if status.is_server_error() {
             tracing::error!(error = %error, "a request failed");
             "Something went wrong on our side.".to_owned()
@@ -145,6 +153,26 @@ impl Problem {
         response.set_status(status);
         response
     }
+}
+
+/// What is wrong with a parameter, in words that are not the framework's.
+fn parameter_fault(error: &poem::Error) -> Option<FieldError> {
+    if error.is::<ParsePathError>() {
+        // The framework numbers the parts of a path and forgets their names.
+        return Some(FieldError::new("path", "invalid", "An id in the path is a UUID."));
+    }
+    let ParseParamError { name, reason } = error.downcast_ref()?;
+    // Headers are written with capitals, the query never is.
+    let path = if name.starts_with(|c: char| c.is_ascii_uppercase()) {
+        format!("header.{name}")
+    } else {
+        (*name).to_owned()
+    };
+    if reason.contains("expects an input value") {
+        return Some(FieldError::new(path, "required", "A value is required."));
+    }
+    let cause = reason.rsplit_once("\": ").map_or(reason.as_str(), |(_, cause)| cause);
+    Some(FieldError::new(path, "invalid", format!("The value does not fit: {cause}.")))
 }
 
 fn body(

@@ -25,6 +25,7 @@ fn waiting() -> Assessment {
         asynchronous: true,
         supervising_provider: None,
         under_treatment: false,
+        record_answered: true,
     };
     Assessment::decided(
         AssessmentId(Uuid::from_u128(1)),

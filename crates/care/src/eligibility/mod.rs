@@ -113,6 +113,15 @@ pub struct Gates {
     /// be a second supply of the same medicine.
     #[serde(default)]
     pub under_treatment: bool,
+    /// The patient has answered for medications and allergies, so that what the
+    /// rules read of them is the whole of it. Decisions of before it was asked
+    /// are replayed as they were made.
+    #[serde(default = "answered")]
+    pub record_answered: bool,
+}
+
+fn answered() -> bool {
+    true
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -292,6 +301,12 @@ fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
         reasons.push(Reason::new(
             "already_under_treatment",
             "You already have an active treatment of this kind, so a provider looks at your request.",
+        ));
+    }
+    if !gates.record_answered {
+        reasons.push(Reason::new(
+            "record_unanswered",
+            "You have not said which medications you take and what you are allergic to, so a provider asks.",
         ));
     }
     if !gates.allowlisted {

@@ -38,6 +38,7 @@ fn open_gates() -> Gates {
         asynchronous: true,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
         under_treatment: false,
+        record_answered: true,
     }
 }
 
@@ -86,6 +87,7 @@ fn a_closed_gate_asks_for_a_provider() {
         (Gates { asynchronous: false, ..open_gates() }, "visit_required"),
         (Gates { supervising_provider: None, ..open_gates() }, "no_supervising_provider"),
         (Gates { under_treatment: true, ..open_gates() }, "already_under_treatment"),
+        (Gates { record_answered: false, ..open_gates() }, "record_unanswered"),
     ] {
         let decision = outcome(&rules, inputs(), gates);
         assert_eq!(decision.outcome, Outcome::InReview);
@@ -186,11 +188,14 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
 }
 
 fn any_gates() -> impl Strategy<Value = Gates> {
-    any::<[bool; 4]>().prop_map(|[allowlisted, asynchronous, some, under_treatment]| Gates {
-        allowlisted,
-        asynchronous,
-        supervising_provider: some.then(|| ProviderId(Uuid::from_u128(7))),
-        under_treatment,
+    any::<[bool; 5]>().prop_map(|[allowlisted, asynchronous, some, under_treatment, answered]| {
+        Gates {
+            allowlisted,
+            asynchronous,
+            supervising_provider: some.then(|| ProviderId(Uuid::from_u128(7))),
+            under_treatment,
+            record_answered: answered,
+        }
     })
 }
 

@@ -135,7 +135,7 @@ async fn may_read(
         Some(provider)
             if actor.may(Permission::PatientRead) || actor.may(Permission::IntakeReadAny) =>
         {
-            Ok(panel.treats(provider, patient).await?)
+            Ok(panel.opens_chart(provider, patient).await?)
         }
         Some(_) => Ok(false),
         None => Ok(actor.may(Permission::IntakeReadAny)),

@@ -61,7 +61,7 @@ pub async fn prescriptions(
     if let Some(patient) = patient {
         let allowed = match reach {
             PrescriptionReach::Patient(own) => own == patient,
-            PrescriptionReach::Prescriber(provider) => panel.treats(provider, patient).await?,
+            PrescriptionReach::Prescriber(provider) => panel.opens_chart(provider, patient).await?,
             PrescriptionReach::Any => true,
         };
         if !allowed {

@@ -109,6 +109,7 @@ pub async fn check(
             OWN,
         )),
         Ok(facts) => {
+            unasked(facts, &mut alerts);
             against_medications(formulary, interactions, facts, &ingredients, &mut alerts).await;
             against_allergies(formulary, facts, &ingredients, &mut alerts);
             if facts.pregnant == Some(true) {
@@ -125,6 +126,23 @@ pub async fn check(
     let mut seen = BTreeSet::new();
     alerts.retain(|alert| seen.insert(alert.key.clone()));
     alerts
+}
+
+/// What was never asked cannot be checked against, and the prescriber is told.
+fn unasked(facts: &ClinicalFacts, alerts: &mut Vec<SafetyAlert>) {
+    for (missing, what) in
+        [(facts.medications_unasked, "medications"), (facts.allergies_unasked, "allergies")]
+    {
+        if missing {
+            alerts.push(SafetyAlert::new(
+                AlertKind::Unavailable,
+                what,
+                Severity::Undefined,
+                format!("The patient has not answered for {what}, so none could be checked."),
+                OWN,
+            ));
+        }
+    }
 }
 
 async fn against_medications(

@@ -128,6 +128,11 @@ pub struct ClinicalFacts {
     /// Whether a pregnancy is recorded as current; `None` where nothing is
     /// recorded.
     pub pregnant: Option<bool>,
+    /// Nobody has answered for the patient's medications yet. An empty list is
+    /// then no answer, and least of all the answer "none".
+    pub medications_unasked: bool,
+    /// The same of allergies.
+    pub allergies_unasked: bool,
 }
 
 /// The patient's clinical record. An error means that it could not be read,

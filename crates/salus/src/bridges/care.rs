@@ -8,7 +8,9 @@ use care::{
 };
 use chrono::{DateTime, Utc};
 use intake::{FormDefinition, Item, ItemKind};
-use kernel::{Actor, CategoryId, FormResponseId, PatientId, ProviderId, UsState};
+use kernel::{
+    AccountId, Actor, CategoryId, FormResponseId, PatientId, Permission, ProviderId, UsState,
+};
 use ports::Result;
 
 use super::{Bridges, absent_or, crossing};
@@ -53,6 +55,8 @@ impl PatientFacts for Bridges {
             birth_date: profile.birth_date,
             sex: profile.sex,
             state: profile.address.state,
+            record_answered: summary.active_medications.is_answered()
+                && summary.allergies.is_answered(),
             medications: summary
                 .active_medications
                 .items()
@@ -98,6 +102,17 @@ impl ProviderDirectory for Bridges {
         let mut providers: Vec<_> = licensed.into_iter().map(|found| found.provider).collect();
         providers.sort();
         Ok(providers)
+    }
+
+    async fn access_reviewers(&self) -> Result<Vec<AccountId>> {
+        identity::directory::accounts_that_may(&self.identity, Permission::BreakGlassReview)
+            .await
+            .map_err(|error| crossing("those who judge emergency access", error))
+    }
+
+    async fn is_patient(&self, patient: PatientId) -> Result<bool> {
+        let contact = identity::directory::contact(&self.identity, patient.account()).await;
+        Ok(absent_or("a patient", contact)?.is_some_and(|contact| contact.is_patient))
     }
 
     /// The first of the licensed providers in their stable order.

@@ -163,6 +163,8 @@ impl ClinicalRecord for Bridges {
                 })
                 .collect(),
             pregnant: None,
+            medications_unasked: !summary.active_medications.is_answered(),
+            allergies_unasked: !summary.allergies.is_answered(),
         })
     }
 }

@@ -21,12 +21,17 @@ pub struct Arguments {
 }
 
 pub async fn run(config: Config, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let here = config.data_dir.join(store::DEMO_PASSWORD).exists();
-    let password = match arguments.password {
-        Some(password) => password,
-        None => store::demo_password(&config.data_dir)?,
+    let here = store::existing_demo_password(&config.data_dir);
+    let data_dir = here.is_some().then(|| config.data_dir.clone());
+    let Some(password) = arguments.password.or(here) else {
+        anyhow::bail!(
+            "there is no {} in {}; name the server's folder with --data-dir, or give the \
+             password of its demo accounts with --password",
+            store::DEMO_PASSWORD,
+            config.data_dir.display()
+        );
     };
-    let data_dir = here.then(|| config.data_dir.clone());
+    demo::client::Client::new(&arguments.url)?.is_there().await?;
     let holds = demo::walk(&arguments.url, &arguments.out, password, data_dir).await?;
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -16,84 +16,105 @@ use crate::{
     wiring::Operations,
 };
 
+/// Writes what a command prints. Whoever reads it may stop reading, as `head`
+/// does, which is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::{ErrorKind, Write as _};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 pub fn config(config: &Config) -> anyhow::Result<ExitCode> {
-    println!("{}", serde_json::to_string_pretty(config)?);
+    print(&format!("{}\n", serde_json::to_string_pretty(config)?))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub async fn migrate(config: Config, down: Option<u32>) -> anyhow::Result<ExitCode> {
-    let foundation = Foundation::open(&config, As::Command).await?;
-    match down {
-        Some(steps) => Pg::migrate_down(foundation.pg.pool(), Some(steps)).await?,
-        None => Pg::migrate(foundation.pg.pool()).await?,
-    }
-    let state = Pg::migration_state(foundation.pg.pool()).await?;
-    println!("{} migrations applied, {} pending", state.applied, state.pending.len());
-    foundation.close().await?;
+    let state = Foundation::within(&config, As::Setup, async |foundation| {
+        match down {
+            Some(steps) => Pg::migrate_down(foundation.pg.pool(), Some(steps)).await?,
+            None => Pg::migrate(foundation.pg.pool()).await?,
+        }
+        Ok(Pg::migration_state(foundation.pg.pool()).await?)
+    })
+    .await?;
+    print(&format!("{} migrations applied, {} pending\n", state.applied, state.pending.len()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn keys_rotate(config: &Config) -> anyhow::Result<ExitCode> {
-    let keyring = keyring::Keyring::open_or_create(config.data_dir.join("keys"))
-        .context("opening the key ring")?;
+    let folder = config.data_dir.join("keys");
+    if !folder.exists() {
+        anyhow::bail!(
+            "there are no keys in {}; name the server's folder with --data-dir",
+            config.data_dir.display()
+        );
+    }
+    let keyring = keyring::Keyring::open_or_create(folder).context("opening the key ring")?;
     let active = keyring.rotate()?;
-    println!(
-        "sealing with key {active} from the server's next start on; {} keys open",
+    print(&format!(
+        "sealing with key {active} from the server's next start on; {} keys open\n",
         keyring.key_ids().len()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub async fn audit_verify(config: Config) -> anyhow::Result<ExitCode> {
-    let foundation = Foundation::open(&config, As::Command).await?;
-    let report = compliance::verify::verify(&foundation.pg, foundation.objects.as_ref()).await?;
-    println!("{report}");
-    let sound = report.is_intact();
-    foundation.close().await?;
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let report = Foundation::within(&config, As::Command, async |foundation| {
+        Ok(compliance::verify::verify(&foundation.pg, foundation.objects.as_ref()).await?)
+    })
+    .await?;
+    print(&format!("{report}\n"))?;
+    Ok(if report.is_intact() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// How many decisions are held in memory at a time.
 const REPLAY_BATCH: u32 = 100;
 
 pub async fn decisions_replay(config: Config) -> anyhow::Result<ExitCode> {
-    let foundation = Foundation::open(&config, As::Command).await?;
-    let actor = Actor::system("commands.decisions_replay");
-    let (mut after, mut total, mut different) = (None, 0_u64, 0_u64);
-    loop {
-        let replays = care::rules::replay_next(&foundation.pg, &actor, after, REPLAY_BATCH).await?;
-        let Some(last) = replays.last() else { break };
-        after = Some(last.assessment);
-        total += replays.len() as u64;
-        for replay in replays.iter().filter(|replay| !replay.is_same()) {
-            different += 1;
-            println!(
-                "{} was {} and is {}; rules that differ: {}; rules as published: {}",
-                replay.assessment,
-                <&str>::from(replay.stored.outcome),
-                <&str>::from(replay.replayed.outcome),
-                replay.differing_rules.join(", "),
-                replay.rules_as_published,
-            );
+    let same = Foundation::within(&config, As::Command, async |foundation| {
+        let actor = Actor::system("commands.decisions_replay");
+        let (mut after, mut total, mut different) = (None, 0_u64, 0_u64);
+        loop {
+            let replays =
+                care::rules::replay_next(&foundation.pg, &actor, after, REPLAY_BATCH).await?;
+            let Some(last) = replays.last() else { break };
+            after = Some(last.assessment);
+            total += replays.len() as u64;
+            for replay in replays.iter().filter(|replay| !replay.is_same()) {
+                different += 1;
+                print(&format!(
+                    "{} was {} and is {}; rules that differ: {}; rules as published: {}\n",
+                    replay.assessment,
+                    <&str>::from(replay.stored.outcome),
+                    <&str>::from(replay.replayed.outcome),
+                    replay.differing_rules.join(", "),
+                    replay.rules_as_published,
+                ))?;
+            }
         }
-    }
-    println!("{total} decisions decided again, {different} come out otherwise");
-    foundation.close().await?;
-    Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        print(&format!("{total} decisions decided again, {different} come out otherwise\n"))?;
+        Ok(different == 0)
+    })
+    .await?;
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Prints the permission matrix as the database has it.
 pub async fn permissions(config: Config) -> anyhow::Result<ExitCode> {
-    let foundation = Foundation::open(&config, As::Command).await?;
-    let services = crate::wiring::identity_services(&config, &foundation)?;
-    let actor = Actor::system("commands.permissions");
-    let matrix = identity::roles::matrix(&services, &actor).await?;
-    print!("{}", matrix.to_markdown());
-    foundation.close().await?;
+    let matrix = Foundation::within(&config, As::Command, async |foundation| {
+        let services = crate::wiring::identity_services(&config, foundation)?;
+        Ok(identity::roles::matrix(&services, &Actor::system("commands.permissions")).await?)
+    })
+    .await?;
+    print(&matrix.to_markdown())?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn openapi() -> anyhow::Result<ExitCode> {
-    print!("{}", rest::surface::document::<Operations>());
+    print(&rest::surface::document::<Operations>())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,11 +14,12 @@ use crate::{
 
 pub async fn run(mut config: Config) -> anyhow::Result<ExitCode> {
     config.seed_demo()?;
-    let foundation = Foundation::open(&config, As::Command).await?;
-    Pg::migrate(foundation.pg.pool()).await?;
-    create(&foundation, &config).await?;
-    foundation.close().await?;
-    println!("the demo data is there");
+    Foundation::within(&config, As::Setup, async |foundation| {
+        Pg::migrate(foundation.pg.pool()).await?;
+        create(foundation, &config).await
+    })
+    .await?;
+    super::print("the demo data is there\n")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -77,6 +77,16 @@ impl Client {
         Ok(Self { http, url: url.trim_end_matches('/').to_owned() })
     }
 
+    /// Fails at once where no server listens, instead of waiting for one that
+    /// was stopped to come back.
+    pub async fn is_there(&self) -> anyhow::Result<()> {
+        match self.http.get(format!("{}/health/live", self.url)).send().await {
+            Err(error) if error.is_connect() || error.is_builder() => Err(error)
+                .with_context(|| format!("nothing listens at {}; start ./run first", self.url)),
+            _ => Ok(()),
+        }
+    }
+
     pub fn get(&self, path: impl Into<String>) -> Call<'_> {
         self.call(Method::GET, path)
     }

@@ -17,8 +17,8 @@ use rest::{
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
-        AssessmentsApi, ConsultationsApi, DosingApi, InformationApi, PlansApi as TreatmentPlansApi,
-        ReplaysApi, ReviewsApi, RulesApi, VideoWebhookApi,
+        AssessmentsApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
+        PlansApi as TreatmentPlansApi, ReplaysApi, ReviewsApi, RulesApi, VideoWebhookApi,
     },
     catalog::{CategoriesApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -50,6 +50,7 @@ pub type Operations = (
         TreatmentPlansApi,
         DosingApi,
         InformationApi,
+        BreakGlassApi,
         ConsultationsApi,
         VideoWebhookApi,
     ),
@@ -133,6 +134,7 @@ impl Surface {
                 },
                 DosingApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 InformationApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                BreakGlassApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 ConsultationsApi {
                     env: env(),
                     store: store.clone(),

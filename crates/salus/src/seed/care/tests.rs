@@ -33,6 +33,7 @@ fn gates(allowlisted: bool) -> Gates {
         allowlisted,
         asynchronous: true,
         under_treatment: false,
+        record_answered: true,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
     }
 }

@@ -1,0 +1,1 @@
+DROP TABLE care_break_glass;
