@@ -1,18 +1,21 @@
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use catalog::{
-    ActivationWindow, BillingInterval, CatalogError, CategoryConfiguration, CategorySpec, Modality,
-    PlanSpec, PriceSpec, Tier, all_plans, categories, category, create_plan, deactivate_plan, plan,
-    plans, price, revise_plan, save_category, seed_plan,
+    ActivationWindow, Audience, BillingInterval, CatalogError, CategoryConfiguration, CategorySpec,
+    Cohort, FlagSpec, Modality, PlanSpec, PriceSpec, Rollout, Standing, Tier, all_plans,
+    categories, category, compare_plans, create_plan, deactivate_plan, flags, plan, plans, price,
+    revise_plan, save_category, seed_plan,
 };
 use chrono::TimeDelta;
 use kernel::{
-    AccountId, Actor, ActorKind, CategoryId, Money, Permission, PlanId, RequestContext, Role,
-    SessionId, Uuid,
+    AccountId, Actor, ActorKind, CategoryId, Feature, Money, Permission, PlanId, RequestContext,
+    Role, Seen, SessionId, UsState, Uuid,
 };
 use ports::Clock as _;
 use salus_tests::Database;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use serde_json::{Value, json};
 
 const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(1));
 
@@ -42,7 +45,10 @@ fn spec(name: &str, minor: i64) -> PlanSpec {
         name: name.into(),
         description: "Daily tablets.".into(),
         tier: Tier::Standard,
-        features: vec!["Free shipping".into(), "Messages".into()],
+        features: vec![
+            Feature::new("free_shipping", "Free shipping").unwrap(),
+            Feature::new("messages", "Messages").unwrap(),
+        ],
         comparison: vec![("Visits".into(), "Unlimited".into())],
         window: ActivationWindow::default(),
         active: true,
@@ -120,8 +126,187 @@ async fn of_two_changes_from_one_version_the_second_is_told() {
         revise_plan(env, pg, &actor, made.id, 1, spec("Two", 2_700)),
     );
     let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
-    assert!(matches!(lost, Err(CatalogError::VersionMismatch(_))), "{lost:?}");
-    assert_eq!(plan(env, pg, &admin(), made.id).await.unwrap(), won.unwrap());
+    let won = won.unwrap();
+    let Err(CatalogError::VersionMismatch(told)) = lost else { panic!("{lost:?}") };
+    assert!(told[0].message.contains("version 2 is the current one"), "{}", told[0].message);
+    // What the winner changed is told with its old and its new value.
+    let name = told.iter().find(|field| field.path == "name").unwrap();
+    assert_eq!(name.message, format!("\"Finasteride\" → \"{}\"", won.name));
+    assert!(told.iter().any(|field| field.path == "prices.monthly"), "{told:?}");
+    assert_eq!(plan(env, pg, &admin(), made.id).await.unwrap(), won);
+
+    // Whoever comes later still hears it, also over several versions.
+    let third = revise_plan(env, pg, &actor, made.id, Seen::Any, spec("Three", 2_700)).await;
+    assert_eq!(third.unwrap().version, 3);
+    let late = deactivate_plan(pg, &actor, made.id, 1).await;
+    let Err(CatalogError::VersionMismatch(told)) = late else { panic!("{late:?}") };
+    let name = told.iter().find(|field| field.path == "name").unwrap();
+    assert_eq!(name.message, "\"Finasteride\" → \"Three\"");
+    let nothing = deactivate_plan(pg, &actor, made.id, Seen::OneOf(vec![])).await;
+    assert!(matches!(nothing, Err(CatalogError::VersionMismatch(_))), "{nothing:?}");
+}
+
+async fn json_of(database: &Database, sql: &str) -> Value {
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let row = database.superuser().await.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+#[tokio::test]
+async fn an_edit_of_a_plan_is_audited_with_all_that_was_and_is_said() {
+    let database = with_category().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let made = create_plan(env, pg, &admin(), spec("Finasteride", 2_500)).await.unwrap();
+    let mut change = spec("Finasteride", 2_900);
+    change.tier = Tier::Premium;
+    change.features.remove(0);
+    revise_plan(env, pg, &admin(), made.id, 1, change).await.unwrap();
+    let sql = "SELECT detail FROM audit_entries WHERE entity = 'plan' AND action = 'update'";
+    let detail = json_of(&database, sql).await;
+    let (before, after) = (&detail["before"], &detail["after"]);
+    for (path, old, new) in [
+        ("name", json!("Finasteride"), json!("Finasteride")),
+        ("tier", json!("standard"), json!("premium")),
+        ("features.free_shipping", json!("Free shipping"), Value::Null),
+        ("comparison.Visits", json!("Unlimited"), json!("Unlimited")),
+        ("prices.monthly", json!("25.00 USD"), json!("29.00 USD")),
+        ("prices.upfront_6", json!("125.00 USD"), json!("145.00 USD")),
+    ] {
+        assert_eq!((&before[path], &after[path]), (&old, &new), "{path}");
+    }
+    let sql = "UPDATE catalog_revisions SET fields = '{}'";
+    let refused = database.superuser().await.execute_unprepared(sql).await.unwrap_err();
+    assert!(refused.to_string().contains("append-only"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_administrator_compares_what_is_not_offered_only_when_asked_to() {
+    let database = with_category().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let one = create_plan(env, pg, &admin(), spec("One", 2_500)).await.unwrap();
+    let two = create_plan(env, pg, &admin(), spec("Two", 3_500)).await.unwrap();
+    let ids = [one.id, two.id];
+    assert!(compare_plans(env, pg, &visitor(), &ids, false).await.is_ok());
+    deactivate_plan(pg, &admin(), two.id, 1).await.unwrap();
+    for actor in [visitor(), admin()] {
+        let hidden = compare_plans(env, pg, &actor, &ids, false).await;
+        assert!(matches!(hidden, Err(CatalogError::PlanNotFound)), "{hidden:?}");
+    }
+    let forbidden = compare_plans(env, pg, &visitor(), &ids, true).await;
+    assert!(matches!(forbidden, Err(CatalogError::Forbidden(_))), "{forbidden:?}");
+    let compared = compare_plans(env, pg, &admin(), &ids, true).await.unwrap();
+    assert_eq!(compared.plans.len(), 2);
+    let codes: Vec<_> = compared.features.iter().map(|row| row.feature.code.as_str()).collect();
+    assert_eq!(codes, ["free_shipping", "messages"]);
+}
+
+#[tokio::test]
+async fn sentences_of_before_become_features_with_codes_and_back() {
+    let database = with_category().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let made = create_plan(env, pg, &admin(), spec("Finasteride", 2_500)).await.unwrap();
+    let pool = database.superuser().await;
+    let run = async |sql: &str| pool.execute_unprepared(sql).await.unwrap();
+    run(include_str!("../../../migrations/sql/021_catalog_features.down.sql")).await;
+    let sentences = "SELECT features FROM catalog_plans";
+    assert_eq!(json_of(&database, sentences).await, json!(["Free shipping", "Messages"]));
+    let long = "Very long ".repeat(12);
+    let old = json!([
+        "Video visits",
+        "Café à la carte",
+        "cafe a la carte!",
+        "7 days",
+        "日本",
+        long,
+        "Video visits"
+    ]);
+    run(&format!("UPDATE catalog_plans SET features = '{old}'")).await;
+    run(include_str!("../../../migrations/sql/021_catalog_features.up.sql")).await;
+
+    let features = plan(env, pg, &admin(), made.id).await.unwrap().features;
+    let codes: Vec<&str> = features.iter().map(|feature| feature.code.as_str()).collect();
+    assert_eq!(codes.len(), 6, "a sentence that stood twice is one feature: {codes:?}");
+    assert_eq!((codes[0], codes[3]), ("video_visits", "feature_7_days"));
+    assert!(codes[1].starts_with("cafe_a_la_carte_") && codes[2].starts_with("cafe_a_la_carte_"));
+    assert!(codes[5].len() <= 64 && codes[5].starts_with("very_long_"), "{}", codes[5]);
+    let unique: std::collections::BTreeSet<_> = codes.iter().collect();
+    assert_eq!(unique.len(), codes.len(), "{codes:?}");
+    assert_eq!(features[1].label, "Café à la carte");
+
+    let uncoded = "UPDATE catalog_plans SET features = '[{\"code\": \"A b\", \"label\": \"x\"}]'";
+    let refused = pool.execute_unprepared(uncoded).await.unwrap_err().to_string();
+    assert!(refused.contains("catalog_plans_features_coded"), "{refused}");
+}
+
+/// Everybody lives in Texas.
+struct Texans;
+
+#[async_trait]
+impl Audience for Texans {
+    async fn standing(&self, _: &Actor) -> ports::Result<Standing> {
+        Ok(Standing { state: Some(UsState::Tx), ..Standing::default() })
+    }
+}
+
+fn flag(percentage: u8, state: UsState) -> FlagSpec {
+    FlagSpec {
+        key: "refill_reminders".parse().unwrap(),
+        description: "Reminds patients of refills.".into(),
+        enabled: true,
+        percentage,
+        cohorts: vec![Cohort { states: [state].into(), ..Cohort::default() }],
+        accounts: [AccountId(Uuid::from_u128(4))].into(),
+    }
+}
+
+#[tokio::test]
+async fn a_flag_is_made_changed_and_deleted_and_each_is_seen_at_once() {
+    let database = Database::fresh().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let rollout = Rollout::new(Arc::new(pg.clone()), Arc::new(Texans));
+    let own = async || rollout.own(&admin()).await.unwrap();
+    assert!(own().await.is_empty());
+
+    let spec = flag(100, UsState::Ny);
+    let made = flags::create(env, pg, &rollout, &admin(), spec.clone()).await.unwrap();
+    assert_eq!(flags::one(pg, &admin(), made.id).await.unwrap(), made);
+    assert!(own().await.is_empty(), "nobody lives in New York");
+    let again = flags::create(env, pg, &rollout, &admin(), spec).await;
+    assert!(matches!(again, Err(CatalogError::KeyTaken)), "{again:?}");
+    let denied = flags::all(pg, &visitor()).await;
+    assert!(matches!(denied, Err(CatalogError::Forbidden(_))), "{denied:?}");
+    let stranger = rollout.own(&visitor()).await;
+    assert!(matches!(stranger, Err(CatalogError::AccountRequired)), "{stranger:?}");
+
+    let change = flag(100, UsState::Tx);
+    let actor = admin();
+    let (first, second) = tokio::join!(
+        flags::revise(pg, &rollout, &actor, made.id, 1, change.clone()),
+        flags::revise(pg, &rollout, &actor, made.id, 1, flag(99, UsState::Tx)),
+    );
+    let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
+    let Err(CatalogError::VersionMismatch(told)) = lost else { panic!("{lost:?}") };
+    assert!(told.iter().any(|field| field.path == "cohorts"), "{told:?}");
+    let won = won.unwrap();
+    assert_eq!(flags::all(pg, &admin()).await.unwrap(), std::slice::from_ref(&won));
+    flags::revise(pg, &rollout, &admin(), made.id, won.version, change).await.unwrap();
+    assert_eq!(own().await, [made.key.clone()]);
+    let known = rollout.is_on(&admin(), &made.key).await.unwrap();
+    let unknown = rollout.is_on(&admin(), &"no_such_flag".parse().unwrap()).await.unwrap();
+    assert!(known && !unknown);
+
+    let sql = "SELECT detail FROM audit_entries WHERE entity = 'feature_flag' \
+               AND action = 'update' ORDER BY seq LIMIT 1";
+    let detail = json_of(&database, sql).await;
+    assert_eq!(detail["before"]["cohorts"][0]["states"], json!(["NY"]));
+    assert_eq!(detail["after"]["cohorts"][0]["states"], json!(["TX"]));
+
+    let early = flags::delete(pg, &rollout, &admin(), made.id, 1).await;
+    assert!(matches!(early, Err(CatalogError::VersionMismatch(_))), "{early:?}");
+    flags::delete(pg, &rollout, &admin(), made.id, Seen::Any).await.unwrap();
+    assert!(own().await.is_empty());
+    let gone = flags::one(pg, &admin(), made.id).await;
+    assert!(matches!(gone, Err(CatalogError::FlagNotFound)), "{gone:?}");
 }
 
 #[tokio::test]

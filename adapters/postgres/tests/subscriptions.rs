@@ -4,15 +4,16 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, ActorKind, AssessmentId, CategoryId, EventId, InvoiceId, Money, PatientId,
-    Permission, PriceId, RequestContext, Role, SubscriptionId, Uuid,
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, EventId, Feature, InvoiceId, Money,
+    PatientId, Permission, PriceId, RequestContext, Role, SubscriptionId, Uuid,
 };
 use ports::{Delivery, IdempotencyKey, PortError};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use subscriptions::{
     Approvals, BillingInterval, ChangeReason, PatientZones, PriceTerms, Prices, Shop,
-    StartSubscription, StateWord, Subscription, SubscriptionError,
+    StartSubscription, StateWord, Subscription, SubscriptionError, Tier,
+    access::{self, AccessReason, Offer, OfferedPrice, Offers},
     handlers::{on_invoice_paid, on_payment_failed},
     manage,
     renewal::{RenewSubscription, renew},
@@ -52,7 +53,11 @@ impl Prices for Others {
             plan_name: "Essential".into(),
             amount: Money::usd(self.amount),
             interval: BillingInterval::MONTH,
-            features: vec!["messaging".into(), "video".into()],
+            tier: Tier::Standard,
+            features: vec![
+                Feature::new("messaging", "Messages").unwrap(),
+                Feature::new("video", "Video").unwrap(),
+            ],
             on_sale: true,
         }))
     }
@@ -297,7 +302,7 @@ async fn one_that_is_canceled_for_its_period_end_ends_there() {
     for _ in 0..2 {
         let canceled =
             manage::cancel(&database.env, &database.pg, &ada, id, CancelWhen::PeriodEnd).await;
-        assert!(canceled.unwrap().entitles());
+        assert!(canceled.unwrap().entitles(database.env.now()));
     }
     database.clock.advance(TimeDelta::days(32));
     let job = RenewSubscription { subscription: id, period_index: 1 };
@@ -307,4 +312,173 @@ async fn one_that_is_canceled_for_its_period_end_ends_there() {
     assert_eq!((ended.state.word(), ended.period.index), (StateWord::Canceled, 0));
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_canceled'";
     assert_eq!(count(&database, told).await, 1);
+}
+
+/// The real catalogue, as the two ports of subscriptions see it.
+struct Catalogue<'a>(&'a Database);
+
+fn tier(tier: catalog::Tier) -> Tier {
+    tier.to_string().parse().unwrap()
+}
+
+#[async_trait]
+impl Prices for Catalogue<'_> {
+    async fn price(&self, price: PriceId) -> ports::Result<Option<PriceTerms>> {
+        let system = Actor::system("tests.catalogue");
+        let found = catalog::price(&self.0.env, &self.0.pg, &system, price).await.unwrap();
+        Ok(Some(PriceTerms {
+            price: found.price,
+            plan: found.plan,
+            category: found.category,
+            version: i32::try_from(found.plan_version).unwrap(),
+            plan_name: found.plan_name,
+            amount: found.amount,
+            interval: BillingInterval::MONTH,
+            tier: tier(found.tier),
+            features: found.features,
+            on_sale: found.offered,
+        }))
+    }
+}
+
+#[async_trait]
+impl Offers for Catalogue<'_> {
+    async fn offers(&self, category: Option<CategoryId>) -> ports::Result<Vec<Offer>> {
+        let system = Actor::system("tests.catalogue");
+        let plans = catalog::plans(&self.0.env, &self.0.pg, &system, category).await.unwrap();
+        let offer = |plan: catalog::Plan| Offer {
+            prices: plan
+                .offered_prices()
+                .map(|price| OfferedPrice {
+                    price: price.id,
+                    interval: BillingInterval::MONTH,
+                    amount: price.amount,
+                })
+                .collect(),
+            plan: plan.id,
+            name: plan.name,
+            category: plan.category,
+            category_name: "Hair loss".into(),
+            tier: tier(plan.tier),
+            features: plan.features,
+        };
+        Ok(plans.into_iter().map(offer).collect())
+    }
+}
+
+fn plan_spec(tier: catalog::Tier, feature: &str, minor: i64) -> catalog::PlanSpec {
+    catalog::PlanSpec {
+        category: CATEGORY,
+        name: format!("With {feature}"),
+        description: "Daily tablets.".into(),
+        tier,
+        features: vec![Feature::new(feature, feature).unwrap()],
+        comparison: vec![],
+        window: catalog::ActivationWindow::default(),
+        active: true,
+        prices: vec![catalog::PriceSpec {
+            interval: catalog::BillingInterval::Monthly,
+            amount: Money::usd(minor),
+        }],
+    }
+}
+
+#[tokio::test]
+async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
+    let database = Database::fresh().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let system = Actor::system("tests.catalogue");
+    let category = catalog::CategorySpec {
+        slug: "hair-loss".into(),
+        name: "Hair loss".into(),
+        description: "Androgenetic alopecia.".into(),
+        active: true,
+        configuration: catalog::CategoryConfiguration {
+            required_modality: catalog::Modality::Asynchronous,
+            minimum_age: 18,
+            maximum_age: None,
+        },
+    };
+    catalog::save_category(pg, &system, CATEGORY, category).await.unwrap();
+    let first = plan_spec(catalog::Tier::Basic, "messages", 4900);
+    let plan = catalog::create_plan(env, pg, &system, first).await.unwrap();
+    let catalogue = Catalogue(&database);
+    let buy = async |number: u128, price: PriceId, minor: i64| {
+        let shop = Shop { approvals: &WILLING, prices: &catalogue, zones: &WILLING };
+        let request = StartSubscription { price, amount_shown: Money::usd(minor), ..request() };
+        let bought = start(env, pg, shop, &patient(number), &key("buy"), request).await.unwrap();
+        pay(&database, bought.id, env.fresh()).await;
+        bought.id
+    };
+    let early = buy(1, plan.prices[0].id, 4900).await;
+    let before = manage::read(pg, &patient(1), early).await.unwrap();
+
+    // Another name, tier, feature and price: another offer altogether.
+    let second = plan_spec(catalog::Tier::Premium, "video_visits", 9900);
+    let edited = catalog::revise_plan(env, pg, &system, plan.id, 1, second).await.unwrap();
+    let late = buy(2, edited.prices[1].id, 9900).await;
+
+    let after = manage::read(pg, &patient(1), early).await.unwrap();
+    assert_eq!(after, before);
+    assert_eq!((after.tier, after.amount, after.price_version), (Tier::Basic, Money::usd(4900), 1));
+    let bought = manage::read(pg, &patient(2), late).await.unwrap();
+    assert_eq!(
+        (bought.tier, bought.amount, bought.price_version),
+        (Tier::Premium, Money::usd(9900), 2)
+    );
+
+    let highest = async |number: u128| {
+        let patient = PatientId(Uuid::from_u128(number));
+        access::highest_tier(env, pg, patient).await.unwrap()
+    };
+    assert_eq!((highest(1).await, highest(2).await), (Some(Tier::Basic), Some(Tier::Premium)));
+    let reason = async |number: u128, feature: &str| {
+        let feature = feature.parse().unwrap();
+        let actor = patient(number);
+        access::validate(env, pg, &catalogue, &actor, &feature, None).await.unwrap().reason
+    };
+    assert_eq!(reason(1, "messages").await, AccessReason::Entitled);
+    assert_eq!(reason(1, "video_visits").await, AccessReason::UpgradeRequired);
+    assert_eq!(reason(2, "video_visits").await, AccessReason::Entitled);
+    // The plan as it is now is above what was bought, and so is an upgrade.
+    let feature = "video_visits".parse().unwrap();
+    let prompt = access::upgrade_prompt(env, pg, &catalogue, &patient(1), &feature, None).await;
+    let prompt = prompt.unwrap();
+    assert_eq!(prompt.plans.iter().map(|offer| offer.plan).collect::<Vec<_>>(), [plan.id]);
+
+    // The next period is that of the same purchase.
+    let end = before.period.end;
+    database.clock.set(end);
+    let job = RenewSubscription { subscription: early, period_index: 1 };
+    renew(env, pg, job).await.unwrap();
+    let renewed = manage::read(pg, &patient(1), early).await.unwrap();
+    assert_eq!(
+        (renewed.price, renewed.amount, renewed.tier, &renewed.features),
+        (before.price, before.amount, before.tier, &before.features)
+    );
+
+    // One that ends with its period opens nothing from that moment on, also
+    // while the job that closes it has not run.
+    let end = renewed.period.end;
+    manage::cancel(env, pg, &patient(1), early, CancelWhen::PeriodEnd).await.unwrap();
+    assert_eq!(reason(1, "messages").await, AccessReason::Entitled);
+    database.clock.set(end);
+    assert_eq!(reason(1, "messages").await, AccessReason::SubscriptionInactive);
+    assert_eq!(highest(1).await, None);
+}
+
+#[tokio::test]
+async fn what_was_bought_as_sentences_has_codes_and_a_tier() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    let pool = database.superuser().await;
+    let run = async |sql: &str| pool.execute_unprepared(sql).await.unwrap();
+    run(include_str!("../../../migrations/sql/061_subscription_features.down.sql")).await;
+    run("UPDATE subscriptions SET features = '[\"Video visits\", \"GAD-7 every month\"]'").await;
+    run(include_str!("../../../migrations/sql/061_subscription_features.up.sql")).await;
+    let kept = manage::read(&database.pg, &ada, id).await.unwrap();
+    let codes: Vec<_> = kept.features.iter().map(|feature| feature.code.as_str()).collect();
+    assert_eq!((codes, kept.tier), (vec!["video_visits", "gad_7_every_month"], Tier::Basic));
+    assert_eq!(kept.features[1].label, "GAD-7 every month");
 }

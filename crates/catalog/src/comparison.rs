@@ -1,6 +1,6 @@
 //! Plans side by side.
 
-use kernel::FieldError;
+use kernel::{Feature, FieldError};
 
 use crate::{CatalogError, Plan};
 
@@ -15,7 +15,8 @@ pub struct ComparedRow {
 /// Which of the plans have one feature, in the order of the plans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComparedFeature {
-    pub feature: String,
+    /// By its code, in the words of the first plan that names it.
+    pub feature: Feature,
     pub has: Vec<bool>,
 }
 
@@ -48,7 +49,7 @@ impl Comparison {
             return Err(wrong("other_category", "The plans compared are of one category."));
         }
         let mut labels: Vec<&str> = Vec::new();
-        let mut named: Vec<&str> = Vec::new();
+        let mut named: Vec<&Feature> = Vec::new();
         for plan in &plans {
             for (label, _) in &plan.comparison {
                 if !labels.contains(&label.as_str()) {
@@ -56,7 +57,7 @@ impl Comparison {
                 }
             }
             for feature in &plan.features {
-                if !named.contains(&feature.as_str()) {
+                if !named.iter().any(|known| known.code == feature.code) {
                     named.push(feature);
                 }
             }
@@ -74,10 +75,10 @@ impl Comparison {
         let features = named
             .iter()
             .map(|feature| ComparedFeature {
-                feature: (*feature).to_owned(),
+                feature: (*feature).clone(),
                 has: plans
                     .iter()
-                    .map(|plan| plan.features.iter().any(|own| own == feature))
+                    .map(|plan| Feature::is_among(&plan.features, &feature.code))
                     .collect(),
             })
             .collect();
@@ -99,7 +100,10 @@ mod tests {
             name: format!("Plan {number}"),
             description: "Tablets.".into(),
             tier: Tier::Basic,
-            features: features.iter().map(ToString::to_string).collect(),
+            features: features
+                .iter()
+                .map(|label| Feature::new(&label.to_lowercase(), *label).unwrap())
+                .collect(),
             comparison: comparison
                 .iter()
                 .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()))
@@ -126,9 +130,22 @@ mod tests {
             ("Dose", vec![Some("1 mg"), None]),
         ];
         assert_eq!(rows, expected);
-        let features: Vec<_> =
-            compared.features.iter().map(|row| (row.feature.as_str(), row.has.clone())).collect();
-        assert_eq!(features, [("Shipping", vec![true, true]), ("Visits", vec![false, true])]);
+        let features: Vec<_> = compared
+            .features
+            .iter()
+            .map(|row| (row.feature.code.as_str(), row.has.clone()))
+            .collect();
+        assert_eq!(features, [("shipping", vec![true, true]), ("visits", vec![false, true])]);
+    }
+
+    #[test]
+    fn features_are_compared_by_code_whatever_they_are_called() {
+        let one = plan(1, &["Shipping"], &[]);
+        let mut two = plan(2, &["Shipping"], &[]);
+        two.features[0].label = "We ship for nothing".into();
+        let compared = Comparison::of(vec![one, two]).unwrap();
+        let [only] = compared.features.as_slice() else { panic!("{:?}", compared.features) };
+        assert_eq!((only.feature.label.as_str(), &only.has), ("Shipping", &vec![true, true]));
     }
 
     #[test]

@@ -9,14 +9,20 @@ pub enum CatalogError {
     PlanNotFound,
     #[error("there is no such price")]
     PriceNotFound,
+    #[error("there is no such feature flag")]
+    FlagNotFound,
+    #[error("only someone with an account has feature flags")]
+    AccountRequired,
     #[error("the catalog entry breaks {} rules", .0.len())]
     Invalid(Vec<FieldError>),
     #[error("the category already has a plan of that name")]
     NameTaken,
     #[error("there is already a category of that slug")]
     SlugTaken,
-    /// Somebody else changed the entry since it was read; the field says which
-    /// version is the current one.
+    #[error("there is already a feature flag of that key")]
+    KeyTaken,
+    /// Somebody else changed the entry since it was read. The first field says
+    /// which version is the current one, the others what has changed.
     #[error("the entry was changed since it was read")]
     VersionMismatch(Vec<FieldError>),
     #[error(transparent)]
@@ -25,24 +31,17 @@ pub enum CatalogError {
     Port(#[from] PortError),
 }
 
-impl CatalogError {
-    pub(crate) fn changed(seen: i64, current: i64) -> Self {
-        let message =
-            format!("Version {seen} was read, and {current} is the current one; read it again.");
-        Self::VersionMismatch(vec![FieldError::new("header.If-Match", "changed", message)])
-    }
-}
-
 impl DomainError for CatalogError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::CategoryNotFound | Self::PlanNotFound | Self::PriceNotFound => {
-                ErrorKind::NotFound
-            }
+            Self::CategoryNotFound
+            | Self::PlanNotFound
+            | Self::PriceNotFound
+            | Self::FlagNotFound => ErrorKind::NotFound,
             Self::Invalid(_) => ErrorKind::Invalid,
-            Self::NameTaken | Self::SlugTaken => ErrorKind::Conflict,
+            Self::NameTaken | Self::SlugTaken | Self::KeyTaken => ErrorKind::Conflict,
             Self::VersionMismatch(_) => ErrorKind::PreconditionFailed,
-            Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::AccountRequired | Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::Port(error) => error.kind(),
         }
     }
@@ -52,9 +51,12 @@ impl DomainError for CatalogError {
             Self::CategoryNotFound => "catalog.category_not_found",
             Self::PlanNotFound => "catalog.plan_not_found",
             Self::PriceNotFound => "catalog.price_not_found",
+            Self::FlagNotFound => "catalog.flag_not_found",
+            Self::AccountRequired => "catalog.account_required",
             Self::Invalid(_) => "catalog.invalid",
             Self::NameTaken => "catalog.name_taken",
             Self::SlugTaken => "catalog.slug_taken",
+            Self::KeyTaken => "catalog.flag_key_taken",
             Self::VersionMismatch(_) => "catalog.version_mismatch",
             Self::Forbidden(_) => "forbidden",
             Self::Port(error) => error.code(),

@@ -1,5 +1,6 @@
 //! The catalog: what Salus treats and what it sells. It owns categories of
-//! treatment, the plans of a category and the price tiers of a plan.
+//! treatment, the plans of a category and the price tiers of a plan, and the
+//! flags by which features are rolled out.
 //!
 //! It knows nothing of patients, subscriptions or invoices. A price that was
 //! once offered never changes its amount: a new amount is a new price, so that
@@ -10,16 +11,23 @@
 pub mod category;
 pub mod comparison;
 pub mod error;
+pub mod flag;
+pub mod flags;
 pub mod plan;
 pub mod price;
+pub mod revision;
+pub mod rollout;
 pub mod store;
 pub mod use_cases;
 
 pub use category::{Category, CategoryConfiguration, CategorySpec, Modality};
 pub use comparison::{ComparedFeature, ComparedRow, Comparison};
 pub use error::CatalogError;
+pub use flag::{Cohort, FeatureFlag, FlagSpec, Standing, Subject};
 pub use plan::{ActivationWindow, Plan, PlanSpec, Tier};
 pub use price::{BillingInterval, Price, PriceSpec};
+pub use revision::{EntryKind, FieldChange, Revision};
+pub use rollout::{Audience, Rollout};
 pub use store::{CatalogStore, CatalogTx, PlanFilter};
 pub use use_cases::{
     PricedPlan, all_categories, all_plans, categories, category, compare_plans, create_category,

@@ -1,7 +1,7 @@
 //! A plan: what a subscriber of a category gets, and at which prices.
 
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, FieldError, PlanId, PriceId};
+use kernel::{CategoryId, Feature, FieldError, PlanId, PriceId};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{CatalogError, Price, PriceSpec, category::check_text};
@@ -38,8 +38,8 @@ pub struct Plan {
     pub name: String,
     pub description: String,
     pub tier: Tier,
-    /// What the subscriber gets, a sentence each.
-    pub features: Vec<String>,
+    /// What the subscriber gets; each code stands once.
+    pub features: Vec<Feature>,
     /// Rows of the comparison table: a label and what this plan says to it.
     pub comparison: Vec<(String, String)>,
     pub window: ActivationWindow,
@@ -56,7 +56,7 @@ pub struct PlanSpec {
     pub name: String,
     pub description: String,
     pub tier: Tier,
-    pub features: Vec<String>,
+    pub features: Vec<Feature>,
     pub comparison: Vec<(String, String)>,
     pub window: ActivationWindow,
     pub active: bool,
@@ -166,7 +166,14 @@ fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
         errors.push(FieldError::new("features", "too_many", "At most 50 features."));
     }
     for (index, feature) in spec.features.iter().enumerate() {
-        check_text(&mut errors, &format!("features.{index}"), feature, 200);
+        check_text(&mut errors, &format!("features.{index}.label"), &feature.label, 200);
+        if Feature::is_among(&spec.features[..index], &feature.code) {
+            errors.push(FieldError::new(
+                format!("features.{index}.code"),
+                "duplicate",
+                format!("The plan has the feature `{}` already.", feature.code),
+            ));
+        }
     }
     if spec.comparison.len() > 50 {
         errors.push(FieldError::new("comparison", "too_many", "At most 50 rows."));
@@ -174,6 +181,16 @@ fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
     for (index, (label, value)) in spec.comparison.iter().enumerate() {
         check_text(&mut errors, &format!("comparison.{index}.label"), label, 100);
         check_text(&mut errors, &format!("comparison.{index}.value"), value, 200);
+        let same = |(other, _): &(String, String)| {
+            other.trim().to_lowercase() == label.trim().to_lowercase()
+        };
+        if spec.comparison[..index].iter().any(same) {
+            errors.push(FieldError::new(
+                format!("comparison.{index}.label"),
+                "duplicate",
+                format!("There is already a row labelled \"{}\".", label.trim()),
+            ));
+        }
     }
     if let (Some(from), Some(until)) = (spec.window.from, spec.window.until)
         && until <= from

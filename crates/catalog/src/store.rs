@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{Actor, CategoryId, PlanId, PriceId};
+use kernel::{Actor, CategoryId, FeatureFlagId, PlanId, PriceId, Uuid};
 use ports::{Result, UnitOfWork};
 
-use crate::{Category, Plan};
+use crate::{Category, EntryKind, FeatureFlag, Plan, Revision};
 
 /// Which plans to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,32 @@ pub trait CatalogTx: UnitOfWork {
     /// Fails with `Conflict` unless the stored version is the one before, and
     /// with `Conflict("plan_name_key")` as `insert_plan` does.
     async fn save_plan(&mut self, plan: &Plan) -> Result<()>;
+
+    /// By key.
+    async fn flags(&mut self) -> Result<Vec<FeatureFlag>>;
+
+    async fn flag(&mut self, id: FeatureFlagId) -> Result<Option<FeatureFlag>>;
+
+    /// Fails with `Conflict("feature_flag_key")` where there is a flag of that
+    /// key.
+    async fn insert_flag(&mut self, flag: &FeatureFlag) -> Result<()>;
+
+    /// Fails with `Conflict` unless the stored version is the one before.
+    async fn save_flag(&mut self, flag: &FeatureFlag) -> Result<()>;
+
+    /// Fails with `Conflict` unless this is the stored version.
+    async fn delete_flag(&mut self, flag: &FeatureFlag) -> Result<()>;
+
+    /// Keeps what an entry says in a version; once it is kept it stays.
+    async fn keep_revision(&mut self, revision: &Revision) -> Result<()>;
+
+    /// What an entry said in a version; `None` where that was not kept.
+    async fn revision(
+        &mut self,
+        kind: EntryKind,
+        entry: Uuid,
+        version: i64,
+    ) -> Result<Option<Revision>>;
 }
 
 #[async_trait]

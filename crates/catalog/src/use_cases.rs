@@ -1,13 +1,12 @@
 //! What can be done with the catalog. Reading it is open to everyone; changing
 //! it takes `catalog.administer`.
 
-use kernel::{Actor, CategoryId, Money, Permission, PlanId, PriceId, Uuid};
+use kernel::{Actor, CategoryId, Feature, Money, Permission, PlanId, PriceId, Seen, Uuid};
 use ports::{AuditAction, AuditEntry, Env, PortError};
-use serde_json::json;
 
 use crate::{
-    BillingInterval, CatalogError, CatalogStore, Category, CategorySpec, Comparison, Plan,
-    PlanFilter, PlanSpec, PriceSpec, Tier,
+    BillingInterval, CatalogError, CatalogStore, CatalogTx, Category, CategorySpec, Comparison,
+    Plan, PlanFilter, PlanSpec, PriceSpec, Revision, Tier,
 };
 
 /// The unique rule that keeps two plans of a category from having one name.
@@ -68,9 +67,11 @@ pub async fn plan(
     if administers(actor) {
         return Ok(plan);
     }
-    let category = tx.category(plan.category).await?;
-    let visible = plan.is_offered(env.now()) && category.is_some_and(|category| category.active);
-    if visible { Ok(plan) } else { Err(CatalogError::PlanNotFound) }
+    if is_visible(env, tx.as_mut(), &plan).await? {
+        Ok(plan)
+    } else {
+        Err(CatalogError::PlanNotFound)
+    }
 }
 
 /// What the other contexts need to know of a price: billing and subscriptions
@@ -82,7 +83,7 @@ pub struct PricedPlan {
     pub plan_name: String,
     pub plan_version: i64,
     pub tier: Tier,
-    pub features: Vec<String>,
+    pub features: Vec<Feature>,
     pub category: CategoryId,
     pub category_slug: String,
     pub category_name: String,
@@ -128,21 +129,21 @@ pub async fn save_category(
 ) -> Result<Category, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
     let mut tx = store.begin(actor).await?;
-    let (category, action) = match tx.category(id).await? {
+    let (category, before) = match tx.category(id).await? {
         None => {
             let category = Category::create(id, spec)?;
             tx.insert_category(&category).await?;
-            (category, AuditAction::Create)
+            (category, None)
         }
         Some(current) => match current.revise(spec)? {
             None => return Ok(current),
             Some(category) => {
                 tx.save_category(&category).await?;
-                (category, AuditAction::Update)
+                (category, Some(Revision::of_category(&current)))
             }
         },
     };
-    tx.audit(category_entry(action, &category)).await?;
+    record(tx.as_mut(), before, Revision::of_category(&category), None).await?;
     tx.commit().await?;
     Ok(category)
 }
@@ -158,38 +159,39 @@ pub async fn create_category(
     let category = Category::create(env.fresh(), spec)?;
     let mut tx = store.begin(actor).await?;
     tx.insert_category(&category).await.map_err(slug_taken)?;
-    tx.audit(category_entry(AuditAction::Create, &category)).await?;
+    record(tx.as_mut(), None, Revision::of_category(&category), None).await?;
     tx.commit().await?;
     Ok(category)
 }
 
-/// `seen` is the version that the caller read. A category that is no longer
-/// active takes no new patients and sells no plan; who is treated stays so.
+/// `seen` is what the caller read. A category that is no longer active takes
+/// no new patients and sells no plan; who is treated stays so.
 pub async fn revise_category(
     store: &dyn CatalogStore,
     actor: &Actor,
     id: CategoryId,
-    seen: i64,
+    seen: impl Into<Seen>,
     spec: CategorySpec,
 ) -> Result<Category, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
+    let seen = seen.into();
     let mut tx = store.begin(actor).await?;
     let current = tx.category(id).await?.ok_or(CatalogError::CategoryNotFound)?;
-    if current.version != seen {
-        return Err(CatalogError::changed(seen, current.version));
+    let before = Revision::of_category(&current);
+    if !seen.admits(current.version) {
+        return Err(lost_race(tx.as_mut(), &seen, &before).await?);
     }
     let Some(category) = current.revise(spec)? else { return Ok(current) };
-    tx.save_category(&category).await.map_err(|error| match slug_taken(error) {
-        CatalogError::Port(PortError::Conflict(_)) => CatalogError::changed(seen, seen + 1),
-        other => other,
-    })?;
-    let before = serde_json::json!({
-        "slug": current.slug, "name": current.name, "active": current.active,
-        "required_modality": current.configuration.required_modality.to_string(),
-        "minimum_age": current.configuration.minimum_age,
-        "maximum_age": current.configuration.maximum_age,
-    });
-    tx.audit(category_entry(AuditAction::Update, &category).detail("before", before)).await?;
+    if let Err(error) = tx.save_category(&category).await {
+        let error = slug_taken(error);
+        if !is_conflict(&error) {
+            return Err(error);
+        }
+        let mut tx = store.begin(actor).await?;
+        let now = tx.category(id).await?.ok_or(CatalogError::CategoryNotFound)?;
+        return Err(Revision::of_category(&now).lost_race(&seen, Some(&before)));
+    }
+    record(tx.as_mut(), Some(before), Revision::of_category(&category), None).await?;
     tx.commit().await?;
     Ok(category)
 }
@@ -203,15 +205,41 @@ pub async fn all_categories(
     Ok(store.begin(actor).await?.categories(false).await?)
 }
 
-fn category_entry(action: AuditAction, category: &Category) -> AuditEntry {
-    AuditEntry::new(action, "category", category.id)
-        .detail("slug", category.slug.as_str())
-        .detail("name", category.name.as_str())
-        .detail("active", category.active)
-        .detail("required_modality", category.configuration.required_modality.to_string())
-        .detail("minimum_age", category.configuration.minimum_age)
-        .detail("maximum_age", category.configuration.maximum_age)
-        .detail("version", category.version)
+/// Keeps and audits a version, with what was said before it.
+pub(crate) async fn record(
+    tx: &mut dyn CatalogTx,
+    before: Option<Revision>,
+    after: Revision,
+    action: Option<AuditAction>,
+) -> Result<(), CatalogError> {
+    let made = if before.is_some() { AuditAction::Update } else { AuditAction::Create };
+    let mut entry = AuditEntry::new(action.unwrap_or(made), after.kind.into(), after.entry)
+        .detail("version", after.version);
+    if let Some(before) = before {
+        // One from before revisions were kept is not there yet.
+        tx.keep_revision(&before).await?;
+        entry = entry.detail("before", before.as_json());
+    }
+    tx.keep_revision(&after).await?;
+    tx.audit(entry.detail("after", after.as_json())).await?;
+    Ok(())
+}
+
+/// What the caller is told who read another version than the current one.
+pub(crate) async fn lost_race(
+    tx: &mut dyn CatalogTx,
+    seen: &Seen,
+    now: &Revision,
+) -> Result<CatalogError, CatalogError> {
+    let read = match seen.newest() {
+        Some(version) => tx.revision(now.kind, now.entry, version).await?,
+        None => None,
+    };
+    Ok(now.lost_race(seen, read.as_ref()))
+}
+
+pub(crate) fn is_conflict(error: &CatalogError) -> bool {
+    matches!(error, CatalogError::Port(PortError::Conflict(_)))
 }
 
 fn slug_taken(error: PortError) -> CatalogError {
@@ -221,21 +249,37 @@ fn slug_taken(error: PortError) -> CatalogError {
     }
 }
 
-/// Compares plans that are offered now, in the order of the ids.
+/// Compares plans that are offered now, in the order of the ids; an
+/// administrator may ask for `all`, offered or not.
 pub async fn compare_plans(
     env: &Env,
     store: &dyn CatalogStore,
     actor: &Actor,
     ids: &[PlanId],
+    all: bool,
 ) -> Result<Comparison, CatalogError> {
+    if all {
+        actor.require(Permission::CatalogAdminister)?;
+    }
     if ids.len() > Comparison::MOST {
         return Comparison::of(Vec::new());
     }
+    let mut tx = store.begin(actor).await?;
     let mut plans = Vec::with_capacity(ids.len());
     for id in ids {
-        plans.push(plan(env, store, actor, *id).await?);
+        let plan = tx.plan(*id).await?.ok_or(CatalogError::PlanNotFound)?;
+        if !all && !is_visible(env, tx.as_mut(), &plan).await? {
+            return Err(CatalogError::PlanNotFound);
+        }
+        plans.push(plan);
     }
     Comparison::of(plans)
+}
+
+/// Whether everybody sees the plan now.
+async fn is_visible(env: &Env, tx: &mut dyn CatalogTx, plan: &Plan) -> Result<bool, CatalogError> {
+    let category = tx.category(plan.category).await?;
+    Ok(plan.is_offered(env.now()) && category.is_some_and(|category| category.active))
 }
 
 pub async fn create_plan(
@@ -277,59 +321,84 @@ async fn insert_plan(
         return Err(CatalogError::CategoryNotFound);
     }
     tx.insert_plan(&plan).await.map_err(name_taken)?;
-    tx.audit(plan_entry(AuditAction::Create, &plan)).await?;
+    record(tx.as_mut(), None, Revision::of_plan(&plan), None).await?;
     tx.commit().await?;
     Ok(plan)
 }
 
-/// `seen` is the version that the caller read.
+/// `seen` is what the caller read.
 pub async fn revise_plan(
     env: &Env,
     store: &dyn CatalogStore,
     actor: &Actor,
     id: PlanId,
-    seen: i64,
+    seen: impl Into<Seen>,
     spec: PlanSpec,
 ) -> Result<Plan, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let mut tx = store.begin(actor).await?;
-    let current = tx.plan(id).await?.ok_or(CatalogError::PlanNotFound)?;
-    if current.version != seen {
-        return Err(CatalogError::changed(seen, current.version));
-    }
+    let seen = seen.into();
+    let (mut tx, current) = current_plan(store, actor, id, &seen).await?;
     let plan = current.revise(spec, |_| env.fresh())?;
-    tx.save_plan(&plan).await.map_err(|error| match name_taken(error) {
-        CatalogError::Port(PortError::Conflict(_)) => CatalogError::changed(seen, seen + 1),
-        other => other,
-    })?;
-    let entry = plan_entry(AuditAction::Update, &plan).detail("before", prices_of(&current));
-    tx.audit(entry).await?;
+    let before = Revision::of_plan(&current);
+    if let Err(error) = tx.save_plan(&plan).await {
+        return Err(plan_race(store, actor, &seen, before, name_taken(error)).await?);
+    }
+    record(tx.as_mut(), Some(before), Revision::of_plan(&plan), None).await?;
     tx.commit().await?;
     Ok(plan)
 }
 
-/// `seen` is the version that the caller read; deactivating what is inactive
-/// changes nothing.
+/// `seen` is what the caller read; deactivating what is inactive changes
+/// nothing.
 pub async fn deactivate_plan(
     store: &dyn CatalogStore,
     actor: &Actor,
     id: PlanId,
-    seen: i64,
+    seen: impl Into<Seen>,
 ) -> Result<Plan, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let mut tx = store.begin(actor).await?;
-    let current = tx.plan(id).await?.ok_or(CatalogError::PlanNotFound)?;
-    if current.version != seen {
-        return Err(CatalogError::changed(seen, current.version));
-    }
+    let seen = seen.into();
+    let (mut tx, current) = current_plan(store, actor, id, &seen).await?;
     let Some(plan) = current.deactivate() else { return Ok(current) };
-    tx.save_plan(&plan).await.map_err(|error| match error {
-        PortError::Conflict(_) => CatalogError::changed(seen, seen + 1),
-        other => other.into(),
-    })?;
-    tx.audit(plan_entry(AuditAction::Delete, &plan)).await?;
+    let before = Revision::of_plan(&current);
+    if let Err(error) = tx.save_plan(&plan).await {
+        return Err(plan_race(store, actor, &seen, before, error.into()).await?);
+    }
+    let (after, action) = (Revision::of_plan(&plan), Some(AuditAction::Delete));
+    record(tx.as_mut(), Some(before), after, action).await?;
     tx.commit().await?;
     Ok(plan)
+}
+
+/// The plan as it is, if the caller has seen it so.
+async fn current_plan(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    id: PlanId,
+    seen: &Seen,
+) -> Result<(Box<dyn CatalogTx>, Plan), CatalogError> {
+    let mut tx = store.begin(actor).await?;
+    let current = tx.plan(id).await?.ok_or(CatalogError::PlanNotFound)?;
+    if !seen.admits(current.version) {
+        return Err(lost_race(tx.as_mut(), seen, &Revision::of_plan(&current)).await?);
+    }
+    Ok((tx, current))
+}
+
+/// What became of a plan that another change reached first.
+async fn plan_race(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    seen: &Seen,
+    before: Revision,
+    error: CatalogError,
+) -> Result<CatalogError, CatalogError> {
+    if !is_conflict(&error) {
+        return Ok(error);
+    }
+    let mut tx = store.begin(actor).await?;
+    let now = tx.plan(PlanId(before.entry)).await?.ok_or(CatalogError::PlanNotFound)?;
+    Ok(Revision::of_plan(&now).lost_race(seen, Some(&before)))
 }
 
 fn administers(actor: &Actor) -> bool {
@@ -341,21 +410,4 @@ fn name_taken(error: PortError) -> CatalogError {
         PortError::Conflict(rule) if rule == PLAN_NAME_KEY => CatalogError::NameTaken,
         other => other.into(),
     }
-}
-
-fn plan_entry(action: AuditAction, plan: &Plan) -> AuditEntry {
-    AuditEntry::new(action, "plan", plan.id)
-        .detail("category", plan.category.to_string())
-        .detail("active", plan.active)
-        .detail("version", plan.version)
-        .detail("prices", prices_of(plan))
-}
-
-/// The offered prices by interval; they are configuration, so the audit log
-/// holds the old and the new ones.
-fn prices_of(plan: &Plan) -> serde_json::Value {
-    plan.offered_prices()
-        .map(|price| (price.interval.to_string(), json!(price.amount.to_string())))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
 }

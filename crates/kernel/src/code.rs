@@ -83,6 +83,9 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The code of something that a plan unlocks, as in `video_visits`: 1 to 64
+    /// lower-case letters, digits and underscores, a letter first.
+    FeatureCode, "feature code", is_feature_code;
     /// A National Provider Identifier: ten digits, the last of them Luhn's
     /// over the number with the prefix 80840.
     Npi, "NPI", is_npi;
@@ -99,6 +102,13 @@ codes! {
 
 fn is_digits(value: &str, least: usize, most: usize) -> bool {
     (least..=most).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_feature_code(value: &str) -> bool {
+    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    value.len() <= 64
+        && value.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+        && value.bytes().all(rest)
 }
 
 fn is_npi(value: &str) -> bool {

@@ -75,6 +75,7 @@ ids! {
     PlanId,
     /// A price tier of a plan.
     PriceId,
+    FeatureFlagId,
     FormId,
     FormVersionId,
     DraftId,

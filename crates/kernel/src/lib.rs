@@ -5,19 +5,23 @@
 pub mod actor;
 pub mod code;
 pub mod error;
+pub mod feature;
 pub mod id;
 pub mod money;
 pub mod page;
 pub mod permission;
 pub mod person;
 pub mod place;
+pub mod seen;
 
 pub use actor::{Actor, ActorKind, RequestContext};
-pub use code::{Coding, Dea, Icd10, Ndc, Npi, RxNorm};
+pub use code::{Coding, Dea, FeatureCode, Icd10, Ndc, Npi, RxNorm};
 pub use error::{DomainError, ErrorKind, FieldError};
+pub use feature::Feature;
 pub use id::*;
 pub use money::{Currency, Money};
 pub use page::{Page, PageRequest};
 pub use permission::{Permission, Role};
 pub use person::{Address, EmailAddress, HumanName, PhoneNumber, Sex};
 pub use place::UsState;
+pub use seen::Seen;

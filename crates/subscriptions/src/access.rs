@@ -1,14 +1,16 @@
 //! What a subscriber may use, and which plan would open what they may not.
-//!
-//! Plans name their features in sentences; a feature's code is its sentence in
-//! snake case, so that `Video visits` is `video_visits`.
+//! Features are asked for by their codes, as in `video_visits`.
 
 use async_trait::async_trait;
-use kernel::{Actor, CategoryId, FieldError, Money, PatientId, PlanId, PriceId, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Result};
+use chrono::{DateTime, Utc};
+use kernel::{
+    Actor, CategoryId, Feature, FeatureCode, FieldError, Money, PatientId, PlanId, PriceId,
+    SubscriptionId,
+};
+use ports::{AuditAction, AuditEntry, Env, Result};
 use strum::{Display, IntoStaticStr};
 
-use crate::{BillingInterval, Subscription, SubscriptionError, SubscriptionsStore};
+use crate::{BillingInterval, Subscription, SubscriptionError, SubscriptionsStore, Tier};
 
 /// A plan that can be taken now, as the catalogue offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +19,8 @@ pub struct Offer {
     pub name: String,
     pub category: CategoryId,
     pub category_name: String,
-    /// Its place among the plans of its category, from the lowest on.
-    pub rank: u8,
-    /// `basic`, `standard` or `premium`.
-    pub tier: &'static str,
-    pub features: Vec<String>,
+    pub tier: Tier,
+    pub features: Vec<Feature>,
     pub prices: Vec<OfferedPrice>,
 }
 
@@ -41,8 +40,8 @@ impl OfferedPrice {
 }
 
 impl Offer {
-    fn unlocks(&self, feature: &str) -> bool {
-        has(&self.features, feature)
+    fn unlocks(&self, feature: &FeatureCode) -> bool {
+        Feature::is_among(&self.features, feature)
     }
 
     fn cheapest(&self) -> i64 {
@@ -54,19 +53,6 @@ impl Offer {
 #[async_trait]
 pub trait Offers: Send + Sync {
     async fn offers(&self, category: Option<CategoryId>) -> Result<Vec<Offer>>;
-
-    /// The tier of a plan, offered or not.
-    async fn tier(&self, plan: PlanId) -> Result<Option<u8>>;
-}
-
-/// The code of a feature that a plan names.
-pub fn feature_code(sentence: &str) -> String {
-    let words = sentence.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
-}
-
-fn has(features: &[String], code: &str) -> bool {
-    features.iter().any(|sentence| feature_code(sentence) == code)
 }
 
 /// Why access is given or not.
@@ -87,7 +73,7 @@ pub enum AccessReason {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    pub feature: String,
+    pub feature: FeatureCode,
     pub reason: AccessReason,
     /// The subscription that decided.
     pub subscription: Option<SubscriptionId>,
@@ -100,24 +86,29 @@ impl Access {
 
     /// Decides from all of a patient's subscriptions. A feature is asked for in
     /// one category, or in whichever has it.
-    fn decide(feature: &str, category: Option<CategoryId>, held: &[Subscription]) -> Self {
+    fn decide(
+        feature: &FeatureCode,
+        category: Option<CategoryId>,
+        held: &[Subscription],
+        at: DateTime<Utc>,
+    ) -> Self {
         let asked = || {
             held.iter()
                 .filter(move |held| category.is_none_or(|category| held.category == category))
         };
         let found = asked()
-            .find(|held| held.entitles() && has(&held.features, feature))
+            .find(|held| held.entitles(at) && Feature::is_among(&held.features, feature))
             .map(|held| (AccessReason::Entitled, held))
             .or_else(|| {
-                let has_it = asked().find(|held| has(&held.features, feature))?;
+                let has_it = asked().find(|held| Feature::is_among(&held.features, feature))?;
                 Some((AccessReason::SubscriptionInactive, has_it))
             })
             .or_else(|| {
-                let in_force = asked().find(|held| held.entitles())?;
+                let in_force = asked().find(|held| held.entitles(at))?;
                 Some((AccessReason::UpgradeRequired, in_force))
             });
         Self {
-            feature: feature.to_owned(),
+            feature: feature.clone(),
             reason: found.map_or(AccessReason::SubscriptionRequired, |(reason, _)| reason),
             subscription: found.map(|(_, held)| held.id),
         }
@@ -135,17 +126,21 @@ pub struct UpgradePrompt {
 
 /// The plans that open a feature: in the category of a subscription in force
 /// only those above its own, since a move down is no upgrade.
-fn unlocking(feature: &str, offers: Vec<Offer>, in_force: &[(CategoryId, u8)]) -> Vec<Offer> {
+fn unlocking(
+    feature: &FeatureCode,
+    offers: Vec<Offer>,
+    in_force: &[(CategoryId, Tier)],
+) -> Vec<Offer> {
     let mut plans: Vec<Offer> = offers
         .into_iter()
         .filter(|offer| offer.unlocks(feature))
         .filter(|offer| {
             in_force
                 .iter()
-                .all(|(category, rank)| *category != offer.category || offer.rank > *rank)
+                .all(|(category, tier)| *category != offer.category || offer.tier > *tier)
         })
         .collect();
-    plans.sort_by_key(|offer| (offer.cheapest(), offer.rank, offer.plan));
+    plans.sort_by_key(|offer| (offer.cheapest(), offer.tier, offer.plan));
     for plan in &mut plans {
         plan.prices.sort_by_key(OfferedPrice::of_a_month);
     }
@@ -155,14 +150,15 @@ fn unlocking(feature: &str, offers: Vec<Offer>, in_force: &[(CategoryId, u8)]) -
 /// Whether the calling patient may use a feature. Staff have no subscription
 /// to ask about.
 pub async fn validate(
+    env: &Env,
     store: &dyn SubscriptionsStore,
     offers: &dyn Offers,
     actor: &Actor,
-    feature: &str,
+    feature: &FeatureCode,
     category: Option<CategoryId>,
 ) -> Result<Access, SubscriptionError> {
     let held = held(store, actor).await?;
-    let access = Access::decide(feature, category, &held);
+    let access = Access::decide(feature, category, &held, env.now());
     if access.reason == AccessReason::Entitled {
         return Ok(access);
     }
@@ -173,42 +169,38 @@ pub async fn validate(
 /// Which plans would open a feature to the calling patient, and at which
 /// prices.
 pub async fn upgrade_prompt(
+    env: &Env,
     store: &dyn SubscriptionsStore,
     offers: &dyn Offers,
     actor: &Actor,
-    feature: &str,
+    feature: &FeatureCode,
     category: Option<CategoryId>,
 ) -> Result<UpgradePrompt, SubscriptionError> {
     let held = held(store, actor).await?;
-    let access = Access::decide(feature, category, &held);
+    let access = Access::decide(feature, category, &held, env.now());
     if access.allowed() {
         return Ok(UpgradePrompt { access, plans: Vec::new() });
     }
     let offered = offers.offers(category).await?;
     check_known(feature, &held, &offered)?;
-    let mut in_force = Vec::new();
-    for held in held.iter().filter(|held| held.entitles()) {
-        if let Some(rank) = offers.tier(held.plan).await? {
-            in_force.push((held.category, rank));
-        }
-    }
+    let in_force: Vec<_> = held
+        .iter()
+        .filter(|held| held.entitles(env.now()))
+        .map(|held| (held.category, held.tier))
+        .collect();
     Ok(UpgradePrompt { access, plans: unlocking(feature, offered, &in_force) })
 }
 
-/// The highest tier that a patient has in force, read by Salus itself.
+/// The highest tier that a patient has in force, as it was bought, read by
+/// Salus itself.
 pub async fn highest_tier(
+    env: &Env,
     store: &dyn SubscriptionsStore,
-    offers: &dyn Offers,
     patient: PatientId,
-) -> Result<Option<u8>> {
+) -> Result<Option<Tier>> {
     let mut tx = store.begin(&Actor::system("subscriptions.tier")).await?;
     let held = tx.subscriptions_of(patient).await?;
-    drop(tx);
-    let mut highest = None;
-    for held in held.iter().filter(|held| held.entitles()) {
-        highest = highest.max(offers.tier(held.plan).await?);
-    }
-    Ok(highest)
+    Ok(held.iter().filter(|held| held.entitles(env.now())).map(|held| held.tier).max())
 }
 
 async fn held(
@@ -227,11 +219,11 @@ async fn held(
 /// A feature that no plan has ever named is a mistake of the caller, not one
 /// that an upgrade would mend.
 fn check_known(
-    feature: &str,
+    feature: &FeatureCode,
     held: &[Subscription],
     offers: &[Offer],
 ) -> Result<(), SubscriptionError> {
-    let known = held.iter().any(|held| has(&held.features, feature))
+    let known = held.iter().any(|held| Feature::is_among(&held.features, feature))
         || offers.iter().any(|offer| offer.unlocks(feature));
     if known {
         return Ok(());
@@ -252,7 +244,15 @@ mod tests {
         CategoryId(Uuid::from_u128(number))
     }
 
-    fn subscription(number: u128, features: &[&str], state: State) -> Subscription {
+    fn code(text: &str) -> FeatureCode {
+        text.parse().unwrap()
+    }
+
+    fn features(codes: &[&str]) -> Vec<Feature> {
+        codes.iter().map(|code| Feature::new(code, format!("The {code}")).unwrap()).collect()
+    }
+
+    fn subscription(number: u128, codes: &[&str], state: State) -> Subscription {
         let zone = chrono_tz::America::New_York;
         let anchor = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
         Subscription {
@@ -266,7 +266,8 @@ mod tests {
             plan_name: "Plan".into(),
             amount: Money::usd(2_500),
             interval: BillingInterval::MONTH,
-            features: features.iter().map(ToString::to_string).collect(),
+            tier: Tier::Basic,
+            features: features(codes),
             zone,
             anchor,
             consent: Consent {
@@ -293,15 +294,14 @@ mod tests {
         State::Canceled { at: DateTime::UNIX_EPOCH }
     }
 
-    fn offer(number: u128, of: u128, rank: u8, features: &[&str], prices: &[(u32, i64)]) -> Offer {
+    fn offer(number: u128, of: u128, tier: Tier, codes: &[&str], prices: &[(u32, i64)]) -> Offer {
         Offer {
             plan: PlanId(Uuid::from_u128(number)),
             name: format!("Plan {number}"),
             category: category(of),
             category_name: "Category".into(),
-            rank,
-            tier: "basic",
-            features: features.iter().map(ToString::to_string).collect(),
+            tier,
+            features: features(codes),
             prices: prices
                 .iter()
                 .map(|(months, minor)| OfferedPrice {
@@ -314,21 +314,15 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_has_one_code() {
-        assert_eq!(feature_code("Video visits"), "video_visits");
-        assert_eq!(feature_code("GAD-7 every month"), "gad_7_every_month");
-    }
-
-    #[test]
     fn only_a_subscription_in_force_opens_its_features() {
         let decide = |held: &[Subscription], of| {
-            let access = Access::decide("video_visits", of, held);
+            let access = Access::decide(&code("video_visits"), of, held, DateTime::UNIX_EPOCH);
             (access.reason, access.subscription.map(|id| id.0.as_u128()))
         };
         assert_eq!(decide(&[], None), (AccessReason::SubscriptionRequired, None));
-        let plain = subscription(1, &["Messages"], active());
-        let ended = subscription(2, &["Video visits"], canceled());
-        let whole = subscription(3, &["Video visits"], active());
+        let plain = subscription(1, &["messages"], active());
+        let ended = subscription(2, &["video_visits"], canceled());
+        let whole = subscription(3, &["video_visits"], active());
         let held = [plain, ended, whole];
         assert_eq!(decide(&held[..1], None), (AccessReason::UpgradeRequired, Some(1)));
         assert_eq!(decide(&held[..2], None), (AccessReason::SubscriptionInactive, Some(2)));
@@ -343,27 +337,30 @@ mod tests {
     fn the_cheapest_way_comes_first_and_a_move_down_is_no_way() {
         let offers = || {
             vec![
-                offer(1, 1, 0, &["Video visits"], &[(1, 2_000)]),
-                offer(2, 1, 1, &["Video visits"], &[(1, 4_000), (12, 36_000)]),
-                offer(3, 1, 2, &["Video visits"], &[(1, 3_500)]),
-                offer(4, 1, 2, &["Messages"], &[(1, 100)]),
-                offer(5, 2, 0, &["Video visits"], &[(3, 4_500)]),
+                offer(1, 1, Tier::Basic, &["video_visits"], &[(1, 2_000)]),
+                offer(2, 1, Tier::Standard, &["video_visits"], &[(1, 4_000), (12, 36_000)]),
+                offer(3, 1, Tier::Premium, &["video_visits"], &[(1, 3_500)]),
+                offer(4, 1, Tier::Premium, &["messages"], &[(1, 100)]),
+                offer(5, 2, Tier::Basic, &["video_visits"], &[(3, 4_500)]),
             ]
         };
-        let plans = |in_force: &[(CategoryId, u8)]| -> Vec<u128> {
-            let plans = unlocking("video_visits", offers(), in_force);
+        let plans = |in_force: &[(CategoryId, Tier)]| -> Vec<u128> {
+            let plans = unlocking(&code("video_visits"), offers(), in_force);
             plans.iter().map(|offer| offer.plan.0.as_u128()).collect()
         };
         assert_eq!(plans(&[]), [5, 1, 2, 3]);
-        assert_eq!(plans(&[(category(1), 0)]), [5, 2, 3]);
-        let second = unlocking("video_visits", offers(), &[]).remove(2);
+        assert_eq!(plans(&[(category(1), Tier::Basic)]), [5, 2, 3]);
+        let second = unlocking(&code("video_visits"), offers(), &[]).remove(2);
         assert_eq!(second.prices[0].interval.months(), 12, "a year is cheaper by the month");
     }
 
     #[test]
     fn a_feature_that_nobody_names_is_unknown() {
-        let offers = [offer(1, 1, 0, &["Video visits"], &[(1, 2_000)])];
-        assert!(check_known("video_visits", &[], &offers).is_ok());
-        assert!(matches!(check_known("x", &[], &offers), Err(SubscriptionError::Invalid(_))));
+        let offers = [offer(1, 1, Tier::Basic, &["video_visits"], &[(1, 2_000)])];
+        assert!(check_known(&code("video_visits"), &[], &offers).is_ok());
+        assert!(matches!(
+            check_known(&code("x"), &[], &offers),
+            Err(SubscriptionError::Invalid(_))
+        ));
     }
 }

@@ -39,4 +39,4 @@ pub use error::SubscriptionError;
 pub use period::{BillingInterval, Period};
 pub use start::{Approvals, PatientZones, PriceTerms, Prices, Shop, StartSubscription};
 pub use store::{SubscriptionsStore, SubscriptionsTx};
-pub use subscription::{Change, ChangeReason, Consent, State, StateWord, Subscription};
+pub use subscription::{Change, ChangeReason, Consent, State, StateWord, Subscription, Tier};

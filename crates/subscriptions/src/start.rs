@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use kernel::{
-    Actor, AssessmentId, CategoryId, FieldError, Money, PatientId, Permission, PlanId, PriceId,
-    SubscriptionId,
+    Actor, AssessmentId, CategoryId, Feature, FieldError, Money, PatientId, Permission, PlanId,
+    PriceId, SubscriptionId,
 };
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
 
 use crate::{
-    BillingInterval, Consent, Subscription, SubscriptionError, SubscriptionsStore,
+    BillingInterval, Consent, Subscription, SubscriptionError, SubscriptionsStore, Tier,
     store::ONE_LIVE_PER_CATEGORY, subscription::Purchase,
 };
 
@@ -36,8 +36,9 @@ pub struct PriceTerms {
     pub plan_name: String,
     pub amount: Money,
     pub interval: BillingInterval,
-    /// The keys of what the plan unlocks, as in `messaging`.
-    pub features: Vec<String>,
+    pub tier: Tier,
+    /// What the plan unlocks.
+    pub features: Vec<Feature>,
     /// Whether new subscriptions may still buy it.
     pub on_sale: bool,
 }

@@ -6,8 +6,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, AssessmentId, CategoryId, InvoiceId, Money, PatientId, PlanId, PriceId,
-    SubscriptionId,
+    AccountId, Actor, AssessmentId, CategoryId, Feature, InvoiceId, Money, PatientId, PlanId,
+    PriceId, SubscriptionId,
 };
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -56,6 +56,17 @@ impl State {
     }
 }
 
+/// The place of a plan among the plans of its category, from the lowest on.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, EnumString, IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum Tier {
+    Basic,
+    Standard,
+    Premium,
+}
+
 /// The express consent to automatic renewal that California asks for: what was
 /// shown, when it was accepted and from where. It is kept as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +96,10 @@ pub struct Subscription {
     pub plan_name: String,
     pub amount: Money,
     pub interval: BillingInterval,
-    pub features: Vec<String>,
+    /// The tier of the plan as it was bought.
+    pub tier: Tier,
+    /// What the plan unlocked when it was bought.
+    pub features: Vec<Feature>,
     pub zone: Tz,
     /// The local day on which it began.
     pub anchor: NaiveDate,
@@ -162,6 +176,7 @@ impl Subscription {
             plan_name: terms.plan_name,
             amount: terms.amount,
             interval: terms.interval,
+            tier: terms.tier,
             features: terms.features,
             zone,
             anchor,
@@ -266,10 +281,13 @@ impl Subscription {
         Ok((self, change))
     }
 
-    /// Whether the plan's features are open to the subscriber now. While a
-    /// failed payment is being tried again they stay open.
-    pub fn entitles(&self) -> bool {
-        matches!(self.state, State::Active { .. } | State::PastDue { .. })
+    /// Whether the plan's features are open to the subscriber at that moment.
+    /// While a failed payment is being tried again they stay open; one that
+    /// ends with its period does so at that moment, whether or not the job
+    /// that closes it has run.
+    pub fn entitles(&self, at: DateTime<Utc>) -> bool {
+        let over = self.cancel_at_period_end && at >= self.period.end;
+        !over && matches!(self.state, State::Active { .. } | State::PastDue { .. })
     }
 
     pub fn is_canceled(&self) -> bool {

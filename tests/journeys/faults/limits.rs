@@ -79,7 +79,7 @@ async fn what_a_subscription_would_open(server: &Server, token: &str) {
                 .json(&json!({ "feature": feature })),
         )
     };
-    let access = ask("validate-access", "video_visits_when_you_ask_for_one").await;
+    let access = ask("validate-access", "video_visits").await;
     assert_eq!(access.status, 200, "{}", access.body);
     assert_eq!(access.body["allowed"], false);
     assert_eq!(access.body["reason"], "subscription_required");
@@ -89,7 +89,7 @@ async fn what_a_subscription_would_open(server: &Server, token: &str) {
         (422, "subscriptions.invalid", vec!["feature unknown".to_owned()])
     );
 
-    let prompt = ask("upgrade-prompt", "video_visits_when_you_ask_for_one").await;
+    let prompt = ask("upgrade-prompt", "video_visits").await;
     assert_eq!(prompt.status, 200, "{}", prompt.body);
     let plans = prompt.body["plans"].as_array().expect("plans");
     assert!(plans.len() > 2, "{}", prompt.body);
@@ -102,7 +102,7 @@ async fn what_a_subscription_would_open(server: &Server, token: &str) {
     assert!(prices.is_sorted(), "{prices:?}");
 
     let staff = staff_token(server, "support@salus.example").await;
-    let body = json!({ "feature": "video_visits_when_you_ask_for_one" });
+    let body = json!({ "feature": "video_visits" });
     let path = "/api/auth/validate-access";
     let seen = once(request(server, Method::POST, path, &staff).json(&body)).await;
     assert_eq!(seen.status, 403, "staff have no subscription: {}", seen.body);

@@ -79,7 +79,7 @@ pub fn from_plan(plan: &Plan) -> plan::ActiveModel {
         name: plan.name.clone(),
         description: plan.description.clone(),
         tier: plan.tier.to_string(),
-        features: plan.features.clone().into(),
+        features: serde_json::json!(plan.features),
         comparison: serde_json::json!(plan.comparison),
         active_from: plan.window.from,
         active_until: plan.window.until,

@@ -1,13 +1,16 @@
 //! The store of the catalog.
 
 mod entities;
+mod flags;
 mod mapping;
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use catalog::{CatalogStore, CatalogTx, Category, Plan, PlanFilter};
-use kernel::{Actor, CategoryId, PlanId, PriceId, Uuid};
+use catalog::{
+    CatalogStore, CatalogTx, Category, EntryKind, FeatureFlag, Plan, PlanFilter, Revision,
+};
+use kernel::{Actor, CategoryId, FeatureFlagId, PlanId, PriceId, Uuid};
 use ports::Result;
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -16,6 +19,7 @@ use sea_orm::{
 
 use self::{
     entities::{category, plan, price},
+    flags::{flag, from_flag, to_flag},
     mapping::{from_category, from_plan, from_price, to_category, to_plan},
 };
 use crate::core::{Pg, PgTx, db, expect_changed};
@@ -127,6 +131,66 @@ impl CatalogTx for PgTx {
             .map_err(|e| db("saving a plan", e))?;
         expect_changed(result.rows_affected, "plan version")?;
         self.put_prices(plan).await
+    }
+
+    async fn flags(&mut self) -> Result<Vec<FeatureFlag>> {
+        let rows = flag::Entity::find()
+            .order_by_asc(flag::Column::Key)
+            .all(self.read())
+            .await
+            .map_err(|e| db("listing feature flags", e))?;
+        rows.into_iter().map(to_flag).collect()
+    }
+
+    async fn flag(&mut self, id: FeatureFlagId) -> Result<Option<FeatureFlag>> {
+        flag::Entity::find_by_id(id.uuid())
+            .one(self.read())
+            .await
+            .map_err(|e| db("loading a feature flag", e))?
+            .map(to_flag)
+            .transpose()
+    }
+
+    async fn insert_flag(&mut self, flag: &FeatureFlag) -> Result<()> {
+        flag::Entity::insert(from_flag(flag))
+            .exec_without_returning(self.write())
+            .await
+            .map_err(|e| db("inserting a feature flag", e))?;
+        Ok(())
+    }
+
+    async fn save_flag(&mut self, flag: &FeatureFlag) -> Result<()> {
+        let result = flag::Entity::update_many()
+            .set(from_flag(flag))
+            .filter(flag::Column::Id.eq(flag.id.uuid()))
+            .filter(flag::Column::Version.eq(flag.version - 1))
+            .exec(self.write())
+            .await
+            .map_err(|e| db("saving a feature flag", e))?;
+        expect_changed(result.rows_affected, "feature flag version")
+    }
+
+    async fn delete_flag(&mut self, flag: &FeatureFlag) -> Result<()> {
+        let result = flag::Entity::delete_many()
+            .filter(flag::Column::Id.eq(flag.id.uuid()))
+            .filter(flag::Column::Version.eq(flag.version))
+            .exec(self.write())
+            .await
+            .map_err(|e| db("deleting a feature flag", e))?;
+        expect_changed(result.rows_affected, "feature flag version")
+    }
+
+    async fn keep_revision(&mut self, revision: &Revision) -> Result<()> {
+        self.put_revision(revision).await
+    }
+
+    async fn revision(
+        &mut self,
+        kind: EntryKind,
+        entry: Uuid,
+        version: i64,
+    ) -> Result<Option<Revision>> {
+        self.find_revision(kind, entry, version).await
     }
 }
 

@@ -18,6 +18,7 @@ pub mod subscription {
         pub amount_minor: i64,
         pub currency: String,
         pub interval_months: i32,
+        pub tier: String,
         pub features: Json,
         pub zone: String,
         pub anchor_day: ChronoDate,

@@ -53,6 +53,7 @@ pub fn subscription(row: subscription::Model) -> Result<Subscription> {
         plan_name: row.plan_name,
         amount: money(row.amount_minor, &row.currency)?,
         interval: interval(row.interval_months)?,
+        tier: row.tier.parse().map_err(|error| corrupt("tier", error))?,
         features: serde_json::from_value(row.features)
             .map_err(|error| corrupt("features", error))?,
         zone: row.zone.parse().map_err(|error| corrupt("zone", error))?,
@@ -99,7 +100,8 @@ pub fn subscription_row(value: &Subscription, version: i64) -> Result<subscripti
         amount_minor: Set(value.amount.minor),
         currency: Set(value.amount.currency.code().to_owned()),
         interval_months: Set(months(value.interval)?),
-        features: Set(value.features.clone().into()),
+        tier: Set(value.tier.to_string()),
+        features: Set(serde_json::json!(value.features)),
         zone: Set(value.zone.name().to_owned()),
         anchor_day: Set(value.anchor),
         consent_terms_version: Set(value.consent.terms_version.clone()),

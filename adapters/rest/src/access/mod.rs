@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use kernel::CategoryId;
+use kernel::{CategoryId, FeatureCode, FieldError};
 use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
-use subscriptions::{SubscriptionsStore, access};
+use ports::Env;
+use subscriptions::{SubscriptionError, SubscriptionsStore, access};
 use uuid::Uuid;
 
-use crate::core::{Amount, Body, Caller, CallerTier, Limits, Problem, Standing, Tag, drawn};
+use crate::core::{
+    Amount, Body, Caller, CallerTier, FeatureView, Limits, Problem, Standing, Tag, drawn,
+};
 
 pub struct AccessApi {
+    pub env: Env,
     pub store: Arc<dyn SubscriptionsStore>,
     pub offers: Arc<dyn access::Offers>,
     pub limits: Arc<Limits>,
@@ -19,9 +23,8 @@ pub struct AccessApi {
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct FeatureRequest {
-    /// The feature's code: the words of a plan's feature in lower case with
-    /// underscores between them.
-    #[oai(validator(min_length = 1, max_length = 200, pattern = "^[a-z0-9_]+$"))]
+    /// The feature's code, as plans and subscriptions name it.
+    #[oai(validator(min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]{0,63}$"))]
     feature: String,
     /// Only the subscription and the plans of this category.
     category_id: Option<Uuid>,
@@ -30,6 +33,16 @@ pub struct FeatureRequest {
 impl Example for FeatureRequest {
     fn example() -> Self {
         Self { feature: "video_visits".to_owned(), category_id: None }
+    }
+}
+
+impl FeatureRequest {
+    fn parse(self) -> Result<(FeatureCode, Option<CategoryId>), SubscriptionError> {
+        let feature = self.feature.parse().map_err(|_| {
+            let message = "A letter, and up to 63 more letters, digits and underscores.";
+            SubscriptionError::Invalid(vec![FieldError::new("feature", "invalid", message)])
+        })?;
+        Ok((feature, self.category_id.map(CategoryId)))
     }
 }
 
@@ -74,7 +87,7 @@ impl From<access::Access> for FeatureAccess {
             allowed: access.allowed(),
             reason: access.reason.into(),
             subscription_id: access.subscription.map(|id| id.uuid()),
-            feature: access.feature,
+            feature: access.feature.into(),
         }
     }
 }
@@ -97,7 +110,7 @@ pub struct UpgradePlan {
     tier: String,
     category_id: Uuid,
     category_name: String,
-    features: Vec<String>,
+    features: Vec<FeatureView>,
     /// The cheapest by the month first.
     prices: Vec<UpgradePrice>,
 }
@@ -107,10 +120,10 @@ impl From<access::Offer> for UpgradePlan {
         Self {
             plan_id: offer.plan.uuid(),
             name: offer.name,
-            tier: offer.tier.to_owned(),
+            tier: offer.tier.to_string(),
             category_id: offer.category.uuid(),
             category_name: offer.category_name,
-            features: offer.features,
+            features: offer.features.into_iter().map(Into::into).collect(),
             prices: offer
                 .prices
                 .into_iter()
@@ -184,10 +197,10 @@ impl AccessApi {
         caller: Caller,
         body: Body<FeatureRequest>,
     ) -> Result<Json<FeatureAccess>, Problem> {
-        let FeatureRequest { feature, category_id } = body.0;
-        let (store, offers) = (self.store.as_ref(), self.offers.as_ref());
-        let category = category_id.map(CategoryId);
-        let access = access::validate(store, offers, caller.actor(), &feature, category).await?;
+        let (feature, category) = body.0.parse()?;
+        let (env, store, offers) = (&self.env, self.store.as_ref(), self.offers.as_ref());
+        let access =
+            access::validate(env, store, offers, caller.actor(), &feature, category).await?;
         Ok(Json(access.into()))
     }
 
@@ -207,11 +220,10 @@ impl AccessApi {
         caller: Caller,
         body: Body<FeatureRequest>,
     ) -> Result<Json<UpgradePromptView>, Problem> {
-        let FeatureRequest { feature, category_id } = body.0;
-        let (store, offers) = (self.store.as_ref(), self.offers.as_ref());
-        let category = category_id.map(CategoryId);
+        let (feature, category) = body.0.parse()?;
+        let (env, store, offers) = (&self.env, self.store.as_ref(), self.offers.as_ref());
         let prompt =
-            access::upgrade_prompt(store, offers, caller.actor(), &feature, category).await?;
+            access::upgrade_prompt(env, store, offers, caller.actor(), &feature, category).await?;
         Ok(Json(UpgradePromptView {
             access: prompt.access.into(),
             plans: prompt.plans.into_iter().map(Into::into).collect(),

@@ -17,8 +17,8 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{plans::version_of, treatment::DoseBody};
-use crate::core::{Body, Caller, Problem, Tag};
+use super::treatment::DoseBody;
+use crate::core::{Body, Caller, Problem, Tag, one_version, seen_version};
 
 pub struct DosingApi {
     pub env: Env,
@@ -450,9 +450,23 @@ impl DosingApi {
         body: Body<DosingRuleBody>,
     ) -> Result<DosingRuleFound, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
-        let seen = version_of(if_match)?;
-        let rule = body.0.parse(drug(&rxnorm.0)?);
-        let version = dosing::set_rule(self.store.as_ref(), caller.actor(), &rule, seen).await?;
+        let drug = drug(&rxnorm.0)?;
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let seen = match if_match.0.as_deref().map(seen_version).transpose()? {
+            None => None,
+            // A rule that is not there has no version that could be met.
+            Some(seen) => Some(
+                one_version(seen, async {
+                    match dosing::rule(store, actor, &drug).await {
+                        Err(CareError::NotFound(_)) => Ok(0),
+                        found => found.map(|(_, version)| version),
+                    }
+                })
+                .await?,
+            ),
+        };
+        let rule = body.0.parse(drug);
+        let version = dosing::set_rule(store, actor, &rule, seen).await?;
         Ok(DosingRuleFound::of(rule, version))
     }
 }

@@ -4,7 +4,7 @@ use care::{
     CareStore, Sources, TreatmentPlan,
     plans::{self, PlanRequest, TreatmentChanges},
 };
-use kernel::{CategoryId, FieldError, PatientId, TreatmentPlanId, Uuid};
+use kernel::{CategoryId, PatientId, TreatmentPlanId, Uuid};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Header, Path},
@@ -16,7 +16,7 @@ use super::treatment::{
     CompletePlan, CreatePlan, ModifyPlan, PlanHistoryView, PlanView, PlansView, ReplacePlan,
     RevokePlan,
 };
-use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
+use crate::core::{Body, Caller, Problem, Tag, any_or_one, idempotency_key};
 
 pub struct PlansApi {
     pub env: Env,
@@ -44,25 +44,11 @@ impl From<TreatmentPlan> for PlanFound {
     }
 }
 
-/// The version that an `If-Match` header names.
-pub(super) fn version_of(if_match: Header<Option<String>>) -> Result<Option<i64>, Problem> {
-    let seen = if_match.0.map(|tag| {
-        let tag = tag.trim();
-        let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
-        tag.parse().map_err(|_| {
-            let message = "The version that was read, as in \"3\".";
-            let field = FieldError::new("header.If-Match", "invalid", message);
-            Problem::bad_request("if_match_invalid", message, &[field])
-        })
-    });
-    seen.transpose()
-}
-
 fn place(
     id: Uuid,
     if_match: Header<Option<String>>,
 ) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
-    Ok((TreatmentPlanId(id), version_of(if_match)?))
+    Ok((TreatmentPlanId(id), any_or_one(if_match.0.as_deref())?))
 }
 
 #[OpenApi(tag = "Tag::Care")]

@@ -21,7 +21,9 @@ use super::{
     assessments::OutcomeWord,
     reviews::{PriorityWord, SeverityWord},
 };
-use crate::core::{Body, Caller, PageQuery, Problem, ProblemField, Tag, entity_tag, seen_version};
+use crate::core::{
+    Body, Caller, PageQuery, Problem, ProblemField, Tag, entity_tag, one_version, seen_version,
+};
 
 pub struct RulesApi {
     pub env: Env,
@@ -403,6 +405,17 @@ fn content(rules: Vec<RuleBody>, note: Option<String>, based_on: Option<Uuid>) -
     }
 }
 
+impl RulesApi {
+    /// The revision that a change is meant for.
+    async fn seen(&self, caller: &Caller, id: Uuid, if_match: &str) -> Result<i64, Problem> {
+        let current = async {
+            let set = rules::one(self.store.as_ref(), caller.actor(), id.into()).await?;
+            Ok::<_, CareError>(set.revision)
+        };
+        Ok(one_version(seen_version(if_match)?, current).await?)
+    }
+}
+
 #[OpenApi(tag = "Tag::Care")]
 impl RulesApi {
     /// List rule sets
@@ -483,9 +496,9 @@ impl RulesApi {
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<RuleSetChangeRequest>,
     ) -> Result<RuleSetFound, Problem> {
-        let (seen, body) = (seen_version(&if_match.0)?, body.0);
+        let (store, body) = (self.store.as_ref(), body.0);
+        let seen = self.seen(&caller, id.0, &if_match.0).await?;
         let content = content(body.rules, body.note, body.based_on);
-        let store = self.store.as_ref();
         let set =
             rules::revise(&self.env, store, caller.actor(), id.0.into(), seen, content).await?;
         Ok(found(set))
@@ -529,7 +542,7 @@ impl RulesApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
     ) -> Result<RuleSetFound, Problem> {
-        let seen = seen_version(&if_match.0)?;
+        let seen = self.seen(&caller, id.0, &if_match.0).await?;
         let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
         let set =
             rules::publish(&self.env, store, forms, caller.actor(), id.0.into(), seen).await?;

@@ -264,7 +264,7 @@ async fn a_version_that_is_no_number_is_refused_before_anything_is_read() {
     let response = client()
         .post(format!("/api/treatment-plans/{id}/complete"))
         .header("Authorization", "Bearer any")
-        .header("If-Match", "\"latest\"")
+        .header("If-Match", "latest")
         .body_json(&json!({}))
         .send()
         .await;

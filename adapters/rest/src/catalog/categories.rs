@@ -201,7 +201,8 @@ impl CategoriesApi {
     /// Change a category
     ///
     /// Takes `catalog.administer`. `If-Match` names the version that was read;
-    /// when the category has changed since, the answer is 412.
+    /// when the category has changed since, the answer is 412 and names what
+    /// changed.
     #[oai(path = "/api/admin/categories/:id", method = "put", operation_id = "updateCategory")]
     async fn update(
         &self,

@@ -14,6 +14,9 @@ pub struct ComparedRow {
 /// Which plans have a feature.
 #[derive(Debug, Object)]
 pub struct ComparedFeature {
+    /// What programs ask for.
+    code: String,
+    /// In the words of the first plan that has it.
     feature: String,
     /// In the order of the plans.
     has: Vec<bool>,
@@ -39,7 +42,11 @@ impl From<Comparison> for ComparisonView {
                 .collect(),
             features: features
                 .into_iter()
-                .map(|row| ComparedFeature { feature: row.feature, has: row.has })
+                .map(|row| ComparedFeature {
+                    code: row.feature.code.into(),
+                    feature: row.feature.label,
+                    has: row.has,
+                })
                 .collect(),
         }
     }

@@ -1,12 +1,14 @@
-//! Categories, plans and prices.
+//! Categories, plans, prices and feature flags.
 
 mod categories;
 mod comparison;
+mod flags;
 mod plans;
 mod views;
 
 pub use self::{
     categories::{CategoriesApi, CategoriesView, CategoryView},
+    flags::FlagsApi,
     plans::PlansApi,
     views::{
         AmountView, CatalogPlanView, CatalogPlansView, ComparisonRow, IntervalWord, ModalityWord,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use catalog::{CatalogStore, Plan};
-use kernel::Uuid;
+use catalog::{CatalogError, CatalogStore, Plan};
+use kernel::{Permission, Uuid};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Header, Path, Query},
@@ -93,7 +93,8 @@ impl PlansApi {
     ) -> Result<Json<ComparisonView>, Problem> {
         let ids: Vec<_> = plan_id.0.into_iter().map(Into::into).collect();
         let store = self.store.as_ref();
-        let compared = catalog::compare_plans(&self.env, store, visitor.actor(), &ids).await?;
+        let compared =
+            catalog::compare_plans(&self.env, store, visitor.actor(), &ids, false).await?;
         Ok(Json(compared.into()))
     }
 
@@ -119,7 +120,8 @@ impl PlansApi {
     /// Change a plan
     ///
     /// Takes `catalog.administer`. `If-Match` names the version that was read;
-    /// when the plan has changed since, the answer is 412.
+    /// when the plan has changed since, the answer is 412 and names what
+    /// changed.
     #[oai(path = "/api/plans/:id", method = "put", operation_id = "updatePlan")]
     async fn update(
         &self,
@@ -146,6 +148,26 @@ impl PlansApi {
         let plans = catalog::all_plans(self.store.as_ref(), caller.actor(), category).await?;
         let plans = plans.into_iter().map(CatalogPlanView::whole).collect();
         Ok(Json(CatalogPlansView { plans }))
+    }
+
+    /// Compare plans as an administrator
+    ///
+    /// Takes `catalog.administer`. Like the public comparison; with `all` also
+    /// plans that are not on offer.
+    #[oai(path = "/api/admin/plans/compare", method = "get", operation_id = "adminComparePlans")]
+    async fn admin_compare(
+        &self,
+        caller: Caller,
+        /// The plans' ids, once each.
+        plan_id: Query<Vec<Uuid>>,
+        /// Whether plans that are not on offer are compared too.
+        all: Query<Option<bool>>,
+    ) -> Result<Json<ComparisonView>, Problem> {
+        let ids: Vec<_> = plan_id.0.into_iter().map(Into::into).collect();
+        let (store, all) = (self.store.as_ref(), all.0.unwrap_or(false));
+        caller.actor().require(Permission::CatalogAdminister).map_err(CatalogError::from)?;
+        let compared = catalog::compare_plans(&self.env, store, caller.actor(), &ids, all).await?;
+        Ok(Json(compared.into()))
     }
 
     /// Create a plan as an administrator

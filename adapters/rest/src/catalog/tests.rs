@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::{
-    CatalogStore, CatalogTx, Category, CategoryConfiguration, Modality, Plan, PlanFilter,
+    Audience, CatalogStore, CatalogTx, Category, CategoryConfiguration, EntryKind, FeatureFlag,
+    Modality, Plan, PlanFilter, Revision, Rollout, Standing,
 };
 use kernel::{
-    Actor, ActorKind, CategoryId, Permission, PlanId, PriceId, RequestContext, Role, Uuid,
+    Actor, ActorKind, CategoryId, FeatureFlagId, Permission, PlanId, PriceId, RequestContext, Role,
+    Uuid,
 };
 use poem::{
     EndpointExt as _, Route,
@@ -20,12 +22,19 @@ use poem_openapi::OpenApiService;
 use ports::{AuditEntry, Delivery, Event, IdempotencyKey, JobRequest, UnitOfWork};
 use serde_json::{Value, json};
 
-use super::{CategoriesApi, PlansApi};
+use super::{CategoriesApi, FlagsApi, PlansApi};
 use crate::core::{Authenticator, Problem};
 
 /// A catalog in memory with one category; it commits at once.
 #[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Vec<Plan>>>);
+struct Shelf(Arc<Mutex<Vec<Plan>>>, Arc<Mutex<Vec<FeatureFlag>>>, Arc<Mutex<Vec<Revision>>>);
+
+#[async_trait]
+impl Audience for Shelf {
+    async fn standing(&self, _: &Actor) -> ports::Result<Standing> {
+        Ok(Standing::default())
+    }
+}
 
 const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(1));
 
@@ -123,6 +132,47 @@ impl CatalogTx for Shelf {
         all.push(plan.clone());
         Ok(())
     }
+
+    async fn flags(&mut self) -> ports::Result<Vec<FeatureFlag>> {
+        Ok(self.1.lock().expect("the flags").clone())
+    }
+
+    async fn flag(&mut self, id: FeatureFlagId) -> ports::Result<Option<FeatureFlag>> {
+        Ok(self.flags().await?.into_iter().find(|flag| flag.id == id))
+    }
+
+    async fn insert_flag(&mut self, flag: &FeatureFlag) -> ports::Result<()> {
+        self.1.lock().expect("the flags").push(flag.clone());
+        Ok(())
+    }
+
+    async fn save_flag(&mut self, flag: &FeatureFlag) -> ports::Result<()> {
+        self.delete_flag(flag).await?;
+        self.insert_flag(flag).await
+    }
+
+    async fn delete_flag(&mut self, flag: &FeatureFlag) -> ports::Result<()> {
+        self.1.lock().expect("the flags").retain(|other| other.id != flag.id);
+        Ok(())
+    }
+
+    async fn keep_revision(&mut self, revision: &Revision) -> ports::Result<()> {
+        self.2.lock().expect("the revisions").push(revision.clone());
+        Ok(())
+    }
+
+    async fn revision(
+        &mut self,
+        kind: EntryKind,
+        entry: Uuid,
+        version: i64,
+    ) -> ports::Result<Option<Revision>> {
+        let kept = self.2.lock().expect("the revisions");
+        let this = |revision: &&Revision| {
+            (revision.kind, revision.entry, revision.version) == (kind, entry, version)
+        };
+        Ok(kept.iter().find(this).cloned())
+    }
 }
 
 /// The token names the permission: `admin` has it, anybody else has none.
@@ -147,7 +197,12 @@ impl Authenticator for ByName {
 fn client() -> TestClient<BoxEndpoint<'static>> {
     let (env, _) = salus_tests::test_env();
     let store = Arc::new(Shelf::default());
-    let apis = (CategoriesApi { env: env.clone(), store: store.clone() }, PlansApi { env, store });
+    let rollout = Rollout::new(store.clone(), store.clone());
+    let apis = (
+        CategoriesApi { env: env.clone(), store: store.clone() },
+        PlansApi { env: env.clone(), store: store.clone() },
+        FlagsApi { env, store, rollout },
+    );
     let authenticator: Arc<dyn Authenticator> = Arc::new(ByName);
     let service = OpenApiService::new(apis, "test", "1");
     TestClient::new(Route::new().nest("/", service).data(authenticator).boxed())
@@ -223,7 +278,15 @@ async fn a_plan_is_made_read_changed_and_taken_off_with_its_tag() {
     let changed = change("\"1\"", 2_900).await;
     changed.assert_status_is_ok();
     changed.assert_header("ETag", "\"2\"");
-    change("\"1\"", 3_100).await.assert_status(StatusCode::PRECONDITION_FAILED);
+    let lost = change("\"1\"", 3_100).await;
+    lost.assert_status(StatusCode::PRECONDITION_FAILED);
+    // The loser hears what the winner changed.
+    let problem = lost.json().await;
+    let errors = problem.value().object().get("errors").object_array();
+    assert_eq!(errors[1].get("path").string(), "prices.monthly");
+    assert_eq!(errors[1].get("message").string(), "\"25.00 USD\" → \"29.00 USD\"");
+    change("W/\"2\"", 3_100).await.assert_status(StatusCode::PRECONDITION_FAILED);
+    change("\"of another kind\"", 3_100).await.assert_status(StatusCode::BAD_REQUEST);
     change("seven", 3_100).await.assert_status(StatusCode::BAD_REQUEST);
 
     // The public sees what is offered, administrators what ever was.
@@ -234,10 +297,13 @@ async fn a_plan_is_made_read_changed_and_taken_off_with_its_tag() {
     let plans = all.value().object().get("plans").object_array();
     assert_eq!(plans[0].get("prices").array().len(), 3);
 
+    let any = change("*", 2_900).await;
+    any.assert_status_is_ok();
+    any.assert_header("ETag", "\"3\"");
     let off = client
         .delete(&admin_place)
         .header("Authorization", "Bearer admin")
-        .header("If-Match", "\"2\"")
+        .header("If-Match", "\"2\", \"3\"")
         .send()
         .await;
     off.assert_status_is_ok();

@@ -5,8 +5,10 @@ use catalog::{
     Tier,
 };
 use chrono::{DateTime, Utc};
-use kernel::{FieldError, Money, Uuid};
+use kernel::{Feature, FieldError, Money, Uuid};
 use poem_openapi::{Enum, Object, types::Example};
+
+use crate::core::FeatureView;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "CategoryModality", rename_all = "snake_case")]
@@ -130,8 +132,8 @@ pub struct CatalogPlanView {
     pub name: String,
     pub description: String,
     pub tier: TierWord,
-    /// What the subscriber gets, a sentence each.
-    pub features: Vec<String>,
+    /// What the subscriber gets.
+    pub features: Vec<FeatureView>,
     pub comparison: Vec<ComparisonRow>,
     /// From when it is offered; absent where there is no limit.
     pub active_from: Option<DateTime<Utc>>,
@@ -162,8 +164,9 @@ pub struct PlanRequest {
     #[oai(validator(max_length = 2000))]
     pub description: String,
     pub tier: TierWord,
+    /// What the subscriber gets; each code stands once.
     #[oai(default, validator(max_items = 50))]
-    pub features: Vec<String>,
+    pub features: Vec<FeatureView>,
     #[oai(default, validator(max_items = 50))]
     pub comparison: Vec<ComparisonRow>,
     pub active_from: Option<DateTime<Utc>>,
@@ -187,7 +190,10 @@ impl Example for PlanRequest {
             name: "Hair Essential".into(),
             description: "Finasteride 1 mg, one tablet a day.".into(),
             tier: TierWord::Basic,
-            features: vec!["Free discreet shipping".into()],
+            features: vec![FeatureView {
+                code: "free_shipping".into(),
+                label: "Free discreet shipping".into(),
+            }],
             comparison: vec![ComparisonRow { label: "Visits".into(), value: "By message".into() }],
             active_from: None,
             active_until: None,
@@ -214,7 +220,7 @@ impl CatalogPlanView {
             name: plan.name,
             description: plan.description,
             tier: plan.tier.into(),
-            features: plan.features,
+            features: plan.features.into_iter().map(Into::into).collect(),
             comparison: plan.comparison.into_iter().map(row).collect(),
             active_from: plan.window.from,
             active_until: plan.window.until,
@@ -256,6 +262,17 @@ impl PlanRequest {
                 Err(error) => errors.push(error),
             }
         }
+        let mut features = Vec::new();
+        for (index, feature) in self.features.into_iter().enumerate() {
+            match Feature::new(&feature.code, feature.label) {
+                Ok(feature) => features.push(feature),
+                Err(_) => errors.push(FieldError::new(
+                    format!("features.{index}.code"),
+                    "invalid",
+                    "A letter, and up to 63 more letters, digits and underscores.",
+                )),
+            }
+        }
         if !errors.is_empty() {
             return Err(CatalogError::Invalid(errors));
         }
@@ -264,7 +281,7 @@ impl PlanRequest {
             name: self.name,
             description: self.description,
             tier: self.tier.into(),
-            features: self.features,
+            features,
             comparison: self.comparison.into_iter().map(|row| (row.label, row.value)).collect(),
             window: ActivationWindow { from: self.active_from, until: self.active_until },
             active: self.active,

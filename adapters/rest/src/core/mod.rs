@@ -3,6 +3,7 @@
 
 mod body;
 mod caller;
+mod feature;
 mod idempotency;
 mod input;
 mod limits;
@@ -16,6 +17,7 @@ mod version;
 pub use self::{
     body::Body,
     caller::{Authenticator, Caller, DenialLog, Enrolling, Visitor},
+    feature::FeatureView,
     idempotency::{idempotency_key, idempotency_key_on},
     input::SoundInput,
     limits::{CallerTier, Limits, Quotas, Standing, Tiers, drawn},
@@ -24,7 +26,7 @@ pub use self::{
     page::PageQuery,
     problem::{Problem, ProblemBody, ProblemField},
     request::{Surround, current_request_id, request_context},
-    version::{entity_tag, seen_version},
+    version::{any_or_one, entity_tag, one_version, seen_version},
 };
 
 /// The groups of operations in the document.

@@ -14,7 +14,9 @@ use super::{
     FormItemView, FormRuleView, FormView, IntakeServices, NewFormRequest, VersionStatusWord,
     forms::definition,
 };
-use crate::core::{Body, Caller, PageQuery, Problem, ProblemField, Tag, entity_tag, seen_version};
+use crate::core::{
+    Body, Caller, PageQuery, Problem, ProblemField, Tag, entity_tag, one_version, seen_version,
+};
 
 /// A version of a form as an administrator sees it.
 #[derive(Debug, Object)]
@@ -284,8 +286,13 @@ impl FormsAdminApi {
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<FormDraftChange>,
     ) -> Result<FormVersionFound, Problem> {
-        let change = body.0.read(seen_version(&if_match.0)?)?;
         let store = self.0.store.as_ref();
+        let current = async {
+            let version = intake::administered_version(store, caller.actor(), id.0.into()).await?;
+            Ok::<_, IntakeError>(version.revision)
+        };
+        let seen = one_version(seen_version(&if_match.0)?, current).await?;
+        let change = body.0.read(seen)?;
         let version =
             intake::revise_version(&self.0.env, store, caller.actor(), id.0.into(), change).await?;
         Ok(found(version))

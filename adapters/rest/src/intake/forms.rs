@@ -9,7 +9,7 @@ use poem_openapi::{
 };
 
 use super::{FormItemView, FormRuleView, IntakeServices};
-use crate::core::{Caller, Problem, Tag, Visitor, seen_version};
+use crate::core::{Caller, Problem, Tag, Visitor, any_or_one};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FormVersionStatus", rename_all = "snake_case")]
@@ -177,7 +177,7 @@ impl FormsApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Result<Json<FormView>, Problem> {
-        let seen = if_match.0.as_deref().map(seen_version).transpose()?;
+        let seen = any_or_one(if_match.0.as_deref())?;
         let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
         let version =
             intake::publish_version(&self.0.env, store, around, caller.actor(), id.0.into(), seen)

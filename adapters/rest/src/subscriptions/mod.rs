@@ -140,7 +140,8 @@ impl SubscriptionsApi {
         caller: Caller,
         id: Path<Uuid>,
     ) -> Result<Json<SubscriptionFeaturesView>, Problem> {
-        let id = SubscriptionId(id.0);
-        Ok(Json(manage::read(self.store.as_ref(), caller.actor(), id).await?.into()))
+        let (store, id) = (self.store.as_ref(), SubscriptionId(id.0));
+        let found = manage::read(store, caller.actor(), id).await?;
+        Ok(Json(SubscriptionFeaturesView::at(self.env.now(), found)))
     }
 }

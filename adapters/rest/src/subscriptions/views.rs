@@ -7,7 +7,7 @@ use subscriptions::{
     Change, StartSubscription, StateWord, Subscription, SubscriptionError, subscription::CancelWhen,
 };
 
-use crate::core::Amount;
+use crate::core::{Amount, FeatureView};
 
 /// The express consent to automatic renewal.
 #[derive(Clone, Debug, Object)]
@@ -158,18 +158,21 @@ pub struct SubscriptionFeaturesView {
     /// Whether the features are open to the subscriber now. They stay open
     /// while a failed payment is being tried again.
     pub entitled: bool,
+    /// `basic`, `standard` or `premium`: the tier of the plan as it was bought.
+    pub tier: String,
     /// The features of the plan as it was bought.
-    pub features: Vec<String>,
+    pub features: Vec<FeatureView>,
     pub current_period_end: DateTime<Utc>,
 }
 
-impl From<Subscription> for SubscriptionFeaturesView {
-    fn from(subscription: Subscription) -> Self {
+impl SubscriptionFeaturesView {
+    pub(super) fn at(now: DateTime<Utc>, subscription: Subscription) -> Self {
         Self {
             subscription_id: subscription.id.uuid(),
             status: subscription.state.word().into(),
-            entitled: subscription.entitles(),
-            features: subscription.features,
+            tier: subscription.tier.to_string(),
+            entitled: subscription.entitles(now),
+            features: subscription.features.into_iter().map(Into::into).collect(),
             current_period_end: subscription.period.end,
         }
     }

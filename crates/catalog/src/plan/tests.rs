@@ -15,7 +15,7 @@ fn spec(prices: Vec<PriceSpec>) -> PlanSpec {
         name: "Finasteride".into(),
         description: "Daily tablets.".into(),
         tier: Tier::Basic,
-        features: vec!["Free shipping".into()],
+        features: vec![Feature::new("free_shipping", "Free shipping").unwrap()],
         comparison: vec![("Visits".into(), "Unlimited".into())],
         window: ActivationWindow::default(),
         active: true,
@@ -101,6 +101,22 @@ fn broken_prices_are_named_by_their_paths() {
     };
     let paths: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
     assert_eq!(paths, ["prices.0.amount.minor", "prices.1.amount.currency", "prices.1.interval"]);
+}
+
+#[test]
+fn a_feature_code_and_a_comparison_label_stand_once() {
+    let mut twice = spec(vec![price(BillingInterval::Monthly, 2_500)]);
+    twice.features.push(Feature::new("free_shipping", "Shipped for nothing").unwrap());
+    twice.comparison.push(("visits ".into(), "None".into()));
+    let Err(CatalogError::Invalid(fields)) = Plan::create(PlanId(Uuid::nil()), twice, counting())
+    else {
+        panic!("it was taken");
+    };
+    let told: Vec<_> =
+        fields.iter().map(|field| (field.path.as_str(), field.code.as_str())).collect();
+    assert_eq!(told, [("features.1.code", "duplicate"), ("comparison.1.label", "duplicate")]);
+    assert!(fields[0].message.contains("free_shipping"), "{}", fields[0].message);
+    assert!(fields[1].message.contains("visits"), "{}", fields[1].message);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod analytics;
 mod billing;
 mod care;
+mod catalog;
 mod communication;
 mod intake;
 mod pharmacy;

@@ -1,12 +1,11 @@
 use ::subscriptions::{
-    Approvals, BillingInterval, PatientZones, PriceTerms, Prices,
+    Approvals, BillingInterval, PatientZones, PriceTerms, Prices, Tier,
     access::{Offer, OfferedPrice, Offers, highest_tier},
 };
 use async_trait::async_trait;
 use care::Reach;
-use catalog::Tier;
 use chrono_tz::Tz;
-use kernel::{Actor, AssessmentId, CategoryId, PatientId, PlanId, PriceId};
+use kernel::{Actor, AssessmentId, CategoryId, PatientId, PriceId};
 use ports::{PortError, Result};
 use rest::core::{CallerTier, Tiers};
 
@@ -47,6 +46,7 @@ impl Prices for Bridges {
             plan_name: priced.plan_name,
             amount: priced.amount,
             interval,
+            tier: tier(priced.tier),
             features: priced.features,
             // What is paid once is over after its months, and a subscription renews;
             // so it is not sold as one.
@@ -76,8 +76,7 @@ impl Offers for Bridges {
                 plan: plan.id,
                 category: plan.category,
                 category_name: category.name,
-                rank: rank(plan.tier),
-                tier: plan.tier.into(),
+                tier: tier(plan.tier),
                 features: plan.features,
                 prices,
                 name: plan.name,
@@ -85,30 +84,25 @@ impl Offers for Bridges {
         }
         Ok(offers)
     }
-
-    async fn tier(&self, plan: PlanId) -> Result<Option<u8>> {
-        let mut tx = self.catalog.begin(&Actor::system("subscriptions.tier")).await?;
-        Ok(tx.plan(plan).await?.map(|plan| rank(plan.tier)))
-    }
 }
 
-fn rank(tier: Tier) -> u8 {
+fn tier(tier: catalog::Tier) -> Tier {
     match tier {
-        Tier::Basic => 0,
-        Tier::Standard => 1,
-        Tier::Premium => 2,
+        catalog::Tier::Basic => Tier::Basic,
+        catalog::Tier::Standard => Tier::Standard,
+        catalog::Tier::Premium => Tier::Premium,
     }
 }
 
 #[async_trait]
 impl Tiers for Bridges {
     async fn tier(&self, patient: PatientId) -> Result<CallerTier> {
-        let highest = highest_tier(self.subscriptions.as_ref(), self, patient).await?;
+        let highest = highest_tier(&self.env, self.subscriptions.as_ref(), patient).await?;
         Ok(match highest {
             None => CallerTier::Free,
-            Some(0) => CallerTier::Basic,
-            Some(1) => CallerTier::Standard,
-            Some(_) => CallerTier::Premium,
+            Some(Tier::Basic) => CallerTier::Basic,
+            Some(Tier::Standard) => CallerTier::Standard,
+            Some(Tier::Premium) => CallerTier::Premium,
         })
     }
 }

@@ -5,7 +5,7 @@ use catalog::{
     ActivationWindow, BillingInterval, CatalogError, CatalogStore, CategoryConfiguration,
     CategorySpec, Modality, PlanSpec, PriceSpec, Tier, save_category, seed_plan,
 };
-use kernel::{Actor, CategoryId, Money, PlanId, Uuid};
+use kernel::{Actor, CategoryId, Feature, FieldError, Money, PlanId, Uuid};
 
 pub const HAIR_LOSS: CategoryId = category_id(1);
 pub const ERECTILE_DYSFUNCTION: CategoryId = category_id(2);
@@ -37,15 +37,20 @@ struct PlanSeed {
     name: &'static str,
     description: &'static str,
     tier: Tier,
-    features: &'static [&'static str],
+    features: &'static [(&'static str, &'static str)],
     comparison: &'static [(&'static str, &'static str)],
     /// In cents: a month, a quarter, a year.
     prices: [i64; 3],
 }
 
-const MESSAGES: &str = "Unlimited messages with your provider";
-const SHIPPING: &str = "Free discreet shipping";
-const VISITS: &str = "Video visits when you ask for one";
+const MESSAGES: (&str, &str) = ("messages", "Unlimited messages with your provider");
+const SHIPPING: (&str, &str) = ("free_shipping", "Free discreet shipping");
+/// Booking a video visit takes this code; see `care::VIDEO_VISITS`.
+const VISITS: (&str, &str) = ("video_visits", "Video visits when you ask for one");
+const MONTHLY_VISIT: (&str, &str) = ("video_visits", "Video visit every month");
+const COLD_CHAIN: (&str, &str) = ("cold_chain_delivery", "Cold-chain delivery");
+const GAD_7: (&str, &str) = ("monthly_gad_7", "GAD-7 every month");
+const PHQ_9: (&str, &str) = ("monthly_phq_9", "PHQ-9 every month");
 
 const CATEGORIES: [CategorySeed; 6] = [
     CategorySeed {
@@ -68,7 +73,11 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Hair Dual",
                 description: "Finasteride 1 mg and topical minoxidil 5 %.",
                 tier: Tier::Standard,
-                features: &[SHIPPING, MESSAGES, "Two treatments that add to each other"],
+                features: &[
+                    SHIPPING,
+                    MESSAGES,
+                    ("dual_treatment", "Two treatments that add to each other"),
+                ],
                 comparison: &[
                     ("Medication", "Finasteride 1 mg and minoxidil 5 %"),
                     ("Visits", "By message"),
@@ -79,7 +88,12 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Hair Complete",
                 description: "Both treatments, and video visits to follow your progress.",
                 tier: Tier::Premium,
-                features: &[SHIPPING, MESSAGES, VISITS, "Progress check every three months"],
+                features: &[
+                    SHIPPING,
+                    MESSAGES,
+                    VISITS,
+                    ("progress_checks", "Progress check every three months"),
+                ],
                 comparison: &[
                     ("Medication", "Finasteride 1 mg and minoxidil 5 %"),
                     ("Visits", "By message and video"),
@@ -126,7 +140,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Weight Essential",
                 description: "Oral medication and a coach.",
                 tier: Tier::Basic,
-                features: &[SHIPPING, MESSAGES, "Coach by message"],
+                features: &[SHIPPING, MESSAGES, ("coach_messages", "Coach by message")],
                 comparison: &[("Medication", "Metformin"), ("Visits", "By message")],
                 prices: [4_900, 13_500, 47_000],
             },
@@ -134,7 +148,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Weight GLP-1",
                 description: "A weekly semaglutide injection, increased step by step.",
                 tier: Tier::Standard,
-                features: &[SHIPPING, MESSAGES, VISITS, "Cold-chain delivery"],
+                features: &[SHIPPING, MESSAGES, VISITS, COLD_CHAIN],
                 comparison: &[("Medication", "Semaglutide"), ("Visits", "By message and video")],
                 prices: [29_900, 84_900, 328_800],
             },
@@ -146,9 +160,9 @@ const CATEGORIES: [CategorySeed; 6] = [
                     SHIPPING,
                     MESSAGES,
                     VISITS,
-                    "Cold-chain delivery",
-                    "Dietitian every month",
-                    "Laboratory tests twice a year",
+                    COLD_CHAIN,
+                    ("monthly_dietitian", "Dietitian every month"),
+                    ("laboratory_tests", "Laboratory tests twice a year"),
                 ],
                 comparison: &[("Medication", "Semaglutide"), ("Visits", "Video every month")],
                 prices: [34_900, 99_900, 388_800],
@@ -196,7 +210,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Calm Medication",
                 description: "Medication management with a GAD-7 every month.",
                 tier: Tier::Standard,
-                features: &[SHIPPING, MESSAGES, VISITS, "GAD-7 every month"],
+                features: &[SHIPPING, MESSAGES, VISITS, GAD_7],
                 comparison: &[("Medication", "As prescribed"), ("Visits", "Video every quarter")],
                 prices: [6_500, 17_900, 64_800],
             },
@@ -204,7 +218,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Calm Complete",
                 description: "Medication management and a video visit every month.",
                 tier: Tier::Premium,
-                features: &[SHIPPING, MESSAGES, "Video visit every month", "GAD-7 every month"],
+                features: &[SHIPPING, MESSAGES, MONTHLY_VISIT, GAD_7],
                 comparison: &[("Medication", "As prescribed"), ("Visits", "Video every month")],
                 prices: [11_900, 32_900, 118_800],
             },
@@ -222,7 +236,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Mood Medication",
                 description: "Medication management with a PHQ-9 every month.",
                 tier: Tier::Standard,
-                features: &[SHIPPING, MESSAGES, VISITS, "PHQ-9 every month"],
+                features: &[SHIPPING, MESSAGES, VISITS, PHQ_9],
                 comparison: &[("Medication", "As prescribed"), ("Visits", "Video every quarter")],
                 prices: [6_500, 17_900, 64_800],
             },
@@ -230,7 +244,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 name: "Mood Complete",
                 description: "Medication management and a video visit every month.",
                 tier: Tier::Premium,
-                features: &[SHIPPING, MESSAGES, "Video visit every month", "PHQ-9 every month"],
+                features: &[SHIPPING, MESSAGES, MONTHLY_VISIT, PHQ_9],
                 comparison: &[("Medication", "As prescribed"), ("Visits", "Video every month")],
                 prices: [11_900, 32_900, 118_800],
             },
@@ -258,22 +272,26 @@ pub async fn sow(store: &dyn CatalogStore) -> Result<(), CatalogError> {
             save_category(store, &actor, seed.id, spec).await?;
         }
         for (number, plan) in (1..).zip(seed.plans) {
-            seed_plan(store, &actor, plan_id(seed.id, number), plan.spec(seed.id)).await?;
+            seed_plan(store, &actor, plan_id(seed.id, number), plan.spec(seed.id)?).await?;
         }
     }
     Ok(())
 }
 
 impl PlanSeed {
-    fn spec(&self, category: CategoryId) -> PlanSpec {
+    fn spec(&self, category: CategoryId) -> Result<PlanSpec, CatalogError> {
         let [month, quarter, year] = self.prices;
+        let features = self.features.iter().map(|(code, label)| Feature::new(code, *label));
+        let features = features.collect::<Result<_, _>>().map_err(|error| {
+            CatalogError::Invalid(vec![FieldError::new("features", "invalid", error.to_string())])
+        })?;
         let price = |interval, minor| PriceSpec { interval, amount: Money::usd(minor) };
-        PlanSpec {
+        Ok(PlanSpec {
             category,
             name: self.name.into(),
             description: self.description.into(),
             tier: self.tier,
-            features: self.features.iter().map(ToString::to_string).collect(),
+            features,
             comparison: self
                 .comparison
                 .iter()
@@ -288,7 +306,7 @@ impl PlanSeed {
                 // Half a year at once costs what two quarters do.
                 price(BillingInterval::Upfront { months: 6 }, quarter * 2),
             ],
-        }
+        })
     }
 }
 
@@ -309,7 +327,8 @@ mod tests {
             for (number, plan) in (1..).zip(seed.plans) {
                 let id = plan_id(seed.id, number);
                 assert!(ids.insert(id.uuid()), "{}", plan.name);
-                let plan = Plan::create(id, plan.spec(seed.id), |_| PriceId(Uuid::nil())).unwrap();
+                let plan = Plan::create(id, plan.spec(seed.id).unwrap(), |_| PriceId(Uuid::nil()))
+                    .unwrap();
                 assert!(plan.prices.len() >= 3);
                 // A longer interval is never dearer by the month.
                 let by_month: Vec<_> = plan

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ::billing::{Party, PaymentGateway, RetryPolicy, invoicing::Billing};
 use ::care::{Sources, VideoRooms};
+use ::catalog::Rollout;
 use ::communication::{MailSettings, Mailer, Templates, mailing::PostOffice};
 use ::identity::{Policy, Services, passkey::Authenticators};
 use ::jobs::Registry;
@@ -29,6 +30,7 @@ pub struct World {
     pub env: Env,
     pub pg: Pg,
     pub bridges: Arc<Bridges>,
+    pub rollout: Rollout,
     pub identity: Services,
     pub sources: Sources,
     pub prescribing: PrescribingPorts,
@@ -125,6 +127,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
         message_id_domain: host(&url),
     })?;
     Ok(World {
+        rollout: Rollout::new(bridges.catalog.clone(), bridges.clone()),
         sources: Sources {
             intake: bridges.clone(),
             facts: bridges.clone(),

@@ -20,7 +20,7 @@ use rest::{
         AssessmentsApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
         PlansApi as TreatmentPlansApi, ReplaysApi, ReviewsApi, RulesApi, VideoWebhookApi,
     },
-    catalog::{CategoriesApi, PlansApi},
+    catalog::{CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
     core::{Authenticator, DenialLog, Limits, Problem, Surround, request_context},
@@ -42,7 +42,7 @@ use crate::{
 /// Every context's operations.
 pub type Operations = (
     IdentityApi,
-    (CategoriesApi, PlansApi),
+    (CategoriesApi, PlansApi, FlagsApi),
     (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, ResponsesApi),
     (
         ReviewsApi,
@@ -122,6 +122,7 @@ impl Surface {
             (
                 CategoriesApi { env: env(), store: store.clone() },
                 PlansApi { env: env(), store: store.clone() },
+                FlagsApi { env: env(), store: store.clone(), rollout: world.rollout.clone() },
             ),
             intake.apis(),
             (
@@ -178,7 +179,12 @@ impl Surface {
                     prices: bridges.clone(),
                     zones: bridges.clone(),
                 },
-                AccessApi { store: store.clone(), offers: bridges.clone(), limits: limits.clone() },
+                AccessApi {
+                    env: env(),
+                    store: store.clone(),
+                    offers: bridges.clone(),
+                    limits: limits.clone(),
+                },
             ),
             (
                 PaymentMethodsApi {

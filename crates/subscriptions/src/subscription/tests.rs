@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use kernel::Uuid;
+use kernel::{Feature, Uuid};
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +31,8 @@ fn pending(now: DateTime<Utc>) -> Subscription {
             plan_name: "Essential".into(),
             amount,
             interval: BillingInterval::MONTH,
-            features: vec!["messaging".into()],
+            tier: Tier::Basic,
+            features: vec![Feature::new("messaging", "Messages").unwrap()],
             on_sale: true,
         },
         zone: Tz::America__Los_Angeles,
@@ -57,7 +58,7 @@ fn it_starts_pending_on_the_local_day() {
     let subscription = pending(moment("2027-01-31T05:00:00Z"));
     assert_eq!(subscription.state, State::Pending);
     assert_eq!(subscription.anchor.to_string(), "2027-01-30");
-    assert!(!subscription.entitles());
+    assert!(!subscription.entitles(moment("2027-01-31T05:00:00Z")));
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn the_first_payment_activates_and_the_second_delivery_changes_nothing() {
     let now = moment("2027-01-31T20:00:00Z");
     let (subscription, change) = pending(now).paid(id(10), &system(), now);
     assert_eq!(change.unwrap().reason, ChangeReason::FirstInvoicePaid);
-    assert!(subscription.entitles());
+    assert!(subscription.entitles(now));
     let (again, change) = subscription.clone().paid(id(10), &system(), now);
     assert_eq!((again, change), (subscription, None));
 }
@@ -94,8 +95,11 @@ fn canceling_at_the_end_of_the_period_keeps_it_until_then() {
     let now = moment("2027-01-31T20:00:00Z");
     let (subscription, change) = active(now).cancel(CancelWhen::PeriodEnd, &system(), now).unwrap();
     assert_eq!(change.reason, ChangeReason::CancelRequested);
-    assert!(subscription.entitles());
     let end = subscription.period.end;
+    assert!(subscription.entitles(end - TimeDelta::seconds(1)));
+    // It is over at that moment, also before the job has closed it.
+    assert!(!subscription.entitles(end));
+    assert!(active(now).entitles(end), "one that renews stays open until it has");
     let (ended, change) = subscription.renew(&system(), end).unwrap();
     assert_eq!(change.reason, ChangeReason::PeriodEnded);
     assert_eq!(ended.state, State::Canceled { at: end });

@@ -48,8 +48,7 @@ pub async fn subscribe(world: &mut World) -> anyhow::Result<()> {
 async fn opens_its_features(world: &World, walk: &Walk) -> anyhow::Result<()> {
     let path = format!("/api/subscriptions/{}/features", walk.subscription_id);
     let features = world.get(path, &walk.token).await?;
-    let sentence = text(&features, "/features/0")?;
-    let feature = subscriptions::access::feature_code(&sentence);
+    let feature = text(&features, "/features/0/code")?;
     let access = world
         .client
         .post("/api/auth/validate-access", json!({ "feature": feature }))
@@ -59,7 +58,7 @@ async fn opens_its_features(world: &World, walk: &Walk) -> anyhow::Result<()> {
         .expect(200, "asking for access")?
         .json()?;
     if access["allowed"] != true || access["subscription_id"] != walk.subscription_id.as_str() {
-        bail!("{sentence} is not open to its subscriber: {access}");
+        bail!("{feature} is not open to its subscriber: {access}");
     }
     Ok(())
 }

@@ -1,0 +1,23 @@
+//! Features of plans on the wire.
+
+use kernel::Feature;
+use poem_openapi::Object;
+
+/// Something that a plan unlocks.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "PlanFeature")]
+pub struct FeatureView {
+    /// What programs ask for, as in `video_visits`; it stays when the words
+    /// change.
+    #[oai(validator(min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]{0,63}$"))]
+    pub code: String,
+    /// A sentence that a subscriber reads.
+    #[oai(validator(max_length = 200))]
+    pub label: String,
+}
+
+impl From<Feature> for FeatureView {
+    fn from(feature: Feature) -> Self {
+        Self { code: feature.code.into(), label: feature.label }
+    }
+}
