@@ -63,6 +63,7 @@ history![
     "055_fulfilment",
     "060_subscriptions",
     "061_subscription_features",
+    "062_category_analytics",
     "070_billing",
     "080_communication",
     "090_records",

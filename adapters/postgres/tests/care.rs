@@ -46,6 +46,7 @@ struct Neighbours {
     licences: Mutex<BTreeMap<ProviderId, Vec<UsState>>>,
     /// Those who have not answered for medications and allergies.
     unanswered: Mutex<Vec<PatientId>>,
+    covers: Mutex<BTreeMap<PatientId, care::VisitCover>>,
 }
 
 #[async_trait]
@@ -130,6 +131,7 @@ async fn setting() -> Setting {
         intake: neighbours.clone(),
         facts: neighbours.clone(),
         directory: neighbours.clone(),
+        covers: neighbours.clone(),
     };
     let setting = Setting { database, neighbours, sources };
     setting.publish().await;
@@ -718,3 +720,5 @@ mod break_glass;
 mod dosing;
 mod endings;
 mod queue;
+mod requirements;
+mod visits;

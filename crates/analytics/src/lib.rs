@@ -10,6 +10,7 @@
 //! [`projecting::HANDLER`]); events that no figure is made of are ignored.
 //! **Emits** nothing and has no jobs.
 
+pub mod category;
 pub mod error;
 pub mod journey;
 pub mod projecting;
@@ -18,6 +19,7 @@ pub mod revenue;
 pub mod store;
 pub mod suppression;
 
+pub use category::{CategoryDecision, CategoryFigures, Tally, category_report};
 pub use error::AnalyticsError;
 pub use journey::{JourneyDay, JourneyStage};
 pub use projecting::SubscriptionFacts;

@@ -61,9 +61,7 @@ pub async fn revenue_report(
 ) -> Result<RevenueReport, AnalyticsError> {
     actor.require(Permission::AnalyticsRead)?;
     let as_of = env.now();
-    let to = to.unwrap_or_else(|| as_of.with_timezone(&settings.zone).date_naive());
-    let from = from.unwrap_or(to - TimeDelta::days(29));
-    check_span(from, to)?;
+    let (from, to) = days(as_of, settings, from, to)?;
 
     let mut tx = store.begin(actor).await?;
     let revenue = tx.revenue().await?;
@@ -102,6 +100,19 @@ pub async fn revenue_report(
         .map(|day| (day.day, day.stage, withhold_total((), day.people, minimum)))
         .collect();
     Ok(RevenueReport { as_of, from, to, minimum_cell: minimum, monthly_recurring, journey })
+}
+
+/// The first and the last day of a report; without them the last thirty.
+pub(crate) fn days(
+    as_of: DateTime<Utc>,
+    settings: &ReportSettings,
+    from: Option<NaiveDate>,
+    to: Option<NaiveDate>,
+) -> Result<(NaiveDate, NaiveDate), AnalyticsError> {
+    let to = to.unwrap_or_else(|| as_of.with_timezone(&settings.zone).date_naive());
+    let from = from.or_else(|| to.checked_sub_signed(TimeDelta::days(29))).unwrap_or(to);
+    check_span(from, to)?;
+    Ok((from, to))
 }
 
 fn check_span(from: NaiveDate, to: NaiveDate) -> Result<(), AnalyticsError> {

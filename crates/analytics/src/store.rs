@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 use kernel::{Actor, CategoryId, Currency, Money, PatientId};
 use ports::{Result, UnitOfWork};
 
-use crate::{JourneyDay, JourneyStage, Position};
+use crate::{CategoryFigures, JourneyDay, JourneyStage, Position};
 
 /// The running revenue of a category in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,16 @@ pub trait AnalyticsTx: UnitOfWork {
         to: NaiveDate,
         zone: Tz,
     ) -> Result<Vec<JourneyDay>>;
+
+    /// What came into a category, was decided and was canceled, by the days of
+    /// the zone, from the first day to the last one inclusive.
+    async fn category_figures(
+        &mut self,
+        category: CategoryId,
+        from: NaiveDate,
+        to: NaiveDate,
+        zone: Tz,
+    ) -> Result<CategoryFigures>;
 }
 
 #[async_trait]

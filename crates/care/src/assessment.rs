@@ -146,6 +146,11 @@ impl Review {
         }
     }
 
+    /// Whether a decision is still to be made.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Claimed { .. } | Self::WaitingOnPatient { .. })
+    }
+
     /// Who holds the review or has decided it.
     pub fn provider(&self) -> Option<ProviderId> {
         match self {

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    CallbackCredentials, CareError, CareStore, CareTx, ClientToken, Consultation,
-    ConsultationStatus, Participant, Reach, Sources, TokenRequest, VideoCallback, VideoRooms,
+    Assessment, CallbackCredentials, CareError, CareStore, CareTx, ClientToken, Consultation,
+    ConsultationStatus, Participant, Reach, Sources, TokenRequest, VIDEO_VISITS, VideoCallback,
+    VideoRooms, VisitCover,
 };
 
 /// What a patient books.
@@ -52,6 +53,7 @@ pub async fn book(
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
     let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
     let states = sources.directory.licensed_states(booking.provider, booking.starts_at).await?;
+    let cover = sources.covers.video_visits(patient, booking.category).await?;
 
     let id: ConsultationId = env.fresh();
     let mut tx = store.begin(actor).await?;
@@ -69,6 +71,8 @@ pub async fn book(
             "The provider holds no active licence where you are.",
         ));
     }
+    let assessments = tx.assessments(patient, &Reach::Patient(patient)).await?;
+    check_cover(cover, booking.category, &assessments)?;
     let consultation = Consultation {
         id,
         patient,
@@ -90,6 +94,23 @@ pub async fn book(
     tx.audit(AuditEntry::new(AuditAction::Create, "consultation", id).patient(patient)).await?;
     tx.commit().await?;
     Ok(consultation)
+}
+
+/// A visit takes a plan that has them. One in a category in which the patient
+/// waits for a decision is a part of that decision: a provider may have to see
+/// who cannot subscribe yet.
+fn check_cover(
+    cover: VisitCover,
+    category: Option<CategoryId>,
+    assessments: &[Assessment],
+) -> Result<(), CareError> {
+    let awaited = assessments.iter().any(|assessment| {
+        assessment.review.is_open() && category.is_none_or(|own| own == assessment.category)
+    });
+    if cover == VisitCover::NotIncluded && !awaited {
+        return Err(CareError::FeatureNotIncluded(VIDEO_VISITS));
+    }
+    Ok(())
 }
 
 fn changed(consultation: &Consultation) -> Event {

@@ -127,6 +127,12 @@ pub enum CareError {
     RulesChangedAtOnce,
     #[error("it was changed since it was read: it is at revision {current} since {at}")]
     RevisionChanged { current: i64, at: DateTime<Utc> },
+    /// The name of the problem is that of whoever sells features.
+    #[error(
+        "no plan of yours in force has the feature `{0}`; /api/auth/upgrade-prompt says which \
+         plans have it and at which prices"
+    )]
+    FeatureNotIncluded(&'static str),
     #[error("the slot is taken")]
     SlotTaken,
     #[error("the meeting is not open now")]
@@ -167,6 +173,7 @@ impl DomainError for CareError {
             | Self::ProviderRequired
             | Self::PatientRequired
             | Self::OwnAccess
+            | Self::FeatureNotIncluded(_)
             | Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::RevisionChanged { .. } => ErrorKind::PreconditionFailed,
             Self::BadSignature => ErrorKind::Unauthenticated,
@@ -223,6 +230,7 @@ impl DomainError for CareError {
             Self::RulesSuperseded(_) => "care.rules_superseded",
             Self::RulesChangedAtOnce => "care.rules_changed_at_once",
             Self::RevisionChanged { .. } => "care.revision_changed",
+            Self::FeatureNotIncluded(_) => "subscriptions.feature_not_included",
             Self::SlotTaken => "care.slot_taken",
             Self::MeetingNotOpen => "care.meeting_not_open",
             Self::ConsultationClosed => "care.consultation_closed",

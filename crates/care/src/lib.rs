@@ -57,6 +57,7 @@ pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use sources::{
     ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, Sources, SubmittedResponse,
+    VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskKind, TaskStatus};

@@ -92,10 +92,34 @@ pub trait ProviderDirectory: Send + Sync {
     ) -> Result<Option<ProviderId>>;
 }
 
-/// The three together, as the use cases take them.
+/// The feature of a plan that opens video visits.
+pub const VIDEO_VISITS: &str = "video_visits";
+
+/// What the plans of a category, or of any, say of video visits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VisitCover {
+    /// A subscription of the patient that is in force has them.
+    Included,
+    /// Plans have them, and none that the patient has in force.
+    NotIncluded,
+    /// No plan names them, so they are open to everybody.
+    NotSold,
+}
+
+#[async_trait]
+pub trait VisitCovers: Send + Sync {
+    async fn video_visits(
+        &self,
+        patient: PatientId,
+        category: Option<CategoryId>,
+    ) -> Result<VisitCover>;
+}
+
+/// All of them together, as the use cases take them.
 #[derive(Clone)]
 pub struct Sources {
     pub intake: Arc<dyn IntakeReader>,
     pub facts: Arc<dyn PatientFacts>,
     pub directory: Arc<dyn ProviderDirectory>,
+    pub covers: Arc<dyn VisitCovers>,
 }

@@ -191,6 +191,37 @@ pub async fn upgrade_prompt(
     Ok(UpgradePrompt { access, plans: unlocking(feature, offered, &in_force) })
 }
 
+/// What plans say of a feature that a patient asks for by using it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// A subscription in force has it.
+    Included,
+    /// A plan on offer has it, and no subscription in force.
+    NotIncluded,
+    /// No plan on offer names it, so it is not sold.
+    NotSold,
+}
+
+/// Whether a patient may have a feature, in one category or in any, read by
+/// Salus itself.
+pub async fn coverage(
+    env: &Env,
+    store: &dyn SubscriptionsStore,
+    offers: &dyn Offers,
+    patient: PatientId,
+    feature: &FeatureCode,
+    category: Option<CategoryId>,
+) -> Result<Coverage> {
+    let mut tx = store.begin(&Actor::system("subscriptions.coverage")).await?;
+    let held = tx.subscriptions_of(patient).await?;
+    drop(tx);
+    if Access::decide(feature, category, &held, env.now()).allowed() {
+        return Ok(Coverage::Included);
+    }
+    let sold = offers.offers(category).await?.iter().any(|offer| offer.unlocks(feature));
+    Ok(if sold { Coverage::NotIncluded } else { Coverage::NotSold })
+}
+
 /// The highest tier that a patient has in force, as it was bought, read by
 /// Salus itself.
 pub async fn highest_tier(

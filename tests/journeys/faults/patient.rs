@@ -127,11 +127,15 @@ impl<'a> Patient<'a> {
         .await
     }
 
-    /// The prices of the category, the cheapest first.
+    /// The prices of the category's plans with video visits, the cheapest
+    /// first.
     pub async fn prices(&self) -> Vec<Value> {
         let found = self.get(&format!("/api/plans?category_id={}", self.category().await)).await;
         let plans = found["plans"].as_array().expect("plans");
-        let prices = plans.iter().flat_map(|plan| plan["prices"].as_array().expect("prices"));
+        let features = |plan: &&Value| plan["features"].as_array().expect("features").clone();
+        let visits = |plan: &&Value| features(plan).iter().any(|one| one["code"] == "video_visits");
+        let plans = plans.iter().filter(visits);
+        let prices = plans.flat_map(|plan| plan["prices"].as_array().expect("prices"));
         let mut prices: Vec<Value> = prices.cloned().collect();
         prices.sort_by_key(|price| price["amount"]["minor"].as_i64());
         prices

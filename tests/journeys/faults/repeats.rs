@@ -102,6 +102,12 @@ async fn journey_at_once(server: &Server) {
     let card = patient.card("one", "pm_card_amex").await;
     assert_eq!(card["last4"], "8431");
 
+    // A video visit takes a plan that has it.
+    let early = json!({ "provider_id": plan["provider_id"], "starts_at": slot(9) });
+    let refused = patient.post("/api/consultations/video/create", "early", &early).await;
+    let told = (403, "subscriptions.feature_not_included", vec![]);
+    assert_eq!(refused.problem(), told, "{}", refused.body);
+
     // Eight purchases of two prices, each with a key of its own: one stands.
     let prices = patient.prices().await;
     let keys: Vec<String> = (0..8).map(|at| format!("subscribe-{at}")).collect();

@@ -1,7 +1,10 @@
 //! The store of what figures are made of.
 
+mod category;
+
 use analytics::{
-    AnalyticsStore, AnalyticsTx, JourneyDay, JourneyStage, Position, store::CategoryRevenue,
+    AnalyticsStore, AnalyticsTx, CategoryFigures, JourneyDay, JourneyStage, Position,
+    store::CategoryRevenue,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -132,5 +135,15 @@ impl AnalyticsTx for PgTx {
                 Ok(JourneyDay { day: row.day, stage, people: row.people.unsigned_abs() })
             })
             .collect()
+    }
+
+    async fn category_figures(
+        &mut self,
+        category: CategoryId,
+        from: NaiveDate,
+        to: NaiveDate,
+        zone: Tz,
+    ) -> Result<CategoryFigures> {
+        category::figures(self, category, (from, to), zone).await
     }
 }

@@ -1,20 +1,30 @@
 //! Aggregate figures.
 
+mod category;
+
 use std::sync::Arc;
 
 use analytics::{
-    AnalyticsStore, Cell, JourneyStage, ReportSettings, RevenueReport, reporting::revenue_report,
+    AnalyticsError, AnalyticsStore, Cell, JourneyStage, ReportSettings, RevenueReport,
+    category_report, reporting::revenue_report,
 };
+use catalog::CatalogStore;
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Money, Uuid};
-use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json};
+use kernel::{Actor, CategoryId, Money, Permission, Uuid};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
 use ports::Env;
 
+pub use self::category::CategoryAnalyticsView;
 use crate::core::{Caller, Problem, Tag};
 
 pub struct AnalyticsApi {
     pub env: Env,
     pub store: Arc<dyn AnalyticsStore>,
+    pub catalog: Arc<dyn CatalogStore>,
     pub settings: ReportSettings,
 }
 
@@ -151,6 +161,35 @@ impl AnalyticsApi {
     ) -> Result<Json<RevenueView>, Problem> {
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let report = revenue_report(&self.env, store, &self.settings, actor, from.0, to.0).await?;
+        Ok(Json(report.into()))
+    }
+
+    /// Report on a category
+    ///
+    /// Takes `analytics.read`. What was submitted, decided and canceled from
+    /// one day to another, and what the category's subscriptions bring a month
+    /// now. Without days it covers the last thirty.
+    #[oai(
+        path = "/api/admin/categories/:id/analytics",
+        method = "get",
+        operation_id = "reportCategory"
+    )]
+    async fn category(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The first day.
+        from: Query<Option<NaiveDate>>,
+        /// The last day, inclusive.
+        to: Query<Option<NaiveDate>>,
+    ) -> Result<Json<CategoryAnalyticsView>, Problem> {
+        let (actor, id) = (caller.actor(), CategoryId(id.0));
+        actor.require(Permission::AnalyticsRead).map_err(AnalyticsError::from)?;
+        // Figures outlive the offer, so a category that is closed has them too.
+        let system = Actor::system("analytics.category");
+        catalog::category(self.catalog.as_ref(), &system, id).await?;
+        let (store, span) = (self.store.as_ref(), (from.0, to.0));
+        let report = category_report(&self.env, store, &self.settings, actor, id, span).await?;
         Ok(Json(report.into()))
     }
 }

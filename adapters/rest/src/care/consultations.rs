@@ -175,8 +175,12 @@ impl ConsultationsApi {
     /// Book a video consultation
     ///
     /// The patient takes a slot of a provider who is licensed where the patient
-    /// is. Repeated with the same `Idempotency-Key`, it answers with the
-    /// consultation that was booked first.
+    /// is. Where plans on offer have the feature `video_visits` – those of the
+    /// category, or any without one – it takes a subscription in force that
+    /// has it (403 `subscriptions.feature_not_included` otherwise), unless the
+    /// patient waits for a decision there. Repeated with the same
+    /// `Idempotency-Key`, it answers with the consultation that was booked
+    /// first.
     #[oai(
         path = "/api/consultations/video/create",
         method = "post",

@@ -7,6 +7,7 @@ mod dosing;
 mod information;
 mod plans;
 mod replays;
+mod requirements;
 mod reviews;
 mod rules;
 mod treatment;
@@ -28,6 +29,7 @@ pub use self::{
     },
     plans::{PlanFound, PlansApi},
     replays::{ReplayView, ReplaysApi},
+    requirements::{RequirementsApi, RequirementsView},
     reviews::{
         ApproveReview, EligibilityView, QueueItemView, QueueView, RejectReview, ReviewView,
         ReviewsApi, TaskView, TasksView, TracedAssessmentView, TracedRuleView,

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use care::{
     Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, IntakeReader,
     PatientFacts, ProviderDirectory, Sources, SubmittedResponse, TokenRequest, VideoCallback,
-    VideoRooms,
+    VideoRooms, VisitCover, VisitCovers,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, Actor, ActorKind, FormResponseId, PatientId, ProviderId, RequestContext, UsState,
-    Uuid,
+    AccountId, Actor, ActorKind, CategoryId, FormResponseId, PatientId, ProviderId, RequestContext,
+    UsState, Uuid,
 };
 use poem::{
     EndpointExt as _, Route,
@@ -90,6 +90,13 @@ impl ProviderDirectory for Unreachable {
 }
 
 #[async_trait]
+impl VisitCovers for Unreachable {
+    async fn video_visits(&self, _: PatientId, _: Option<CategoryId>) -> ports::Result<VisitCover> {
+        unreached()
+    }
+}
+
+#[async_trait]
 impl VideoRooms for Unreachable {
     async fn create_session(&self) -> ports::Result<String> {
         unreached()
@@ -140,6 +147,7 @@ fn client() -> TestClient<impl poem::Endpoint> {
         intake: Arc::new(Unreachable),
         facts: Arc::new(Unreachable),
         directory: Arc::new(Unreachable),
+        covers: Arc::new(Unreachable),
     };
     let service = OpenApiService::new(
         (

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use analytics::{AnalyticsStore, AnalyticsTx, ReportSettings};
 use async_trait::async_trait;
+use catalog::{CatalogStore, CatalogTx};
 use communication::{CareTeam, CommunicationStore, CommunicationTx, MailSettings, Templates};
 use kernel::{Actor, ActorKind, PatientId, ProviderId, RequestContext, Uuid};
 use poem::{
@@ -28,6 +29,13 @@ struct Unreachable;
 #[async_trait]
 impl CommunicationStore for Unreachable {
     async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn CommunicationTx>> {
+        Err(PortError::bug("the store was reached without a permission"))
+    }
+}
+
+#[async_trait]
+impl CatalogStore for Unreachable {
+    async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn CatalogTx>> {
         Err(PortError::bug("the store was reached without a permission"))
     }
 }
@@ -79,6 +87,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         ),
         (Method::GET, format!("/api/notifications/history/{id}"), None),
         (Method::GET, "/api/analytics/subscriptions/revenue".to_owned(), None),
+        (Method::GET, format!("/api/admin/categories/{id}/analytics"), None),
     ]
 }
 
@@ -98,7 +107,8 @@ async fn every_operation_wants_a_token_and_its_permission() {
         NotificationsApi { env: env.clone(), store: store.clone(), templates },
         AnalyticsApi {
             env,
-            store,
+            store: store.clone(),
+            catalog: store,
             settings: ReportSettings { minimum_cell: 11, zone: chrono_tz::Tz::UTC },
         },
     );

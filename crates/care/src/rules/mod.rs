@@ -5,6 +5,7 @@ mod allowlist;
 mod replay;
 mod simulate;
 mod store;
+mod summary;
 
 use async_trait::async_trait;
 use kernel::{Actor, CategoryId, FieldError, Page, Permission, RuleSetId};
@@ -15,6 +16,7 @@ pub use self::{
     replay::{Replay, ReplayedDecision, replay, replay_next},
     simulate::{Change, MOST_SIMULATED, Simulation, simulate},
     store::{RuleSetQuery, RuleTx},
+    summary::{Criterion, Requirements, requirements},
 };
 use crate::{
     CareError, CareStore, CareTx,

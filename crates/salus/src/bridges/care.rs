@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, SubmittedResponse,
+    ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, SubmittedResponse, VIDEO_VISITS,
+    VisitCover, VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     rules::FormSchemas,
 };
@@ -11,7 +12,8 @@ use intake::{FormDefinition, Item, ItemKind};
 use kernel::{
     AccountId, Actor, CategoryId, FormResponseId, PatientId, Permission, ProviderId, UsState,
 };
-use ports::Result;
+use ports::{PortError, Result};
+use subscriptions::access::{Coverage, coverage};
 
 use super::{Bridges, absent_or, crossing};
 
@@ -122,6 +124,26 @@ impl ProviderDirectory for Bridges {
         at: DateTime<Utc>,
     ) -> Result<Option<ProviderId>> {
         Ok(self.licensed_providers(state, at).await?.into_iter().next())
+    }
+}
+
+#[async_trait]
+impl VisitCovers for Bridges {
+    async fn video_visits(
+        &self,
+        patient: PatientId,
+        category: Option<CategoryId>,
+    ) -> Result<VisitCover> {
+        let feature = VIDEO_VISITS
+            .parse()
+            .map_err(|error| PortError::internal("the feature of video visits", error))?;
+        let store = self.subscriptions.as_ref();
+        let found = coverage(&self.env, store, self, patient, &feature, category).await?;
+        Ok(match found {
+            Coverage::Included => VisitCover::Included,
+            Coverage::NotIncluded => VisitCover::NotIncluded,
+            Coverage::NotSold => VisitCover::NotSold,
+        })
     }
 }
 

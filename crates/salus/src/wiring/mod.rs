@@ -132,6 +132,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
             intake: bridges.clone(),
             facts: bridges.clone(),
             directory: bridges.clone(),
+            covers: bridges.clone(),
         },
         prescribing: PrescribingPorts {
             plans: bridges.clone(),

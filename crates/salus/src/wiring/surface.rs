@@ -18,7 +18,8 @@ use rest::{
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
         AssessmentsApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
-        PlansApi as TreatmentPlansApi, ReplaysApi, ReviewsApi, RulesApi, VideoWebhookApi,
+        PlansApi as TreatmentPlansApi, ReplaysApi, RequirementsApi, ReviewsApi, RulesApi,
+        VideoWebhookApi,
     },
     catalog::{CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -54,7 +55,7 @@ pub type Operations = (
         ConsultationsApi,
         VideoWebhookApi,
     ),
-    (RulesApi, ReplaysApi),
+    (RulesApi, ReplaysApi, RequirementsApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
@@ -147,6 +148,7 @@ impl Surface {
             (
                 RulesApi { env: env(), store: store.clone(), forms: bridges.clone() },
                 ReplaysApi { store: store.clone() },
+                RequirementsApi { catalog: store.clone(), care: store.clone() },
             ),
             (
                 PrescriptionsApi {
@@ -212,6 +214,7 @@ impl Surface {
             AnalyticsApi {
                 env: env(),
                 store: store.clone(),
+                catalog: store.clone(),
                 settings: ReportSettings {
                     minimum_cell: ReportSettings::MINIMUM_CELL,
                     zone: config.practice.state.zone(),
