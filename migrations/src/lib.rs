@@ -49,6 +49,7 @@ history![
     "021_catalog_features",
     "022_catalog_revisions",
     "023_feature_flags",
+    "024_catalog_articles",
     "030_intake",
     "031_intake_form_drafts",
     "040_care",

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use catalog::{
-    ActivationWindow, Audience, BillingInterval, CatalogError, CategoryConfiguration, CategorySpec,
-    Cohort, FlagSpec, Modality, PlanSpec, PriceSpec, Rollout, Standing, Tier, all_plans,
-    categories, category, compare_plans, create_plan, deactivate_plan, flags, plan, plans, price,
-    revise_plan, save_category, seed_plan,
+    ActivationWindow, ArticleSpec, Audience, BillingInterval, CatalogError, CategoryConfiguration,
+    CategorySpec, Cohort, FlagSpec, Modality, PlanSpec, PriceSpec, Rollout, Standing, Tier,
+    all_plans, articles, categories, category, compare_plans, create_plan, deactivate_plan, flags,
+    plan, plans, price, revise_plan, save_category, seed_plan,
 };
 use chrono::TimeDelta;
 use kernel::{
@@ -290,7 +290,7 @@ async fn a_flag_is_made_changed_and_deleted_and_each_is_seen_at_once() {
     let won = won.unwrap();
     assert_eq!(flags::all(pg, &admin()).await.unwrap(), std::slice::from_ref(&won));
     flags::revise(pg, &rollout, &admin(), made.id, won.version, change).await.unwrap();
-    assert_eq!(own().await, [made.key.clone()]);
+    assert_eq!(own().await, std::slice::from_ref(&made.key));
     let known = rollout.is_on(&admin(), &made.key).await.unwrap();
     let unknown = rollout.is_on(&admin(), &"no_such_flag".parse().unwrap()).await.unwrap();
     assert!(known && !unknown);
@@ -409,4 +409,63 @@ async fn of_two_who_change_a_category_the_second_hears_of_the_first() {
     assert_eq!(won.unwrap().version, 2);
     let Err(CatalogError::VersionMismatch(fields)) = lost else { panic!("{lost:?}") };
     assert!(fields[0].message.contains("2 is the current one"), "{}", fields[0].message);
+}
+
+/// Has a plan of this tier in the category.
+struct Subscriber(Tier);
+
+#[async_trait]
+impl Audience for Subscriber {
+    async fn standing(&self, _: &Actor) -> ports::Result<Standing> {
+        Ok(Standing { tiers: [(CATEGORY, self.0)].into(), ..Standing::default() })
+    }
+}
+
+#[tokio::test]
+async fn articles_are_read_from_a_tier_on_and_changed_by_version() {
+    let database = with_category().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let spec = |title: &str, minimum_tier, published| ArticleSpec {
+        category: CATEGORY,
+        title: title.into(),
+        summary: "What to expect.".into(),
+        body: "Hair grows *slowly*.".into(),
+        minimum_tier,
+        published,
+    };
+    let make = async |spec| articles::create(env, pg, &admin(), spec).await.unwrap();
+    let all = make(spec("For all", None, true)).await;
+    let some = make(spec("For some", Some(Tier::Standard), true)).await;
+    let none = make(spec("Not yet", None, false)).await;
+
+    let seen = async |tier, actor: Actor| -> Vec<(String, bool)> {
+        let shown = articles::of_category(pg, &Subscriber(tier), &actor, CATEGORY).await.unwrap();
+        shown.into_iter().map(|shown| (shown.article.title, shown.open)).collect()
+    };
+    let titles = |some| vec![("For all".to_owned(), true), ("For some".to_owned(), some)];
+    assert_eq!(seen(Tier::Basic, visitor()).await, titles(false));
+    assert_eq!(seen(Tier::Premium, visitor()).await, titles(true));
+    assert_eq!(seen(Tier::Basic, admin()).await.len(), 3);
+    let read = async |tier, id| articles::read(pg, &Subscriber(tier), &visitor(), id).await;
+    assert_eq!(read(Tier::Basic, all.id).await.unwrap(), all);
+    let locked = read(Tier::Basic, some.id).await;
+    assert!(matches!(locked, Err(CatalogError::ArticleLocked(Tier::Standard))), "{locked:?}");
+    assert_eq!(read(Tier::Standard, some.id).await.unwrap(), some);
+    let hidden = read(Tier::Premium, none.id).await;
+    assert!(matches!(hidden, Err(CatalogError::ArticleNotFound)), "{hidden:?}");
+
+    let change = async |seen: i64, title| {
+        articles::revise(pg, &admin(), all.id, seen, spec(title, None, true)).await
+    };
+    change(1, "For everybody").await.unwrap();
+    let late = change(1, "For nobody").await;
+    let Err(CatalogError::VersionMismatch(told)) = late else { panic!("{late:?}") };
+    assert_eq!(told[1].message, "\"For all\" → \"For everybody\"");
+    let stale = articles::delete(pg, &admin(), all.id, 1).await;
+    assert!(matches!(stale, Err(CatalogError::VersionMismatch(_))), "{stale:?}");
+    articles::delete(pg, &admin(), all.id, 2).await.unwrap();
+    let gone = read(Tier::Premium, all.id).await;
+    assert!(matches!(gone, Err(CatalogError::ArticleNotFound)), "{gone:?}");
+    let down = include_str!("../../../migrations/sql/024_catalog_articles.down.sql");
+    database.superuser().await.execute_unprepared(down).await.unwrap();
 }

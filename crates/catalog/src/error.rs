@@ -1,6 +1,8 @@
 use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
 use ports::PortError;
 
+use crate::Tier;
+
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     #[error("there is no such category")]
@@ -9,6 +11,10 @@ pub enum CatalogError {
     PlanNotFound,
     #[error("there is no such price")]
     PriceNotFound,
+    #[error("there is no such article")]
+    ArticleNotFound,
+    #[error("a subscription of the category whose plan is {0} or above opens this article")]
+    ArticleLocked(Tier),
     #[error("there is no such feature flag")]
     FlagNotFound,
     #[error("only someone with an account has feature flags")]
@@ -37,11 +43,14 @@ impl DomainError for CatalogError {
             Self::CategoryNotFound
             | Self::PlanNotFound
             | Self::PriceNotFound
+            | Self::ArticleNotFound
             | Self::FlagNotFound => ErrorKind::NotFound,
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::NameTaken | Self::SlugTaken | Self::KeyTaken => ErrorKind::Conflict,
             Self::VersionMismatch(_) => ErrorKind::PreconditionFailed,
-            Self::AccountRequired | Self::Forbidden(_) => ErrorKind::Forbidden,
+            Self::AccountRequired | Self::ArticleLocked(_) | Self::Forbidden(_) => {
+                ErrorKind::Forbidden
+            }
             Self::Port(error) => error.kind(),
         }
     }
@@ -51,6 +60,8 @@ impl DomainError for CatalogError {
             Self::CategoryNotFound => "catalog.category_not_found",
             Self::PlanNotFound => "catalog.plan_not_found",
             Self::PriceNotFound => "catalog.price_not_found",
+            Self::ArticleNotFound => "catalog.article_not_found",
+            Self::ArticleLocked(_) => "catalog.article_locked",
             Self::FlagNotFound => "catalog.flag_not_found",
             Self::AccountRequired => "catalog.account_required",
             Self::Invalid(_) => "catalog.invalid",

@@ -2,7 +2,7 @@
 //! it names, and for a share of those in its cohorts. Which accounts the share
 //! holds is fixed by the flag's key, so that a larger share only adds some.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{
     AccountId, CategoryId, FeatureCode, FeatureFlagId, FieldError, PlanId, Role, UsState,
@@ -10,7 +10,7 @@ use kernel::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{CatalogError, category::check_text};
+use crate::{CatalogError, Tier, category::check_text};
 
 /// What is known of an account when a flag is evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Standing {
     pub plans: BTreeSet<PlanId>,
     /// The categories of the subscriptions in force.
     pub categories: BTreeSet<CategoryId>,
+    /// The tier of each of these subscriptions, as it was bought.
+    pub tiers: BTreeMap<CategoryId, Tier>,
 }
 
 /// Whom a flag is evaluated for.

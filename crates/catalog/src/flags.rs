@@ -45,7 +45,7 @@ pub async fn create(
     })?;
     record(tx.as_mut(), None, Revision::of_flag(&flag), None).await?;
     tx.commit().await?;
-    rollout.forget().await;
+    rollout.forget();
     Ok(flag)
 }
 
@@ -68,7 +68,7 @@ pub async fn revise(
     }
     record(tx.as_mut(), Some(before), Revision::of_flag(&flag), None).await?;
     tx.commit().await?;
-    rollout.forget().await;
+    rollout.forget();
     Ok(flag)
 }
 
@@ -93,7 +93,7 @@ pub async fn delete(
         .detail("before", before.as_json());
     tx.audit(entry).await?;
     tx.commit().await?;
-    rollout.forget().await;
+    rollout.forget();
     Ok(())
 }
 

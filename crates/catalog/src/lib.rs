@@ -1,6 +1,6 @@
 //! The catalog: what Salus treats and what it sells. It owns categories of
-//! treatment, the plans of a category and the price tiers of a plan, and the
-//! flags by which features are rolled out.
+//! treatment, the plans of a category and the price tiers of a plan, the
+//! articles that they open, and the flags by which features are rolled out.
 //!
 //! It knows nothing of patients, subscriptions or invoices. A price that was
 //! once offered never changes its amount: a new amount is a new price, so that
@@ -8,6 +8,8 @@
 //!
 //! It handles no events and has no jobs.
 
+pub mod article;
+pub mod articles;
 pub mod category;
 pub mod comparison;
 pub mod error;
@@ -20,6 +22,7 @@ pub mod rollout;
 pub mod store;
 pub mod use_cases;
 
+pub use article::{Article, ArticleSpec};
 pub use category::{Category, CategoryConfiguration, CategorySpec, Modality};
 pub use comparison::{ComparedFeature, ComparedRow, Comparison};
 pub use error::CatalogError;

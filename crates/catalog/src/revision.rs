@@ -8,7 +8,7 @@ use kernel::{FieldError, Seen, Uuid};
 use serde_json::{Map, Value, json};
 use strum::{Display, IntoStaticStr};
 
-use crate::{CatalogError, Category, FeatureFlag, Plan};
+use crate::{Article, CatalogError, Category, FeatureFlag, Plan};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -16,6 +16,7 @@ pub enum EntryKind {
     Category,
     Plan,
     FeatureFlag,
+    Article,
 }
 
 /// One version of one entry.
@@ -90,6 +91,18 @@ impl Revision {
 
     pub fn of_flag(flag: &FeatureFlag) -> Self {
         Self::new(EntryKind::FeatureFlag, flag.id.uuid(), flag.version, flag.said())
+    }
+
+    pub fn of_article(article: &Article) -> Self {
+        let fields = json!({
+            "category_id": article.category.to_string(),
+            "title": article.title,
+            "summary": article.summary,
+            "body": article.body,
+            "minimum_tier": article.minimum_tier.map(|tier| tier.to_string()),
+            "published": article.published,
+        });
+        Self::new(EntryKind::Article, article.id.uuid(), article.version, fields)
     }
 
     /// What differs from an older version, by path.

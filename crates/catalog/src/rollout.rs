@@ -1,6 +1,12 @@
 //! Flags as they are asked for: evaluated from memory, for the one who asks.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use kernel::{AccountId, Actor, ActorKind, FeatureCode};
@@ -29,7 +35,10 @@ const STANDING_LIVES: Duration = Duration::from_secs(10);
 pub struct Rollout {
     store: Arc<dyn CatalogStore>,
     audience: Arc<dyn Audience>,
-    flags: Cache<(), Arc<Vec<FeatureFlag>>>,
+    /// By the number of edits that this process has made, so that what was
+    /// read before an edit does not come back after it.
+    flags: Cache<u64, Arc<Vec<FeatureFlag>>>,
+    edits: Arc<AtomicU64>,
     standings: Cache<AccountId, Standing>,
 }
 
@@ -38,7 +47,8 @@ impl Rollout {
         Self {
             store,
             audience,
-            flags: Cache::builder().max_capacity(1).time_to_live(FLAGS_LIVE).build(),
+            flags: Cache::builder().max_capacity(2).time_to_live(FLAGS_LIVE).build(),
+            edits: Arc::default(),
             standings: Cache::builder().max_capacity(100_000).time_to_live(STANDING_LIVES).build(),
         }
     }
@@ -61,8 +71,8 @@ impl Rollout {
     }
 
     /// Lets the next question read the flags anew, as after an edit.
-    pub async fn forget(&self) {
-        self.flags.invalidate(&()).await;
+    pub fn forget(&self) {
+        self.edits.fetch_add(1, Ordering::SeqCst);
     }
 
     async fn flags(&self) -> Result<Arc<Vec<FeatureFlag>>, CatalogError> {
@@ -70,7 +80,8 @@ impl Rollout {
             let mut tx = self.store.begin(&Actor::system("catalog.rollout")).await?;
             tx.flags().await.map(Arc::new)
         };
-        Ok(self.flags.try_get_with((), load).await.map_err(shared)?)
+        let edits = self.edits.load(Ordering::SeqCst);
+        Ok(self.flags.try_get_with(edits, load).await.map_err(shared)?)
     }
 
     async fn subject(&self, actor: &Actor, flags: &[FeatureFlag]) -> Result<Subject, CatalogError> {

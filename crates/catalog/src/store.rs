@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{Actor, CategoryId, FeatureFlagId, PlanId, PriceId, Uuid};
+use kernel::{Actor, ArticleId, CategoryId, FeatureFlagId, PlanId, PriceId, Uuid};
 use ports::{Result, UnitOfWork};
 
-use crate::{Category, EntryKind, FeatureFlag, Plan, Revision};
+use crate::{Article, Category, EntryKind, FeatureFlag, Plan, Revision};
 
 /// Which plans to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,19 @@ pub trait CatalogTx: UnitOfWork {
 
     /// Fails with `Conflict` unless this is the stored version.
     async fn delete_flag(&mut self, flag: &FeatureFlag) -> Result<()>;
+
+    /// All articles of a category, by title.
+    async fn articles(&mut self, category: CategoryId) -> Result<Vec<Article>>;
+
+    async fn article(&mut self, id: ArticleId) -> Result<Option<Article>>;
+
+    async fn insert_article(&mut self, article: &Article) -> Result<()>;
+
+    /// Fails with `Conflict` unless the stored version is the one before.
+    async fn save_article(&mut self, article: &Article) -> Result<()>;
+
+    /// Fails with `Conflict` unless this is the stored version.
+    async fn delete_article(&mut self, article: &Article) -> Result<()>;
 
     /// Keeps what an entry says in a version; once it is kept it stays.
     async fn keep_revision(&mut self, revision: &Revision) -> Result<()>;

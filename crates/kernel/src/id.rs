@@ -76,6 +76,8 @@ ids! {
     /// A price tier of a plan.
     PriceId,
     FeatureFlagId,
+    /// Something to read about a category.
+    ArticleId,
     FormId,
     FormVersionId,
     DraftId,

@@ -1,5 +1,6 @@
 //! The store of the catalog.
 
+mod articles;
 mod entities;
 mod flags;
 mod mapping;
@@ -8,9 +9,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use catalog::{
-    CatalogStore, CatalogTx, Category, EntryKind, FeatureFlag, Plan, PlanFilter, Revision,
+    Article, CatalogStore, CatalogTx, Category, EntryKind, FeatureFlag, Plan, PlanFilter, Revision,
 };
-use kernel::{Actor, CategoryId, FeatureFlagId, PlanId, PriceId, Uuid};
+use kernel::{Actor, ArticleId, CategoryId, FeatureFlagId, PlanId, PriceId, Uuid};
 use ports::Result;
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -18,6 +19,7 @@ use sea_orm::{
 };
 
 use self::{
+    articles::{article, from_article, to_article},
     entities::{category, plan, price},
     flags::{flag, from_flag, to_flag},
     mapping::{from_category, from_plan, from_price, to_category, to_plan},
@@ -178,6 +180,55 @@ impl CatalogTx for PgTx {
             .await
             .map_err(|e| db("deleting a feature flag", e))?;
         expect_changed(result.rows_affected, "feature flag version")
+    }
+
+    async fn articles(&mut self, category: CategoryId) -> Result<Vec<Article>> {
+        let rows = article::Entity::find()
+            .filter(article::Column::CategoryId.eq(category.uuid()))
+            .order_by_asc(article::Column::Title)
+            .order_by_asc(article::Column::Id)
+            .all(self.read())
+            .await
+            .map_err(|e| db("listing articles", e))?;
+        rows.into_iter().map(to_article).collect()
+    }
+
+    async fn article(&mut self, id: ArticleId) -> Result<Option<Article>> {
+        article::Entity::find_by_id(id.uuid())
+            .one(self.read())
+            .await
+            .map_err(|e| db("loading an article", e))?
+            .map(to_article)
+            .transpose()
+    }
+
+    async fn insert_article(&mut self, article: &Article) -> Result<()> {
+        article::Entity::insert(from_article(article))
+            .exec_without_returning(self.write())
+            .await
+            .map_err(|e| db("inserting an article", e))?;
+        Ok(())
+    }
+
+    async fn save_article(&mut self, article: &Article) -> Result<()> {
+        let result = article::Entity::update_many()
+            .set(from_article(article))
+            .filter(article::Column::Id.eq(article.id.uuid()))
+            .filter(article::Column::Version.eq(article.version - 1))
+            .exec(self.write())
+            .await
+            .map_err(|e| db("saving an article", e))?;
+        expect_changed(result.rows_affected, "article version")
+    }
+
+    async fn delete_article(&mut self, article: &Article) -> Result<()> {
+        let result = article::Entity::delete_many()
+            .filter(article::Column::Id.eq(article.id.uuid()))
+            .filter(article::Column::Version.eq(article.version))
+            .exec(self.write())
+            .await
+            .map_err(|e| db("deleting an article", e))?;
+        expect_changed(result.rows_affected, "article version")
     }
 
     async fn keep_revision(&mut self, revision: &Revision) -> Result<()> {

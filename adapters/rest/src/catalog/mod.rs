@@ -1,5 +1,6 @@
-//! Categories, plans, prices and feature flags.
+//! Categories, plans, prices, articles and feature flags.
 
+mod articles;
 mod categories;
 mod comparison;
 mod flags;
@@ -7,6 +8,7 @@ mod plans;
 mod views;
 
 pub use self::{
+    articles::ArticlesApi,
     categories::{CategoriesApi, CategoriesView, CategoryView},
     flags::FlagsApi,
     plans::PlansApi,

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::{
-    Audience, CatalogStore, CatalogTx, Category, CategoryConfiguration, EntryKind, FeatureFlag,
-    Modality, Plan, PlanFilter, Revision, Rollout, Standing,
+    Article, Audience, CatalogStore, CatalogTx, Category, CategoryConfiguration, EntryKind,
+    FeatureFlag, Modality, Plan, PlanFilter, Revision, Rollout, Standing,
 };
 use kernel::{
-    Actor, ActorKind, CategoryId, FeatureFlagId, Permission, PlanId, PriceId, RequestContext, Role,
-    Uuid,
+    Actor, ActorKind, ArticleId, CategoryId, FeatureFlagId, Permission, PlanId, PriceId,
+    RequestContext, Role, Uuid,
 };
 use poem::{
     EndpointExt as _, Route,
@@ -22,12 +22,17 @@ use poem_openapi::OpenApiService;
 use ports::{AuditEntry, Delivery, Event, IdempotencyKey, JobRequest, UnitOfWork};
 use serde_json::{Value, json};
 
-use super::{CategoriesApi, FlagsApi, PlansApi};
+use super::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi};
 use crate::core::{Authenticator, Problem};
 
 /// A catalog in memory with one category; it commits at once.
 #[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Vec<Plan>>>, Arc<Mutex<Vec<FeatureFlag>>>, Arc<Mutex<Vec<Revision>>>);
+struct Shelf(
+    Arc<Mutex<Vec<Plan>>>,
+    Arc<Mutex<Vec<FeatureFlag>>>,
+    Arc<Mutex<Vec<Revision>>>,
+    Arc<Mutex<Vec<Article>>>,
+);
 
 #[async_trait]
 impl Audience for Shelf {
@@ -156,6 +161,31 @@ impl CatalogTx for Shelf {
         Ok(())
     }
 
+    async fn articles(&mut self, category: CategoryId) -> ports::Result<Vec<Article>> {
+        let all = self.3.lock().expect("the articles");
+        Ok(all.iter().filter(|article| article.category == category).cloned().collect())
+    }
+
+    async fn article(&mut self, id: ArticleId) -> ports::Result<Option<Article>> {
+        let all = self.3.lock().expect("the articles");
+        Ok(all.iter().find(|article| article.id == id).cloned())
+    }
+
+    async fn insert_article(&mut self, article: &Article) -> ports::Result<()> {
+        self.3.lock().expect("the articles").push(article.clone());
+        Ok(())
+    }
+
+    async fn save_article(&mut self, article: &Article) -> ports::Result<()> {
+        self.delete_article(article).await?;
+        self.insert_article(article).await
+    }
+
+    async fn delete_article(&mut self, article: &Article) -> ports::Result<()> {
+        self.3.lock().expect("the articles").retain(|other| other.id != article.id);
+        Ok(())
+    }
+
     async fn keep_revision(&mut self, revision: &Revision) -> ports::Result<()> {
         self.2.lock().expect("the revisions").push(revision.clone());
         Ok(())
@@ -201,7 +231,8 @@ fn client() -> TestClient<BoxEndpoint<'static>> {
     let apis = (
         CategoriesApi { env: env.clone(), store: store.clone() },
         PlansApi { env: env.clone(), store: store.clone() },
-        FlagsApi { env, store, rollout },
+        FlagsApi { env: env.clone(), store: store.clone(), rollout },
+        ArticlesApi { env, store: store.clone(), audience: store },
     );
     let authenticator: Arc<dyn Authenticator> = Arc::new(ByName);
     let service = OpenApiService::new(apis, "test", "1");
@@ -342,4 +373,37 @@ async fn categories_are_public() {
     .await;
     let none = client.get(format!("/api/categories/{}", Uuid::nil())).send().await;
     none.assert_status(StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_article_of_a_tier_is_named_to_all_and_read_by_some() {
+    let client = client();
+    let article = json!({
+        "category_id": CATEGORY.uuid(), "title": "What to expect", "summary": "The first months.",
+        "body": "Hair grows *slowly*.", "minimum_tier": "standard", "published": true,
+    });
+    let make = |token: &'static str| {
+        client
+            .post("/api/admin/articles")
+            .header("Authorization", format!("Bearer {token}"))
+            .body_json(&article)
+            .send()
+    };
+    make("nobody").await.assert_status(StatusCode::FORBIDDEN);
+    let made = make("admin").await;
+    made.assert_status(StatusCode::CREATED);
+    let place = made.0.headers()["Location"].to_str().expect("a text").to_owned();
+    let get = |path: String, token: &'static str| {
+        client.get(path).header("Authorization", format!("Bearer {token}")).send()
+    };
+    get(place.clone(), "admin").await.assert_status_is_ok();
+    let locked = get(place, "nobody").await;
+    locked.assert_status(StatusCode::FORBIDDEN);
+    let problem = locked.json().await;
+    let kind = problem.value().object().get("type").string();
+    assert_eq!(kind, "urn:salus:problem:catalog.article_locked");
+    let list = get(format!("/api/categories/{CATEGORY}/articles"), "nobody").await.json().await;
+    let listed = list.value().object().get("articles").object_array();
+    assert_eq!((listed.len(), listed[0].get("open").bool()), (1, false));
+    assert!(listed[0].get_opt("body").is_none());
 }

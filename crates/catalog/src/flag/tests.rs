@@ -30,6 +30,7 @@ fn subject(number: u128) -> Subject {
             state: Some(UsState::Tx),
             plans: [PlanId(Uuid::from_u128(5))].into(),
             categories: [CategoryId(Uuid::from_u128(6))].into(),
+            tiers: BTreeMap::new(),
         },
     }
 }

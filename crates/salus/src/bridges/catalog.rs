@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use catalog::{Audience, Standing};
 use kernel::Actor;
 use ports::Result;
+use subscriptions::Tier;
 
 use super::Bridges;
 
@@ -17,7 +18,16 @@ impl Audience for Bridges {
         Ok(Standing {
             state: profile.map(|profile| profile.address.state),
             plans: in_force().map(|held| held.plan).collect(),
+            tiers: in_force().map(|held| (held.category, bought(held.tier))).collect(),
             categories: in_force().map(|held| held.category).collect(),
         })
+    }
+}
+
+fn bought(tier: Tier) -> catalog::Tier {
+    match tier {
+        Tier::Basic => catalog::Tier::Basic,
+        Tier::Standard => catalog::Tier::Standard,
+        Tier::Premium => catalog::Tier::Premium,
     }
 }

@@ -2,10 +2,11 @@
 //! and what their plans cost.
 
 use catalog::{
-    ActivationWindow, BillingInterval, CatalogError, CatalogStore, CategoryConfiguration,
-    CategorySpec, Modality, PlanSpec, PriceSpec, Tier, save_category, seed_plan,
+    ActivationWindow, ArticleSpec, BillingInterval, CatalogError, CatalogStore,
+    CategoryConfiguration, CategorySpec, Modality, PlanSpec, PriceSpec, Tier, articles,
+    save_category, seed_plan,
 };
-use kernel::{Actor, CategoryId, Feature, FieldError, Money, PlanId, Uuid};
+use kernel::{Actor, ArticleId, CategoryId, Feature, FieldError, Money, PlanId, Uuid};
 
 pub const HAIR_LOSS: CategoryId = category_id(1);
 pub const ERECTILE_DYSFUNCTION: CategoryId = category_id(2);
@@ -252,6 +253,59 @@ const CATEGORIES: [CategorySeed; 6] = [
     },
 ];
 
+struct ArticleSeed {
+    category: CategoryId,
+    title: &'static str,
+    summary: &'static str,
+    body: &'static str,
+    minimum_tier: Option<Tier>,
+}
+
+const ARTICLES: [ArticleSeed; 3] = [
+    ArticleSeed {
+        category: HAIR_LOSS,
+        title: "When does it begin to work?",
+        summary: "What to expect in the first months, and when to ask your provider.",
+        body: "Hair grows slowly. Shedding in the first weeks is common and passes. Compare \
+               photos after *three months*, and judge the treatment after a year.",
+        minimum_tier: None,
+    },
+    ArticleSeed {
+        category: HAIR_LOSS,
+        title: "Two treatments together",
+        summary: "How finasteride and minoxidil add to each other.",
+        body: "Finasteride works from within and minoxidil on the scalp. Apply minoxidil to a \
+               dry scalp, wash your hands, and leave **four hours** before you wash your hair.",
+        minimum_tier: Some(Tier::Standard),
+    },
+    ArticleSeed {
+        category: WEIGHT_MANAGEMENT,
+        title: "The first weeks on an injection",
+        summary: "Small doses at first, and what helps against nausea.",
+        body: "The dose rises step by step. Eat slowly and stop when you are full; tell your \
+               provider of vomiting that lasts longer than a day.",
+        minimum_tier: Some(Tier::Standard),
+    },
+];
+
+/// The `number`-th article, counted from 1.
+const fn article_id(category: CategoryId, number: u128) -> ArticleId {
+    ArticleId(Uuid::from_u128(category.uuid().as_u128() + (2 << 96) + (number << 16)))
+}
+
+impl ArticleSeed {
+    fn spec(&self) -> ArticleSpec {
+        ArticleSpec {
+            category: self.category,
+            title: self.title.into(),
+            summary: self.summary.into(),
+            body: self.body.into(),
+            minimum_tier: self.minimum_tier,
+            published: true,
+        }
+    }
+}
+
 /// Sows what is missing. A category or plan that an administrator changed
 /// since is left as it is.
 pub async fn sow(store: &dyn CatalogStore) -> Result<(), CatalogError> {
@@ -274,6 +328,9 @@ pub async fn sow(store: &dyn CatalogStore) -> Result<(), CatalogError> {
         for (number, plan) in (1..).zip(seed.plans) {
             seed_plan(store, &actor, plan_id(seed.id, number), plan.spec(seed.id)?).await?;
         }
+    }
+    for (number, article) in (1..).zip(&ARTICLES) {
+        articles::seed(store, &actor, article_id(article.category, number), article.spec()).await?;
     }
     Ok(())
 }
@@ -314,7 +371,7 @@ impl PlanSeed {
 mod tests {
     use std::collections::BTreeSet;
 
-    use catalog::{Category, Plan};
+    use catalog::{Article, Category, Plan};
     use kernel::PriceId;
 
     use super::*;
@@ -350,6 +407,11 @@ mod tests {
                 },
             };
             Category::create(seed.id, spec).unwrap();
+        }
+        for (number, article) in (1..).zip(&ARTICLES) {
+            let id = article_id(article.category, number);
+            assert!(ids.insert(id.uuid()), "{}", article.title);
+            Article::create(id, article.spec()).unwrap();
         }
     }
 }

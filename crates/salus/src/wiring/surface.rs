@@ -21,7 +21,7 @@ use rest::{
         PlansApi as TreatmentPlansApi, ReplaysApi, RequirementsApi, ReviewsApi, RulesApi,
         VideoWebhookApi,
     },
-    catalog::{CategoriesApi, FlagsApi, PlansApi},
+    catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
     core::{Authenticator, DenialLog, Limits, Problem, Surround, request_context},
@@ -43,7 +43,7 @@ use crate::{
 /// Every context's operations.
 pub type Operations = (
     IdentityApi,
-    (CategoriesApi, PlansApi, FlagsApi),
+    (CategoriesApi, PlansApi, FlagsApi, ArticlesApi),
     (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, ResponsesApi),
     (
         ReviewsApi,
@@ -124,6 +124,7 @@ impl Surface {
                 CategoriesApi { env: env(), store: store.clone() },
                 PlansApi { env: env(), store: store.clone() },
                 FlagsApi { env: env(), store: store.clone(), rollout: world.rollout.clone() },
+                ArticlesApi { env: env(), store: store.clone(), audience: bridges.clone() },
             ),
             intake.apis(),
             (

@@ -1,0 +1,258 @@
+//! Articles: reading what one's plan opens, and administering them.
+
+use std::sync::Arc;
+
+use catalog::{
+    Article, ArticleSpec, Audience, CatalogStore,
+    articles::{self, Shown},
+};
+use kernel::Uuid;
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Header, Path},
+    payload::Json,
+    types::Example,
+};
+use ports::Env;
+
+use super::TierWord;
+use crate::core::{Body, Caller, Problem, Tag, entity_tag, seen_version};
+
+pub struct ArticlesApi {
+    pub env: Env,
+    pub store: Arc<dyn CatalogStore>,
+    pub audience: Arc<dyn Audience>,
+}
+
+/// What an administrator says of an article.
+#[derive(Clone, Debug, Object)]
+#[oai(example)]
+pub struct ArticleRequest {
+    category_id: Uuid,
+    #[oai(validator(max_length = 200))]
+    title: String,
+    /// What everybody reads of it.
+    #[oai(validator(max_length = 500))]
+    summary: String,
+    /// In Markdown.
+    #[oai(validator(max_length = 50000))]
+    body: String,
+    /// The lowest tier of the category whose subscribers read the whole of it;
+    /// everybody does without one.
+    minimum_tier: Option<TierWord>,
+    /// Only administrators see one that is not.
+    published: bool,
+}
+
+impl Example for ArticleRequest {
+    fn example() -> Self {
+        Self {
+            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001),
+            title: "When does it begin to work?".to_owned(),
+            summary: "What to expect in the first months.".to_owned(),
+            body: "Hair grows slowly: look again after *three months*.".to_owned(),
+            minimum_tier: Some(TierWord::Standard),
+            published: true,
+        }
+    }
+}
+
+impl From<ArticleRequest> for ArticleSpec {
+    fn from(request: ArticleRequest) -> Self {
+        Self {
+            category: request.category_id.into(),
+            title: request.title,
+            summary: request.summary,
+            body: request.body,
+            minimum_tier: request.minimum_tier.map(Into::into),
+            published: request.published,
+        }
+    }
+}
+
+/// An article about a category.
+#[derive(Debug, Object)]
+#[oai(rename = "Article")]
+pub struct ArticleView {
+    id: Uuid,
+    category_id: Uuid,
+    title: String,
+    summary: String,
+    /// In Markdown.
+    body: String,
+    /// The lowest tier of the category whose subscribers read it; absent where
+    /// everybody does.
+    minimum_tier: Option<TierWord>,
+    published: bool,
+    /// Counts the changes; it is the `ETag` too.
+    version: i64,
+}
+
+/// An article in a list.
+#[derive(Debug, Object)]
+pub struct ArticleSummary {
+    id: Uuid,
+    title: String,
+    summary: String,
+    /// The lowest tier of the category whose subscribers read it; absent where
+    /// everybody does.
+    minimum_tier: Option<TierWord>,
+    published: bool,
+    /// Whether the caller reads the whole of it.
+    open: bool,
+}
+
+/// The articles of a category, by title.
+#[derive(Debug, Object)]
+pub struct Articles {
+    articles: Vec<ArticleSummary>,
+}
+
+impl From<Article> for ArticleView {
+    fn from(article: Article) -> Self {
+        Self {
+            id: article.id.uuid(),
+            category_id: article.category.uuid(),
+            title: article.title,
+            summary: article.summary,
+            body: article.body,
+            minimum_tier: article.minimum_tier.map(Into::into),
+            published: article.published,
+            version: article.version,
+        }
+    }
+}
+
+impl From<Shown> for ArticleSummary {
+    fn from(Shown { article, open }: Shown) -> Self {
+        Self {
+            id: article.id.uuid(),
+            title: article.title,
+            summary: article.summary,
+            minimum_tier: article.minimum_tier.map(Into::into),
+            published: article.published,
+            open,
+        }
+    }
+}
+
+/// An article with its version as the entity tag.
+#[derive(ApiResponse)]
+pub enum ArticleFound {
+    /// The article.
+    #[oai(status = 200)]
+    Found(
+        Json<ArticleView>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+/// An article that was made.
+#[derive(ApiResponse)]
+pub enum ArticleMade {
+    /// The article.
+    #[oai(status = 201)]
+    Made(
+        Json<ArticleView>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+        /// Where the article can be read.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// An article that was deleted.
+#[derive(ApiResponse)]
+pub enum ArticleGone {
+    /// There is no such article any more.
+    #[oai(status = 204)]
+    Gone,
+}
+
+impl ArticleFound {
+    fn of(article: Article) -> Self {
+        let tag = entity_tag(article.version);
+        Self::Found(Json(article.into()), tag)
+    }
+}
+
+#[OpenApi(tag = "Tag::Catalog")]
+impl ArticlesApi {
+    /// List the articles of a category
+    ///
+    /// For everybody who is signed in: titles and summaries, and whether the
+    /// caller's plan opens the whole. Administrators find those that are not
+    /// published too.
+    #[oai(path = "/api/categories/:id/articles", method = "get", operation_id = "listArticles")]
+    async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Articles>, Problem> {
+        let (store, audience) = (self.store.as_ref(), self.audience.as_ref());
+        let shown = articles::of_category(store, audience, caller.actor(), id.0.into()).await?;
+        Ok(Json(Articles { articles: shown.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Read an article
+    ///
+    /// Takes a subscription in force of the article's category whose plan is of
+    /// the article's tier or above it, where it has one; otherwise the answer
+    /// is 403 `catalog.article_locked`.
+    #[oai(path = "/api/articles/:id", method = "get", operation_id = "readArticle")]
+    async fn read(&self, caller: Caller, id: Path<Uuid>) -> Result<ArticleFound, Problem> {
+        let (store, audience) = (self.store.as_ref(), self.audience.as_ref());
+        let article = articles::read(store, audience, caller.actor(), id.0.into()).await?;
+        Ok(ArticleFound::of(article))
+    }
+
+    /// Create an article
+    ///
+    /// Takes `catalog.administer`.
+    #[oai(path = "/api/admin/articles", method = "post", operation_id = "createArticle")]
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<ArticleRequest>,
+    ) -> Result<ArticleMade, Problem> {
+        let (store, spec) = (self.store.as_ref(), body.0.into());
+        let article = articles::create(&self.env, store, caller.actor(), spec).await?;
+        let (tag, place) = (entity_tag(article.version), format!("/api/articles/{}", article.id));
+        Ok(ArticleMade::Made(Json(article.into()), tag, place))
+    }
+
+    /// Change an article
+    ///
+    /// Takes `catalog.administer`. `If-Match` names the version that was read;
+    /// when the article has changed since, the answer is 412 and names what
+    /// changed.
+    #[oai(path = "/api/admin/articles/:id", method = "put", operation_id = "updateArticle")]
+    async fn update(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+        body: Body<ArticleRequest>,
+    ) -> Result<ArticleFound, Problem> {
+        let (seen, spec) = (seen_version(&if_match.0)?, body.0.into());
+        let (store, id) = (self.store.as_ref(), id.0.into());
+        let article = articles::revise(store, caller.actor(), id, seen, spec).await?;
+        Ok(ArticleFound::of(article))
+    }
+
+    /// Delete an article
+    ///
+    /// Takes `catalog.administer`, and the version that was read as `If-Match`.
+    #[oai(path = "/api/admin/articles/:id", method = "delete", operation_id = "deleteArticle")]
+    async fn delete(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+    ) -> Result<ArticleGone, Problem> {
+        let seen = seen_version(&if_match.0)?;
+        let (store, id) = (self.store.as_ref(), id.0.into());
+        articles::delete(store, caller.actor(), id, seen).await?;
+        Ok(ArticleGone::Gone)
+    }
+}
