@@ -136,10 +136,20 @@ impl Revision {
         );
         let mut told = vec![FieldError::new("header.If-Match", "changed", message)];
         for change in read.map(|read| self.changes_since(read)).unwrap_or_default() {
-            let message = format!("{} → {}", change.old, change.new);
+            let message = format!("{} → {}", brief(&change.old), brief(&change.new));
             told.push(FieldError::new(change.path, "changed", message));
         }
         CatalogError::VersionMismatch(told)
+    }
+}
+
+/// A value as a person reads it in a message; the whole of a long one is in the
+/// entry itself.
+fn brief(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -164,6 +174,12 @@ mod tests {
 
     fn revision(version: i64, fields: Value) -> Revision {
         Revision::new(EntryKind::Plan, Uuid::nil(), version, fields)
+    }
+
+    #[test]
+    fn a_long_value_is_told_by_its_beginning() {
+        assert_eq!(brief(&json!("ä".repeat(9))), format!("\"{}\"", "ä".repeat(9)));
+        assert_eq!(brief(&json!("ä".repeat(900))).chars().count(), 201);
     }
 
     #[test]
