@@ -10,7 +10,7 @@ use poem_openapi::{
 use strum::IntoEnumIterator as _;
 
 use super::Role;
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, entity_tag, one_version, seen_version};
 
 /// A permission and what it allows.
 #[derive(Debug, Object)]
@@ -120,6 +120,12 @@ impl RolesApi {
         body: Body<RoleRequest>,
     ) -> Result<RoleAnswer, Problem> {
         let seen = seen_version(&if_match.0)?;
+        let name = kernel::Role::from(role.0);
+        let current = async {
+            let matrix = roles::matrix(&self.services, caller.actor()).await?;
+            Ok::<_, IdentityError>(matrix.grant(name).version)
+        };
+        let seen = one_version(seen, current).await?;
         let mut own = BTreeSet::new();
         let mut errors = Vec::new();
         for (index, word) in body.0.permissions.iter().enumerate() {
@@ -138,7 +144,7 @@ impl RolesApi {
             return Err(IdentityError::Invalid(errors).into());
         }
         let inherits = body.0.inherits.into_iter().map(kernel::Role::from).collect();
-        let role = role.0.into();
+        let role = name;
         let matrix = roles::edit(&self.services, caller.actor(), role, seen, own, inherits).await?;
         let tag = entity_tag(matrix.grant(role).version);
         Ok(RoleAnswer::Role(Json(role_view(&matrix, role)), tag))
