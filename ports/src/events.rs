@@ -58,6 +58,13 @@ pub enum Event {
     PatientProfileChanged {
         patient: PatientId,
     },
+    /// A licence is in force for so many days more at most.
+    LicenseExpiring {
+        provider: ProviderId,
+        /// The postal code of the state.
+        state: String,
+        days: u32,
+    },
     // records
     ClinicalRecordChanged {
         patient: PatientId,

@@ -2,25 +2,28 @@
 //! played by what a test says.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use care::{
-    CareError, CareStore, ClinicalFacts, Dose, DoseLimit, Frequency, IntakeReader, Medication,
-    Modality, PatientFacts, PeriodUnit, PlanStatus, Protocol, ProviderDirectory, Reach,
-    RejectionReason, Review, Rule, Severity, Sources, SubmittedResponse, Treatment, assess,
+    CareError, CareStore, ClinicalFacts, Colleague, Dose, DoseLimit, Frequency, IntakeReader,
+    Medication, Modality, PatientFacts, PeriodUnit, PlanStatus, Protocol, ProviderDirectory, Reach,
+    RejectionReason, Review, Rule, Severity, Sources, Standing, SubmittedResponse, Treatment,
+    assess,
     consultations::{self, Booking, CreateVideoRoom},
     plans::{self, PlanRequest, TreatmentChanges},
     reviews::{self, Approval},
     setup, tasks,
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use kernel::{
     AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, EventId, FormResponseId,
-    PageRequest, PatientId, Permission, ProviderId, RequestContext, Role, Sex, UsState, Uuid,
+    PageRequest, PatientId, Permission, ProviderId, RequestContext, Role, Sex, Speciality, UsState,
+    Uuid,
 };
 use ports::{
     Delivery, IdempotencyKey, Panel as _, PortError,
@@ -47,6 +50,8 @@ struct Neighbours {
     /// Those who have not answered for medications and allergies.
     unanswered: Mutex<Vec<PatientId>>,
     covers: Mutex<BTreeMap<PatientId, care::VisitCover>>,
+    skills: Mutex<BTreeMap<ProviderId, BTreeSet<Speciality>>>,
+    away: Mutex<BTreeSet<ProviderId>>,
 }
 
 #[async_trait]
@@ -99,6 +104,29 @@ impl ProviderDirectory for Neighbours {
 
     async fn is_patient(&self, patient: PatientId) -> ports::Result<bool> {
         Ok(self.states.lock().unwrap().contains_key(&patient))
+    async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> ports::Result<Vec<Colleague>> {
+        let licensed = self.licensed_providers(state, at).await?;
+        let (skills, away) = (self.skills.lock().unwrap(), self.away.lock().unwrap());
+        let licences = self.licences.lock().unwrap();
+        Ok(licensed
+            .into_iter()
+            .map(|provider| Colleague {
+                provider,
+                licensed_in: licences[&provider].clone(),
+                specialities: skills.get(&provider).cloned().unwrap_or_default(),
+                on_duty: Some(!away.contains(&provider)),
+            })
+            .collect())
+    }
+
+    async fn standing(
+        &self,
+        provider: ProviderId,
+        at: DateTime<Utc>,
+        _: u32,
+    ) -> ports::Result<Standing> {
+        let licensed_in = self.licensed_states(provider, at).await?;
+        Ok(Standing { licensed_in, zone: Some(Tz::America__New_York), expiring: Vec::new() })
     }
 
     async fn supervising_provider(
@@ -717,6 +745,7 @@ mod rooms {
 }
 
 mod break_glass;
+mod assigning;
 mod dosing;
 mod endings;
 mod queue;

@@ -421,7 +421,7 @@ async fn providers_are_found_by_a_licence_in_force() {
         family: "Lindqvist".to_owned(),
         npi: "1234567893".to_owned(),
         dea: None,
-        specialities: vec!["Family medicine".to_owned()],
+        specialities: vec!["207Q00000X".to_owned()],
     };
     provider::write_own(services, &actor, profile).await.unwrap();
     let own = provider::set_licenses(services, &actor, id, Vec::new()).await;
@@ -567,3 +567,5 @@ async fn a_client_gets_what_it_is_allowed_and_uses_an_assertion_once() {
     let expired = authenticate(services, &token.access_token, request()).await;
     assert!(matches!(expired, Err(IdentityError::InvalidToken)));
 }
+
+mod providers;

@@ -6,7 +6,7 @@ use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOut
 
 use crate::{
     Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, Priority, Protocol,
-    Sources, TaskKind, Treatment, TreatmentPlan,
+    Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
     eligibility::{Gates, Outcome, RuleBook},
     plans, tasks,
     treatment::NewPlan,
@@ -76,6 +76,9 @@ pub async fn on_response_submitted(
             (assessment.patient, assessment.id.uuid()),
         )
         .await?;
+    }
+    if assessment.review == Review::Waiting {
+        assigning::announce(tx.as_mut()).await?;
     }
     tx.emit(Event::AssessmentDecided {
         assessment: assessment.id,

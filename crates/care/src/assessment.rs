@@ -252,8 +252,11 @@ impl Assessment {
     /// Takes the review for one provider. Claiming again prolongs one's own
     /// claim; a claim that ran out is free for anybody.
     pub fn claim(mut self, by: ProviderId, now: DateTime<Utc>) -> Result<Self, CareError> {
+        let mut end = now + Review::CLAIM;
         match &self.review {
-            Review::Claimed { provider, until } if *provider != by && now < *until => {
+            // A review that was assigned may be held for longer already.
+            Review::Claimed { provider, until } if *provider == by => end = end.max(*until),
+            Review::Claimed { until, .. } if now < *until => {
                 return Err(CareError::ReviewAlreadyClaimed);
             }
             // Who asked may go on without the answer; the clock does too.
@@ -266,7 +269,29 @@ impl Assessment {
                 return Err(CareError::ReviewClosed);
             }
         }
-        self.review = Review::Claimed { provider: by, until: now + Review::CLAIM };
+        self.review = Review::Claimed { provider: by, until: end };
+        Ok(self)
+    }
+
+    /// Gives a review that nobody holds to a provider, for a time that the
+    /// clinic has set.
+    pub fn assign(
+        mut self,
+        to: ProviderId,
+        hold: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Self, CareError> {
+        match &self.review {
+            Review::Claimed { until, .. } if now < *until => {
+                return Err(CareError::ReviewAlreadyClaimed);
+            }
+            Review::WaitingOnPatient { .. } => return Err(CareError::ReviewWaitsForPatient),
+            Review::Waiting | Review::Claimed { .. } => {}
+            Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. } => {
+                return Err(CareError::ReviewClosed);
+            }
+        }
+        self.review = Review::Claimed { provider: to, until: now + hold };
         Ok(self)
     }
 

@@ -133,6 +133,9 @@ pub enum CareError {
          plans have it and at which prices"
     )]
     FeatureNotIncluded(&'static str),
+    /// Another administrator came first.
+    #[error("the policy's version is {0} now; read it before changing it")]
+    PolicyChanged(i64),
     #[error("the slot is taken")]
     SlotTaken,
     #[error("the meeting is not open now")]
@@ -196,7 +199,7 @@ impl DomainError for CareError {
             | Self::MeetingNotOpen
             | Self::ConsultationClosed
             | Self::RoomNotReady => ErrorKind::Conflict,
-            Self::RuleChanged(_) => ErrorKind::PreconditionFailed,
+            Self::RuleChanged(_) | Self::PolicyChanged(_) => ErrorKind::PreconditionFailed,
             Self::PlanChanged(change) if change.named => ErrorKind::PreconditionFailed,
             Self::PlanChanged(_) => ErrorKind::Conflict,
             Self::Port(error) => error.kind(),
@@ -224,6 +227,7 @@ impl DomainError for CareError {
             Self::AlreadyTreated => "care.already_treated",
             Self::NotTheActivePlan(_) => "care.not_the_active_plan",
             Self::RuleChanged(_) => "care.rule_changed",
+            Self::PolicyChanged(_) => "care.policy_changed",
             Self::PlanChanged(_) => "care.plan_changed",
             Self::RulesPublished => "care.rules_published",
             Self::RulesInForce => "care.rules_in_force",

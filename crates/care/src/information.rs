@@ -7,8 +7,8 @@ use ports::{AuditAction, AuditEntry, Env, Event, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Assessment, CareError, CareStore, Reach, Sources, TaskKind,
-    reviews::{self, Reviewer},
+    Assessment, CareError, CareStore, Reach, Sources, TaskKind, assigning,
+    reviews::{self, Change, Reviewer},
     tasks,
 };
 
@@ -105,6 +105,9 @@ pub async fn answer(
         return Err(reviews::lost(store, actor, id, &reach, error).await);
     }
     tx.answer_exchange(id, &answer, env.now()).await?;
+    // With the answer it is another review to everybody.
+    tx.forget_turns(id).await?;
+    assigning::announce(tx.as_mut()).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assessment", id)
             .patient(patient)
@@ -163,7 +166,8 @@ pub async fn reassign(
     let handed = assessment.hand_over(reviewer.provider, to, env.now())?;
     let event = Event::ReviewAssigned { assessment: id, patient: handed.patient, provider: to };
     let place = (actor, reviewer.reach());
-    reviews::save(store, place, handed, "reassign", Some(event)).await
+    let change = Change::HandOver { by: reviewer.provider, at: env.now() };
+    reviews::save(store, place, handed, change, Some(event)).await
 }
 
 /// Looks for reviews that are overdue.

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`consultations::CreateVideoRoom`] | [`consultations::create_video_room`] |
 //! | [`information::EscalateReviews`], every minute | [`information::escalate_reviews`] |
+//! | [`assigning::AssignReviews`], every minute and when a review enters the queue | [`assigning::assign_reviews`] |
 //!
 //! The video vendor's callbacks come in through
 //! [`consultations::on_video_callback`].
@@ -27,6 +28,8 @@
 pub mod assess;
 pub mod assessment;
 pub mod break_glass;
+pub mod assigning;
+pub mod assignment;
 pub mod business_hours;
 pub mod consultation;
 pub mod consultations;
@@ -49,6 +52,8 @@ pub mod treatment;
 pub mod video;
 
 pub use assessment::{Assessment, Priority, RejectionReason, Review};
+pub use assigning::AssignmentTx;
+pub use assignment::{AssignmentPolicy, Colleague};
 pub use consultation::{Consultation, ConsultationStatus, Participant};
 pub use diff::FieldChange;
 pub use eligibility::{Decision, Inputs, Rule, RuleSet, Severity, Trace};
@@ -56,8 +61,7 @@ pub use ending::{EndReason, PlanEnding};
 pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use sources::{
-    ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, Sources, SubmittedResponse,
-    VIDEO_VISITS, VisitCover, VisitCovers,
+    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskKind, TaskStatus};

@@ -1,6 +1,7 @@
 //! The review queue: seeing, claiming, releasing and deciding reviews, and
 //! reading what eligibility decided.
 
+use chrono::{DateTime, Utc};
 use kernel::{
     Actor, AssessmentId, Page, PageRequest, PatientId, Permission, ProviderId, TreatmentPlanId,
     UsState,
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
-    Sources, Treatment, TreatmentPlan, plans, treatment::NewPlan,
+    Sources, Treatment, TreatmentPlan, assigning, plans, treatment::NewPlan,
 };
 
 /// A provider with the states in which a licence is active right now.
@@ -97,7 +98,7 @@ pub async fn claim(
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_licence(sources, assessment.patient).await?;
     let claimed = assessment.claim(reviewer.provider, env.now())?;
-    save(store, (actor, reviewer.reach()), claimed, "claim", None).await
+    save(store, (actor, reviewer.reach()), claimed, Change::Claim, None).await
 }
 
 /// Gives a claimed review back to the queue.
@@ -111,7 +112,8 @@ pub async fn release(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     let released = assessment.release(reviewer.provider, env.now())?;
-    save(store, (actor, reviewer.reach()), released, "release", None).await
+    let change = Change::Release { by: reviewer.provider, at: env.now() };
+    save(store, (actor, reviewer.reach()), released, change, None).await
 }
 
 /// Decides against treatment.
@@ -138,7 +140,7 @@ pub async fn reject(
         provider: reviewer.provider,
         approved: false,
     };
-    save(store, (actor, reviewer.reach()), rejected, "reject", Some(event)).await
+    save(store, (actor, reviewer.reach()), rejected, Change::Reject, Some(event)).await
 }
 
 /// A save that lost a race says what has become of the review. One that is out
@@ -166,13 +168,40 @@ pub(crate) async fn lost(
     }
 }
 
+/// What was done with a review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Claim,
+    /// It is back in the queue, and whoever let it go is not given it again.
+    Release {
+        by: ProviderId,
+        at: DateTime<Utc>,
+    },
+    Reject,
+    HandOver {
+        by: ProviderId,
+        at: DateTime<Utc>,
+    },
+}
+
+impl Change {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Release { .. } => "release",
+            Self::Reject => "reject",
+            Self::HandOver { .. } => "reassign",
+        }
+    }
+}
+
 /// Saves what a transition made of a loaded review. The row's version makes
 /// sure that nothing happened in between.
 pub(crate) async fn save(
     store: &dyn CareStore,
     (actor, reach): (&Actor, Reach),
     mut assessment: Assessment,
-    what: &str,
+    change: Change,
     event: Option<Event>,
 ) -> Result<Assessment, CareError> {
     let mut tx = store.begin(actor).await?;
@@ -183,10 +212,16 @@ pub(crate) async fn save(
     if let Some(event) = event {
         tx.emit(event).await?;
     }
+    if let Change::Release { by, at } | Change::HandOver { by, at } = change {
+        tx.let_go(&assessment, by, at).await?;
+    }
+    if let Change::Release { .. } = change {
+        assigning::announce(tx.as_mut()).await?;
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assessment", assessment.id)
             .patient(assessment.patient)
-            .detail("review", what)
+            .detail("review", change.word())
             .detail("status", assessment.review.word()),
     )
     .await?;

@@ -6,10 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{AccountId, CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
+use chrono_tz::Tz;
+use kernel::{CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
 use ports::Result;
 use serde_json::Value;
 
-use crate::eligibility::age_on;
+use crate::{assignment::Colleague, eligibility::age_on};
 
 /// A submitted form response as eligibility reads it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +63,25 @@ pub trait PatientFacts: Send + Sync {
     async fn facts(&self, patient: PatientId) -> Result<Option<ClinicalFacts>>;
 }
 
+/// A provider's own standing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Where a licence is in force.
+    pub licensed_in: Vec<UsState>,
+    /// Where the provider works, as far as they have said so.
+    pub zone: Option<Tz>,
+    /// The licences in force that expire soon, the first to expire first.
+    pub expiring: Vec<ExpiringLicence>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpiringLicence {
+    pub state: UsState,
+    /// The last day on which it is in force.
+    pub expires_on: NaiveDate,
+    pub days_left: u32,
+}
+
 #[async_trait]
 pub trait ProviderDirectory: Send + Sync {
     /// The states in which the provider holds an active licence at `at`.
@@ -82,6 +103,17 @@ pub trait ProviderDirectory: Send + Sync {
     async fn access_reviewers(&self) -> Result<Vec<AccountId>>;
 
     async fn is_patient(&self, patient: PatientId) -> Result<bool>;
+    /// The same providers with what decides which of them is given a review.
+    async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> Result<Vec<Colleague>>;
+
+    /// What a provider sees of their own standing. Licences that expire within
+    /// so many days are named.
+    async fn standing(
+        &self,
+        provider: ProviderId,
+        at: DateTime<Utc>,
+        days: u32,
+    ) -> Result<Standing>;
 
     /// The provider under whose protocols automatic approvals in `state` are
     /// signed, where one holds an active licence there at `at`.

@@ -11,7 +11,7 @@ use ports::Result;
 
 use crate::{
     Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, Task, TreatmentPlan,
-    break_glass::BreakGlass, dosing::DosingRule, information::Exchange, rules::RuleTx,
+    assigning::AssignmentTx, break_glass::BreakGlass, dosing::DosingRule, information::Exchange, rules::RuleTx,
 };
 
 /// Which rows an actor reaches.
@@ -71,7 +71,7 @@ pub struct QueueItem {
 }
 
 #[async_trait]
-pub trait CareTx: RuleTx {
+pub trait CareTx: RuleTx + AssignmentTx {
     async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>>;
 
     async fn save_protocol(&mut self, protocol: &Protocol) -> Result<()>;

@@ -68,6 +68,7 @@ pub enum NotificationKind {
     TaskCreated,
     /// A chart was opened in an emergency; it waits to be judged.
     GlassBroken,
+    LicenseExpiring,
 }
 
 impl NotificationKind {

@@ -136,6 +136,10 @@ pub fn news_of(event: &Event) -> Vec<News> {
         Event::TaskCreated { task, provider } => {
             vec![to_provider(*provider, None, Kind::TaskCreated, "task", task.uuid(), None)]
         }
+        Event::LicenseExpiring { provider, days, .. } => {
+            let (kind, id, status) = (Kind::LicenseExpiring, provider.uuid(), days.to_string());
+            vec![to_provider(*provider, None, kind, "license", id, Some(&status))]
+        }
         Event::ConsultationChanged { consultation, patient, provider, status } => {
             let (kind, id, status) =
                 (Kind::ConsultationChanged, consultation.uuid(), Some(status.as_str()));
@@ -259,6 +263,16 @@ mod tests {
         assert_eq!(prescription(PrescriptionStatusWord::Active), [patient().account()]);
         assert!(prescription(PrescriptionStatusWord::Queued).is_empty());
         assert_eq!(prescription(PrescriptionStatusWord::Failed).len(), 2);
+    }
+
+    #[test]
+    fn a_licence_that_expires_is_told_to_its_holder_without_a_patient() {
+        let provider = ProviderId(Uuid::from_u128(2));
+        let event = Event::LicenseExpiring { provider, state: "MA".to_owned(), days: 30 };
+        let news = news_of(&event);
+        assert_eq!(news.len(), 1);
+        assert_eq!((news[0].recipient, news[0].patient), (provider.account(), None));
+        assert_eq!(news[0].about.status.as_deref(), Some("30"));
     }
 
     #[test]

@@ -86,7 +86,8 @@ fn mail_template(kind: NotificationKind) -> &'static str {
         | NotificationKind::ShipmentChanged
         | NotificationKind::InvoiceFinalized
         | NotificationKind::InvoicePaid
-        | NotificationKind::ConsultationChanged => "update",
+        | NotificationKind::ConsultationChanged
+        | NotificationKind::LicenseExpiring => "update",
     }
 }
 
@@ -124,6 +125,7 @@ fn statuses(kind: NotificationKind) -> &'static [&'static str] {
         NotificationKind::ConsultationChanged => {
             &["scheduled", "in_progress", "completed", "canceled", "other"]
         }
+        NotificationKind::LicenseExpiring => &["90", "30", "7", "1"],
         _ => &[""],
     }
 }

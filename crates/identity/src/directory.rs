@@ -47,6 +47,19 @@ pub async fn providers_licensed_in(
     Ok(tx.providers_licensed_in(state, at).await?)
 }
 
+/// The same providers with their whole profiles.
+pub async fn colleagues_licensed_in(
+    services: &Services,
+    actor: &Actor,
+    state: UsState,
+    at: DateTime<Utc>,
+) -> Result<Vec<ProviderProfile>> {
+    let mut tx = services.store.begin(actor).await?;
+    let licensed = tx.providers_licensed_in(state, at).await?;
+    let ids: Vec<ProviderId> = licensed.into_iter().map(|found| found.provider).collect();
+    Ok(tx.providers(&ids).await?)
+}
+
 /// A provider's public profile with the licences.
 pub async fn provider(
     services: &Services,

@@ -6,8 +6,10 @@
 //!
 //! Events it emits: `AccountRegistered`, `EmailVerificationRequested`,
 //! `RegistrationRepeated`, `PasswordResetRequested`, `EmailVerified`,
-//! `EmailChangeRequested`, `SignInChanged` and `PatientProfileChanged`. It handles no events and has no jobs. Whoever
-//! sends the mails asks [`registration::verification_link_token`],
+//! `EmailChangeRequested`, `SignInChanged`, `PatientProfileChanged` and
+//! `LicenseExpiring`. It handles no events. Its one job is
+//! [`license_alerts::AlertLicenses`], every day. Whoever sends the mails asks
+//! [`registration::verification_link_token`],
 //! [`registration::reset_link_token`] and
 //! [`credentials::email_change_link_token`] for the secret part of the links and
 //! [`directory::contact`] for the address.
@@ -19,6 +21,7 @@ pub mod credentials;
 pub mod directory;
 pub mod error;
 pub mod factor;
+pub mod license_alerts;
 pub mod login;
 pub mod oauth;
 pub mod passkey;
@@ -38,12 +41,14 @@ pub mod staff;
 pub mod store;
 pub mod throttle;
 pub mod token;
+pub mod working_hours;
 
 pub use access::{authenticate, authenticate_to_enrol};
 pub use account::{Account, AccountState, Challenge, EmailChange};
 pub use client::ApiClient;
 pub use directory::{Contact, LicensedProvider};
 pub use error::IdentityError;
+pub use license_alerts::ExpiringLicense;
 pub use oauth::OAuthError;
 pub use password::{PasswordHash, PasswordHasher};
 pub use permissions::Matrix;
@@ -55,3 +60,4 @@ pub use session::{Session, SessionState};
 pub use store::{IdentityStore, IdentityTx};
 pub use throttle::Throttle;
 pub use token::{SigningKey, SigningKeys, TokenPair};
+pub use working_hours::{HoursForm, Shift, ShiftForm, WorkingHours};

@@ -4,12 +4,18 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Actor, Dea, FieldError, HumanName, Npi, Permission, ProviderId, Role, UsState};
-use ports::{AuditAction, AuditEntry};
+use kernel::{
+    Actor, Dea, FieldError, HumanName, Npi, Permission, ProviderId, Role, Speciality, UsState,
+};
+use ports::{AuditAction, AuditEntry, PortError};
 use serde_json::json;
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{IdentityError, Services, error::Result};
+use crate::{
+    IdentityError, IdentityTx, Services,
+    error::Result,
+    working_hours::{HoursForm, Shift, WorkingHours, clock},
+};
 
 /// What the board of a state says of a licence. That one has expired follows
 /// from its date and is no status.
@@ -43,9 +49,11 @@ pub struct ProviderProfile {
     pub name: HumanName,
     pub npi: Npi,
     pub dea: Option<Dea>,
-    pub specialities: Vec<String>,
+    pub specialities: BTreeSet<Speciality>,
     /// At most one of each state.
     pub licenses: Vec<License>,
+    /// When the provider works; `None` where they have not said.
+    pub hours: Option<WorkingHours>,
     pub updated_at: DateTime<Utc>,
     pub version: i64,
 }
@@ -78,21 +86,22 @@ impl ProviderProfile {
                 None
             }
         };
-        let specialities: Vec<String> =
-            form.specialities.iter().map(|word| word.trim().to_owned()).collect();
-        for (index, word) in specialities.iter().enumerate() {
-            if word.is_empty() || word.chars().count() > 100 || word.chars().any(char::is_control) {
-                errors.push(FieldError::new(
+        let mut specialities = BTreeSet::new();
+        for (index, code) in form.specialities.iter().enumerate() {
+            match code.trim().parse::<Speciality>() {
+                Ok(speciality) => drop(specialities.insert(speciality)),
+                Err(_) => errors.push(FieldError::new(
                     format!("specialities[{index}]"),
-                    "invalid",
-                    "A speciality has 1 to 100 printable characters.",
-                ));
+                    "unknown",
+                    "A code of the NUCC provider taxonomy that is on the list of specialities.",
+                )),
             }
         }
         match (name, npi) {
             (Some(name), Some(npi)) if errors.is_empty() => {
-                let (licenses, version) =
-                    current.map_or((Vec::new(), 0), |current| (current.licenses, current.version));
+                let (licenses, hours, version) = current.map_or((Vec::new(), None, 0), |current| {
+                    (current.licenses, current.hours, current.version)
+                });
                 Ok(Self {
                     provider,
                     name,
@@ -100,6 +109,7 @@ impl ProviderProfile {
                     dea,
                     specialities,
                     licenses,
+                    hours,
                     updated_at: now,
                     version,
                 })
@@ -148,6 +158,7 @@ pub struct ProviderForm {
     pub family: String,
     pub npi: String,
     pub dea: Option<String>,
+    /// Codes of the NUCC provider taxonomy.
     pub specialities: Vec<String>,
 }
 
@@ -179,24 +190,111 @@ pub(crate) async fn save(
 ) -> Result<ProviderProfile> {
     let mut tx = services.store.begin(actor).await?;
     let current = tx.provider(provider).await?;
-    let action = if current.is_some() { AuditAction::Update } else { AuditAction::Create };
-    let old = current.as_ref().map(identifiers);
-    let mut profile = ProviderProfile::fill(current, provider, form, services.now())?;
-    tx.save_provider(&profile).await?;
+    let old = current.as_ref().map(told);
+    let profile = ProviderProfile::fill(current, provider, form, services.now())?;
+    keep(tx, profile, old).await
+}
+
+/// Saves a profile, and tells the audit log what it was before. What stands in
+/// it is public registry data or a matter of the practice, and no PHI.
+async fn keep(
+    mut tx: Box<dyn IdentityTx>,
+    mut profile: ProviderProfile,
+    old: Option<serde_json::Value>,
+) -> Result<ProviderProfile> {
+    let action = if old.is_some() { AuditAction::Update } else { AuditAction::Create };
+    match tx.save_provider(&profile).await {
+        Err(PortError::Conflict(place)) if place == "identity_providers_npi_unique" => {
+            let message = "Another provider has this NPI.";
+            return Err(IdentityError::field("npi", "taken", message));
+        }
+        Err(PortError::Conflict(_)) => {
+            return Err(IdentityError::VersionChanged("provider profile"));
+        }
+        other => other?,
+    }
     profile.version += 1;
-    // A provider's identifiers are public registry data and no PHI.
     tx.audit(
-        AuditEntry::new(action, "provider_profile", provider)
+        AuditEntry::new(action, "provider_profile", profile.provider)
             .detail("old", old)
-            .detail("new", identifiers(&profile)),
+            .detail("new", told(&profile)),
     )
     .await?;
     tx.commit().await?;
     Ok(profile)
 }
 
-fn identifiers(profile: &ProviderProfile) -> serde_json::Value {
-    json!({ "npi": profile.npi, "dea": profile.dea })
+fn told(profile: &ProviderProfile) -> serde_json::Value {
+    let shift =
+        |shift: &Shift| format!("{} {}-{}", shift.day, clock(shift.from), clock(shift.until));
+    let hours = profile.hours.as_ref().map(|hours| {
+        let shifts: Vec<String> = hours.shifts().iter().map(shift).collect();
+        json!({ "time_zone": hours.zone().name(), "shifts": shifts })
+    });
+    json!({
+        "given": profile.name.given,
+        "family": profile.name.family,
+        "npi": profile.npi,
+        "dea": profile.dea,
+        "specialities": profile.specialities,
+        "working_hours": hours,
+    })
+}
+
+/// Says when one works oneself; `None` takes the hours back.
+pub async fn write_own_hours(
+    services: &Services,
+    actor: &Actor,
+    hours: Option<HoursForm>,
+) -> Result<ProviderProfile> {
+    actor.require(Permission::ProfileOwn)?;
+    let provider = actor.as_provider().ok_or(IdentityError::NotFound("provider profile"))?;
+    let hours = hours.as_ref().map(WorkingHours::parse).transpose()?;
+    let mut tx = services.store.begin(actor).await?;
+    let current = tx.provider(provider).await?;
+    let current = current.ok_or(IdentityError::NotFound("provider profile"))?;
+    let old = told(&current);
+    keep(tx, ProviderProfile { hours, updated_at: services.now(), ..current }, Some(old)).await
+}
+
+/// Reads the profile of any provider, as an administrator.
+pub async fn read(
+    services: &Services,
+    actor: &Actor,
+    provider: ProviderId,
+) -> Result<ProviderProfile> {
+    actor.require(Permission::AccountAdminister)?;
+    let mut tx = services.store.begin(actor).await?;
+    tx.provider(provider).await?.ok_or(IdentityError::NotFound("provider"))
+}
+
+/// Changes the profile of any provider with the hours, as an administrator.
+/// `seen` is the version that was read.
+pub async fn revise(
+    services: &Services,
+    actor: &Actor,
+    (provider, seen): (ProviderId, i64),
+    form: ProviderForm,
+    hours: Option<HoursForm>,
+) -> Result<ProviderProfile> {
+    actor.require(Permission::AccountAdminister)?;
+    let mut tx = services.store.begin(actor).await?;
+    let current = tx.provider(provider).await?.ok_or(IdentityError::NotFound("provider"))?;
+    if current.version != seen {
+        return Err(IdentityError::VersionChanged("provider profile"));
+    }
+    let old = told(&current);
+    let filled = ProviderProfile::fill(Some(current), provider, form, services.now());
+    let hours = hours.as_ref().map(WorkingHours::parse).transpose();
+    match (filled, hours) {
+        (Ok(filled), Ok(hours)) => keep(tx, ProviderProfile { hours, ..filled }, Some(old)).await,
+        // What is wrong is named at once, wherever it stands.
+        (Err(IdentityError::Invalid(mut errors)), Err(IdentityError::Invalid(others))) => {
+            errors.extend(others);
+            Err(IdentityError::Invalid(errors))
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
 }
 
 /// Records the licences of a provider, as the staff has verified them.
@@ -264,7 +362,7 @@ mod tests {
             family: "Lindqvist".to_owned(),
             npi: "1234567893".to_owned(),
             dea: Some("AB1234563".to_owned()),
-            specialities: vec!["Family medicine".to_owned()],
+            specialities: vec!["207Q00000X".to_owned()],
         }
     }
 
@@ -313,6 +411,7 @@ mod tests {
         let wrong = ProviderForm {
             npi: "1234567890".to_owned(),
             dea: Some("AB1234567".to_owned()),
+            specialities: vec!["207Q00000X".to_owned(), "Family medicine".to_owned()],
             ..form()
         };
         let provider = ProviderId::from_uuid(kernel::Uuid::from_u128(1));
@@ -322,6 +421,6 @@ mod tests {
             panic!("the form is refused");
         };
         let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
-        assert_eq!(paths, ["npi", "dea"]);
+        assert_eq!(paths, ["npi", "dea", "specialities[1]"]);
     }
 }

@@ -1,7 +1,7 @@
 //! What identity asks of its database, an aggregate at a time.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     AccountId, Actor, ApiClientId, CeremonyId, EmailAddress, PasskeyId, PatientId, ProviderId,
     Role, SessionId, UsState,
@@ -9,8 +9,8 @@ use kernel::{
 use ports::{BlindIndex, Result, UnitOfWork};
 
 use crate::{
-    Account, ApiClient, LicensedProvider, Matrix, PatientProfile, ProviderProfile, Session,
-    Throttle,
+    Account, ApiClient, ExpiringLicense, License, LicensedProvider, Matrix, PatientProfile,
+    ProviderProfile, Session, Throttle,
     factor::{Ceremony, Totp},
     passkey::Passkey,
     permissions::RoleGrant,
@@ -163,8 +163,11 @@ pub trait Profiles: Send {
 pub trait Providers: Send {
     async fn provider(&mut self, id: ProviderId) -> Result<Option<ProviderProfile>>;
 
+    /// Those of the providers that have a profile, in the order of their ids.
+    async fn providers(&mut self, ids: &[ProviderId]) -> Result<Vec<ProviderProfile>>;
+
     /// Inserts at version zero, else updates under the loaded version; the
-    /// licences are replaced by those of the profile.
+    /// licences and the hours are replaced by those of the profile.
     async fn save_provider(&mut self, profile: &ProviderProfile) -> Result<()>;
 
     /// The providers with an active account whose licence in the state was in
@@ -174,6 +177,20 @@ pub trait Providers: Send {
         state: UsState,
         at: DateTime<Utc>,
     ) -> Result<Vec<LicensedProvider>>;
+
+    /// The active licences of providers with an active account that expire on
+    /// that day or before it.
+    async fn licenses_expiring_by(&mut self, day: NaiveDate) -> Result<Vec<ExpiringLicense>>;
+
+    /// Remembers that a provider was told so many days before; `false` where
+    /// that is on record already.
+    async fn add_license_alert(
+        &mut self,
+        provider: ProviderId,
+        license: &License,
+        days: u32,
+        at: DateTime<Utc>,
+    ) -> Result<bool>;
 }
 
 #[async_trait]

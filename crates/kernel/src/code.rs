@@ -13,6 +13,7 @@ pub mod system {
     pub const SNOMED: &str = "http://snomed.info/sct";
     pub const LOINC: &str = "http://loinc.org";
     pub const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+    pub const NUCC: &str = "http://nucc.org/provider-taxonomy";
     pub const UNITS: &str = "http://unitsofmeasure.org";
 }
 

@@ -13,6 +13,7 @@ pub mod permission;
 pub mod person;
 pub mod place;
 pub mod seen;
+pub mod speciality;
 
 pub use actor::{Actor, ActorKind, RequestContext};
 pub use code::{Coding, Dea, FeatureCode, Icd10, Ndc, Npi, RxNorm};
@@ -25,3 +26,4 @@ pub use permission::{Permission, Role};
 pub use person::{Address, EmailAddress, HumanName, PhoneNumber, Sex};
 pub use place::UsState;
 pub use seen::Seen;
+pub use speciality::Speciality;

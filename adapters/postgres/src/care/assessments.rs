@@ -229,7 +229,7 @@ pub async fn queue(
     }))
 }
 
-fn priority(rank: i16) -> Priority {
+pub(super) fn priority(rank: i16) -> Priority {
     if rank == Priority::Urgent.rank() { Priority::Urgent } else { Priority::Routine }
 }
 

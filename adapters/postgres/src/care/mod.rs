@@ -2,6 +2,7 @@
 //! stands beside the rows that they are about.
 
 mod assessments;
+mod assigning;
 mod break_glass;
 mod consultations;
 mod exchanges;

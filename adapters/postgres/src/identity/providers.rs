@@ -1,8 +1,13 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use identity::{License, LicensedProvider, ProviderProfile, store::Providers};
-use kernel::{HumanName, ProviderId, UsState};
-use ports::Result;
+use chrono::{DateTime, NaiveDate, Utc, Weekday};
+use identity::{
+    ExpiringLicense, License, LicensedProvider, ProviderProfile, Shift, WorkingHours,
+    store::Providers,
+};
+use kernel::{HumanName, ProviderId, UsState, Uuid};
+use ports::{PortError, Result};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel,
     QueryFilter, QueryOrder, Statement,
@@ -24,6 +29,7 @@ mod provider {
         pub npi: String,
         pub dea: Option<String>,
         pub specialities: Vec<String>,
+        pub time_zone: Option<String>,
         pub updated_at: DateTimeUtc,
         pub version: i64,
     }
@@ -55,6 +61,89 @@ mod license {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+mod hours {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "identity_working_hours")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub provider_id: Uuid,
+        /// From Monday, which is 1.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub weekday: i16,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub from_minute: i16,
+        pub until_minute: i16,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+fn shift_of(row: &hours::Model) -> Result<Shift> {
+    let odd = || PortError::bug("identity_working_hours holds what is no shift");
+    let day = u8::try_from(row.weekday - 1).ok().and_then(|day| Weekday::try_from(day).ok());
+    Ok(Shift {
+        day: day.ok_or_else(odd)?,
+        from: u16::try_from(row.from_minute).map_err(|_| odd())?,
+        until: u16::try_from(row.until_minute).map_err(|_| odd())?,
+    })
+}
+
+fn row_of(provider: Uuid, shift: &Shift) -> Result<hours::Model> {
+    let minute = |minute: u16| {
+        i16::try_from(minute)
+            .map_err(|error| PortError::internal("a shift ends after the day", error))
+    };
+    let weekday = match shift.day {
+        Weekday::Mon => 1,
+        Weekday::Tue => 2,
+        Weekday::Wed => 3,
+        Weekday::Thu => 4,
+        Weekday::Fri => 5,
+        Weekday::Sat => 6,
+        Weekday::Sun => 7,
+    };
+    Ok(hours::Model {
+        provider_id: provider,
+        weekday,
+        from_minute: minute(shift.from)?,
+        until_minute: minute(shift.until)?,
+    })
+}
+
+fn profile_of(
+    row: provider::Model,
+    licenses: Vec<license::Model>,
+    shifts: &[hours::Model],
+) -> Result<ProviderProfile> {
+    let zone = row.time_zone.map(|zone| stored("identity_providers.time_zone", &zone));
+    let hours = zone.transpose()?.filter(|_| !shifts.is_empty()).map(|zone| {
+        let shifts = shifts.iter().map(shift_of).collect::<Result<Vec<_>>>()?;
+        WorkingHours::new(zone, shifts)
+            .map_err(|error| PortError::internal("identity_working_hours holds no week", error))
+    });
+    let specialities: BTreeSet<_> = row
+        .specialities
+        .iter()
+        .map(|code| stored("identity_providers.specialities", code))
+        .collect::<Result<_>>()?;
+    Ok(ProviderProfile {
+        provider: row.provider_id.into(),
+        name: HumanName { given: row.given_name, family: row.family_name },
+        npi: stored("identity_providers.npi", &row.npi)?,
+        dea: row.dea.map(|dea| stored("identity_providers.dea", &dea)).transpose()?,
+        specialities,
+        licenses: licenses.into_iter().map(license_of).collect::<Result<_>>()?,
+        hours: hours.transpose()?,
+        updated_at: row.updated_at,
+        version: row.version,
+    })
+}
+
 fn license_of(row: license::Model) -> Result<License> {
     Ok(License {
         state: stored("identity_licenses.state", &row.state)?,
@@ -67,28 +156,49 @@ fn license_of(row: license::Model) -> Result<License> {
 #[async_trait]
 impl Providers for PgTx {
     async fn provider(&mut self, id: ProviderId) -> Result<Option<ProviderProfile>> {
-        let doing = "loading a provider";
-        let row = provider::Entity::find_by_id(id.uuid())
-            .one(self.read())
-            .await
-            .map_err(|error| db(doing, error))?;
-        let Some(row) = row else { return Ok(None) };
-        let licenses = license::Entity::find()
-            .filter(license::Column::ProviderId.eq(id.uuid()))
-            .order_by_asc(license::Column::State)
+        Ok(self.providers(&[id]).await?.into_iter().next())
+    }
+
+    async fn providers(&mut self, ids: &[ProviderId]) -> Result<Vec<ProviderProfile>> {
+        let doing = "loading providers";
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+        let rows = provider::Entity::find()
+            .filter(provider::Column::ProviderId.is_in(ids.clone()))
+            .order_by_asc(provider::Column::ProviderId)
             .all(self.read())
             .await
             .map_err(|error| db(doing, error))?;
-        Ok(Some(ProviderProfile {
-            provider: id,
-            name: HumanName { given: row.given_name, family: row.family_name },
-            npi: stored("identity_providers.npi", &row.npi)?,
-            dea: row.dea.map(|dea| stored("identity_providers.dea", &dea)).transpose()?,
-            specialities: row.specialities,
-            licenses: licenses.into_iter().map(license_of).collect::<Result<_>>()?,
-            updated_at: row.updated_at,
-            version: row.version,
-        }))
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut licenses: BTreeMap<Uuid, Vec<license::Model>> = BTreeMap::new();
+        for row in license::Entity::find()
+            .filter(license::Column::ProviderId.is_in(ids.clone()))
+            .order_by_asc(license::Column::State)
+            .all(self.read())
+            .await
+            .map_err(|error| db(doing, error))?
+        {
+            licenses.entry(row.provider_id).or_default().push(row);
+        }
+        let mut shifts: BTreeMap<Uuid, Vec<hours::Model>> = BTreeMap::new();
+        for row in hours::Entity::find()
+            .filter(hours::Column::ProviderId.is_in(ids))
+            .order_by_asc(hours::Column::Weekday)
+            .order_by_asc(hours::Column::FromMinute)
+            .all(self.read())
+            .await
+            .map_err(|error| db(doing, error))?
+        {
+            shifts.entry(row.provider_id).or_default().push(row);
+        }
+        rows.into_iter()
+            .map(|row| {
+                let id = row.provider_id;
+                let shifts = shifts.remove(&id).unwrap_or_default();
+                profile_of(row, licenses.remove(&id).unwrap_or_default(), &shifts)
+            })
+            .collect()
     }
 
     async fn save_provider(&mut self, profile: &ProviderProfile) -> Result<()> {
@@ -100,7 +210,8 @@ impl Providers for PgTx {
             family_name: profile.name.family.clone(),
             npi: profile.npi.to_string(),
             dea: profile.dea.as_ref().map(ToString::to_string),
-            specialities: profile.specialities.clone(),
+            specialities: profile.specialities.iter().map(ToString::to_string).collect(),
+            time_zone: profile.hours.as_ref().map(|hours| hours.zone().name().to_owned()),
             updated_at: profile.updated_at,
             version: profile.version + 1,
         };
@@ -146,6 +257,23 @@ impl Providers for PgTx {
                 .await
                 .map_err(|error| db(doing, error))?;
         }
+        hours::Entity::delete_many()
+            .filter(hours::Column::ProviderId.eq(id))
+            .exec(self.write())
+            .await
+            .map_err(|error| db(doing, error))?;
+        let shifts: Vec<_> = profile
+            .hours
+            .iter()
+            .flat_map(WorkingHours::shifts)
+            .map(|shift| Ok(row_of(id, shift)?.into_active_model().reset_all()))
+            .collect::<Result<_>>()?;
+        if !shifts.is_empty() {
+            hours::Entity::insert_many(shifts)
+                .exec_without_returning(self.write())
+                .await
+                .map_err(|error| db(doing, error))?;
+        }
         Ok(())
     }
 
@@ -175,8 +303,7 @@ impl Providers for PgTx {
                 let text = |column| -> Result<String> {
                     row.try_get("", column).map_err(|error| db(doing, error))
                 };
-                let id: kernel::Uuid =
-                    row.try_get("", "provider_id").map_err(|error| db(doing, error))?;
+                let id: Uuid = row.try_get("", "provider_id").map_err(|error| db(doing, error))?;
                 let license = license::Model {
                     provider_id: id,
                     state: text("state")?,
@@ -191,5 +318,71 @@ impl Providers for PgTx {
                 })
             })
             .collect()
+    }
+
+    async fn licenses_expiring_by(&mut self, day: NaiveDate) -> Result<Vec<ExpiringLicense>> {
+        let doing = "finding the licences that expire";
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT l.provider_id, l.state, l.number, l.expires_on, l.status, \
+                    ARRAY(SELECT t.days FROM identity_license_alerts t \
+                          WHERE t.provider_id = l.provider_id AND t.state = l.state \
+                          AND t.expires_on = l.expires_on) AS told \
+             FROM identity_licenses l \
+             JOIN identity_accounts a ON a.id = l.provider_id AND a.status = 'active' \
+             JOIN identity_account_roles r ON r.account_id = a.id AND r.role = 'provider' \
+             WHERE l.status = 'active' AND l.expires_on <= $1 \
+             ORDER BY l.provider_id, l.state",
+            [day.into()],
+        );
+        let rows = self.read().query_all_raw(statement).await.map_err(|error| db(doing, error))?;
+        rows.iter()
+            .map(|row| {
+                let text = |column| -> Result<String> {
+                    row.try_get("", column).map_err(|error| db(doing, error))
+                };
+                let id: Uuid = row.try_get("", "provider_id").map_err(|error| db(doing, error))?;
+                let told: Vec<i32> = row.try_get("", "told").map_err(|error| db(doing, error))?;
+                let license = license::Model {
+                    provider_id: id,
+                    state: text("state")?,
+                    number: text("number")?,
+                    expires_on: row.try_get("", "expires_on").map_err(|error| db(doing, error))?,
+                    status: text("status")?,
+                };
+                Ok(ExpiringLicense {
+                    provider: id.into(),
+                    license: license_of(license)?,
+                    told: told.into_iter().filter_map(|days| u32::try_from(days).ok()).collect(),
+                })
+            })
+            .collect()
+    }
+
+    async fn add_license_alert(
+        &mut self,
+        provider: ProviderId,
+        license: &License,
+        days: u32,
+        at: DateTime<Utc>,
+    ) -> Result<bool> {
+        let days = i32::try_from(days)
+            .map_err(|error| PortError::internal("an alert is too many days ahead", error))?;
+        let added = self
+            .execute(
+                "recording an alert of a licence",
+                "INSERT INTO identity_license_alerts \
+                 (provider_id, state, expires_on, days, alerted_at) VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT DO NOTHING",
+                [
+                    provider.uuid().into(),
+                    license.state.to_string().into(),
+                    license.expires_on.into(),
+                    days.into(),
+                    at.into(),
+                ],
+            )
+            .await?;
+        Ok(added.rows_affected() == 1)
     }
 }

@@ -8,12 +8,12 @@ use kernel::DomainError as _;
 
 use super::*;
 
-async fn stored(setting: &Setting, id: AssessmentId) -> care::Assessment {
+pub(super) async fn stored(setting: &Setting, id: AssessmentId) -> care::Assessment {
     let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
     tx.assessment(id, &Reach::All).await.unwrap().unwrap()
 }
 
-fn licensed(setting: &Setting, many: u128) -> Vec<ProviderId> {
+pub(super) fn licensed(setting: &Setting, many: u128) -> Vec<ProviderId> {
     let who: Vec<ProviderId> =
         (1..=many).map(|number| ProviderId(Uuid::from_u128(0xc000 + number))).collect();
     for one in &who {

@@ -2,6 +2,7 @@
 
 mod assessments;
 mod break_glass;
+mod assignment;
 mod consultations;
 mod dosing;
 mod information;
@@ -16,6 +17,10 @@ mod webhook;
 pub use self::{
     assessments::{AssessmentView, AssessmentsApi, AssessmentsView, ReasonView},
     break_glass::BreakGlassApi,
+    assignment::{
+        AssignmentApi, AssignmentPolicyBody, AssignmentPolicyFound, CategorySpecialitiesBody,
+        HandedOutView,
+    },
     consultations::{
         AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, NotesView, WriteNotes,
     },

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use care::{
-    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, IntakeReader,
-    PatientFacts, ProviderDirectory, Sources, SubmittedResponse, TokenRequest, VideoCallback,
-    VideoRooms, VisitCover, VisitCovers,
+    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, Colleague, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse, TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -77,6 +75,11 @@ impl ProviderDirectory for Unreachable {
     }
 
     async fn is_patient(&self, _: PatientId) -> ports::Result<bool> {
+    async fn colleagues(&self, _: UsState, _: DateTime<Utc>) -> ports::Result<Vec<Colleague>> {
+        unreached()
+    }
+
+    async fn standing(&self, _: ProviderId, _: DateTime<Utc>, _: u32) -> ports::Result<Standing> {
         unreached()
     }
 
@@ -155,6 +158,7 @@ fn client() -> TestClient<impl poem::Endpoint> {
             ReviewsApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             PlansApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             InformationApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            AssignmentApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             DosingApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             ConsultationsApi {
                 env: env.clone(),
@@ -198,6 +202,8 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         ),
         (Method::GET, format!("/api/assessments/{id}/information"), None),
         (Method::GET, "/api/providers/tasks".into(), None),
+        (Method::GET, "/api/admin/assignment-policy".into(), None),
+        (Method::POST, "/api/admin/reviews/assign".into(), None),
         (Method::POST, "/api/treatment-plans".into(), Some(plan)),
         (
             Method::PUT,

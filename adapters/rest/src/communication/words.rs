@@ -54,7 +54,7 @@ words! {
         MessageReceived,
         ConsultationChanged,
         TaskCreated,
-        GlassBroken,
+    GlassBroken, LicenseExpiring,
     }
 }
 

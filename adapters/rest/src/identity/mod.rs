@@ -5,6 +5,7 @@ mod clients;
 mod credentials;
 mod factors;
 mod people;
+mod providers;
 mod roles;
 mod sessions;
 mod staff;
@@ -20,7 +21,8 @@ use poem_openapi::{
 
 use self::{
     auth::AuthApi, clients::ClientApi, credentials::CredentialsApi, factors::FactorsApi,
-    people::ProfileApi, roles::RolesApi, sessions::SessionsApi, staff::StaffApi,
+    people::ProfileApi, providers::ProvidersApi, roles::RolesApi, sessions::SessionsApi,
+    staff::StaffApi,
 };
 
 /// The operations of identity: groups that stand in files of their own and are
@@ -29,8 +31,17 @@ pub struct IdentityApi {
     pub services: Services,
 }
 
-type Groups =
-    (AuthApi, FactorsApi, CredentialsApi, SessionsApi, ProfileApi, StaffApi, RolesApi, ClientApi);
+type Groups = (
+    AuthApi,
+    FactorsApi,
+    CredentialsApi,
+    SessionsApi,
+    ProfileApi,
+    ProvidersApi,
+    StaffApi,
+    RolesApi,
+    ClientApi,
+);
 
 impl OpenApi for IdentityApi {
     fn meta() -> Vec<MetaApi> {
@@ -49,6 +60,7 @@ impl OpenApi for IdentityApi {
             CredentialsApi { services: services() },
             SessionsApi { services: services() },
             ProfileApi { services: services() },
+            ProvidersApi { services: services() },
             StaffApi { services: services() },
             RolesApi { services: services() },
             ClientApi { services: services() },

@@ -5,7 +5,10 @@ use identity::{
 use kernel::Sex;
 use poem_openapi::{Enum, Object, OpenApi, payload::Json};
 
-use super::staff::LicenseView;
+use super::{
+    providers::{SpecialityView, WorkingHoursBody},
+    staff::LicenseView,
+};
 use crate::core::{Body, Caller, Problem, Tag};
 
 /// A person's name.
@@ -177,6 +180,7 @@ struct ProviderProfileRequest {
     /// The DEA registration number, where there is one.
     #[oai(validator(max_length = 9))]
     dea: Option<String>,
+    /// Codes of the NUCC provider taxonomy, as `listSpecialities` has them.
     #[oai(validator(max_items = 20))]
     specialities: Vec<String>,
 }
@@ -187,7 +191,7 @@ impl poem_openapi::types::Example for ProviderProfileRequest {
             name: PersonName { given: "Grace".to_owned(), family: "Lindqvist".to_owned() },
             npi: "1234567893".to_owned(),
             dea: Some("AB1234563".to_owned()),
-            specialities: vec!["Family medicine".to_owned()],
+            specialities: vec!["207Q00000X".to_owned()],
         }
     }
 }
@@ -199,8 +203,10 @@ pub struct ProviderView {
     name: PersonName,
     npi: String,
     dea: Option<String>,
-    specialities: Vec<String>,
+    specialities: Vec<SpecialityView>,
     licenses: Vec<LicenseView>,
+    /// When the provider works; absent where they have not said.
+    working_hours: Option<WorkingHoursBody>,
     updated_at: DateTime<Utc>,
     version: i64,
 }
@@ -212,7 +218,8 @@ impl From<ProviderProfile> for ProviderView {
             name: PersonName { given: profile.name.given, family: profile.name.family },
             npi: profile.npi.to_string(),
             dea: profile.dea.map(|dea| dea.to_string()),
-            specialities: profile.specialities,
+            working_hours: profile.hours.as_ref().map(Into::into),
+            specialities: profile.specialities.into_iter().map(Into::into).collect(),
             licenses: profile.licenses.into_iter().map(LicenseView::from).collect(),
             updated_at: profile.updated_at,
             version: profile.version,

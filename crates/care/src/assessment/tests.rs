@@ -51,6 +51,31 @@ fn a_claim_keeps_others_out_until_it_runs_out() {
 }
 
 #[test]
+fn an_assigned_review_is_held_as_long_as_the_clinic_says_and_claiming_it_takes_no_time_away() {
+    let assigned = waiting().assign(provider(1), Duration::minutes(120), at(0)).unwrap();
+    let held = |review: &Assessment| match review.review {
+        Review::Claimed { provider, until } => (provider, until),
+        ref other => panic!("nobody holds {other:?}"),
+    };
+    assert_eq!(held(&assigned), (provider(1), at(120)));
+    let claimed = assigned.clone().claim(provider(1), at(10)).unwrap();
+    assert_eq!(held(&claimed), (provider(1), at(120)));
+    let late = assigned.clone().claim(provider(1), at(100)).unwrap();
+    assert_eq!(held(&late), (provider(1), at(130)));
+    let hold = Duration::minutes(15);
+    let twice = assigned.clone().assign(provider(2), hold, at(119));
+    assert!(matches!(twice, Err(CareError::ReviewAlreadyClaimed)), "{twice:?}");
+    let lapsed = assigned.assign(provider(2), hold, at(120)).unwrap();
+    assert_eq!(held(&lapsed), (provider(2), at(135)));
+    let asked = claimed.ask(provider(1), at(20)).unwrap();
+    let asked = asked.assign(provider(2), hold, at(500));
+    assert!(matches!(asked, Err(CareError::ReviewWaitsForPatient)), "{asked:?}");
+    let closed = lapsed.reject(provider(2), RejectionReason::Other, None, at(121)).unwrap();
+    let closed = closed.assign(provider(1), hold, at(500));
+    assert!(matches!(closed, Err(CareError::ReviewClosed)), "{closed:?}");
+}
+
+#[test]
 fn a_second_form_under_treatment_takes_no_approval_away_unless_it_is_refused() {
     assert_eq!(waiting().approves(), Some(false));
     let mut second = waiting();

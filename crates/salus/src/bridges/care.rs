@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    ClinicalFacts, IntakeReader, PatientFacts, ProviderDirectory, SubmittedResponse, VIDEO_VISITS,
-    VisitCover, VisitCovers,
+    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     rules::FormSchemas,
 };
 use chrono::{DateTime, Utc};
+use identity::{License, ProviderProfile};
 use intake::{FormDefinition, Item, ItemKind};
 use kernel::{
     AccountId, Actor, CategoryId, FormResponseId, PatientId, Permission, ProviderId, UsState,
@@ -84,10 +84,7 @@ impl ProviderDirectory for Bridges {
     ) -> Result<Vec<UsState>> {
         let profile = self.provider(provider).await?;
         Ok(profile
-            .map(|profile| {
-                let in_force = profile.licenses.iter().filter(|license| license.in_force(at));
-                in_force.map(|license| license.state).collect()
-            })
+            .map(|profile| licensed(&profile, at).map(|license| license.state).collect())
             .unwrap_or_default())
     }
 
@@ -115,6 +112,47 @@ impl ProviderDirectory for Bridges {
     async fn is_patient(&self, patient: PatientId) -> Result<bool> {
         let contact = identity::directory::contact(&self.identity, patient.account()).await;
         Ok(absent_or("a patient", contact)?.is_some_and(|contact| contact.is_patient))
+    async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> Result<Vec<Colleague>> {
+        let actor = Actor::system("care.directory");
+        let found = identity::directory::colleagues_licensed_in(&self.identity, &actor, state, at)
+            .await
+            .map_err(|error| crossing("the licensed providers", error))?;
+        Ok(found
+            .into_iter()
+            .map(|profile| Colleague {
+                provider: profile.provider,
+                licensed_in: licensed(&profile, at).map(|license| license.state).collect(),
+                on_duty: profile.hours.as_ref().map(|hours| hours.cover(at)),
+                specialities: profile.specialities,
+            })
+            .collect())
+    }
+
+    async fn standing(
+        &self,
+        provider: ProviderId,
+        at: DateTime<Utc>,
+        days: u32,
+    ) -> Result<Standing> {
+        let Some(profile) = self.provider(provider).await? else {
+            return Ok(Standing::default());
+        };
+        let mut expiring: Vec<ExpiringLicence> = licensed(&profile, at)
+            .filter_map(|license| {
+                let left = license.days_left(at).filter(|left| *left <= days)?;
+                Some(ExpiringLicence {
+                    state: license.state,
+                    expires_on: license.expires_on,
+                    days_left: left,
+                })
+            })
+            .collect();
+        expiring.sort_by_key(|licence| (licence.expires_on, licence.state));
+        Ok(Standing {
+            licensed_in: licensed(&profile, at).map(|license| license.state).collect(),
+            zone: profile.hours.as_ref().map(|hours| hours.zone()),
+            expiring,
+        })
     }
 
     /// The first of the licensed providers in their stable order.
@@ -125,6 +163,10 @@ impl ProviderDirectory for Bridges {
     ) -> Result<Option<ProviderId>> {
         Ok(self.licensed_providers(state, at).await?.into_iter().next())
     }
+}
+
+fn licensed(profile: &ProviderProfile, at: DateTime<Utc>) -> impl Iterator<Item = &License> {
+    profile.licenses.iter().filter(move |license| license.in_force(at))
 }
 
 #[async_trait]

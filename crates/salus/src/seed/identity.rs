@@ -9,7 +9,7 @@ use identity::{
     IdentityError, License, LicenseStatus, Services,
     staff::{FirstProvider, FirstStaff, StaffForm, seat},
 };
-use kernel::{AccountId, Actor, ProviderId, Role, UsState, Uuid};
+use kernel::{AccountId, Actor, ProviderId, Role, Speciality, UsState, Uuid};
 
 pub const LINDQVIST: AccountId = account_id(1);
 pub const OKONKWO: AccountId = account_id(2);
@@ -41,7 +41,7 @@ struct StaffSeed {
 struct ProviderSeed {
     npi: &'static str,
     dea: &'static str,
-    specialities: &'static [&'static str],
+    specialities: &'static [Speciality],
     licenses: &'static [(UsState, &'static str)],
 }
 
@@ -55,7 +55,7 @@ const STAFF: [StaffSeed; 7] = [
         provider: Some(ProviderSeed {
             npi: "1728394051",
             dea: "BL4729159",
-            specialities: &["Family medicine", "Dermatology"],
+            specialities: &[Speciality::FamilyMedicine, Speciality::Dermatology],
             licenses: &[
                 (UsState::Ma, "MA-284417"),
                 (UsState::Ny, "NY-319820"),
@@ -72,7 +72,7 @@ const STAFF: [StaffSeed; 7] = [
         provider: Some(ProviderSeed {
             npi: "1908172632",
             dea: "FO8302642",
-            specialities: &["Internal medicine", "Psychiatry"],
+            specialities: &[Speciality::InternalMedicine, Speciality::Psychiatry],
             licenses: &[
                 (UsState::Tx, "TX-R5519"),
                 (UsState::Fl, "FL-ME140266"),
@@ -136,7 +136,7 @@ pub async fn sow(services: &Services, password: &str) -> Result<(), IdentityErro
         let provider = seed.provider.map(|provider| FirstProvider {
             npi: provider.npi.to_owned(),
             dea: Some(provider.dea.to_owned()),
-            specialities: provider.specialities.iter().map(|&word| word.to_owned()).collect(),
+            specialities: provider.specialities.iter().map(ToString::to_string).collect(),
             licenses: provider
                 .licenses
                 .iter()

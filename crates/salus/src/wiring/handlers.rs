@@ -40,6 +40,7 @@ macro_rules! job {
 
 pub fn register(world: &Arc<World>) -> Registry {
     let mut registry = Registry::default();
+    identity(&mut registry, world);
     care(&mut registry, world);
     pharmacy(&mut registry, world);
     subscriptions(&mut registry, world);
@@ -48,6 +49,15 @@ pub fn register(world: &Arc<World>) -> Registry {
     records(&mut registry, world);
     analytics(&mut registry, world);
     registry
+}
+
+fn identity(registry: &mut Registry, world: &Arc<World>) {
+    let world = Arc::clone(world);
+    // In the morning of the American east.
+    registry.scheduled("0 13 * * *", move |job: identity::license_alerts::AlertLicenses| {
+        let w = Arc::clone(&world);
+        async move { identity::license_alerts::alert_licenses(&w.identity, job).await.map(drop) }
+    });
 }
 
 fn care(registry: &mut Registry, world: &Arc<World>) {
@@ -69,6 +79,13 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
         let w = Arc::clone(&escalating);
         async move {
             care::information::escalate_reviews(&w.env, &w.pg, &w.sources, job).await.map(drop)
+        }
+    });
+    let assigning = Arc::clone(world);
+    registry.scheduled("* * * * *", move |job: care::assigning::AssignReviews| {
+        let w = Arc::clone(&assigning);
+        async move {
+            care::assigning::assign_reviews(&w.env, &w.pg, &w.sources, job).await.map(drop)
         }
     });
     job!(registry, world, |w, job: care::consultations::CreateVideoRoom| {

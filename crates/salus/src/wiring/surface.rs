@@ -17,9 +17,7 @@ use rest::{
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
-        AssessmentsApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
-        PlansApi as TreatmentPlansApi, ReplaysApi, RequirementsApi, ReviewsApi, RulesApi,
-        VideoWebhookApi,
+    AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi, PlansApi as TreatmentPlansApi, ReplaysApi, RequirementsApi, ReviewsApi, RulesApi, VideoWebhookApi,
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -56,6 +54,7 @@ pub type Operations = (
         VideoWebhookApi,
     ),
     (RulesApi, ReplaysApi, RequirementsApi),
+    (RulesApi, ReplaysApi, AssignmentApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
@@ -150,6 +149,7 @@ impl Surface {
                 RulesApi { env: env(), store: store.clone(), forms: bridges.clone() },
                 ReplaysApi { store: store.clone() },
                 RequirementsApi { catalog: store.clone(), care: store.clone() },
+                AssignmentApi { env: env(), store: store.clone(), sources: world.sources.clone() },
             ),
             (
                 PrescriptionsApi {

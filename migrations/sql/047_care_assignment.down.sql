@@ -1,0 +1,3 @@
+DROP INDEX care_assessments_held;
+DROP TABLE care_review_turns;
+DROP TABLE care_assignment_policy;
