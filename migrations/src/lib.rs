@@ -62,6 +62,7 @@ history![
     "046_care_rules",
     "0495_care_break_glass",
     "047_care_assignment",
+    "048_care_tasks",
     "050_prescriptions",
     "055_fulfilment",
     "060_subscriptions",

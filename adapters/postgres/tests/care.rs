@@ -16,7 +16,8 @@ use care::{
     consultations::{self, Booking, CreateVideoRoom},
     plans::{self, PlanRequest, TreatmentChanges},
     reviews::{self, Approval},
-    setup, tasks,
+    setup,
+    tasks::{self, Shown},
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -400,7 +401,9 @@ async fn a_refusal_is_not_queued_and_a_danger_goes_first_with_a_task() {
     for who in [IN_MASSACHUSETTS, ALSO_THERE, IN_TEXAS] {
         let actor = provider(who);
         let listed =
-            tasks::list(env, setting.store(), &setting.sources, &actor, &page).await.unwrap();
+            tasks::list(env, setting.store(), &setting.sources, &actor, Shown::Open, &page)
+                .await
+                .unwrap();
         found.extend(listed.items.into_iter().map(|task| (task.subject, task.patient)));
     }
     assert_eq!(found, [(urgent.uuid(), EVE)]);
@@ -748,6 +751,8 @@ mod break_glass;
 mod assigning;
 mod dosing;
 mod endings;
+mod overview;
 mod queue;
 mod requirements;
 mod visits;
+mod working;

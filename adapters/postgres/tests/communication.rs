@@ -138,6 +138,12 @@ async fn a_message_goes_from_sent_to_delivered_to_read_and_lies_sealed() {
     let provider = clinic.provider.account().unwrap();
     let threads = list_threads(pg, &clinic.provider, provider, &page()).await.unwrap();
     assert_eq!((threads.items.len(), threads.items[0].unread), (1, 1));
+    let unread = async |who: AccountId| {
+        let mut tx = CommunicationStore::begin(pg, &Actor::system("tests")).await.unwrap();
+        tx.unread_messages(who).await.unwrap()
+    };
+    assert_eq!(unread(provider).await, 1);
+    assert_eq!(unread(clinic.patient.account().unwrap()).await, 0, "one's own is read");
 
     let (_, messages) = read_thread(env, pg, &clinic.provider, sent.thread, &page()).await.unwrap();
     assert_eq!(messages.items[0].body.text(), "My scalp itches");
@@ -149,6 +155,7 @@ async fn a_message_goes_from_sent_to_delivered_to_read_and_lies_sealed() {
     assert_eq!(again.status, read.status);
     let threads = list_threads(pg, &clinic.provider, provider, &page()).await.unwrap();
     assert_eq!(threads.items[0].unread, 0);
+    assert_eq!(unread(provider).await, 0);
 
     let plain = "SELECT count(*) FROM messages WHERE position('scalp'::bytea IN body) > 0";
     assert_eq!(clinic.count(plain).await, 0);

@@ -136,6 +136,15 @@ pub enum CareError {
     /// Another administrator came first.
     #[error("the policy's version is {0} now; read it before changing it")]
     PolicyChanged(i64),
+    #[error("the task is done already")]
+    TaskDone,
+    /// Somebody else changed the task first.
+    #[error("the task has changed since it was read: its version is {version} now")]
+    TaskChanged {
+        version: i64,
+        /// The caller named the version that it had read.
+        named: bool,
+    },
     #[error("the slot is taken")]
     SlotTaken,
     #[error("the meeting is not open now")]
@@ -201,6 +210,8 @@ impl DomainError for CareError {
             | Self::RoomNotReady => ErrorKind::Conflict,
             Self::RuleChanged(_) | Self::PolicyChanged(_) => ErrorKind::PreconditionFailed,
             Self::PlanChanged(change) if change.named => ErrorKind::PreconditionFailed,
+            Self::TaskChanged { named: true, .. } => ErrorKind::PreconditionFailed,
+            Self::TaskDone | Self::TaskChanged { .. } => ErrorKind::Conflict,
             Self::PlanChanged(_) => ErrorKind::Conflict,
             Self::Port(error) => error.kind(),
         }
@@ -229,6 +240,8 @@ impl DomainError for CareError {
             Self::RuleChanged(_) => "care.rule_changed",
             Self::PolicyChanged(_) => "care.policy_changed",
             Self::PlanChanged(_) => "care.plan_changed",
+            Self::TaskDone => "care.task_done",
+            Self::TaskChanged { .. } => "care.task_changed",
             Self::RulesPublished => "care.rules_published",
             Self::RulesInForce => "care.rules_in_force",
             Self::RulesSuperseded(_) => "care.rules_superseded",

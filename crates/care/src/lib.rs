@@ -40,6 +40,7 @@ pub mod ending;
 pub mod error;
 pub mod information;
 pub mod plans;
+pub mod portal;
 pub mod protocol;
 pub mod reviews;
 pub mod rules;
@@ -64,7 +65,7 @@ pub use sources::{
     ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
-pub use task::{Task, TaskKind, TaskStatus};
+pub use task::{Task, TaskEnding, TaskKind, TaskStatus};
 pub use treatment::{
     Dose, Frequency, Medication, PeriodUnit, PlanStatus, Treatment, TreatmentPlan,
 };

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
-    Sources, Treatment, TreatmentPlan, assigning, plans, treatment::NewPlan,
+    Sources, Treatment, TreatmentPlan, assigning, plans, tasks, treatment::NewPlan,
 };
 
 /// A provider with the states in which a licence is active right now.
@@ -140,7 +140,8 @@ pub async fn reject(
         provider: reviewer.provider,
         approved: false,
     };
-    save(store, (actor, reviewer.reach()), rejected, Change::Reject, Some(event)).await
+    let change = Change::Reject { by: reviewer.provider, at: env.now() };
+    save(store, (actor, reviewer.reach()), rejected, change, Some(event)).await
 }
 
 /// A save that lost a race says what has become of the review. One that is out
@@ -177,7 +178,10 @@ pub(crate) enum Change {
         by: ProviderId,
         at: DateTime<Utc>,
     },
-    Reject,
+    Reject {
+        by: ProviderId,
+        at: DateTime<Utc>,
+    },
     HandOver {
         by: ProviderId,
         at: DateTime<Utc>,
@@ -189,7 +193,7 @@ impl Change {
         match self {
             Self::Claim => "claim",
             Self::Release { .. } => "release",
-            Self::Reject => "reject",
+            Self::Reject { .. } => "reject",
             Self::HandOver { .. } => "reassign",
         }
     }
@@ -215,6 +219,12 @@ pub(crate) async fn save(
     if let Change::Release { by, at } | Change::HandOver { by, at } = change {
         tx.let_go(&assessment, by, at).await?;
     }
+    let settled = match change {
+        Change::Reject { by, at } => {
+            tasks::settle(tx.as_mut(), assessment.id.uuid(), Some(by), at).await?
+        }
+        _ => 0,
+    };
     if let Change::Release { .. } = change {
         assigning::announce(tx.as_mut()).await?;
     }
@@ -222,6 +232,7 @@ pub(crate) async fn save(
         AuditEntry::new(AuditAction::Update, "assessment", assessment.id)
             .patient(assessment.patient)
             .detail("review", change.word())
+            .detail("tasks_settled", settled)
             .detail("status", assessment.review.word()),
     )
     .await?;
@@ -288,6 +299,7 @@ pub async fn approve(
         return Err(lost(store, actor, id, &reviewer.reach(), error).await);
     }
     plans::add(tx.as_mut(), &plan, approval.supersedes).await?;
+    let settled = tasks::settle(tx.as_mut(), id.uuid(), Some(reviewer.provider), env.now()).await?;
     tx.emit(Event::ReviewDecided {
         assessment: id,
         patient: approved.patient,
@@ -308,6 +320,7 @@ pub async fn approve(
         AuditEntry::new(AuditAction::Update, "assessment", id)
             .patient(approved.patient)
             .detail("review", "approve")
+            .detail("tasks_settled", settled)
             .detail("treatment_plan", plan.id.to_string()),
     )
     .await?;

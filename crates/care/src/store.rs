@@ -4,14 +4,19 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
-    PageRequest, PatientId, Permission, ProviderId, RxNorm, TreatmentPlanId, UsState,
+    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId, Permission, ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
 };
 use ports::Result;
 
 use crate::{
     Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, Task, TreatmentPlan,
     assigning::AssignmentTx, break_glass::BreakGlass, dosing::DosingRule, information::Exchange, rules::RuleTx,
+    assigning::AssignmentTx,
+    dosing::DosingRule,
+    information::Exchange,
+    portal::PortalTx,
+    rules::RuleTx,
+    tasks::{Shown, TaskScope},
 };
 
 /// Which rows an actor reaches.
@@ -71,7 +76,7 @@ pub struct QueueItem {
 }
 
 #[async_trait]
-pub trait CareTx: RuleTx + AssignmentTx {
+pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
     async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>>;
 
     async fn save_protocol(&mut self, protocol: &Protocol) -> Result<()>;
@@ -162,15 +167,30 @@ pub trait CareTx: RuleTx + AssignmentTx {
     /// changed since it was loaded is a conflict.
     async fn save_plan(&mut self, plan: &TreatmentPlan) -> Result<()>;
 
-    /// `false` where there is a task of that kind about that subject already.
+    /// `false` where there is an open task of that kind about that subject.
     async fn add_task(&mut self, task: &Task) -> Result<bool>;
 
-    /// Open tasks of the provider, and those of nobody in these states: by
-    /// due time.
+    /// The task, as far as it exists for the provider.
+    async fn task(&mut self, id: TaskId, scope: &TaskScope) -> Result<Option<Task>>;
+
+    /// Puts the patient on the panel of whoever has the task. A task that
+    /// changed since it was loaded is a conflict.
+    async fn save_task(&mut self, task: &Task) -> Result<()>;
+
+    /// Ends the open tasks about something, and says how many there were.
+    async fn settle_tasks(
+        &mut self,
+        subject: Uuid,
+        by: Option<ProviderId>,
+        now: DateTime<Utc>,
+    ) -> Result<u64>;
+
+    /// The tasks of a provider's reach.
     async fn tasks(
         &mut self,
-        provider: ProviderId,
-        states: &[UsState],
+        scope: &TaskScope,
+        shown: Shown,
+        now: DateTime<Utc>,
         page: &PageRequest,
     ) -> Result<Page<Task>>;
 

@@ -1,11 +1,11 @@
 //! Tasks: what a provider has to look at, and why.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use kernel::{PatientId, ProviderId, TaskId, UsState, Uuid};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::Priority;
+use crate::{CareError, Priority};
 
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
@@ -42,6 +42,14 @@ impl TaskKind {
             Self::FailedPrescription => Priority::Routine,
         }
     }
+
+    /// How far ahead it can be put off at a time.
+    pub fn longest_snooze(self) -> Duration {
+        match self.priority() {
+            Priority::Urgent => Duration::hours(1),
+            Priority::Routine => Duration::days(7),
+        }
+    }
 }
 
 #[derive(
@@ -52,6 +60,16 @@ impl TaskKind {
 pub enum TaskStatus {
     Open,
     Done,
+}
+
+/// How a task came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskEnding {
+    pub at: DateTime<Utc>,
+    /// `None` where what it was about has settled by itself.
+    pub by: Option<ProviderId>,
+    /// What was done, in the provider's own words.
+    pub note: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,12 +83,18 @@ pub struct Task {
     pub state: Option<UsState>,
     /// What it is about; its kind of thing follows from the task's kind.
     pub subject: Uuid,
-    pub status: TaskStatus,
     pub created_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
+    /// It does not show before.
+    pub snoozed_until: Option<DateTime<Utc>>,
+    /// `None` while it is open.
+    pub ended: Option<TaskEnding>,
+    pub version: i64,
 }
 
 impl Task {
+    const NOTE: usize = 4000;
+
     pub fn open(
         id: TaskId,
         kind: TaskKind,
@@ -85,9 +109,136 @@ impl Task {
             patient,
             state,
             subject,
-            status: TaskStatus::Open,
             created_at: now,
             due_at: now + kind.priority().service_level(),
+            snoozed_until: None,
+            ended: None,
+            version: 1,
         }
+    }
+
+    pub fn status(&self) -> TaskStatus {
+        if self.ended.is_some() { TaskStatus::Done } else { TaskStatus::Open }
+    }
+
+    pub fn is_snoozed(&self, now: DateTime<Utc>) -> bool {
+        self.ended.is_none() && self.snoozed_until.is_some_and(|until| now < until)
+    }
+
+    fn still_open(self) -> Result<Self, CareError> {
+        if self.ended.is_none() { Ok(self) } else { Err(CareError::TaskDone) }
+    }
+
+    /// The provider has done it. Where an answer pointed to danger, what was
+    /// done about it has to be said.
+    pub fn complete(
+        self,
+        by: ProviderId,
+        note: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, CareError> {
+        let mut task = self.still_open()?;
+        let note = note.map(str::trim).filter(|note| !note.is_empty());
+        if note.is_some_and(|note| note.chars().count() > Self::NOTE) {
+            return Err(CareError::field("note", "too_long", "At most 4,000 characters."));
+        }
+        if note.is_none() && task.kind == TaskKind::UrgentReview {
+            let message = "Say what was done about the answer that points to danger.";
+            return Err(CareError::field("note", "required", message));
+        }
+        task.snoozed_until = None;
+        task.ended = Some(TaskEnding { at: now, by: Some(by), note: note.map(str::to_owned) });
+        Ok(task)
+    }
+
+    /// Puts it off. When it is due stays as it is, so that an overdue one is
+    /// not made less so.
+    pub fn snooze(self, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<Self, CareError> {
+        let mut task = self.still_open()?;
+        let longest = task.kind.longest_snooze();
+        if until <= now || until > now + longest {
+            let message =
+                format!("In the future, and at most {} hours ahead.", longest.num_hours());
+            return Err(CareError::field("snoozed_until", "out_of_range", message));
+        }
+        task.snoozed_until = Some(until);
+        Ok(task)
+    }
+
+    /// It shows again.
+    pub fn wake(self) -> Result<Self, CareError> {
+        let mut task = self.still_open()?;
+        task.snoozed_until = None;
+        Ok(task)
+    }
+
+    /// It is somebody else's from now on, and shows to them at once.
+    pub fn hand_over(self, to: ProviderId) -> Result<Self, CareError> {
+        let mut task = self.wake()?;
+        task.provider = Some(to);
+        Ok(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + Duration::minutes(minute)
+    }
+
+    const DOCTOR: ProviderId = ProviderId(Uuid::from_u128(1));
+
+    fn task(kind: TaskKind) -> Task {
+        let about = (PatientId(Uuid::from_u128(2)), Uuid::from_u128(3));
+        let who = (Some(DOCTOR), Some(UsState::Ma));
+        Task::open(TaskId(Uuid::from_u128(4)), kind, who, about, at(0))
+    }
+
+    #[test]
+    fn danger_is_not_ticked_off_without_a_word() {
+        let danger = task(TaskKind::UrgentReview);
+        for silent in [None, Some("  ")] {
+            assert!(danger.clone().complete(DOCTOR, silent, at(5)).is_err());
+        }
+        let done = danger.complete(DOCTOR, Some(" Called; safe at home. "), at(5)).unwrap();
+        let ended = done.ended.as_ref().unwrap();
+        assert_eq!(ended.note.as_deref(), Some("Called; safe at home."));
+        assert_eq!(done.status(), TaskStatus::Done);
+        let long = "x".repeat(4001);
+        assert!(task(TaskKind::FailedPrescription).complete(DOCTOR, Some(&long), at(5)).is_err());
+        assert!(task(TaskKind::FailedPrescription).complete(DOCTOR, None, at(5)).is_ok());
+    }
+
+    #[test]
+    fn what_is_done_stays_done() {
+        let done = task(TaskKind::FailedPrescription).complete(DOCTOR, None, at(5)).unwrap();
+        let other = ProviderId(Uuid::from_u128(9));
+        for again in [
+            done.clone().complete(DOCTOR, None, at(6)),
+            done.clone().snooze(at(60), at(6)),
+            done.clone().wake(),
+            done.hand_over(other),
+        ] {
+            assert!(matches!(again, Err(CareError::TaskDone)), "{again:?}");
+        }
+    }
+
+    #[test]
+    fn an_urgent_task_is_put_off_for_an_hour_at_most_and_stays_as_due_as_it_was() {
+        let urgent = task(TaskKind::BlockedPrescription);
+        let snoozed = urgent.clone().snooze(at(60), at(0)).unwrap();
+        assert_eq!(snoozed.due_at, urgent.due_at);
+        assert!(snoozed.is_snoozed(at(59)) && !snoozed.is_snoozed(at(60)));
+        for bad in [at(61), at(0), at(-5)] {
+            assert!(urgent.clone().snooze(bad, at(0)).is_err(), "{bad}");
+        }
+        let routine = task(TaskKind::FailedPrescription);
+        assert!(routine.clone().snooze(at(7 * 24 * 60), at(0)).is_ok());
+        assert!(routine.snooze(at(7 * 24 * 60 + 1), at(0)).is_err());
+        let other = ProviderId(Uuid::from_u128(9));
+        let handed = snoozed.hand_over(other).unwrap();
+        assert_eq!((handed.provider, handed.is_snoozed(at(1))), (Some(other), false));
     }
 }

@@ -1,10 +1,13 @@
-//! Raising and listing provider tasks.
+//! Raising, listing and working provider tasks.
 
+use chrono::{DateTime, Utc};
 use kernel::{
     Actor, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, TaskId, UsState,
     Uuid,
 };
-use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::PrescriptionStatusWord};
+use ports::{
+    AuditAction, AuditEntry, Delivery, Env, Event, PortError, events::PrescriptionStatusWord,
+};
 use serde_json::Value;
 
 use crate::{CareError, CareStore, CareTx, Sources, Task, TaskKind};
@@ -71,7 +74,7 @@ pub async fn create_task(
 }
 
 /// Handles `PrescriptionChanged`: a prescription that is blocked or failed
-/// becomes a task of its prescriber.
+/// becomes a task of its prescriber, and one that goes on settles them.
 pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
@@ -79,15 +82,29 @@ pub async fn on_prescription_changed(
     (prescription, patient, provider): (PrescriptionId, PatientId, ProviderId),
     status: PrescriptionStatusWord,
 ) -> Result<(), CareError> {
-    let kind = match status {
-        PrescriptionStatusWord::Blocked => TaskKind::BlockedPrescription,
-        PrescriptionStatusWord::Failed => TaskKind::FailedPrescription,
-        _ => return Ok(()),
-    };
     let mut tx = store.begin(&Actor::system("care.prescription_tasks")).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
+    let kind = match status {
+        PrescriptionStatusWord::Blocked => TaskKind::BlockedPrescription,
+        PrescriptionStatusWord::Failed => TaskKind::FailedPrescription,
+        _ => {
+            let settled = settle(tx.as_mut(), prescription.uuid(), None, env.now()).await?;
+            if settled > 0 {
+                tx.audit(
+                    AuditEntry::new(AuditAction::Update, "task", prescription)
+                        .patient(patient)
+                        .detail("task", "settle")
+                        .detail("tasks", settled)
+                        .detail("prescription", <&str>::from(status)),
+                )
+                .await?;
+                tx.commit().await?;
+            }
+            return Ok(());
+        }
+    };
     let about = (patient, prescription.uuid());
     if raise(env, tx.as_mut(), kind, (&[provider], None), about).await?.is_some() {
         tx.commit().await?;
@@ -95,22 +112,190 @@ pub async fn on_prescription_changed(
     Ok(())
 }
 
-/// The provider's open tasks.
+/// Which tasks a provider reaches: their own, and those of nobody where they
+/// are licensed right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskScope {
+    pub provider: ProviderId,
+    pub states: Vec<UsState>,
+}
+
+impl TaskScope {
+    async fn of(env: &Env, sources: &Sources, actor: &Actor) -> Result<Self, CareError> {
+        actor.require(Permission::TaskWork)?;
+        let provider = actor.as_provider().ok_or(CareError::ProviderRequired)?;
+        let states = sources.directory.licensed_states(provider, env.now()).await?;
+        Ok(Self { provider, states })
+    }
+}
+
+/// Which of them to list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// What is to be done now, by the time at which it is due.
+    #[default]
+    Open,
+    /// What was put off, by the time at which it is due.
+    Snoozed,
+    /// What is done, the latest first.
+    Done,
+}
+
+/// The provider's tasks.
 pub async fn list(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
+    shown: Shown,
     page: &PageRequest,
 ) -> Result<Page<Task>, CareError> {
-    actor.require(Permission::TaskWork)?;
-    let provider = actor.as_provider().ok_or(CareError::ProviderRequired)?;
-    let states = sources.directory.licensed_states(provider, env.now()).await?;
+    let scope = TaskScope::of(env, sources, actor).await?;
     let mut tx = store.begin(actor).await?;
-    let tasks = tx.tasks(provider, &states, page).await?;
-    let shown: Vec<Value> = tasks.items.iter().map(|task| task.id.to_string().into()).collect();
-    tx.audit(AuditEntry::new(AuditAction::Search, "task", provider).detail("records", shown))
-        .await?;
+    let tasks = tx.tasks(&scope, shown, env.now(), page).await?;
+    let records: Vec<Value> = tasks.items.iter().map(|task| task.id.to_string().into()).collect();
+    tx.audit(
+        AuditEntry::new(AuditAction::Search, "task", scope.provider).detail("records", records),
+    )
+    .await?;
     tx.commit().await?;
     Ok(tasks)
+}
+
+/// What a provider does with a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskChange {
+    Complete {
+        note: Option<String>,
+    },
+    Snooze {
+        until: DateTime<Utc>,
+    },
+    Wake,
+    /// To a colleague who is licensed where the patient is; to oneself where it
+    /// is nobody's.
+    HandOver {
+        to: ProviderId,
+    },
+}
+
+impl TaskChange {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Complete { .. } => "complete",
+            Self::Snooze { .. } => "snooze",
+            Self::Wake => "wake",
+            Self::HandOver { .. } => "reassign",
+        }
+    }
+}
+
+/// Changes a task of the provider's reach. `seen` is the version that was read,
+/// where it is named.
+pub async fn change(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    (id, seen): (TaskId, Option<i64>),
+    change: TaskChange,
+) -> Result<Task, CareError> {
+    let scope = TaskScope::of(env, sources, actor).await?;
+    let mut tx = store.begin(actor).await?;
+    let Some(task) = tx.task(id, &scope).await? else {
+        tx.audit(AuditEntry::new(AuditAction::Update, "task", id).denied()).await?;
+        tx.commit().await?;
+        return Err(CareError::NotFound("task"));
+    };
+    drop(tx);
+    if seen.is_some_and(|seen| seen != task.version) {
+        return Err(CareError::TaskChanged { version: task.version, named: true });
+    }
+    let old = task.clone();
+    let now = env.now();
+    let mut changed = match &change {
+        TaskChange::Complete { note } => task.complete(scope.provider, note.as_deref(), now)?,
+        TaskChange::Snooze { until } => task.snooze(*until, now)?,
+        TaskChange::Wake => task.wake()?,
+        TaskChange::HandOver { to } => {
+            let task = task.hand_over(*to)?;
+            check_colleague(env, sources, &task, *to).await?;
+            task
+        }
+    };
+    let mut tx = store.begin(actor).await?;
+    if let Err(error) = tx.save_task(&changed).await {
+        drop(tx);
+        return Err(lost(store, actor, (id, &scope), seen.is_some(), error).await);
+    }
+    if let TaskChange::HandOver { to } = change
+        && to != scope.provider
+    {
+        tx.emit(Event::TaskCreated { task: id, provider: to }).await?;
+    }
+    let holder = |task: &Task| task.provider.map(|provider| provider.to_string());
+    let until = |task: &Task| task.snoozed_until.map(|until| until.to_rfc3339());
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "task", id)
+            .patient(changed.patient)
+            .detail("task", change.word())
+            .detail("kind", changed.kind.to_string())
+            .detail("old_provider", holder(&old))
+            .detail("new_provider", holder(&changed))
+            .detail("old_snoozed_until", until(&old))
+            .detail("new_snoozed_until", until(&changed)),
+    )
+    .await?;
+    tx.commit().await?;
+    changed.version += 1;
+    Ok(changed)
+}
+
+/// A task goes with the chart, so only to who may treat the patient there.
+async fn check_colleague(
+    env: &Env,
+    sources: &Sources,
+    task: &Task,
+    to: ProviderId,
+) -> Result<(), CareError> {
+    let facts = sources.facts.facts(task.patient).await?;
+    let state = facts.ok_or(CareError::ProfileIncomplete)?.state;
+    if sources.directory.licensed_providers(state, env.now()).await?.contains(&to) {
+        return Ok(());
+    }
+    let message = "A provider with an active licence where the patient is.";
+    Err(CareError::field("provider_id", "not_licensed", message))
+}
+
+/// A save that lost a race says what has become of the task. One that is out of
+/// reach by now was handed to somebody else.
+async fn lost(
+    store: &dyn CareStore,
+    actor: &Actor,
+    (id, scope): (TaskId, &TaskScope),
+    named: bool,
+    error: PortError,
+) -> CareError {
+    let PortError::Conflict(_) = error else { return error.into() };
+    let now = match store.begin(actor).await {
+        Ok(mut tx) => tx.task(id, scope).await,
+        Err(error) => Err(error),
+    };
+    match now {
+        Err(error) => error.into(),
+        Ok(None) => CareError::NotFound("task"),
+        Ok(Some(task)) if task.ended.is_some() && !named => CareError::TaskDone,
+        Ok(Some(task)) => CareError::TaskChanged { version: task.version, named },
+    }
+}
+
+/// What the tasks were about is settled, so they are done. Returns how many
+/// there were, for the audit entry of what settled them.
+pub(crate) async fn settle(
+    tx: &mut dyn CareTx,
+    subject: Uuid,
+    by: Option<ProviderId>,
+    now: DateTime<Utc>,
+) -> Result<u64, CareError> {
+    Ok(tx.settle_tasks(subject, by, now).await?)
 }

@@ -45,6 +45,9 @@ pub trait CommunicationTx: UnitOfWork {
     /// The messages of a thread, the newest first.
     async fn messages(&mut self, thread: ThreadId, page: &PageRequest) -> Result<Page<Message>>;
 
+    /// How many messages to the account it has not read.
+    async fn unread_messages(&mut self, recipient: AccountId) -> Result<u64>;
+
     /// Marks what the account has not fetched before as delivered, and says
     /// how many those were.
     async fn mark_delivered(

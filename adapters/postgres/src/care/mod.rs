@@ -7,6 +7,7 @@ mod break_glass;
 mod consultations;
 mod exchanges;
 mod plans;
+mod portal;
 mod reference;
 mod rules;
 mod tasks;
@@ -17,9 +18,17 @@ use care::{
     Task, TreatmentPlan, break_glass::BreakGlass, dosing::DosingRule, information::Exchange,
 };
 use chrono::{DateTime, Utc};
+use chrono::{DateTime, Utc};
 use kernel::{
     Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
-    PageRequest, PatientId, ProviderId, RxNorm, TreatmentPlanId, UsState,
+    PageRequest, PatientId, ProviderId, RxNorm, Task, TreatmentPlan, TreatmentPlanId, UsState,
+    dosing::DosingRule,
+    information::Exchange,
+    tasks::{Shown, TaskScope},
+};
+use kernel::{
+    Actor, AssessmentId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId,
+    ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{Panel, PortError, Result};
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};
@@ -173,13 +182,31 @@ impl CareTx for PgTx {
         tasks::add(self, task).await
     }
 
+    async fn task(&mut self, id: TaskId, scope: &TaskScope) -> Result<Option<Task>> {
+        tasks::one(self, id, scope).await
+    }
+
+    async fn save_task(&mut self, task: &Task) -> Result<()> {
+        tasks::save(self, task).await
+    }
+
+    async fn settle_tasks(
+        &mut self,
+        subject: Uuid,
+        by: Option<ProviderId>,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
+        tasks::settle(self, subject, by, now).await
+    }
+
     async fn tasks(
         &mut self,
-        provider: ProviderId,
-        states: &[UsState],
+        scope: &TaskScope,
+        shown: Shown,
+        now: DateTime<Utc>,
         page: &PageRequest,
     ) -> Result<Page<Task>> {
-        tasks::open(self, provider, states, page).await
+        tasks::list(self, scope, shown, now, page).await
     }
 
     async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64> {

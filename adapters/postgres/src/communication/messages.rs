@@ -5,7 +5,7 @@ use ports::{PortError, Result};
 
 use super::{
     bounds, rows,
-    rows::{BODY, MessageRow, SummaryRow, ThreadRow},
+    rows::{BODY, CountRow, MessageRow, SummaryRow, ThreadRow},
 };
 use crate::{PgTx, core::expect_changed};
 
@@ -83,6 +83,19 @@ pub(super) async fn threads_of(
     let page = Page::from_overfetch(found, page, |row| row.last_message_id.to_string());
     let items = page.items.into_iter().map(SummaryRow::into_domain).collect::<Result<_>>()?;
     Ok(Page { items, next: page.next })
+}
+
+pub(super) async fn unread(tx: &PgTx, recipient: AccountId) -> Result<u64> {
+    let found: Vec<CountRow> = rows(
+        tx,
+        "counting unread messages",
+        "SELECT count(*) AS count FROM message_threads t \
+         JOIN messages m ON m.thread_id = t.id AND m.recipient_id = $1 AND m.read_at IS NULL \
+         WHERE t.patient_id = $1 OR t.provider_id = $1",
+        [recipient.uuid().into()],
+    )
+    .await?;
+    Ok(found.first().map_or(0, |row| row.count.unsigned_abs()))
 }
 
 pub(super) async fn add(tx: &mut PgTx, thread: &Thread, message: &Message) -> Result<()> {

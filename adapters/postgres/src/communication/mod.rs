@@ -63,6 +63,10 @@ impl CommunicationTx for PgTx {
         messages::of_thread(self, thread, page).await
     }
 
+    async fn unread_messages(&mut self, recipient: AccountId) -> Result<u64> {
+        messages::unread(self, recipient).await
+    }
+
     async fn mark_delivered(
         &mut self,
         thread: ThreadId,

@@ -7,10 +7,12 @@ mod consultations;
 mod dosing;
 mod information;
 mod plans;
+mod portal;
 mod replays;
 mod requirements;
 mod reviews;
 mod rules;
+mod tasks;
 mod treatment;
 mod webhook;
 
@@ -33,13 +35,15 @@ pub use self::{
         RequestInformation,
     },
     plans::{PlanFound, PlansApi},
+    portal::{DashboardView, PanelPatientView, PanelView, PortalApi},
     replays::{ReplayView, ReplaysApi},
     requirements::{RequirementsApi, RequirementsView},
     reviews::{
         ApproveReview, EligibilityView, QueueItemView, QueueView, RejectReview, ReviewView,
-        ReviewsApi, TaskView, TasksView, TracedAssessmentView, TracedRuleView,
+        ReviewsApi, TracedAssessmentView, TracedRuleView,
     },
     rules::{RuleSetView, RuleSetsView, RulesApi, SimulationView},
+    tasks::{TaskFound, TaskView, TasksApi, TasksView, UpdateTask},
     treatment::{
         CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, MedicationBody,
         ModifyPlan, PlanEndingView, PlanHistoryView, PlanVersionView, PlanView, PlansView,

@@ -1,11 +1,9 @@
 use std::sync::Arc;
 
 use care::{
-    Assessment, CareStore, Priority, QueueItem, RejectionReason, Review, Severity, Sources, Task,
-    TaskKind,
+    Assessment, CareStore, Priority, QueueItem, RejectionReason, Review, Severity, Sources,
     eligibility::{RuleResult, TracedRule},
     reviews::{self, Approval},
-    tasks,
 };
 use chrono::{DateTime, Utc};
 use kernel::{AssessmentId, Page, PatientId, TreatmentPlanId, Uuid};
@@ -293,59 +291,6 @@ impl From<Assessment> for TracedAssessmentView {
     }
 }
 
-/// What a task is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum TaskKindWord {
-    UrgentReview,
-    OverdueReview,
-    BlockedPrescription,
-    FailedPrescription,
-}
-
-/// A task of a provider.
-#[derive(Debug, Object)]
-pub struct TaskView {
-    pub id: Uuid,
-    pub kind: TaskKindWord,
-    pub title: String,
-    pub priority: PriorityWord,
-    pub patient_id: Uuid,
-    /// The assessment or the prescription that it is about.
-    pub subject_id: Uuid,
-    pub created_at: DateTime<Utc>,
-    pub due_at: DateTime<Utc>,
-}
-
-/// A page of tasks.
-#[derive(Debug, Object)]
-pub struct TasksView {
-    /// By the time at which they are due.
-    pub tasks: Vec<TaskView>,
-    /// The cursor of the next page.
-    pub next: Option<String>,
-}
-
-impl From<Task> for TaskView {
-    fn from(task: Task) -> Self {
-        Self {
-            id: task.id.uuid(),
-            kind: match task.kind {
-                TaskKind::UrgentReview => TaskKindWord::UrgentReview,
-                TaskKind::OverdueReview => TaskKindWord::OverdueReview,
-                TaskKind::BlockedPrescription => TaskKindWord::BlockedPrescription,
-                TaskKind::FailedPrescription => TaskKindWord::FailedPrescription,
-            },
-            title: task.kind.title().to_owned(),
-            priority: task.kind.priority().into(),
-            patient_id: task.patient.uuid(),
-            subject_id: task.subject,
-            created_at: task.created_at,
-            due_at: task.due_at,
-        }
-    }
-}
-
 #[OpenApi(tag = "Tag::Care")]
 impl ReviewsApi {
     /// List open reviews
@@ -474,23 +419,5 @@ impl ReviewsApi {
             reviews::eligibility(&self.env, store, &self.sources, caller.actor(), patient).await?;
         let assessments = assessments.into_iter().map(Into::into).collect();
         Ok(Json(EligibilityView { assessments }))
-    }
-
-    /// List one's open tasks
-    ///
-    /// The provider's own, and those that wait for anybody licensed in their
-    /// state.
-    #[oai(path = "/api/providers/tasks", method = "get", operation_id = "listProviderTasks")]
-    async fn tasks(
-        &self,
-        caller: Caller,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
-    ) -> Result<Json<TasksView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let Page { items, next } =
-            tasks::list(&self.env, store, &self.sources, actor, &page).await?;
-        Ok(Json(TasksView { tasks: items.into_iter().map(Into::into).collect(), next }))
     }
 }

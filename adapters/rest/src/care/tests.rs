@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use care::{
-    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, Colleague, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse, TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers,
+    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, Colleague, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse, TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers, portal::Inbox,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -48,6 +48,13 @@ impl IntakeReader for Unreachable {
 #[async_trait]
 impl PatientFacts for Unreachable {
     async fn facts(&self, _: PatientId) -> ports::Result<Option<ClinicalFacts>> {
+        unreached()
+    }
+}
+
+#[async_trait]
+impl Inbox for Unreachable {
+    async fn unread(&self, _: ProviderId) -> ports::Result<u64> {
         unreached()
     }
 }
@@ -159,6 +166,13 @@ fn client() -> TestClient<impl poem::Endpoint> {
             PlansApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             InformationApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             AssignmentApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            TasksApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            PortalApi {
+                env: env.clone(),
+                store: store.clone(),
+                sources: sources.clone(),
+                inbox: Arc::new(Unreachable),
+            },
             DosingApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             ConsultationsApi {
                 env: env.clone(),
@@ -201,7 +215,14 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
             Some(json!({ "answer": "Since May." })),
         ),
         (Method::GET, format!("/api/assessments/{id}/information"), None),
+        (Method::GET, "/api/providers/dashboard".into(), None),
+        (Method::GET, "/api/providers/patients".into(), None),
         (Method::GET, "/api/providers/tasks".into(), None),
+        (
+            Method::PUT,
+            format!("/api/providers/tasks/{id}"),
+            Some(json!({ "status": "done", "note": "Called." })),
+        ),
         (Method::GET, "/api/admin/assignment-policy".into(), None),
         (Method::POST, "/api/admin/reviews/assign".into(), None),
         (Method::POST, "/api/treatment-plans".into(), Some(plan)),

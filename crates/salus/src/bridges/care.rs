@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use care::{
     ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
     eligibility::{AnswerKind, FormSchema},
+    portal::Inbox,
     rules::FormSchemas,
 };
 use chrono::{DateTime, Utc};
@@ -186,6 +187,10 @@ impl VisitCovers for Bridges {
             Coverage::NotIncluded => VisitCover::NotIncluded,
             Coverage::NotSold => VisitCover::NotSold,
         })
+impl Inbox for Bridges {
+    async fn unread(&self, provider: ProviderId) -> Result<u64> {
+        let mut tx = self.communication.begin(&Actor::system("care.dashboard")).await?;
+        tx.unread_messages(provider.account()).await
     }
 }
 

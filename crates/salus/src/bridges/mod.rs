@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use ::care::CareStore;
 use ::catalog::CatalogStore;
+use ::communication::CommunicationStore;
 use ::identity::{PatientProfile, ProviderProfile, Services};
 use ::intake::IntakeStore;
 use ::pharmacy::prescription::PrescriptionStore;
@@ -38,6 +39,7 @@ pub struct Bridges {
     pub catalog: Arc<dyn CatalogStore>,
     pub intake: Arc<dyn IntakeStore>,
     pub care: Arc<dyn CareStore>,
+    pub communication: Arc<dyn CommunicationStore>,
     pub prescriptions: Arc<dyn PrescriptionStore>,
     pub subscriptions: Arc<dyn SubscriptionsStore>,
     pub records: Arc<dyn RecordsStore>,

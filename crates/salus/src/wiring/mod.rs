@@ -115,6 +115,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
         catalog: store.clone(),
         intake: store.clone(),
         care: store.clone(),
+        communication: store.clone(),
         prescriptions: store.clone(),
         subscriptions: store.clone(),
         records: store,

@@ -17,7 +17,7 @@ use rest::{
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
-    AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi, PlansApi as TreatmentPlansApi, ReplaysApi, RequirementsApi, ReviewsApi, RulesApi, VideoWebhookApi,
+    AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi, PlansApi as TreatmentPlansApi, PortalApi, ReplaysApi, RequirementsApi, ReviewsApi, RulesApi, TasksApi, VideoWebhookApi,
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -55,6 +55,7 @@ pub type Operations = (
     ),
     (RulesApi, ReplaysApi, RequirementsApi),
     (RulesApi, ReplaysApi, AssignmentApi),
+    (RulesApi, ReplaysApi, AssignmentApi, TasksApi, PortalApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
@@ -150,6 +151,13 @@ impl Surface {
                 ReplaysApi { store: store.clone() },
                 RequirementsApi { catalog: store.clone(), care: store.clone() },
                 AssignmentApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                TasksApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                PortalApi {
+                    env: env(),
+                    store: store.clone(),
+                    sources: world.sources.clone(),
+                    inbox: bridges.clone(),
+                },
             ),
             (
                 PrescriptionsApi {
