@@ -188,6 +188,7 @@ fn treatment() -> Treatment {
         refills: 5,
         diagnosis: "L64.9".parse().unwrap(),
         titration: None,
+        kidneys: None,
         overrides: Vec::new(),
     }
 }
@@ -331,7 +332,7 @@ impl Setting {
     ) -> Result<care::TreatmentPlan, CareError> {
         let key = key("care.approve_review", key_text);
         let (env, actor) = (&self.database.env, provider(by));
-        let approval = Approval { treatment, supersedes: None };
+        let approval = Approval { treatment, ..Approval::default() };
         reviews::approve(env, self.store(), &self.sources, &actor, id, approval, &key).await
     }
 }
@@ -755,4 +756,5 @@ mod overview;
 mod queue;
 mod requirements;
 mod visits;
+mod rooms;
 mod working;

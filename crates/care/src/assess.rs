@@ -7,6 +7,7 @@ use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOut
 use crate::{
     Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, Priority, Protocol,
     Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
+    dosing::Body,
     eligibility::{Gates, Outcome, RuleBook},
     plans, tasks,
     treatment::NewPlan,
@@ -115,9 +116,9 @@ async fn is_allowlisted(
     let Some(protocol) = protocol else { return Ok(false) };
     let drug = &protocol.treatment.medication.rxnorm;
     // An override is a provider's to give; none is given automatically.
-    let plain = Treatment { overrides: Vec::new(), ..protocol.treatment.clone() };
+    let plain = Treatment { overrides: Vec::new(), kidneys: None, ..protocol.treatment.clone() };
     let is_fine = plain == protocol.treatment
-        && match plans::check_treatment(tx, &plain, facts.age(now)).await {
+        && match plans::check_treatment(tx, &plain, Body::of(facts, now)).await {
             Ok(()) => true,
             Err(CareError::Invalid(_)) => false,
             Err(error) => return Err(error),

@@ -3,15 +3,18 @@
 //! silence, it comes back as an alert.
 
 mod compute;
+mod kidneys;
 mod rules;
 mod schedule;
 
+use chrono::NaiveDate;
 use kernel::{FieldError, RxNorm, Sex};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
 pub use self::{
     compute::{ComputedDose, body_surface, compute, creatinine_clearance},
+    kidneys::{Body, Kidneys, objections},
     rules::{DoseRequest, compute_for_patient, dose_on, rule, set_rule},
     schedule::{DoseOn, Titration, TitrationStep},
 };
@@ -77,6 +80,10 @@ pub struct DosingRule {
     pub min_age: Option<u32>,
     pub max_age: Option<u32>,
     pub renal: Vec<RenalBand>,
+    /// The steps in which the dose changes, where the drug is titrated; the first
+    /// is the dose of the method.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<TitrationStep>,
     pub reference: String,
 }
 
@@ -122,6 +129,23 @@ impl DosingRule {
             if !effect_is_sound {
                 refuse(&format!("renal[{index}].value"), "A factor up to 1, or an amount.");
             }
+        }
+        if !self.schedule.is_empty() {
+            let steps = self.schedule.clone();
+            let titration = Titration { starts_on: NaiveDate::default(), steps };
+            let mut found = Vec::new();
+            titration.validate(amount, "schedule", &mut found);
+            for (index, step) in self.schedule.iter().enumerate() {
+                if self.max_dose.is_some_and(|most| step.dose > most) {
+                    let path = format!("schedule.steps[{index}].dose");
+                    let message = "Not above the rule's largest dose.";
+                    found.push(FieldError::new(path, "out_of_range", message));
+                }
+            }
+            errors.extend(found.into_iter().map(|error| {
+                let path = error.path.replacen("schedule.steps", "schedule", 1);
+                FieldError { path, ..error }
+            }));
         }
         if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
     }
@@ -188,6 +212,8 @@ pub enum DoseAlert {
     AgeLimit,
     /// The creatinine clearance forbids the drug.
     RenalContraindication,
+    /// Above what the creatinine clearance allows.
+    AboveRenalDose,
     /// The dose depends on the kidneys, and nothing is known of them.
     RenalFunctionUnknown,
     /// It was lowered for the kidneys.

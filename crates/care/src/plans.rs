@@ -15,7 +15,7 @@ pub use history::{PlanHistory, VersionHistory, history};
 use crate::{
     CareError, CareStore, CareTx, ClinicalFacts, Dose, Frequency, PlanChange, Reach, Sources,
     Treatment, TreatmentPlan,
-    dosing::{self, DoseAlert, DoseOverride, Titration},
+    dosing::{self, Body, DoseAlert, DoseOverride, Kidneys, Titration},
     treatment::NewPlan,
 };
 
@@ -40,6 +40,8 @@ pub struct TreatmentChanges {
     pub quantity: Option<u32>,
     pub refills: Option<u32>,
     pub titration: Option<Titration>,
+    /// What was measured since; without it that of the version before counts.
+    pub kidneys: Option<Kidneys>,
     /// They hold for the version that they are given with; those of the version
     /// before are not taken over.
     pub overrides: Vec<DoseOverride>,
@@ -61,6 +63,7 @@ impl TreatmentChanges {
         treatment.quantity = self.quantity.unwrap_or(treatment.quantity);
         treatment.refills = self.refills.unwrap_or(treatment.refills);
         treatment.titration = self.titration.or(treatment.titration);
+        treatment.kidneys = self.kidneys.or(treatment.kidneys);
         treatment.overrides = self.overrides;
         treatment
     }
@@ -164,7 +167,7 @@ pub async fn create(
         let plan = tx.plan(TreatmentPlanId(earlier), &Reach::of(actor, Vec::new())).await?;
         return answer_again(tx, plan).await;
     }
-    check_treatment(tx.as_mut(), &request.treatment, facts.age(env.now())).await?;
+    check_treatment(tx.as_mut(), &request.treatment, Body::of(&facts, env.now())).await?;
     let plan = TreatmentPlan::create(
         NewPlan {
             id,
@@ -237,7 +240,7 @@ async fn to_change(
     sources: &Sources,
     actor: &Actor,
     (id, seen): (TreatmentPlanId, Option<i64>),
-) -> Result<(ProviderId, TreatmentPlan, u32), CareError> {
+) -> Result<(ProviderId, TreatmentPlan, Body), CareError> {
     let provider = prescriber(actor)?;
     let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
@@ -252,7 +255,7 @@ async fn to_change(
         Some(seen) if seen != plan.version => {
             Err(CareError::PlanChanged(Box::new(PlanChange::since(seen, &plan, true))))
         }
-        _ => Ok((provider, plan, facts.age(env.now()))),
+        _ => Ok((provider, plan, Body::of(&facts, env.now()))),
     }
 }
 
@@ -288,11 +291,11 @@ async fn change(
     treatment: impl FnOnce(&Treatment) -> Treatment + Send,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
-    let (provider, plan, age) = to_change(env, store, sources, actor, place).await?;
+    let (provider, plan, body) = to_change(env, store, sources, actor, place).await?;
     let (id, loaded) = (plan.id, plan.version);
     let treatment = treatment(&plan.current().treatment);
     let mut tx = store.begin(actor).await?;
-    check_treatment(tx.as_mut(), &treatment, age).await?;
+    check_treatment(tx.as_mut(), &treatment, body).await?;
     let mut changed = plan.modify(treatment, provider, reason, env.now())?;
     if let Err(error) = tx.save_plan(&changed).await {
         drop(tx);
@@ -310,22 +313,26 @@ async fn change(
     Ok(changed)
 }
 
-/// Holds a treatment against the drug's maximum and the ages that it is meant
-/// for. What is above or outside needs an override of its own.
+/// Holds a treatment against the drug's maximum, the ages that it is meant for
+/// and the kidneys. What is above, outside or unknown needs an override of its
+/// own.
 pub(crate) async fn check_treatment(
     tx: &mut dyn CareTx,
     treatment: &Treatment,
-    age: u32,
+    body: Body,
 ) -> Result<(), CareError> {
     let drug = &treatment.medication.rxnorm;
     let limit = tx.dose_limit(drug).await?;
     treatment.validate(limit.as_ref(), "treatment")?;
+    if let Some(kidneys) = &treatment.kidneys {
+        kidneys.validate(body.today, "treatment.kidneys")?;
+    }
     let mut found = Vec::new();
     if limit.is_some_and(|limit| treatment.exceeds(&limit)) {
         found.push(DoseAlert::AboveMaximum);
     }
-    if tx.dosing_rule(drug).await?.is_some_and(|(rule, _)| !rule.fits_age(age)) {
-        found.push(DoseAlert::AgeLimit);
+    if let Some((rule, _)) = tx.dosing_rule(drug).await? {
+        found.extend(dosing::objections(&rule, treatment, body));
     }
     dosing::settle(&found, &treatment.overrides, "treatment.overrides")
 }

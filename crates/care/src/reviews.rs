@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use crate::{
     Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
-    Sources, Treatment, TreatmentPlan, assigning, plans, tasks, treatment::NewPlan,
+    Sources, Treatment, TreatmentPlan, assigning,
+    dosing::{Body, DoseOverride, Kidneys},
+    plans, tasks,
+    treatment::NewPlan,
 };
 
 /// A provider with the states in which a licence is active right now.
@@ -246,6 +249,10 @@ pub(crate) async fn save(
 pub struct Approval {
     /// The category's protocol where it is left out.
     pub treatment: Option<Treatment>,
+    /// What was measured, for the category's protocol.
+    pub kidneys: Option<Kidneys>,
+    /// Alerts of the category's protocol that the provider takes upon themselves.
+    pub overrides: Vec<DoseOverride>,
     /// The patient's active plan of the category, which ends with the approval.
     pub supersedes: Option<TreatmentPlanId>,
 }
@@ -261,6 +268,16 @@ pub async fn approve(
     key: &IdempotencyKey,
 ) -> Result<TreatmentPlan, CareError> {
     actor.require(Permission::TreatmentWrite)?;
+    if approval.treatment.is_some() {
+        let given = [
+            ("kidneys", approval.kidneys.is_some()),
+            ("overrides", !approval.overrides.is_empty()),
+        ];
+        if let Some((path, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+            let message = "With a treatment of one's own it stands in the treatment.";
+            return Err(CareError::field(path, "not_allowed", message));
+        }
+    }
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     let facts = reviewer.check_licence(sources, assessment.patient).await?;
@@ -276,11 +293,12 @@ pub async fn approve(
         Some(treatment) => treatment,
         None => {
             let protocol = tx.protocol(approved.category).await?.ok_or(CareError::NoProtocol)?;
-            // Whoever signs gives their own overrides.
-            Treatment { overrides: Vec::new(), ..protocol.treatment }
+            // Whoever signs gives their own overrides, and what they have measured.
+            let (overrides, kidneys) = (approval.overrides, approval.kidneys);
+            Treatment { overrides, kidneys, ..protocol.treatment }
         }
     };
-    plans::check_treatment(tx.as_mut(), &treatment, facts.age(env.now())).await?;
+    plans::check_treatment(tx.as_mut(), &treatment, Body::of(&facts, env.now())).await?;
     let plan = TreatmentPlan::create(
         NewPlan {
             id: plan_id,

@@ -10,7 +10,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     CareError, DoseLimit, PlanEnding,
-    dosing::{DoseAlert, DoseOn, DoseOverride, Titration},
+    dosing::{DoseAlert, DoseOn, DoseOverride, Kidneys, Titration},
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +97,9 @@ pub struct Treatment {
     /// A dose that changes step by step; it begins with `dose`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub titration: Option<Titration>,
+    /// What was known of the kidneys, where the dose depends on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kidneys: Option<Kidneys>,
     /// The alerts that the author has taken upon themselves for this version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<DoseOverride>,
@@ -178,7 +181,7 @@ impl Treatment {
     }
 
     /// The largest dose of all steps.
-    fn largest(&self) -> f64 {
+    pub(crate) fn largest(&self) -> f64 {
         let steps = self.titration.iter().flat_map(|titration| &titration.steps);
         steps.map(|step| step.dose).fold(self.dose.value, f64::max)
     }

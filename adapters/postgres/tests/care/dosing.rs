@@ -2,8 +2,8 @@
 //! aloud before signing past an alert.
 
 use care::dosing::{
-    self, DoseAlert, DoseOverride, DoseRequest, DosingRule, Method, OverrideReason, RenalBand,
-    RenalEffect, Rounding, Titration, TitrationStep,
+    self, DoseAlert, DoseOverride, DoseRequest, DosingRule, Kidneys, Method, OverrideReason,
+    RenalBand, RenalEffect, Rounding, Titration, TitrationStep,
 };
 use kernel::{DomainError as _, ErrorKind};
 
@@ -19,9 +19,15 @@ fn rule(min_age: u32) -> DosingRule {
         max_dose: None,
         min_age: Some(min_age),
         max_age: None,
-        renal: vec![RenalBand { below: 30.0, effect: RenalEffect::Multiply { factor: 0.5 } }],
+        renal: Vec::new(),
+        schedule: Vec::new(),
         reference: "The label.".into(),
     }
+}
+
+fn for_kidneys() -> DosingRule {
+    let renal = vec![RenalBand { below: 30.0, effect: RenalEffect::Multiply { factor: 0.5 } }];
+    DosingRule { renal, ..rule(18) }
 }
 
 fn administrator() -> Actor {
@@ -64,7 +70,7 @@ async fn a_rule_is_changed_by_who_read_it_and_both_values_are_audited() {
 #[tokio::test]
 async fn a_dose_is_computed_for_the_panel_alone() {
     let setting = setting().await;
-    set(&setting, &rule(18), None).await.unwrap();
+    set(&setting, &for_kidneys(), None).await.unwrap();
     claimed(&setting).await;
     let ask = async |by, creatinine| {
         let request = DoseRequest {
@@ -158,4 +164,66 @@ async fn a_titration_is_kept_sealed_and_knows_the_dose_of_a_day() {
     assert_eq!(on("2027-01-01").await, Some((1.0, None)));
     let others = dosing::dose_on(store, &patient(EVE), plan.id, day("2026-03-29")).await;
     assert!(matches!(others, Err(CareError::NotFound(_))), "{others:?}");
+}
+
+#[tokio::test]
+async fn nothing_that_depends_on_the_kidneys_is_signed_without_them_or_a_reason() {
+    let setting = setting().await;
+    set(&setting, &for_kidneys(), None).await.unwrap();
+    let automatic = setting.assess(ADA, &[]).await;
+    let seen = reviews::own_one(setting.store(), &patient(ADA), automatic).await.unwrap();
+    assert_eq!(seen.outcome, AssessmentOutcome::InReview, "nobody signs that by itself");
+
+    let id = claimed(&setting).await;
+    let sign = async |approval: Approval, text: &str| {
+        let key = key("care.approve_review", text);
+        let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
+        let (store, sources) = (setting.store(), &setting.sources);
+        reviews::approve(env, store, sources, &actor, id, approval, &key).await
+    };
+    let silent = sign(Approval::default(), "k1").await.unwrap_err();
+    assert_eq!(codes(&silent), [("treatment.overrides", "renal_function_unknown")]);
+    let measured = |creatinine, on: &str| {
+        Some(Kidneys {
+            serum_creatinine_mg_dl: creatinine,
+            weight_kg: 72.0,
+            measured_on: on.parse().unwrap(),
+        })
+    };
+    // At 36 years and 72 kg the clearance is 104 over the creatinine.
+    let weak = Approval { kidneys: measured(5.0, "2026-02-20"), ..Approval::default() };
+    let weak = sign(weak, "k2").await.unwrap_err();
+    assert_eq!(codes(&weak), [("treatment.overrides", "above_renal_dose")]);
+    let future = Approval { kidneys: measured(1.0, "2026-03-03"), ..Approval::default() };
+    let future = sign(future, "k3").await.unwrap_err();
+    assert_eq!(codes(&future), [("treatment.kidneys.measured_on", "in_the_future")]);
+    let both = Approval {
+        treatment: Some(treatment()),
+        kidneys: measured(1.0, "2026-02-20"),
+        ..Approval::default()
+    };
+    assert_eq!(codes(&sign(both, "k4").await.unwrap_err()), [("kidneys", "not_allowed")]);
+    let sound = Approval { kidneys: measured(1.0, "2026-02-20"), ..Approval::default() };
+    let plan = sign(sound, "k5").await.unwrap();
+    assert_eq!(plan.current().treatment.kidneys, measured(1.0, "2026-02-20"));
+
+    // A later version goes by what is known, until something else is measured.
+    let change = async |changes: TreatmentChanges| {
+        let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
+        let (store, sources) = (setting.store(), &setting.sources);
+        plans::modify(env, store, sources, &actor, (plan.id, None), changes, "Checked.").await
+    };
+    change(TreatmentChanges { refills: Some(2), ..TreatmentChanges::default() }).await.unwrap();
+    let worse = TreatmentChanges { kidneys: measured(5.0, "2026-03-01"), ..Default::default() };
+    let refused = change(worse.clone()).await.unwrap_err();
+    assert_eq!(codes(&refused), [("treatment.overrides", "above_renal_dose")]);
+    let given = DoseOverride {
+        alert: DoseAlert::AboveRenalDose,
+        reason: OverrideReason::SpecialistAdvice,
+        note: None,
+    };
+    change(TreatmentChanges { overrides: vec![given], ..worse }).await.unwrap();
+    let audited = "SELECT count(*) FROM audit_entries WHERE entity = 'treatment_plan' \
+                   AND detail->'overrides' ? 'above_renal_dose: specialist_advice'";
+    assert_eq!(setting.count(audited).await, 1);
 }

@@ -81,7 +81,7 @@ async fn a_task_that_is_put_off_comes_back_when_its_time_is_there() {
     assert!(matches!(far, Err(CareError::Invalid(_))), "{far:?}");
     let snoozed = change(&setting, who, &task, None, TaskChange::Snooze { until }).await.unwrap();
     assert_eq!(list(&setting, who, Shown::Open).await, []);
-    assert_eq!(list(&setting, who, Shown::Snoozed).await, [snoozed.clone()]);
+    assert_eq!(list(&setting, who, Shown::Snoozed).await, [snoozed]);
     let woken = change(&setting, who, &task, Some(2), TaskChange::Wake).await.unwrap();
     assert_eq!(list(&setting, who, Shown::Open).await, [woken]);
     change(&setting, who, &task, None, TaskChange::Snooze { until }).await.unwrap();

@@ -19,6 +19,11 @@ use ports::Env;
 
 use super::treatment::DoseBody;
 use crate::core::{Body, Caller, Problem, Tag, one_version, seen_version};
+use super::{
+    plans::version_of,
+    treatment::{DoseBody, TitrationStepBody},
+};
+use crate::core::{Body, Caller, Problem, Tag};
 
 pub struct DosingApi {
     pub env: Env,
@@ -34,9 +39,12 @@ pub enum DoseAlertWord {
     AboveMaximum,
     /// The drug is not meant for that age; signed only with an override.
     AgeLimit,
-    /// The creatinine clearance forbids the drug.
+    /// The creatinine clearance forbids the drug; signed only with an override.
     RenalContraindication,
-    /// The dose depends on the kidneys, and nothing is known of them.
+    /// Above what the creatinine clearance allows; signed only with an override.
+    AboveRenalDose,
+    /// The dose depends on the kidneys, and nothing is known of them; signed only
+    /// with an override.
     RenalFunctionUnknown,
     /// It was lowered for the kidneys.
     RenalReduction,
@@ -50,6 +58,7 @@ impl From<DoseAlert> for DoseAlertWord {
             DoseAlert::AboveMaximum => Self::AboveMaximum,
             DoseAlert::AgeLimit => Self::AgeLimit,
             DoseAlert::RenalContraindication => Self::RenalContraindication,
+            DoseAlert::AboveRenalDose => Self::AboveRenalDose,
             DoseAlert::RenalFunctionUnknown => Self::RenalFunctionUnknown,
             DoseAlert::RenalReduction => Self::RenalReduction,
             DoseAlert::Capped => Self::Capped,
@@ -63,6 +72,7 @@ impl From<DoseAlertWord> for DoseAlert {
             DoseAlertWord::AboveMaximum => Self::AboveMaximum,
             DoseAlertWord::AgeLimit => Self::AgeLimit,
             DoseAlertWord::RenalContraindication => Self::RenalContraindication,
+            DoseAlertWord::AboveRenalDose => Self::AboveRenalDose,
             DoseAlertWord::RenalFunctionUnknown => Self::RenalFunctionUnknown,
             DoseAlertWord::RenalReduction => Self::RenalReduction,
             DoseAlertWord::Capped => Self::Capped,
@@ -174,6 +184,10 @@ pub struct DosingRuleBody {
     pub max_age: Option<u32>,
     #[oai(default)]
     pub renal: Vec<RenalBandBody>,
+    /// The steps in which the dose changes, where the drug is titrated; the first
+    /// is `amount`.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub schedule: Vec<TitrationStepBody>,
     /// Where it is written.
     pub reference: String,
 }
@@ -194,6 +208,7 @@ impl Example for DosingRuleBody {
                 effect: RenalEffectWord::AtMost,
                 value: Some(25.0),
             }],
+            schedule: Vec::new(),
             reference: "Prescribing information of sildenafil, section 2".to_owned(),
         }
     }
@@ -231,6 +246,7 @@ impl DosingRuleBody {
             min_age: self.min_age,
             max_age: self.max_age,
             renal: self.renal.into_iter().map(band).collect(),
+            schedule: self.schedule.into_iter().map(Into::into).collect(),
             reference: self.reference,
         }
     }
@@ -270,6 +286,7 @@ impl From<DosingRule> for DosingRuleBody {
             min_age: rule.min_age,
             max_age: rule.max_age,
             renal: rule.renal.into_iter().map(band).collect(),
+            schedule: rule.schedule.into_iter().map(Into::into).collect(),
             reference: rule.reference,
         }
     }
@@ -327,6 +344,9 @@ pub struct ComputedDoseView {
     pub body_surface: Option<f64>,
     /// In mL/min, where the creatinine is known.
     pub creatinine_clearance: Option<f64>,
+    /// The steps that follow, where the drug is titrated.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub schedule: Vec<TitrationStepBody>,
     pub alerts: Vec<DoseAlertWord>,
 }
 
@@ -337,6 +357,7 @@ impl From<ComputedDose> for ComputedDoseView {
             raw: computed.raw,
             body_surface: computed.body_surface,
             creatinine_clearance: computed.creatinine_clearance,
+            schedule: computed.schedule.into_iter().map(Into::into).collect(),
             alerts: computed.alerts.into_iter().map(Into::into).collect(),
         }
     }

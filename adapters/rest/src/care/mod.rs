@@ -45,9 +45,9 @@ pub use self::{
     rules::{RuleSetView, RuleSetsView, RulesApi, SimulationView},
     tasks::{TaskFound, TaskView, TasksApi, TasksView, UpdateTask},
     treatment::{
-        CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, MedicationBody,
-        ModifyPlan, PlanEndingView, PlanHistoryView, PlanVersionView, PlanView, PlansView,
-        ReplacePlan, RevokePlan, TitrationBody, TitrationStepBody, TreatmentBody,
+        CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, KidneysBody,
+        MedicationBody, ModifyPlan, PlanEndingView, PlanHistoryView, PlanVersionView, PlanView,
+        PlansView, ReplacePlan, RevokePlan, TitrationBody, TitrationStepBody, TreatmentBody,
         VersionHistoryView,
     },
     webhook::VideoWebhookApi,

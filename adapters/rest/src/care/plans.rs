@@ -142,6 +142,7 @@ impl PlansApi {
             quantity: body.0.quantity,
             refills: body.0.refills,
             titration: body.0.titration.map(Into::into),
+            kidneys: body.0.kidneys.map(Into::into),
             overrides: body.0.overrides.into_iter().map(Into::into).collect(),
         };
         let (place, actor) = (place(id.0, if_match)?, caller.actor());

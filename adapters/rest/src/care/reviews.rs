@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 use super::{
     assessments::{OutcomeWord, ReasonView, ReviewWord},
-    treatment::{PlanView, TreatmentBody},
+    dosing::DoseOverrideBody,
+    treatment::{KidneysBody, PlanView, TreatmentBody},
 };
 use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key_on};
 
@@ -120,6 +121,13 @@ impl From<Assessment> for ReviewView {
 #[derive(Debug, Object)]
 pub struct ApproveReview {
     pub treatment: Option<TreatmentBody>,
+    /// For the category's protocol, where its dose depends on the kidneys; a
+    /// treatment has its own.
+    pub kidneys: Option<KidneysBody>,
+    /// Alerts of the category's protocol that the provider takes upon themselves; a
+    /// treatment has its own.
+    #[oai(default)]
+    pub overrides: Vec<DoseOverrideBody>,
     /// The patient's active plan of the category, which is to end: the new plan
     /// takes its place.
     pub supersedes: Option<Uuid>,
@@ -352,7 +360,8 @@ impl ReviewsApi {
     ///
     /// Creates the treatment plan: with the given treatment, or with that of
     /// the category's protocol. The licence is checked once more, and the dose
-    /// against the drug's maximum. Where the patient has an active plan in the
+    /// against the drug's maximum, the ages that it is meant for and the kidneys:
+    /// what speaks against it needs an override with a reason. Where the patient has an active plan in the
     /// category, `supersedes` must name it: it ends in the same moment, and
     /// nothing more is filled or sent out for it. Repeated with the same
     /// `Idempotency-Key`, it answers with the plan that was made first.
@@ -374,6 +383,8 @@ impl ReviewsApi {
         let key = idempotency_key_on("care.approve_review", assessment_id.0, &key.0, &body.0)?;
         let approval = Approval {
             treatment: body.0.treatment.map(TreatmentBody::parse).transpose()?,
+            kidneys: body.0.kidneys.map(Into::into),
+            overrides: body.0.overrides.into_iter().map(Into::into).collect(),
             supersedes: body.0.supersedes.map(TreatmentPlanId),
         };
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());

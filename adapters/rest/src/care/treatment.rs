@@ -3,7 +3,7 @@
 use care::{
     CareError, Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding,
     PlanStatus, Treatment, TreatmentPlan,
-    dosing::{Titration, TitrationStep},
+    dosing::{Kidneys, Titration, TitrationStep},
     plans::{PlanHistory, VersionHistory},
     treatment::PlanVersion,
 };
@@ -70,19 +70,58 @@ pub struct TitrationBody {
     pub steps: Vec<TitrationStepBody>,
 }
 
+impl From<TitrationStepBody> for TitrationStep {
+    fn from(step: TitrationStepBody) -> Self {
+        Self { dose: step.dose, days: step.days }
+    }
+}
+
+impl From<TitrationStep> for TitrationStepBody {
+    fn from(step: TitrationStep) -> Self {
+        Self { dose: step.dose, days: step.days }
+    }
+}
+
 impl From<TitrationBody> for Titration {
     fn from(body: TitrationBody) -> Self {
-        let step = |step: TitrationStepBody| TitrationStep { dose: step.dose, days: step.days };
-        Self { starts_on: body.starts_on, steps: body.steps.into_iter().map(step).collect() }
+        Self { starts_on: body.starts_on, steps: body.steps.into_iter().map(Into::into).collect() }
     }
 }
 
 impl From<Titration> for TitrationBody {
     fn from(titration: Titration) -> Self {
-        let step = |step: TitrationStep| TitrationStepBody { dose: step.dose, days: step.days };
         Self {
             starts_on: titration.starts_on,
-            steps: titration.steps.into_iter().map(step).collect(),
+            steps: titration.steps.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// What is known of a patient's kidneys.
+#[derive(Clone, Debug, Object)]
+pub struct KidneysBody {
+    pub serum_creatinine_mg_dl: f64,
+    pub weight_kg: f64,
+    /// After a year it tells nothing of today.
+    pub measured_on: NaiveDate,
+}
+
+impl From<KidneysBody> for Kidneys {
+    fn from(body: KidneysBody) -> Self {
+        Self {
+            serum_creatinine_mg_dl: body.serum_creatinine_mg_dl,
+            weight_kg: body.weight_kg,
+            measured_on: body.measured_on,
+        }
+    }
+}
+
+impl From<Kidneys> for KidneysBody {
+    fn from(kidneys: Kidneys) -> Self {
+        Self {
+            serum_creatinine_mg_dl: kidneys.serum_creatinine_mg_dl,
+            weight_kg: kidneys.weight_kg,
+            measured_on: kidneys.measured_on,
         }
     }
 }
@@ -108,6 +147,8 @@ pub struct TreatmentBody {
     pub diagnosis: String,
     /// Where the dose changes step by step.
     pub titration: Option<TitrationBody>,
+    /// Required, or an override, where the drug's dose depends on the kidneys.
+    pub kidneys: Option<KidneysBody>,
     /// The alerts that the provider takes upon themselves, each with a reason;
     /// without them a dose above the maximum is refused. They hold for this
     /// version alone.
@@ -137,6 +178,7 @@ impl Example for TreatmentBody {
             refills: 2,
             diagnosis: "F41.1".to_owned(),
             titration: None,
+            kidneys: None,
             overrides: Vec::new(),
         }
     }
@@ -161,6 +203,7 @@ impl TreatmentBody {
                 refills: self.refills,
                 diagnosis,
                 titration: self.titration.map(Into::into),
+                kidneys: self.kidneys.map(Into::into),
                 overrides: self.overrides.into_iter().map(Into::into).collect(),
             }),
             _ => Err(CareError::Invalid(errors)),
@@ -225,6 +268,7 @@ impl From<Treatment> for TreatmentBody {
             refills: treatment.refills,
             diagnosis: treatment.diagnosis.into(),
             titration: treatment.titration.map(Into::into),
+            kidneys: treatment.kidneys.map(Into::into),
             overrides: treatment.overrides.into_iter().map(Into::into).collect(),
         }
     }
@@ -261,6 +305,8 @@ pub struct ModifyPlan {
     pub quantity: Option<u32>,
     pub refills: Option<u32>,
     pub titration: Option<TitrationBody>,
+    /// What was measured since; without it that of the version before counts.
+    pub kidneys: Option<KidneysBody>,
     /// Alerts of the new version that the provider takes upon themselves; those
     /// of the version before are not taken over.
     #[oai(default)]

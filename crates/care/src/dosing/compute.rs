@@ -2,7 +2,10 @@
 
 use kernel::{FieldError, Sex};
 
-use super::{DoseAlert, DosingRule, Measurements, Method, RenalEffect, Rounding, SurfaceFormula};
+use super::{
+    DoseAlert, DosingRule, Measurements, Method, RenalEffect, Rounding, SurfaceFormula,
+    TitrationStep,
+};
 use crate::{CareError, Dose};
 
 /// A dose with what it rests on.
@@ -15,6 +18,8 @@ pub struct ComputedDose {
     pub body_surface: Option<f64>,
     /// In mL/min, where the creatinine is known.
     pub creatinine_clearance: Option<f64>,
+    /// The steps that follow, where the drug is titrated.
+    pub schedule: Vec<TitrationStep>,
     /// In a stable order, each once.
     pub alerts: Vec<DoseAlert>,
 }
@@ -84,6 +89,7 @@ pub fn compute(rule: &DosingRule, body: &Measurements) -> Result<ComputedDose, C
         raw,
         body_surface: surface,
         creatinine_clearance: clearance,
+        schedule: rule.schedule.clone(),
         alerts,
     })
 }

@@ -14,6 +14,7 @@ fn rule(method: Method) -> DosingRule {
         min_age: Some(18),
         max_age: None,
         renal: Vec::new(),
+        schedule: Vec::new(),
         reference: "Label, section 2".into(),
     }
 }
@@ -43,6 +44,22 @@ fn the_formulae_give_the_numbers_of_their_papers() {
     assert!(close(creatinine_clearance(60, Sex::Male, 72.0, 1.0), 80.0, 1e-9));
     assert!(close(creatinine_clearance(60, Sex::Female, 72.0, 1.0), 68.0, 1e-9));
     assert!(close(creatinine_clearance(60, Sex::Unknown, 72.0, 1.0), 68.0, 1e-9));
+}
+
+#[test]
+fn a_schedule_begins_with_the_dose_of_the_method_and_stays_within_the_largest() {
+    let step = |dose, days| TitrationStep { dose, days };
+    let mut rule = rule(Method::Fixed { amount: 25.0 });
+    rule.max_dose = Some(100.0);
+    rule.schedule = vec![step(25.0, Some(7)), step(50.0, None)];
+    rule.validate().unwrap();
+    let rising = compute(&rule, &body(70.0)).unwrap();
+    assert_eq!((rising.dose.value, rising.schedule.len()), (25.0, 2));
+    rule.schedule = vec![step(50.0, Some(7)), step(125.0, Some(7))];
+    let Err(CareError::Invalid(errors)) = rule.validate() else { panic!("it is refused") };
+    let mut paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["schedule[0].dose", "schedule[1].days", "schedule[1].dose"]);
 }
 
 #[test]

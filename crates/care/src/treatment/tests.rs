@@ -15,7 +15,7 @@ fn limit() -> DoseLimit {
     }
 }
 
-fn treatment(dose: f64, frequency: u32, period: u32, period_unit: PeriodUnit) -> Treatment {
+pub fn treatment(dose: f64, frequency: u32, period: u32, period_unit: PeriodUnit) -> Treatment {
     Treatment {
         medication: Medication {
             rxnorm: "312941".parse().unwrap(),
@@ -31,6 +31,7 @@ fn treatment(dose: f64, frequency: u32, period: u32, period_unit: PeriodUnit) ->
         refills: 2,
         diagnosis: "F41.1".parse().unwrap(),
         titration: None,
+        kidneys: None,
         overrides: Vec::new(),
     }
 }

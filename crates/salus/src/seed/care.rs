@@ -2,6 +2,7 @@
 //! default treatment of each category, the rules, and what the states allow.
 //! The codes are RxNorm's, the FDA's and ICD-10-CM's own.
 
+pub mod dosing;
 pub mod rules;
 
 use care::{
@@ -233,6 +234,7 @@ impl ProtocolSeed {
                 refills: self.refills,
                 diagnosis: self.diagnosis.parse().map_err(broken)?,
                 titration: None,
+                kidneys: None,
                 overrides: Vec::new(),
             },
         })
@@ -249,6 +251,7 @@ pub async fn sow(env: &Env, store: &dyn CareStore) -> Result<(), CareError> {
             setup::set_dose_limit(store, &actor, &limit).await?;
         }
     }
+    dosing::sow(store, &actor).await?;
     for seed in &PROTOCOLS {
         let mut tx = store.begin(&actor).await?;
         let protocol = tx.protocol(seed.category).await?;

@@ -115,6 +115,7 @@ mod tests {
                 refills: 2,
                 diagnosis: "F41.1".parse().unwrap(),
                 titration: None,
+                kidneys: None,
                 overrides: Vec::new(),
             },
         }

@@ -109,9 +109,19 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     if rules == 0 {
         bail!("the decision has no trace");
     }
+    // These doses depend on the kidneys, so the provider has them measured. The
+    // day follows from the assessment, so that a repetition says the same.
+    let mut approval = json!({});
+    if matches!(walk.person.category(), "erectile-dysfunction" | "weight-management") {
+        let decided: DateTime<Utc> = text(&eligibility, "/assessments/0/decided_at")?.parse()?;
+        let measured_on = (decided - TimeDelta::days(20)).date_naive();
+        approval["kidneys"] = json!({
+            "serum_creatinine_mg_dl": 0.9, "weight_kg": 84.0, "measured_on": measured_on,
+        });
+    }
     let plan = world
         .client
-        .post(path("approve"), json!({}))
+        .post(path("approve"), approval)
         .token(&provider.token)
         .key(world.key("approve", &walk.email))
         .send()
