@@ -25,3 +25,5 @@ SELECT salus_protect('care_review_turns', 'patient_id');
 
 CREATE INDEX care_assessments_held ON care_assessments (review_provider_id, claimed_until)
     WHERE review = 'claimed';
+CREATE INDEX care_assessments_unheld ON care_assessments (priority, due_at, id)
+    WHERE review IN ('waiting', 'claimed');
