@@ -6,6 +6,7 @@ mod authorization;
 mod contract;
 mod demo;
 mod faults;
+mod portal;
 mod server;
 mod sign_in;
 mod telemetry;

@@ -4,7 +4,7 @@
 
 mod input;
 mod limits;
-mod patient;
+pub mod patient;
 mod repeats;
 mod strangers;
 mod sweep;

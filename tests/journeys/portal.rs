@@ -1,0 +1,115 @@
+//! A provider's day over HTTP: a review that comes by itself, the dashboard and
+//! the panel that show it, and the dose that is worked out before signing.
+
+use reqwest::{Method, RequestBuilder};
+use salus::seed::identity::{LINDQVIST, sign_ins};
+use serde_json::{Value, json};
+
+use crate::{
+    faults::{
+        Seen, once,
+        patient::{Patient, SOON},
+        request, staff_token,
+    },
+    server::Server,
+};
+
+struct Desk<'a> {
+    server: &'a Server,
+    token: String,
+}
+
+impl<'a> Desk<'a> {
+    /// The first of that role; of the providers it is the one of Massachusetts.
+    async fn of(server: &'a Server, role: &str) -> Self {
+        let (email, _) =
+            sign_ins().find(|(_, is)| is.to_string() == role).expect("a member of the staff");
+        Self { server, token: staff_token(server, email).await }
+    }
+
+    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        request(self.server, method, path, &self.token)
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let seen = once(self.ask(Method::GET, path)).await;
+        assert_eq!(seen.status, 200, "{path}: {}", seen.body);
+        seen.body
+    }
+
+    async fn put(&self, path: &str, seen: &str, body: &Value) -> Seen {
+        once(self.ask(Method::PUT, path).header("If-Match", seen).json(body)).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {
+    let server = Server::start();
+    let (admin, doctor) = (Desk::of(&server, "admin").await, Desk::of(&server, "provider").await);
+
+    let mut policy = admin.get("/api/admin/assignment-policy").await;
+    assert_eq!(policy["automatic"], false, "nothing is given out unless somebody wants it");
+    policy["automatic"] = json!(true);
+    policy["categories"] = json!([{
+        "category_id": salus::seed::catalog::HAIR_LOSS, "specialities": ["207N00000X"],
+    }]);
+    let set = admin.put("/api/admin/assignment-policy", "\"1\"", &policy).await;
+    assert_eq!((set.status, &set.body), (200, &policy));
+    let stale = admin.put("/api/admin/assignment-policy", "\"1\"", &policy).await;
+    assert_eq!(stale.status, 412, "{}", stale.body);
+    let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let always = days.map(|day| json!({ "weekday": day, "from": "00:00", "until": "24:00" }));
+    let hours = json!({
+        "working_hours": { "time_zone": "America/New_York", "shifts": always },
+    });
+    let written = once(doctor.ask(Method::PUT, "/api/providers/working-hours").json(&hours)).await;
+    assert_eq!(written.status, 200, "{}", written.body);
+    assert_eq!(written.body["working_hours"], hours["working_hours"]);
+
+    // The second form of a patient under treatment is for a provider to see.
+    let patient = Patient::arrive(&server, "portal").await;
+    patient.submit().await;
+    let plan = patient.plan().await;
+    let again = patient.post("/api/forms/submit", "again", &patient.form().await).await;
+    assert!(again.status < 300, "{}", again.body);
+    let dashboard = salus_tests::eventually("the review to be given out", SOON, || async {
+        let seen = doctor.get("/api/providers/dashboard").await;
+        Some(seen).filter(|seen| seen["reviews"]["held"] == 1)
+    })
+    .await;
+    assert_eq!(dashboard["time_zone"], "America/New_York");
+    assert_eq!(dashboard["licensed_in"], json!(["CA", "MA", "NY"]));
+    assert_eq!(dashboard["expiring_licences"], json!([]), "the demo's last another year");
+    let queue = doctor.get("/api/providers/review-queue").await;
+    let review = &queue["reviews"][0];
+    assert_eq!(review["patient_id"], patient.id.as_str());
+    assert!(review["claimed_until"].is_string(), "{review}");
+    salus_tests::eventually("the provider to be told", SOON, || async {
+        let inbox = doctor.get(&format!("/api/notifications/{LINDQVIST}")).await;
+        inbox.to_string().contains("task_created").then_some(())
+    })
+    .await;
+
+    let panel = doctor.get("/api/providers/patients?under_treatment=true").await;
+    let found = panel["patients"].as_array().expect("patients").iter();
+    let own = found.clone().find(|one| one["patient_id"] == patient.id.as_str());
+    assert_eq!(own.expect("on the panel")["plans"][0]["id"], plan["id"]);
+    let dose = async |drug: &str| {
+        let path = format!("/api/providers/patients/{}/dose", patient.id);
+        let seen = once(doctor.ask(Method::POST, &path).json(&json!({ "rxnorm": drug }))).await;
+        assert_eq!(seen.status, 200, "{}", seen.body);
+        seen.body
+    };
+    assert_eq!(dose("200172").await["dose"], json!({ "value": 1.0, "unit": "mg" }));
+    let rising = dose("1991302").await;
+    assert_eq!(rising["schedule"].as_array().map(Vec::len), Some(5), "{rising}");
+    assert_eq!(dose("861007").await["alerts"], json!(["renal_function_unknown"]));
+
+    let id = review["assessment_id"].as_str().expect("an id");
+    let path = format!("/api/providers/reviews/{id}/reject");
+    let no = json!({ "reason": "not_indicated" });
+    let decided = once(doctor.ask(Method::POST, &path).json(&no)).await;
+    assert_eq!(decided.status, 200, "{}", decided.body);
+    let after = doctor.get("/api/providers/dashboard").await;
+    assert_eq!(after["reviews"]["held"], 0);
+}
