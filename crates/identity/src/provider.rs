@@ -208,9 +208,6 @@ async fn keep(
             let message = "Another provider has this NPI.";
             return Err(IdentityError::field("npi", "taken", message));
         }
-        Err(PortError::Conflict(_)) => {
-            return Err(IdentityError::VersionChanged("provider profile"));
-        }
         other => other?,
     }
     profile.version += 1;
@@ -287,7 +284,15 @@ pub async fn revise(
     let filled = ProviderProfile::fill(Some(current), provider, form, services.now());
     let hours = hours.as_ref().map(WorkingHours::parse).transpose();
     match (filled, hours) {
-        (Ok(filled), Ok(hours)) => keep(tx, ProviderProfile { hours, ..filled }, Some(old)).await,
+        (Ok(filled), Ok(hours)) => {
+            let kept = keep(tx, ProviderProfile { hours, ..filled }, Some(old)).await;
+            kept.map_err(|error| match error {
+                IdentityError::Port(PortError::Conflict(_)) => {
+                    IdentityError::VersionChanged("provider profile")
+                }
+                other => other,
+            })
+        }
         // What is wrong is named at once, wherever it stands.
         (Err(IdentityError::Invalid(mut errors)), Err(IdentityError::Invalid(others))) => {
             errors.extend(others);

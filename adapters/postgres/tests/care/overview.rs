@@ -22,8 +22,7 @@ async fn glance(setting: &Setting, who: ProviderId) -> Dashboard {
 
 async fn book(setting: &Setting, who: PatientId, of: ProviderId, starts_at: DateTime<Utc>) {
     let booking = Booking { provider: of, category: Some(CATEGORY), starts_at };
-    let key =
-        key("care.book_consultation", Box::leak(format!("{who}{starts_at}").into_boxed_str()));
+    let key = key("care.book_consultation", &format!("{who}{starts_at}"));
     let (env, actor) = (&setting.database.env, patient(who));
     let sources = &setting.sources;
     consultations::book(env, setting.store(), sources, &actor, booking, &key).await.unwrap();
