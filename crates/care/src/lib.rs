@@ -27,9 +27,9 @@
 
 pub mod assess;
 pub mod assessment;
-pub mod break_glass;
 pub mod assigning;
 pub mod assignment;
+pub mod break_glass;
 pub mod business_hours;
 pub mod consultation;
 pub mod consultations;
@@ -62,7 +62,8 @@ pub use ending::{EndReason, PlanEnding};
 pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use sources::{
-    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Sources,
+    Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{AccountId, CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
 use chrono_tz::Tz;
-use kernel::{CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
+use kernel::{AccountId, CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
 use ports::Result;
 use serde_json::Value;
 

@@ -4,14 +4,15 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId, Permission, ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
+    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
+    PageRequest, PatientId, Permission, ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
 };
 use ports::Result;
 
 use crate::{
     Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, Task, TreatmentPlan,
-    assigning::AssignmentTx, break_glass::BreakGlass, dosing::DosingRule, information::Exchange, rules::RuleTx,
     assigning::AssignmentTx,
+    break_glass::BreakGlass,
     dosing::DosingRule,
     information::Exchange,
     portal::PortalTx,

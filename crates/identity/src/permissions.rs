@@ -93,15 +93,19 @@ impl Matrix {
             fault("inherits", "cycle", format!("The role {changed} would inherit from itself."));
         }
         // The rows that a patient's session reaches are the patient's own, and
-        // a permission over others' would promise what it cannot hold.
+        // a permission over others' would promise what it cannot hold. What a
+        // patient inherited could grow later, so there is nothing to inherit.
         if changed == Role::Patient {
             let allowed: BTreeSet<_> = self::own(Role::Patient).iter().copied().collect();
-            for permission in self.effective(Role::Patient).difference(&allowed) {
+            for permission in grant.own.difference(&allowed) {
                 fault(
                     "permissions",
                     "not_of_a_patient",
                     format!("{permission} is not for patients: they reach their own data alone."),
                 );
+            }
+            if !grant.inherits.is_empty() {
+                fault("inherits", "patient", "Patients inherit from nobody.".to_owned());
             }
         } else if grant.inherits.contains(&Role::Patient) {
             fault("inherits", "patient", "Nobody inherits from patients.".to_owned());

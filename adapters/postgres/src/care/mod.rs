@@ -15,20 +15,16 @@ mod tasks;
 use async_trait::async_trait;
 use care::{
     Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
-    Task, TreatmentPlan, break_glass::BreakGlass, dosing::DosingRule, information::Exchange,
-};
-use chrono::{DateTime, Utc};
-use chrono::{DateTime, Utc};
-use kernel::{
-    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
-    PageRequest, PatientId, ProviderId, RxNorm, Task, TreatmentPlan, TreatmentPlanId, UsState,
+    Task, TreatmentPlan,
+    break_glass::BreakGlass,
     dosing::DosingRule,
     information::Exchange,
     tasks::{Shown, TaskScope},
 };
+use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, AssessmentId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest, PatientId,
-    ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
+    Actor, AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
+    PageRequest, PatientId, ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{Panel, PortError, Result};
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};

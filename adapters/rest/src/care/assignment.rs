@@ -13,7 +13,7 @@ use kernel::{CategoryId, FieldError, Permission, Speciality, Uuid};
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Header, payload::Json, types::Example};
 use ports::Env;
 
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, entity_tag, one_version, seen_version};
 
 pub struct AssignmentApi {
     pub env: Env,
@@ -183,6 +183,9 @@ impl AssignmentApi {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let (seen, policy) = (seen_version(&if_match.0)?, body.0.parse()?);
         let store = self.store.as_ref();
+        let current =
+            async { assigning::policy(store, caller.actor()).await.map(|(_, version)| version) };
+        let seen = one_version(seen, current).await?;
         let version = assigning::set_policy(store, caller.actor(), &policy, seen).await?;
         Ok(AssignmentPolicyFound::of(policy, version))
     }

@@ -17,13 +17,8 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::treatment::DoseBody;
+use super::treatment::{DoseBody, TitrationStepBody};
 use crate::core::{Body, Caller, Problem, Tag, one_version, seen_version};
-use super::{
-    plans::version_of,
-    treatment::{DoseBody, TitrationStepBody},
-};
-use crate::core::{Body, Caller, Problem, Tag};
 
 pub struct DosingApi {
     pub env: Env,

@@ -1,8 +1,8 @@
 //! Eligibility and review, treatment plans, tasks and video consultations.
 
 mod assessments;
-mod break_glass;
 mod assignment;
+mod break_glass;
 mod consultations;
 mod dosing;
 mod information;
@@ -18,11 +18,11 @@ mod webhook;
 
 pub use self::{
     assessments::{AssessmentView, AssessmentsApi, AssessmentsView, ReasonView},
-    break_glass::BreakGlassApi,
     assignment::{
         AssignmentApi, AssignmentPolicyBody, AssignmentPolicyFound, CategorySpecialitiesBody,
         HandedOutView,
     },
+    break_glass::BreakGlassApi,
     consultations::{
         AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, NotesView, WriteNotes,
     },

@@ -14,8 +14,8 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{plans::version_of, reviews::PriorityWord};
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, entity_tag};
+use super::reviews::PriorityWord;
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, any_or_one, entity_tag};
 
 pub struct TasksApi {
     pub env: Env,
@@ -225,7 +225,7 @@ impl TasksApi {
         if_match: Header<Option<String>>,
         body: Body<UpdateTask>,
     ) -> Result<TaskFound, Problem> {
-        let place = (TaskId(id.0), version_of(if_match)?);
+        let place = (TaskId(id.0), any_or_one(if_match.0.as_deref())?);
         let change = body.0.parse()?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let task = tasks::change(&self.env, store, &self.sources, actor, place, change).await?;

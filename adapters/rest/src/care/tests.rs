@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use care::{
-    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, Colleague, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse, TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers, portal::Inbox,
+    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, Colleague,
+    IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse,
+    TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers, portal::Inbox,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -82,6 +84,9 @@ impl ProviderDirectory for Unreachable {
     }
 
     async fn is_patient(&self, _: PatientId) -> ports::Result<bool> {
+        unreached()
+    }
+
     async fn colleagues(&self, _: UsState, _: DateTime<Utc>) -> ports::Result<Vec<Colleague>> {
         unreached()
     }

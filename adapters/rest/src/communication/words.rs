@@ -54,7 +54,8 @@ words! {
         MessageReceived,
         ConsultationChanged,
         TaskCreated,
-    GlassBroken, LicenseExpiring,
+        GlassBroken,
+        LicenseExpiring,
     }
 }
 

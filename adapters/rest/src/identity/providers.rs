@@ -3,8 +3,8 @@
 
 use chrono::Weekday;
 use identity::{
-    HoursForm, ProviderForm, ProviderProfile, Services, Shift, ShiftForm, WorkingHours, provider,
-    working_hours::clock,
+    HoursForm, IdentityError, ProviderForm, ProviderProfile, Services, Shift, ShiftForm,
+    WorkingHours, provider, working_hours::clock,
 };
 use kernel::{Speciality, Uuid};
 use poem_openapi::{
@@ -15,7 +15,7 @@ use poem_openapi::{
 };
 
 use super::people::{PersonName, ProviderView};
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, entity_tag, one_version, seen_version};
 
 /// A speciality of the NUCC Health Care Provider Taxonomy.
 #[derive(Clone, Debug, Object)]
@@ -258,7 +258,12 @@ impl ProvidersApi {
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<ReviseProvider>,
     ) -> Result<ProviderFound, Problem> {
-        let place = (id.0.into(), seen_version(&if_match.0)?);
+        let provider = id.0.into();
+        let current = async {
+            let profile = provider::read(&self.services, caller.actor(), provider).await?;
+            Ok::<_, IdentityError>(profile.version)
+        };
+        let place = (provider, one_version(seen_version(&if_match.0)?, current).await?);
         let form = ProviderForm {
             given: body.0.name.given,
             family: body.0.name.family,

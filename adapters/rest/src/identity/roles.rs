@@ -113,14 +113,16 @@ impl RolesApi {
     async fn change(
         &self,
         caller: Caller,
-        role: Path<Role>,
+        /// As in `support`.
+        role: Path<String>,
         /// The version that was read, as in `"3"`.
         #[oai(name = "If-Match")]
         if_match: Header<String>,
         body: Body<RoleRequest>,
     ) -> Result<RoleAnswer, Problem> {
         let seen = seen_version(&if_match.0)?;
-        let name = kernel::Role::from(role.0);
+        caller.actor().require(Permission::RoleAdminister).map_err(IdentityError::from)?;
+        let name: kernel::Role = role.0.parse().map_err(|_| IdentityError::NotFound("role"))?;
         let current = async {
             let matrix = roles::matrix(&self.services, caller.actor()).await?;
             Ok::<_, IdentityError>(matrix.grant(name).version)

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory,
+    Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     portal::Inbox,
     rules::FormSchemas,
@@ -113,6 +114,8 @@ impl ProviderDirectory for Bridges {
     async fn is_patient(&self, patient: PatientId) -> Result<bool> {
         let contact = identity::directory::contact(&self.identity, patient.account()).await;
         Ok(absent_or("a patient", contact)?.is_some_and(|contact| contact.is_patient))
+    }
+
     async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> Result<Vec<Colleague>> {
         let actor = Actor::system("care.directory");
         let found = identity::directory::colleagues_licensed_in(&self.identity, &actor, state, at)
@@ -187,6 +190,10 @@ impl VisitCovers for Bridges {
             Coverage::NotIncluded => VisitCover::NotIncluded,
             Coverage::NotSold => VisitCover::NotSold,
         })
+    }
+}
+
+#[async_trait]
 impl Inbox for Bridges {
     async fn unread(&self, provider: ProviderId) -> Result<u64> {
         let mut tx = self.communication.begin(&Actor::system("care.dashboard")).await?;
