@@ -69,6 +69,7 @@ history![
     "061_subscription_features",
     "062_category_analytics",
     "070_billing",
+    "071_billing_ended_subscriptions",
     "080_communication",
     "090_records",
     "095_compliance",

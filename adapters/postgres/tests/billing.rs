@@ -7,6 +7,7 @@ use billing::{
     invoicing::{self, Billing, on_subscription_started},
     notices::receive_notice,
     reading,
+    withdraw::on_subscription_canceled,
 };
 use kernel::{
     AccountId, Actor, ActorKind, Address, CategoryId, EventId, InvoiceId, Money, PageRequest,
@@ -301,6 +302,62 @@ async fn a_subscription_that_starts_is_billed_once_however_often_it_is_heard_of(
     let ledger = reading::ledger(&database.pg, &actor, patient, &page).await.unwrap();
     assert_eq!(ledger.items.len(), 1);
     assert!(ledger.items[0].is_balanced());
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_canceled_before_it_is_billed_owes_nothing() {
+    let database = Database::fresh().await;
+    let patient = PatientId(database.env.fresh());
+    let others = Others(billable(patient, database.env.fresh()));
+    let seller = party("Salus");
+    let billing = Billing { catalogue: &others, customers: &others, seller: &seller };
+    let (env, pg, subscription) = (&database.env, &database.pg, others.0.subscription);
+    let canceled = Delivery { event: env.fresh(), handler: "billing.on_subscription_canceled" };
+    let started = Delivery { event: env.fresh(), handler: "billing.on_subscription_started" };
+    for _ in 0..2 {
+        on_subscription_canceled(env, pg, canceled, subscription, patient).await.unwrap();
+    }
+    on_subscription_started(env, pg, billing, started, subscription).await.unwrap();
+    let page = PageRequest::default();
+    let actor = patient_actor(patient);
+    let invoices = reading::invoices(pg, &actor, patient, &page).await.unwrap();
+    assert!(invoices.items.is_empty(), "{:?}", invoices.items);
+}
+
+#[tokio::test]
+async fn billing_and_cancelling_at_once_leave_nothing_open() {
+    let database = Arc::new(Database::fresh().await);
+    let patient = PatientId(database.env.fresh());
+    for _ in 0..8 {
+        let others = Others(billable(patient, database.env.fresh()));
+        let subscription = others.0.subscription;
+        let billing = {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let (env, pg) = (&database.env, &database.pg);
+                let seller = party("Salus");
+                let billing = Billing { catalogue: &others, customers: &others, seller: &seller };
+                let handler = "billing.on_subscription_started";
+                let delivery = Delivery { event: env.fresh(), handler };
+                on_subscription_started(env, pg, billing, delivery, subscription).await
+            })
+        };
+        let canceling = {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let (env, pg) = (&database.env, &database.pg);
+                let handler = "billing.on_subscription_canceled";
+                let delivery = Delivery { event: env.fresh(), handler };
+                on_subscription_canceled(env, pg, delivery, subscription, patient).await
+            })
+        };
+        billing.await.unwrap().unwrap();
+        canceling.await.unwrap().unwrap();
+    }
+    let page = PageRequest::default();
+    let actor = patient_actor(patient);
+    let invoices = reading::invoices(&database.pg, &actor, patient, &page).await.unwrap();
+    assert!(invoices.items.iter().all(|invoice| invoice.state.word() == "void"));
 }
 
 #[tokio::test]

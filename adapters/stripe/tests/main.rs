@@ -4,3 +4,4 @@
 mod gateway;
 mod paying;
 mod support;
+mod withdrawing;

@@ -14,6 +14,7 @@ use billing::{
     invoicing::{Billing, on_subscription_started},
     payment_methods::{DetachPaymentMethod, add_payment_method, detach_payment_method},
     settlement::settle_payment,
+    withdraw::{WithdrawInvoice, on_subscription_canceled, withdraw_invoice},
 };
 use emulators::stripe::{StripeConfig as EmulatorConfig, serve};
 use kernel::{
@@ -219,6 +220,14 @@ impl House {
         tx.invoice_of_period(subscription, start).await.unwrap().unwrap()
     }
 
+    /// The subscription of an invoice is canceled.
+    pub async fn cancel(&self, invoice: &Invoice) {
+        let (env, store) = (&self.database.env, &self.database.pg);
+        let delivery = Delivery { event: env.fresh(), handler: "billing.on_subscription_canceled" };
+        let (subscription, patient) = (invoice.subscription, invoice.patient);
+        on_subscription_canceled(env, store, delivery, subscription, patient).await.unwrap();
+    }
+
     async fn begin(&self) -> Box<dyn billing::BillingTx> {
         BillingStore::begin(&self.database.pg, &Actor::system("tests.stripe")).await.unwrap()
     }
@@ -279,6 +288,10 @@ impl House {
             SettlePayment::KIND => {
                 let job = serde_json::from_value(payload).unwrap();
                 settle_payment(env, store, gateway, policy, job).await
+            }
+            WithdrawInvoice::KIND => {
+                let job = serde_json::from_value(payload).unwrap();
+                withdraw_invoice(env, store, gateway, policy, job).await
             }
             DetachPaymentMethod::KIND => {
                 let job = serde_json::from_value(payload).unwrap();

@@ -18,6 +18,7 @@ use crate::{
     payment::{Change, Payment, Source},
     retry::{Retry, RetryPolicy},
     store::{BillingStore, BillingTx, Lookup},
+    withdraw::{WithdrawInvoice, withdraw_invoice},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +54,13 @@ struct Ready {
 /// What the first transaction of a charge came to.
 enum Step {
     Done,
+    /// The subscription has ended: nothing more is charged for it.
+    Ended,
     Charge(Box<Ready>),
-    Cancel { payment: Box<Payment>, intent: String },
+    Cancel {
+        payment: Box<Payment>,
+        intent: String,
+    },
 }
 
 /// Charges an open invoice with the patient's default method.
@@ -69,6 +75,10 @@ pub async fn charge_invoice(
     loop {
         match store_intent(env, store, &actor, job.invoice).await? {
             Step::Done => return Ok(()),
+            Step::Ended => {
+                let job = WithdrawInvoice { invoice: job.invoice };
+                return withdraw_invoice(env, store, gateway, policy, job).await;
+            }
             Step::Charge(ready) => {
                 return charge(env, store, gateway, policy, &actor, *ready).await;
             }
@@ -90,6 +100,9 @@ async fn store_intent(
     let Some(invoice) = tx.invoice(id, Lookup::Lock).await? else {
         return Err(BillingError::NotFound("invoice"));
     };
+    if tx.subscription_ended(invoice.subscription).await?.is_some() {
+        return Ok(Step::Ended);
+    }
     let payments = tx.payments_of(id).await?;
     let methods = tx.payment_methods(invoice.patient).await?;
     let default = methods.iter().find(|method| method.is_default && method.is_active());
@@ -199,11 +212,19 @@ pub(crate) async fn store_report(
         return Err(BillingError::NotFound("payment"));
     };
     let before = payment.state.word();
+    let ended = tx.subscription_ended(invoice.subscription).await?.is_some();
     let (mut payment, change) = payment.report(&intent.id, intent.status, source, now)?;
     match &change {
         Change::None => return Ok(()),
-        Change::Moved => {}
         Change::Succeeded => settle_invoice(env, tx.as_mut(), &invoice, &payment).await?,
+        // What waits or has failed for a subscription that has ended is not
+        // tried again and asks nobody for anything; it is taken back.
+        Change::Moved | Change::ActionRequired | Change::Declined(_) if ended => {
+            if !payment.state.is_live() || change == Change::ActionRequired {
+                tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request()).await?;
+            }
+        }
+        Change::Moved => {}
         Change::ActionRequired => tx.emit(failed(&invoice)).await?,
         Change::Declined(decline) => {
             if let Retry::At(due) = policy.after(payment.attempt, decline, now) {
@@ -281,7 +302,11 @@ async fn store_refusal(
     let code = decline.code.clone();
     let payment = payment.refuse(decline, env.now())?;
     tx.save_payment(&payment).await?;
-    tx.emit(failed(&invoice)).await?;
+    if tx.subscription_ended(invoice.subscription).await?.is_some() {
+        tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request()).await?;
+    } else {
+        tx.emit(failed(&invoice)).await?;
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "payment", payment.id)
             .patient(payment.patient)

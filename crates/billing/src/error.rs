@@ -20,8 +20,11 @@ pub enum BillingError {
     CardDeclined { decline: Decline, fields: Vec<FieldError> },
     #[error("the input is not valid")]
     Invalid(Vec<FieldError>),
-    /// A subscription runs and this is the only method that can pay for it.
-    #[error("a running subscription needs this payment method; add another one first")]
+    /// A subscription runs or an invoice is owed, and this is the only method
+    /// that can pay for it.
+    #[error(
+        "a running subscription or an open invoice needs this payment method; add another one first"
+    )]
     PaymentMethodNeeded,
     #[error("only a patient has payment methods")]
     NotAPatient,

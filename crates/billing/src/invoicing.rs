@@ -70,7 +70,20 @@ async fn bill_period(
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    if tx.invoice_of_period(subscription, billable.period.start).await?.is_none() {
+    // Whoever ends a subscription holds this lock too, so that a cancellation
+    // that is heard of first leaves nothing to bill.
+    tx.lock_customer(billable.patient).await?;
+    let ended = tx.subscription_ended(subscription).await?.is_some();
+    let billed = tx.invoice_of_period(subscription, billable.period.start).await?.is_some();
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "subscription_billing", subscription)
+            .patient(billable.patient)
+            .detail("period", index)
+            .detail("ended", ended)
+            .detail("billed", billed),
+    )
+    .await?;
+    if !ended && !billed {
         let invoice = Invoice::for_period(env.fresh(), &billable, env.now())?;
         tx.save_invoice(&invoice).await?;
         tx.audit(

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `SubscriptionStarted` | [`invoicing::on_subscription_started`] |
 //! | `SubscriptionPeriodStarted` | [`invoicing::on_subscription_period_started`] |
+//! | `SubscriptionCanceled` | [`withdraw::on_subscription_canceled`] |
 //!
 //! # Its jobs
 //!
@@ -20,6 +21,7 @@
 //! | [`charge::ChargeInvoice`] | [`charge::charge_invoice`] |
 //! | [`settlement::SettlePayment`] | [`settlement::settle_payment`] |
 //! | [`settlement::SweepPayments`] | [`settlement::sweep_payments`], every minute |
+//! | [`withdraw::WithdrawInvoice`] | [`withdraw::withdraw_invoice`] |
 //! | [`payment_methods::DetachPaymentMethod`] | [`payment_methods::detach_payment_method`] |
 
 pub mod charge;
@@ -39,6 +41,7 @@ pub mod render;
 pub mod retry;
 pub mod settlement;
 pub mod store;
+pub mod withdraw;
 
 pub use charge::ChargeInvoice;
 pub use error::BillingError;
@@ -55,3 +58,4 @@ pub use render::{InvoiceDocument, InvoiceRenderer};
 pub use retry::{Retry, RetryPolicy};
 pub use settlement::{SettlePayment, SweepPayments};
 pub use store::{BillingCustomer, BillingStore, BillingTx, Lookup};
+pub use withdraw::WithdrawInvoice;

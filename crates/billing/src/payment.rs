@@ -211,6 +211,16 @@ impl Payment {
         self
     }
 
+    /// The gateway never heard of it, and it is not wanted any more.
+    pub fn abandon(mut self, now: DateTime<Utc>) -> Result<Self, BillingError> {
+        if self.state != PaymentState::Intended {
+            return Err(BillingError::PaymentState(self.state.word()));
+        }
+        self.state = PaymentState::Canceled { intent: None, at: now };
+        self.updated_at = now;
+        Ok(self)
+    }
+
     /// The gateway refused the request itself and made no intent.
     pub fn refuse(mut self, decline: Decline, now: DateTime<Utc>) -> Result<Self, BillingError> {
         if self.state != PaymentState::Intended {

@@ -62,8 +62,27 @@ pub trait BillingTx: UnitOfWork {
         start: DateTime<Utc>,
     ) -> Result<Option<Invoice>>;
 
-    /// The open invoices of a patient, oldest first.
+    /// The invoices that a patient is to pay, oldest first: those that are open
+    /// and whose subscription has not ended.
     async fn open_invoices(&mut self, patient: PatientId) -> Result<Vec<Invoice>>;
+
+    /// The open invoices of a subscription, oldest first, locked.
+    async fn lock_open_invoices(&mut self, subscription: SubscriptionId) -> Result<Vec<Invoice>>;
+
+    /// Notes that a subscription has ended; what was noted first stays. Whoever
+    /// bills a period holds the lock of the customer, as whoever notes this.
+    async fn end_subscription(
+        &mut self,
+        subscription: SubscriptionId,
+        patient: PatientId,
+        at: DateTime<Utc>,
+    ) -> Result<()>;
+
+    /// When a subscription ended, as far as billing has heard of it.
+    async fn subscription_ended(
+        &mut self,
+        subscription: SubscriptionId,
+    ) -> Result<Option<DateTime<Utc>>>;
 
     /// A patient's invoices but the drafts, newest first.
     async fn invoices(&mut self, patient: PatientId, page: &PageRequest) -> Result<Page<Invoice>>;

@@ -32,9 +32,21 @@ pub async fn of_period(
 }
 
 pub async fn open(tx: &PgTx, patient: PatientId) -> Result<Vec<Invoice>> {
-    let condition =
-        format!("patient_id = $3 AND status = 'open' AND {REACHED} ORDER BY finalized_at, number");
+    let condition = format!(
+        "patient_id = $3 AND status = 'open' AND {REACHED} \
+         AND NOT EXISTS (SELECT 1 FROM billing_ended_subscriptions ended \
+             WHERE ended.subscription_id = invoices.subscription_id) \
+         ORDER BY finalized_at, number"
+    );
     load(tx, &condition, vec![patient.uuid().into()]).await
+}
+
+pub async fn lock_open(tx: &PgTx, subscription: SubscriptionId) -> Result<Vec<Invoice>> {
+    let condition = format!(
+        "subscription_id = $3 AND status = 'open' AND {REACHED} ORDER BY finalized_at, number \
+         FOR UPDATE"
+    );
+    load(tx, &condition, vec![subscription.uuid().into()]).await
 }
 
 pub async fn of_patient(

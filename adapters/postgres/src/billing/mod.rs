@@ -70,6 +70,40 @@ impl BillingTx for PgTx {
         invoices::open(self, patient).await
     }
 
+    async fn lock_open_invoices(&mut self, subscription: SubscriptionId) -> Result<Vec<Invoice>> {
+        invoices::lock_open(self, subscription).await
+    }
+
+    async fn end_subscription(
+        &mut self,
+        subscription: SubscriptionId,
+        patient: PatientId,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let values = [subscription.uuid().into(), patient.uuid().into(), at.into()];
+        self.execute(
+            "noting that a subscription has ended",
+            "INSERT INTO billing_ended_subscriptions (subscription_id, patient_id, ended_at) \
+             VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            values,
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn subscription_ended(
+        &mut self,
+        subscription: SubscriptionId,
+    ) -> Result<Option<DateTime<Utc>>> {
+        let sql = format!(
+            "SELECT ended_at FROM billing_ended_subscriptions WHERE subscription_id = $3 \
+             AND {REACHED}"
+        );
+        let values = [subscription.uuid().into()];
+        let rows = reached(self, "asking whether a subscription has ended", &sql, values).await?;
+        rows.first().map(|row| get(row, "ended_at")).transpose()
+    }
+
     async fn invoices(&mut self, patient: PatientId, page: &PageRequest) -> Result<Page<Invoice>> {
         invoices::of_patient(self, patient, page).await
     }

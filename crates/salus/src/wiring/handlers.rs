@@ -148,7 +148,7 @@ fn subscriptions(registry: &mut Registry, world: &Arc<World>) {
 }
 
 fn billing(registry: &mut Registry, world: &Arc<World>) {
-    use billing::{charge, invoicing, payment_methods, settlement};
+    use billing::{charge, invoicing, payment_methods, settlement, withdraw};
 
     on!(registry, world, "billing.on_subscription_started",
         SubscriptionStarted { subscription } => |w, delivery| {
@@ -159,6 +159,13 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
         invoicing::on_subscription_period_started(
             &w.env, &w.pg, w.billing(), delivery, subscription, period_index,
         )
+    });
+    on!(registry, world, "billing.on_subscription_canceled",
+        SubscriptionCanceled { subscription, patient } => |w, delivery| {
+        withdraw::on_subscription_canceled(&w.env, &w.pg, delivery, subscription, patient)
+    });
+    job!(registry, world, |w, job: withdraw::WithdrawInvoice| {
+        withdraw::withdraw_invoice(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, job)
     });
     job!(registry, world, |w, job: charge::ChargeInvoice| {
         charge::charge_invoice(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, job)

@@ -1,0 +1,2 @@
+DROP INDEX invoices_open_of_subscription;
+DROP TABLE billing_ended_subscriptions;
