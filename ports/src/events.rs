@@ -193,6 +193,14 @@ pub enum Event {
         patient: PatientId,
         category: CategoryId,
     },
+    /// It is not renewed, because its treatment has ended.
+    SubscriptionStopped {
+        subscription: SubscriptionId,
+        patient: PatientId,
+        category: CategoryId,
+        /// What is paid for runs out; without it, it has ended already.
+        at_period_end: bool,
+    },
     // billing
     InvoiceFinalized {
         invoice: InvoiceId,

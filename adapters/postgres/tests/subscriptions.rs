@@ -4,21 +4,23 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, ActorKind, AssessmentId, CategoryId, EventId, Feature, InvoiceId, Money,
-    PatientId, Permission, PriceId, RequestContext, Role, SubscriptionId, Uuid,
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, DomainError as _, ErrorKind, EventId,
+    Feature, InvoiceId, Money, PatientId, Permission, PriceId, RequestContext, Role,
+    SubscriptionId, Uuid,
 };
 use ports::{Delivery, IdempotencyKey, PortError};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use subscriptions::{
     Approvals, BillingInterval, ChangeReason, PatientZones, PriceTerms, Prices, Shop,
-    StartSubscription, StateWord, Subscription, SubscriptionError, Tier,
+    StartSubscription, StateWord, Subscription, SubscriptionError, Supply, Tier,
     access::{self, AccessReason, Offer, OfferedPrice, Offers},
     handlers::{on_invoice_paid, on_payment_failed},
     manage,
     renewal::{RenewSubscription, renew},
     start::start,
     subscription::CancelWhen,
+    treatment::{on_subscription_started, on_treatment_plan_ended},
 };
 
 const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(0xca));
@@ -27,6 +29,7 @@ const PRICE: PriceId = PriceId(Uuid::from_u128(0x70));
 /// The other contexts, as this patient finds them.
 struct Others {
     approved: bool,
+    supply: Supply,
     amount: i64,
 }
 
@@ -39,6 +42,10 @@ impl Approvals for Others {
     ) -> ports::Result<Option<AssessmentId>> {
         let approved = self.approved && category == CATEGORY;
         Ok(approved.then(|| AssessmentId(Uuid::from_u128(0xa5))))
+    }
+
+    async fn supply(&self, _: PatientId, _: CategoryId) -> ports::Result<Supply> {
+        Ok(self.supply)
     }
 }
 
@@ -107,7 +114,7 @@ async fn begin(
     start(&database.env, &database.pg, shop, actor, &key(name), request()).await
 }
 
-const WILLING: Others = Others { approved: true, amount: 4900 };
+const WILLING: Others = Others { approved: true, supply: Supply::Fills(3), amount: 4900 };
 
 fn delivery(database: &Database, handler: &'static str) -> Delivery {
     Delivery { event: database.env.fresh::<EventId>(), handler }
@@ -136,7 +143,7 @@ async fn a_subscription_is_started_once_and_keeps_what_was_bought() {
     let first = begin(&database, &WILLING, &ada, "k1").await.unwrap();
     assert_eq!(first.state.word(), StateWord::Pending);
     // The same request again is answered even though the price changed since.
-    let changed = Others { approved: false, amount: 9900 };
+    let changed = Others { approved: false, supply: Supply::NoPlan, amount: 9900 };
     let again = begin(&database, &changed, &ada, "k1").await.unwrap();
     assert_eq!(again.id, first.id);
     let stored = manage::read(&database.pg, &ada, first.id).await.unwrap();
@@ -150,10 +157,10 @@ async fn a_subscription_is_started_once_and_keeps_what_was_bought() {
 async fn what_is_missing_is_said_and_nothing_is_kept() {
     let database = Database::fresh().await;
     let ada = patient(1);
-    let unapproved = Others { approved: false, amount: 4900 };
+    let unapproved = Others { approved: false, supply: Supply::NoPlan, amount: 4900 };
     let refused = begin(&database, &unapproved, &ada, "k1").await;
     assert!(matches!(refused, Err(SubscriptionError::NotApproved)), "{refused:?}");
-    let dearer = Others { approved: true, amount: 5900 };
+    let dearer = Others { approved: true, supply: Supply::Fills(3), amount: 5900 };
     let refused = begin(&database, &dearer, &ada, "k1").await;
     let Err(SubscriptionError::ConsentMissing(fields)) = refused else { panic!("{refused:?}") };
     assert_eq!(fields[0].path, "consent.amount");
@@ -270,13 +277,13 @@ async fn a_period_begins_once_however_often_the_job_runs() {
     let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
     pay(&database, id, database.env.fresh()).await;
     let job = RenewSubscription { subscription: id, period_index: 1 };
-    let early = renew(&database.env, &database.pg, job.clone()).await;
+    let early = renew(&database.env, &database.pg, &WILLING, job.clone()).await;
     assert!(matches!(early, Err(SubscriptionError::NotDue)), "{early:?}");
     database.clock.set("2026-02-28T05:00:00Z".parse::<DateTime<Utc>>().unwrap());
     let runs: Vec<_> = (0..8)
         .map(|_| {
             let (database, job) = (database.clone(), job.clone());
-            tokio::spawn(async move { renew(&database.env, &database.pg, job).await })
+            tokio::spawn(async move { renew(&database.env, &database.pg, &WILLING, job).await })
         })
         .collect();
     for run in runs {
@@ -306,8 +313,8 @@ async fn one_that_is_canceled_for_its_period_end_ends_there() {
     }
     database.clock.advance(TimeDelta::days(32));
     let job = RenewSubscription { subscription: id, period_index: 1 };
-    renew(&database.env, &database.pg, job.clone()).await.unwrap();
-    renew(&database.env, &database.pg, job).await.unwrap();
+    renew(&database.env, &database.pg, &WILLING, job.clone()).await.unwrap();
+    renew(&database.env, &database.pg, &WILLING, job).await.unwrap();
     let ended = manage::read(&database.pg, &ada, id).await.unwrap();
     assert_eq!((ended.state.word(), ended.period.index), (StateWord::Canceled, 0));
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_canceled'";
@@ -450,7 +457,7 @@ async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
     let end = before.period.end;
     database.clock.set(end);
     let job = RenewSubscription { subscription: early, period_index: 1 };
-    renew(env, pg, job).await.unwrap();
+    renew(env, pg, &WILLING, job).await.unwrap();
     let renewed = manage::read(pg, &patient(1), early).await.unwrap();
     assert_eq!(
         (renewed.price, renewed.amount, renewed.tier, &renewed.features),
@@ -481,4 +488,114 @@ async fn what_was_bought_as_sentences_has_codes_and_a_tier() {
     let codes: Vec<_> = kept.features.iter().map(|feature| feature.code.as_str()).collect();
     assert_eq!((codes, kept.tier), (vec!["video_visits", "gad_7_every_month"], Tier::Basic));
     assert_eq!(kept.features[1].label, "GAD-7 every month");
+}
+
+#[tokio::test]
+async fn nothing_is_sold_that_cannot_be_sent() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    for (supply, code) in [
+        (Supply::NoPlan, "subscriptions.not_treated"),
+        (Supply::NoFillLeft, "subscriptions.no_fill_left"),
+    ] {
+        let others = Others { supply, ..WILLING };
+        let refused = begin(&database, &others, &ada, "k1").await.unwrap_err();
+        assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, code));
+    }
+    assert_eq!(count(&database, "SELECT count(*) FROM subscriptions").await, 0);
+    begin(&database, &WILLING, &ada, "k1").await.unwrap();
+}
+
+/// Tells the subscriptions that the patient's plan has ended.
+async fn end_treatment(database: &Database, others: &Others, number: u128) {
+    let delivery = delivery(database, "subscriptions.on_treatment_plan_ended");
+    let patient = PatientId(Uuid::from_u128(number));
+    let (env, pg) = (&database.env, &database.pg);
+    for _ in 0..2 {
+        on_treatment_plan_ended(env, pg, others, delivery, patient, CATEGORY).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_does_not_outlive_its_treatment() {
+    let database = Database::fresh().await;
+    let over = Others { supply: Supply::NoPlan, ..WILLING };
+    let (ada, bo) = (patient(1), patient(2));
+    let paid = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    pay(&database, paid, database.env.fresh()).await;
+    let unpaid = begin(&database, &WILLING, &bo, "k2").await.unwrap().id;
+    // A plan that gave way to another one stops nothing.
+    end_treatment(&database, &WILLING, 1).await;
+    assert!(!manage::read(&database.pg, &ada, paid).await.unwrap().cancel_at_period_end);
+    end_treatment(&database, &over, 1).await;
+    end_treatment(&database, &over, 2).await;
+    let ending = manage::read(&database.pg, &ada, paid).await.unwrap();
+    assert_eq!(ending.state.word(), StateWord::Active);
+    assert!(ending.cancel_at_period_end);
+    let ended = manage::read(&database.pg, &bo, unpaid).await.unwrap();
+    assert_eq!(ended.state.word(), StateWord::Canceled);
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_stopped'";
+    assert_eq!(count(&database, told).await, 2);
+    let canceled = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_canceled'";
+    assert_eq!(count(&database, canceled).await, 1);
+    let history = manage::history(&database.pg, &ada, paid).await.unwrap();
+    assert_eq!(history.last().unwrap().reason, ChangeReason::TreatmentEnded);
+}
+
+#[tokio::test]
+async fn a_purchase_that_crossed_the_end_of_the_treatment_is_stopped() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    let over = Others { supply: Supply::NoPlan, ..WILLING };
+    let delivery = delivery(&database, "subscriptions.on_subscription_started");
+    let patient = PatientId(Uuid::from_u128(1));
+    let (env, pg) = (&database.env, &database.pg);
+    on_subscription_started(env, pg, &over, delivery, patient, CATEGORY).await.unwrap();
+    let ended = manage::read(&database.pg, &ada, id).await.unwrap();
+    assert_eq!(ended.state.word(), StateWord::Canceled);
+}
+
+#[tokio::test]
+async fn a_period_that_nothing_can_be_sent_for_does_not_begin() {
+    let database = Database::fresh().await;
+    let ada = patient(1);
+    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    pay(&database, id, database.env.fresh()).await;
+    database.clock.advance(TimeDelta::days(32));
+    let job = RenewSubscription { subscription: id, period_index: 1 };
+    let used_up = Others { supply: Supply::NoFillLeft, ..WILLING };
+    renew(&database.env, &database.pg, &used_up, job).await.unwrap();
+    let ended = manage::read(&database.pg, &ada, id).await.unwrap();
+    assert_eq!((ended.state.word(), ended.period.index), (StateWord::Canceled, 0));
+    let begun = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_period_started'";
+    assert_eq!(count(&database, begun).await, 0);
+}
+
+#[tokio::test]
+async fn eight_cancellations_at_once_all_succeed_and_count_once() {
+    let database = Arc::new(Database::fresh().await);
+    let ada = patient(1);
+    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
+    pay(&database, id, database.env.fresh()).await;
+    for when in [CancelWhen::PeriodEnd, CancelWhen::Now] {
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let database = database.clone();
+                tokio::spawn(async move {
+                    let actor = patient(1);
+                    manage::cancel(&database.env, &database.pg, &actor, id, when).await
+                })
+            })
+            .collect();
+        for task in tasks {
+            let canceled = task.await.unwrap().unwrap();
+            assert!(canceled.cancel_at_period_end);
+        }
+    }
+    let history = manage::history(&database.pg, &ada, id).await.unwrap();
+    let reasons: Vec<ChangeReason> = history.iter().skip(2).map(|change| change.reason).collect();
+    assert_eq!(reasons, [ChangeReason::CancelRequested, ChangeReason::CanceledByPatient]);
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_canceled'";
+    assert_eq!(count(&database, told).await, 1);
 }

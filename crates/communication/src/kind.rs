@@ -63,6 +63,8 @@ pub enum NotificationKind {
     InvoiceFinalized,
     InvoicePaid,
     PaymentFailed,
+    /// A subscription ends because its treatment has.
+    SubscriptionStopped,
     MessageReceived,
     ConsultationChanged,
     TaskCreated,
@@ -90,7 +92,10 @@ impl NotificationKind {
             Self::VerifyEmail | Self::PasswordReset | Self::AccountExists | Self::ChangeEmail => {
                 true
             }
-            Self::SignInChanged | Self::PaymentFailed | Self::GlassBroken => {
+            Self::SignInChanged
+            | Self::PaymentFailed
+            | Self::SubscriptionStopped
+            | Self::GlassBroken => {
                 channel == Channel::Mail
             }
             _ => false,

@@ -168,6 +168,11 @@ pub fn news_of(event: &Event) -> Vec<News> {
         Event::PaymentFailed { invoice, patient, .. } => {
             vec![to_patient(*patient, Kind::PaymentFailed, "invoice", invoice.uuid(), None)]
         }
+        Event::SubscriptionStopped { subscription, patient, at_period_end, .. } => {
+            let status = if *at_period_end { "at_period_end" } else { "ended" };
+            let (kind, id) = (Kind::SubscriptionStopped, subscription.uuid());
+            vec![to_patient(*patient, kind, "subscription", id, Some(status))]
+        }
         Event::MessageSent { message, recipient, .. } => {
             vec![to_account(*recipient, Kind::MessageReceived, "message", message.uuid(), None)]
         }

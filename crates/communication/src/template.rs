@@ -86,6 +86,7 @@ fn mail_template(kind: NotificationKind) -> &'static str {
         | NotificationKind::ShipmentChanged
         | NotificationKind::InvoiceFinalized
         | NotificationKind::InvoicePaid
+        | NotificationKind::SubscriptionStopped
         | NotificationKind::ConsultationChanged
         | NotificationKind::LicenseExpiring => "update",
     }
@@ -122,6 +123,7 @@ fn statuses(kind: NotificationKind) -> &'static [&'static str] {
             "failure",
             "cancelled",
         ],
+        NotificationKind::SubscriptionStopped => &["at_period_end", "ended"],
         NotificationKind::ConsultationChanged => {
             &["scheduled", "in_progress", "completed", "canceled", "other"]
         }

@@ -11,6 +11,14 @@ pub enum SubscriptionError {
     PriceNotFound,
     #[error("an approved assessment in this category is needed first")]
     NotApproved,
+    /// Nothing is left to be prescribed from: the plan has ended.
+    #[error("an active treatment plan in this category is needed first; the last one has ended")]
+    NotTreated,
+    #[error(
+        "every fill of the treatment plan in this category is used or paid for; \
+         ask a provider to renew the treatment first"
+    )]
+    NoFillLeft,
     #[error("there is already a subscription in this category")]
     AlreadySubscribed,
     #[error("only a patient can subscribe")]
@@ -42,6 +50,8 @@ impl DomainError for SubscriptionError {
             | Self::ConsentMissing(_)
             | Self::OutOfCalendar => ErrorKind::Invalid,
             Self::NotApproved
+            | Self::NotTreated
+            | Self::NoFillLeft
             | Self::AlreadySubscribed
             | Self::NoTimeZone
             | Self::WrongState { .. }
@@ -56,6 +66,8 @@ impl DomainError for SubscriptionError {
             Self::NotFound => "subscriptions.not_found",
             Self::PriceNotFound => "subscriptions.price_not_found",
             Self::NotApproved => "subscriptions.not_approved",
+            Self::NotTreated => "subscriptions.not_treated",
+            Self::NoFillLeft => "subscriptions.no_fill_left",
             Self::AlreadySubscribed => "subscriptions.already_subscribed",
             Self::NotAPatient => "subscriptions.not_a_patient",
             Self::NoTimeZone => "subscriptions.no_time_zone",

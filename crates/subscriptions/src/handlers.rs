@@ -93,7 +93,7 @@ async fn load(
     tx: &mut dyn SubscriptionsTx,
     id: SubscriptionId,
 ) -> Result<Subscription, SubscriptionError> {
-    let found = tx.subscription(id).await?;
+    let found = tx.lock_subscription(id).await?;
     Ok(found
         .ok_or_else(|| PortError::bug(format!("an event names a missing subscription {id}")))?)
 }

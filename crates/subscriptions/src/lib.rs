@@ -12,6 +12,8 @@
 //! |---|---|
 //! | `InvoicePaid` | [`handlers::on_invoice_paid`] |
 //! | `PaymentFailed` | [`handlers::on_payment_failed`] |
+//! | `SubscriptionStarted` | [`treatment::on_subscription_started`] |
+//! | `TreatmentPlanEnded` | [`treatment::on_treatment_plan_ended`] |
 //!
 //! **Jobs**
 //!
@@ -20,7 +22,7 @@
 //! | `subscriptions.renew` | [`renewal::renew`] |
 //!
 //! **Events emitted**: `SubscriptionStarted`, `SubscriptionActivated`,
-//! `SubscriptionPeriodStarted`, `SubscriptionCanceled`.
+//! `SubscriptionPeriodStarted`, `SubscriptionCanceled`, `SubscriptionStopped`.
 //!
 //! **Needed from outside**: [`Approvals`], [`Prices`], [`PatientZones`]
 //! and [`access::Offers`].
@@ -34,9 +36,10 @@ pub mod renewal;
 pub mod start;
 pub mod store;
 pub mod subscription;
+pub mod treatment;
 
 pub use error::SubscriptionError;
 pub use period::{BillingInterval, Period};
-pub use start::{Approvals, PatientZones, PriceTerms, Prices, Shop, StartSubscription};
+pub use start::{Approvals, PatientZones, PriceTerms, Prices, Shop, StartSubscription, Supply};
 pub use store::{SubscriptionsStore, SubscriptionsTx};
 pub use subscription::{Change, ChangeReason, Consent, State, StateWord, Subscription, Tier};

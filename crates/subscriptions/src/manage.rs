@@ -14,7 +14,7 @@ pub async fn read(
     actor: &Actor,
     id: SubscriptionId,
 ) -> Result<Subscription, SubscriptionError> {
-    let (tx, subscription) = open(store, actor, id, AuditAction::Read).await?;
+    let (tx, subscription) = open(store, actor, id, Access::Read).await?;
     finish_read(tx, &subscription).await?;
     Ok(subscription)
 }
@@ -47,14 +47,14 @@ pub async fn history(
     actor: &Actor,
     id: SubscriptionId,
 ) -> Result<Vec<Change>, SubscriptionError> {
-    let (mut tx, subscription) = open(store, actor, id, AuditAction::Read).await?;
+    let (mut tx, subscription) = open(store, actor, id, Access::Read).await?;
     let history = tx.subscription_history(id).await?;
     finish_read(tx, &subscription).await?;
     Ok(history)
 }
 
 /// Cancels now or with the current period. Asking twice for the same is no
-/// error: canceling must be as easy as signing up.
+/// error, also at once: canceling must be as easy as signing up.
 pub async fn cancel(
     env: &Env,
     store: &dyn SubscriptionsStore,
@@ -62,7 +62,7 @@ pub async fn cancel(
     id: SubscriptionId,
     when: CancelWhen,
 ) -> Result<Subscription, SubscriptionError> {
-    let (mut tx, subscription) = open(store, actor, id, AuditAction::Update).await?;
+    let (mut tx, subscription) = open(store, actor, id, Access::Change).await?;
     if !actor.is_patient(subscription.patient) {
         actor.require(Permission::BillingAdminister)?;
     }
@@ -102,17 +102,28 @@ fn require_reader(actor: &Actor) -> Result<(), SubscriptionError> {
     Ok(())
 }
 
+/// What a subscription is loaded for; to be changed it is locked.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Change,
+}
+
 /// Loads a subscription within the actor's reach. An attempt on any other is
 /// recorded as denied and answered as if it did not exist.
 async fn open(
     store: &dyn SubscriptionsStore,
     actor: &Actor,
     id: SubscriptionId,
-    action: AuditAction,
+    access: Access,
 ) -> Result<(Box<dyn SubscriptionsTx>, Subscription), SubscriptionError> {
     require_reader(actor)?;
     let mut tx = store.begin(actor).await?;
-    match tx.subscription(id).await? {
+    let (found, action) = match access {
+        Access::Read => (tx.subscription(id).await?, AuditAction::Read),
+        Access::Change => (tx.lock_subscription(id).await?, AuditAction::Update),
+    };
+    match found {
         Some(subscription) => Ok((tx, subscription)),
         None => {
             tx.audit(AuditEntry::new(action, "subscription", id).denied()).await?;

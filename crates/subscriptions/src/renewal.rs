@@ -5,7 +5,10 @@ use kernel::{Actor, SubscriptionId};
 use ports::{Env, Event, JobRequest, JobSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::{State, Subscription, SubscriptionError, SubscriptionsStore, handlers::audit};
+use crate::{
+    Approvals, ChangeReason, State, Subscription, SubscriptionError, SubscriptionsStore, Supply,
+    handlers::audit, treatment,
+};
 
 /// Begin the period `period_index` of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,26 +32,43 @@ impl RenewSubscription {
     }
 }
 
-/// Begins the next period, or ends the subscription where that was asked for.
+/// Begins the next period, or ends the subscription where that was asked for
+/// or nothing is left to be sent.
 /// A job that comes twice or too late finds nothing to do: the subscription
 /// already has that period, or is paused, overdue or canceled.
 pub async fn renew(
     env: &Env,
     store: &dyn SubscriptionsStore,
+    approvals: &dyn Approvals,
     job: RenewSubscription,
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.renew");
+    let waits = |subscription: &Subscription| {
+        matches!(subscription.state, State::Active { .. })
+            && subscription.period.index + 1 == job.period_index
+    };
     let mut tx = store.begin(&actor).await?;
-    let Some(subscription) = tx.subscription(job.subscription).await? else {
+    let Some(found) = tx.subscription(job.subscription).await? else {
         return Err(SubscriptionError::NotFound);
     };
-    let waiting = matches!(subscription.state, State::Active { .. })
-        && subscription.period.index + 1 == job.period_index;
-    if !waiting {
+    drop(tx);
+    if !waits(&found) {
         return Ok(());
     }
-    let (subscription, change) = subscription.renew(&actor, env.now())?;
+    let supply = approvals.supply(found.patient, found.category).await?;
+    let mut tx = store.begin(&actor).await?;
+    let Some(subscription) = tx.lock_subscription(job.subscription).await? else {
+        return Err(SubscriptionError::NotFound);
+    };
+    if !waits(&subscription) {
+        return Ok(());
+    }
+    let supplied = matches!(supply, Supply::Fills(_));
+    let (subscription, change) = subscription.renew(supplied, &actor, env.now())?;
     tx.save_subscription(&subscription, &change).await?;
+    if change.reason == ChangeReason::TreatmentEnded {
+        tx.emit(treatment::stopped(&subscription)).await?;
+    }
     if subscription.is_canceled() {
         tx.emit(Event::SubscriptionCanceled {
             subscription: subscription.id,

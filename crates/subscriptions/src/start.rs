@@ -13,7 +13,19 @@ use crate::{
     store::ONE_LIVE_PER_CATEGORY, subscription::Purchase,
 };
 
-/// What the clinical side says: may this patient be treated in this category?
+/// What is left to be dispensed to a patient in a category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// No treatment plan is active.
+    NoPlan,
+    /// The plan is active, and each of its fills is used or paid for.
+    NoFillLeft,
+    /// So many fills may still be paid for.
+    Fills(u32),
+}
+
+/// What the clinical side says: may this patient be treated in this category,
+/// and is there anything to send?
 #[async_trait]
 pub trait Approvals: Send + Sync {
     /// The assessment that approves the patient in the category and is still
@@ -23,6 +35,9 @@ pub trait Approvals: Send + Sync {
         patient: PatientId,
         category: CategoryId,
     ) -> ports::Result<Option<AssessmentId>>;
+
+    /// What is left of the patient's treatment in the category now.
+    async fn supply(&self, patient: PatientId, category: CategoryId) -> ports::Result<Supply>;
 }
 
 /// A price of the catalogue as it stands now.
@@ -90,9 +105,12 @@ pub async fn start(
     // The facts are read before the transaction and judged inside it: a
     // repeated request must be answered even if they changed since.
     let terms = shop.prices.price(request.price).await?;
-    let approved = match &terms {
-        Some(terms) => shop.approvals.approved(patient, terms.category).await?,
-        None => None,
+    let (approved, supply) = match &terms {
+        Some(terms) => (
+            shop.approvals.approved(patient, terms.category).await?,
+            shop.approvals.supply(patient, terms.category).await?,
+        ),
+        None => (None, Supply::NoPlan),
     };
     let zone = shop.zones.zone(patient).await?;
 
@@ -113,6 +131,11 @@ pub async fn start(
     let zone = zone.ok_or(SubscriptionError::NoTimeZone)?;
     if tx.live_in_category(patient, terms.category).await?.is_some() {
         return Err(SubscriptionError::AlreadySubscribed);
+    }
+    match supply {
+        Supply::NoPlan => return Err(SubscriptionError::NotTreated),
+        Supply::NoFillLeft => return Err(SubscriptionError::NoFillLeft),
+        Supply::Fills(_) => {}
     }
     let purchase = Purchase { id, patient, assessment, terms, zone, consent };
     let (subscription, change) = Subscription::start(purchase, actor, now)?;

@@ -17,6 +17,10 @@ pub const ONE_LIVE_PER_CATEGORY: &str = "subscriptions_one_live_per_category";
 pub trait SubscriptionsTx: UnitOfWork {
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>>;
 
+    /// The same, locked until the end of the transaction, so that changes of
+    /// one subscription queue up behind each other.
+    async fn lock_subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>>;
+
     /// The subscription of the category that has not ended.
     async fn live_in_category(
         &mut self,

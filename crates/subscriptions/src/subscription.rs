@@ -125,6 +125,8 @@ pub enum ChangeReason {
     CanceledByPatient,
     CanceledByStaff,
     PeriodEnded,
+    /// There is no treatment any more that it could supply.
+    TreatmentEnded,
 }
 
 /// One line of a subscription's history.
@@ -256,10 +258,33 @@ impl Subscription {
         }
     }
 
+    /// The treatment that it supplied has ended. What is paid for runs out with
+    /// its period; what was not paid for ends at once, because nothing will be
+    /// sent for it. `None` where it ends anyway.
+    pub fn treatment_ended(mut self, actor: &Actor, now: DateTime<Utc>) -> (Self, Option<Change>) {
+        let reason = ChangeReason::TreatmentEnded;
+        match self.state {
+            State::Canceled { .. } => (self, None),
+            State::Pending | State::PastDue { .. } => {
+                let (next, change) = self.moved(State::Canceled { at: now }, reason, actor, now);
+                (next, Some(change))
+            }
+            State::Active { .. } | State::Paused { .. } if self.cancel_at_period_end => {
+                (self, None)
+            }
+            State::Active { .. } | State::Paused { .. } => {
+                self.cancel_at_period_end = true;
+                let change = self.change(Some(self.state.word()), reason, actor, now);
+                (self, Some(change))
+            }
+        }
+    }
+
     /// The current period is over: the next one begins, or the subscription
-    /// ends where that was asked for.
+    /// ends where that was asked for, or where nothing is left to be sent.
     pub fn renew(
         mut self,
+        supplied: bool,
         actor: &Actor,
         now: DateTime<Utc>,
     ) -> Result<(Self, Change), SubscriptionError> {
@@ -275,6 +300,10 @@ impl Subscription {
         if self.cancel_at_period_end {
             let ended = State::Canceled { at: now };
             return Ok(self.moved(ended, ChangeReason::PeriodEnded, actor, now));
+        }
+        if !supplied {
+            let ended = State::Canceled { at: now };
+            return Ok(self.moved(ended, ChangeReason::TreatmentEnded, actor, now));
         }
         self.period = Period::of(self.anchor, self.zone, self.interval, self.period.index + 1)?;
         let change = self.change(Some(StateWord::Active), ChangeReason::Renewed, actor, now);

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, Permission, SubscriptionId};
 use ports::Result;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::OnConflict,
 };
 use subscriptions::{Change, Subscription, SubscriptionsStore, SubscriptionsTx};
 
@@ -35,6 +36,18 @@ impl SubscriptionsTx for PgTx {
             .one(self.read())
             .await
             .map_err(|error| db("loading a subscription", error))?;
+        row.map(mapping::subscription).transpose()
+    }
+
+    async fn lock_subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
+        let scope =
+            reach(self.actor(), subscription::Column::PatientId, Permission::SubscriptionReadAny);
+        let row = subscription::Entity::find_by_id(id.uuid())
+            .filter(scope)
+            .lock_exclusive()
+            .one(self.read())
+            .await
+            .map_err(|error| db("locking a subscription", error))?;
         row.map(mapping::subscription).transpose()
     }
 

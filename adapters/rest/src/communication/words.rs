@@ -51,6 +51,7 @@ words! {
         InvoiceFinalized,
         InvoicePaid,
         PaymentFailed,
+        SubscriptionStopped,
         MessageReceived,
         ConsultationChanged,
         TaskCreated,

@@ -20,7 +20,7 @@ use poem_openapi::OpenApiService;
 use ports::PortError;
 use serde_json::{Value, json};
 use subscriptions::{
-    Approvals, PatientZones, PriceTerms, Prices, SubscriptionsStore, SubscriptionsTx,
+    Approvals, PatientZones, PriceTerms, Prices, SubscriptionsStore, SubscriptionsTx, Supply,
 };
 
 use super::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi};
@@ -50,6 +50,10 @@ impl SubscriptionsStore for Unreachable {
 impl Approvals for Unreachable {
     async fn approved(&self, _: PatientId, _: CategoryId) -> ports::Result<Option<AssessmentId>> {
         Err(PortError::bug("approvals were asked for without a permission"))
+    }
+
+    async fn supply(&self, _: PatientId, _: CategoryId) -> ports::Result<Supply> {
+        Err(PortError::bug("supplies were asked for without a permission"))
     }
 }
 

@@ -33,7 +33,8 @@ impl SubscriptionsApi {
     /// Start a subscription
     ///
     /// Starts a subscription for the calling patient on a price of the
-    /// catalogue. It needs an approved assessment in the price's category and
+    /// catalogue. It needs an approved assessment in the price's category, an
+    /// active treatment plan there with a fill that is not paid for yet, and
     /// the express consent to automatic renewal, and is pending until its
     /// first invoice is paid. Repeated with the same `Idempotency-Key`, it
     /// answers with the subscription that was started first.
@@ -91,7 +92,8 @@ impl SubscriptionsApi {
     /// Cancel a subscription
     ///
     /// Cancels now or with the period that is paid. Canceling again for the
-    /// same time changes nothing.
+    /// same time changes nothing. What was billed and is not paid is owed no
+    /// longer once the subscription has ended.
     #[oai(
         path = "/api/subscriptions/:id/cancel",
         method = "post",

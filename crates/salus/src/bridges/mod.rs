@@ -21,7 +21,7 @@ use ::catalog::CatalogStore;
 use ::communication::CommunicationStore;
 use ::identity::{PatientProfile, ProviderProfile, Services};
 use ::intake::IntakeStore;
-use ::pharmacy::prescription::PrescriptionStore;
+use ::pharmacy::{fulfilment::FulfilmentStore, prescription::PrescriptionStore};
 use ::records::RecordsStore;
 use ::subscriptions::SubscriptionsStore;
 use kernel::{Actor, DomainError, ErrorKind, PatientId, ProviderId};
@@ -41,6 +41,7 @@ pub struct Bridges {
     pub care: Arc<dyn CareStore>,
     pub communication: Arc<dyn CommunicationStore>,
     pub prescriptions: Arc<dyn PrescriptionStore>,
+    pub fulfilment: Arc<dyn FulfilmentStore>,
     pub subscriptions: Arc<dyn SubscriptionsStore>,
     pub records: Arc<dyn RecordsStore>,
 }

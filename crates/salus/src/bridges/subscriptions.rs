@@ -1,11 +1,12 @@
 use ::subscriptions::{
-    Approvals, BillingInterval, PatientZones, PriceTerms, Prices, Tier,
+    Approvals, BillingInterval, PatientZones, PriceTerms, Prices, Supply, Tier,
     access::{Offer, OfferedPrice, Offers, highest_tier},
 };
 use async_trait::async_trait;
 use care::Reach;
 use chrono_tz::Tz;
-use kernel::{Actor, AssessmentId, CategoryId, PatientId, PriceId};
+use kernel::{Actor, AssessmentId, CategoryId, PageRequest, PatientId, PriceId};
+use pharmacy::prescription::{PrescriptionReach, PrescriptionState};
 use ports::{PortError, Result};
 use rest::core::{CallerTier, Tiers};
 
@@ -27,6 +28,49 @@ impl Approvals for Bridges {
             .filter(|assessment| assessment.category == category)
             .find_map(|assessment| Some((assessment.approves()?, assessment.id)))
             .and_then(|(approves, id)| approves.then_some(id)))
+    }
+
+    /// The fills of the active plan that are neither sent out nor paid for. A
+    /// plan whose prescription is not written yet has all of them.
+    async fn supply(&self, patient: PatientId, category: CategoryId) -> Result<Supply> {
+        let actor = Actor::system("subscriptions.supply");
+        let mut tx = self.care.begin(&actor).await?;
+        let Some(id) = tx.active_plan(patient, category).await? else {
+            return Ok(Supply::NoPlan);
+        };
+        let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(Supply::NoPlan) };
+        drop(tx);
+        let mut tx = self.fulfilment.begin(&actor).await?;
+        let written = match tx.open_prescription(id).await? {
+            Some(open) => Some((open.remaining_fills(), open.fills_used, open.id)),
+            None => {
+                // A prescription that is used up ends its plan in a moment.
+                let reach = PrescriptionReach::Patient(patient);
+                let page = PageRequest::new(Some(PageRequest::MAX_LIMIT), None);
+                let last = tx.prescriptions(reach, &page).await?;
+                let used_up = last.items.iter().any(|one| {
+                    one.treatment_plan == id
+                        && matches!(one.state, PrescriptionState::Completed { .. })
+                });
+                if used_up {
+                    return Ok(Supply::NoFillLeft);
+                }
+                None
+            }
+        };
+        let left = match written {
+            None => plan.current().treatment.refills + 1,
+            Some((remaining, used, prescription)) => {
+                let taken = count(tx.fill_numbers(prescription).await?.len());
+                let on_the_way = taken.saturating_sub(u32::from(used));
+                u32::from(remaining).saturating_sub(on_the_way)
+            }
+        };
+        let paid = count(tx.open_fills(patient, category).await?.len());
+        Ok(match left.saturating_sub(paid) {
+            0 => Supply::NoFillLeft,
+            fills => Supply::Fills(fills),
+        })
     }
 }
 
@@ -84,6 +128,10 @@ impl Offers for Bridges {
         }
         Ok(offers)
     }
+}
+
+fn count(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 fn tier(tier: catalog::Tier) -> Tier {

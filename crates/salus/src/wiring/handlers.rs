@@ -132,7 +132,7 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
 }
 
 fn subscriptions(registry: &mut Registry, world: &Arc<World>) {
-    use subscriptions::{handlers, renewal};
+    use subscriptions::{handlers, renewal, treatment};
 
     on!(registry, world, "subscriptions.on_invoice_paid",
         InvoicePaid { subscription, invoice } => |w, delivery| {
@@ -142,8 +142,20 @@ fn subscriptions(registry: &mut Registry, world: &Arc<World>) {
         PaymentFailed { subscription, invoice } => |w, delivery| {
         handlers::on_payment_failed(&w.env, &w.pg, delivery, subscription, invoice)
     });
+    on!(registry, world, "subscriptions.on_subscription_started",
+        SubscriptionStarted { patient, category } => |w, delivery| {
+        treatment::on_subscription_started(
+            &w.env, &w.pg, w.bridges.as_ref(), delivery, patient, category,
+        )
+    });
+    on!(registry, world, "subscriptions.on_treatment_plan_ended",
+        TreatmentPlanEnded { patient, category } => |w, delivery| {
+        treatment::on_treatment_plan_ended(
+            &w.env, &w.pg, w.bridges.as_ref(), delivery, patient, category,
+        )
+    });
     job!(registry, world, |w, job: renewal::RenewSubscription| {
-        renewal::renew(&w.env, &w.pg, job)
+        renewal::renew(&w.env, &w.pg, w.bridges.as_ref(), job)
     });
 }
 

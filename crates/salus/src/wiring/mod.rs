@@ -117,6 +117,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
         care: store.clone(),
         communication: store.clone(),
         prescriptions: store.clone(),
+        fulfilment: store.clone(),
         subscriptions: store.clone(),
         records: store,
     });

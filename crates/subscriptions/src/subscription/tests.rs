@@ -100,7 +100,7 @@ fn canceling_at_the_end_of_the_period_keeps_it_until_then() {
     // It is over at that moment, also before the job has closed it.
     assert!(!subscription.entitles(end));
     assert!(active(now).entitles(end), "one that renews stays open until it has");
-    let (ended, change) = subscription.renew(&system(), end).unwrap();
+    let (ended, change) = subscription.renew(true, &system(), end).unwrap();
     assert_eq!(change.reason, ChangeReason::PeriodEnded);
     assert_eq!(ended.state, State::Canceled { at: end });
     assert!(ended.cancel(CancelWhen::Now, &system(), end).is_err());
@@ -118,7 +118,7 @@ fn it_does_not_renew_before_its_period_ends() {
     let now = moment("2027-01-31T20:00:00Z");
     let subscription = active(now);
     let early = subscription.period.end - TimeDelta::seconds(1);
-    assert!(matches!(subscription.renew(&system(), early), Err(SubscriptionError::NotDue)));
+    assert!(matches!(subscription.renew(true, &system(), early), Err(SubscriptionError::NotDue)));
 }
 
 proptest! {
@@ -128,7 +128,7 @@ proptest! {
         let mut subscription = active(now);
         for index in 1..=count {
             let end = subscription.period.end;
-            subscription = subscription.renew(&system(), end).unwrap().0;
+            subscription = subscription.renew(true, &system(), end).unwrap().0;
             prop_assert_eq!(subscription.period.index as usize, index);
             prop_assert_eq!(subscription.period.start, end);
         }
@@ -143,7 +143,7 @@ proptest! {
             subscription = match step {
                 0 => subscription.paid(id(20), &system(), far).0,
                 1 => subscription.payment_failed(id(21), &system(), far).0,
-                2 => subscription.clone().renew(&system(), far).map_or(subscription, |(s, _)| s),
+                2 => subscription.clone().renew(true, &system(), far).map_or(subscription, |(s, _)| s),
                 _ => subscription
                     .clone()
                     .cancel(CancelWhen::Now, &system(), far)
@@ -152,4 +152,31 @@ proptest! {
             prop_assert_eq!(&subscription.state, &State::Canceled { at: now });
         }
     }
+}
+
+#[test]
+fn what_is_paid_runs_out_when_the_treatment_ends_and_the_rest_ends_at_once() {
+    let now = moment("2027-01-31T15:00:00Z");
+    let (ended, change) = pending(now).treatment_ended(&system(), now);
+    assert_eq!(ended.state.word(), StateWord::Canceled);
+    assert_eq!(change.unwrap().reason, ChangeReason::TreatmentEnded);
+    let active = self::active(now);
+    let (ending, change) = active.clone().treatment_ended(&system(), now);
+    assert_eq!(ending.state.word(), StateWord::Active);
+    assert!(ending.cancel_at_period_end && change.is_some());
+    assert_eq!(ending.treatment_ended(&system(), now).1, None);
+    let (overdue, _) = active.payment_failed(id(11), &system(), now);
+    let (ended, _) = overdue.treatment_ended(&system(), now);
+    assert!(ended.is_canceled());
+    assert_eq!(ended.treatment_ended(&system(), now).1, None);
+}
+
+#[test]
+fn nothing_is_renewed_that_nothing_can_be_sent_for() {
+    let now = moment("2027-01-31T15:00:00Z");
+    let active = self::active(now);
+    let end = active.period.end;
+    let (ended, change) = active.renew(false, &system(), end).unwrap();
+    assert_eq!(ended.state.word(), StateWord::Canceled);
+    assert_eq!((change.reason, ended.period.index), (ChangeReason::TreatmentEnded, 0));
 }

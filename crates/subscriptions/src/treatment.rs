@@ -1,0 +1,89 @@
+//! A subscription pays for a treatment. Once that has ended nothing is renewed,
+//! and the patient hears of it, who did not ask for it.
+
+use kernel::{Actor, CategoryId, PatientId};
+use ports::{AuditAction, AuditEntry, Delivery, Env, Event};
+
+use crate::{
+    Approvals, Subscription, SubscriptionError, SubscriptionsStore, Supply, handlers::audit,
+};
+
+/// Handles `TreatmentPlanEnded`. Where another plan has taken its place the
+/// subscription goes on.
+pub async fn on_treatment_plan_ended(
+    env: &Env,
+    store: &dyn SubscriptionsStore,
+    approvals: &dyn Approvals,
+    delivery: Delivery,
+    patient: PatientId,
+    category: CategoryId,
+) -> Result<(), SubscriptionError> {
+    let actor = Actor::system("subscriptions.on_treatment_plan_ended");
+    stop(env, store, approvals, delivery, &actor, (patient, category)).await
+}
+
+/// Handles `SubscriptionStarted`: a plan that ended while the purchase was
+/// being made found no subscription to stop.
+pub async fn on_subscription_started(
+    env: &Env,
+    store: &dyn SubscriptionsStore,
+    approvals: &dyn Approvals,
+    delivery: Delivery,
+    patient: PatientId,
+    category: CategoryId,
+) -> Result<(), SubscriptionError> {
+    let actor = Actor::system("subscriptions.on_subscription_started");
+    stop(env, store, approvals, delivery, &actor, (patient, category)).await
+}
+
+async fn stop(
+    env: &Env,
+    store: &dyn SubscriptionsStore,
+    approvals: &dyn Approvals,
+    delivery: Delivery,
+    actor: &Actor,
+    (patient, category): (PatientId, CategoryId),
+) -> Result<(), SubscriptionError> {
+    // Asked before the transaction begins, which would hold its lock meanwhile.
+    let treated = approvals.supply(patient, category).await? != Supply::NoPlan;
+    let mut tx = store.begin(actor).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let live = match tx.live_in_category(patient, category).await? {
+        Some(id) if !treated => tx.lock_subscription(id).await?,
+        _ => None,
+    };
+    let stopped = live.map(|subscription| subscription.treatment_ended(actor, env.now()));
+    match stopped {
+        Some((subscription, Some(change))) => {
+            tx.save_subscription(&subscription, &change).await?;
+            if subscription.is_canceled() {
+                tx.emit(Event::SubscriptionCanceled {
+                    subscription: subscription.id,
+                    patient,
+                    category,
+                })
+                .await?;
+            }
+            tx.emit(self::stopped(&subscription)).await?;
+            audit(tx.as_mut(), &subscription, &change).await?;
+        }
+        _ => {
+            let entry = AuditEntry::new(AuditAction::Execute, "subscription_treatment", category);
+            tx.audit(entry.patient(patient).detail("treated", treated)).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What the patient is told of.
+pub(crate) fn stopped(subscription: &Subscription) -> Event {
+    Event::SubscriptionStopped {
+        subscription: subscription.id,
+        patient: subscription.patient,
+        category: subscription.category,
+        at_period_end: !subscription.is_canceled(),
+    }
+}
