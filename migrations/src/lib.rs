@@ -65,6 +65,7 @@ history![
     "048_care_tasks",
     "050_prescriptions",
     "055_fulfilment",
+    "056_fill_release",
     "060_subscriptions",
     "061_subscription_features",
     "062_category_analytics",

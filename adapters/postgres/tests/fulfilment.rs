@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
     AccountId, Actor, Address, CategoryId, DispatchId, EventId, HumanName, InvoiceId, Money,
-    PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, RequestContext, Role, UsState,
-    Uuid, actor::ActorKind,
+    PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, RequestContext, Role,
+    SubscriptionId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
@@ -21,7 +21,7 @@ use pharmacy::{
     },
     fulfilment::{
         CarrierEvent, CarrierShipment, Carriers, DeliveryAddress, DeliveryAddresses, Label,
-        ShipmentOrder, TrackerState, TrackingUpdate,
+        PaidPeriods, ShipmentOrder, TrackerState, TrackingUpdate,
     },
     inventory::{
         Receipt,
@@ -259,11 +259,30 @@ async fn prescription(database: &Database, number: u128, quantity: u32) -> Presc
 }
 
 async fn paid(database: &Database, number: u128, invoice: InvoiceId) -> Result<(), PharmacyError> {
+    paid_for(database, number, invoice, 1).await
+}
+
+/// Subscriptions whose periods have so many months.
+struct Months(u32);
+
+#[async_trait]
+impl PaidPeriods for Months {
+    async fn months(&self, _: SubscriptionId) -> ports::Result<Option<u32>> {
+        Ok(Some(self.0))
+    }
+}
+
+async fn paid_for(
+    database: &Database,
+    number: u128,
+    invoice: InvoiceId,
+    months: u32,
+) -> Result<(), PharmacyError> {
     let delivery = Delivery { event: database.env.fresh::<EventId>(), handler: "pharmacy.paid" };
     let subscription = Uuid::from_u128(0x50b).into();
     let patient = patient_id(number);
-    on_invoice_paid(&database.env, &database.pg, delivery, invoice, patient, subscription, CATEGORY)
-        .await
+    let (invoice, patient) = ((invoice, subscription), (patient, CATEGORY));
+    on_invoice_paid(&database.env, &database.pg, &Months(months), delivery, invoice, patient).await
 }
 
 async fn told(
@@ -361,12 +380,16 @@ async fn facts_that_arrive_at_once_see_each_other() {
 async fn two_invoices_use_two_fills_and_a_third_waits() {
     let database = stocked(300).await;
     prescription(&database, 1, 30).await;
-    for _ in 0..3 {
+    let carrier = Carrier::new(Mood::Obliging);
+    for fill in 1..=3 {
         paid(&database, 1, database.env.fresh()).await.unwrap();
+        for dispatch in dispatches(&database, None).await {
+            assert_eq!(dispatch.fill_number, fill);
+            label(&database, &carrier, dispatch.id).await.unwrap();
+        }
+        database.clock.advance(TimeDelta::days(30));
     }
-    let made = dispatches(&database, None).await;
-    let numbers: BTreeSet<u32> = made.iter().map(|each| each.fill_number).collect();
-    assert_eq!(numbers, BTreeSet::from([1, 2]));
+    assert_eq!(dispatches(&database, Some(DispatchState::Shipped)).await.len(), 2);
     // The third is served by the next prescription.
     prescription(&database, 1, 30).await;
     let due = dispatch_due(&database.env, &database.pg, &pharmacist()).await.unwrap();
@@ -651,4 +674,5 @@ async fn a_full_queue_is_read_page_by_page() {
     assert_eq!(seen.len(), 5);
 }
 
+mod release;
 mod withdrawal;

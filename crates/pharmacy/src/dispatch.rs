@@ -1,5 +1,5 @@
-//! A dispatch: one fill of one prescription, paid by one invoice, on its way
-//! out of the pharmacy.
+//! A dispatch: one fill of one prescription, paid by an invoice of a month or
+//! more, on its way out of the pharmacy.
 //!
 //! ```text
 //! awaiting_stock → reserved → picked → labelling → shipped → delivered
@@ -14,6 +14,7 @@
 pub mod due;
 pub mod handlers;
 pub mod label;
+pub mod supply;
 pub mod withdraw;
 pub mod work;
 
@@ -77,6 +78,10 @@ pub struct Dispatch {
     /// 1 is the first fill.
     pub fill_number: u32,
     pub invoice: InvoiceId,
+    /// The first of the invoice's fills that it serves, and how many of them: a
+    /// supply for three months takes three.
+    pub paid_fill: u32,
+    pub covers: u32,
     pub pharmacy: PharmacyId,
     pub ndc: Ndc,
     pub quantity: i64,
@@ -99,6 +104,8 @@ pub struct Fillable {
     pub quantity: i64,
     /// The first fill and the refills.
     pub fills_allowed: u32,
+    /// How many days one fill lasts.
+    pub days_supply: u16,
 }
 
 impl Fillable {
@@ -110,6 +117,7 @@ impl Fillable {
             ndc: prescription.medication.ndc.clone(),
             quantity: i64::from(prescription.dosing.quantity.units()),
             fills_allowed: u32::from(prescription.dosing.refills) + 1,
+            days_supply: prescription.dosing.days_supply,
         })
     }
 }
@@ -132,6 +140,8 @@ impl Dispatch {
             prescription: fillable.prescription,
             fill_number,
             invoice: paid.invoice,
+            paid_fill: paid.number,
+            covers: supply::months_covered(fillable.days_supply),
             pharmacy: fillable.pharmacy,
             ndc: fillable.ndc.clone(),
             quantity: fillable.quantity,
@@ -143,6 +153,12 @@ impl Dispatch {
             updated_at: now,
             version: 0,
         })
+    }
+
+    /// Whether this paid fill is one of those that it serves.
+    pub fn serves(&self, paid: &PaidFill) -> bool {
+        self.invoice == paid.invoice
+            && (self.paid_fill..self.paid_fill + self.covers).contains(&paid.number)
     }
 
     pub fn reserved(

@@ -14,18 +14,19 @@
 //! | kind | work |
 //! |---|---|
 //! | `pharmacy.buy_label` | [`crate::dispatch::label::buy_label`] |
+//! | `pharmacy.release_fills` | [`crate::dispatch::due::release_fills`] |
 //! | `pharmacy.refresh_tracking` | [`crate::shipment::tracking::refresh_tracking`] |
 //!
 //! **Events emitted**: `DispatchCreated`, `ShipmentChanged`, `StockLow`.
 //!
-//! **Needed from outside**: [`Carriers`], [`CarrierWebhooks`] and
-//! [`DeliveryAddresses`].
+//! **Needed from outside**: [`Carriers`], [`CarrierWebhooks`],
+//! [`DeliveryAddresses`] and [`PaidPeriods`].
 
 pub mod carriers;
 pub mod store;
 
 use async_trait::async_trait;
-use kernel::{Address, HumanName, PatientId, PhoneNumber};
+use kernel::{Address, HumanName, PatientId, PhoneNumber, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
 pub use carriers::{
@@ -48,4 +49,12 @@ pub struct DeliveryAddress {
 pub trait DeliveryAddresses: Send + Sync {
     /// `None` while the patient's profile has no address.
     async fn delivery_address(&self, patient: PatientId) -> ports::Result<Option<DeliveryAddress>>;
+}
+
+/// What a paid invoice of a subscription is for.
+#[async_trait]
+pub trait PaidPeriods: Send + Sync {
+    /// How many months one period of the subscription has; `None` where there
+    /// is no such subscription.
+    async fn months(&self, subscription: SubscriptionId) -> ports::Result<Option<u32>>;
 }

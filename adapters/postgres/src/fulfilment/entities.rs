@@ -54,6 +54,10 @@ pub mod paid_fill {
         pub patient_id: Uuid,
         pub category_id: Uuid,
         pub paid_at: ChronoDateTimeUtc,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub number: i32,
+        pub scheduled_for: ChronoDateTimeUtc,
+        pub due_at: ChronoDateTimeUtc,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -75,6 +79,8 @@ pub mod dispatch {
         pub prescription_id: Uuid,
         pub fill_number: i32,
         pub invoice_id: Uuid,
+        pub paid_fill: i32,
+        pub covers: i32,
         pub pharmacy_id: Uuid,
         pub ndc: String,
         pub quantity: i64,

@@ -20,6 +20,10 @@ fn corrupt(what: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>
     PortError::internal(format!("a stored {what} is invalid"), cause)
 }
 
+pub fn small(value: u32, what: &str) -> Result<i32> {
+    i32::try_from(value).map_err(|error| corrupt(what, error))
+}
+
 pub fn stock(row: stock::Model, lots: Vec<lot::Model>) -> Result<Stock> {
     Ok(Stock {
         pharmacy: row.pharmacy_id.into(),
@@ -59,17 +63,23 @@ pub fn paid_fill(row: paid_fill::Model) -> PaidFill {
         patient: row.patient_id.into(),
         category: row.category_id.into(),
         paid_at: row.paid_at,
+        number: row.number.unsigned_abs(),
+        scheduled_for: row.scheduled_for,
+        due_at: row.due_at,
     }
 }
 
-pub fn paid_fill_row(fill: &PaidFill) -> paid_fill::ActiveModel {
-    paid_fill::ActiveModel {
+pub fn paid_fill_row(fill: &PaidFill) -> Result<paid_fill::ActiveModel> {
+    Ok(paid_fill::ActiveModel {
         invoice_id: Set(fill.invoice.uuid()),
         subscription_id: Set(fill.subscription.uuid()),
         patient_id: Set(fill.patient.uuid()),
         category_id: Set(fill.category.uuid()),
         paid_at: Set(fill.paid_at),
-    }
+        number: Set(small(fill.number, "number of a paid fill")?),
+        scheduled_for: Set(fill.scheduled_for),
+        due_at: Set(fill.due_at),
+    })
 }
 
 pub fn dispatch(row: dispatch::Model, allocations: Vec<allocation::Model>) -> Result<Dispatch> {
@@ -80,6 +90,8 @@ pub fn dispatch(row: dispatch::Model, allocations: Vec<allocation::Model>) -> Re
         prescription: row.prescription_id.into(),
         fill_number: row.fill_number.unsigned_abs(),
         invoice: row.invoice_id.into(),
+        paid_fill: row.paid_fill.unsigned_abs(),
+        covers: row.covers.unsigned_abs(),
         pharmacy: row.pharmacy_id.into(),
         ndc: row.ndc.parse().map_err(|error| corrupt("NDC", error))?,
         quantity: row.quantity,
@@ -101,15 +113,15 @@ pub fn dispatch(row: dispatch::Model, allocations: Vec<allocation::Model>) -> Re
 }
 
 pub fn dispatch_row(value: &Dispatch, version: i64) -> Result<dispatch::ActiveModel> {
-    let fill_number =
-        i32::try_from(value.fill_number).map_err(|error| corrupt("fill number", error))?;
     Ok(dispatch::ActiveModel {
         id: Set(value.id.uuid()),
         patient_id: Set(value.patient.uuid()),
         category_id: Set(value.category.uuid()),
         prescription_id: Set(value.prescription.uuid()),
-        fill_number: Set(fill_number),
+        fill_number: Set(small(value.fill_number, "fill number")?),
         invoice_id: Set(value.invoice.uuid()),
+        paid_fill: Set(small(value.paid_fill, "number of a paid fill")?),
+        covers: Set(small(value.covers, "number of months")?),
         pharmacy_id: Set(value.pharmacy.uuid()),
         ndc: Set(value.ndc.to_string()),
         quantity: Set(value.quantity),

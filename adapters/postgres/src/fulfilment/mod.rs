@@ -5,6 +5,7 @@ mod mapping;
 mod rows;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use kernel::{
     Actor, CategoryId, DispatchId, Ndc, Page, PageRequest, PatientId, Permission, PharmacyId,
     PrescriptionId, ShipmentId, Uuid,
@@ -33,14 +34,21 @@ use crate::{
 
 const WORK: Permission = Permission::PharmacyWork;
 
-/// A paid fill `p` that no dispatch has taken.
+/// A paid fill `p` that no dispatch serves.
 const OPEN_FILL: &str = "NOT EXISTS (SELECT 1 FROM dispatches d \
-     WHERE d.invoice_id = p.invoice_id AND d.state <> 'cancelled')";
+     WHERE d.invoice_id = p.invoice_id AND d.state <> 'cancelled' \
+     AND p.number >= d.paid_fill AND p.number < d.paid_fill + d.covers)";
 
 #[derive(FromQueryResult)]
 struct Waiting {
     patient_id: Uuid,
     category_id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct Supplied {
+    prescription_id: Uuid,
+    at: DateTime<Utc>,
 }
 
 #[async_trait]
@@ -52,11 +60,11 @@ impl FulfilmentStore for Pg {
 
 #[async_trait]
 impl FulfilmentTx for PgTx {
-    async fn lock_fills(&mut self, patient: PatientId, category: CategoryId) -> Result<()> {
+    async fn lock_fills(&mut self, patient: PatientId) -> Result<()> {
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-            [format!("fills/{patient}/{category}").into()],
+            [format!("fills/{patient}").into()],
         );
         let doing = "waiting for a patient's fills";
         self.read().execute_raw(statement).await.map_err(|error| db(doing, error))?;
@@ -64,12 +72,27 @@ impl FulfilmentTx for PgTx {
     }
 
     async fn add_paid_fill(&mut self, fill: &PaidFill) -> Result<()> {
-        paid_fill::Entity::insert(mapping::paid_fill_row(fill))
-            .on_conflict(OnConflict::column(paid_fill::Column::InvoiceId).do_nothing().to_owned())
+        paid_fill::Entity::insert(mapping::paid_fill_row(fill)?)
+            .on_conflict(
+                OnConflict::columns([paid_fill::Column::InvoiceId, paid_fill::Column::Number])
+                    .do_nothing()
+                    .to_owned(),
+            )
             .exec_without_returning(self.write())
             .await
             .map_err(|error| db("adding a paid fill", error))?;
         Ok(())
+    }
+
+    async fn postpone_fill(&mut self, fill: &PaidFill, due_at: DateTime<Utc>) -> Result<()> {
+        let changed = paid_fill::Entity::update_many()
+            .set(paid_fill::ActiveModel { due_at: Set(due_at), ..Default::default() })
+            .filter(paid_fill::Column::InvoiceId.eq(fill.invoice.uuid()))
+            .filter(paid_fill::Column::Number.eq(mapping::small(fill.number, "paid fill")?))
+            .exec(self.write())
+            .await
+            .map_err(|error| db("putting off a paid fill", error))?;
+        expect_changed(changed.rows_affected, "paid_fills")
     }
 
     async fn open_fills(
@@ -84,7 +107,7 @@ impl FulfilmentTx for PgTx {
             DbBackend::Postgres,
             format!(
                 "SELECT p.* FROM paid_fills p WHERE p.patient_id = $1 AND p.category_id = $2 \
-                 AND {OPEN_FILL} ORDER BY p.paid_at, p.invoice_id"
+                 AND {OPEN_FILL} ORDER BY p.scheduled_for, p.paid_at, p.invoice_id, p.number"
             ),
             [patient.uuid().into(), category.uuid().into()],
         );
@@ -98,6 +121,7 @@ impl FulfilmentTx for PgTx {
 
     async fn patients_with_open_fills(
         &mut self,
+        now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<(PatientId, CategoryId)>> {
         if !self.actor().may(WORK) {
@@ -108,12 +132,13 @@ impl FulfilmentTx for PgTx {
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             format!(
-                "SELECT p.patient_id, p.category_id FROM paid_fills p WHERE {OPEN_FILL} \
+                "SELECT p.patient_id, p.category_id FROM paid_fills p WHERE p.due_at <= $2 \
+                 AND {OPEN_FILL} \
                  AND EXISTS (SELECT 1 FROM prescriptions r WHERE r.patient_id = p.patient_id \
                  AND r.category_id = p.category_id AND r.state = 'active') \
-                 GROUP BY p.patient_id, p.category_id ORDER BY min(p.paid_at) LIMIT $1"
+                 GROUP BY p.patient_id, p.category_id ORDER BY min(p.due_at) LIMIT $1"
             ),
-            [i64::from(limit).into()],
+            [i64::from(limit).into(), now.into()],
         );
         let rows = Waiting::find_by_statement(statement)
             .all(self.read())
@@ -142,6 +167,33 @@ impl FulfilmentTx for PgTx {
             .map(|row| row.try_get::<Uuid>("", "id").map(Into::into))
             .collect::<std::result::Result<_, _>>()
             .map_err(|error| db(doing, error))
+    }
+
+    async fn last_supplies(
+        &mut self,
+        patient: PatientId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(PrescriptionId, DateTime<Utc>)>> {
+        if !self.actor().may(WORK) {
+            return Ok(Vec::new());
+        }
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT prescription_id, max(at) AS at FROM ( \
+                 SELECT d.prescription_id, CASE WHEN d.state IN ('shipped', 'delivered') \
+                     THEN COALESCE(f.recorded_at, d.updated_at) ELSE $2 END AS at \
+                 FROM dispatches d LEFT JOIN prescription_fills f ON f.dispatch_id = d.id \
+                 WHERE d.patient_id = $1 AND d.state NOT IN ('cancelled', 'returned') \
+                 AND d.hold_reason IS DISTINCT FROM 'prescription_ended' \
+             ) supplied WHERE at > $2 - interval '100 days' \
+             GROUP BY prescription_id ORDER BY prescription_id",
+            [patient.uuid().into(), now.into()],
+        );
+        let rows = Supplied::find_by_statement(statement)
+            .all(self.read())
+            .await
+            .map_err(|error| db("reading what went out to a patient", error))?;
+        Ok(rows.into_iter().map(|row| (row.prescription_id.into(), row.at)).collect())
     }
 
     async fn fill_numbers(&mut self, prescription: PrescriptionId) -> Result<Vec<u32>> {

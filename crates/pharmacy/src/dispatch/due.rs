@@ -1,19 +1,56 @@
 //! What is due: a paid fill meets an active prescription with a fill left, and
-//! stock. Whichever of the facts arrives last makes the dispatch.
+//! stock, at its time and not before the last supply of the drug is nearly
+//! used up. Whichever of the facts arrives last makes the dispatch.
 
+use chrono::{DateTime, Utc};
 use kernel::{Actor, CategoryId, DispatchId, PatientId, Permission};
-use ports::{AuditAction, AuditEntry, Env, Event, JobRequest};
+use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec};
+use serde::{Deserialize, Serialize};
 
-use super::{Dispatch, Fillable, label::BuyLabel};
+use super::{
+    Dispatch, Fillable,
+    label::BuyLabel,
+    supply::{Supply, refillable_from, supplies},
+};
 use crate::{
     PharmacyError,
-    fulfilment::{FulfilmentStore, FulfilmentTx},
+    fulfilment::{FulfilmentStore, FulfilmentTx, PaidFill},
     inventory::Stock,
     prescription::fill::prescription_to_fill,
 };
 
 /// How many patients one call of [`dispatch_due`] looks at.
 const BATCH: u32 = 200;
+
+/// Look again at the paid fills of a patient, because the next of them is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseFills {
+    pub patient: PatientId,
+    pub category: CategoryId,
+}
+
+impl JobSpec for ReleaseFills {
+    const KIND: &'static str = "pharmacy.release_fills";
+}
+
+impl ReleaseFills {
+    /// With a key for the patient and category, so that one waits at a time and
+    /// the last word on when it runs holds.
+    pub(crate) fn request(self) -> JobRequest {
+        JobRequest::new(&self).key(format!("{}/{}", self.patient, self.category))
+    }
+}
+
+/// The job of a fill whose time has come. It decides anew, so a run too many
+/// or too early finds nothing to do.
+pub async fn release_fills(
+    env: &Env,
+    store: &dyn FulfilmentStore,
+    job: ReleaseFills,
+) -> Result<(), PharmacyError> {
+    let actor = Actor::system("pharmacy.release_fills");
+    dispatch_patient(env, store, &actor, job.patient, job.category).await.map(drop)
+}
 
 /// Dispatches everything that is due now; a second call finds nothing left to
 /// do. Each patient's fills are decided in a transaction of their own, so that
@@ -25,7 +62,7 @@ pub async fn dispatch_due(
 ) -> Result<Vec<Dispatch>, PharmacyError> {
     actor.require(Permission::PharmacyWork)?;
     let mut tx = store.begin(actor).await?;
-    let waiting = tx.patients_with_open_fills(BATCH).await?;
+    let waiting = tx.patients_with_open_fills(env.now(), BATCH).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Search, "dispatch", "due").detail("patients", waiting.len()),
     )
@@ -50,39 +87,113 @@ async fn dispatch_patient(
 ) -> Result<Vec<Dispatch>, PharmacyError> {
     let mut tx = store.begin(actor).await?;
     let dispatches = evaluate(env, tx.as_mut(), patient, category).await?;
-    if !dispatches.is_empty() {
-        tx.commit().await?;
-    }
+    tx.commit().await?;
     Ok(dispatches)
 }
 
 /// Decides on the open fills of one patient in one category, within the
-/// transaction of whoever brought a new fact.
+/// transaction of whoever brought a new fact. What is too soon stays open with
+/// the time at which it will be looked at again.
 pub(crate) async fn evaluate(
     env: &Env,
     tx: &mut dyn FulfilmentTx,
     patient: PatientId,
     category: CategoryId,
 ) -> Result<Vec<Dispatch>, PharmacyError> {
-    tx.lock_fills(patient, category).await?;
-    let mut created = Vec::new();
+    tx.lock_fills(patient).await?;
+    let now = env.now();
+    let mut supplies = supplies(tx, patient, now).await?;
+    let mut created: Vec<Dispatch> = Vec::new();
+    let mut wake: Option<DateTime<Utc>> = None;
     for paid in tx.open_fills(patient, category).await? {
-        let mut next = None;
-        for prescription in tx.active_prescriptions(patient, category).await? {
-            let prescription = prescription_to_fill(&mut *tx, prescription).await?;
-            let Some(fillable) = Fillable::of(&prescription) else { continue };
-            let taken = tx.fill_numbers(prescription.id).await?;
-            let id: DispatchId = env.fresh();
-            next = Dispatch::next(id, &paid, &fillable, &taken, env.now());
-            if next.is_some() {
-                break;
-            }
+        if created.iter().any(|dispatch| dispatch.serves(&paid)) {
+            continue;
         }
-        // The fill stays open until there is a prescription for it.
-        let Some(dispatch) = next else { break };
-        created.push(add(env, tx, dispatch).await?);
+        let due = if paid.scheduled_for > now {
+            paid.scheduled_for
+        } else {
+            match next_fill(env, tx, &paid, &supplies).await? {
+                Next::Due(dispatch, supply) => {
+                    supplies.push(supply);
+                    created.push(add(env, tx, *dispatch).await?);
+                    continue;
+                }
+                Next::TooSoon(until) => until,
+                // The fill stays open until there is a prescription for it.
+                Next::Nothing => break,
+            }
+        };
+        if due != paid.due_at {
+            postpone(tx, &paid, due).await?;
+        }
+        wake = Some(wake.map_or(due, |earlier| earlier.min(due)));
+    }
+    if let Some(wake) = wake {
+        tx.enqueue(ReleaseFills { patient, category }.request().at(wake)).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Execute, "paid_fill", category)
+                .patient(patient)
+                .detail("looked_at_again", wake.to_rfc3339()),
+        )
+        .await?;
     }
     Ok(created)
+}
+
+/// What can be done for a paid fill.
+enum Next {
+    Due(Box<Dispatch>, Supply),
+    /// There is a prescription, and the patient has enough of its drug until
+    /// then.
+    TooSoon(DateTime<Utc>),
+    Nothing,
+}
+
+async fn next_fill(
+    env: &Env,
+    tx: &mut dyn FulfilmentTx,
+    paid: &PaidFill,
+    supplies: &[Supply],
+) -> Result<Next, PharmacyError> {
+    let now = env.now();
+    let mut next = Next::Nothing;
+    for prescription in tx.active_prescriptions(paid.patient, paid.category).await? {
+        let prescription = prescription_to_fill(&mut *tx, prescription).await?;
+        let Some(fillable) = Fillable::of(&prescription) else { continue };
+        let taken = tx.fill_numbers(prescription.id).await?;
+        let id: DispatchId = env.fresh();
+        let Some(dispatch) = Dispatch::next(id, paid, &fillable, &taken, now) else { continue };
+        match refillable_from(&prescription.medication, supplies).filter(|from| *from > now) {
+            None => {
+                let days = prescription.dosing.days_supply;
+                let supply = Supply { medication: prescription.medication, days, at: now };
+                return Ok(Next::Due(Box::new(dispatch), supply));
+            }
+            Some(from) => {
+                next = Next::TooSoon(match next {
+                    Next::TooSoon(earlier) => earlier.min(from),
+                    _ => from,
+                });
+            }
+        }
+    }
+    Ok(next)
+}
+
+async fn postpone(
+    tx: &mut dyn FulfilmentTx,
+    paid: &PaidFill,
+    due: DateTime<Utc>,
+) -> Result<(), PharmacyError> {
+    tx.postpone_fill(paid, due).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "paid_fill", paid.invoice)
+            .patient(paid.patient)
+            .detail("number", paid.number)
+            .detail("due_at", due.to_rfc3339()),
+    )
+    .await?;
+    Ok(())
 }
 
 async fn add(

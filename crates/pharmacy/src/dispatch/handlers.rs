@@ -1,36 +1,53 @@
 //! The facts that make a fill due, in whichever order they arrive.
 
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, PrescriptionId, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Delivery, Env, events::PrescriptionStatusWord};
+use ports::{AuditAction, AuditEntry, Delivery, Env, PortError, events::PrescriptionStatusWord};
 
-use super::{DispatchState, due::evaluate, work::cancel_within};
+use super::{DispatchState, due::evaluate, supply::schedule, work::cancel_within};
 use crate::{
     PharmacyError,
-    fulfilment::{FulfilmentStore, PaidFill},
+    fulfilment::{FulfilmentStore, PaidFill, PaidPeriods},
 };
 
-/// A paid invoice entitles to one fill; it is dispatched if it can be.
+/// A paid invoice entitles to a fill for each month of its period; what can be
+/// dispatched now is, and the rest when its time comes.
 pub async fn on_invoice_paid(
     env: &Env,
     store: &dyn FulfilmentStore,
+    periods: &dyn PaidPeriods,
     delivery: Delivery,
-    invoice: InvoiceId,
-    patient: PatientId,
-    subscription: SubscriptionId,
-    category: CategoryId,
+    (invoice, subscription): (InvoiceId, SubscriptionId),
+    (patient, category): (PatientId, CategoryId),
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system("pharmacy.on_invoice_paid");
+    // Another context answers this; no transaction of ours waits for it.
+    let months = periods.months(subscription).await?.ok_or_else(|| {
+        PortError::bug(format!("the paid subscription {subscription} does not exist"))
+    })?;
     let mut tx = store.begin(&actor).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    tx.lock_fills(patient, category).await?;
-    let fill = PaidFill { invoice, subscription, patient, category, paid_at: env.now() };
-    tx.add_paid_fill(&fill).await?;
+    tx.lock_fills(patient).await?;
+    let paid_at = env.now();
+    for (number, scheduled_for) in (1..).zip(schedule(paid_at, months)) {
+        tx.add_paid_fill(&PaidFill {
+            invoice,
+            subscription,
+            patient,
+            category,
+            paid_at,
+            number,
+            scheduled_for,
+            due_at: scheduled_for,
+        })
+        .await?;
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Create, "paid_fill", invoice)
             .patient(patient)
-            .detail("subscription", subscription.to_string()),
+            .detail("subscription", subscription.to_string())
+            .detail("fills", months),
     )
     .await?;
     evaluate(env, tx.as_mut(), patient, category).await?;
@@ -55,7 +72,7 @@ pub async fn on_prescription_changed(
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    tx.lock_fills(patient, category).await?;
+    tx.lock_fills(patient).await?;
     match status {
         PrescriptionStatusWord::Active => {
             evaluate(env, tx.as_mut(), patient, category).await?;

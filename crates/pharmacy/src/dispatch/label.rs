@@ -7,7 +7,11 @@ use kernel::{Actor, DispatchId, ShipmentId};
 use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
-use super::{Dispatch, DispatchState, HoldReason, due::audit, work::cancel_within};
+use super::{
+    Dispatch, DispatchState, HoldReason,
+    due::{ReleaseFills, audit},
+    work::cancel_within,
+};
 use crate::{
     PharmacyError,
     fulfilment::{
@@ -82,6 +86,7 @@ async fn store_intent(
         .into();
     if !asked_before && !is_fillable(tx.as_mut(), &dispatch).await? {
         // The prescription ended, and the news of it has not cancelled this yet.
+        tx.enqueue(look_again(&dispatch)).await?;
         cancel_within(env, tx.as_mut(), dispatch).await?;
         tx.commit().await?;
         return Ok(None);
@@ -105,6 +110,11 @@ async fn store_intent(
     audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
     tx.commit().await?;
     Ok(Some(Intent { order: order(&shipment, from), asked_before }))
+}
+
+/// A supply that counted as on its way does not go out, so that another may.
+fn look_again(dispatch: &Dispatch) -> JobRequest {
+    ReleaseFills { patient: dispatch.patient, category: dispatch.category }.request()
 }
 
 /// Whether the prescription may be filled now; its row stays locked.
@@ -188,6 +198,7 @@ async fn store_label(
         let shipment = shipment.labelled(at_carrier.id, label, now)?.abandoned(now);
         tx.save_shipment(&shipment).await?;
         let dispatch = dispatch.on_hold(HoldReason::PrescriptionEnded, now)?;
+        tx.enqueue(look_again(&dispatch)).await?;
         tx.save_dispatch(&dispatch).await?;
         audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
         tx.commit().await?;

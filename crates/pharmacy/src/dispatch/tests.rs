@@ -17,6 +17,9 @@ fn paid() -> PaidFill {
         patient: id(3),
         category: id(4),
         paid_at: now(),
+        number: 1,
+        scheduled_for: now(),
+        due_at: now(),
     }
 }
 
@@ -27,6 +30,7 @@ fn fillable(fills_allowed: u32) -> Fillable {
         ndc: "00093736501".parse().unwrap(),
         quantity: 30,
         fills_allowed,
+        days_supply: 30,
     }
 }
 
@@ -49,6 +53,16 @@ fn a_fill_takes_the_lowest_free_number_and_none_beyond_the_refills() {
     assert_eq!(next(&[1]), Some(2));
     assert_eq!(next(&[1, 3]), Some(2));
     assert_eq!(next(&[1, 2, 3]), None);
+}
+
+#[test]
+fn a_supply_for_three_months_serves_three_paid_fills_of_its_own_invoice() {
+    let long = Fillable { days_supply: 90, ..fillable(3) };
+    let dispatch = Dispatch::next(id(7), &paid(), &long, &[], now()).unwrap();
+    let fill = |invoice, number| PaidFill { invoice: id(invoice), number, ..paid() };
+    let served: Vec<u32> = (1..=5).filter(|number| dispatch.serves(&fill(1, *number))).collect();
+    assert_eq!(served, [1, 2, 3]);
+    assert!(!dispatch.serves(&fill(2, 1)));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! already has to be told with a CancelRx message, which is not sent yet; until
 //! it is, the prescriber who ended the plan has to call that pharmacy.
 
-use kernel::{Actor, CategoryId, PatientId, TreatmentPlanId};
+use kernel::{Actor, PatientId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Delivery, Env};
 
 use super::{DispatchState, work::cancel_within};
@@ -25,13 +25,13 @@ pub async fn on_treatment_plan_ended(
     store: &dyn FulfilmentStore,
     delivery: Delivery,
     plan: TreatmentPlanId,
-    (patient, category): (PatientId, CategoryId),
+    patient: PatientId,
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_ended")).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    tx.lock_fills(patient, category).await?;
+    tx.lock_fills(patient).await?;
     let mut entry = AuditEntry::new(AuditAction::Execute, "treatment_plan", plan).patient(patient);
     if let Some(open) = tx.open_prescription(plan).await? {
         let id = open.id;

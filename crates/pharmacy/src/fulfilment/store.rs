@@ -16,7 +16,8 @@ use crate::{
     shipment::Shipment,
 };
 
-/// A paid invoice: it entitles the patient to one fill in the category.
+/// One of the fills in a category that a paid invoice entitles the patient to,
+/// one for each month of its period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaidFill {
     pub invoice: InvoiceId,
@@ -24,6 +25,13 @@ pub struct PaidFill {
     pub patient: PatientId,
     pub category: CategoryId,
     pub paid_at: DateTime<Utc>,
+    /// 1 is the first of the period.
+    pub number: u32,
+    /// It is not released earlier.
+    pub scheduled_for: DateTime<Utc>,
+    /// When it is to be looked at again: later than planned where the patient
+    /// has enough of the drug.
+    pub due_at: DateTime<Utc>,
 }
 
 /// A transaction on the fulfilment half of the pharmacy; it reaches the
@@ -36,23 +44,29 @@ pub struct PaidFill {
 /// take a new one, and then the stock; with one order there is no deadlock.
 #[async_trait]
 pub trait FulfilmentTx: PrescriptionTx {
-    /// Waits until no other transaction decides on the fills of this patient
-    /// and category, so that two facts that arrive at once see each other.
-    async fn lock_fills(&mut self, patient: PatientId, category: CategoryId) -> Result<()>;
+    /// Waits until no other transaction decides on the fills of this patient, so
+    /// that two facts that arrive at once see each other, and two categories
+    /// never give out one drug twice.
+    async fn lock_fills(&mut self, patient: PatientId) -> Result<()>;
 
     /// Remembers a paid fill; one that is known already changes nothing.
     async fn add_paid_fill(&mut self, fill: &PaidFill) -> Result<()>;
 
-    /// The paid fills that no dispatch has taken, the oldest first.
+    /// Puts off when a paid fill is looked at again.
+    async fn postpone_fill(&mut self, fill: &PaidFill, due_at: DateTime<Utc>) -> Result<()>;
+
+    /// The paid fills that no dispatch serves, the earliest planned first.
     async fn open_fills(
         &mut self,
         patient: PatientId,
         category: CategoryId,
     ) -> Result<Vec<PaidFill>>;
 
-    /// The patients and categories with open fills, the longest waiting first.
+    /// The patients and categories with open fills that are due, the longest
+    /// waiting first.
     async fn patients_with_open_fills(
         &mut self,
+        now: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<(PatientId, CategoryId)>>;
 
@@ -63,6 +77,15 @@ pub trait FulfilmentTx: PrescriptionTx {
         patient: PatientId,
         category: CategoryId,
     ) -> Result<Vec<PrescriptionId>>;
+
+    /// The prescriptions of which something went out to the patient in the last
+    /// hundred days, with the last time. What is still in the pharmacy goes out
+    /// `now`; what came back, or can not go out any more, does not count.
+    async fn last_supplies(
+        &mut self,
+        patient: PatientId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(PrescriptionId, DateTime<Utc>)>>;
 
     /// The fill numbers of the prescription that a dispatch holds which was
     /// not cancelled.
@@ -82,7 +105,7 @@ pub trait FulfilmentTx: PrescriptionTx {
         page: &PageRequest,
     ) -> Result<Page<Stock>>;
 
-    /// Adds a dispatch. A second one of the same invoice, or of the same fill
+    /// Adds a dispatch. A second one of the same paid fill, or of the same fill
     /// of the prescription, is a `Conflict`.
     async fn add_dispatch(&mut self, dispatch: &Dispatch) -> Result<()>;
 

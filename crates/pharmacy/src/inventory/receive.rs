@@ -34,6 +34,9 @@ pub async fn receive_lot(
     }
     let mut stock = tx.lock_stock(receipt.pharmacy, &receipt.ndc).await?;
     let lot = stock.receive(&receipt, id, env.now())?;
+    // The lot is kept before units of it are given out, and again afterwards
+    // with what is reserved.
+    tx.save_stock(&stock).await?;
     let released = reserve_waiting(env, tx.as_mut(), &mut stock).await?;
     tx.save_stock(&stock).await?;
     tx.audit(

@@ -10,7 +10,7 @@ use subscriptions::Subscription;
 use super::{Bridges, crossing};
 
 impl Bridges {
-    async fn subscription(
+    pub(super) async fn subscription(
         &self,
         purpose: &'static str,
         id: SubscriptionId,

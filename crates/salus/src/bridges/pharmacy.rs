@@ -1,5 +1,5 @@
 use ::pharmacy::{
-    fulfilment::{DeliveryAddress, DeliveryAddresses},
+    fulfilment::{DeliveryAddress, DeliveryAddresses, PaidPeriods},
     prescription::{
         Amount, DeaSchedule, Diagnosis, Dosing, Medication, PatientDetails, Patients,
         PlannedTreatment, PrescriberDetails, Prescribers, QuantityUnit, StateLicence,
@@ -10,7 +10,7 @@ use ::pharmacy::{
 use async_trait::async_trait;
 use care::{PlanStatus, Reach};
 use identity::LicenseStatus;
-use kernel::{Actor, PatientId, ProviderId, TreatmentPlanId};
+use kernel::{Actor, PatientId, ProviderId, SubscriptionId, TreatmentPlanId};
 use ports::{PortError, Result};
 use records::clinical;
 
@@ -129,6 +129,14 @@ impl DeliveryAddresses for Bridges {
             address: profile.address,
             phone: Some(profile.phone),
         }))
+    }
+}
+
+#[async_trait]
+impl PaidPeriods for Bridges {
+    async fn months(&self, subscription: SubscriptionId) -> Result<Option<u32>> {
+        let found = self.subscription("pharmacy.paid_period", subscription).await?;
+        Ok(found.map(|subscription| subscription.interval.months()))
     }
 }
 

@@ -103,15 +103,16 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
         )
     });
     on!(registry, world, "pharmacy.on_treatment_plan_ended",
-        TreatmentPlanEnded { treatment_plan, patient, category } => |w, delivery| {
+        TreatmentPlanEnded { treatment_plan, patient } => |w, delivery| {
         dispatch::withdraw::on_treatment_plan_ended(
-            &w.env, &w.pg, delivery, treatment_plan, (patient, category),
+            &w.env, &w.pg, delivery, treatment_plan, patient,
         )
     });
     on!(registry, world, "pharmacy.on_invoice_paid",
         InvoicePaid { invoice, patient, subscription, category } => |w, delivery| {
         dispatch::handlers::on_invoice_paid(
-            &w.env, &w.pg, delivery, invoice, patient, subscription, category,
+            &w.env, &w.pg, w.bridges.as_ref(), delivery, (invoice, subscription),
+            (patient, category),
         )
     });
     on!(registry, world, "pharmacy.on_prescription_changed",
@@ -125,6 +126,9 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
     });
     job!(registry, world, |w, job: dispatch::label::BuyLabel| {
         dispatch::label::buy_label(&w.env, &w.pg, w.carriers.as_ref(), w.bridges.as_ref(), job)
+    });
+    job!(registry, world, |w, job: dispatch::due::ReleaseFills| {
+        dispatch::due::release_fills(&w.env, &w.pg, job)
     });
     job!(registry, world, |w, job: shipment::tracking::RefreshTracking| {
         shipment::tracking::refresh_tracking(&w.env, &w.pg, w.carriers.as_ref(), job)
