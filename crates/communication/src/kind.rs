@@ -95,9 +95,7 @@ impl NotificationKind {
             Self::SignInChanged
             | Self::PaymentFailed
             | Self::SubscriptionStopped
-            | Self::GlassBroken => {
-                channel == Channel::Mail
-            }
+            | Self::GlassBroken => channel == Channel::Mail,
             _ => false,
         }
     }
