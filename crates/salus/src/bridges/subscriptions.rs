@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use ::subscriptions::{
     Approvals, BillingInterval, PatientZones, PriceTerms, Prices, Supply, Tier,
     access::{Offer, OfferedPrice, Offers, highest_tier},
@@ -5,8 +7,11 @@ use ::subscriptions::{
 use async_trait::async_trait;
 use care::Reach;
 use chrono_tz::Tz;
-use kernel::{Actor, AssessmentId, CategoryId, PageRequest, PatientId, PriceId};
-use pharmacy::prescription::{PrescriptionReach, PrescriptionState};
+use kernel::{Actor, AssessmentId, CategoryId, InvoiceId, PageRequest, PatientId, PriceId};
+use pharmacy::{
+    dispatch::supply::months_covered,
+    prescription::{PrescriptionReach, PrescriptionState},
+};
 use ports::{PortError, Result};
 use rest::core::{CallerTier, Tiers};
 
@@ -42,7 +47,12 @@ impl Approvals for Bridges {
         drop(tx);
         let mut tx = self.fulfilment.begin(&actor).await?;
         let written = match tx.open_prescription(id).await? {
-            Some(open) => Some((open.remaining_fills(), open.fills_used, open.id)),
+            Some(open) => {
+                let taken = count(tx.fill_numbers(open.id).await?.len());
+                let on_the_way = taken.saturating_sub(u32::from(open.fills_used));
+                let left = u32::from(open.remaining_fills()).saturating_sub(on_the_way);
+                Some((left, open.dosing.days_supply))
+            }
             None => {
                 // A prescription that is used up ends its plan in a moment.
                 let reach = PrescriptionReach::Patient(patient);
@@ -58,15 +68,18 @@ impl Approvals for Bridges {
                 None
             }
         };
-        let left = match written {
-            None => plan.current().treatment.refills + 1,
-            Some((remaining, used, prescription)) => {
-                let taken = count(tx.fill_numbers(prescription).await?.len());
-                let on_the_way = taken.saturating_sub(u32::from(used));
-                u32::from(remaining).saturating_sub(on_the_way)
-            }
-        };
-        let paid = count(tx.open_fills(patient, category).await?.len());
+        let treatment = &plan.current().treatment;
+        let (left, days) = written.unwrap_or_else(|| {
+            (treatment.refills + 1, u16::try_from(treatment.duration_days).unwrap_or(u16::MAX))
+        });
+        // An invoice pays by the month, and a fill may serve several months of
+        // one invoice.
+        let mut paid: BTreeMap<InvoiceId, u32> = BTreeMap::new();
+        for fill in tx.open_fills(patient, category).await? {
+            *paid.entry(fill.invoice).or_default() += 1;
+        }
+        let months = months_covered(days);
+        let paid: u32 = paid.values().map(|open| open.div_ceil(months)).sum();
         Ok(match left.saturating_sub(paid) {
             0 => Supply::NoFillLeft,
             fills => Supply::Fills(fills),
