@@ -71,6 +71,7 @@ history![
     "062_category_analytics",
     "070_billing",
     "071_billing_ended_subscriptions",
+    "072_care_superseded_reviews",
     "080_communication",
     "090_records",
     "095_compliance",

@@ -271,6 +271,13 @@ impl Setting {
         setup::allow_auto_approval(store, &actor, UsState::Ma, drug).await.unwrap();
     }
 
+    /// A patient in Massachusetts whom nobody has seen before.
+    fn newcomer(&self) -> PatientId {
+        let patient: PatientId = self.database.env.fresh();
+        self.neighbours.states.lock().unwrap().insert(patient, UsState::Ma);
+        patient
+    }
+
     /// Submits a response; the words say which rules fire.
     fn submit(&self, patient: PatientId, fires: &[&str]) -> FormResponseId {
         let response: FormResponseId = self.database.env.fresh();
@@ -672,7 +679,7 @@ async fn a_queue_goes_in_pages_and_an_expired_claim_comes_back() {
     let setting = setting().await;
     let mut expected = Vec::new();
     for _ in 0..5 {
-        expected.push(setting.assess(ADA, &["review"]).await);
+        expected.push(setting.assess(setting.newcomer(), &["review"]).await);
         setting.database.clock.advance(TimeDelta::minutes(1));
     }
     let (env, actor) = (&setting.database.env, provider(ALSO_THERE));
@@ -706,5 +713,6 @@ mod overview;
 mod queue;
 mod requirements;
 mod rooms;
+mod superseded;
 mod visits;
 mod working;

@@ -6,7 +6,7 @@ use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOut
 
 use crate::{
     Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, Priority, Protocol,
-    Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
+    Reach, Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
     dosing::Body,
     eligibility::{Gates, Outcome, RuleBook},
     plans, tasks,
@@ -41,6 +41,7 @@ pub async fn on_response_submitted(
     if !tx.first_delivery(delivery).await? || tx.assessment_of(response).await?.is_some() {
         return Ok(());
     }
+    tx.lock_reviews(submitted.patient, submitted.category).await?;
     let sets = tx.rule_sets_in_force(submitted.category).await?;
     let protocol = tx.protocol(submitted.category).await?;
     let gates = Gates {
@@ -64,11 +65,13 @@ pub async fn on_response_submitted(
         now,
     );
     tx.add_assessment(&assessment).await?;
+    let assessment = leave_one_open(tx.as_mut(), assessment, now).await?;
 
     if let (Some(provider), Some(protocol)) = (approved_under, protocol) {
         sign_under_protocol(env, tx.as_mut(), &assessment, provider, protocol).await?;
     }
-    if assessment.priority == Priority::Urgent {
+    let superseded = matches!(assessment.review, Review::Superseded { .. });
+    if assessment.priority == Priority::Urgent && !superseded {
         tasks::raise(
             env,
             tx.as_mut(),
@@ -102,6 +105,57 @@ pub async fn on_response_submitted(
         outcome = <&str>::from(assessment.outcome),
         "a response was assessed"
     );
+    Ok(())
+}
+
+/// Leaves no more than one review of the category open, that of the response
+/// which was submitted last: responses may be assessed in another order.
+async fn leave_one_open(
+    tx: &mut dyn CareTx,
+    assessment: Assessment,
+    now: DateTime<Utc>,
+) -> Result<Assessment, CareError> {
+    let others: Vec<Assessment> = tx
+        .assessments(assessment.patient, &Reach::All)
+        .await?
+        .into_iter()
+        .filter(|other| other.category == assessment.category && other.id != assessment.id)
+        .collect();
+    // The ids of responses are in the order in which they were made.
+    let later = others.iter().max_by_key(|other| other.response);
+    if let Some(later) = later.filter(|later| later.response > assessment.response) {
+        return Ok(match assessment.clone().supersede(later.id, now) {
+            Some(mut superseded) => {
+                give_way(tx, &superseded, now).await?;
+                superseded.version += 1;
+                superseded
+            }
+            None => assessment,
+        });
+    }
+    for other in others {
+        if let Some(superseded) = other.supersede(assessment.id, now) {
+            give_way(tx, &superseded, now).await?;
+        }
+    }
+    Ok(assessment)
+}
+
+async fn give_way(
+    tx: &mut dyn CareTx,
+    superseded: &Assessment,
+    now: DateTime<Utc>,
+) -> Result<(), CareError> {
+    tx.save_review(superseded).await?;
+    // What was to be done about it is to be done about the later one.
+    let settled = tasks::settle(tx, superseded.id.uuid(), None, now).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "assessment", superseded.id)
+            .patient(superseded.patient)
+            .detail("review", superseded.review.word())
+            .detail("tasks_settled", settled),
+    )
+    .await?;
     Ok(())
 }
 

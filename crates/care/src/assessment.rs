@@ -129,6 +129,11 @@ pub enum Review {
         /// The provider's own words, for the chart.
         note: Option<String>,
     },
+    /// The patient has submitted the form again; that assessment decides.
+    Superseded {
+        by: AssessmentId,
+        at: DateTime<Utc>,
+    },
 }
 
 impl Review {
@@ -143,6 +148,7 @@ impl Review {
             Self::WaitingOnPatient { .. } => "waiting_on_patient",
             Self::Approved { .. } => "approved",
             Self::Rejected { .. } => "rejected",
+            Self::Superseded { .. } => "superseded",
         }
     }
 
@@ -154,7 +160,7 @@ impl Review {
     /// Who holds the review or has decided it.
     pub fn provider(&self) -> Option<ProviderId> {
         match self {
-            Self::NotNeeded | Self::Waiting => None,
+            Self::NotNeeded | Self::Waiting | Self::Superseded { .. } => None,
             Self::Claimed { provider, .. }
             | Self::WaitingOnPatient { provider, .. }
             | Self::Approved { provider, .. }
@@ -171,6 +177,7 @@ impl Review {
             }
             Self::Claimed { .. } | Self::Waiting => Err(CareError::ReviewNotClaimed),
             Self::WaitingOnPatient { .. } => Err(CareError::ReviewWaitsForPatient),
+            Self::Superseded { .. } => Err(CareError::ReviewSuperseded),
             Self::NotNeeded | Self::Approved { .. } | Self::Rejected { .. } => {
                 Err(CareError::ReviewClosed)
             }
@@ -244,6 +251,7 @@ impl Assessment {
             {
                 None
             }
+            (_, Review::Superseded { .. }) => None,
             (_, Review::Rejected { reason: RejectionReason::NotIndicated, .. }) if second => None,
             _ => Some(false),
         }
@@ -264,6 +272,7 @@ impl Assessment {
                 self.due_at = Some(self.priority.resume(self.state, now, *left));
             }
             Review::WaitingOnPatient { .. } => return Err(CareError::ReviewWaitsForPatient),
+            Review::Superseded { .. } => return Err(CareError::ReviewSuperseded),
             Review::Waiting | Review::Claimed { .. } => {}
             Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. } => {
                 return Err(CareError::ReviewClosed);
@@ -286,6 +295,7 @@ impl Assessment {
                 return Err(CareError::ReviewAlreadyClaimed);
             }
             Review::WaitingOnPatient { .. } => return Err(CareError::ReviewWaitsForPatient),
+            Review::Superseded { .. } => return Err(CareError::ReviewSuperseded),
             Review::Waiting | Review::Claimed { .. } => {}
             Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. } => {
                 return Err(CareError::ReviewClosed);
@@ -340,6 +350,16 @@ impl Assessment {
         (open && overdue && self.escalated_at.is_none()).then(|| {
             self.priority = Priority::Urgent;
             self.escalated_at = Some(now);
+            self
+        })
+    }
+
+    /// Gives way to the assessment of a later response; `None` where nothing is
+    /// left to be decided. Two open reviews of one complaint could be decided
+    /// against each other.
+    pub fn supersede(mut self, by: AssessmentId, now: DateTime<Utc>) -> Option<Self> {
+        self.review.is_open().then(|| {
+            self.review = Review::Superseded { by, at: now };
             self
         })
     }

@@ -92,6 +92,8 @@ pub enum CareError {
     ReviewWaitsForPatient,
     #[error("the patient was not asked for anything, or has answered")]
     NothingAsked,
+    #[error("the patient has submitted the form again; decide the later review")]
+    ReviewSuperseded,
     #[error("this review is already decided")]
     ReviewClosed,
     #[error("the category has no protocol; give the whole treatment")]
@@ -194,6 +196,7 @@ impl DomainError for CareError {
             | Self::ReviewAlreadyClaimed
             | Self::ReviewNotClaimed
             | Self::ReviewClosed
+            | Self::ReviewSuperseded
             | Self::ReviewWaitsForPatient
             | Self::NothingAsked
             | Self::ProfileIncomplete
@@ -231,6 +234,7 @@ impl DomainError for CareError {
             Self::ReviewNotClaimed => "care.review_not_claimed",
             Self::ReviewWaitsForPatient => "care.review_waits_for_patient",
             Self::NothingAsked => "care.nothing_asked",
+            Self::ReviewSuperseded => "care.review_superseded",
             Self::ReviewClosed => "care.review_closed",
             Self::NoProtocol => "care.no_protocol",
             Self::ProfileIncomplete => "care.profile_incomplete",

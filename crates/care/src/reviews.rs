@@ -166,6 +166,7 @@ pub(crate) async fn lost(
         Ok(None | Some(Review::Claimed { .. })) => CareError::ReviewAlreadyClaimed,
         Ok(Some(Review::Waiting)) => CareError::ReviewNotClaimed,
         Ok(Some(Review::WaitingOnPatient { .. })) => CareError::ReviewWaitsForPatient,
+        Ok(Some(Review::Superseded { .. })) => CareError::ReviewSuperseded,
         Ok(Some(Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. })) => {
             CareError::ReviewClosed
         }

@@ -114,6 +114,10 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
     /// A second assessment of one response is a conflict.
     async fn add_assessment(&mut self, assessment: &Assessment) -> Result<()>;
 
+    /// Waits until no other transaction decides which review of this patient
+    /// and category is open.
+    async fn lock_reviews(&mut self, patient: PatientId, category: CategoryId) -> Result<()>;
+
     /// Saves the review alone; the decision and its trace never change. A
     /// review that changed since it was loaded is a conflict.
     async fn save_review(&mut self, assessment: &Assessment) -> Result<()>;

@@ -94,12 +94,25 @@ pub async fn add(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
     Ok(())
 }
 
+pub async fn lock_reviews(tx: &mut PgTx, patient: PatientId, category: CategoryId) -> Result<()> {
+    query_one(
+        tx,
+        "locking the reviews of a patient",
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+        vec![format!("care_reviews {patient} {category}").into()],
+    )
+    .await
+    .map(drop)
+}
+
 pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
     let mut waiting: Option<(DateTime<Utc>, i64)> = None;
+    let mut superseded: Option<(Uuid, DateTime<Utc>)> = None;
     let (mut until, mut reviewed_at, mut plan, mut reason, mut note) =
         (None, None, None, None, None);
     match &assessment.review {
         Review::NotNeeded | Review::Waiting => {}
+        Review::Superseded { by, at } => superseded = Some((by.uuid(), *at)),
         Review::Claimed { until: end, .. } => until = Some(*end),
         Review::WaitingOnPatient { since, left, .. } => {
             waiting = Some((*since, left.num_seconds()));
@@ -125,6 +138,7 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
              claimed_until = $5, reviewed_at = $6, treatment_plan_id = $7, \
              rejection_reason = $8, rejection_note = $9, priority = $10, due_at = $11, \
              escalated_at = $12, waiting_since = $13, seconds_left = $14, \
+             superseded_by = $15, superseded_at = $16, \
              version = version + 1 \
              WHERE id = $1 AND version = $2",
             [
@@ -142,6 +156,8 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
                 assessment.escalated_at.into(),
                 waiting.map(|(since, _)| since).into(),
                 waiting.map(|(_, left)| left).into(),
+                superseded.map(|(by, _)| by).into(),
+                superseded.map(|(_, at)| at).into(),
             ],
         )
         .await?;
@@ -269,6 +285,10 @@ fn review(tx: &PgTx, id: AssessmentId, row: &QueryResult) -> Result<Review> {
             provider: provider()?,
             since: get(row, "waiting_since")?,
             left: Duration::seconds(get(row, "seconds_left")?),
+        },
+        "superseded" => Review::Superseded {
+            by: AssessmentId(get::<Uuid>(row, "superseded_by")?),
+            at: get(row, "superseded_at")?,
         },
         "approved" => Review::Approved {
             provider: provider()?,

@@ -111,6 +111,10 @@ impl CareTx for PgTx {
         assessments::add(self, assessment).await
     }
 
+    async fn lock_reviews(&mut self, patient: PatientId, category: CategoryId) -> Result<()> {
+        assessments::lock_reviews(self, patient, category).await
+    }
+
     async fn save_review(&mut self, assessment: &Assessment) -> Result<()> {
         assessments::save_review(self, assessment).await
     }

@@ -95,7 +95,7 @@ async fn reviews_go_round_among_equals_and_to_whoever_holds_fewer() {
     let mut given: BTreeMap<ProviderId, u32> = BTreeMap::new();
     let mut given_out = Vec::new();
     for _ in 0..6 {
-        let id = setting.assess(ADA, &["review"]).await;
+        let id = setting.assess(setting.newcomer(), &["review"]).await;
         assert_eq!(run(&setting).await.assigned, 1);
         *given.entry(holder(&setting, id).await.unwrap()).or_default() += 1;
         given_out.push(id);
@@ -114,7 +114,7 @@ async fn reviews_go_round_among_equals_and_to_whoever_holds_fewer() {
         }
     }
     for _ in 0..2 {
-        let id = setting.assess(EVE, &["review"]).await;
+        let id = setting.assess(setting.newcomer(), &["review"]).await;
         run(&setting).await;
         assert_eq!(holder(&setting, id).await, Some(ALSO_THERE));
     }
@@ -191,7 +191,7 @@ async fn sixteen_who_give_out_at_once_give_each_review_out_once_and_evenly() {
     let who = licensed(&setting, 4);
     let mut reviews = Vec::new();
     for _ in 0..12 {
-        reviews.push(setting.assess(ADA, &["review"]).await);
+        reviews.push(setting.assess(setting.newcomer(), &["review"]).await);
     }
     let runs: Vec<_> = (0..16)
         .map(|_| {

@@ -39,9 +39,9 @@ async fn the_dashboard_counts_what_is_within_reach_and_nothing_else() {
     let setting = setting().await;
     assert_eq!(glance(&setting, ALSO_THERE).await.reviews, ReviewCounts::default());
     let held = setting.assess(ADA, &["review"]).await;
-    let asked = setting.assess(ADA, &["review"]).await;
+    let asked = setting.assess(setting.newcomer(), &["review"]).await;
     setting.assess(EVE, &["review"]).await;
-    setting.assess(EVE, &["danger"]).await;
+    setting.assess(setting.newcomer(), &["danger"]).await;
     setting.claim(held, ALSO_THERE).await.unwrap();
     setting.claim(asked, ALSO_THERE).await.unwrap();
     let (env, doctor) = (&setting.database.env, provider(ALSO_THERE));

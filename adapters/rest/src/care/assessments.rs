@@ -46,6 +46,8 @@ pub enum ReviewWord {
     WaitingOnPatient,
     Approved,
     Rejected,
+    /// The form was submitted again; the later assessment decides.
+    Superseded,
 }
 
 impl From<&Review> for ReviewWord {
@@ -57,6 +59,7 @@ impl From<&Review> for ReviewWord {
             Review::WaitingOnPatient { .. } => Self::WaitingOnPatient,
             Review::Approved { .. } => Self::Approved,
             Review::Rejected { .. } => Self::Rejected,
+            Review::Superseded { .. } => Self::Superseded,
         }
     }
 }
@@ -113,7 +116,8 @@ impl From<Assessment> for AssessmentView {
             Review::NotNeeded
             | Review::Waiting
             | Review::Claimed { .. }
-            | Review::WaitingOnPatient { .. } => {}
+            | Review::WaitingOnPatient { .. }
+            | Review::Superseded { .. } => {}
         }
         let open = matches!(assessment.review, Review::Waiting | Review::Claimed { .. });
         Self {

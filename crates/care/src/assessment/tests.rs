@@ -227,3 +227,24 @@ fn a_claim_is_handed_over_with_its_whole_time() {
     let handed = claimed.hand_over(provider(1), provider(2), at(20)).unwrap();
     assert_eq!(handed.review, Review::Claimed { provider: provider(2), until: at(50) });
 }
+
+#[test]
+fn a_review_gives_way_while_it_is_open_and_then_nobody_decides_it() {
+    let now = at(5);
+    let later: AssessmentId = AssessmentId(Uuid::from_u128(77));
+    let claimed = waiting().claim(provider(1), now).unwrap();
+    for open in [waiting(), claimed.clone(), claimed.clone().ask(provider(1), now).unwrap()] {
+        let superseded = open.supersede(later, now).unwrap();
+        assert_eq!(superseded.review, Review::Superseded { by: later, at: now });
+        assert_eq!(superseded.approves(), None, "it says nothing, for or against");
+        for refused in [
+            superseded.clone().claim(provider(1), now),
+            superseded.clone().reject(provider(1), RejectionReason::Other, None, now),
+        ] {
+            assert!(matches!(refused, Err(CareError::ReviewSuperseded)), "{refused:?}");
+        }
+        assert_eq!(superseded.supersede(later, now), None);
+    }
+    let rejected = claimed.reject(provider(1), RejectionReason::NotIndicated, None, now).unwrap();
+    assert_eq!(rejected.supersede(later, now), None, "what is decided stays");
+}
