@@ -137,7 +137,11 @@ impl World {
 
     fn takes(&self, display: &str) {
         *self.facts.lock().unwrap() = Some(ClinicalFacts {
-            medications: vec![RecordedMedication { rxnorm: None, display: display.to_owned() }],
+            medications: vec![RecordedMedication {
+                rxnorm: None,
+                display: display.to_owned(),
+                prescribed: false,
+            }],
             ..ClinicalFacts::default()
         });
     }
@@ -645,4 +649,5 @@ async fn a_dispatch_uses_one_fill_however_often_it_is_recorded() {
     assert_eq!(count_all(&database, "prescription_fills").await, 2);
 }
 
+mod elsewhere;
 mod withdrawal;

@@ -40,7 +40,7 @@ pub struct ClinicalFacts {
     pub sex: Sex,
     /// Where the patient is now; it decides which licence counts.
     pub state: UsState,
-    /// Active medications of the record.
+    /// Active medications of the record, and what is prescribed here.
     pub medications: Vec<Coding>,
     /// Active allergies of the record.
     pub allergies: Vec<Coding>,

@@ -3,8 +3,9 @@
 pub(crate) mod rows;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use kernel::{
-    Actor, DispatchId, ErxMessageId, Page, PageRequest, PharmacyId, PrescriptionId,
+    Actor, DispatchId, ErxMessageId, Page, PageRequest, PatientId, PharmacyId, PrescriptionId,
     TreatmentPlanId, Uuid,
 };
 use pharmacy::{
@@ -14,7 +15,7 @@ use pharmacy::{
     },
 };
 use ports::Result;
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 
 use self::rows::{
     Columns, FillRow, MESSAGE_BODY, MessageRow, PHARMACY, PRESCRIPTION, PharmacyRow,
@@ -99,6 +100,32 @@ impl PrescriptionTx for PgTx {
         let found: Vec<PrescriptionRow> =
             rows(self, "loading an open prescription", &sql, [plan.uuid().into()]).await?;
         found.into_iter().next().map(|row| row.into_domain(self)).transpose()
+    }
+
+    async fn lock_prescribing(&mut self, patient: PatientId) -> Result<()> {
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+        let values = [format!("prescribing/{patient}").into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        let doing = "waiting for a patient's prescriptions";
+        self.read().execute_raw(statement).await.map_err(|error| db(doing, error))?;
+        Ok(())
+    }
+
+    async fn taken_prescriptions(
+        &mut self,
+        patient: PatientId,
+        today: NaiveDate,
+    ) -> Result<Vec<Prescription>> {
+        let sql = format!(
+            "SELECT {PRESCRIPTION} FROM prescriptions WHERE patient_id = $1 \
+             AND (state IN ('draft', 'blocked', 'queued', 'sent', 'active') \
+             OR (state = 'completed' AND last_filled_on + days_supply::integer > $2)) \
+             ORDER BY id"
+        );
+        let values = [patient.uuid().into(), today.into()];
+        let found: Vec<PrescriptionRow> =
+            rows(self, "reading what is prescribed to a patient", &sql, values).await?;
+        found.into_iter().map(|row| row.into_domain(self)).collect()
     }
 
     async fn prescriptions(

@@ -53,6 +53,18 @@ pub trait PrescriptionTx: UnitOfWork {
     /// The one open prescription of a treatment plan, locked.
     async fn open_prescription(&mut self, plan: TreatmentPlanId) -> Result<Option<Prescription>>;
 
+    /// Waits until no other transaction signs a prescription of this patient, so
+    /// that two that are signed at once see each other.
+    async fn lock_prescribing(&mut self, patient: PatientId) -> Result<()>;
+
+    /// What is prescribed to the patient on this day: the open prescriptions,
+    /// and those whose last fill still lasts.
+    async fn taken_prescriptions(
+        &mut self,
+        patient: PatientId,
+        today: NaiveDate,
+    ) -> Result<Vec<Prescription>>;
+
     async fn prescriptions(
         &mut self,
         reach: PrescriptionReach,

@@ -7,22 +7,23 @@
 use std::sync::Arc;
 
 use kernel::{
-    Actor, ErxMessageId, FieldError, Permission, PharmacyId, PrescriptionId, ProviderId,
+    Actor, ErxMessageId, FieldError, PatientId, Permission, PharmacyId, PrescriptionId, ProviderId,
     TreatmentPlanId,
 };
 use ports::{AuditAction, AuditEntry, Delivery, Env, IdempotencyKey, JobRequest, PortError};
 
 pub use super::Changes;
 use super::{
-    Patients, PlannedTreatment, Prescribers, Prescription, PrescriptionReach, PrescriptionState,
-    PrescriptionStore, PrescriptionTx, TreatmentPlans,
+    Medication, Patients, PlannedTreatment, Prescribers, Prescription, PrescriptionReach,
+    PrescriptionState, PrescriptionStore, PrescriptionTx, TreatmentPlans,
     parties::{PatientDetails, PrescriberDetails},
 };
 use crate::{
     PharmacyError,
     erx::{NewRx, SendNewRx},
     safety::{
-        self, ClinicalFacts, ClinicalRecord, Formulary, InteractionProvider, Proposed, SafetyAlert,
+        self, ClinicalFacts, ClinicalRecord, Formulary, InteractionProvider, Proposed,
+        RecordedMedication, SafetyAlert,
     },
 };
 
@@ -57,12 +58,16 @@ struct Basis {
     prescriber: PrescriberDetails,
     allergies: Vec<String>,
     facts: ports::Result<ClinicalFacts>,
+    /// What is prescribed here by other plans, with the prescription.
+    prescribed: Vec<(PrescriptionId, Medication)>,
 }
 
 impl Basis {
     async fn read(
+        env: &Env,
+        store: &dyn PrescriptionStore,
         ports: &PrescribingPorts,
-        patient: kernel::PatientId,
+        (patient, plan): (PatientId, TreatmentPlanId),
         provider: ProviderId,
     ) -> Result<Self, PharmacyError> {
         let details =
@@ -72,12 +77,39 @@ impl Basis {
             .prescriber(provider)
             .await?
             .ok_or(PharmacyError::NotFound("prescriber"))?;
-        let facts = ports.record.facts(patient).await;
+        let mut facts = ports.record.facts(patient).await;
+        let mut tx = store.begin(&Actor::system("pharmacy.safety")).await?;
+        let prescribed = prescribed_elsewhere(env, tx.as_mut(), patient, plan).await?;
+        drop(tx);
+        if let Ok(facts) = &mut facts {
+            facts.medications.extend(prescribed.iter().map(|(_, medication)| RecordedMedication {
+                rxnorm: Some(medication.rxnorm.clone()),
+                display: medication.display.clone(),
+                prescribed: true,
+            }));
+        }
         let allergies = facts
             .as_ref()
             .map(|facts| facts.allergies.iter().map(|allergy| allergy.display.clone()).collect())
             .unwrap_or_default();
-        Ok(Self { patient: details, prescriber, allergies, facts })
+        Ok(Self { patient: details, prescriber, allergies, facts, prescribed })
+    }
+
+    /// Holds the rest of the transaction to what was read before it: another
+    /// prescription of the patient that was signed in between has not been
+    /// checked against.
+    async fn still_holds(
+        &self,
+        env: &Env,
+        tx: &mut dyn PrescriptionTx,
+        plan: TreatmentPlanId,
+    ) -> Result<(), PharmacyError> {
+        let patient = self.patient.patient;
+        tx.lock_prescribing(patient).await?;
+        if prescribed_elsewhere(env, tx, patient, plan).await? == self.prescribed {
+            return Ok(());
+        }
+        Err(PortError::Conflict("prescriptions_of_the_patient".to_owned()).into())
     }
 
     async fn alerts(&self, ports: &PrescribingPorts, of: Proposed<'_>) -> Vec<SafetyAlert> {
@@ -93,6 +125,21 @@ impl Basis {
         self.prescriber.licence_in(address.state, env.now())?;
         Ok(())
     }
+}
+
+/// What other plans than this one prescribe to the patient now.
+async fn prescribed_elsewhere(
+    env: &Env,
+    tx: &mut dyn PrescriptionTx,
+    patient: PatientId,
+    plan: TreatmentPlanId,
+) -> Result<Vec<(PrescriptionId, Medication)>, PharmacyError> {
+    let taken = tx.taken_prescriptions(patient, env.now().date_naive()).await?;
+    Ok(taken
+        .into_iter()
+        .filter(|prescription| prescription.treatment_plan != plan)
+        .map(|prescription| (prescription.id, prescription.medication))
+        .collect())
 }
 
 /// A provider sends the prescription of a treatment plan. While one is open
@@ -115,17 +162,17 @@ pub async fn prescribe(
         }
     };
     check_active(&treatment)?;
-    let basis = Basis::read(ports, treatment.patient, provider).await?;
-    basis.may_sign(&treatment, env)?;
-    let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
-
+    let about = (treatment.patient, treatment.id);
     let mut again = false;
     loop {
+        let basis = Basis::read(env, store, ports, about, provider).await?;
+        basis.may_sign(&treatment, env)?;
+        let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
         let attempt =
             write(env, store, actor, &treatment, &basis, &alerts, &request, Some(key)).await;
         match attempt {
-            // Another request wrote the plan's prescription in between; the
-            // second round finds it.
+            // Another request wrote a prescription of the patient in between;
+            // the second round finds it.
             Err(PharmacyError::Port(PortError::Conflict(_))) if !again => again = true,
             other => return other,
         }
@@ -154,6 +201,7 @@ async fn write(
     key: Option<&IdempotencyKey>,
 ) -> Result<Prescription, PharmacyError> {
     let mut tx = store.begin(actor).await?;
+    basis.still_holds(env, tx.as_mut(), treatment.id).await?;
     let open = tx.open_prescription(treatment.id).await?;
     let id = open.as_ref().map_or_else(|| env.fresh(), |open| open.id);
     if let Some(key) = key
@@ -211,7 +259,8 @@ pub async fn on_treatment_plan_created(
     let actor = Actor::system("pharmacy.on_treatment_plan_created");
     let treatment =
         ports.plans.treatment(plan).await?.ok_or(PharmacyError::NotFound("treatment plan"))?;
-    let basis = Basis::read(ports, treatment.patient, treatment.provider).await?;
+    let about = (treatment.patient, plan);
+    let basis = Basis::read(env, store, ports, about, treatment.provider).await?;
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
 
     let mut tx = store.begin(&actor).await?;
@@ -228,6 +277,8 @@ pub async fn on_treatment_plan_created(
         tx.commit().await?;
         return Ok(());
     }
+    // Where another was signed in between, the event is delivered once more.
+    basis.still_holds(env, tx.as_mut(), plan).await?;
     let pharmacy = tx
         .default_pharmacy()
         .await?
@@ -314,7 +365,8 @@ async fn resign(
     let changed = change(seen, env.now())?;
     let planned = ports.plans.treatment(changed.treatment_plan).await?;
     check_active(&planned.ok_or(PharmacyError::NotFound("treatment plan"))?)?;
-    let basis = Basis::read(ports, changed.patient, provider).await?;
+    let about = (changed.patient, changed.treatment_plan);
+    let basis = Basis::read(env, store, ports, about, provider).await?;
     let treatment = treatment_of(&changed);
     basis.may_sign(&treatment, env)?;
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
@@ -325,6 +377,7 @@ async fn resign(
     {
         return answer_again(tx, id, reach).await;
     }
+    basis.still_holds(env, tx.as_mut(), changed.treatment_plan).await?;
     let signed = sign(env, tx.as_mut(), changed, &basis, alerts, provider, overrides).await?;
     // The save is refused when someone changed the prescription since it was
     // read, so that nothing is signed that was not checked.

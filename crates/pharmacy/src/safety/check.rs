@@ -153,9 +153,15 @@ async fn against_medications(
     alerts: &mut Vec<SafetyAlert>,
 ) {
     let mut taken: Vec<&Ingredient> = Vec::new();
+    let mut prescribed: BTreeSet<&RxNorm> = BTreeSet::new();
     for medication in &facts.medications {
         match formulary.ingredients_of(medication.rxnorm.as_ref(), &medication.display) {
-            Some(found) => taken.extend(found),
+            Some(found) => {
+                if medication.prescribed {
+                    prescribed.extend(found.iter().map(|ingredient| &ingredient.code));
+                }
+                taken.extend(found);
+            }
             None => {
                 let about = medication
                     .rxnorm
@@ -199,7 +205,17 @@ async fn against_medications(
     }
     for new in proposed {
         for old in &taken {
-            if new.code == old.code {
+            if new.code == old.code && prescribed.contains(&old.code) {
+                // Two supplies of one drug would go out, so a provider has to
+                // say why.
+                alerts.push(SafetyAlert::new(
+                    AlertKind::DuplicateTherapy,
+                    new.code.as_str(),
+                    Severity::High,
+                    format!("Another prescription of the patient is for {} already.", old.name),
+                    OWN,
+                ));
+            } else if new.code == old.code {
                 alerts.push(SafetyAlert::new(
                     AlertKind::DuplicateTherapy,
                     new.code.as_str(),

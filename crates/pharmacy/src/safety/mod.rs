@@ -97,6 +97,8 @@ pub struct RecordedMedication {
     /// The RxNorm concept, where the record carries one.
     pub rxnorm: Option<RxNorm>,
     pub display: String,
+    /// It is prescribed here, and not only reported by the patient.
+    pub prescribed: bool,
 }
 
 /// FHIR's categories of an allergy.

@@ -12,7 +12,8 @@ use chrono::{DateTime, Utc};
 use identity::{License, ProviderProfile};
 use intake::{FormDefinition, Item, ItemKind};
 use kernel::{
-    AccountId, Actor, CategoryId, FormResponseId, PatientId, Permission, ProviderId, UsState,
+    AccountId, Actor, CategoryId, Coding, FormResponseId, PatientId, Permission, ProviderId,
+    UsState, code::system,
 };
 use ports::{PortError, Result};
 use subscriptions::access::{Coverage, coverage};
@@ -55,6 +56,13 @@ impl PatientFacts for Bridges {
         )
         .await
         .map_err(|error| crossing("the clinical summary", error))?;
+        let mut tx = self.prescriptions.begin(&Actor::system("care.assess")).await?;
+        let prescribed = tx.taken_prescriptions(patient, self.env.now().date_naive()).await?;
+        drop(tx);
+        let prescribed = prescribed.into_iter().map(|prescription| {
+            let medication = prescription.medication;
+            Coding::new(system::RXNORM, medication.rxnorm.as_str(), medication.display)
+        });
         Ok(Some(ClinicalFacts {
             birth_date: profile.birth_date,
             sex: profile.sex,
@@ -66,6 +74,7 @@ impl PatientFacts for Bridges {
                 .items()
                 .iter()
                 .map(|medication| medication.drug.clone())
+                .chain(prescribed)
                 .collect(),
             allergies: summary
                 .allergies

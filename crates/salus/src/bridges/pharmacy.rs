@@ -158,6 +158,7 @@ impl ClinicalRecord for Bridges {
                 .map(|medication| RecordedMedication {
                     rxnorm: medication.drug.code.parse().ok(),
                     display: medication.drug.display.clone(),
+                    prescribed: false,
                 })
                 .collect(),
             allergies: summary

@@ -30,7 +30,11 @@ fn dosing(quantity: u32, days_supply: u16) -> Dosing {
 
 fn taking(display: &str) -> ClinicalFacts {
     ClinicalFacts {
-        medications: vec![RecordedMedication { rxnorm: None, display: display.to_owned() }],
+        medications: vec![RecordedMedication {
+            rxnorm: None,
+            display: display.to_owned(),
+            prescribed: false,
+        }],
         ..ClinicalFacts::default()
     }
 }
@@ -72,6 +76,7 @@ async fn sildenafil_with_nitroglycerin_is_high_and_blocks() {
         medications: vec![RecordedMedication {
             rxnorm: Some("705129".parse().unwrap()),
             display: "spray".to_owned(),
+            prescribed: false,
         }],
         ..ClinicalFacts::default()
     };
@@ -244,4 +249,21 @@ async fn more_than_the_highest_daily_dose_blocks() {
     assert!(within.is_empty(), "{within:?}");
     assert!(beyond.len() == 1 && beyond[0].kind == AlertKind::MaximumDose && beyond[0].blocks());
     assert!(unread.len() == 1 && unread[0].severity == Severity::Undefined);
+}
+
+#[tokio::test]
+async fn what_is_prescribed_here_already_blocks_and_what_is_reported_warns() {
+    let sertraline = "sertraline 50 MG Oral Tablet";
+    let reported = taking("sertraline 100 MG Oral Tablet");
+    let mut prescribed = reported.clone();
+    prescribed.medications[0].prescribed = true;
+    let mut both = reported.clone();
+    both.medications.extend(prescribed.medications.clone());
+    for (facts, severity) in
+        [(reported, Severity::Moderate), (prescribed, Severity::High), (both, Severity::High)]
+    {
+        let alerts = found(sertraline, "50 MG", facts).await;
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        assert_eq!((alerts[0].kind, alerts[0].severity), (AlertKind::DuplicateTherapy, severity));
+    }
 }
