@@ -650,4 +650,5 @@ async fn a_dispatch_uses_one_fill_however_often_it_is_recorded() {
 }
 
 mod elsewhere;
+mod unmapped;
 mod withdrawal;

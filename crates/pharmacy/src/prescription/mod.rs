@@ -268,6 +268,13 @@ impl Prescription {
                 "There is no such alert on this prescription.",
             )
         })?;
+        if !alert.is_overridable() {
+            return Err(PharmacyError::field(
+                "overrides.alert",
+                "not_overridable",
+                "Nothing is known of this drug, so nothing was checked; prescribe one that is.",
+            ));
+        }
         alert.overridden = Some(AlertOverride { by, reason: reason.trim().to_owned(), at: now });
         self.updated_at = now;
         Ok(self)

@@ -90,13 +90,7 @@ pub async fn check(
     let medication = proposed.medication;
     let Some(ingredients) = formulary.ingredients_of(Some(&medication.rxnorm), &medication.display)
     else {
-        alerts.push(SafetyAlert::new(
-            AlertKind::Unmapped,
-            &format!("proposed-{}", medication.rxnorm),
-            Severity::Undefined,
-            format!("{} could not be mapped to its ingredients.", medication.display),
-            OWN,
-        ));
+        alerts.push(SafetyAlert::proposed_unmapped(medication, OWN));
         return alerts;
     };
     maximum_dose(&ingredients, proposed, &mut alerts);

@@ -17,6 +17,8 @@ use chrono::{DateTime, Utc};
 use kernel::{Coding, PatientId, ProviderId, RxNorm};
 use strum::{Display, EnumString, IntoStaticStr};
 
+use crate::prescription::Medication;
+
 pub use check::{Proposed, check};
 pub use formulary::{Formulary, Ingredient};
 pub use interactions::CuratedInteractions;
@@ -67,6 +69,9 @@ pub struct SafetyAlert {
     pub overridden: Option<AlertOverride>,
 }
 
+/// What an alert on the proposed drug itself is about.
+const PROPOSED: &str = "proposed-";
+
 impl SafetyAlert {
     pub fn new(
         kind: AlertKind,
@@ -85,9 +90,29 @@ impl SafetyAlert {
         }
     }
 
+    /// The proposed drug itself could not be mapped.
+    pub(crate) fn proposed_unmapped(of: &Medication, source: &str) -> Self {
+        Self::new(
+            AlertKind::Unmapped,
+            &format!("{PROPOSED}{}", of.rxnorm),
+            Severity::Undefined,
+            format!("{} could not be mapped to its ingredients.", of.display),
+            source,
+        )
+    }
+
+    /// Whether a provider may take it upon themselves. Where it is not known
+    /// what is proposed, nothing at all was checked, and a reason for that
+    /// cannot be given.
+    pub fn is_overridable(&self) -> bool {
+        self.kind != AlertKind::Unmapped
+            || !self.key.starts_with(&format!("{}:{PROPOSED}", self.kind))
+    }
+
     /// Whether it keeps the prescription from being sent.
     pub fn blocks(&self) -> bool {
-        matches!(self.severity, Severity::High | Severity::Undefined) && self.overridden.is_none()
+        matches!(self.severity, Severity::High | Severity::Undefined)
+            && !(self.overridden.is_some() && self.is_overridable())
     }
 }
 
