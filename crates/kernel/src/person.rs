@@ -52,6 +52,12 @@ impl HumanName {
                     "invalid",
                     "A name has at most 100 characters and no control characters.",
                 ));
+            } else if !value.chars().any(char::is_alphabetic) || value.chars().any(is_hidden) {
+                errors.push(FieldError::new(
+                    path,
+                    "invalid",
+                    "A name has a letter and no invisible characters.",
+                ));
             } else if reads_as_link(value) {
                 errors.push(FieldError::new(
                     path,
@@ -66,6 +72,16 @@ impl HumanName {
             Err(errors)
         }
     }
+}
+
+/// Whether a character takes no room or turns the writing around, so that two
+/// names that differ look alike. The joiners that some scripts need are none.
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}' | '\u{200E}' | '\u{200F}'
+        | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Whether a mail program would make a link or an address of a name, so that
@@ -232,6 +248,17 @@ mod tests {
         for bad in ["http://evil.example", "evil.example", "www.evil.example/x", "a@b", "<b>"] {
             let errors = HumanName::parse(bad, "Doe").unwrap_err();
             assert_eq!((errors[0].path.as_str(), errors.len()), ("name.given", 1), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_shows_what_it_is() {
+        for good in ["می\u{200c}نا", "Ñandú", "Иван"] {
+            assert!(HumanName::parse(good, "Doe").is_ok(), "{good}");
+        }
+        for bad in ["\u{200b}", "Ada\u{202e}", "A\u{2066}da", "\u{3164}", "---", "A\u{e0041}"] {
+            let errors = HumanName::parse(bad, "Doe").unwrap_err();
+            assert_eq!((errors[0].path.as_str(), errors.len()), ("name.given", 1), "{bad:?}");
         }
     }
 
