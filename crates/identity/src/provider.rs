@@ -64,6 +64,27 @@ impl ProviderProfile {
         self.licenses.iter().find(|license| license.state == state && license.in_force(at))
     }
 
+    /// Holds to what the licences were verified for: whose they are is not
+    /// changed by the provider alone.
+    fn check_own_change(&self, changed: &Self) -> Result<()> {
+        if self.licenses.is_empty() {
+            return Ok(());
+        }
+        let verified = |path: &str| {
+            let message = "The licences were verified for this; ask the administration.";
+            FieldError::new(path, "verified", message)
+        };
+        let errors: Vec<FieldError> = [
+            ("name", self.name != changed.name),
+            ("npi", self.npi != changed.npi),
+            ("dea", self.dea != changed.dea),
+        ]
+        .into_iter()
+        .filter_map(|(path, differs)| differs.then(|| verified(path)))
+        .collect();
+        if errors.is_empty() { Ok(()) } else { Err(IdentityError::Invalid(errors)) }
+    }
+
     fn fill(
         current: Option<Self>,
         provider: ProviderId,
@@ -179,7 +200,13 @@ pub async fn write_own(
 ) -> Result<ProviderProfile> {
     actor.require(Permission::ProfileOwn)?;
     let provider = actor.as_provider().ok_or(IdentityError::NotFound("provider profile"))?;
-    save(services, actor, provider, form).await
+    let mut tx = services.store.begin(actor).await?;
+    let current = tx.provider(provider).await?;
+    let profile = ProviderProfile::fill(current.clone(), provider, form, services.now())?;
+    if let Some(current) = &current {
+        current.check_own_change(&profile)?;
+    }
+    keep(tx, profile, current.as_ref().map(told)).await
 }
 
 pub(crate) async fn save(
@@ -378,6 +405,31 @@ mod tests {
     fn profile() -> ProviderProfile {
         let provider = ProviderId::from_uuid(kernel::Uuid::from_u128(1));
         ProviderProfile::fill(None, provider, form(), now()).unwrap()
+    }
+
+    #[test]
+    fn what_a_licence_was_verified_for_is_not_changed_by_its_holder() {
+        let verified =
+            ProviderProfile { licenses: vec![license(UsState::Ca, "2027-03-10")], ..profile() };
+        let changed = |form: ProviderForm| {
+            ProviderProfile::fill(Some(verified.clone()), verified.provider, form, now()).unwrap()
+        };
+        let skills = ProviderForm { specialities: vec!["207N00000X".to_owned()], ..form() };
+        assert!(verified.check_own_change(&changed(skills)).is_ok());
+        let other = ProviderForm {
+            family: "Holm".to_owned(),
+            npi: "1245319599".to_owned(),
+            dea: None,
+            ..form()
+        };
+        let Err(IdentityError::Invalid(errors)) =
+            verified.check_own_change(&changed(other.clone()))
+        else {
+            panic!("accepted");
+        };
+        let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, ["name", "npi", "dea"]);
+        assert!(profile().check_own_change(&changed(other)).is_ok(), "nothing is verified yet");
     }
 
     #[test]
