@@ -11,8 +11,9 @@ type Cause = Arc<dyn StdError + Send + Sync>;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PortError {
     /// Someone else changed the row since it was loaded, or a unique rule of
-    /// the database refused the change.
-    #[error("a concurrent change or an existing row is in the way: {0}")]
+    /// the database refused the change. Its name is for those who map it, and
+    /// no caller is told.
+    #[error("somebody changed this at the same time, or it is there already; read it again")]
     Conflict(String),
     /// The input holds what cannot be stored or looked up, as a NUL character
     /// or a cursor that no page gave.
