@@ -2,7 +2,9 @@
 //! whose record, from where, and whether it was allowed. The unit of work adds
 //! the actor, the time and the request.
 
-use kernel::PatientId;
+use std::collections::BTreeMap;
+
+use kernel::{PatientId, Uuid};
 use serde_json::{Map, Value};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -67,6 +69,23 @@ impl AuditEntry {
     pub fn failed(mut self) -> Self {
         self.outcome = AuditOutcome::Failure;
         self
+    }
+
+    /// The reading of a list as one entry for each patient of whom it shows
+    /// something, so that the trail of each has it. Of an empty list the entry
+    /// itself is left.
+    pub fn per_patient(self, shown: impl IntoIterator<Item = (PatientId, Uuid)>) -> Vec<Self> {
+        let mut by_patient: BTreeMap<PatientId, Vec<String>> = BTreeMap::new();
+        for (patient, id) in shown {
+            by_patient.entry(patient).or_default().push(id.to_string());
+        }
+        if by_patient.is_empty() {
+            return vec![self];
+        }
+        by_patient
+            .into_iter()
+            .map(|(patient, ids)| self.clone().patient(patient).detail("returned", ids))
+            .collect()
     }
 
     pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {

@@ -32,6 +32,13 @@ pub trait UnitOfWork: Send {
     /// Adds to the audit log. A commit with changes and no entry is refused.
     async fn audit(&mut self, entry: AuditEntry) -> Result<()>;
 
+    async fn audit_all(&mut self, entries: Vec<AuditEntry>) -> Result<()> {
+        for entry in entries {
+            self.audit(entry).await?;
+        }
+        Ok(())
+    }
+
     /// Enqueues a job that becomes visible with the commit.
     async fn enqueue(&mut self, job: JobRequest) -> Result<()>;
 

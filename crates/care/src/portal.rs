@@ -8,7 +8,6 @@ use kernel::{
     TreatmentPlanId, UsState,
 };
 use ports::{AuditAction, AuditEntry, Env, Result as PortResult, UnitOfWork};
-use serde_json::Value;
 
 use crate::{CareError, CareStore, ConsultationStatus, ExpiringLicence, Sources, tasks::TaskScope};
 
@@ -168,12 +167,9 @@ pub async fn dashboard(
     let (reviews, tasks) = tx.workload(&scope, now).await?;
     let (from, until) = (midnight(zone, today), midnight(zone, tomorrow));
     let consultations = tx.appointments(provider, from, until).await?;
-    let shown: Vec<Value> = consultations.iter().map(|one| one.id.to_string().into()).collect();
-    tx.audit(
-        AuditEntry::new(AuditAction::Read, "provider_dashboard", provider)
-            .detail("consultations", shown),
-    )
-    .await?;
+    let shown = consultations.iter().map(|one| (one.patient, one.id.uuid()));
+    let entry = AuditEntry::new(AuditAction::Read, "provider_dashboard", provider);
+    tx.audit_all(entry.per_patient(shown)).await?;
     tx.commit().await?;
     Ok(Dashboard {
         reviews,
@@ -198,15 +194,11 @@ pub async fn panel(
     let provider = actor.as_provider().ok_or(CareError::ProviderRequired)?;
     let mut tx = store.begin(actor).await?;
     let patients = tx.panel(provider, query, env.now()).await?;
-    let shown: Vec<Value> =
-        patients.items.iter().map(|found| found.patient.to_string().into()).collect();
-    tx.audit(
-        AuditEntry::new(AuditAction::Search, "provider_panel", provider)
-            .detail("records", shown)
-            .detail("category", query.category.map(|category| category.to_string()))
-            .detail("under_treatment", query.under_treatment),
-    )
-    .await?;
+    let shown = patients.items.iter().map(|found| (found.patient, found.patient.uuid()));
+    let entry = AuditEntry::new(AuditAction::Search, "provider_panel", provider)
+        .detail("category", query.category.map(|category| category.to_string()))
+        .detail("under_treatment", query.under_treatment);
+    tx.audit_all(entry.per_patient(shown)).await?;
     tx.commit().await?;
     Ok(patients)
 }

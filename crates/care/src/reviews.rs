@@ -7,7 +7,6 @@ use kernel::{
     UsState,
 };
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
-use serde_json::Value;
 
 use crate::{
     Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
@@ -79,12 +78,9 @@ pub async fn queue(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let mut tx = store.begin(actor).await?;
     let items = tx.review_queue(reviewer.provider, &reviewer.states, env.now(), page).await?;
-    let shown: Vec<Value> = items.items.iter().map(|item| item.id.to_string().into()).collect();
-    tx.audit(
-        AuditEntry::new(AuditAction::Search, "review_queue", reviewer.provider)
-            .detail("records", shown),
-    )
-    .await?;
+    let shown = items.items.iter().map(|item| (item.patient, item.id.uuid()));
+    let entry = AuditEntry::new(AuditAction::Search, "review_queue", reviewer.provider);
+    tx.audit_all(entry.per_patient(shown)).await?;
     tx.commit().await?;
     Ok(items)
 }

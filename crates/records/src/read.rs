@@ -1,9 +1,7 @@
 //! Reading and searching the record. Every read is recorded with the records
 //! that were returned, so that a patient's trail names who saw what.
 
-use std::collections::BTreeMap;
-
-use kernel::{Actor, FieldError, PatientId};
+use kernel::{Actor, FieldError};
 use ports::{AuditAction, AuditEntry, Panel};
 use uuid::Uuid;
 
@@ -98,33 +96,10 @@ pub async fn search_resources(
         resources.truncate(search.limit as usize);
         resources.last().map(|resource| resource.id)
     });
-    record_search(tx.as_mut(), kind, entry, &resources).await?;
+    let shown = resources.iter().map(|resource| (resource.patient, resource.id));
+    tx.audit_all(entry.per_patient(shown)).await?;
     tx.commit().await?;
     Ok(Found { resources, total, next: next.flatten() })
-}
-
-/// One entry for each patient of the page, so that each of their trails has
-/// it; one without a record when nothing was found.
-async fn record_search(
-    tx: &mut dyn RecordsTx,
-    kind: ResourceType,
-    empty: AuditEntry,
-    resources: &[Resource],
-) -> Result<(), RecordsError> {
-    let mut by_patient: BTreeMap<PatientId, Vec<String>> = BTreeMap::new();
-    for resource in resources {
-        by_patient.entry(resource.patient).or_default().push(resource.id.to_string());
-    }
-    if by_patient.is_empty() {
-        return Ok(tx.audit(empty).await?);
-    }
-    for (patient, ids) in by_patient {
-        let entry = AuditEntry::new(AuditAction::Search, kind.into(), "search")
-            .patient(patient)
-            .detail("returned", ids);
-        tx.audit(entry).await?;
-    }
-    Ok(())
 }
 
 async fn refuse(mut tx: Box<dyn RecordsTx>, entry: AuditEntry) -> Result<(), RecordsError> {

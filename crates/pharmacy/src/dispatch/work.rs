@@ -32,9 +32,9 @@ pub async fn queue(
     actor.require(Permission::PharmacyWork)?;
     let mut tx = store.begin(actor).await?;
     let found = tx.dispatch_queue(state, page).await?;
-    let ids: Vec<String> = found.items.iter().map(|each| each.id.to_string()).collect();
-    tx.audit(AuditEntry::new(AuditAction::Search, "dispatch", "queue").detail("found", ids))
-        .await?;
+    let shown = found.items.iter().map(|each| (each.patient, each.id.uuid()));
+    let entry = AuditEntry::new(AuditAction::Search, "dispatch", "queue");
+    tx.audit_all(entry.per_patient(shown)).await?;
     tx.commit().await?;
     Ok(found)
 }

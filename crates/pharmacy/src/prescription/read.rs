@@ -72,13 +72,12 @@ pub async fn prescriptions(
     }
     let mut tx = store.begin(actor).await?;
     let page = tx.prescriptions(reach, page).await?;
-    let ids: Vec<String> = page.items.iter().map(|item| item.id.to_string()).collect();
-    let mut entry =
-        AuditEntry::new(AuditAction::Search, "prescription", "list").detail("returned", ids);
+    let mut entry = AuditEntry::new(AuditAction::Search, "prescription", "list");
     if let PrescriptionReach::Patient(patient) = reach {
         entry = entry.patient(patient);
     }
-    tx.audit(entry).await?;
+    let shown = page.items.iter().map(|item| (item.patient, item.id.uuid()));
+    tx.audit_all(entry.per_patient(shown)).await?;
     tx.commit().await?;
     Ok(page)
 }
