@@ -51,6 +51,7 @@ history![
     "022_catalog_revisions",
     "023_feature_flags",
     "024_catalog_articles",
+    "025_catalog_flag_notices",
     "030_intake",
     "031_intake_form_drafts",
     "040_care",

@@ -88,7 +88,7 @@ async fn every_node_hears_of_an_edit_and_reads_again_after_a_lost_connection() {
                 other.forget_matrix();
                 heard.add_permits(1);
             };
-            pg.on_notice("salus_permissions", forget, stopped).await;
+            pg.on_notice(&["salus_permissions"], forget, stopped).await;
         })
     };
     // The first call says that it listens.

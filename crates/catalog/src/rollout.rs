@@ -24,8 +24,8 @@ pub trait Audience: Send + Sync {
     async fn standing(&self, actor: &Actor) -> ports::Result<Standing>;
 }
 
-/// An edit made by another process is seen within this time, one of this
-/// process at once.
+/// An edit made by another process is told of; should that be lost, it is seen
+/// within this time. One of this process is seen at once.
 const FLAGS_LIVE: Duration = Duration::from_secs(3);
 /// How long what is known of an account stands, as when a plan is bought.
 const STANDING_LIVES: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ const STANDING_LIVES: Duration = Duration::from_secs(10);
 pub struct Rollout {
     store: Arc<dyn CatalogStore>,
     audience: Arc<dyn Audience>,
-    /// By the number of edits that this process has made, so that what was
+    /// By the number of edits that this process has made or heard of, so that what was
     /// read before an edit does not come back after it.
     flags: Cache<u64, Arc<Vec<FeatureFlag>>>,
     edits: Arc<AtomicU64>,

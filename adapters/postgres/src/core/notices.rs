@@ -11,20 +11,20 @@ use super::Pg;
 const RETRY: Duration = Duration::from_millis(200);
 
 impl Pg {
-    /// Calls `heard` for every notice on a channel until `stop` says so. After
-    /// a lost connection it calls once for what may have been missed.
+    /// Calls `heard` for every notice on one of the channels until `stop` says
+    /// so. After a lost connection it calls once for what may have been missed.
     pub async fn on_notice(
         &self,
-        channel: &str,
+        channels: &[&str],
         heard: impl Fn() + Send,
         mut stop: watch::Receiver<bool>,
     ) {
         loop {
             let error = tokio::select! {
-                error = self.listen(channel, &heard) => error,
+                error = self.listen(channels, &heard) => error,
                 _ = stop.wait_for(|stopped| *stopped) => return,
             };
-            tracing::warn!(%error, channel, "the notices of the database are not heard");
+            tracing::warn!(%error, ?channels, "the notices of the database are not heard");
             heard();
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
@@ -33,11 +33,11 @@ impl Pg {
         }
     }
 
-    async fn listen(&self, channel: &str, heard: &impl Fn()) -> sqlx::Error {
+    async fn listen(&self, channels: &[&str], heard: &impl Fn()) -> sqlx::Error {
         let listening = async {
             let pool = self.pool.get_postgres_connection_pool();
             let mut listener = PgListener::connect_with(pool).await?;
-            listener.listen(channel).await?;
+            listener.listen_all(channels.iter().copied()).await?;
             // Something may have changed before this node listened.
             heard();
             loop {

@@ -73,9 +73,14 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     };
     let (stop_notices, stopped) = watch::channel(false);
     let notices = {
-        let (pg, identity) = (foundation.pg.clone(), wiring.identity);
+        let pg = foundation.pg.clone();
+        let (identity, rollout) = (wiring.identity, wiring.rollout);
         tokio::spawn(async move {
-            pg.on_notice("salus_permissions", || identity.forget_matrix(), stopped).await;
+            let forget = || {
+                identity.forget_matrix();
+                rollout.forget();
+            };
+            pg.on_notice(&["salus_permissions", "salus_feature_flags"], forget, stopped).await;
         })
     };
     let stop_sealing = CancellationToken::new();

@@ -70,6 +70,8 @@ pub struct Wiring {
     pub registry: Registry,
     /// For what the other nodes tell of identity.
     pub identity: Services,
+    /// And of the feature flags.
+    pub rollout: Rollout,
 }
 
 impl Wiring {
@@ -78,7 +80,8 @@ impl Wiring {
         let world = Arc::new(world(config, foundation, &vendors)?);
         let registry = handlers::register(&world);
         let surface = Surface::new(config, &world, &vendors);
-        Ok(Self { surface, registry, identity: world.identity.clone() })
+        let (identity, rollout) = (world.identity.clone(), world.rollout.clone());
+        Ok(Self { surface, registry, identity, rollout })
     }
 }
 
