@@ -22,7 +22,7 @@ use communication::{
 use kernel::{
     AccountId, Actor, ActorKind, DomainError as _, EmailAddress, ErrorKind, EventId, PageRequest,
     PatientId, Permission, PrescriptionId, ProviderId, RequestContext, Role, SessionId, ShipmentId,
-    ThreadId,
+    SubscriptionId, ThreadId, Uuid,
 };
 use ports::{Delivery, Event, IdempotencyKey, PortError, events::ShipmentStatusWord};
 use salus_tests::Database;
@@ -49,6 +49,10 @@ struct Team(Mutex<Vec<(PatientId, ProviderId)>>);
 impl CareTeam for Team {
     async fn includes(&self, patient: PatientId, provider: ProviderId) -> ports::Result<bool> {
         Ok(self.0.lock().unwrap().contains(&(patient, provider)))
+    }
+
+    async fn subscribed(&self, _: PatientId, id: SubscriptionId) -> ports::Result<bool> {
+        Ok(id == SubscriptionId(Uuid::from_u128(5)))
     }
 }
 
@@ -561,6 +565,23 @@ async fn a_verified_account_gets_no_verification_mail() {
         "{state:?}"
     );
     assert!(post.handed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_is_about_a_subscription_of_the_patient_or_none() {
+    let clinic = Clinic::open().await;
+    let send = async |number: u128| {
+        let destination = Destination::Person {
+            account: clinic.provider.account().unwrap(),
+            topic: Topic::Treatment,
+            subscription: Some(SubscriptionId(Uuid::from_u128(number))),
+        };
+        clinic.send_to(&clinic.patient, destination, &format!("about-{number}"), "When?").await
+    };
+    send(5).await.unwrap();
+    let refused = send(6).await.unwrap_err();
+    assert_eq!(refused.fields()[0].path, "subscription_id");
+    assert_eq!(clinic.count("SELECT count(*) FROM messages").await, 1);
 }
 
 #[tokio::test]

@@ -107,6 +107,12 @@ async fn address(
     if let Some(thread) = thread
         && care_team.includes(thread.patient, thread.provider).await?
     {
+        if let (Destination::Person { .. }, Some(subscription)) = (destination, thread.subscription)
+            && !care_team.subscribed(thread.patient, subscription).await?
+        {
+            let message = "The patient has no such subscription.";
+            return Err(CommunicationError::invalid("subscription_id", "unknown", message));
+        }
         return Ok(thread);
     }
     let (entity, id) = match destination {

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use kernel::{AccountId, EmailAddress, PatientId, ProviderId};
+use kernel::{AccountId, EmailAddress, PatientId, ProviderId, SubscriptionId};
 use ports::Result;
 
 /// Who may write to whom. Care answers it from the provider's panel.
@@ -13,6 +13,9 @@ pub trait CareTeam: Send + Sync {
     /// Whether the provider belongs to the patient's care team now. An account
     /// that does not exist belongs to none.
     async fn includes(&self, patient: PatientId, provider: ProviderId) -> Result<bool>;
+
+    /// Whether the subscription is one of the patient's.
+    async fn subscribed(&self, patient: PatientId, subscription: SubscriptionId) -> Result<bool>;
 }
 
 /// How a person is reached. It is asked for when a mail is sent, so that an

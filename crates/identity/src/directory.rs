@@ -116,6 +116,14 @@ pub async fn accounts_that_may(
     Ok(tx.accounts_with_roles(&roles).await?)
 }
 
+/// Whether this is a provider who works here now: the account is active and
+/// has the role.
+pub async fn practises(services: &Services, provider: ProviderId) -> Result<bool> {
+    let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
+    let account = tx.account(provider.account()).await?;
+    Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Provider)))
+}
+
 /// How to reach an account, for those who send mails and notifications.
 pub async fn contact(services: &Services, account: AccountId) -> Result<Contact> {
     let actor = Actor::system("identity.contact");

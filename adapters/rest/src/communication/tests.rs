@@ -7,7 +7,7 @@ use analytics::{AnalyticsStore, AnalyticsTx, ReportSettings};
 use async_trait::async_trait;
 use catalog::{CatalogStore, CatalogTx};
 use communication::{CareTeam, CommunicationStore, CommunicationTx, MailSettings, Templates};
-use kernel::{Actor, ActorKind, PatientId, ProviderId, RequestContext, Uuid};
+use kernel::{Actor, ActorKind, PatientId, ProviderId, RequestContext, SubscriptionId, Uuid};
 use poem::{
     EndpointExt as _, Route,
     http::{Method, StatusCode},
@@ -50,6 +50,10 @@ impl AnalyticsStore for Unreachable {
 #[async_trait]
 impl CareTeam for Unreachable {
     async fn includes(&self, _: PatientId, _: ProviderId) -> ports::Result<bool> {
+        Ok(true)
+    }
+
+    async fn subscribed(&self, _: PatientId, _: SubscriptionId) -> ports::Result<bool> {
         Ok(true)
     }
 }

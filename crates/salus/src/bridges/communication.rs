@@ -1,15 +1,27 @@
 use async_trait::async_trait;
 use communication::{CareTeam, Recipient, Recipients, SignInLinks};
 use identity::{credentials, registration};
-use kernel::{AccountId, EmailAddress, PatientId, ProviderId};
+use kernel::{AccountId, Actor, EmailAddress, PatientId, ProviderId, SubscriptionId};
 use ports::Result;
 
-use super::{Bridges, absent_or};
+use super::{Bridges, absent_or, crossing};
 
 #[async_trait]
 impl CareTeam for Bridges {
     async fn includes(&self, patient: PatientId, provider: ProviderId) -> Result<bool> {
-        self.panel.treats(provider, patient).await
+        if !self.panel.treats(provider, patient).await? {
+            return Ok(false);
+        }
+        // Whoever works here no more is written to by nobody.
+        identity::directory::practises(&self.identity, provider)
+            .await
+            .map_err(|error| crossing("whether a provider practises", error))
+    }
+
+    async fn subscribed(&self, patient: PatientId, subscription: SubscriptionId) -> Result<bool> {
+        let mut tx = self.subscriptions.begin(&Actor::system("communication.subscribed")).await?;
+        let found = tx.subscription(subscription).await?;
+        Ok(found.is_some_and(|found| found.patient == patient))
     }
 }
 
