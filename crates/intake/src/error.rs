@@ -28,7 +28,12 @@ pub enum IntakeError {
     #[error("the form was changed at the same moment; read it again")]
     ChangedAtOnce,
     #[error("the draft was changed since it was read: it is at revision {current} since {at}")]
-    RevisionChanged { current: i64, at: DateTime<Utc> },
+    RevisionChanged {
+        current: i64,
+        at: DateTime<Utc>,
+        /// Where the draft is not what was asked for.
+        fields: Vec<FieldError>,
+    },
     #[error("the form has another version by now; read it again")]
     FormNotCurrent,
     /// The fields are the answers that differ.
@@ -100,6 +105,7 @@ impl DomainError for IntakeError {
         match self {
             Self::InvalidAnswers(fields)
             | Self::InvalidDefinition(fields)
+            | Self::RevisionChanged { fields, .. }
             | Self::DraftChanged { answers: fields, .. } => fields,
             Self::Port(error) => error.fields(),
             _ => &[],

@@ -1,9 +1,12 @@
 //! Forms and their versions.
 
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, FormId, FormVersionId};
+use kernel::{CategoryId, FieldError, FormId, FormVersionId};
 
-use crate::{FormDefinition, IntakeError, check};
+use crate::{
+    FormDefinition, IntakeError, check,
+    diff::{ChangeKind, ItemChange, diff},
+};
 
 /// The form of a category; what it asks is in its versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ impl FormVersion {
         based_on: Option<FormVersionId>,
         now: DateTime<Utc>,
     ) -> Result<Self, IntakeError> {
-        self.expect(seen)?;
+        self.expect(seen, Some(&definition))?;
         if self.status != VersionStatus::Draft {
             return Err(IntakeError::AlreadyPublished);
         }
@@ -68,11 +71,31 @@ impl FormVersion {
     }
 
     /// Refuses to go on when the revision is not the one that was seen.
-    pub fn expect(&self, seen: i64) -> Result<(), IntakeError> {
+    /// Held against what is asked for, it says where the two differ.
+    pub fn expect(&self, seen: i64, asked: Option<&FormDefinition>) -> Result<(), IntakeError> {
         if self.revision == seen {
             return Ok(());
         }
-        Err(IntakeError::RevisionChanged { current: self.revision, at: self.changed_at })
+        let told = |change: ItemChange| {
+            let message = match change.kind {
+                ChangeKind::Added => "It is not in the draft now.".to_owned(),
+                ChangeKind::Removed => "It is in the draft now.".to_owned(),
+                ChangeKind::Moved => "It stands elsewhere in the draft now.".to_owned(),
+                ChangeKind::Changed => {
+                    format!("The draft has another {} now.", change.fields.join(", "))
+                }
+            };
+            let path = match change.link_id.as_str() {
+                "" => "definition".to_owned(),
+                link_id => format!("definition.items.{link_id}"),
+            };
+            FieldError::new(path, "changed", message)
+        };
+        let fields = asked.map_or_else(Vec::new, |asked| {
+            diff(&self.definition, asked).into_iter().map(told).collect()
+        });
+        let (current, at) = (self.revision, self.changed_at);
+        Err(IntakeError::RevisionChanged { current, at, fields })
     }
 
     /// The version as the one that patients answer from now on, and the one
@@ -173,10 +196,15 @@ mod tests {
         let definition = version(1).definition;
         let changed = version(1).revise(1, definition.clone(), None, now).unwrap();
         assert_eq!(changed.revision, 2);
-        assert!(matches!(
-            changed.clone().revise(1, definition.clone(), None, now),
-            Err(IntakeError::RevisionChanged { current: 2, .. })
-        ));
+        let mut other = definition.clone();
+        other.items[0].text = "For how long?".into();
+        let Err(IntakeError::RevisionChanged { current: 2, fields, .. }) =
+            changed.clone().revise(1, other, None, now)
+        else {
+            panic!("accepted");
+        };
+        let told: Vec<_> = fields.iter().map(|field| (&*field.path, &*field.message)).collect();
+        assert_eq!(told, [("definition.items.since", "The draft has another text now.")]);
         let (published, _) = changed.publish(None, now).unwrap();
         assert!(matches!(
             published.revise(2, definition, None, now),

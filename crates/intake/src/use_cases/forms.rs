@@ -90,8 +90,8 @@ pub async fn publish_version(
     let mut tx = store.begin(actor).await?;
     let version = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
     // What is published is what the other contexts were asked about.
-    version.expect(seen.unwrap_or(asked_about))?;
-    version.expect(asked_about)?;
+    version.expect(seen.unwrap_or(asked_about), None)?;
+    version.expect(asked_about, None)?;
     let version = put_in_place(env, tx.as_mut(), version).await?;
     tx.commit().await?;
     Ok(version)
