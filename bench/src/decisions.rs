@@ -108,6 +108,7 @@ fn gates() -> Gates {
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
         under_treatment: false,
         record_answered: true,
+        profile_unchanged: true,
     }
 }
 

@@ -111,6 +111,16 @@ pub enum Event {
         /// without a provider's request.
         automatic: bool,
     },
+    /// What the plan treats with has changed: a prescription of an earlier
+    /// version is not the treatment any more.
+    TreatmentPlanModified {
+        treatment_plan: TreatmentPlanId,
+        patient: PatientId,
+        provider: ProviderId,
+        category: CategoryId,
+        /// The number of the version that holds now.
+        version: u32,
+    },
     /// Nothing more may be filled or sent out for the plan.
     TreatmentPlanEnded {
         treatment_plan: TreatmentPlanId,

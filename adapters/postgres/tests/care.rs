@@ -50,6 +50,8 @@ struct Neighbours {
     licences: Mutex<BTreeMap<ProviderId, Vec<UsState>>>,
     /// Those who have not answered for medications and allergies.
     unanswered: Mutex<Vec<PatientId>>,
+    /// Those who say that they are women.
+    women: Mutex<Vec<PatientId>>,
     covers: Mutex<BTreeMap<PatientId, care::VisitCover>>,
     skills: Mutex<BTreeMap<ProviderId, BTreeSet<Speciality>>>,
     away: Mutex<BTreeSet<ProviderId>>,
@@ -67,7 +69,10 @@ impl PatientFacts for Neighbours {
     async fn facts(&self, patient: PatientId) -> ports::Result<Option<ClinicalFacts>> {
         Ok(self.states.lock().unwrap().get(&patient).map(|state| ClinicalFacts {
             birth_date: NaiveDate::from_ymd_opt(1990, 1, 1).unwrap(),
-            sex: Sex::Male,
+            sex: match self.women.lock().unwrap().contains(&patient) {
+                true => Sex::Female,
+                false => Sex::Male,
+            },
             state: *state,
             medications: vec![Coding::new("rxnorm", "1", "Aspirin 81 MG Oral Tablet")],
             allergies: vec![],
@@ -262,6 +267,9 @@ impl Setting {
             max_daily: 1.0,
             unit: "mg".into(),
             reference: "The label.".into(),
+            strength: "1 MG".into(),
+            schedule: "NONE".into(),
+            ndcs: vec!["31722052630".parse().unwrap()],
         };
         setup::set_dose_limit(store, &actor, &limit).await.unwrap();
         let protocol = Protocol { category: CATEGORY, treatment: treatment() };
@@ -611,9 +619,9 @@ async fn a_blocked_prescription_becomes_one_task() {
     for _ in 0..2 {
         let event: EventId = env.fresh();
         let delivery = Delivery { event, handler: "care.on_prescription_changed" };
-        let about = (prescription, ADA, IN_TEXAS);
+        let (about, of) = ((prescription, env.fresh()), (ADA, IN_TEXAS));
         let status = PrescriptionStatusWord::Blocked;
-        tasks::on_prescription_changed(env, setting.store(), delivery, about, status)
+        tasks::on_prescription_changed(env, setting.store(), delivery, about, of, status)
             .await
             .unwrap();
     }
@@ -713,6 +721,7 @@ mod overview;
 mod queue;
 mod requirements;
 mod rooms;
+mod settings;
 mod superseded;
 mod visits;
 mod working;

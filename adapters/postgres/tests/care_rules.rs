@@ -108,6 +108,7 @@ impl Setting {
             supervising_provider: Some(ProviderId(Uuid::from_u128(1))),
             under_treatment: false,
             record_answered: true,
+            profile_unchanged: true,
         };
         let actor = Actor::system("tests.care_rules");
         let book = self.in_force(state).await;

@@ -221,6 +221,7 @@ async fn prescription(database: &Database, number: u128, quantity: u32) -> Presc
     let prescription = Prescription {
         id: database.env.fresh(),
         treatment_plan: database.env.fresh(),
+        plan_version: 1,
         patient: patient_id(number),
         provider: database.env.fresh(),
         category: CATEGORY,

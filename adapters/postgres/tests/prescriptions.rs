@@ -85,10 +85,12 @@ impl World {
         Arc::new(Self {
             treatment: Mutex::new(PlannedTreatment {
                 id: id(PLAN),
+                version: 1,
                 patient: id(PATIENT),
                 provider: id(PROVIDER),
                 category: id(5),
                 active: true,
+                on_formulary: true,
                 medication: Medication {
                     rxnorm: "312950".parse().unwrap(),
                     ndc: "00069421030".parse().unwrap(),
@@ -649,6 +651,7 @@ async fn a_dispatch_uses_one_fill_however_often_it_is_recorded() {
     assert_eq!(count_all(&database, "prescription_fills").await, 2);
 }
 
+mod changed;
 mod elsewhere;
 mod unmapped;
 mod withdrawal;

@@ -44,7 +44,12 @@ pub async fn on_response_submitted(
     tx.lock_reviews(submitted.patient, submitted.category).await?;
     let sets = tx.rule_sets_in_force(submitted.category).await?;
     let protocol = tx.protocol(submitted.category).await?;
+    let inputs = Inputs::new(&submitted, &facts, now);
+    let earlier = tx.assessments(submitted.patient, &Reach::All).await?;
     let gates = Gates {
+        profile_unchanged: earlier.iter().all(|earlier| {
+            inputs.patient.follows(&earlier.trace.inputs.patient, earlier.decided_at, now)
+        }),
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
         asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
         supervising_provider,
@@ -53,7 +58,7 @@ pub async fn on_response_submitted(
     };
     let drug = protocol.as_ref().map(|protocol| &protocol.treatment.medication.rxnorm);
     let book = RuleBook::compose(sets, facts.state, drug);
-    let decided = book.decide(Inputs::new(&submitted, &facts, now), gates);
+    let decided = book.decide(inputs, gates);
     let approved_under = match decided.0.outcome {
         Outcome::AutoApproved { supervising_provider } => Some(supervising_provider),
         Outcome::Refused | Outcome::InReview => None,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Assessment, CareError, CareStore, CareTx, Priority, Reach, Sources,
     assignment::{AssignmentPolicy, Colleague, Load, Wanted, choose},
+    setting::SettingChange,
 };
 
 /// An open review that nobody holds.
@@ -131,10 +132,8 @@ pub async fn set_policy(
     policy.validate()?;
     let mut tx = store.begin(actor).await?;
     let (old, version) = tx.lock_assignment_policy().await?;
-    if seen != version {
-        return Err(CareError::PolicyChanged(version));
-    }
-    tx.save_assignment_policy(policy, version + 1).await?;
+    let next = SettingChange::check(Some((&old, version)), policy, Some(seen))?;
+    tx.save_assignment_policy(policy, next).await?;
     let document = |policy: &AssignmentPolicy| serde_json::to_value(policy).unwrap_or_default();
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assignment_policy", "clinic")
@@ -144,7 +143,7 @@ pub async fn set_policy(
     .await?;
     announce(tx.as_mut()).await?;
     tx.commit().await?;
-    Ok(version + 1)
+    Ok(next)
 }
 
 /// The job: nothing is given out by itself unless the clinic wants it so.

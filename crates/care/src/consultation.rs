@@ -18,6 +18,15 @@ pub enum ConsultationStatus {
     InProgress,
     /// The provider has closed it.
     Completed,
+    /// One of the two has called it off.
+    Canceled,
+}
+
+impl ConsultationStatus {
+    /// Whether nobody meets in it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Canceled)
+    }
 }
 
 /// The two who take part.
@@ -63,6 +72,9 @@ impl Consultation {
     pub const EARLY: Duration = Duration::minutes(15);
     /// How long after the slot the meeting may still run.
     pub const OVERRUN: Duration = Duration::minutes(30);
+    /// How many booked meetings a patient may have ahead, so that nobody takes
+    /// all the slots.
+    pub const MOST_AHEAD: u64 = 3;
     const FARTHEST: Duration = Duration::days(90);
 
     /// Whether a meeting can begin then.
@@ -92,7 +104,7 @@ impl Consultation {
     }
 
     pub fn check_open(&self, now: DateTime<Utc>) -> Result<(), CareError> {
-        if self.status == ConsultationStatus::Completed {
+        if self.status.is_over() {
             Err(CareError::ConsultationClosed)
         } else if now < self.starts_at - Self::EARLY || now >= self.closes_at() {
             Err(CareError::MeetingNotOpen)
@@ -104,7 +116,7 @@ impl Consultation {
     /// Keeps the first room that was made for it; a second one, made by a job
     /// that ran twice, stays unused.
     pub fn with_room(mut self, room: String) -> Option<Self> {
-        if self.room.is_some() || self.status == ConsultationStatus::Completed {
+        if self.room.is_some() || self.status.is_over() {
             return None;
         }
         self.room = Some(room);
@@ -120,9 +132,27 @@ impl Consultation {
         })
     }
 
+    /// Calls the meeting off. `None` where it is already; one that somebody has
+    /// joined is not called off any more.
+    pub fn cancel(mut self) -> Result<Option<Self>, CareError> {
+        match self.status {
+            ConsultationStatus::Scheduled => {
+                self.status = ConsultationStatus::Canceled;
+                Ok(Some(self))
+            }
+            ConsultationStatus::Canceled => Ok(None),
+            ConsultationStatus::InProgress | ConsultationStatus::Completed => {
+                Err(CareError::ConsultationBegun)
+            }
+        }
+    }
+
     /// Writes the notes, and closes the consultation if the provider is done.
     /// Notes can still be corrected once it is closed.
     pub fn write_notes(mut self, notes: &str, complete: bool) -> Result<Self, CareError> {
+        if self.status == ConsultationStatus::Canceled {
+            return Err(CareError::ConsultationClosed);
+        }
         let notes = notes.trim();
         if notes.is_empty() || notes.chars().count() > 20_000 {
             return Err(CareError::field("notes", "invalid", "Between 1 and 20,000 characters."));
@@ -178,6 +208,18 @@ mod tests {
         assert!(open(noon(15)));
         assert!(open(noon(59)));
         assert!(!open(scheduled().closes_at()));
+    }
+
+    #[test]
+    fn what_has_not_begun_is_called_off_and_stays_so() {
+        let canceled = scheduled().cancel().unwrap().unwrap();
+        assert_eq!(canceled.clone().cancel().unwrap(), None);
+        assert_eq!(canceled.clone().connected(), None);
+        assert_eq!(canceled.clone().with_room("one".into()), None);
+        assert!(matches!(canceled.check_open(noon(31)), Err(CareError::ConsultationClosed)));
+        assert!(canceled.write_notes("Did not come.", true).is_err());
+        let running = scheduled().connected().unwrap();
+        assert!(matches!(running.cancel(), Err(CareError::ConsultationBegun)));
     }
 
     #[test]

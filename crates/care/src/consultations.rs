@@ -52,7 +52,7 @@ pub async fn book(
     actor.require(Permission::ConsultationOwn)?;
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
     let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
-    let states = sources.directory.licensed_states(booking.provider, booking.starts_at).await?;
+    let providers = sources.directory.licensed_providers(facts.state, booking.starts_at).await?;
     let cover = sources.covers.video_visits(patient, booking.category).await?;
 
     let id: ConsultationId = env.fresh();
@@ -64,7 +64,10 @@ pub async fn book(
             .ok_or(CareError::NotFound("consultation"));
     }
     Consultation::check_slot(booking.starts_at, env.now())?;
-    if !states.contains(&facts.state) {
+    if cover == VisitCover::NoSuchCategory {
+        return Err(CareError::field("category_id", "unknown", "There is no such category."));
+    }
+    if !providers.contains(&booking.provider) {
         return Err(CareError::field(
             "provider_id",
             "not_licensed",
@@ -73,6 +76,9 @@ pub async fn book(
     }
     let assessments = tx.assessments(patient, &Reach::Patient(patient)).await?;
     check_cover(cover, booking.category, &assessments)?;
+    if tx.consultations_ahead(patient, env.now()).await? >= Consultation::MOST_AHEAD {
+        return Err(CareError::TooManyBookings);
+    }
     let consultation = Consultation {
         id,
         patient,
@@ -139,7 +145,7 @@ pub async fn create_video_room(
     let mut tx = store.begin(&actor).await?;
     let consultation = load(tx.as_mut()).await?;
     drop(tx);
-    if consultation.room.is_some() || consultation.status == ConsultationStatus::Completed {
+    if consultation.room.is_some() || consultation.status.is_over() {
         return Ok(());
     }
 
@@ -198,6 +204,40 @@ pub async fn get(
         .await?;
     tx.commit().await?;
     Ok(consultation)
+}
+
+/// Calls a meeting off for both; the slot is free again.
+pub async fn cancel(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: ConsultationId,
+) -> Result<Consultation, CareError> {
+    let (mut tx, consultation, participant) =
+        reachable(store, actor, id, AuditAction::Update).await?;
+    actor.require(match participant {
+        Participant::Patient => Permission::ConsultationOwn,
+        Participant::Provider => Permission::ConsultationConduct,
+    })?;
+    let patient = consultation.patient;
+    let Some(mut canceled) = consultation.clone().cancel()? else {
+        tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(patient)).await?;
+        tx.commit().await?;
+        return Ok(consultation);
+    };
+    tx.save_consultation(&canceled)
+        .await
+        .map_err(|error| CareError::on_conflict(error, CareError::ConsultationBegun))?;
+    tx.emit(changed(&canceled)).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "consultation", id)
+            .patient(patient)
+            .detail("status", canceled.status.to_string())
+            .detail("by", participant.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    canceled.version += 1;
+    Ok(canceled)
 }
 
 /// Lets a participant in: a token with the participant's role that ends with

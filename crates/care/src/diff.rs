@@ -19,15 +19,20 @@ pub struct FieldChange {
 /// The fields that differ, in the order of their paths. It is empty exactly
 /// when the two are the same.
 pub fn changes(before: &Treatment, after: &Treatment) -> Vec<FieldChange> {
+    between(before, after)
+}
+
+/// The same of anything that is written as JSON.
+pub fn between<T: Serialize>(before: &T, after: &T) -> Vec<FieldChange> {
     let (before, after) = (plain(before), plain(after));
     let mut found = Vec::new();
     compare("", Some(&before), Some(&after), &mut found);
     found
 }
 
-fn plain(treatment: &Treatment) -> Value {
-    // A treatment has nothing in it that JSON cannot write.
-    serde_json::to_value(treatment).unwrap_or(Value::Null)
+fn plain(document: &impl Serialize) -> Value {
+    // What is compared has nothing in it that JSON cannot write.
+    serde_json::to_value(document).unwrap_or(Value::Null)
 }
 
 fn compare(

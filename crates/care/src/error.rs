@@ -4,7 +4,7 @@ use kernel::{
 };
 use ports::PortError;
 
-use crate::{PlanStatus, TreatmentPlan, diff};
+use crate::{Consultation, PlanStatus, TreatmentPlan, diff, setting::SettingChange};
 
 /// What has become of a plan since somebody read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,13 +54,6 @@ fn other_plan(active: &Option<TreatmentPlanId>) -> String {
     match active {
         Some(active) => format!("the patient's active plan in this category is {active}"),
         None => "the patient has no active plan in this category; leave `supersedes` out".into(),
-    }
-}
-
-fn rule_now(version: &Option<i64>) -> String {
-    match version {
-        Some(version) => format!("the rule's version is {version} now; read it before changing it"),
-        None => "there is no such rule yet; leave its version out".into(),
     }
 }
 
@@ -115,9 +108,9 @@ pub enum CareError {
     /// Somebody else changed the plan first.
     #[error("{0}")]
     PlanChanged(Box<PlanChange>),
-    /// Another administrator came first, or the rule was not read before.
-    #[error("{}", rule_now(.0))]
-    RuleChanged(Option<i64>),
+    /// Another administrator came first, or the setting was not read before.
+    #[error("{0}")]
+    SettingChanged(Box<SettingChange>),
     #[error("a published rule set never changes; draft another version")]
     RulesPublished,
     #[error("this rule set is in force already")]
@@ -128,16 +121,18 @@ pub enum CareError {
     #[error("the rules were changed at the same moment; read them again")]
     RulesChangedAtOnce,
     #[error("it was changed since it was read: it is at revision {current} since {at}")]
-    RevisionChanged { current: i64, at: DateTime<Utc> },
+    RevisionChanged {
+        current: i64,
+        at: DateTime<Utc>,
+        /// Where the draft is not what was asked for.
+        fields: Vec<FieldError>,
+    },
     /// The name of the problem is that of whoever sells features.
     #[error(
         "no plan of yours in force has the feature `{0}`; /api/auth/upgrade-prompt says which \
          plans have it and at which prices"
     )]
     FeatureNotIncluded(&'static str),
-    /// Another administrator came first.
-    #[error("the policy's version is {0} now; read it before changing it")]
-    PolicyChanged(i64),
     #[error("the task is done already")]
     TaskDone,
     /// Somebody else changed the task first.
@@ -151,8 +146,15 @@ pub enum CareError {
     SlotTaken,
     #[error("the meeting is not open now")]
     MeetingNotOpen,
-    #[error("the consultation is completed")]
+    #[error("the consultation is completed or canceled")]
     ConsultationClosed,
+    #[error("somebody has joined the consultation; it is not canceled any more")]
+    ConsultationBegun,
+    #[error(
+        "at most {} consultations can be booked ahead; cancel one first",
+        Consultation::MOST_AHEAD
+    )]
+    TooManyBookings,
     #[error("the video room is being made; try again in a moment")]
     RoomNotReady,
     /// A vendor's callback came without a valid proof of its origin.
@@ -210,8 +212,10 @@ impl DomainError for CareError {
             | Self::SlotTaken
             | Self::MeetingNotOpen
             | Self::ConsultationClosed
+            | Self::ConsultationBegun
+            | Self::TooManyBookings
             | Self::RoomNotReady => ErrorKind::Conflict,
-            Self::RuleChanged(_) | Self::PolicyChanged(_) => ErrorKind::PreconditionFailed,
+            Self::SettingChanged(_) => ErrorKind::PreconditionFailed,
             Self::PlanChanged(change) if change.named => ErrorKind::PreconditionFailed,
             Self::TaskChanged { named: true, .. } => ErrorKind::PreconditionFailed,
             Self::TaskDone | Self::TaskChanged { .. } => ErrorKind::Conflict,
@@ -241,8 +245,7 @@ impl DomainError for CareError {
             Self::PlanNotActive => "care.plan_not_active",
             Self::AlreadyTreated => "care.already_treated",
             Self::NotTheActivePlan(_) => "care.not_the_active_plan",
-            Self::RuleChanged(_) => "care.rule_changed",
-            Self::PolicyChanged(_) => "care.policy_changed",
+            Self::SettingChanged(_) => "care.setting_changed",
             Self::PlanChanged(_) => "care.plan_changed",
             Self::TaskDone => "care.task_done",
             Self::TaskChanged { .. } => "care.task_changed",
@@ -255,6 +258,8 @@ impl DomainError for CareError {
             Self::SlotTaken => "care.slot_taken",
             Self::MeetingNotOpen => "care.meeting_not_open",
             Self::ConsultationClosed => "care.consultation_closed",
+            Self::ConsultationBegun => "care.consultation_begun",
+            Self::TooManyBookings => "care.too_many_bookings",
             Self::RoomNotReady => "care.room_not_ready",
             Self::BadSignature => "care.bad_signature",
             Self::Forbidden(_) => "forbidden",
@@ -266,6 +271,8 @@ impl DomainError for CareError {
         match self {
             Self::Invalid(fields) => fields,
             Self::PlanChanged(change) => &change.fields,
+            Self::SettingChanged(change) => &change.fields,
+            Self::RevisionChanged { fields, .. } => fields,
             Self::Port(error) => error.fields(),
             _ => &[],
         }

@@ -12,6 +12,8 @@
 //! | event | use case |
 //! |---|---|
 //! | `ResponseSubmitted` | [`assess::on_response_submitted`] |
+//! | `PatientProfileChanged` | [`tasks::on_profile_changed`] |
+//! | `TreatmentPlanModified` | [`tasks::on_treatment_plan_modified`] |
 //! | `PrescriptionChanged` | [`tasks::on_prescription_changed`], [`plans::on_prescription_changed`] |
 //!
 //! # Jobs
@@ -44,6 +46,7 @@ pub mod portal;
 pub mod protocol;
 pub mod reviews;
 pub mod rules;
+pub mod setting;
 pub mod setup;
 pub mod sources;
 pub mod store;
@@ -61,9 +64,10 @@ pub use eligibility::{Decision, Inputs, Rule, RuleSet, Severity, Trace};
 pub use ending::{EndReason, PlanEnding};
 pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
+pub use setting::StatePolicy;
 pub use sources::{
-    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory, Sources,
-    Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, Prescribed, ProviderDirectory,
+    Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};

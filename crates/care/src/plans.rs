@@ -301,6 +301,14 @@ async fn change(
         drop(tx);
         return Err(lost(store, actor, place, loaded, error).await);
     }
+    tx.emit(Event::TreatmentPlanModified {
+        treatment_plan: id,
+        patient: changed.patient,
+        provider: changed.provider,
+        category: changed.category,
+        version: changed.current().number,
+    })
+    .await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "treatment_plan", id)
             .patient(changed.patient)

@@ -1,11 +1,11 @@
 //! What care decides by that is data: the default treatment of a category,
 //! the largest dose of a drug, and what a state allows.
 
-use kernel::{CategoryId, RxNorm};
+use kernel::{CategoryId, FieldError, Ndc, RxNorm};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::Treatment;
+use crate::{CareError, Medication, Treatment};
 
 /// The treatment with which a category begins unless a provider chooses
 /// otherwise.
@@ -15,7 +15,8 @@ pub struct Protocol {
     pub treatment: Treatment,
 }
 
-/// The largest dose of one drug, with the place where it is written.
+/// One drug of the formulary: its largest dose, with the place where it is
+/// written, and what is dispensed for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DoseLimit {
     pub rxnorm: RxNorm,
@@ -25,6 +26,64 @@ pub struct DoseLimit {
     /// The UCUM unit of both.
     pub unit: String,
     pub reference: String,
+    /// The strength of one unit, as in `50 MG`.
+    pub strength: String,
+    /// The DEA schedule, as in `IV`; `NONE` where it is not controlled.
+    pub schedule: String,
+    /// The packages that are this drug.
+    pub ndcs: Vec<Ndc>,
+}
+
+impl DoseLimit {
+    const MOST_PACKAGES: usize = 200;
+
+    /// # Errors
+    /// [`CareError::Invalid`] names everything that is wrong.
+    pub fn validate(&self) -> Result<(), CareError> {
+        let mut errors = Vec::new();
+        let mut refuse =
+            |path: &str, code: &str, text: &str| errors.push(FieldError::new(path, code, text));
+        let texts = [
+            ("display", &self.display, 200),
+            ("unit", &self.unit, 20),
+            ("reference", &self.reference, 500),
+        ];
+        for (path, text, most) in texts {
+            if text.trim().is_empty() {
+                refuse(path, "required", "A value is needed here.");
+            } else if text.chars().count() > most || text.chars().any(char::is_control) {
+                refuse(path, "invalid", "This is too long, or has control characters.");
+            }
+        }
+        let sound = |value: f64| value.is_finite() && value > 0.0;
+        if !sound(self.max_single) {
+            refuse("max_single", "out_of_range", "More than nothing.");
+        }
+        if !sound(self.max_daily) || self.max_daily < self.max_single {
+            refuse("max_daily", "out_of_range", "At least the largest single dose.");
+        }
+        if !["NONE", "II", "III", "IV", "V"].contains(&self.schedule.as_str()) {
+            refuse("schedule", "invalid", "One of NONE, II, III, IV and V.");
+        }
+        if !self.ndcs.is_empty() && self.strength.trim().is_empty() {
+            refuse("strength", "required", "What is dispensed has a strength.");
+        }
+        if self.strength.chars().count() > 60 {
+            refuse("strength", "too_long", "At most 60 characters.");
+        }
+        if self.ndcs.len() > Self::MOST_PACKAGES {
+            refuse("ndcs", "too_many", "At most 200 packages.");
+        }
+        if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
+    }
+
+    /// Whether a medication is this drug in every respect, so that what is
+    /// checked is what is dispensed.
+    pub fn lists(&self, medication: &Medication) -> bool {
+        self.rxnorm == medication.rxnorm
+            && self.display == medication.display
+            && self.ndcs.contains(&medication.ndc)
+    }
 }
 
 /// How a state lets provider and patient establish their relation.

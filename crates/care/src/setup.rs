@@ -2,12 +2,12 @@
 //! the states allow. Publishing the same again changes nothing.
 
 use kernel::{Actor, CategoryId, Permission, RxNorm, UsState};
-use ports::{AuditAction, AuditEntry, Env};
+use ports::{AuditAction, Env};
 
 use crate::{
-    CareError, CareStore, DoseLimit, Modality, Protocol, Rule, RuleSet,
+    CareError, CareStore, DoseLimit, Modality, Protocol, Rule, RuleSet, StatePolicy,
     eligibility::{RuleSetContent, Scope},
-    rules,
+    rules, setting,
 };
 
 /// Publishes a version of a category's own rules, unless the one in force says
@@ -41,54 +41,31 @@ pub async fn publish_rules(
     Ok(published)
 }
 
-/// Sets the largest dose of a drug.
+/// Puts a drug into the formulary, whatever it said of it before.
 pub async fn set_dose_limit(
     store: &dyn CareStore,
     actor: &Actor,
     limit: &DoseLimit,
 ) -> Result<(), CareError> {
-    actor.require(Permission::RuleAdminister)?;
-    let sound = |value: f64| value.is_finite() && value > 0.0;
-    if !sound(limit.max_single) || !sound(limit.max_daily) {
-        return Err(CareError::field("max_daily", "out_of_range", "More than nothing."));
-    }
-    let mut tx = store.begin(actor).await?;
-    let before = tx.dose_limit(&limit.rxnorm).await?;
-    if before.as_ref() == Some(limit) {
+    let before = store.begin(actor).await?.formulary_drug(&limit.rxnorm).await?;
+    if before.as_ref().is_some_and(|(before, _)| before == limit) {
         return Ok(());
     }
-    tx.save_dose_limit(limit).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "dose_limit", &limit.rxnorm)
-            .detail("old_max_daily", before.map(|before| before.max_daily))
-            .detail("new_max_daily", limit.max_daily)
-            .detail("unit", limit.unit.clone()),
-    )
-    .await?;
-    tx.commit().await?;
+    setting::set_drug(store, actor, limit, before.map(|(_, version)| version)).await?;
     Ok(())
 }
 
-/// Sets the default treatment of a category; it must pass the dose guard.
+/// Sets the default treatment of a category.
 pub async fn set_protocol(
     store: &dyn CareStore,
     actor: &Actor,
     protocol: &Protocol,
 ) -> Result<(), CareError> {
-    actor.require(Permission::RuleAdminister)?;
-    let mut tx = store.begin(actor).await?;
-    let limit = tx.dose_limit(&protocol.treatment.medication.rxnorm).await?;
-    protocol.treatment.validate(limit.as_ref(), "treatment")?;
-    if tx.protocol(protocol.category).await?.as_ref() == Some(protocol) {
+    let before = store.begin(actor).await?.category_protocol(protocol.category).await?;
+    if before.as_ref().is_some_and(|(before, _)| before == protocol) {
         return Ok(());
     }
-    tx.save_protocol(protocol).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "protocol", protocol.category)
-            .detail("rxnorm", protocol.treatment.medication.rxnorm.to_string()),
-    )
-    .await?;
-    tx.commit().await?;
+    setting::set_protocol(store, actor, protocol, before.map(|(_, version)| version)).await?;
     Ok(())
 }
 
@@ -99,16 +76,7 @@ pub async fn allow_auto_approval(
     state: UsState,
     drug: &RxNorm,
 ) -> Result<(), CareError> {
-    actor.require(Permission::RuleAdminister)?;
-    let mut tx = store.begin(actor).await?;
-    if tx.auto_approval(state, drug).await? {
-        return Ok(());
-    }
-    tx.allow_auto_approval(state, drug).await?;
-    tx.audit(AuditEntry::new(AuditAction::Create, "auto_approval", format!("{state}/{drug}")))
-        .await?;
-    tx.commit().await?;
-    Ok(())
+    rules::set_auto_approval(store, actor, state, drug, true).await
 }
 
 /// Says how a state lets provider and patient establish their relation.
@@ -118,19 +86,9 @@ pub async fn set_modality(
     state: UsState,
     modality: Modality,
 ) -> Result<(), CareError> {
-    actor.require(Permission::RuleAdminister)?;
-    let mut tx = store.begin(actor).await?;
-    let before = tx.modality(state).await?;
-    if before == modality {
-        return Ok(());
+    let (before, version) = setting::state_policy(store, actor, state).await?;
+    if before.modality != modality {
+        setting::set_state_policy(store, actor, &StatePolicy { state, modality }, version).await?;
     }
-    tx.set_modality(state, modality).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "state_modality", state)
-            .detail("old", before.to_string())
-            .detail("new", modality.to_string()),
-    )
-    .await?;
-    tx.commit().await?;
     Ok(())
 }

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use kernel::{AccountId, CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, UsState};
+use kernel::{
+    AccountId, CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, TreatmentPlanId,
+    UsState,
+};
 use ports::Result;
 use serde_json::Value;
 
@@ -129,6 +132,7 @@ pub const VIDEO_VISITS: &str = "video_visits";
 /// What the plans of a category, or of any, say of video visits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VisitCover {
+    NoSuchCategory,
     /// A subscription of the patient that is in force has them.
     Included,
     /// Plans have them, and none that the patient has in force.
@@ -144,6 +148,14 @@ pub trait VisitCovers: Send + Sync {
         patient: PatientId,
         category: Option<CategoryId>,
     ) -> Result<VisitCover>;
+}
+
+/// What became of plans at the pharmacy.
+#[async_trait]
+pub trait Prescribed: Send + Sync {
+    /// The last version of the plan that a prescription was written from;
+    /// `None` where there never was one.
+    async fn last_version(&self, plan: TreatmentPlanId) -> Result<Option<u32>>;
 }
 
 /// All of them together, as the use cases take them.

@@ -10,7 +10,8 @@ use kernel::{
 use ports::Result;
 
 use crate::{
-    Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, Task, TreatmentPlan,
+    Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, StatePolicy, Task,
+    TreatmentPlan,
     assigning::AssignmentTx,
     break_glass::BreakGlass,
     dosing::DosingRule,
@@ -80,17 +81,27 @@ pub struct QueueItem {
 pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
     async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>>;
 
-    async fn save_protocol(&mut self, protocol: &Protocol) -> Result<()>;
+    /// The same with its version, for whoever changes it: another who does so
+    /// waits until this transaction ends.
+    async fn category_protocol(&mut self, category: CategoryId) -> Result<Option<(Protocol, i64)>>;
+
+    /// Saves it as `version`; over any other than the one before it is a
+    /// conflict. So it is with the other settings.
+    async fn save_protocol(&mut self, protocol: &Protocol, version: i64) -> Result<()>;
+
+    /// All drugs of the formulary, by RxNorm concept.
+    async fn formulary(&mut self) -> Result<Vec<(DoseLimit, i64)>>;
+
+    /// One of them with its version, for whoever changes it.
+    async fn formulary_drug(&mut self, drug: &RxNorm) -> Result<Option<(DoseLimit, i64)>>;
 
     async fn dose_limit(&mut self, drug: &RxNorm) -> Result<Option<DoseLimit>>;
 
-    async fn save_dose_limit(&mut self, limit: &DoseLimit) -> Result<()>;
+    async fn save_dose_limit(&mut self, limit: &DoseLimit, version: i64) -> Result<()>;
 
     /// How a drug is dosed, with the version of the rule.
     async fn dosing_rule(&mut self, drug: &RxNorm) -> Result<Option<(DosingRule, i64)>>;
 
-    /// Saves a rule as `version`; over any other than the one before it is a
-    /// conflict.
     async fn save_dosing_rule(&mut self, rule: &DosingRule, version: i64) -> Result<()>;
 
     /// Whether the drug may be approved automatically in the state.
@@ -101,7 +112,10 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
     /// [`Modality::Video`] where nothing is known of the state.
     async fn modality(&mut self, state: UsState) -> Result<Modality>;
 
-    async fn set_modality(&mut self, state: UsState, modality: Modality) -> Result<()>;
+    /// What was set for a state with its version, for whoever changes it.
+    async fn state_policy(&mut self, state: UsState) -> Result<Option<(StatePolicy, i64)>>;
+
+    async fn save_state_policy(&mut self, policy: &StatePolicy, version: i64) -> Result<()>;
 
     async fn assessment(&mut self, id: AssessmentId, reach: &Reach) -> Result<Option<Assessment>>;
 
@@ -210,6 +224,10 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
 
     /// By the vendor's session.
     async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>>;
+
+    /// How many booked consultations of the patient are still to begin. Other
+    /// bookings of the patient wait until this transaction ends.
+    async fn consultations_ahead(&mut self, patient: PatientId, now: DateTime<Utc>) -> Result<u64>;
 
     /// A slot that either of the two has already is a conflict.
     async fn add_consultation(&mut self, consultation: &Consultation) -> Result<()>;

@@ -21,6 +21,12 @@ pub enum TaskKind {
     BlockedPrescription,
     /// A prescription, the subject, did not reach the pharmacy.
     FailedPrescription,
+    /// A plan, the subject, was changed after it was prescribed, and the
+    /// treatment as it is now has no prescription yet.
+    ChangedTreatment,
+    /// Sex, birth date or state of a patient under treatment are not those that
+    /// the assessment, the subject, was decided for.
+    ChangedProfile,
 }
 
 impl TaskKind {
@@ -31,6 +37,8 @@ impl TaskKind {
             Self::OverdueReview => "A review is overdue",
             Self::BlockedPrescription => "A safety alert blocks a prescription",
             Self::FailedPrescription => "A prescription did not reach the pharmacy",
+            Self::ChangedTreatment => "A changed treatment has to be prescribed anew",
+            Self::ChangedProfile => "A patient under treatment has changed the profile",
         }
     }
 
@@ -39,7 +47,9 @@ impl TaskKind {
             Self::UrgentReview | Self::OverdueReview | Self::BlockedPrescription => {
                 Priority::Urgent
             }
-            Self::FailedPrescription => Priority::Routine,
+            Self::FailedPrescription | Self::ChangedTreatment | Self::ChangedProfile => {
+                Priority::Routine
+            }
         }
     }
 

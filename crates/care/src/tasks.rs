@@ -2,15 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, TaskId, UsState,
-    Uuid,
+    Actor, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, TaskId,
+    TreatmentPlanId, UsState, Uuid,
 };
 use ports::{
     AuditAction, AuditEntry, Delivery, Env, Event, PortError, events::PrescriptionStatusWord,
 };
-use serde_json::Value;
 
-use crate::{CareError, CareStore, CareTx, Sources, Task, TaskKind};
+use crate::{
+    CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Reach, Sources, Task,
+    TaskKind,
+    eligibility::{PatientInputs, age_on},
+};
 
 /// Opens a task for that candidate who has the fewest open, and tells of it.
 /// With no candidate it stays with those licensed in the state. A second task
@@ -79,7 +82,8 @@ pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
     delivery: Delivery,
-    (prescription, patient, provider): (PrescriptionId, PatientId, ProviderId),
+    (prescription, plan): (PrescriptionId, TreatmentPlanId),
+    (patient, provider): (PatientId, ProviderId),
     status: PrescriptionStatusWord,
 ) -> Result<(), CareError> {
     let mut tx = store.begin(&Actor::system("care.prescription_tasks")).await?;
@@ -90,7 +94,12 @@ pub async fn on_prescription_changed(
         PrescriptionStatusWord::Blocked => TaskKind::BlockedPrescription,
         PrescriptionStatusWord::Failed => TaskKind::FailedPrescription,
         _ => {
-            let settled = settle(tx.as_mut(), prescription.uuid(), None, env.now()).await?;
+            let mut settled = settle(tx.as_mut(), prescription.uuid(), None, env.now()).await?;
+            if status != PrescriptionStatusWord::Canceled {
+                // The plan as it is now is on its way to the pharmacy, for what
+                // was written from an earlier version is canceled.
+                settled += settle(tx.as_mut(), plan.uuid(), None, env.now()).await?;
+            }
             if settled > 0 {
                 tx.audit(
                     AuditEntry::new(AuditAction::Update, "task", prescription)
@@ -107,6 +116,75 @@ pub async fn on_prescription_changed(
     };
     let about = (patient, prescription.uuid());
     if raise(env, tx.as_mut(), kind, (&[provider], None), about).await?.is_some() {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Handles `TreatmentPlanModified`: where the plan was prescribed before and the
+/// treatment as it is now is not, that is a task of its provider.
+pub async fn on_treatment_plan_modified(
+    env: &Env,
+    store: &dyn CareStore,
+    prescribed: &dyn Prescribed,
+    delivery: Delivery,
+    (plan, version): (TreatmentPlanId, u32),
+    (patient, provider): (PatientId, ProviderId),
+) -> Result<(), CareError> {
+    let last = prescribed.last_version(plan).await?;
+    let mut tx = store.begin(&Actor::system("care.changed_treatments")).await?;
+    if !tx.first_delivery(delivery).await? || last.is_none_or(|last| last >= version) {
+        return Ok(());
+    }
+    let ended = tx.plan(plan, &Reach::All).await?.is_none_or(|plan| plan.ended.is_some());
+    let about = (patient, plan.uuid());
+    if !ended
+        && raise(env, tx.as_mut(), TaskKind::ChangedTreatment, (&[provider], None), about)
+            .await?
+            .is_some()
+    {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Handles `PatientProfileChanged`: what a plan was approved for is not what the
+/// patient says now, so its provider looks at it. A new state may be one in
+/// which the provider holds no licence.
+pub async fn on_profile_changed(
+    env: &Env,
+    store: &dyn CareStore,
+    facts: &dyn PatientFacts,
+    delivery: Delivery,
+    patient: PatientId,
+) -> Result<(), CareError> {
+    let Some(facts) = facts.facts(patient).await? else { return Ok(()) };
+    let now = env.now();
+    let mut tx = store.begin(&Actor::system("care.changed_profiles")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let mut raised = false;
+    for plan in tx.plans(patient, &Reach::All).await? {
+        let (PlanStatus::Active, Some(assessment)) = (plan.status, plan.assessment) else {
+            continue;
+        };
+        let Some(decided) = tx.assessment(assessment, &Reach::All).await? else { continue };
+        let before = &decided.trace.inputs.patient;
+        let today = now.with_timezone(&facts.state.zone()).date_naive();
+        let told = PatientInputs {
+            age: age_on(facts.birth_date, today),
+            sex: facts.sex,
+            state: facts.state,
+        };
+        if told.state == before.state && told.follows(before, decided.decided_at, now) {
+            continue;
+        }
+        let about = (patient, assessment.uuid());
+        let kind = TaskKind::ChangedProfile;
+        raised |= raise(env, tx.as_mut(), kind, (&[plan.provider], None), about).await?.is_some();
+    }
+    if raised {
         tx.commit().await?;
     }
     Ok(())
@@ -153,11 +231,9 @@ pub async fn list(
     let scope = TaskScope::of(env, sources, actor).await?;
     let mut tx = store.begin(actor).await?;
     let tasks = tx.tasks(&scope, shown, env.now(), page).await?;
-    let records: Vec<Value> = tasks.items.iter().map(|task| task.id.to_string().into()).collect();
-    tx.audit(
-        AuditEntry::new(AuditAction::Search, "task", scope.provider).detail("records", records),
-    )
-    .await?;
+    let shown = tasks.items.iter().map(|task| (task.patient, task.id.uuid()));
+    let entry = AuditEntry::new(AuditAction::Search, "task", scope.provider);
+    tx.audit_all(entry.per_patient(shown)).await?;
     tx.commit().await?;
     Ok(tasks)
 }

@@ -138,6 +138,23 @@ impl Treatment {
         if self.refills > 11 {
             refuse("refills", "out_of_range", "At most 11.".into());
         }
+        if let Some(limit) = limit {
+            // The checks go by the concept, and the parcel by the package.
+            if self.medication.display != limit.display {
+                refuse(
+                    "medication.display",
+                    "not_this_drug",
+                    format!("The formulary calls this drug {}.", limit.display),
+                );
+            }
+            if !limit.ndcs.contains(&self.medication.ndc) {
+                refuse(
+                    "medication.ndc",
+                    "not_this_drug",
+                    "The formulary has no such package of this drug.".into(),
+                );
+            }
+        }
         let dose_is_sound = self.dose.value.is_finite() && self.dose.value > 0.0;
         if !dose_is_sound {
             refuse("dose.value", "out_of_range", "More than nothing.".into());

@@ -1,6 +1,7 @@
 //! Video consultations.
 
 use care::{Consultation, Reach};
+use chrono::{DateTime, Utc};
 use kernel::{CategoryId, ConsultationId, PatientId, ProviderId, Uuid};
 use ports::Result;
 use sea_orm::{QueryResult, Value};
@@ -37,6 +38,25 @@ pub async fn in_room(tx: &mut PgTx, room: &str) -> Result<Option<Consultation>> 
     )
     .await?;
     row.map(|row| consultation(tx, &row)).transpose()
+}
+
+pub async fn ahead(tx: &mut PgTx, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {
+    tx.execute(
+        "waiting for a patient's bookings",
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+        [format!("booking/{patient}").into()],
+    )
+    .await?;
+    let row = query_one(
+        tx,
+        "counting the bookings of a patient",
+        "SELECT count(*) AS ahead FROM care_consultations \
+         WHERE patient_id = $1 AND status = 'scheduled' AND starts_at > $2",
+        vec![patient.uuid().into(), now.into()],
+    )
+    .await?;
+    let counted = row.map(|row| get::<i64>(&row, "ahead")).transpose()?;
+    Ok(counted.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
 }
 
 pub async fn add(tx: &mut PgTx, consultation: &Consultation) -> Result<()> {

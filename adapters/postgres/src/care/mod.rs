@@ -15,7 +15,7 @@ mod tasks;
 use async_trait::async_trait;
 use care::{
     Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
-    Task, TreatmentPlan,
+    StatePolicy, Task, TreatmentPlan,
     break_glass::BreakGlass,
     dosing::DosingRule,
     information::Exchange,
@@ -59,16 +59,28 @@ impl CareTx for PgTx {
         reference::protocol(self, category).await
     }
 
-    async fn save_protocol(&mut self, protocol: &Protocol) -> Result<()> {
-        reference::save_protocol(self, protocol).await
+    async fn category_protocol(&mut self, category: CategoryId) -> Result<Option<(Protocol, i64)>> {
+        reference::category_protocol(self, category).await
+    }
+
+    async fn save_protocol(&mut self, protocol: &Protocol, version: i64) -> Result<()> {
+        reference::save_protocol(self, protocol, version).await
+    }
+
+    async fn formulary(&mut self) -> Result<Vec<(DoseLimit, i64)>> {
+        reference::formulary(self).await
+    }
+
+    async fn formulary_drug(&mut self, drug: &RxNorm) -> Result<Option<(DoseLimit, i64)>> {
+        reference::formulary_drug(self, drug).await
     }
 
     async fn dose_limit(&mut self, drug: &RxNorm) -> Result<Option<DoseLimit>> {
         reference::dose_limit(self, drug).await
     }
 
-    async fn save_dose_limit(&mut self, limit: &DoseLimit) -> Result<()> {
-        reference::save_dose_limit(self, limit).await
+    async fn save_dose_limit(&mut self, limit: &DoseLimit, version: i64) -> Result<()> {
+        reference::save_dose_limit(self, limit, version).await
     }
 
     async fn dosing_rule(&mut self, drug: &RxNorm) -> Result<Option<(DosingRule, i64)>> {
@@ -91,8 +103,12 @@ impl CareTx for PgTx {
         reference::modality(self, state).await
     }
 
-    async fn set_modality(&mut self, state: UsState, modality: Modality) -> Result<()> {
-        reference::set_modality(self, state, modality).await
+    async fn state_policy(&mut self, state: UsState) -> Result<Option<(StatePolicy, i64)>> {
+        reference::state_policy(self, state).await
+    }
+
+    async fn save_state_policy(&mut self, policy: &StatePolicy, version: i64) -> Result<()> {
+        reference::save_state_policy(self, policy, version).await
     }
 
     async fn assessment(&mut self, id: AssessmentId, reach: &Reach) -> Result<Option<Assessment>> {
@@ -223,6 +239,10 @@ impl CareTx for PgTx {
 
     async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>> {
         consultations::in_room(self, room).await
+    }
+
+    async fn consultations_ahead(&mut self, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {
+        consultations::ahead(self, patient, now).await
     }
 
     async fn add_consultation(&mut self, consultation: &Consultation) -> Result<()> {

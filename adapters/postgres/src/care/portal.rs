@@ -157,7 +157,8 @@ impl PortalTx for PgTx {
                 SELECT p.patient_id FROM ( \
                     SELECT patient_id FROM care_review_holders WHERE provider_id = $1 \
                     UNION SELECT patient_id FROM care_treatment_plans WHERE provider_id = $1 \
-                    UNION SELECT patient_id FROM care_consultations WHERE provider_id = $1 \
+                    UNION SELECT patient_id FROM care_consultations \
+                        WHERE provider_id = $1 AND status <> 'canceled' \
                 ) p WHERE true {filter} ORDER BY p.patient_id LIMIT $3 \
              ) \
              SELECT p.patient_id, \
@@ -170,7 +171,7 @@ impl PortalTx for PgTx {
                         AND NOT t.automatic), \
                     (SELECT max(c.starts_at) FROM care_consultations c \
                         WHERE c.provider_id = $1 AND c.patient_id = p.patient_id \
-                        AND c.status <> 'scheduled' AND c.starts_at <= $2) \
+                        AND c.status IN ('in_progress', 'completed') AND c.starts_at <= $2) \
                 ) AS last_contact, \
                 (SELECT min(c.starts_at) FROM care_consultations c \
                     WHERE c.provider_id = $1 AND c.patient_id = p.patient_id \

@@ -1,11 +1,11 @@
 //! Protocols, dose limits and what the states allow.
 
-use care::{DoseLimit, Modality, Protocol, Treatment, dosing::DosingRule};
+use care::{DoseLimit, Modality, Protocol, StatePolicy, Treatment, dosing::DosingRule};
 use kernel::{CategoryId, RxNorm, UsState};
 use ports::{PortError, Result};
 use sea_orm::QueryResult;
 
-use super::{get, one, word};
+use super::{all, get, one, word};
 use crate::core::{PgTx, expect_changed};
 
 pub(super) fn value(what: &str, value: &impl serde::Serialize) -> Result<sea_orm::Value> {
@@ -24,70 +24,110 @@ pub(super) fn document<T: serde::de::DeserializeOwned>(
 }
 
 pub async fn protocol(tx: &mut PgTx, category: CategoryId) -> Result<Option<Protocol>> {
-    let row = one(
-        tx,
-        "reading a protocol",
-        "SELECT treatment FROM care_protocols WHERE category_id = $1",
-        vec![category.uuid().into()],
-    )
-    .await?;
-    row.map(|row| Ok(Protocol { category, treatment: document::<Treatment>(&row, "treatment")? }))
-        .transpose()
+    Ok(read_protocol(tx, category, "").await?.map(|(protocol, _)| protocol))
 }
 
-pub async fn save_protocol(tx: &mut PgTx, protocol: &Protocol) -> Result<()> {
-    let treatment = value("a protocol", &protocol.treatment)?;
-    tx.execute(
-        "saving a protocol",
-        "INSERT INTO care_protocols (category_id, treatment) VALUES ($1, $2) \
-         ON CONFLICT (category_id) DO UPDATE SET treatment = excluded.treatment",
-        [protocol.category.uuid().into(), treatment],
-    )
-    .await?;
-    Ok(())
+pub async fn category_protocol(
+    tx: &mut PgTx,
+    category: CategoryId,
+) -> Result<Option<(Protocol, i64)>> {
+    read_protocol(tx, category, "FOR UPDATE").await
 }
 
-pub async fn dose_limit(tx: &mut PgTx, drug: &RxNorm) -> Result<Option<DoseLimit>> {
-    let row = one(
-        tx,
-        "reading a dose limit",
-        "SELECT display, max_single, max_daily, unit, reference FROM care_dose_limits \
-         WHERE rxnorm = $1",
-        vec![drug.as_str().into()],
-    )
-    .await?;
+async fn read_protocol(
+    tx: &mut PgTx,
+    category: CategoryId,
+    lock: &str,
+) -> Result<Option<(Protocol, i64)>> {
+    let sql =
+        format!("SELECT treatment, version FROM care_protocols WHERE category_id = $1 {lock}");
+    let row = one(tx, "reading a protocol", &sql, vec![category.uuid().into()]).await?;
     row.map(|row| {
-        Ok(DoseLimit {
-            rxnorm: drug.clone(),
-            display: get(&row, "display")?,
-            max_single: get(&row, "max_single")?,
-            max_daily: get(&row, "max_daily")?,
-            unit: get(&row, "unit")?,
-            reference: get(&row, "reference")?,
-        })
+        let treatment = document::<Treatment>(&row, "treatment")?;
+        Ok((Protocol { category, treatment }, get(&row, "version")?))
     })
     .transpose()
 }
 
-pub async fn save_dose_limit(tx: &mut PgTx, limit: &DoseLimit) -> Result<()> {
-    tx.execute(
-        "saving a dose limit",
-        "INSERT INTO care_dose_limits (rxnorm, display, max_single, max_daily, unit, reference) \
-         VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (rxnorm) DO UPDATE SET display = excluded.display, \
-         max_single = excluded.max_single, max_daily = excluded.max_daily, \
-         unit = excluded.unit, reference = excluded.reference",
-        [
-            limit.rxnorm.as_str().into(),
-            limit.display.clone().into(),
-            limit.max_single.into(),
-            limit.max_daily.into(),
-            limit.unit.clone().into(),
-            limit.reference.clone().into(),
-        ],
-    )
-    .await?;
-    Ok(())
+pub async fn save_protocol(tx: &mut PgTx, protocol: &Protocol, version: i64) -> Result<()> {
+    let treatment = value("a protocol", &protocol.treatment)?;
+    let saved = tx
+        .execute(
+            "saving a protocol",
+            "INSERT INTO care_protocols (category_id, treatment, version) VALUES ($1, $2, $3) \
+             ON CONFLICT (category_id) DO UPDATE SET treatment = excluded.treatment, \
+             version = excluded.version WHERE care_protocols.version = excluded.version - 1",
+            [protocol.category.uuid().into(), treatment, version.into()],
+        )
+        .await?;
+    expect_changed(saved.rows_affected(), "the default treatment")
+}
+
+const DRUG: &str = "rxnorm, display, max_single, max_daily, unit, reference, strength, schedule, \
+                    ndcs, version";
+
+fn drug_of(row: &QueryResult) -> Result<(DoseLimit, i64)> {
+    let limit = DoseLimit {
+        rxnorm: word(row, "rxnorm")?,
+        display: get(row, "display")?,
+        max_single: get(row, "max_single")?,
+        max_daily: get(row, "max_daily")?,
+        unit: get(row, "unit")?,
+        reference: get(row, "reference")?,
+        strength: get(row, "strength")?,
+        schedule: get(row, "schedule")?,
+        ndcs: document(row, "ndcs")?,
+    };
+    Ok((limit, get(row, "version")?))
+}
+
+pub async fn dose_limit(tx: &mut PgTx, drug: &RxNorm) -> Result<Option<DoseLimit>> {
+    Ok(read_drug(tx, drug, "").await?.map(|(limit, _)| limit))
+}
+
+pub async fn formulary_drug(tx: &mut PgTx, drug: &RxNorm) -> Result<Option<(DoseLimit, i64)>> {
+    read_drug(tx, drug, "FOR UPDATE").await
+}
+
+async fn read_drug(tx: &mut PgTx, drug: &RxNorm, lock: &str) -> Result<Option<(DoseLimit, i64)>> {
+    let sql = format!("SELECT {DRUG} FROM care_dose_limits WHERE rxnorm = $1 {lock}");
+    let row = one(tx, "reading a drug of the formulary", &sql, vec![drug.as_str().into()]).await?;
+    row.map(|row| drug_of(&row)).transpose()
+}
+
+pub async fn formulary(tx: &mut PgTx) -> Result<Vec<(DoseLimit, i64)>> {
+    let sql = format!("SELECT {DRUG} FROM care_dose_limits ORDER BY rxnorm");
+    let rows = all(tx, "reading the formulary", &sql, vec![]).await?;
+    rows.iter().map(drug_of).collect()
+}
+
+pub async fn save_dose_limit(tx: &mut PgTx, limit: &DoseLimit, version: i64) -> Result<()> {
+    let saved = tx
+        .execute(
+            "saving a drug of the formulary",
+            "INSERT INTO care_dose_limits (rxnorm, display, max_single, max_daily, unit, \
+             reference, strength, schedule, ndcs, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (rxnorm) DO UPDATE SET display = excluded.display, \
+             max_single = excluded.max_single, max_daily = excluded.max_daily, \
+             unit = excluded.unit, reference = excluded.reference, \
+             strength = excluded.strength, schedule = excluded.schedule, ndcs = excluded.ndcs, \
+             version = excluded.version WHERE care_dose_limits.version = excluded.version - 1",
+            [
+                limit.rxnorm.as_str().into(),
+                limit.display.clone().into(),
+                limit.max_single.into(),
+                limit.max_daily.into(),
+                limit.unit.clone().into(),
+                limit.reference.clone().into(),
+                limit.strength.clone().into(),
+                limit.schedule.clone().into(),
+                value("the packages of a drug", &limit.ndcs)?,
+                version.into(),
+            ],
+        )
+        .await?;
+    expect_changed(saved.rows_affected(), "the drug of the formulary")
 }
 
 pub async fn dosing_rule(tx: &mut PgTx, drug: &RxNorm) -> Result<Option<(DosingRule, i64)>> {
@@ -147,13 +187,30 @@ pub async fn modality(tx: &mut PgTx, state: UsState) -> Result<Modality> {
     row.map_or(Ok(Modality::Video), |row| word(&row, "modality"))
 }
 
-pub async fn set_modality(tx: &mut PgTx, state: UsState, modality: Modality) -> Result<()> {
-    tx.execute(
-        "setting a state's modality",
-        "INSERT INTO care_state_modalities (state, modality) VALUES ($1, $2) \
-         ON CONFLICT (state) DO UPDATE SET modality = excluded.modality",
-        [state.to_string().into(), modality.to_string().into()],
+pub async fn state_policy(tx: &mut PgTx, state: UsState) -> Result<Option<(StatePolicy, i64)>> {
+    let row = one(
+        tx,
+        "reading what a state allows",
+        "SELECT modality, version FROM care_state_modalities WHERE state = $1 FOR UPDATE",
+        vec![state.to_string().into()],
     )
     .await?;
-    Ok(())
+    row.map(|row| {
+        Ok((StatePolicy { state, modality: word(&row, "modality")? }, get(&row, "version")?))
+    })
+    .transpose()
+}
+
+pub async fn save_state_policy(tx: &mut PgTx, policy: &StatePolicy, version: i64) -> Result<()> {
+    let saved = tx
+        .execute(
+            "setting what a state allows",
+            "INSERT INTO care_state_modalities (state, modality, version) VALUES ($1, $2, $3) \
+             ON CONFLICT (state) DO UPDATE SET modality = excluded.modality, \
+             version = excluded.version \
+             WHERE care_state_modalities.version = excluded.version - 1",
+            [policy.state.to_string().into(), policy.modality.to_string().into(), version.into()],
+        )
+        .await?;
+    expect_changed(saved.rows_affected(), "what the state allows")
 }

@@ -102,6 +102,22 @@ impl PrescriptionTx for PgTx {
         found.into_iter().next().map(|row| row.into_domain(self)).transpose()
     }
 
+    async fn last_prescribed_version(&mut self, plan: TreatmentPlanId) -> Result<Option<u32>> {
+        #[derive(FromQueryResult)]
+        struct Last {
+            version: Option<i32>,
+        }
+        let found: Vec<Last> = rows(
+            self,
+            "reading which version of a plan was prescribed",
+            "SELECT max(plan_version) AS version FROM prescriptions WHERE treatment_plan_id = $1",
+            [plan.uuid().into()],
+        )
+        .await?;
+        let last = found.into_iter().next().and_then(|last| last.version);
+        last.map(rows::plan_version).transpose()
+    }
+
     async fn lock_prescribing(&mut self, patient: PatientId) -> Result<()> {
         let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
         let values = [format!("prescribing/{patient}").into()];
@@ -156,8 +172,9 @@ impl PrescriptionTx for PgTx {
             "INSERT INTO prescriptions (id, treatment_plan_id, patient_id, provider_id, \
              category_id, pharmacy_id, clinical, quantity_milli, unit, days_supply, refills, \
              fills_used, last_filled_on, written_on, state, state_at, message_id, attempts, \
-             state_detail, created_at, updated_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, \
-             $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+             state_detail, created_at, updated_at, version, plan_version) VALUES ($1, $2, $3, $4, \
+             $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+             $23)",
             [
                 prescription.id.uuid().into(),
                 prescription.treatment_plan.uuid().into(),
@@ -181,6 +198,7 @@ impl PrescriptionTx for PgTx {
                 prescription.created_at.into(),
                 prescription.updated_at.into(),
                 prescription.version.into(),
+                i64::from(prescription.plan_version).into(),
             ],
         )
         .await?;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::PgTx;
 
-pub(crate) const PRESCRIPTION: &str = "id, treatment_plan_id, patient_id, provider_id, \
+pub(crate) const PRESCRIPTION: &str = "id, treatment_plan_id, plan_version, patient_id, provider_id, \
      category_id, pharmacy_id, clinical, quantity_milli, unit, days_supply, refills, fills_used, \
      last_filled_on, written_on, state, state_at, message_id, attempts, state_detail, \
      created_at, updated_at, version";
@@ -30,6 +30,7 @@ const STATE_DETAIL: &str = "prescriptions.state_detail";
 pub(crate) struct PrescriptionRow {
     pub id: Uuid,
     pub treatment_plan_id: Uuid,
+    pub plan_version: i32,
     pub patient_id: Uuid,
     pub provider_id: Uuid,
     pub category_id: Uuid,
@@ -94,6 +95,10 @@ struct StateDetail {
 /// by this code.
 fn broken(what: &str, cause: impl std::error::Error + Send + Sync + 'static) -> PortError {
     PortError::internal(format!("a stored prescription has a {what} that cannot be read"), cause)
+}
+
+pub(super) fn plan_version(number: i32) -> Result<u32> {
+    u32::try_from(number).map_err(|error| broken("version of its plan", error))
 }
 
 fn missing(what: &str) -> PortError {
@@ -217,6 +222,7 @@ impl PrescriptionRow {
         Ok(Prescription {
             id: self.id.into(),
             treatment_plan: self.treatment_plan_id.into(),
+            plan_version: plan_version(self.plan_version)?,
             patient: self.patient_id.into(),
             provider: self.provider_id.into(),
             category: self.category_id.into(),

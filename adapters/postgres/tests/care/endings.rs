@@ -1,6 +1,6 @@
 //! How plans end, who is told, and what their history says.
 
-use care::{EndReason, TreatmentPlan, plans::PlanHistory};
+use care::{EndReason, Prescribed, TreatmentPlan, plans::PlanHistory};
 use kernel::{DomainError as _, ErrorKind, TreatmentPlanId};
 
 use super::*;
@@ -177,4 +177,99 @@ async fn of_two_who_change_a_plan_the_slower_hears_what_the_other_did() {
     revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await.unwrap();
     let late = modify(&setting, (plan.id, Some(2)), 1).await.unwrap_err();
     assert!(late.to_string().contains("it is revoked"), "{late}");
+}
+
+/// What the pharmacy says of the plan.
+struct Last(Option<u32>);
+
+#[async_trait]
+impl Prescribed for Last {
+    async fn last_version(&self, _: TreatmentPlanId) -> ports::Result<Option<u32>> {
+        Ok(self.0)
+    }
+}
+
+async fn tell_of_change(setting: &Setting, plan: &TreatmentPlan, last: Option<u32>) {
+    let env = &setting.database.env;
+    let event: EventId = env.fresh();
+    let delivery = Delivery { event, handler: "care.on_treatment_plan_modified" };
+    let (about, of) = ((plan.id, plan.current().number), (plan.patient, plan.provider));
+    let store = setting.store();
+    tasks::on_treatment_plan_modified(env, store, &Last(last), delivery, about, of).await.unwrap();
+}
+
+const CHANGED: &str =
+    "SELECT count(*) FROM care_tasks WHERE kind = 'changed_treatment' AND status = 'open'";
+
+#[tokio::test]
+async fn a_change_of_what_was_prescribed_is_a_task_until_it_is_prescribed_anew() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    let modified = modify(&setting, (plan.id, None), 2).await.unwrap();
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'treatment_plan_modified'";
+    assert_eq!(setting.count(told).await, 1);
+    for (last, open) in [(None, 0), (Some(2), 0), (Some(1), 1), (Some(1), 1)] {
+        tell_of_change(&setting, &modified, last).await;
+        assert_eq!(setting.count(CHANGED).await, open, "{last:?}");
+    }
+    let env = &setting.database.env;
+    for (status, open) in
+        [(PrescriptionStatusWord::Canceled, 1), (PrescriptionStatusWord::Queued, 0)]
+    {
+        let event: EventId = env.fresh();
+        let delivery = Delivery { event, handler: "care.on_prescription_changed" };
+        let (about, of) = ((env.fresh(), plan.id), (plan.patient, plan.provider));
+        tasks::on_prescription_changed(env, setting.store(), delivery, about, of, status)
+            .await
+            .unwrap();
+        assert_eq!(setting.count(CHANGED).await, open, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_plan_settles_what_was_to_be_prescribed() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    let modified = modify(&setting, (plan.id, None), 2).await.unwrap();
+    tell_of_change(&setting, &modified, Some(1)).await;
+    revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await.unwrap();
+    assert_eq!(setting.count(CHANGED).await, 0);
+    // An event that comes after the end raises nothing.
+    tell_of_change(&setting, &modified, Some(1)).await;
+    assert_eq!(setting.count(CHANGED).await, 0);
+}
+
+async fn tell_of_profile(setting: &Setting) {
+    let env = &setting.database.env;
+    let event: EventId = env.fresh();
+    let delivery = Delivery { event, handler: "care.on_profile_changed" };
+    let (store, facts) = (setting.store(), setting.neighbours.as_ref());
+    tasks::on_profile_changed(env, store, facts, delivery, ADA).await.unwrap();
+}
+
+const PROFILE: &str =
+    "SELECT count(*) FROM care_tasks WHERE kind = 'changed_profile' AND status = 'open'";
+
+#[tokio::test]
+async fn whoever_is_another_person_or_elsewhere_now_is_looked_at() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    tell_of_profile(&setting).await;
+    assert_eq!(setting.count(PROFILE).await, 0, "nothing has changed");
+    setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Tx);
+    for _ in 0..2 {
+        tell_of_profile(&setting).await;
+        assert_eq!(setting.count(PROFILE).await, 1, "the plan was approved elsewhere");
+    }
+    setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Ma);
+    revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await.unwrap();
+    assert_eq!(setting.count(PROFILE).await, 0);
+
+    // A form that would be approved automatically is not, with another sex.
+    setting.neighbours.women.lock().unwrap().push(ADA);
+    let again = setting.assess(ADA, &[]).await;
+    let own = reviews::own(setting.store(), &patient(ADA)).await.unwrap();
+    let decided = own.into_iter().find(|assessment| assessment.id == again).unwrap();
+    assert_eq!(decided.outcome, AssessmentOutcome::InReview);
+    assert!(decided.reasons.iter().any(|reason| reason.code == "profile_changed"));
 }

@@ -23,3 +23,13 @@ async fn an_unknown_drug_stays_blocked_and_takes_no_override() {
     assert_eq!(refused.fields()[0].code, "not_overridable", "{refused:?}");
     assert_eq!(load(&database, &blocked).await.state.word(), "blocked");
 }
+
+#[tokio::test]
+async fn a_package_of_another_drug_is_not_signed() {
+    let database = database().await;
+    let world = World::new();
+    world.treatment.lock().unwrap().on_formulary = false;
+    let refused = write(&database, &world, "a").await.unwrap_err();
+    assert_eq!(refused.code(), "pharmacy.not_on_formulary");
+    assert_eq!(count_all(&database, "prescriptions").await, 0);
+}

@@ -55,6 +55,8 @@ pub enum ConsultationWord {
     InProgress,
     /// The provider has closed it.
     Completed,
+    /// One of the two has called it off.
+    Canceled,
 }
 
 impl From<ConsultationStatus> for ConsultationWord {
@@ -63,6 +65,7 @@ impl From<ConsultationStatus> for ConsultationWord {
             ConsultationStatus::Scheduled => Self::Scheduled,
             ConsultationStatus::InProgress => Self::InProgress,
             ConsultationStatus::Completed => Self::Completed,
+            ConsultationStatus::Canceled => Self::Canceled,
         }
     }
 }
@@ -178,7 +181,8 @@ impl ConsultationsApi {
     /// is. Where plans on offer have the feature `video_visits` – those of the
     /// category, or any without one – it takes a subscription in force that
     /// has it (403 `subscriptions.feature_not_included` otherwise), unless the
-    /// patient waits for a decision there. Repeated with the same
+    /// patient waits for a decision there. A patient has at most three ahead
+    /// (409 `care.too_many_bookings`). Repeated with the same
     /// `Idempotency-Key`, it answers with the consultation that was booked
     /// first.
     #[oai(
@@ -221,6 +225,25 @@ impl ConsultationsApi {
     ) -> Result<Json<ConsultationView>, Problem> {
         let id = ConsultationId(session_id.0);
         Ok(Json(consultations::get(self.store.as_ref(), caller.actor(), id).await?.into()))
+    }
+
+    /// Cancel a video consultation
+    ///
+    /// By its patient or its provider, until somebody has joined it (409
+    /// `care.consultation_begun`). The slot is free again, and the other is
+    /// told. Repeated, it answers the same.
+    #[oai(
+        path = "/api/consultations/video/:session_id/cancel",
+        method = "post",
+        operation_id = "cancelVideoConsultation"
+    )]
+    async fn cancel(
+        &self,
+        caller: Caller,
+        session_id: Path<Uuid>,
+    ) -> Result<Json<ConsultationView>, Problem> {
+        let id = ConsultationId(session_id.0);
+        Ok(Json(consultations::cancel(self.store.as_ref(), caller.actor(), id).await?.into()))
     }
 
     /// Join a video consultation

@@ -372,7 +372,7 @@ pub struct DoseOnView {
     pub until: Option<NaiveDate>,
 }
 
-fn drug(text: &str) -> Result<RxNorm, CareError> {
+pub(super) fn drug(text: &str) -> Result<RxNorm, CareError> {
     text.parse().map_err(|error: kernel::code::InvalidCode| {
         CareError::Invalid(vec![FieldError::new("rxnorm", "invalid", error.to_string())])
     })

@@ -12,6 +12,7 @@ mod replays;
 mod requirements;
 mod reviews;
 mod rules;
+mod settings;
 mod tasks;
 mod treatment;
 mod webhook;
@@ -43,6 +44,11 @@ pub use self::{
         ReviewsApi, TracedAssessmentView, TracedRuleView,
     },
     rules::{RuleSetView, RuleSetsView, RulesApi, SimulationView},
+    settings::{
+        DeaScheduleWord, FormularyDrugBody, FormularyDrugFound, FormularyDrugView, FormularyView,
+        ProtocolBody, ProtocolFound, SettingsApi, StateModalityWord, StatePolicyBody,
+        StatePolicyFound,
+    },
     tasks::{TaskFound, TaskView, TasksApi, TasksView, UpdateTask},
     treatment::{
         CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, KidneysBody,

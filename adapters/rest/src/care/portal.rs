@@ -82,6 +82,7 @@ pub enum AppointmentStatusWord {
     Scheduled,
     InProgress,
     Completed,
+    Canceled,
 }
 
 /// A consultation of the day.
@@ -105,6 +106,7 @@ impl From<Appointment> for AppointmentView {
                 ConsultationStatus::Scheduled => AppointmentStatusWord::Scheduled,
                 ConsultationStatus::InProgress => AppointmentStatusWord::InProgress,
                 ConsultationStatus::Completed => AppointmentStatusWord::Completed,
+                ConsultationStatus::Canceled => AppointmentStatusWord::Canceled,
             },
         }
     }

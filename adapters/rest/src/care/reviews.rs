@@ -255,6 +255,8 @@ pub struct TracedAssessmentView {
     pub allowlisted: bool,
     /// Whether the state permits asynchronous care.
     pub asynchronous: bool,
+    /// Whether sex and age fit those of the patient's earlier decisions.
+    pub profile_unchanged: bool,
     /// Who answers for automatic approvals in the state.
     pub supervising_provider_id: Option<Uuid>,
     /// Every rule, in the set's order.
@@ -293,6 +295,7 @@ impl From<Assessment> for TracedAssessmentView {
             allergies: json!(trace.inputs.allergies),
             allowlisted: trace.gates.allowlisted,
             asynchronous: trace.gates.asynchronous,
+            profile_unchanged: trace.gates.profile_unchanged,
             supervising_provider_id: trace.gates.supervising_provider.map(Into::into),
             rules: trace.rules.into_iter().map(Into::into).collect(),
         }

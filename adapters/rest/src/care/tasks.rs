@@ -31,6 +31,8 @@ pub enum TaskKindWord {
     OverdueReview,
     BlockedPrescription,
     FailedPrescription,
+    ChangedTreatment,
+    ChangedProfile,
 }
 
 /// How far a task has come.
@@ -54,7 +56,7 @@ pub struct TaskView {
     /// Whose it is; absent where anybody licensed in the state may take it.
     pub provider_id: Option<Uuid>,
     pub patient_id: Uuid,
-    /// The assessment or the prescription that it is about.
+    /// The assessment, the prescription or the treatment plan that it is about.
     pub subject_id: Uuid,
     pub created_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
@@ -95,6 +97,8 @@ impl TaskView {
                 TaskKind::OverdueReview => TaskKindWord::OverdueReview,
                 TaskKind::BlockedPrescription => TaskKindWord::BlockedPrescription,
                 TaskKind::FailedPrescription => TaskKindWord::FailedPrescription,
+                TaskKind::ChangedTreatment => TaskKindWord::ChangedTreatment,
+                TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
             },
             title: task.kind.title().to_owned(),
             priority: task.kind.priority().into(),

@@ -161,7 +161,7 @@ impl Example for TreatmentBody {
         Self {
             medication: MedicationBody {
                 rxnorm: "312941".to_owned(),
-                ndc: "16714061204".to_owned(),
+                ndc: "16714061201".to_owned(),
                 display: "sertraline 50 MG Oral Tablet".to_owned(),
             },
             dose: DoseBody { value: 50.0, unit: "mg".to_owned() },

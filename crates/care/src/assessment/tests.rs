@@ -26,6 +26,7 @@ fn waiting() -> Assessment {
         supervising_provider: None,
         under_treatment: false,
         record_answered: true,
+        profile_unchanged: true,
     };
     Assessment::decided(
         AssessmentId(Uuid::from_u128(1)),

@@ -6,7 +6,7 @@ use kernel::{Actor, PatientId, Permission, RxNorm, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Env};
 
 use super::{ComputedDose, DoseAlert, DoseOn, DosingRule, Measurements, compute};
-use crate::{CareError, CareStore, Dose, Reach, Sources};
+use crate::{CareError, CareStore, Dose, Reach, Sources, setting::SettingChange};
 
 /// A rule with the version that it is changed by.
 pub async fn rule(
@@ -31,14 +31,11 @@ pub async fn set_rule(
     rule.validate()?;
     let mut tx = store.begin(actor).await?;
     let before = tx.dosing_rule(&rule.rxnorm).await?;
-    let version = before.as_ref().map(|(_, version)| *version);
-    if seen != version {
-        return Err(CareError::RuleChanged(version));
-    }
-    let now = version.unwrap_or(0) + 1;
+    let held = before.as_ref().map(|(held, version)| (held, *version));
+    let now = SettingChange::check(held, rule, seen)?;
     tx.save_dosing_rule(rule, now)
         .await
-        .map_err(|error| CareError::on_conflict(error, CareError::RuleChanged(Some(now))))?;
+        .map_err(|error| CareError::on_conflict(error, CareError::RulesChangedAtOnce))?;
     let document = |rule: &DosingRule| serde_json::to_value(rule).unwrap_or_default();
     tx.audit(
         AuditEntry::new(AuditAction::Update, "dosing_rule", &rule.rxnorm)

@@ -90,6 +90,16 @@ impl Inputs {
     }
 }
 
+impl PatientInputs {
+    /// Whether this can be the patient of an earlier decision: of the same sex,
+    /// and older by the years in between.
+    pub fn follows(&self, earlier: &Self, decided_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let years = age_on(decided_at.date_naive(), now.date_naive());
+        let grown = self.age.checked_sub(earlier.age);
+        self.sex == earlier.sex && grown.is_some_and(|grown| (years..=years + 1).contains(&grown))
+    }
+}
+
 /// Whole years of age; somebody born on 29 February has the birthday on
 /// 1 March of a common year.
 pub fn age_on(birth_date: NaiveDate, today: NaiveDate) -> u32 {
@@ -118,6 +128,10 @@ pub struct Gates {
     /// are replayed as they were made.
     #[serde(default = "answered")]
     pub record_answered: bool,
+    /// Sex and age are those of the patient's earlier decisions, as far as the
+    /// time in between lets them be.
+    #[serde(default = "answered")]
+    pub profile_unchanged: bool,
 }
 
 fn answered() -> bool {
@@ -307,6 +321,12 @@ fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
         reasons.push(Reason::new(
             "record_unanswered",
             "You have not said which medications you take and what you are allergic to, so a provider asks.",
+        ));
+    }
+    if !gates.profile_unchanged {
+        reasons.push(Reason::new(
+            "profile_changed",
+            "Your sex or birth date is not what it was at an earlier request, so a provider asks.",
         ));
     }
     if !gates.allowlisted {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use super::{Rule, expression};
-use crate::CareError;
+use crate::{CareError, setting::changed_fields};
 
 /// The longest expression, and the most rules of one set: both bound what one
 /// decision can cost.
@@ -109,7 +109,7 @@ impl RuleSet {
         content: RuleSetContent,
         now: DateTime<Utc>,
     ) -> Result<Self, CareError> {
-        self.expect(seen)?;
+        self.expect(seen, Some(&content.rules))?;
         if self.status != RuleSetStatus::Draft {
             return Err(CareError::RulesPublished);
         }
@@ -132,7 +132,7 @@ impl RuleSet {
         current: Option<Self>,
         now: DateTime<Utc>,
     ) -> Result<(Self, Option<Self>), CareError> {
-        self.expect(seen)?;
+        self.expect(seen, None)?;
         match self.status {
             RuleSetStatus::Published => return Err(CareError::RulesInForce),
             RuleSetStatus::Draft => {
@@ -160,11 +160,18 @@ impl RuleSet {
         Ok((published, retired))
     }
 
-    fn expect(&self, seen: i64) -> Result<(), CareError> {
+    fn expect(&self, seen: i64, asked: Option<&[Rule]>) -> Result<(), CareError> {
         if self.revision == seen {
             return Ok(());
         }
-        Err(CareError::RevisionChanged { current: self.revision, at: self.changed_at })
+        #[derive(Serialize)]
+        struct Rules<'a> {
+            rules: &'a [Rule],
+        }
+        let fields = asked.map_or_else(Vec::new, |asked| {
+            changed_fields(&Rules { rules: &self.rules }, &Rules { rules: asked })
+        });
+        Err(CareError::RevisionChanged { current: self.revision, at: self.changed_at, fields })
     }
 
     /// Every expression must parse and name only what there is, and every id
@@ -320,10 +327,15 @@ mod tests {
             Err(CareError::RulesSuperseded(1))
         ));
         let content = RuleSetContent { rules: rules(), note: None, based_on: Some(first.id) };
-        assert!(matches!(
-            stale.clone().revise(7, content.clone(), now),
-            Err(CareError::RevisionChanged { current: 1, .. })
-        ));
+        let other =
+            RuleSetContent { rules: vec![rule("age", "patient.age > 60")], ..content.clone() };
+        let Err(CareError::RevisionChanged { current: 1, fields, .. }) =
+            stale.clone().revise(7, other, now)
+        else {
+            panic!("accepted");
+        };
+        let told: Vec<_> = fields.iter().map(|field| (&*field.path, &*field.message)).collect();
+        assert_eq!(told, [("rules[0].expression", "It is \"patient.age > 65\" now.")]);
         let second = stale.revise(1, content.clone(), now).unwrap();
         let (second, retired) = second.publish(2, Some(first), now).unwrap();
         let first = retired.unwrap();

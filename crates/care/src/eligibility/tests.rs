@@ -39,6 +39,7 @@ fn open_gates() -> Gates {
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
         under_treatment: false,
         record_answered: true,
+        profile_unchanged: true,
     }
 }
 
@@ -88,11 +89,37 @@ fn a_closed_gate_asks_for_a_provider() {
         (Gates { supervising_provider: None, ..open_gates() }, "no_supervising_provider"),
         (Gates { under_treatment: true, ..open_gates() }, "already_under_treatment"),
         (Gates { record_answered: false, ..open_gates() }, "record_unanswered"),
+        (Gates { profile_unchanged: false, ..open_gates() }, "profile_changed"),
     ] {
         let decision = outcome(&rules, inputs(), gates);
         assert_eq!(decision.outcome, Outcome::InReview);
         assert_eq!(decision.reasons[0].code, reason);
     }
+}
+
+#[test]
+fn a_patient_grows_older_by_the_years_and_stays_of_one_sex() {
+    let at = |text: &str| format!("{text}T12:00:00Z").parse::<DateTime<Utc>>().unwrap();
+    let aged = |age| PatientInputs { age, ..inputs().patient };
+    let follows = |age, day| aged(age).follows(&aged(40), at("2026-03-10"), at(day));
+    for (age, day, fits) in [
+        (40, "2026-03-10", true),
+        (41, "2026-03-11", true),
+        (39, "2026-03-11", false),
+        (42, "2027-03-09", false),
+        (41, "2027-03-10", true),
+        (42, "2027-03-10", true),
+        (40, "2027-03-10", false),
+        (43, "2027-03-10", false),
+    ] {
+        assert_eq!(follows(age, day), fits, "{age} on {day}");
+    }
+    let other = match inputs().patient.sex {
+        Sex::Male => Sex::Female,
+        _ => Sex::Male,
+    };
+    let changed = PatientInputs { sex: other, ..aged(40) };
+    assert!(!changed.follows(&aged(40), at("2026-03-10"), at("2026-03-10")));
 }
 
 #[test]
@@ -188,15 +215,16 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
 }
 
 fn any_gates() -> impl Strategy<Value = Gates> {
-    any::<[bool; 5]>().prop_map(|[allowlisted, asynchronous, some, under_treatment, answered]| {
-        Gates {
+    any::<[bool; 6]>().prop_map(
+        |[allowlisted, asynchronous, some, under_treatment, answered, unchanged]| Gates {
             allowlisted,
             asynchronous,
             supervising_provider: some.then(|| ProviderId(Uuid::from_u128(7))),
             under_treatment,
             record_answered: answered,
-        }
-    })
+            profile_unchanged: unchanged,
+        },
+    )
 }
 
 proptest! {

@@ -1,11 +1,11 @@
 //! Ending plans. The other contexts hear of it, so that nothing more is filled
 //! or sent out for a plan that has ended.
 
-use kernel::{Actor, TreatmentPlanId};
+use kernel::{Actor, AssessmentId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Env, Event};
 
 use super::{lost, to_change};
-use crate::{CareError, CareStore, CareTx, EndReason, Sources, TreatmentPlan};
+use crate::{CareError, CareStore, CareTx, EndReason, Sources, TreatmentPlan, tasks};
 
 /// Takes a plan back, for a coded reason.
 pub async fn revoke(
@@ -61,6 +61,13 @@ async fn save(
 /// Saves a plan that has ended, tells of it and audits it.
 pub(super) async fn keep(tx: &mut dyn CareTx, plan: &TreatmentPlan) -> Result<(), CareError> {
     tx.save_plan(plan).await?;
+    if let Some(ending) = &plan.ended {
+        for about in [Some(plan.id.uuid()), plan.assessment.map(AssessmentId::uuid)] {
+            if let Some(about) = about {
+                tasks::settle(tx, about, None, ending.at).await?;
+            }
+        }
+    }
     let superseded_by = plan.ended.as_ref().and_then(|ending| ending.superseded_by);
     tx.emit(Event::TreatmentPlanEnded {
         treatment_plan: plan.id,

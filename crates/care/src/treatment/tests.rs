@@ -12,6 +12,9 @@ fn limit() -> DoseLimit {
         max_daily: 200.0,
         unit: "mg".into(),
         reference: "Label, section 2".into(),
+        strength: "50 MG".into(),
+        schedule: "NONE".into(),
+        ndcs: vec!["00049490066".parse().unwrap()],
     }
 }
 
@@ -70,6 +73,22 @@ fn paths(result: Result<(), CareError>) -> Vec<String> {
         .err()
         .map(|error| error.fields().iter().map(|field| field.path.clone()).collect())
         .unwrap_or_default()
+}
+
+#[test]
+fn what_is_dispensed_is_what_is_checked() {
+    let check = |ndc: &str, display: &str| {
+        let mut treatment = treatment(50.0, 1, 1, PeriodUnit::D);
+        treatment.medication.ndc = ndc.parse().unwrap();
+        treatment.medication.display = display.into();
+        paths(treatment.validate(Some(&limit()), "treatment"))
+    };
+    let name = "sertraline 50 MG Oral Tablet";
+    assert_eq!(check("00049490066", name), [""; 0]);
+    assert_eq!(check("00069421030", name), ["treatment.medication.ndc"]);
+    for other in ["sertraline 100 MG Oral Tablet", "Xanax 2 MG"] {
+        assert_eq!(check("00049490066", other), ["treatment.medication.display"]);
+    }
 }
 
 #[test]

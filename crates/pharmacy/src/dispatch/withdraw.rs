@@ -1,9 +1,10 @@
-//! A treatment plan has ended: its prescription is not filled any more, and what
-//! has not gone to the carrier stays in the pharmacy.
+//! A treatment plan has ended or changed: its prescription is not filled any
+//! more, and what has not gone to the carrier stays in the pharmacy.
 //!
 //! Only our own side is closed here. A pharmacy outside that holds the NewRx
 //! already has to be told with a CancelRx message, which is not sent yet; until
-//! it is, the prescriber who ended the plan has to call that pharmacy.
+//! it is, the prescriber who ended or changed the plan has to call that
+//! pharmacy.
 
 use kernel::{Actor, PatientId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Delivery, Env};
@@ -18,6 +19,9 @@ use crate::{
 /// Why such a prescription is canceled, as it stands on it.
 pub(crate) const ENDED: &str = "The treatment plan has ended.";
 
+/// Why the prescription of an earlier version of a plan is canceled.
+pub(crate) const CHANGED: &str = "The treatment has changed.";
+
 /// Handles `TreatmentPlanEnded`. A dispatch whose label is being bought cannot
 /// be canceled here; when the label is there it is held back.
 pub async fn on_treatment_plan_ended(
@@ -27,19 +31,47 @@ pub async fn on_treatment_plan_ended(
     plan: TreatmentPlanId,
     patient: PatientId,
 ) -> Result<(), PharmacyError> {
-    let mut tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_ended")).await?;
+    let tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_ended")).await?;
+    take_back(env, tx, delivery, (plan, patient), ENDED, |_| true).await
+}
+
+/// Handles `TreatmentPlanModified`: what was written from an earlier version is
+/// filled no more. A paid fill waits for the prescription that follows.
+pub async fn on_treatment_plan_modified(
+    env: &Env,
+    store: &dyn FulfilmentStore,
+    delivery: Delivery,
+    plan: TreatmentPlanId,
+    patient: PatientId,
+    version: u32,
+) -> Result<(), PharmacyError> {
+    let tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_modified")).await?;
+    let earlier = |open: &Prescription| open.plan_version < version;
+    take_back(env, tx, delivery, (plan, patient), CHANGED, earlier).await
+}
+
+async fn take_back(
+    env: &Env,
+    mut tx: Box<dyn FulfilmentTx>,
+    delivery: Delivery,
+    (plan, patient): (TreatmentPlanId, PatientId),
+    reason: &'static str,
+    concerns: impl Fn(&Prescription) -> bool + Send,
+) -> Result<(), PharmacyError> {
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
     tx.lock_fills(patient).await?;
     let mut entry = AuditEntry::new(AuditAction::Execute, "treatment_plan", plan).patient(patient);
-    if let Some(open) = tx.open_prescription(plan).await? {
+    let open = tx.open_prescription(plan).await?.filter(concerns);
+    entry = entry.detail("withdrawn", open.is_some());
+    if let Some(open) = open {
         let id = open.id;
-        withdraw(env, tx.as_mut(), open).await?;
+        withdraw(env, tx.as_mut(), open, reason).await?;
         cancel_open(env, tx.as_mut(), id).await?;
         entry = entry.detail("prescription", id.to_string());
     }
-    tx.audit(entry.detail("withdrawn", true)).await?;
+    tx.audit(entry).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -57,15 +89,16 @@ async fn cancel_open(
     Ok(())
 }
 
-/// Cancels a prescription whose plan has ended, tells of it and audits it. One
-/// that is closed already stays as it is.
+/// Cancels a prescription whose plan has ended or changed, tells of it and
+/// audits it. One that is closed already stays as it is.
 pub(crate) async fn withdraw(
     env: &Env,
     tx: &mut (impl PrescriptionTx + ?Sized),
     prescription: Prescription,
+    reason: &'static str,
 ) -> Result<(), PharmacyError> {
     let before = prescription.state.word();
-    let Some(prescription) = prescription.withdrawn(ENDED, env.now()) else { return Ok(()) };
+    let Some(prescription) = prescription.withdrawn(reason, env.now()) else { return Ok(()) };
     tx.save_prescription(&prescription).await?;
     if let Some(event) = prescription.event() {
         tx.emit(event).await?;

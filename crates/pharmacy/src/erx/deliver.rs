@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{ErxMessage, ErxNetwork, Inbound, NewRx, Reply, receive::apply};
 use crate::{
     PharmacyError,
-    dispatch::withdraw::withdraw,
+    dispatch::withdraw::{CHANGED, ENDED, withdraw},
     prescription::{
         Prescription, PrescriptionReach, PrescriptionState, PrescriptionStore,
         write::{PrescribingPorts, field_codes},
@@ -102,11 +102,17 @@ async fn text_of(
         let kept = tx.message(job.message).await?;
         (prescription, pharmacy, kept)
     };
-    // The plan may have ended while the prescription was being signed, or since
-    // the last attempt.
+    // The plan may have ended or changed while the prescription was being
+    // signed, or since the last attempt.
     let treatment = ports.plans.treatment(prescription.treatment_plan).await?;
-    if !treatment.is_some_and(|treatment| treatment.active) {
-        give_up(env, store, job).await?;
+    let obstacle = match treatment {
+        Some(treatment) if !treatment.active => Some(ENDED),
+        Some(treatment) if prescription.plan_version < treatment.version => Some(CHANGED),
+        Some(_) => None,
+        None => Some(ENDED),
+    };
+    if let Some(reason) = obstacle {
+        give_up(env, store, job, reason).await?;
         return Ok(None);
     }
     if let Some(message) = kept {
@@ -158,6 +164,7 @@ async fn give_up(
     env: &Env,
     store: &dyn PrescriptionStore,
     job: SendNewRx,
+    reason: &'static str,
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system(ACTOR)).await?;
     let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
@@ -165,7 +172,7 @@ async fn give_up(
         return Ok(());
     };
     if waits(&prescription, job) {
-        withdraw(env, tx.as_mut(), prescription).await?;
+        withdraw(env, tx.as_mut(), prescription, reason).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -125,6 +125,8 @@ impl PrescriptionState {
 pub struct Prescription {
     pub id: PrescriptionId,
     pub treatment_plan: TreatmentPlanId,
+    /// The version of the plan that it was written from.
+    pub plan_version: u32,
     pub patient: PatientId,
     pub provider: ProviderId,
     pub category: CategoryId,

@@ -17,11 +17,15 @@ use crate::PharmacyError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedTreatment {
     pub id: TreatmentPlanId,
+    /// Counts up with each modification.
+    pub version: u32,
     pub patient: PatientId,
     pub provider: ProviderId,
     pub category: CategoryId,
     /// A plan that was stopped or replaced is prescribed no more.
     pub active: bool,
+    /// The concept, its name and the package are one drug of the formulary.
+    pub on_formulary: bool,
     pub medication: Medication,
     pub dosing: Dosing,
     pub diagnosis: Diagnosis,

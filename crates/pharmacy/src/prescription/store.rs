@@ -53,6 +53,10 @@ pub trait PrescriptionTx: UnitOfWork {
     /// The one open prescription of a treatment plan, locked.
     async fn open_prescription(&mut self, plan: TreatmentPlanId) -> Result<Option<Prescription>>;
 
+    /// The last version of a treatment plan that a prescription was written
+    /// from, whatever became of it.
+    async fn last_prescribed_version(&mut self, plan: TreatmentPlanId) -> Result<Option<u32>>;
+
     /// Waits until no other transaction signs a prescription of this patient, so
     /// that two that are signed at once see each other.
     async fn lock_prescribing(&mut self, patient: PatientId) -> Result<()>;

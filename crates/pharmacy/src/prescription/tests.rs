@@ -21,6 +21,7 @@ fn draft(refills: u8) -> Prescription {
     Prescription {
         id: id(1),
         treatment_plan: id(2),
+        plan_version: 1,
         patient: id(3),
         provider: id(4),
         category: id(5),

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     PharmacyError,
+    dispatch::withdraw::{CHANGED, withdraw},
     erx::{NewRx, SendNewRx},
     safety::{
         self, ClinicalFacts, ClinicalRecord, Formulary, InteractionProvider, Proposed,
@@ -119,6 +120,12 @@ impl Basis {
     /// The rules that hold whenever a prescription is signed.
     fn may_sign(&self, treatment: &PlannedTreatment, env: &Env) -> Result<(), PharmacyError> {
         Prescription::refuse_controlled(&treatment.medication)?;
+        if !treatment.on_formulary {
+            return Err(PharmacyError::refused(
+                "pharmacy.not_on_formulary",
+                "The drug, its name and its package are not one drug of the formulary.",
+            ));
+        }
         let Some(address) = &self.patient.address else {
             return Err(PharmacyError::Invalid(vec![FieldError::required("patient.address")]));
         };
@@ -143,7 +150,8 @@ async fn prescribed_elsewhere(
 }
 
 /// A provider sends the prescription of a treatment plan. While one is open
-/// for the plan that one is the answer; overrides then apply to it.
+/// for the plan as it stands that one is the answer, and overrides apply to it.
+/// One of an earlier version of the plan is withdrawn, and a new one written.
 pub async fn prescribe(
     env: &Env,
     store: &dyn PrescriptionStore,
@@ -202,13 +210,17 @@ async fn write(
 ) -> Result<Prescription, PharmacyError> {
     let mut tx = store.begin(actor).await?;
     basis.still_holds(env, tx.as_mut(), treatment.id).await?;
-    let open = tx.open_prescription(treatment.id).await?;
+    let mut open = tx.open_prescription(treatment.id).await?;
+    let outdated = open.take_if(|open| open.plan_version < treatment.version);
     let id = open.as_ref().map_or_else(|| env.fresh(), |open| open.id);
     if let Some(key) = key
         && let Some(earlier) = tx.claim(key, id.uuid()).await?
     {
         let earlier = PrescriptionId::from_uuid(earlier);
         return answer_again(tx, earlier, PrescriptionReach::Prescriber(treatment.provider)).await;
+    }
+    if let Some(outdated) = outdated {
+        withdraw(env, tx.as_mut(), outdated, CHANGED).await?;
     }
     let (before, is_new) = match open {
         Some(open) => {
@@ -364,10 +376,17 @@ async fn resign(
     };
     let changed = change(seen, env.now())?;
     let planned = ports.plans.treatment(changed.treatment_plan).await?;
-    check_active(&planned.ok_or(PharmacyError::NotFound("treatment plan"))?)?;
+    let planned = planned.ok_or(PharmacyError::NotFound("treatment plan"))?;
+    check_active(&planned)?;
+    if changed.plan_version < planned.version {
+        return Err(PharmacyError::conflict(
+            "pharmacy.treatment_changed",
+            "The treatment plan has changed since; send the prescription of the plan as it is now.",
+        ));
+    }
     let about = (changed.patient, changed.treatment_plan);
     let basis = Basis::read(env, store, ports, about, provider).await?;
-    let treatment = treatment_of(&changed);
+    let treatment = treatment_of(&changed, planned.on_formulary);
     basis.may_sign(&treatment, env)?;
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
 
@@ -421,6 +440,7 @@ fn draft(
     Prescription {
         id,
         treatment_plan: treatment.id,
+        plan_version: treatment.version,
         patient: treatment.patient,
         provider: treatment.provider,
         category: treatment.category,
@@ -439,13 +459,15 @@ fn draft(
     }
 }
 
-fn treatment_of(prescription: &Prescription) -> PlannedTreatment {
+fn treatment_of(prescription: &Prescription, on_formulary: bool) -> PlannedTreatment {
     PlannedTreatment {
         id: prescription.treatment_plan,
+        version: prescription.plan_version,
         patient: prescription.patient,
         provider: prescription.provider,
         category: prescription.category,
         active: true,
+        on_formulary,
         medication: prescription.medication.clone(),
         dosing: prescription.dosing.clone(),
         diagnosis: prescription.diagnosis.clone(),

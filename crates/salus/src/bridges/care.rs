@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, ProviderDirectory,
-    Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, Prescribed,
+    ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     portal::Inbox,
     rules::FormSchemas,
@@ -13,7 +13,7 @@ use identity::{License, ProviderProfile};
 use intake::{FormDefinition, Item, ItemKind};
 use kernel::{
     AccountId, Actor, CategoryId, Coding, FormResponseId, PatientId, Permission, ProviderId,
-    UsState, code::system,
+    TreatmentPlanId, UsState, code::system,
 };
 use ports::{PortError, Result};
 use subscriptions::access::{Coverage, coverage};
@@ -183,12 +183,26 @@ fn licensed(profile: &ProviderProfile, at: DateTime<Utc>) -> impl Iterator<Item 
 }
 
 #[async_trait]
+impl Prescribed for Bridges {
+    async fn last_version(&self, plan: TreatmentPlanId) -> Result<Option<u32>> {
+        let mut tx = self.fulfilment.begin(&Actor::system("care.prescribed")).await?;
+        tx.last_prescribed_version(plan).await
+    }
+}
+
+#[async_trait]
 impl VisitCovers for Bridges {
     async fn video_visits(
         &self,
         patient: PatientId,
         category: Option<CategoryId>,
     ) -> Result<VisitCover> {
+        if let Some(category) = category {
+            let mut tx = self.catalog.begin(&Actor::system("care.video_visits")).await?;
+            if tx.category(category).await?.is_none() {
+                return Ok(VisitCover::NoSuchCategory);
+            }
+        }
         let feature = VIDEO_VISITS
             .parse()
             .map_err(|error| PortError::internal("the feature of video visits", error))?;

@@ -22,20 +22,33 @@ impl TreatmentPlans for Bridges {
         let mut tx = self.care.begin(&Actor::system("pharmacy.treatment")).await?;
         let Some(plan) = tx.plan(plan, &Reach::All).await? else { return Ok(None) };
         let treatment = &plan.current().treatment;
+        let listed = tx.dose_limit(&treatment.medication.rxnorm).await?;
+        let listed = listed.filter(|drug| drug.lists(&treatment.medication));
         let unusable =
             |what: &str| PortError::bug(format!("the treatment plan {} has {what}", plan.id));
         Ok(Some(PlannedTreatment {
             id: plan.id,
+            version: plan.current().number,
             patient: plan.patient,
             provider: plan.provider,
             category: plan.category,
             active: plan.status == PlanStatus::Active,
+            on_formulary: listed.is_some(),
             medication: Medication {
                 rxnorm: treatment.medication.rxnorm.clone(),
                 ndc: treatment.medication.ndc.clone(),
                 display: treatment.medication.display.clone(),
-                strength: strength(&treatment.medication.display),
-                schedule: DeaSchedule::of(&treatment.medication.display),
+                strength: match &listed {
+                    Some(drug) => drug.strength.clone(),
+                    None => strength(&treatment.medication.display),
+                },
+                schedule: match listed.as_ref().map(|drug| drug.schedule.parse()) {
+                    Some(Ok(DeaSchedule::None)) | None => {
+                        DeaSchedule::of(&treatment.medication.display)
+                    }
+                    Some(Ok(controlled)) => controlled,
+                    Some(Err(_)) => return Err(unusable("a drug of an unknown schedule")),
+                },
             },
             dosing: Dosing {
                 sig: treatment.sig.clone(),

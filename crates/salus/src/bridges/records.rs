@@ -189,6 +189,7 @@ impl ConsultationSource for Bridges {
             ConsultationStatus::Scheduled => EncounterStatus::Planned,
             ConsultationStatus::InProgress => EncounterStatus::InProgress,
             ConsultationStatus::Completed => EncounterStatus::Finished,
+            ConsultationStatus::Canceled => EncounterStatus::Cancelled,
         };
         Ok(Some(ConsultationData {
             consultation: id,

@@ -19,6 +19,7 @@ struct Drug {
     rxnorm: &'static str,
     ndc: &'static str,
     display: &'static str,
+    strength: &'static str,
     max_single: f64,
     max_daily: f64,
     unit: &'static str,
@@ -29,6 +30,7 @@ const FINASTERIDE: Drug = Drug {
     rxnorm: "200172",
     ndc: "31722052630",
     display: "finasteride 1 MG Oral Tablet",
+    strength: "1 MG",
     max_single: 1.0,
     max_daily: 1.0,
     unit: "mg",
@@ -39,6 +41,7 @@ const SILDENAFIL: Drug = Drug {
     rxnorm: "213270",
     ndc: "00069421030",
     display: "sildenafil 50 MG Oral Tablet [Viagra]",
+    strength: "50 MG",
     max_single: 100.0,
     max_daily: 100.0,
     unit: "mg",
@@ -49,6 +52,7 @@ const METFORMIN: Drug = Drug {
     rxnorm: "861007",
     ndc: "00093104810",
     display: "metformin hydrochloride 500 MG Oral Tablet",
+    strength: "500 MG",
     max_single: 1000.0,
     max_daily: 2550.0,
     unit: "mg",
@@ -59,6 +63,7 @@ const TRETINOIN: Drug = Drug {
     rxnorm: "245723",
     ndc: "62032041320",
     display: "tretinoin 0.05 % Topical Gel",
+    strength: "0.05 %",
     max_single: 1.0,
     max_daily: 1.0,
     unit: "g",
@@ -69,6 +74,7 @@ const DOXYCYCLINE: Drug = Drug {
     rxnorm: "1649988",
     ndc: "00143314250",
     display: "doxycycline hyclate 100 MG Oral Capsule",
+    strength: "100 MG",
     max_single: 200.0,
     max_daily: 200.0,
     unit: "mg",
@@ -79,6 +85,7 @@ const SERTRALINE: Drug = Drug {
     rxnorm: "312941",
     ndc: "16714061201",
     display: "sertraline 50 MG Oral Tablet",
+    strength: "50 MG",
     max_single: 200.0,
     max_daily: 200.0,
     unit: "mg",
@@ -101,6 +108,10 @@ impl Drug {
             max_daily: self.max_daily,
             unit: self.unit.into(),
             reference: self.reference.into(),
+            strength: self.strength.into(),
+            // None of them is controlled; the pharmacy refuses those that are.
+            schedule: "NONE".into(),
+            ndcs: vec![self.ndc.parse().map_err(broken)?],
         })
     }
 
@@ -246,8 +257,9 @@ pub async fn sow(env: &Env, store: &dyn CareStore) -> Result<(), CareError> {
     let actor = Actor::system("seed.care");
     for drug in &FORMULARY {
         let limit = drug.limit()?;
-        let known = store.begin(&actor).await?.dose_limit(&limit.rxnorm).await?.is_some();
-        if !known {
+        // One from before the formulary named packages gets them.
+        let known = store.begin(&actor).await?.dose_limit(&limit.rxnorm).await?;
+        if known.is_none_or(|known| known.ndcs.is_empty()) {
             setup::set_dose_limit(store, &actor, &limit).await?;
         }
     }

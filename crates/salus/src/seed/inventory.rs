@@ -156,6 +156,9 @@ mod tests {
             max_daily: 200.0,
             unit: "mg".into(),
             reference: "Label, section 2".into(),
+            strength: "50 MG".into(),
+            schedule: "NONE".into(),
+            ndcs: vec!["00049490066".parse().unwrap()],
         };
         set_dose_limit(&database.pg, &actor, &limit).await.unwrap();
         set_protocol(&database.pg, &actor, &protocol()).await.unwrap();

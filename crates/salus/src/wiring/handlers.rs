@@ -65,9 +65,20 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
         care::assess::on_response_submitted(&w.env, &w.pg, &w.sources, delivery, response)
     });
     on!(registry, world, "care.on_prescription_changed",
-        PrescriptionChanged { prescription, patient, provider, status } => |w, delivery| {
+        PrescriptionChanged { prescription, treatment_plan, patient, provider, status } => |w, delivery| {
         care::tasks::on_prescription_changed(
-            &w.env, &w.pg, delivery, (prescription, patient, provider), status,
+            &w.env, &w.pg, delivery, (prescription, treatment_plan), (patient, provider), status,
+        )
+    });
+    on!(registry, world, "care.on_profile_changed",
+        PatientProfileChanged { patient } => |w, delivery| {
+        care::tasks::on_profile_changed(&w.env, &w.pg, w.bridges.as_ref(), delivery, patient)
+    });
+    on!(registry, world, "care.on_treatment_plan_modified",
+        TreatmentPlanModified { treatment_plan, patient, provider, version } => |w, delivery| {
+        care::tasks::on_treatment_plan_modified(
+            &w.env, &w.pg, w.bridges.as_ref(), delivery, (treatment_plan, version),
+            (patient, provider),
         )
     });
     on!(registry, world, "care.complete_plan",
@@ -106,6 +117,12 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
         TreatmentPlanEnded { treatment_plan, patient } => |w, delivery| {
         dispatch::withdraw::on_treatment_plan_ended(
             &w.env, &w.pg, delivery, treatment_plan, patient,
+        )
+    });
+    on!(registry, world, "pharmacy.on_treatment_plan_modified",
+        TreatmentPlanModified { treatment_plan, patient, version } => |w, delivery| {
+        dispatch::withdraw::on_treatment_plan_modified(
+            &w.env, &w.pg, delivery, treatment_plan, patient, version,
         )
     });
     on!(registry, world, "pharmacy.on_invoice_paid",

@@ -19,7 +19,7 @@ use rest::{
     care::{
         AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
         PlansApi as TreatmentPlansApi, PortalApi, ReplaysApi, RequirementsApi, ReviewsApi,
-        RulesApi, TasksApi, VideoWebhookApi,
+        RulesApi, SettingsApi, TasksApi, VideoWebhookApi,
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -55,7 +55,7 @@ pub type Operations = (
         ConsultationsApi,
         VideoWebhookApi,
     ),
-    (RulesApi, ReplaysApi, RequirementsApi, AssignmentApi, TasksApi, PortalApi),
+    (RulesApi, ReplaysApi, RequirementsApi, SettingsApi, AssignmentApi, TasksApi, PortalApi),
     (PrescriptionsApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
@@ -150,6 +150,7 @@ impl Surface {
                 RulesApi { env: env(), store: store.clone(), forms: bridges.clone() },
                 ReplaysApi { store: store.clone() },
                 RequirementsApi { catalog: store.clone(), care: store.clone() },
+                SettingsApi { store: store.clone() },
                 AssignmentApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 TasksApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 PortalApi {

@@ -139,6 +139,10 @@ fn semaglutide_limit() -> Result<DoseLimit, CareError> {
         max_daily: 2.4,
         unit: "mg".into(),
         reference: SEMAGLUTIDE_LABEL.into(),
+        strength: String::new(),
+        schedule: "NONE".into(),
+        // An ingredient comes in no package, so only its steps are prescribed.
+        ndcs: Vec::new(),
     })
 }
 

@@ -34,6 +34,7 @@ fn gates(allowlisted: bool) -> Gates {
         asynchronous: true,
         under_treatment: false,
         record_answered: true,
+        profile_unchanged: true,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
     }
 }

@@ -1,0 +1,139 @@
+//! What administrators set, each change over the version that was read.
+
+use care::{
+    StatePolicy,
+    setting::{self, SettingChange},
+};
+
+use super::*;
+
+fn admin() -> Actor {
+    Actor::system("tests.settings")
+}
+
+fn lost<T: std::fmt::Debug>(result: Result<T, CareError>) -> SettingChange {
+    match result {
+        Err(CareError::SettingChanged(change)) => *change,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn paths(error: CareError) -> Vec<String> {
+    match error {
+        CareError::Invalid(fields) => fields.into_iter().map(|field| field.path).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn minoxidil() -> DoseLimit {
+    DoseLimit {
+        rxnorm: "205310".parse().unwrap(),
+        display: "minoxidil 2.5 MG Oral Tablet".into(),
+        max_single: 5.0,
+        max_daily: 10.0,
+        unit: "mg".into(),
+        reference: "The label.".into(),
+        strength: "2.5 MG".into(),
+        schedule: "NONE".into(),
+        ndcs: vec!["00591564201".parse().unwrap()],
+    }
+}
+
+#[tokio::test]
+async fn a_drug_is_listed_once_and_of_two_changes_the_second_hears_what_holds() {
+    let clinic = setting().await;
+    let store = clinic.store();
+    let drug = minoxidil();
+    assert_eq!(setting::set_drug(store, &admin(), &drug, None).await.unwrap(), 1);
+    let stricter = DoseLimit { max_daily: 5.0, ..drug.clone() };
+    assert_eq!(setting::set_drug(store, &admin(), &stricter, Some(1)).await.unwrap(), 2);
+    let late = lost(setting::set_drug(store, &admin(), &drug, Some(1)).await);
+    assert_eq!((late.version, late.fields[0].path.as_str()), (Some(2), "max_daily"));
+    assert_eq!(late.fields[0].message, "It is 5.0 now.");
+    lost(setting::set_drug(store, &admin(), &drug, None).await);
+    let (kept, version) = setting::drug(store, &admin(), &drug.rxnorm).await.unwrap();
+    assert_eq!((kept, version), (stricter, 2));
+    let listed = setting::formulary(store, &admin()).await.unwrap();
+    assert_eq!(listed.len(), 2, "with the drug of these tests");
+    let audited = "SELECT count(*) FROM audit_entries WHERE entity = 'formulary_drug' \
+                   AND entity_id = '205310'";
+    assert_eq!(clinic.count(audited).await, 2);
+}
+
+#[tokio::test]
+async fn a_package_is_of_one_drug_and_the_texts_and_doses_are_sound() {
+    let clinic = setting().await;
+    let store = clinic.store();
+    let set = async |drug: DoseLimit| {
+        paths(setting::set_drug(store, &admin(), &drug, None).await.unwrap_err())
+    };
+    let taken = treatment().medication.ndc;
+    let packages = vec![minoxidil().ndcs[0].clone(), minoxidil().ndcs[0].clone(), taken];
+    assert_eq!(set(DoseLimit { ndcs: packages, ..minoxidil() }).await, ["ndcs[1]", "ndcs[2]"]);
+    let broken = DoseLimit {
+        display: " ".into(),
+        strength: String::new(),
+        schedule: "I".into(),
+        max_single: f64::NAN,
+        max_daily: -1.0,
+        ..minoxidil()
+    };
+    let all = ["display", "max_single", "max_daily", "schedule", "strength"];
+    assert_eq!(set(broken).await, all);
+    for nobody in [patient(ADA), provider(IN_TEXAS)] {
+        let denied = setting::set_drug(store, &nobody, &minoxidil(), None).await;
+        assert!(matches!(denied, Err(CareError::Forbidden(_))), "{denied:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_default_treatment_is_of_the_formulary_and_within_its_limits() {
+    let clinic = setting().await;
+    let store = clinic.store();
+    let (held, version) = setting::protocol(store, &admin(), CATEGORY).await.unwrap();
+    let set = async |treatment: Treatment, seen| {
+        let protocol = Protocol { category: CATEGORY, treatment };
+        setting::set_protocol(store, &admin(), &protocol, seen).await
+    };
+    let mut unlisted = treatment();
+    unlisted.medication.rxnorm = "205310".parse().unwrap();
+    let refused = set(unlisted, Some(version)).await.unwrap_err();
+    assert_eq!(paths(refused), ["treatment.medication.rxnorm"]);
+    let mut double = treatment();
+    double.dose.value = 2.0;
+    let above = ["treatment.dose.value", "treatment.frequency"];
+    assert_eq!(paths(set(double, Some(version)).await.unwrap_err()), above);
+    let mut fewer = treatment();
+    fewer.refills = 0;
+    assert_eq!(set(fewer, Some(version)).await.unwrap(), version + 1);
+    let late = lost(set(held.treatment, Some(version)).await);
+    assert_eq!(late.fields[0].path, "treatment.refills");
+}
+
+#[tokio::test]
+async fn of_eight_who_set_a_state_for_the_first_time_one_does() {
+    let clinic = Arc::new(setting().await);
+    let unset = setting::state_policy(clinic.store(), &admin(), UsState::Tx).await.unwrap();
+    assert_eq!(unset, (StatePolicy::unset(UsState::Tx), None));
+    let asked: Vec<_> = (0..8)
+        .map(|_| {
+            let clinic = Arc::clone(&clinic);
+            tokio::spawn(async move {
+                let policy = StatePolicy { state: UsState::Tx, modality: Modality::Asynchronous };
+                setting::set_state_policy(clinic.store(), &admin(), &policy, None).await
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for each in asked {
+        match each.await.unwrap() {
+            Ok(version) => {
+                assert_eq!(version, 1);
+                done += 1;
+            }
+            Err(CareError::SettingChanged(_) | CareError::RulesChangedAtOnce) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(done, 1);
+}

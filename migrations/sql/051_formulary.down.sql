@@ -1,0 +1,1 @@
+ALTER TABLE care_dose_limits DROP COLUMN ndcs, DROP COLUMN schedule, DROP COLUMN strength;
