@@ -31,6 +31,7 @@ struct Others {
     approved: bool,
     supply: Supply,
     amount: i64,
+    renews: bool,
 }
 
 #[async_trait]
@@ -65,6 +66,7 @@ impl Prices for Others {
                 Feature::new("messaging", "Messages").unwrap(),
                 Feature::new("video", "Video").unwrap(),
             ],
+            renews: self.renews,
             on_sale: true,
         }))
     }
@@ -114,7 +116,8 @@ async fn begin(
     start(&database.env, &database.pg, shop, actor, &key(name), request()).await
 }
 
-const WILLING: Others = Others { approved: true, supply: Supply::Fills(3), amount: 4900 };
+const WILLING: Others =
+    Others { approved: true, supply: Supply::Fills(3), amount: 4900, renews: true };
 
 fn delivery(database: &Database, handler: &'static str) -> Delivery {
     Delivery { event: database.env.fresh::<EventId>(), handler }
@@ -143,7 +146,7 @@ async fn a_subscription_is_started_once_and_keeps_what_was_bought() {
     let first = begin(&database, &WILLING, &ada, "k1").await.unwrap();
     assert_eq!(first.state.word(), StateWord::Pending);
     // The same request again is answered even though the price changed since.
-    let changed = Others { approved: false, supply: Supply::NoPlan, amount: 9900 };
+    let changed = Others { approved: false, supply: Supply::NoPlan, amount: 9900, renews: true };
     let again = begin(&database, &changed, &ada, "k1").await.unwrap();
     assert_eq!(again.id, first.id);
     let stored = manage::read(&database.pg, &ada, first.id).await.unwrap();
@@ -157,10 +160,10 @@ async fn a_subscription_is_started_once_and_keeps_what_was_bought() {
 async fn what_is_missing_is_said_and_nothing_is_kept() {
     let database = Database::fresh().await;
     let ada = patient(1);
-    let unapproved = Others { approved: false, supply: Supply::NoPlan, amount: 4900 };
+    let unapproved = Others { approved: false, supply: Supply::NoPlan, amount: 4900, renews: true };
     let refused = begin(&database, &unapproved, &ada, "k1").await;
     assert!(matches!(refused, Err(SubscriptionError::NotApproved)), "{refused:?}");
-    let dearer = Others { approved: true, supply: Supply::Fills(3), amount: 5900 };
+    let dearer = Others { approved: true, supply: Supply::Fills(3), amount: 5900, renews: true };
     let refused = begin(&database, &dearer, &ada, "k1").await;
     let Err(SubscriptionError::ConsentMissing(fields)) = refused else { panic!("{refused:?}") };
     assert_eq!(fields[0].path, "consent.amount");
@@ -343,6 +346,7 @@ impl Prices for Catalogue<'_> {
             interval: BillingInterval::MONTH,
             tier: tier(found.tier),
             features: found.features,
+            renews: true,
             on_sale: found.offered,
         }))
     }
@@ -360,6 +364,7 @@ impl Offers for Catalogue<'_> {
                     price: price.id,
                     interval: BillingInterval::MONTH,
                     amount: price.amount,
+                    renews: true,
                 })
                 .collect(),
             plan: plan.id,
@@ -504,6 +509,32 @@ async fn nothing_is_sold_that_cannot_be_sent() {
     }
     assert_eq!(count(&database, "SELECT count(*) FROM subscriptions").await, 0);
     begin(&database, &WILLING, &ada, "k1").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_bought_upfront_is_paid_once_and_runs_out() {
+    let database = Database::fresh().await;
+    let upfront = Others { renews: false, ..WILLING };
+    let (ada, bo) = (patient(1), patient(2));
+    let id = begin(&database, &upfront, &ada, "k1").await.unwrap().id;
+    pay(&database, id, database.env.fresh()).await;
+    let paid = manage::read(&database.pg, &ada, id).await.unwrap();
+    assert!(paid.cancel_at_period_end);
+    assert_eq!(paid.state.word(), StateWord::Active);
+    let (env, pg) = (&database.env, &database.pg);
+    let asked = manage::cancel(env, pg, &ada, id, CancelWhen::PeriodEnd).await.unwrap();
+    assert_eq!(asked.version, paid.version, "it ends then anyway");
+    database.clock.advance(TimeDelta::days(32));
+    renew(env, pg, &upfront, RenewSubscription { subscription: id, period_index: 1 })
+        .await
+        .unwrap();
+    let ended = manage::read(&database.pg, &ada, id).await.unwrap();
+    assert_eq!(ended.state.word(), StateWord::Canceled);
+
+    // What is not paid for yet does not wait for the end of its period.
+    let unpaid = begin(&database, &upfront, &bo, "k2").await.unwrap().id;
+    let gone = manage::cancel(env, pg, &bo, unpaid, CancelWhen::PeriodEnd).await.unwrap();
+    assert_eq!(gone.state.word(), StateWord::Canceled);
 }
 
 /// Tells the subscriptions that the patient's plan has ended.

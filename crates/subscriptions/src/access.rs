@@ -29,6 +29,8 @@ pub struct OfferedPrice {
     pub price: PriceId,
     pub interval: BillingInterval,
     pub amount: Money,
+    /// Whether it is paid again for every further period.
+    pub renews: bool,
 }
 
 impl OfferedPrice {
@@ -339,6 +341,7 @@ mod tests {
                     price: PriceId(Uuid::from_u128(u128::from(*months))),
                     interval: BillingInterval::of_months(*months).unwrap(),
                     amount: Money::usd(*minor),
+                    renews: true,
                 })
                 .collect(),
         }

@@ -5,7 +5,7 @@ use ports::{AuditAction, AuditEntry, Env, Event};
 
 use crate::{
     Change, Subscription, SubscriptionError, SubscriptionsStore, SubscriptionsTx,
-    subscription::CancelWhen,
+    subscription::{CancelWhen, State},
 };
 
 /// Reads one subscription.
@@ -66,8 +66,8 @@ pub async fn cancel(
     if !actor.is_patient(subscription.patient) {
         actor.require(Permission::BillingAdminister)?;
     }
-    let repeated = subscription.is_canceled()
-        || (subscription.cancel_at_period_end && when == CancelWhen::PeriodEnd);
+    let runs_out = subscription.cancel_at_period_end && subscription.state != State::Pending;
+    let repeated = subscription.is_canceled() || (runs_out && when == CancelWhen::PeriodEnd);
     if repeated {
         finish_read(tx, &subscription).await?;
         return Ok(subscription);

@@ -54,6 +54,8 @@ pub struct PriceTerms {
     pub tier: Tier,
     /// What the plan unlocks.
     pub features: Vec<Feature>,
+    /// Whether another period follows; what is paid upfront runs out.
+    pub renews: bool,
     /// Whether new subscriptions may still buy it.
     pub on_sale: bool,
 }

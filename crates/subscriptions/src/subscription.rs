@@ -185,7 +185,7 @@ impl Subscription {
             consent,
             state: State::Pending,
             period: Period::of(anchor, zone, terms.interval, 0)?,
-            cancel_at_period_end: false,
+            cancel_at_period_end: !terms.renews,
             created_at: now,
             version: 0,
         };

@@ -99,6 +99,9 @@ pub struct UpgradePrice {
     /// How many months one payment covers.
     months: u32,
     amount: Amount,
+    /// Whether it is paid again for every further period; what is paid upfront
+    /// runs out.
+    renews: bool,
 }
 
 /// A plan that opens the feature.
@@ -131,6 +134,7 @@ impl From<access::Offer> for UpgradePlan {
                     price_id: price.price.uuid(),
                     months: price.interval.months(),
                     amount: price.amount.into(),
+                    renews: price.renews,
                 })
                 .collect(),
         }

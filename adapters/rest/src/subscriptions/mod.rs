@@ -36,7 +36,8 @@ impl SubscriptionsApi {
     /// catalogue. It needs an approved assessment in the price's category, an
     /// active treatment plan there with a fill that is not paid for yet, and
     /// the express consent to automatic renewal, and is pending until its
-    /// first invoice is paid. Repeated with the same `Idempotency-Key`, it
+    /// first invoice is paid. On an upfront price it is paid once and ends with
+    /// its months. Repeated with the same `Idempotency-Key`, it
     /// answers with the subscription that was started first.
     #[oai(path = "/api/subscriptions", method = "post", operation_id = "startSubscription")]
     async fn start(

@@ -105,9 +105,8 @@ impl Prices for Bridges {
             interval,
             tier: tier(priced.tier),
             features: priced.features,
-            // What is paid once is over after its months, and a subscription renews;
-            // so it is not sold as one.
-            on_sale: priced.offered && priced.interval.is_recurring(),
+            renews: priced.interval.is_recurring(),
+            on_sale: priced.offered,
         }))
     }
 }
@@ -122,12 +121,16 @@ impl Offers for Bridges {
         for plan in tx.plans(filter).await? {
             let Some(category) = tx.category(plan.category).await? else { continue };
             let mut prices = Vec::new();
-            // What is paid once is not sold as a subscription.
-            for price in plan.offered_prices().filter(|price| price.interval.is_recurring()) {
+            for price in plan.offered_prices() {
                 let months = u32::from(price.interval.months());
                 let interval = BillingInterval::of_months(months)
                     .map_err(|error| PortError::internal("a price's interval", error))?;
-                prices.push(OfferedPrice { price: price.id, interval, amount: price.amount });
+                prices.push(OfferedPrice {
+                    price: price.id,
+                    interval,
+                    amount: price.amount,
+                    renews: price.interval.is_recurring(),
+                });
             }
             offers.push(Offer {
                 plan: plan.id,

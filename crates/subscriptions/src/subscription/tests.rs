@@ -33,6 +33,7 @@ fn pending(now: DateTime<Utc>) -> Subscription {
             interval: BillingInterval::MONTH,
             tier: Tier::Basic,
             features: vec![Feature::new("messaging", "Messages").unwrap()],
+            renews: true,
             on_sale: true,
         },
         zone: Tz::America__Los_Angeles,
@@ -104,6 +105,18 @@ fn canceling_at_the_end_of_the_period_keeps_it_until_then() {
     assert_eq!(change.reason, ChangeReason::PeriodEnded);
     assert_eq!(ended.state, State::Canceled { at: end });
     assert!(ended.cancel(CancelWhen::Now, &system(), end).is_err());
+}
+
+#[test]
+fn what_is_paid_upfront_runs_out_with_its_period() {
+    let now = moment("2027-01-31T20:00:00Z");
+    let upfront = Subscription { cancel_at_period_end: true, ..pending(now) };
+    let (subscription, _) = upfront.paid(id(10), &system(), now);
+    let end = subscription.period.end;
+    assert!(subscription.entitles(now) && !subscription.entitles(end));
+    let (ended, change) = subscription.renew(true, &system(), end).unwrap();
+    assert!(ended.is_canceled());
+    assert_eq!(change.reason, ChangeReason::PeriodEnded);
 }
 
 #[test]
