@@ -415,7 +415,8 @@ impl Config {
             None => figment.merge(Toml::file("salus.toml")),
         };
         let env = Env::prefixed("SALUS_").ignore(&["pg_bin", "config", "demo_password"]);
-        let mut config: Self = figment.merge(Variables::of(&env.split("__"))).extract()?;
+        let mut config: Self =
+            figment.merge(Variables::of(&env.split("__"))).extract().map_err(told)?;
         if config.database.url.is_empty()
             && let Ok(url) = std::env::var("DATABASE_URL")
         {
@@ -562,9 +563,39 @@ impl Provider for Variables {
     }
 }
 
+/// Every fault with the setting that it is in, whatever it came from; figment
+/// names the setting only of what stands in a file.
+fn told(error: figment::Error) -> anyhow::Error {
+    let fault = |error: figment::Error| {
+        let source = error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref());
+        let source = source.map_or_else(String::new, |source| format!(" in {source}"));
+        match error.path.as_slice() {
+            [] => format!("{}{source}", error.kind),
+            path => format!("{}: {}{source}", path.join("."), error.kind),
+        }
+    };
+    let faults: Vec<String> = error.into_iter().map(fault).collect();
+    anyhow::anyhow!("the configuration is not valid: {}", faults.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_names_its_setting() {
+        let read = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let variables =
+                Variables { metadata: Metadata::named("variables"), pairs: pairs.collect() };
+            let figment = Figment::from(Serialized::defaults(Config::default()));
+            told(figment.merge(variables).extract::<Config>().unwrap_err()).to_string()
+        };
+        let told = read(&[("server.body_limit", "much")]);
+        assert!(told.contains("server.body_limit: "), "{told}");
+        let told = read(&[("jobs.concurrency", "-1")]);
+        assert!(told.contains("jobs.concurrency: "), "{told}");
+    }
 
     #[test]
     fn secrets_are_not_printed() {

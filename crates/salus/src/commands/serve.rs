@@ -25,9 +25,6 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     if let Some(port) = port {
         config.server.listen = format!("127.0.0.1:{port}");
     }
-    if demo {
-        config.seed_demo()?;
-    }
     let _telemetry = telemetry::start(&config.telemetry)?;
     let metrics = telemetry::metrics()?;
 
@@ -37,6 +34,9 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         .await
         .with_context(|| format!("listening on {}", config.server.listen))?;
     let address = listener.local_addr()?;
+    if demo {
+        config.seed_demo()?;
+    }
     if config.server.public_url.is_empty() {
         config.server.public_url = format!("http://{address}");
     }

@@ -87,8 +87,16 @@ impl World {
 
     fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.out.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
+        private(&path, bytes).with_context(|| format!("writing {}", path.display()))
     }
+}
+
+/// Writes what only its owner is to read, as tokens and charts are.
+fn private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
 }
 
 /// Walks all ten steps; `Ok(false)` when one of them did not hold.
