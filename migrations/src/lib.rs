@@ -81,6 +81,7 @@ history![
     "080_communication",
     "090_records",
     "095_compliance",
+    "096_audit_times",
     "097_analytics",
 ];
 

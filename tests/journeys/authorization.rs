@@ -230,6 +230,7 @@ pub const TABLE: &[(&str, Who)] = &[
     ("reportSubscriptionRevenue", ADMIN),
     ("reportCategory", ADMIN),
     ("readAuditLog", AUDITOR),
+    ("reportActivity", AUDITOR),
     ("readUserAuditTrail", AUDITOR),
     ("exportAuditLog", AUDITOR),
 ];

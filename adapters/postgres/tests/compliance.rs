@@ -4,13 +4,14 @@ use chrono::TimeDelta;
 use compliance::{
     AuditStore, ChainStore, ComplianceError, Finding, Report, TrailFilter,
     export::export_trail,
+    report::activity,
     sealer::{SealerState, Step, step},
     trail::read_trail,
     verify::verify,
 };
 use kernel::{
-    AccountId, Actor, ActorKind, AuditEntryId, PageRequest, PatientId, Permission, RequestContext,
-    Role, SessionId, Uuid,
+    AccountId, Actor, ActorKind, AuditEntryId, DomainError as _, PageRequest, PatientId,
+    Permission, RequestContext, Role, SessionId, Uuid,
 };
 use objects::StoredObjects;
 use ports::{AuditAction, AuditEntry, UnitOfWork};
@@ -369,4 +370,63 @@ async fn an_export_needs_its_permission_and_is_recorded() {
     let mut tx = AuditStore::begin(pg, &actor).await.unwrap();
     let all = tx.entries(&exports, compliance::trail::Order::NewestFirst, None, 10).await.unwrap();
     assert_eq!(all.len(), 3);
+}
+
+#[tokio::test]
+async fn a_report_counts_what_happened_in_its_period() {
+    let mut log = Log::new().await;
+    let patients: Vec<PatientId> = (1..=3).map(|id| PatientId(Uuid::from_u128(id))).collect();
+    let doctor = auditor(&[]);
+    let record = async |entry: AuditEntry| {
+        let mut tx = log.database.pg.open(&doctor).await.unwrap();
+        tx.audit(entry).await.unwrap();
+        Box::new(tx).commit().await.unwrap();
+    };
+    record(AuditEntry::new(AuditAction::Read, "invoice", "before")).await;
+    log.database.clock.advance(TimeDelta::hours(1));
+    let from = log.database.env.now();
+    for patient in [patients[0], patients[0], patients[1]] {
+        record(AuditEntry::new(AuditAction::Read, "patient_profile", patient).patient(patient))
+            .await;
+    }
+    // Who was refused has opened nothing.
+    let refused = AuditEntry::new(AuditAction::Read, "patient_profile", patients[2]);
+    record(refused.patient(patients[2]).denied()).await;
+    log.record(2).await;
+    log.database.clock.advance(TimeDelta::hours(1));
+    let to = log.database.env.now();
+    record(AuditEntry::new(AuditAction::Read, "invoice", "after")).await;
+    log.seal().await;
+
+    let actor = auditor(&[Permission::AuditRead]);
+    let (pg, period) = (&log.database.pg, (from, to));
+    let report = activity(pg, &actor, period).await.unwrap();
+    assert_eq!((report.entries, report.patients_opened), (6, 2));
+    let counted: Vec<_> = report
+        .activity
+        .iter()
+        .map(|row| (&*row.entity, &*row.action, &*row.outcome, row.entries))
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            ("invoice", "update", "success", 2),
+            ("patient_profile", "read", "denied", 1),
+            ("patient_profile", "read", "success", 3),
+        ]
+    );
+    let who = Some(Uuid::from_u128(0xa0d1).to_string());
+    let denied = &report.most_denied[0];
+    assert_eq!((&denied.actor, denied.count, report.most_denied.len()), (&who, 1, 1));
+    let opened = &report.most_patients[0];
+    assert_eq!((&opened.actor, opened.count, report.most_patients.len()), (&who, 2, 1));
+    assert_eq!((report.chain.sealed, report.chain.waiting), (8, 0));
+    assert!(report.chain.last_sealed_at.is_some());
+
+    for (period, path) in [((to, from), "to"), ((from, from + TimeDelta::days(367)), "to")] {
+        let refused = activity(pg, &actor, period).await.unwrap_err();
+        assert_eq!(refused.fields()[0].path, path);
+    }
+    let refused = activity(pg, &auditor(&[]), period).await;
+    assert!(matches!(refused, Err(ComplianceError::Forbidden(_))), "{refused:?}");
 }

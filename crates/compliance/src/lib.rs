@@ -14,6 +14,7 @@ pub mod chain;
 pub mod entry;
 pub mod error;
 pub mod export;
+pub mod report;
 pub mod sealer;
 pub mod trail;
 pub mod verify;

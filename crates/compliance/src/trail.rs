@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kernel::{AccountId, Actor, FieldError, Page, PageRequest, PatientId, Permission};
 use ports::{AuditAction, AuditEntry, UnitOfWork};
 
-use crate::{ComplianceError, RecordedEntry};
+use crate::{ComplianceError, RecordedEntry, report::ActivityReport};
 
 /// What the entries must match; an empty filter matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,14 @@ pub trait AuditTx: UnitOfWork {
         after: Option<i64>,
         limit: u64,
     ) -> ports::Result<Vec<RecordedEntry>>;
+
+    /// The numbers of a period, with at most `named` actors in each list.
+    async fn activity(
+        &mut self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        named: u64,
+    ) -> ports::Result<ActivityReport>;
 }
 
 #[async_trait]

@@ -2,4 +2,5 @@
 
 mod chain;
 mod entry;
+mod report;
 mod trail;

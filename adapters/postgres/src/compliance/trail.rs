@@ -1,10 +1,13 @@
 use async_trait::async_trait;
-use compliance::{AuditStore, AuditTx, RecordedEntry, TrailFilter, trail::Order};
+use chrono::{DateTime, Utc};
+use compliance::{
+    AuditStore, AuditTx, RecordedEntry, TrailFilter, report::ActivityReport, trail::Order,
+};
 use kernel::Actor;
 use ports::Result;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value};
 
-use super::entry;
+use super::{entry, report};
 use crate::{Pg, PgTx, db};
 
 #[async_trait]
@@ -28,6 +31,15 @@ impl AuditTx for PgTx {
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
         let rows = self.read().query_all_raw(statement).await.map_err(|error| db(doing, error))?;
         rows.iter().map(|row| entry::from_row(row).map_err(|error| db(doing, error))).collect()
+    }
+
+    async fn activity(
+        &mut self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        named: u64,
+    ) -> Result<ActivityReport> {
+        report::activity(self, from, to, named).await
     }
 }
 

@@ -148,6 +148,8 @@ impl AssessmentsApi {
     }
 
     /// Read one of one's own assessments
+    ///
+    /// What was decided and why, and where its review stands.
     #[oai(path = "/api/assessments/:id", method = "get", operation_id = "getOwnAssessment")]
     async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<AssessmentView>, Problem> {
         let id = AssessmentId(id.0);

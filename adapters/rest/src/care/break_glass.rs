@@ -137,6 +137,9 @@ impl BreakGlassApi {
     }
 
     /// List emergency accesses
+    ///
+    /// Needs `break_glass.review`. Those that nobody has judged yet among them,
+    /// each with its reason and for how long it was open.
     #[oai(path = "/api/admin/break-glass", method = "get", operation_id = "listBreakGlass")]
     async fn list(
         &self,

@@ -165,12 +165,19 @@ impl From<Consultation> for NotesView {
 
 /// The provider's notes.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct WriteNotes {
     /// In 1 to 20,000 characters; they replace the ones before.
     pub notes: String,
     /// Also closes the consultation.
     #[oai(default)]
     pub complete: bool,
+}
+
+impl Example for WriteNotes {
+    fn example() -> Self {
+        Self { notes: "Seen by video; goes on as before.".to_owned(), complete: true }
+    }
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -268,6 +275,9 @@ impl ConsultationsApi {
     }
 
     /// Read a consultation's notes
+    ///
+    /// The provider at any time, and the patient once the consultation is
+    /// completed.
     #[oai(
         path = "/api/consultations/video/:session_id/notes",
         method = "get",

@@ -20,23 +20,44 @@ pub struct InformationApi {
 
 /// What a provider needs to know before deciding.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct RequestInformation {
     /// In words for the patient; at most 4,000 characters.
     pub question: String,
 }
 
+impl poem_openapi::types::Example for RequestInformation {
+    fn example() -> Self {
+        Self { question: "Since when have you taken it, and how much?".to_owned() }
+    }
+}
+
 /// The patient's answer.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct GiveInformation {
     /// At most 4,000 characters.
     pub answer: String,
 }
 
+impl poem_openapi::types::Example for GiveInformation {
+    fn example() -> Self {
+        Self { answer: "Since last spring, one tablet in the evening.".to_owned() }
+    }
+}
+
 /// The colleague who takes a review over.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct ReassignReview {
     /// A provider with an active licence where the patient is.
     pub provider_id: Uuid,
+}
+
+impl poem_openapi::types::Example for ReassignReview {
+    fn example() -> Self {
+        Self { provider_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002) }
+    }
 }
 
 /// A question and its answer.

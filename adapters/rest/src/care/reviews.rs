@@ -119,6 +119,7 @@ impl From<Assessment> for ReviewView {
 
 /// An approval; without a treatment it is the category's protocol.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct ApproveReview {
     pub treatment: Option<TreatmentBody>,
     /// For the category's protocol, where its dose depends on the kidneys; a
@@ -131,6 +132,12 @@ pub struct ApproveReview {
     /// The patient's active plan of the category, which is to end: the new plan
     /// takes its place.
     pub supersedes: Option<Uuid>,
+}
+
+impl poem_openapi::types::Example for ApproveReview {
+    fn example() -> Self {
+        Self { treatment: None, kidneys: None, overrides: Vec::new(), supersedes: None }
+    }
 }
 
 /// Why a provider said no.
@@ -158,10 +165,20 @@ impl From<RejectionWord> for RejectionReason {
 
 /// A rejection.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct RejectReview {
     pub reason: RejectionWord,
     /// The provider's own words, for the chart; at most 4,000 characters.
     pub note: Option<String>,
+}
+
+impl poem_openapi::types::Example for RejectReview {
+    fn example() -> Self {
+        Self {
+            reason: RejectionWord::NeedsInPersonVisit,
+            note: Some("The mole has to be looked at.".to_owned()),
+        }
+    }
 }
 
 /// What a rule does when it fires.
@@ -396,6 +413,9 @@ impl ReviewsApi {
     }
 
     /// Reject a claimed review
+    ///
+    /// With a coded reason, which the patient reads, and words for the chart. Only
+    /// who holds the review and is licensed where the patient is now can.
     #[oai(
         path = "/api/providers/reviews/:assessment_id/reject",
         method = "post",

@@ -147,8 +147,15 @@ impl From<DoseLimit> for FormularyDrugBody {
 
 /// The treatment with which a category begins.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct ProtocolBody {
     pub treatment: TreatmentBody,
+}
+
+impl Example for ProtocolBody {
+    fn example() -> Self {
+        Self { treatment: TreatmentBody::example() }
+    }
 }
 
 /// How a state lets provider and patient establish their relation.

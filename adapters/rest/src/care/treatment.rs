@@ -276,6 +276,7 @@ impl From<Treatment> for TreatmentBody {
 
 /// A plan that a provider writes for a patient of their panel.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct CreatePlan {
     pub patient_id: Uuid,
     pub category_id: Uuid,
@@ -287,16 +288,39 @@ pub struct CreatePlan {
     pub supersedes: Option<Uuid>,
 }
 
+impl Example for CreatePlan {
+    fn example() -> Self {
+        Self {
+            patient_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
+            category_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0003),
+            treatment: TreatmentBody::example(),
+            reason: "Asked for in the visit.".to_owned(),
+            supersedes: None,
+        }
+    }
+}
+
 /// A new version of a plan's whole treatment.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct ReplacePlan {
     pub treatment: TreatmentBody,
     /// Why, for the chart.
     pub reason: String,
 }
 
+impl Example for ReplacePlan {
+    fn example() -> Self {
+        Self {
+            treatment: TreatmentBody::example(),
+            reason: "Another strength suits better.".to_owned(),
+        }
+    }
+}
+
 /// What is to change of a plan; what is left out stays.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct ModifyPlan {
     pub dose: Option<DoseBody>,
     pub sig: Option<String>,
@@ -313,6 +337,23 @@ pub struct ModifyPlan {
     pub overrides: Vec<DoseOverrideBody>,
     /// Why, for the chart.
     pub reason: String,
+}
+
+impl Example for ModifyPlan {
+    fn example() -> Self {
+        Self {
+            dose: Some(DoseBody { value: 25.0, unit: "mg".to_owned() }),
+            sig: Some("Take half a tablet by mouth once a day.".to_owned()),
+            frequency: None,
+            duration_days: None,
+            quantity: Some(15),
+            refills: None,
+            titration: None,
+            kidneys: None,
+            overrides: Vec::new(),
+            reason: "Less after side effects.".to_owned(),
+        }
+    }
 }
 
 /// Why a provider takes a plan back.
@@ -360,9 +401,16 @@ impl Example for RevokePlan {
 
 /// A plan that has done what it was for.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct CompletePlan {
     /// The provider's own words, for the chart; at most 4,000 characters.
     pub note: Option<String>,
+}
+
+impl Example for CompletePlan {
+    fn example() -> Self {
+        Self { note: Some("The goal is reached.".to_owned()) }
+    }
 }
 
 /// Why a plan ended.

@@ -5,7 +5,9 @@ mod views;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use compliance::{AuditStore, TrailFilter, export::export_trail, trail::read_trail};
+use compliance::{
+    AuditStore, TrailFilter, export::export_trail, report::activity, trail::read_trail,
+};
 use kernel::{AccountId, PageRequest, PatientId, Uuid};
 use poem_openapi::{
     ApiResponse, OpenApi,
@@ -14,7 +16,7 @@ use poem_openapi::{
 };
 
 use crate::core::{Body, Caller, PageQuery, Problem, Tag};
-use views::{ActionView, AuditExportRequest, AuditTrailView};
+use views::{ActionView, ActivityReportView, AuditExportRequest, AuditTrailView};
 
 pub struct ComplianceApi {
     pub store: Arc<dyn AuditStore>,
@@ -95,6 +97,26 @@ impl ComplianceApi {
     ) -> Result<Json<AuditTrailView>, Problem> {
         let filter = TrailFilter { subject: Some(AccountId(user_id.0)), ..TrailFilter::default() };
         self.trail(&caller, &filter, &PageQuery::read(limit, cursor)).await
+    }
+
+    /// Report the activity of a period
+    ///
+    /// How often what was done to which kind of thing and with which outcome,
+    /// who was refused most often, who opened the records of most patients, and
+    /// how far the hash chain has come. It covers at most 366 days. Needs
+    /// `audit.read`; the report is itself recorded.
+    #[oai(path = "/api/admin/audit-report", method = "get", operation_id = "reportActivity")]
+    async fn report_activity(
+        &self,
+        caller: Caller,
+        /// From this time on.
+        from: Query<DateTime<Utc>>,
+        /// Before this time.
+        to: Query<DateTime<Utc>>,
+    ) -> Result<Json<ActivityReportView>, Problem> {
+        let period = (from.0, to.0);
+        let report = activity(self.store.as_ref(), caller.actor(), period).await?;
+        Ok(Json(ActivityReportView::of(report, period)))
     }
 
     /// Export the audit log

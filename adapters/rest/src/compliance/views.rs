@@ -1,5 +1,8 @@
 use chrono::{DateTime, Utc};
-use compliance::{RecordedEntry, TrailFilter};
+use compliance::{
+    RecordedEntry, TrailFilter,
+    report::{ActivityReport, ActorCount},
+};
 use kernel::{AccountId, Page, PatientId, Uuid};
 use poem_openapi::{Enum, Object};
 use ports::AuditAction;
@@ -140,6 +143,90 @@ impl From<AuditExportRequest> for TrailFilter {
             entity: value.entity,
             from: value.from,
             to: value.to,
+        }
+    }
+}
+
+/// How often something was done to one kind of thing, with one outcome.
+#[derive(Clone, Debug, Object)]
+pub(super) struct ActivityView {
+    /// The kind of thing, as in `invoice`.
+    entity: String,
+    action: String,
+    /// `success`, `denied` or `failure`.
+    outcome: String,
+    entries: u64,
+}
+
+/// An actor with a number.
+#[derive(Clone, Debug, Object)]
+pub(super) struct ActorCountView {
+    /// `account`, `client`, `system` or `anonymous`.
+    actor_kind: String,
+    /// The id of the account or the client, or the name of the part of Salus.
+    actor: Option<String>,
+    count: u64,
+}
+
+/// How far the hash chain over the audit log has come.
+#[derive(Clone, Debug, Object)]
+pub(super) struct AuditChainView {
+    /// How many entries it holds.
+    sealed: u64,
+    last_sealed_at: Option<DateTime<Utc>>,
+    /// How many wait for it.
+    waiting: u64,
+}
+
+/// The activity of a period.
+#[derive(Clone, Debug, Object)]
+pub(super) struct ActivityReportView {
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    entries: u64,
+    /// Of how many patients somebody else read, searched or exported something.
+    patients_opened: u64,
+    /// By entity, action and outcome.
+    activity: Vec<ActivityView>,
+    /// Who was refused most often, at most twenty.
+    most_denied: Vec<ActorCountView>,
+    /// Who opened the records of most patients, at most twenty.
+    most_patients: Vec<ActorCountView>,
+    chain: AuditChainView,
+}
+
+impl ActivityReportView {
+    pub(super) fn of(report: ActivityReport, (from, to): (DateTime<Utc>, DateTime<Utc>)) -> Self {
+        let actors = |counts: Vec<ActorCount>| {
+            let view = |count: ActorCount| ActorCountView {
+                actor_kind: count.kind,
+                actor: count.actor,
+                count: count.count,
+            };
+            counts.into_iter().map(view).collect()
+        };
+        Self {
+            from,
+            to,
+            entries: report.entries,
+            patients_opened: report.patients_opened,
+            activity: report
+                .activity
+                .into_iter()
+                .map(|activity| ActivityView {
+                    entity: activity.entity,
+                    action: activity.action,
+                    outcome: activity.outcome,
+                    entries: activity.entries,
+                })
+                .collect(),
+            most_denied: actors(report.most_denied),
+            most_patients: actors(report.most_patients),
+            chain: AuditChainView {
+                sealed: report.chain.sealed,
+                last_sealed_at: report.chain.last_sealed_at,
+                waiting: report.chain.waiting,
+            },
         }
     }
 }

@@ -43,19 +43,34 @@ impl poem_openapi::types::Example for LoginRequest {
 }
 
 #[derive(Debug, Object)]
+#[oai(example)]
 struct EmailRequest {
     #[oai(validator(max_length = 320))]
     email: String,
 }
 
+impl poem_openapi::types::Example for EmailRequest {
+    fn example() -> Self {
+        Self { email: "ada@example.com".to_owned() }
+    }
+}
+
 #[derive(Debug, Object)]
+#[oai(example)]
 struct LinkRequest {
     /// The `token` of the link in the mail.
     #[oai(validator(max_length = 200))]
     token: String,
 }
 
+impl poem_openapi::types::Example for LinkRequest {
+    fn example() -> Self {
+        Self { token: "token-of-the-link".to_owned() }
+    }
+}
+
 #[derive(Debug, Object)]
+#[oai(example)]
 struct ResetPasswordRequest {
     /// The `token` of the link in the mail.
     #[oai(validator(max_length = 200))]
@@ -65,12 +80,25 @@ struct ResetPasswordRequest {
     password: String,
 }
 
+impl poem_openapi::types::Example for ResetPasswordRequest {
+    fn example() -> Self {
+        Self { token: "token-of-the-link".to_owned(), password: "correct-horse battery".to_owned() }
+    }
+}
+
 #[derive(Debug, Object)]
+#[oai(example)]
 struct RefreshRequest {
     /// The refresh token of the last login or refresh. It works once; using it
     /// again ends the session.
     #[oai(validator(max_length = 200))]
     refresh_token: String,
+}
+
+impl poem_openapi::types::Example for RefreshRequest {
+    fn example() -> Self {
+        Self { refresh_token: "token-of-the-last-answer".to_owned() }
+    }
 }
 
 /// The tokens of a session.

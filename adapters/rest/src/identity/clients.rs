@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::core::{Body, Caller, Problem, ProblemBody, Tag, Visitor};
 
 #[derive(Debug, Object)]
+#[oai(example)]
 struct ClientRequest {
     /// The partner's name.
     #[oai(validator(max_length = 200))]
@@ -21,6 +22,19 @@ struct ClientRequest {
     /// `system/Patient.rs` or `system/*.read`.
     #[oai(validator(max_items = 100))]
     scopes: Vec<String>,
+}
+
+impl poem_openapi::types::Example for ClientRequest {
+    fn example() -> Self {
+        Self {
+            name: "Riverside EHR".to_owned(),
+            jwks: serde_json::json!({ "keys": [{
+                "kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": "key-1",
+                "x": "base64url of the x coordinate", "y": "base64url of the y coordinate",
+            }] }),
+            scopes: vec!["system/Patient.rs".to_owned(), "system/MedicationRequest.rs".to_owned()],
+        }
+    }
 }
 
 /// A SMART backend-services client.
@@ -59,6 +73,7 @@ enum CreatedClient {
 }
 
 #[derive(Debug, Object, Deserialize)]
+#[oai(example)]
 struct TokenForm {
     /// `client_credentials`.
     #[serde(default)]
@@ -72,6 +87,19 @@ struct TokenForm {
     /// A JWT that the client has signed (RFC 7523).
     #[serde(default)]
     client_assertion: Option<String>,
+}
+
+impl poem_openapi::types::Example for TokenForm {
+    fn example() -> Self {
+        Self {
+            grant_type: Some("client_credentials".to_owned()),
+            scope: Some("system/Patient.rs".to_owned()),
+            client_assertion_type: Some(
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
+            ),
+            client_assertion: Some("header.claims.signature".to_owned()),
+        }
+    }
 }
 
 /// An access token (RFC 6749, section 5.1).

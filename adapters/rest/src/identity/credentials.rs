@@ -44,10 +44,17 @@ impl poem_openapi::types::Example for ChangeEmailRequest {
 }
 
 #[derive(Debug, Object)]
+#[oai(example)]
 struct ConfirmEmailRequest {
     /// The `token` of the link in the mail.
     #[oai(validator(max_length = 200))]
     token: String,
+}
+
+impl poem_openapi::types::Example for ConfirmEmailRequest {
+    fn example() -> Self {
+        Self { token: "token-of-the-link".to_owned() }
+    }
 }
 
 pub struct CredentialsApi {

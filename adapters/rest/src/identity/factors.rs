@@ -149,6 +149,7 @@ impl From<passkeys::Begun> for PasskeyChallengeView {
 }
 
 #[derive(Debug, Object)]
+#[oai(example)]
 struct RegisterPasskeyRequest {
     /// From the challenge.
     #[oai(validator(max_length = 200))]
@@ -160,6 +161,16 @@ struct RegisterPasskeyRequest {
     credential: Any<Value>,
 }
 
+impl poem_openapi::types::Example for RegisterPasskeyRequest {
+    fn example() -> Self {
+        Self {
+            token: "token-of-the-challenge".to_owned(),
+            name: "Work laptop".to_owned(),
+            credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
+        }
+    }
+}
+
 /// A passkey that was registered.
 #[derive(Debug, Object)]
 struct RegisteredPasskeyView {
@@ -169,12 +180,22 @@ struct RegisteredPasskeyView {
 }
 
 #[derive(Debug, Object)]
+#[oai(example)]
 struct PasskeyLoginRequest {
     /// From the challenge.
     #[oai(validator(max_length = 200))]
     token: String,
     /// The credential of `navigator.credentials.get`, as JSON.
     credential: Any<Value>,
+}
+
+impl poem_openapi::types::Example for PasskeyLoginRequest {
+    fn example() -> Self {
+        Self {
+            token: "token-of-the-challenge".to_owned(),
+            credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
+        }
+    }
 }
 
 pub struct FactorsApi {
@@ -201,6 +222,9 @@ impl FactorsApi {
     }
 
     /// Read one's own second factors
+    ///
+    /// Whether an authenticator app is set up, the passkeys by name, and how many
+    /// recovery codes are left.
     #[oai(path = "/api/auth/mfa", method = "get", operation_id = "ownSecondFactors")]
     async fn factors(&self, caller: Enrolling) -> Result<Json<FactorsView>, Problem> {
         let factors = second_factor::factors(&self.services, caller.actor()).await?;
@@ -277,6 +301,9 @@ impl FactorsApi {
     }
 
     /// Begin to register a passkey
+    ///
+    /// Gives the options for `navigator.credentials.create`; what it makes is sent
+    /// to `registerPasskey` with the token, within the time that is told.
     #[oai(path = "/api/auth/passkeys/options", method = "post", operation_id = "beginPasskey")]
     async fn begin_passkey(
         &self,

@@ -147,9 +147,16 @@ impl From<&WorkingHours> for WorkingHoursBody {
 }
 
 #[derive(Debug, Object)]
+#[oai(example)]
 struct OwnHoursRequest {
     /// Without hours one may be given work at any time.
     working_hours: Option<WorkingHoursBody>,
+}
+
+impl Example for OwnHoursRequest {
+    fn example() -> Self {
+        Self { working_hours: Some(WorkingHoursBody::example()) }
+    }
 }
 
 /// A provider's whole profile but for the licences.

@@ -84,6 +84,9 @@ pub struct SessionsApi {
 #[OpenApi(tag = "Tag::Identity")]
 impl SessionsApi {
     /// List one's own sessions
+    ///
+    /// Those that are live, with where and how they were begun and which of them
+    /// asks.
     #[oai(path = "/api/auth/sessions", method = "get", operation_id = "listSessions")]
     async fn list(&self, caller: Enrolling) -> Result<Json<SessionsView>, Problem> {
         let open = sessions::list(&self.services, caller.actor()).await?;

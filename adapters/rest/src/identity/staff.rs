@@ -109,17 +109,38 @@ impl poem_openapi::types::Example for StaffRequest {
 }
 
 #[derive(Debug, Object)]
+#[oai(example)]
 struct RolesRequest {
     /// One or more, but never `patient`.
     #[oai(validator(max_items = 7))]
     roles: Vec<Role>,
 }
 
+impl poem_openapi::types::Example for RolesRequest {
+    fn example() -> Self {
+        Self { roles: vec![Role::Support] }
+    }
+}
+
 #[derive(Debug, Object)]
+#[oai(example)]
 struct LicensesRequest {
     /// All licences of the provider; what is left out is taken from the file.
     #[oai(validator(max_items = 60))]
     licenses: Vec<LicenseView>,
+}
+
+impl poem_openapi::types::Example for LicensesRequest {
+    fn example() -> Self {
+        Self {
+            licenses: vec![LicenseView {
+                state: "MA".to_owned(),
+                number: "MD-12345".to_owned(),
+                expires_on: NaiveDate::from_ymd_opt(2027, 12, 31).unwrap_or_default(),
+                status: LicenseStatus::Active,
+            }],
+        }
+    }
 }
 
 /// How far an account has come.
@@ -162,9 +183,16 @@ impl From<Account> for AccountView {
 
 /// Whether an account is let in.
 #[derive(Debug, Object)]
+#[oai(example)]
 struct AccountStatusRequest {
     /// `true` shuts the account and ends its sessions, `false` opens it again.
     disabled: bool,
+}
+
+impl poem_openapi::types::Example for AccountStatusRequest {
+    fn example() -> Self {
+        Self { disabled: true }
+    }
 }
 
 /// What ended.

@@ -57,9 +57,21 @@ impl SendPrescriptionRequest {
 
 /// Overrides alerts of a blocked prescription.
 #[derive(Clone, Debug, Object)]
+#[oai(example)]
 pub struct OverrideAlertsRequest {
     #[oai(validator(min_items = 1, max_items = 50))]
     pub overrides: Vec<AlertOverrideRequest>,
+}
+
+impl poem_openapi::types::Example for OverrideAlertsRequest {
+    fn example() -> Self {
+        Self {
+            overrides: vec![AlertOverrideRequest {
+                alert: "interaction:sildenafil+nitroglycerin".to_owned(),
+                reason: "Nitrates were stopped in January.".to_owned(),
+            }],
+        }
+    }
 }
 
 impl OverrideAlertsRequest {
@@ -77,6 +89,7 @@ fn overrides(requests: Vec<AlertOverrideRequest>) -> Vec<OverrideRequest> {
 
 /// Changes of a prescription that has not been sent; what is left out stays.
 #[derive(Clone, Debug, Object)]
+#[oai(example)]
 pub struct ModifyPrescriptionRequest {
     pub pharmacy_id: Option<Uuid>,
     /// The directions to the patient.
@@ -92,6 +105,18 @@ pub struct ModifyPrescriptionRequest {
     /// Refills after the first fill.
     #[oai(validator(maximum(value = "11")))]
     pub refills: Option<u8>,
+}
+
+impl poem_openapi::types::Example for ModifyPrescriptionRequest {
+    fn example() -> Self {
+        Self {
+            pharmacy_id: None,
+            sig: Some("Take 1 tablet by mouth in the evening.".to_owned()),
+            quantity: Some("30".to_owned()),
+            days_supply: Some(30),
+            refills: None,
+        }
+    }
 }
 
 impl ModifyPrescriptionRequest {
