@@ -140,6 +140,7 @@ fn inputs(form: &FormDefinition, patient: u64) -> Inputs {
                 scores.insert(item.link_id.clone(), draw(30) as f64);
                 continue;
             }
+            ItemKind::Photo { .. } => json!([format!("photo-{}", draw(1_000))]),
             ItemKind::Display | ItemKind::Group { .. } | ItemKind::RepeatingGroup { .. } => {
                 continue;
             }

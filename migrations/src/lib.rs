@@ -54,6 +54,7 @@ history![
     "025_catalog_flag_notices",
     "030_intake",
     "031_intake_form_drafts",
+    "032_intake_photos",
     "040_care",
     "041_care_slots",
     "042_care_active_plans",

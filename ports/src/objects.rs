@@ -12,6 +12,9 @@ pub trait Objects: Send + Sync {
     /// `None` where there is no such object.
     async fn get(&self, name: &str) -> Result<Option<Bytes>>;
 
+    /// Removes the object; where there is none, nothing happens.
+    async fn delete(&self, name: &str) -> Result<()>;
+
     /// The names below a prefix, in order.
     async fn list(&self, prefix: &str) -> Result<Vec<String>>;
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use reqwest::Method;
-use salus::{demo::client::Client, seed::identity::sign_ins};
+use salus::{
+    demo::client::{Client, with_file},
+    seed::identity::sign_ins,
+};
 use serde_json::{Value, json};
 
 use crate::server::{PASSWORD, Server};
@@ -116,6 +119,9 @@ pub const TABLE: &[(&str, Who)] = &[
     ("getQuestionnaireResponse", CHART),
     ("getFormDraft", PATIENT),
     ("saveFormDraft", PATIENT),
+    ("uploadFormPhoto", PATIENT),
+    ("getFormPhoto", CHART),
+    ("deleteFormPhoto", PATIENT),
     ("submitForm", PATIENT),
     ("listFormResponses", CHART),
     ("getFormResponse", CHART),
@@ -256,6 +262,8 @@ pub struct Operation {
     pub secured: bool,
     pub headers: Vec<String>,
     pub body: Option<Value>,
+    /// The one part of a body that is a file.
+    pub file: Option<String>,
 }
 
 pub fn document() -> Value {
@@ -274,7 +282,9 @@ pub fn operations(document: &Value) -> Vec<Operation> {
                 .filter(|parameter| parameter["in"] == "header" && parameter["required"] == true)
                 .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
                 .collect();
-            let schema = operation["requestBody"]["content"]
+            let content = &operation["requestBody"]["content"];
+            let file = content["multipart/form-data"]["schema"]["required"][0].as_str();
+            let schema = content
                 .as_object()
                 .and_then(|content| content.iter().find(|(kind, _)| kind.contains("json")))
                 .map(|(_, media)| &media["schema"]);
@@ -285,6 +295,7 @@ pub fn operations(document: &Value) -> Vec<Operation> {
                 secured: operation["security"].as_array().is_some_and(|list| !list.is_empty()),
                 headers,
                 body: schema.map(|schema| instance(document, schema)),
+                file: file.map(str::to_owned),
             });
         }
     }
@@ -362,6 +373,9 @@ async fn call(
     }
     if let Some(body) = &operation.body {
         request = request.json(body);
+    }
+    if let Some(file) = &operation.file {
+        request = with_file(request, file, b"a file");
     }
     let response = request.send().await.expect("an answer");
     let status = response.status().as_u16();

@@ -61,6 +61,14 @@ impl Objects for StoredObjects {
         }
     }
 
+    async fn delete(&self, name: &str) -> ports::Result<()> {
+        let path = path(name)?;
+        match self.store.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed("deleting an object")(error)),
+        }
+    }
+
     async fn list(&self, prefix: &str) -> ports::Result<Vec<String>> {
         let prefix = path(prefix)?;
         let mut names: Vec<String> = self
@@ -113,6 +121,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_deleted_object_is_gone_and_may_be_deleted_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = StoredObjects::in_folder(dir.path().join("objects")).unwrap();
+        objects.put("a/1", Bytes::from_static(b"x")).await.unwrap();
+        objects.put("a/2", Bytes::from_static(b"y")).await.unwrap();
+        objects.delete("a/1").await.unwrap();
+        objects.delete("a/1").await.unwrap();
+        assert_eq!(objects.get("a/1").await.unwrap(), None);
+        assert_eq!(objects.list("a").await.unwrap(), ["a/2"]);
+    }
+
+    #[tokio::test]
     async fn a_name_cannot_leave_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let objects = StoredObjects::in_folder(dir.path().join("objects")).unwrap();
@@ -122,6 +142,7 @@ mod tests {
         {
             assert!(objects.put(name, Bytes::new()).await.is_err(), "{name:?}");
             assert!(objects.get(name).await.is_err(), "{name:?}");
+            assert!(objects.delete(name).await.is_err(), "{name:?}");
         }
     }
 }

@@ -18,17 +18,17 @@ use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use serde_json::json;
 
-const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(0xca));
-const ADA: PatientId = PatientId(Uuid::from_u128(0xada));
-const BOB: PatientId = PatientId(Uuid::from_u128(0xb0b));
+pub const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(0xca));
+pub const ADA: PatientId = PatientId(Uuid::from_u128(0xada));
+pub const BOB: PatientId = PatientId(Uuid::from_u128(0xb0b));
 
 /// The contexts around intake: one active category, women of thirty, and a
 /// provider who treats Ada alone.
-struct Around {
+pub struct Around {
     facts: Facts,
 }
 
-const AROUND: Around = Around { facts: Facts { sex: Some(Sex::Female), age: Some(30) } };
+pub const AROUND: Around = Around { facts: Facts { sex: Some(Sex::Female), age: Some(30) } };
 
 #[async_trait]
 impl Surroundings for Around {
@@ -56,7 +56,7 @@ impl Panel for Around {
     }
 }
 
-fn account(id: Uuid, role: Role, permissions: &[Permission]) -> Actor {
+pub fn account(id: Uuid, role: Role, permissions: &[Permission]) -> Actor {
     Actor {
         kind: ActorKind::Account {
             account: AccountId(id),
@@ -68,16 +68,16 @@ fn account(id: Uuid, role: Role, permissions: &[Permission]) -> Actor {
     }
 }
 
-fn patient(id: PatientId) -> Actor {
+pub fn patient(id: PatientId) -> Actor {
     account(id.uuid(), Role::Patient, &[Permission::IntakeSubmit])
 }
 
-fn provider() -> Actor {
+pub fn provider() -> Actor {
     let may = [Permission::PatientRead, Permission::IntakeReadAny];
     account(Uuid::from_u128(0xd0c), Role::Provider, &may)
 }
 
-fn admin() -> Actor {
+pub fn admin() -> Actor {
     account(Uuid::from_u128(0xad), Role::Admin, &[Permission::FormAdminister])
 }
 
@@ -107,7 +107,7 @@ fn definition() -> FormDefinition {
     }
 }
 
-fn answers(value: serde_json::Value) -> RawAnswers {
+pub fn answers(value: serde_json::Value) -> RawAnswers {
     serde_json::from_value(value).unwrap()
 }
 
@@ -123,7 +123,7 @@ async fn published(database: &Database) -> FormVersion {
     publish_version(env, pg, &AROUND, &admin(), made.id, None).await.unwrap()
 }
 
-fn key(key: &str) -> IdempotencyKey {
+pub fn key(key: &str) -> IdempotencyKey {
     IdempotencyKey { operation: "intake.submit", key: key.into(), fingerprint: [7; 32] }
 }
 
@@ -135,7 +135,7 @@ fn save(seen: Option<i64>, answers: RawAnswers) -> SaveDraft {
     SaveDraft { category: CATEGORY, seen, answers }
 }
 
-async fn number(pool: &DatabaseConnection, sql: &str) -> i64 {
+pub async fn number(pool: &DatabaseConnection, sql: &str) -> i64 {
     let statement = Statement::from_string(DbBackend::Postgres, sql);
     let row = pool.query_one_raw(statement).await.expect("a query").expect("a row");
     row.try_get_by_index(0).expect("a count")
@@ -405,7 +405,7 @@ async fn who_began_before_a_new_version_may_finish_and_nobody_else() {
     assert!(matches!(again, Err(IntakeError::FormNotCurrent)), "{again:?}");
 }
 
-async fn denials(database: &Database, entity_id: Uuid) -> i64 {
+pub async fn denials(database: &Database, entity_id: Uuid) -> i64 {
     let sql = format!(
         "SELECT count(*) FROM audit_entries WHERE outcome = 'denied' AND entity_id = '{entity_id}'"
     );
@@ -493,8 +493,21 @@ async fn a_seeded_form_is_sown_once() {
     let ids = (FormId(Uuid::from_u128(1)), FormVersionId(Uuid::from_u128(2)));
     let new =
         || NewFormVersion { category: CATEGORY, slug: "acne".into(), definition: definition() };
-    let first = seed_form(env, pg, &system, ids.0, ids.1, new()).await.unwrap();
-    let second = seed_form(env, pg, &system, ids.0, ids.1, new()).await.unwrap();
+    let first = seed_form(env, pg, &system, ids.0, &[ids.1], new()).await.unwrap();
+    let second = seed_form(env, pg, &system, ids.0, &[ids.1], new()).await.unwrap();
     assert_eq!((first.id, second.id), (ids.1, ids.1));
     assert_eq!(first, second);
+
+    // A later seed takes the place of an earlier one, and of nothing else.
+    let later = FormVersionId(Uuid::from_u128(3));
+    let longer = || FormDefinition { title: "Skin".into(), ..definition() };
+    let longer = || NewFormVersion { definition: longer(), ..new() };
+    for _ in 0..2 {
+        let sown = seed_form(env, pg, &system, ids.0, &[ids.1, later], longer()).await.unwrap();
+        assert_eq!((sown.id, sown.number), (later, 2));
+        assert_eq!(sown.definition.title, "Skin");
+    }
+    let of_an_author = published(&database).await;
+    let kept = seed_form(env, pg, &system, ids.0, &[ids.1, later], longer()).await.unwrap();
+    assert_eq!(kept.id, of_an_author.id);
 }

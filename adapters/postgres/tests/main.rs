@@ -13,6 +13,7 @@ mod identity_factors;
 mod identity_roles;
 mod identity_sessions;
 mod intake;
+mod intake_photos;
 mod jobs;
 mod platform;
 mod prescriptions;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use kernel::FieldError;
+use kernel::{FieldError, PhotoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -27,6 +27,9 @@ pub enum Answer {
     Choices(BTreeSet<String>),
     Boolean(bool),
     Scale(i64),
+    /// Photos that were uploaded before, in the order that the patient gave
+    /// them.
+    Photos(Vec<PhotoId>),
     /// The answers of each repetition of a group.
     Rows(Vec<Answers>),
 }
@@ -61,6 +64,7 @@ impl Answer {
             Self::Choices(values) => json!(values),
             Self::Boolean(value) => json!(value),
             Self::Scale(value) => json!(value),
+            Self::Photos(ids) => json!(ids),
             Self::Rows(rows) => rows_with(rows, Self::to_raw),
         }
     }
@@ -140,6 +144,9 @@ pub(crate) fn read(kind: &ItemKind, raw: &Value) -> Result<Answer, &'static str>
             .ok_or("a list of the codes of choices"),
         ItemKind::Boolean { .. } => raw.as_bool().map(Answer::Boolean).ok_or("true or false"),
         ItemKind::Scale { .. } => raw.as_i64().map(Answer::Scale).ok_or("a whole number"),
+        ItemKind::Photo { .. } => {
+            ids(raw).map(Answer::Photos).ok_or("a list of the ids of uploaded photos")
+        }
         // What is in the rows is read when the group is evaluated.
         ItemKind::RepeatingGroup { .. } => {
             raw_rows(raw).map(|_| Answer::Rows(Vec::new())).ok_or("a list of objects")
@@ -156,6 +163,10 @@ fn texts(raw: &Value) -> Option<Vec<String>> {
         .filter(|value| !is_blank(value))
         .map(|value| value.as_str().map(|text| text.trim().to_owned()))
         .collect()
+}
+
+fn ids(raw: &Value) -> Option<Vec<PhotoId>> {
+    texts(raw)?.iter().map(|id| id.parse().ok()).collect()
 }
 
 fn number(units: &[String], raw: &Value) -> Option<Quantity> {
@@ -237,6 +248,15 @@ pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<Fie
             let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
             if !(minimum..=maximum).contains(&&count) {
                 refuse("out_of_range", format!("From {minimum} to {maximum} entries."));
+            }
+        }
+        (ItemKind::Photo { minimum, maximum }, Answer::Photos(ids)) => {
+            let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            if !(minimum..=maximum).contains(&&count) {
+                refuse("out_of_range", format!("From {minimum} to {maximum} photos."));
+            }
+            if ids.iter().collect::<BTreeSet<_>>().len() != ids.len() {
+                refuse("duplicate", "One photo is named twice.".into());
             }
         }
         (ItemKind::Scale { minimum, maximum, .. }, Answer::Scale(value))

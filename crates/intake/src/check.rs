@@ -13,6 +13,8 @@ use crate::{
 
 pub const MOST_ITEMS: usize = 500;
 pub const DEEPEST: usize = 8;
+/// The most photos that one question takes.
+pub const MOST_PHOTOS: u32 = 10;
 
 type Index<'a> = BTreeMap<&'a str, &'a Item>;
 
@@ -136,6 +138,12 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
             if minimum >= maximum || maximum.saturating_sub(*minimum) > 1_000 =>
         {
             errors.push(at(item, "maximum", "out_of_range", "A scale has 2 to 1,000 steps."));
+        }
+        ItemKind::Photo { minimum, maximum }
+            if *minimum == 0 || minimum > maximum || *maximum > MOST_PHOTOS =>
+        {
+            let message = format!("A question takes 1 to {MOST_PHOTOS} photos.");
+            errors.push(at(item, "maximum", "out_of_range", message));
         }
         ItemKind::Group { items } if items.is_empty() => {
             errors.push(at(item, "items", "required", "A group holds items."));

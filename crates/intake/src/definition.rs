@@ -103,6 +103,15 @@ pub enum ItemKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         maximum_label: Option<String>,
     },
+    /// Photos, as of the skin. The answer names photos that the patient has
+    /// uploaded.
+    Photo {
+        /// How many at least, where there is an answer at all.
+        #[serde(default = "one")]
+        minimum: u32,
+        #[serde(default = "one")]
+        maximum: u32,
+    },
     /// Words that are shown and not answered.
     Display,
     Group {
@@ -121,6 +130,10 @@ pub enum ItemKind {
     Calculated {
         calculation: Calculation,
     },
+}
+
+const fn one() -> u32 {
+    1
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -231,6 +244,15 @@ impl FormDefinition {
 
     pub fn item(&self, link_id: &str) -> Option<&Item> {
         self.walk().into_iter().map(|(item, _)| item).find(|item| item.link_id == link_id)
+    }
+
+    /// Whether any question, also of a repetition, asks for photos.
+    pub fn asks_photos(&self) -> bool {
+        self.walk().into_iter().any(|(item, _)| match &item.kind {
+            ItemKind::Photo { .. } => true,
+            ItemKind::RepeatingGroup { items, .. } => Self::of_row(items).asks_photos(),
+            _ => false,
+        })
     }
 
     /// Whether any condition or calculation asks for what is known of the

@@ -41,6 +41,16 @@ pub enum IntakeError {
     DraftChanged { current: Option<i64>, answers: Vec<FieldError> },
     #[error("the form asks for the patient's sex and birth date, which the profile lacks")]
     ProfileIncomplete,
+    #[error("there is no such photo")]
+    PhotoNotFound,
+    #[error("the file is not a photo that can be taken")]
+    InvalidPhoto(Vec<FieldError>),
+    #[error("the photo is part of a submitted response, which never changes")]
+    PhotoAttached,
+    #[error("the form of this category asks for no photo")]
+    NoPhotoAsked,
+    #[error("{0} uploaded photos wait for their form; submit it or delete some first")]
+    TooManyPhotos(u64),
     #[error("only a patient answers an intake form")]
     NotAPatient,
     #[error(transparent)]
@@ -64,13 +74,19 @@ impl DomainError for IntakeError {
             | Self::VersionNotFound
             | Self::DraftNotFound
             | Self::ResponseNotFound
+            | Self::PhotoNotFound
             | Self::PatientNotFound => ErrorKind::NotFound,
-            Self::InvalidAnswers(_) | Self::InvalidDefinition(_) => ErrorKind::Invalid,
+            Self::InvalidAnswers(_) | Self::InvalidDefinition(_) | Self::InvalidPhoto(_) => {
+                ErrorKind::Invalid
+            }
             Self::AlreadyPublished
             | Self::Superseded(_)
             | Self::ChangedAtOnce
             | Self::FormNotCurrent
             | Self::DraftChanged { .. }
+            | Self::PhotoAttached
+            | Self::NoPhotoAsked
+            | Self::TooManyPhotos(_)
             | Self::ProfileIncomplete => ErrorKind::Conflict,
             Self::RevisionChanged { .. } => ErrorKind::PreconditionFailed,
             Self::NotAPatient | Self::Forbidden(_) => ErrorKind::Forbidden,
@@ -95,6 +111,11 @@ impl DomainError for IntakeError {
             Self::RevisionChanged { .. } => "intake.revision_changed",
             Self::DraftChanged { .. } => "intake.draft_changed",
             Self::ProfileIncomplete => "intake.profile_incomplete",
+            Self::PhotoNotFound => "intake.photo_not_found",
+            Self::InvalidPhoto(_) => "intake.invalid_photo",
+            Self::PhotoAttached => "intake.photo_attached",
+            Self::NoPhotoAsked => "intake.no_photo_asked",
+            Self::TooManyPhotos(_) => "intake.too_many_photos",
             Self::NotAPatient => "intake.not_a_patient",
             Self::Forbidden(_) => "forbidden",
             Self::Port(error) => error.code(),
@@ -106,6 +127,7 @@ impl DomainError for IntakeError {
             Self::InvalidAnswers(fields)
             | Self::InvalidDefinition(fields)
             | Self::RevisionChanged { fields, .. }
+            | Self::InvalidPhoto(fields)
             | Self::DraftChanged { answers: fields, .. } => fields,
             Self::Port(error) => error.fields(),
             _ => &[],

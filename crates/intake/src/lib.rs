@@ -11,7 +11,8 @@
 //! items are dropped before anything reads them: a patient who said "pregnant",
 //! then went back and changed the answer above it, has not said it.
 //!
-//! It handles no events and has no jobs; it emits `ResponseSubmitted`.
+//! It handles no events and emits `ResponseSubmitted`; its one job, on a
+//! schedule, removes photos that no form was submitted with.
 
 pub mod answer;
 pub mod calculation;
@@ -25,6 +26,7 @@ pub mod evaluate;
 pub mod fhir;
 pub mod form;
 pub mod instruments;
+pub mod photo;
 pub mod reach;
 pub mod response;
 pub mod risk;
@@ -41,11 +43,13 @@ pub use draft::Draft;
 pub use error::IntakeError;
 pub use evaluate::{Evaluation, Stage, evaluate};
 pub use form::{Form, FormVersion, VersionStatus};
+pub use photo::{MediaType, Photo, PhotoVault};
 pub use response::FormResponse;
-pub use store::{IntakeStore, IntakeTx, ResponseQuery, Surroundings};
+pub use store::{IntakeStore, IntakeTx, PhotoTx, ResponseQuery, Surroundings};
 pub use use_cases::{
-    FormChange, NewFormVersion, OpenDraft, SaveDraft, Submission, administered_version,
-    compare_versions, create_version, current_form, draft_from, form_version, form_versions,
-    open_draft, publish_version, response, response_history, revise_version, save_draft, seed_form,
-    submit, validate_version,
+    FormChange, NewFormVersion, NewPhoto, OpenDraft, SaveDraft, Submission, SweepPhotos,
+    administered_version, compare_versions, create_version, current_form, delete_photo, draft_from,
+    form_version, form_versions, open_draft, photo_content, publish_version, response,
+    response_history, revise_version, save_draft, seed_form, submit, sweep_photos, upload_photo,
+    validate_version,
 };

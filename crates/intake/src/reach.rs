@@ -131,6 +131,7 @@ impl Demands<'_> {
             }
             ItemKind::Calculated { calculation } => self.results(calculation),
             ItemKind::Text { .. }
+            | ItemKind::Photo { .. }
             | ItemKind::Display
             | ItemKind::Group { .. }
             | ItemKind::RepeatingGroup { .. } => return None,

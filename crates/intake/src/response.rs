@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kernel::{CategoryId, FormId, FormResponseId, FormVersionId, PatientId};
 use serde_json::Value;
 
-use crate::{Answers, Consent, Evaluation, Facts, FormVersion, Score};
+use crate::{Answers, Consent, Evaluation, Facts, FormVersion, Photo, Score};
 
 /// A submitted response. It never changes, and it is what the rules of other
 /// contexts read: the answers are those of enabled items only.
@@ -28,6 +28,8 @@ pub struct FormResponse {
     pub consents: BTreeSet<Consent>,
     /// What was known of the patient when the answers were evaluated.
     pub facts: Facts,
+    /// The photos that the answers name, in the order of their ids.
+    pub photos: Vec<Photo>,
     pub submitted_at: DateTime<Utc>,
 }
 
@@ -37,9 +39,13 @@ impl FormResponse {
         patient: PatientId,
         version: &FormVersion,
         evaluation: Evaluation,
+        photos: Vec<Photo>,
         facts: Facts,
         now: DateTime<Utc>,
     ) -> Self {
+        let mut photos: Vec<Photo> =
+            photos.into_iter().map(|photo| Photo { response: Some(id), ..photo }).collect();
+        photos.sort_by_key(|photo| photo.id);
         Self {
             id,
             patient,
@@ -53,6 +59,7 @@ impl FormResponse {
             flags: evaluation.flags,
             consents: evaluation.consents,
             facts,
+            photos,
             submitted_at: now,
         }
     }

@@ -1,11 +1,14 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use kernel::{
     Actor, CategoryId, DraftId, FieldError, FormId, FormResponseId, FormVersionId, Page,
-    PageRequest, PatientId,
+    PageRequest, PatientId, PhotoId,
 };
 use ports::{Result, UnitOfWork};
 
-use crate::{Draft, Facts, Form, FormDefinition, FormResponse, FormVersion};
+use crate::{Draft, Facts, Form, FormDefinition, FormResponse, FormVersion, Photo};
 
 /// What intake has to know of the contexts around it.
 #[async_trait]
@@ -34,8 +37,45 @@ pub struct ResponseQuery {
     pub page: PageRequest,
 }
 
+/// The rows of photos. It is a part of [`IntakeTx`], because a response takes
+/// its photos in the transaction that submits it.
 #[async_trait]
-pub trait IntakeTx: UnitOfWork {
+pub trait PhotoTx: UnitOfWork {
+    async fn insert_photo(&mut self, photo: &Photo) -> Result<()>;
+
+    /// How many photos of the patient wait for their forms. Until the
+    /// transaction ends nobody else counts them, so that a limit holds.
+    async fn waiting_photos(&mut self, patient: PatientId) -> Result<u64>;
+
+    /// A photo that the actor's scope reaches: one of their own, or one of a
+    /// response that they may read.
+    async fn photo(&mut self, id: PhotoId) -> Result<Option<Photo>>;
+
+    /// Those of the photos that are the patient's own, held until the
+    /// transaction ends.
+    async fn hold_photos(&mut self, patient: PatientId, ids: &[PhotoId]) -> Result<Vec<Photo>>;
+
+    /// Makes the photos part of the response. Fails with `Conflict` unless
+    /// every one of them is the patient's and waits.
+    async fn attach_photos(
+        &mut self,
+        patient: PatientId,
+        ids: &[PhotoId],
+        response: FormResponseId,
+    ) -> Result<()>;
+
+    /// Fails with `Conflict` where the photo is part of a response or gone.
+    async fn delete_photo(&mut self, photo: &Photo) -> Result<()>;
+
+    /// Photos that have waited since before that time, the oldest first.
+    async fn stale_photos(&mut self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Photo>>;
+
+    /// Those of the ids that are a photo's.
+    async fn known_photos(&mut self, ids: &[PhotoId]) -> Result<BTreeSet<PhotoId>>;
+}
+
+#[async_trait]
+pub trait IntakeTx: PhotoTx {
     async fn form_of_category(&mut self, category: CategoryId) -> Result<Option<Form>>;
 
     /// Fails with `Conflict` where the category or the slug has a form.

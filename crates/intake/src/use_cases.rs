@@ -2,6 +2,7 @@
 
 mod drafts;
 mod forms;
+mod photos;
 mod responses;
 
 pub use drafts::{OpenDraft, SaveDraft, open_draft, save_draft};
@@ -10,6 +11,7 @@ pub use forms::{
     current_form, draft_from, form_version, form_versions, publish_version, revise_version,
     seed_form, validate_version,
 };
+pub use photos::{NewPhoto, SweepPhotos, delete_photo, photo_content, sweep_photos, upload_photo};
 pub use responses::{Submission, response, response_history, submit};
 
 use kernel::{Actor, PatientId, Permission};

@@ -82,6 +82,8 @@ ids! {
     FormVersionId,
     DraftId,
     FormResponseId,
+    /// A photo that a patient took for a form.
+    PhotoId,
     RuleSetId,
     /// An eligibility assessment, which is also the item of the review queue.
     AssessmentId,

@@ -63,6 +63,14 @@ pub enum AnswerValue {
         value: f64,
         unit: String,
     },
+    /// A file that is fetched where it lies.
+    Attachment {
+        /// Relative to the host.
+        url: String,
+        content_type: String,
+        /// In bytes.
+        size: u32,
+    },
 }
 
 #[async_trait]

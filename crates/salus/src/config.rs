@@ -119,6 +119,8 @@ pub struct Server {
     pub cors_origins: Vec<String>,
     /// The largest body of a request, in bytes.
     pub body_limit: usize,
+    /// The largest photo of a form, in bytes.
+    pub photo_limit: usize,
     /// How long requests and jobs may go on once the server stops, in seconds.
     pub drain_seconds: u64,
 }
@@ -340,6 +342,7 @@ impl Default for Server {
             trust_proxy: false,
             cors_origins: Vec::new(),
             body_limit: 1024 * 1024,
+            photo_limit: intake::photo::LIMIT,
             drain_seconds: 20,
         }
     }

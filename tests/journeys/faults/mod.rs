@@ -6,6 +6,7 @@ mod endings;
 mod input;
 mod limits;
 pub mod patient;
+mod photos;
 mod repeats;
 mod strangers;
 mod sweep;

@@ -5,7 +5,10 @@
 use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 
 use reqwest::{Method, RequestBuilder};
-use salus::demo::form::{Answers, answer_more};
+use salus::demo::{
+    client::with_file,
+    form::{Answers, answer_more},
+};
 use serde_json::{Value, json};
 
 use super::{Seen, once, request};
@@ -99,8 +102,20 @@ impl<'a> Patient<'a> {
         json!({ "category_id": category, "form_version_id": form["id"], "answers": answers })
     }
 
+    /// Uploads a file for the form of the category.
+    pub async fn upload(&self, key: &str, bytes: &[u8]) -> Seen {
+        let path = format!("/api/forms/categories/{}/photos", self.category().await);
+        let request = self.ask(Method::POST, &path).header("Idempotency-Key", key);
+        once(with_file(request, "photo", bytes)).await
+    }
+
+    /// Submits the form with a photo.
     pub async fn submit(&self) -> Value {
-        let seen = self.post("/api/forms/submit", "submit", &self.form().await).await;
+        let photo = self.upload("photo", &super::photos::png(1, 1)).await;
+        assert_eq!(photo.status, 201, "{}", photo.body);
+        let mut form = self.form().await;
+        form["answers"]["scalp_photos"] = json!([photo.body["id"]]);
+        let seen = self.post("/api/forms/submit", "submit", &form).await;
         assert!(seen.status < 300, "{}", seen.body);
         seen.body
     }

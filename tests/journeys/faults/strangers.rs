@@ -32,6 +32,8 @@ async fn what_is_anothers_does_not_exist_and_the_attempt_is_on_record() {
     let (get, post, put) = (|| Method::GET, || Method::POST, || Method::PUT);
     let attempts: Vec<(&str, Attempt)> = vec![
         ("response", (get(), "/api/forms/responses/{}", none(), "form_response")),
+        ("photo", (get(), "/api/photos/{}", none(), "form_photo")),
+        ("photo", (Method::DELETE, "/api/photos/{}", none(), "form_photo")),
         ("assessment", (get(), "/api/assessments/{}", none(), "assessment")),
         ("patient", (get(), "/api/treatment-plans/{}", none(), "treatment_plans")),
         ("prescription", (get(), "/api/prescriptions/status/{}", none(), "prescription")),
@@ -75,6 +77,7 @@ async fn what_is_anothers_does_not_exist_and_the_attempt_is_on_record() {
     let notes = json!({ "notes": "Nothing to see.", "complete": true });
     for (name, attempt) in [
         ("response", (get(), "/api/forms/responses/{}", none(), "form_response")),
+        ("photo", (get(), "/api/photos/{}", none(), "form_photo")),
         ("patient", (get(), "/api/treatment-plans/{}", none(), "treatment_plans")),
         ("patient", (get(), "/api/providers/patients/{}/eligibility", none(), "eligibility")),
         ("prescription", (get(), "/api/prescriptions/status/{}", none(), "prescription")),
@@ -123,6 +126,7 @@ pub async fn everything_of(owner: &Patient<'_>) -> Value {
     json!({
         "patient": owner.id,
         "response": response["id"],
+        "photo": response["photos"][0]["id"],
         "assessment": assessments["assessments"][0]["id"],
         "prescription": prescription["id"],
         "card": card["id"],

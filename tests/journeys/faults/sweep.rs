@@ -10,6 +10,7 @@ use std::{
 
 use futures::StreamExt as _;
 use reqwest::{RequestBuilder, header};
+use salus::demo::client::with_file;
 use serde_json::{Value, json};
 
 use super::{
@@ -155,9 +156,10 @@ impl Sweep<'_> {
     /// With the operation's own body, where it has one.
     fn proper(&self, path: &str) -> RequestBuilder {
         let request = self.request(path);
-        match &self.operation.body {
-            Some(body) => request.json(body),
-            None => request,
+        match (&self.operation.body, &self.operation.file) {
+            (Some(body), _) => request.json(body),
+            (None, Some(file)) => with_file(request, file, b"a file"),
+            (None, None) => request,
         }
     }
 
@@ -314,6 +316,7 @@ fn id_for<'a>(operation: &Operation, things: &'a Value) -> &'a str {
         _ if path.contains("/prescriptions/") => "prescription",
         _ if path.contains("/payment-methods/") => "card",
         _ if path.contains("/forms/responses/") => "response",
+        _ if path.contains("/photos/") => "photo",
         _ if path.contains("{category_id}") => "category",
         _ if path.contains("/categories/") => "category",
         _ if path == "/api/treatment-plans/{id}/modify" => "treatment_plan",

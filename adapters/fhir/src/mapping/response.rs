@@ -4,7 +4,7 @@ use fhir_sdk::r4b::{
         QuestionnaireResponse, QuestionnaireResponseItem, QuestionnaireResponseItemAnswer,
         QuestionnaireResponseItemAnswerValue as Value,
     },
-    types::Quantity,
+    types::{Attachment, Quantity},
 };
 use kernel::code::system;
 use records::{
@@ -62,6 +62,14 @@ fn answer(value: &AnswerValue) -> Result<QuestionnaireResponseItemAnswer, Mappin
                 .code(unit.clone())
                 .build()
                 .map_err(unsayable("a quantity"))?,
+        ),
+        AnswerValue::Attachment { url, content_type, size } => Value::Attachment(
+            Attachment::builder()
+                .url(url.clone())
+                .content_type(content_type.clone())
+                .size(*size)
+                .build()
+                .map_err(unsayable("an attachment"))?,
         ),
     };
     QuestionnaireResponseItemAnswer::builder().value(value).build().map_err(unsayable("an answer"))

@@ -144,6 +144,11 @@ fn a_response_keeps_its_nesting_and_the_types_of_its_answers() {
         AnswerValue::Text("a word".into()),
         AnswerValue::Coding(Coding::new(system::LOINC, "LA6568-5", "Not at all")),
         AnswerValue::Quantity { value: 180.0, unit: "[lb_av]".into() },
+        AnswerValue::Attachment {
+            url: "/api/photos/7".into(),
+            content_type: "image/png".into(),
+            size: 67,
+        },
     ];
     let data = ResponseData {
         response: FormResponseId(id(5)),
@@ -164,6 +169,12 @@ fn a_response_keeps_its_nesting_and_the_types_of_its_answers() {
     assert_eq!(answers[3]["valueDate"], "2026-01-31");
     assert_eq!(answers[5]["valueCoding"]["code"], "LA6568-5");
     assert_eq!(answers[6]["valueQuantity"]["code"], "[lb_av]");
+    let attachment = &answers[7]["valueAttachment"];
+    assert_eq!(attachment["url"], "/api/photos/7");
+    assert_eq!(
+        (&attachment["contentType"], &attachment["size"]),
+        (&"image/png".into(), &67.into())
+    );
     assert_eq!(json["status"], "completed");
 }
 

@@ -123,3 +123,28 @@ pub mod response {
 
     impl ActiveModelBehavior for ActiveModel {}
 }
+
+pub mod photo {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "intake_photos")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub patient_id: Uuid,
+        pub category_id: Uuid,
+        pub media_type: String,
+        pub size: i32,
+        pub width: i32,
+        pub height: i32,
+        pub digest: Vec<u8>,
+        pub created_at: ChronoDateTimeUtc,
+        pub response_id: Option<Uuid>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

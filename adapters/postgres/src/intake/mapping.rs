@@ -2,11 +2,11 @@
 //! on the way in and opened on the way out.
 
 use chrono::{DateTime, Utc};
-use intake::{Draft, Form, FormResponse, FormVersion, VersionStatus};
-use ports::{PortError, Result};
+use intake::{Draft, Form, FormResponse, FormVersion, Photo, VersionStatus};
+use ports::{BlindIndex, PortError, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::entities::{ResponseContent, draft, form, response, version};
+use super::entities::{ResponseContent, draft, form, photo, response, version};
 use crate::core::PgTx;
 
 const DRAFT_ANSWERS: &str = "intake_drafts.answers";
@@ -91,12 +91,13 @@ pub fn from_draft(tx: &PgTx, draft: &Draft) -> Result<draft::Model> {
     })
 }
 
-/// `number` and `form` are those of the version that was answered.
+/// `number` and `form` are those of the version that was answered, `photos`
+/// those of the response in the order of their ids.
 pub fn to_response(
     tx: &PgTx,
     row: response::Model,
-    number: i32,
-    form: &form::Model,
+    (number, form): (i32, &form::Model),
+    photos: Vec<Photo>,
 ) -> Result<FormResponse> {
     let content: ResponseContent = open(&tx.unseal(RESPONSE_CONTENT, row.id, row.content)?)?;
     Ok(FormResponse {
@@ -112,7 +113,49 @@ pub fn to_response(
         flags: content.flags,
         consents: content.consents,
         facts: content.facts,
+        photos,
         submitted_at: row.submitted_at,
+    })
+}
+
+pub fn to_photo(row: photo::Model) -> Result<Photo> {
+    let wrong = |_| PortError::bug(format!("the photo {} has what cannot be", row.id));
+    Ok(Photo {
+        id: row.id.into(),
+        patient: row.patient_id.into(),
+        category: row.category_id.into(),
+        media_type: row
+            .media_type
+            .parse()
+            .map_err(|_| PortError::bug(format!("the photo {} is of no known type", row.id)))?,
+        size: u32::try_from(row.size).map_err(wrong)?,
+        width: u32::try_from(row.width).map_err(wrong)?,
+        height: u32::try_from(row.height).map_err(wrong)?,
+        digest: BlindIndex(
+            row.digest.try_into().map_err(|_| {
+                PortError::bug(format!("the digest of the photo {} is none", row.id))
+            })?,
+        ),
+        created_at: row.created_at,
+        response: row.response_id.map(Into::into),
+    })
+}
+
+pub fn from_photo(photo: &Photo) -> Result<photo::Model> {
+    let number = |value: u32| {
+        i32::try_from(value).map_err(|error| PortError::internal("measuring a photo", error))
+    };
+    Ok(photo::Model {
+        id: photo.id.uuid(),
+        patient_id: photo.patient.uuid(),
+        category_id: photo.category.uuid(),
+        media_type: photo.media_type.to_string(),
+        size: number(photo.size)?,
+        width: number(photo.width)?,
+        height: number(photo.height)?,
+        digest: photo.digest.0.to_vec(),
+        created_at: photo.created_at,
+        response_id: photo.response.map(|response| response.uuid()),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod entities;
 mod mapping;
+mod photos;
 
 use std::collections::HashMap;
 
@@ -39,10 +40,14 @@ impl IntakeStore for Pg {
     }
 }
 
+/// Who holds one of these reads responses that are not the reader's own.
+const READERS: [Permission; 3] =
+    [Permission::IntakeReadAny, Permission::PatientRead, Permission::PatientReadAny];
+
 /// The responses that the actor reaches. Which of the patients a provider
 /// treats is the panel's to say.
 fn readable(actor: &Actor) -> Condition {
-    [Permission::IntakeReadAny, Permission::PatientRead, Permission::PatientReadAny]
+    READERS
         .into_iter()
         .map(|permission| reach(actor, response::Column::PatientId, permission))
         .fold(Condition::any(), Condition::add)
@@ -285,7 +290,7 @@ impl PgTx {
     }
 
     /// The responses with the number and the form of the version that each of
-    /// them answers.
+    /// them answers, and with their photos.
     async fn with_forms(&self, rows: Vec<response::Model>) -> Result<Vec<FormResponse>> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -299,12 +304,14 @@ impl PgTx {
             .into_iter()
             .filter_map(|(version, form)| Some((version.id, (version.number, form?))))
             .collect();
+        let mut photos = self.photos_of(rows.iter().map(|row| row.id)).await?;
         rows.into_iter()
             .map(|row| {
                 let (number, form) = versions
                     .get(&row.form_version_id)
                     .ok_or_else(|| PortError::bug("a response has no form version"))?;
-                to_response(self, row, *number, form)
+                let photos = photos.remove(&row.id).unwrap_or_default();
+                to_response(self, row, (*number, form), photos)
             })
             .collect()
     }

@@ -12,6 +12,7 @@ mod money;
 mod page;
 mod problem;
 mod request;
+mod upload;
 mod version;
 
 pub use self::{
@@ -26,6 +27,7 @@ pub use self::{
     page::PageQuery,
     problem::{Problem, ProblemBody, ProblemField},
     request::{Surround, current_request_id, request_context},
+    upload::{PhotoLimit, PhotoUpload},
     version::{any_or_one, entity_tag, one_version, seen_version},
 };
 

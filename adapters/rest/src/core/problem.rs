@@ -120,6 +120,10 @@ impl Problem {
         wrap(body(status, code, detail.into(), fields))
     }
 
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::TooLarge(body(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail.into(), &[]))
+    }
+
     /// Answers what the framework itself refused: unknown routes, wrong
     /// methods, malformed requests.
     pub fn from_framework(error: &poem::Error) -> Response {

@@ -16,7 +16,7 @@ use poem::{
 use ports::Env;
 use tracing::Instrument as _;
 
-use super::{DenialLog, Limits, Problem, limits};
+use super::{DenialLog, Limits, PhotoLimit, Problem, limits, upload::uploads_photo};
 
 tokio::task_local! {
     static REQUEST_ID: RequestId;
@@ -56,8 +56,9 @@ pub struct Surround {
     pub env: Env,
     /// Whether `X-Forwarded-For` and its kin are set by a proxy of ours.
     pub trust_proxy: bool,
-    /// The largest body, in bytes.
+    /// The largest body, in bytes; but for that of an upload.
     pub body_limit: usize,
+    pub photo_limit: PhotoLimit,
     pub denials: Arc<dyn DenialLog>,
     pub limits: Arc<Limits>,
 }
@@ -103,7 +104,7 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
         let started = Instant::now();
         let work = async {
             self.surround.limits.before(&request).await?;
-            limit_body(&mut request, self.surround.body_limit).await?;
+            limit_body(&mut request, &self.surround).await?;
             let answer = self.inner.call(request).await;
             Ok::<_, poem::Error>((answer, CALLER.with(|caller| caller.get().cloned())))
         };
@@ -155,10 +156,20 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
 }
 
 /// Refuses a body that is too large: by its stated length, and one that states
-/// none by reading no more than the limit.
-async fn limit_body(request: &mut Request, limit: usize) -> poem::Result<()> {
+/// none by reading no more than the limit. That of an upload is read only once
+/// it is known who sends it.
+async fn limit_body(request: &mut Request, surround: &Surround) -> poem::Result<()> {
     let stated =
         request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if uploads_photo(request) {
+        let limit = surround.photo_limit;
+        if stated.is_some_and(|length| length > limit.body()) {
+            return Err(limit.exceeded().into());
+        }
+        request.set_data(limit);
+        return Ok(());
+    }
+    let limit = surround.body_limit;
     match stated {
         Some(length) if length > limit => Err(SizedLimitError::PayloadTooLarge.into()),
         Some(_) => Ok(()),

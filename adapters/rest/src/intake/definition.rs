@@ -22,6 +22,8 @@ pub enum ItemTypeWord {
     Boolean,
     /// A whole number between two labelled ends.
     Scale,
+    /// Photos; the answer is a list of the ids of uploaded ones.
+    Photo,
     /// Words that are shown and not answered.
     Display,
     /// Holds other items.
@@ -199,11 +201,11 @@ pub struct FormItemView {
     pub pattern: Option<String>,
     /// Of a text: the answer is a list.
     pub repeats: Option<bool>,
-    /// Of a number, in its first unit, of a scale, or of how often a group
-    /// repeats.
+    /// Of a number, in its first unit, of a scale, of how often a group
+    /// repeats, or of how many photos there are.
     pub minimum: Option<f64>,
-    /// Of a number, in its first unit, of a scale, or of how often a group
-    /// repeats.
+    /// Of a number, in its first unit, of a scale, of how often a group
+    /// repeats, or of how many photos there are.
     pub maximum: Option<f64>,
     /// Of a number.
     pub integer: Option<bool>,
@@ -379,6 +381,11 @@ impl FormItemView {
                 maximum_label,
                 ..bare(ItemTypeWord::Scale)
             },
+            ItemKind::Photo { minimum, maximum } => Self {
+                minimum: Some(f64::from(minimum)),
+                maximum: Some(f64::from(maximum)),
+                ..bare(ItemTypeWord::Photo)
+            },
             ItemKind::Display => bare(ItemTypeWord::Display),
             ItemKind::Group { items } => Self {
                 items: items.into_iter().map(Self::of).collect(),
@@ -459,6 +466,19 @@ impl FormItemView {
                     return None;
                 }
             },
+            ItemTypeWord::Photo => {
+                // None at all is one; what is no whole number is refused.
+                let count = |limit: Option<f64>| match limit {
+                    None => Some(1),
+                    limit => whole(limit).and_then(|limit| u32::try_from(limit).ok()),
+                };
+                let (Some(minimum), Some(maximum)) = (count(self.minimum), count(self.maximum))
+                else {
+                    refuse("maximum", "invalid", "How many photos there are is a whole number.");
+                    return None;
+                };
+                ItemKind::Photo { minimum, maximum }
+            }
             ItemTypeWord::Display => ItemKind::Display,
             ItemTypeWord::Group => ItemKind::Group {
                 items: self.items.into_iter().filter_map(|item| item.read(errors)).collect(),

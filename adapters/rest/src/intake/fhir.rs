@@ -83,7 +83,7 @@ impl FormsFhirApi {
     ) -> Result<Json<Any<Value>>, Problem> {
         let store = self.0.store.as_ref();
         let version = intake::form_version(store, visitor.actor(), id.0.into()).await?;
-        Ok(Json(Any(fhir::questionnaire(&version))))
+        Ok(Json(Any(fhir::questionnaire(&version, self.0.photo_limit.0))))
     }
 
     /// Read a response as a FHIR QuestionnaireResponse

@@ -5,14 +5,17 @@ mod definition;
 mod drafts;
 mod fhir;
 mod forms;
+mod photos;
 mod responses;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use intake::{Answers, IntakeStore, Score, Surroundings};
+use intake::{Answers, IntakeStore, PhotoVault, Score, Surroundings};
 use poem_openapi::{Object, types::Any};
 use ports::{Env, Panel};
 use serde_json::Value;
+
+use crate::core::PhotoLimit;
 
 pub use self::{
     administration::{FormDraftChange, FormVersionView, FormVersionsView, FormsAdminApi},
@@ -23,6 +26,7 @@ pub use self::{
     drafts::{DraftRequest, DraftsApi, FormDraftView},
     fhir::{FormsFhirApi, ImportRequest},
     forms::{FormView, FormsApi, NewFormRequest, VersionStatusWord},
+    photos::{PhotoView, PhotosApi},
     responses::{FormResponseView, FormResponsesView, ResponsesApi, SubmitRequest},
 };
 
@@ -33,16 +37,22 @@ pub struct IntakeServices {
     pub store: Arc<dyn IntakeStore>,
     pub surroundings: Arc<dyn Surroundings>,
     pub panel: Arc<dyn Panel>,
+    pub vault: PhotoVault,
+    /// The largest photo, as forms tell it to FHIR clients.
+    pub photo_limit: PhotoLimit,
 }
 
 impl IntakeServices {
     /// Every operation of intake.
-    pub fn apis(self) -> (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, ResponsesApi) {
+    pub fn apis(
+        self,
+    ) -> (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, PhotosApi, ResponsesApi) {
         (
             FormsApi(self.clone()),
             FormsAdminApi(self.clone()),
             FormsFhirApi(self.clone()),
             DraftsApi(self.clone()),
+            PhotosApi(self.clone()),
             ResponsesApi(self),
         )
     }
@@ -51,7 +61,8 @@ impl IntakeServices {
 /// Answers by link id. A text and a date are strings, a single choice is the
 /// code of the option and a multiple choice a list of codes; a number is a
 /// number, or `{"value": 180, "unit": "[lb_av]"}` with one of the units of the
-/// question; a repeating group is a list of objects by link id. `null` and an empty text are no answer.
+/// question; photos are a list of the ids of uploaded ones; a repeating group
+/// is a list of objects by link id. `null` and an empty text are no answer.
 pub(crate) type AnswersView = BTreeMap<String, Any<Value>>;
 
 fn answers_view(answers: Answers) -> AnswersView {

@@ -12,8 +12,8 @@ use poem_openapi::{
 use serde_json::json;
 
 use super::{
-    AnswersView, FormConsentView, FormScoreView, IntakeServices, answers_view, raw_answers,
-    scores_view,
+    AnswersView, FormConsentView, FormScoreView, IntakeServices, PhotoView, answers_view,
+    raw_answers, scores_view,
 };
 use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
 
@@ -27,7 +27,7 @@ pub struct SubmitRequest {
     /// By link id. A text and a date are strings, a single choice is the code
     /// of the option and a multiple choice a list of codes; a number is a
     /// number, or an object with `value` and one of the question's units as
-    /// `unit`.
+    /// `unit`; photos are a list of the ids of uploaded ones.
     pub answers: AnswersView,
 }
 
@@ -66,6 +66,8 @@ pub struct FormResponseView {
     pub flags: Vec<String>,
     /// What was agreed to.
     pub consents: Vec<FormConsentView>,
+    /// The photos that the answers name.
+    pub photos: Vec<PhotoView>,
     pub submitted_at: DateTime<Utc>,
 }
 
@@ -98,6 +100,7 @@ impl From<FormResponse> for FormResponseView {
                     version: consent.version,
                 })
                 .collect(),
+            photos: response.photos.into_iter().map(Into::into).collect(),
             submitted_at: response.submitted_at,
         }
     }
@@ -120,7 +123,9 @@ impl ResponsesApi {
     ///
     /// Takes `intake.submit`. The server decides anew which items are enabled
     /// and drops the answers of all others. What is wrong is named by paths
-    /// `answers.<link id>`. Repeating the request with the same
+    /// `answers.<link id>`. A photo that an answer names is part of the
+    /// response from then on; `unknown_photo` says that there is no such photo
+    /// of the caller's that was uploaded for this category and waits. Repeating the request with the same
     /// `Idempotency-Key` gives the same response.
     #[oai(path = "/api/forms/submit", method = "post", operation_id = "submitForm")]
     async fn submit(

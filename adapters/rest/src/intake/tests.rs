@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use intake::{
     Band, Calculation, ChoiceOption, Condition, Consent, EnableWhen, Fact, Facts, IntakeStore,
-    IntakeTx, Item, ItemKind, Operator, Surroundings,
+    IntakeTx, Item, ItemKind, Operator, PhotoVault, Surroundings,
 };
 use kernel::{Actor, ActorKind, CategoryId, Coding, PatientId, ProviderId, RequestContext, Uuid};
 use poem::{
@@ -19,11 +20,11 @@ use poem_openapi::{
     OpenApiService,
     types::{ParseFromJSON as _, ToJSON as _},
 };
-use ports::{Panel, PortError};
+use ports::{Panel, PortError, objects::Objects};
 use serde_json::{Value, json};
 
 use super::{FormItemView, IntakeServices};
-use crate::core::{Authenticator, Problem};
+use crate::core::{Authenticator, PhotoLimit, Problem};
 
 /// Neighbours and a store that nothing may reach but the denied audit entry,
 /// which this store refuses too.
@@ -62,6 +63,25 @@ impl Panel for Unreachable {
     }
 }
 
+#[async_trait]
+impl Objects for Unreachable {
+    async fn put(&self, _: &str, _: Bytes) -> ports::Result<()> {
+        Err(PortError::bug("an object was put without a permission"))
+    }
+
+    async fn get(&self, _: &str) -> ports::Result<Option<Bytes>> {
+        Err(PortError::bug("an object was read without a permission"))
+    }
+
+    async fn delete(&self, _: &str) -> ports::Result<()> {
+        Err(PortError::bug("an object was deleted without a permission"))
+    }
+
+    async fn list(&self, _: &str) -> ports::Result<Vec<String>> {
+        Err(PortError::bug("objects were listed without a permission"))
+    }
+}
+
 /// Lets everyone in, with no permission at all.
 struct Powerless;
 
@@ -81,8 +101,14 @@ impl Authenticator for Powerless {
 async fn every_operation_but_reading_the_form_wants_a_token_and_its_permission() {
     let (env, _) = salus_tests::test_env();
     let nobody = Arc::new(Unreachable);
-    let services =
-        IntakeServices { env, store: nobody.clone(), surroundings: nobody.clone(), panel: nobody };
+    let services = IntakeServices {
+        env,
+        store: nobody.clone(),
+        surroundings: nobody.clone(),
+        panel: nobody.clone(),
+        vault: PhotoVault::new(nobody, Arc::new(salus_tests::TestSealer)),
+        photo_limit: PhotoLimit(1_000),
+    };
     let authenticator: Arc<dyn Authenticator> = Arc::new(Powerless);
     let service = OpenApiService::new(services.apis(), "test", "1");
     let client = TestClient::new(Route::new().nest("/", service).data(authenticator));
@@ -178,6 +204,7 @@ fn every_kind() -> Item {
                 maximum_label: None,
             },
         ),
+        item("photo", ItemKind::Photo { minimum: 2, maximum: 4 }),
         item("display", ItemKind::Display),
         item(
             "rows",
@@ -226,6 +253,9 @@ fn what_cannot_be_read_is_named_by_its_path() {
         FormItemView::parse_from_json(Some(value)).expect("it parses").read(&mut errors);
         errors.into_iter().map(|error| error.path).collect::<Vec<_>>()
     };
+    let photo = |maximum: Value| json!({ "link_id": "p", "type": "photo", "text": "?", "maximum": maximum });
+    assert_eq!(read(photo(json!(2.5))), ["items.p.maximum"]);
+    assert_eq!(read(photo(Value::Null)), [""; 0]);
     let scale =
         json!({ "link_id": "s", "type": "scale", "text": "?", "minimum": 0.5, "maximum": 3 });
     assert_eq!(read(scale), ["items.s.minimum"]);

@@ -209,3 +209,30 @@ fn a_repeating_group_is_a_form_of_its_own() {
     );
     assert_eq!(codes(vec![deeper]), one("deep.type", "invalid"));
 }
+
+#[test]
+fn a_question_takes_a_few_photos_and_only_their_being_there_is_a_condition() {
+    let photo = |minimum, maximum| item("p", ItemKind::Photo { minimum, maximum });
+    assert_eq!(codes(vec![photo(1, 1), item("d", ItemKind::Display)]), []);
+    assert_eq!(codes(vec![photo(10, 10)]), []);
+    for (minimum, maximum) in [(0, 1), (3, 2), (1, 11)] {
+        assert_eq!(codes(vec![photo(minimum, maximum)]), one("p.maximum", "out_of_range"));
+    }
+    let depends = |operator, expected: Expected| {
+        let condition = Condition { subject: Subject::Item("p".into()), operator, expected };
+        codes(vec![photo(1, 2), when(yes_no("a"), condition)])
+    };
+    assert_eq!(depends(Operator::Exists, true.into()), []);
+    for (operator, expected) in [
+        (Operator::Equal, Expected::Text("p".into())),
+        (Operator::Greater, Expected::Number(1.0)),
+        (Operator::Exists, Expected::Number(1.0)),
+    ] {
+        assert_eq!(depends(operator, expected), one("a.enable_when", "operator_misfit"));
+    }
+    let rows = |inner| {
+        item("rows", ItemKind::RepeatingGroup { items: vec![inner], minimum: 0, maximum: 3 })
+    };
+    assert_eq!(codes(vec![rows(photo(1, 2))]), []);
+    assert_eq!(codes(vec![rows(photo(0, 2))]), one("p.maximum", "out_of_range"));
+}

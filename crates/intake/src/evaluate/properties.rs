@@ -18,7 +18,7 @@ struct Seed {
 
 fn seeds() -> impl Strategy<Value = Vec<Seed>> {
     let seed = (
-        0u8..4,
+        0u8..5,
         any::<bool>(),
         prop::option::of((any::<prop::sample::Index>(), any::<bool>())),
         any::<bool>(),
@@ -53,6 +53,7 @@ fn kind(kind: u8) -> ItemKind {
                 })
                 .into(),
         },
+        3 => ItemKind::Photo { minimum: 1, maximum: 2 },
         _ => ItemKind::Text { max_length: 3, pattern: None, repeats: false },
     }
 }
@@ -115,6 +116,10 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![Just("a"), Just("b"), Just("long text"), Just("")].prop_map(Value::from),
         Just(Value::Null),
         Just(json!(["a"])),
+        (1usize..4).prop_map(|count| {
+            let ids = (0..count as u128).map(kernel::Uuid::from_u128);
+            ids.map(|id| json!(id)).collect()
+        }),
     ]
 }
 

@@ -361,3 +361,37 @@ fn every_repetition_is_evaluated_as_a_form_of_its_own() {
     let disabled = submit(&asked, json!({"operated": false, "operations": [{"what": "knee"}]}));
     assert_eq!(disabled.answers.len(), 1);
 }
+
+#[test]
+fn photos_are_ids_as_many_as_the_question_takes_and_each_once() {
+    let mut photos = item("photos", ItemKind::Photo { minimum: 2, maximum: 3 });
+    photos.required = false;
+    let inner = item("inner", ItemKind::Photo { minimum: 1, maximum: 1 });
+    let group = ItemKind::RepeatingGroup { items: vec![inner], minimum: 0, maximum: 5 };
+    let mut rows = item("rows", group);
+    rows.required = false;
+    let form = form(vec![photos, rows]);
+    let id = |number: u128| kernel::PhotoId(kernel::Uuid::from_u128(number));
+    for (answers, wanted) in [
+        (json!({}), vec![]),
+        (json!({"photos": []}), vec![]),
+        (json!({"photos": [id(1), id(2)]}), vec![]),
+        (json!({"photos": [id(1)]}), vec![("answers.photos", "out_of_range")]),
+        (json!({"photos": [id(1), id(1)]}), vec![("answers.photos", "duplicate")]),
+        (json!({"photos": [id(1), id(2), id(3), id(4)]}), vec![("answers.photos", "out_of_range")]),
+        (json!({"photos": ["a photo"]}), vec![("answers.photos", "wrong_type")]),
+        (json!({"photos": id(1)}), vec![("answers.photos", "wrong_type")]),
+        (json!({"rows": [{"inner": [id(1)]}]}), vec![]),
+        (
+            json!({"rows": [{"inner": [id(1)]}, {"inner": ["x"]}]}),
+            vec![("answers.rows[1].inner", "wrong_type")],
+        ),
+    ] {
+        assert_eq!(errors(&submit(&form, answers.clone())), wanted, "{answers}");
+    }
+    // A draft may still lack one.
+    let draft = raw(json!({"photos": [id(1)]}));
+    let draft = evaluate(&form, &draft, &Facts::default(), Stage::Draft);
+    assert_eq!(draft.errors, []);
+    assert_eq!(draft.answers["photos"], Answer::Photos(vec![id(1)]));
+}

@@ -2,23 +2,25 @@
 
 use kernel::{Coding, code::system};
 use serde_json::{Map, Value, json};
+use strum::IntoEnumIterator as _;
 
 use super::{
     Unreadable,
     extension::{
-        EXCLUSIVE, ITEM_CONTROL, LEAST, MAXIMUM, MINIMUM, MOST, ORDINAL, REGEX, UNIT_OPTION,
-        nested, own, part, published, simple, with_url,
+        EXCLUSIVE, ITEM_CONTROL, LEAST, MAX_SIZE, MAXIMUM, MIME_TYPE, MINIMUM, MOST, ORDINAL,
+        REGEX, UNIT_OPTION, nested, own, part, published, simple, with_url,
     },
 };
 use crate::{
-    Behavior, ChoiceOption, Condition, Consent, EnableWhen, Expected, Item, ItemKind, Operator,
-    Subject,
+    Behavior, ChoiceOption, Condition, Consent, EnableWhen, Expected, Item, ItemKind, MediaType,
+    Operator, Subject, check::MOST_PHOTOS,
 };
 
 /// How often a group of another author repeats that does not say it.
 const MOST_ROWS: u32 = 20;
 
-pub fn write(item: &Item) -> Value {
+/// `photo_limit` is the largest photo that is taken, in bytes.
+pub fn write(item: &Item, photo_limit: usize) -> Value {
     let mut element = Map::new();
     let mut extensions = Vec::new();
     element.insert("linkId".into(), json!(item.link_id));
@@ -44,14 +46,21 @@ pub fn write(item: &Item) -> Value {
             element.insert("enableWhen".into(), conditions);
         }
     }
-    write_kind(&item.kind, &mut element, &mut extensions);
+    write_kind(&item.kind, photo_limit, &mut element, &mut extensions);
     if !extensions.is_empty() {
         element.insert("extension".into(), extensions.into());
     }
     element.into()
 }
 
-fn write_kind(kind: &ItemKind, element: &mut Map<String, Value>, extensions: &mut Vec<Value>) {
+fn write_kind(
+    kind: &ItemKind,
+    photo_limit: usize,
+    element: &mut Map<String, Value>,
+    extensions: &mut Vec<Value>,
+) {
+    let below =
+        |items: &[Item]| -> Value { items.iter().map(|item| write(item, photo_limit)).collect() };
     let mut set = |name: &str, value: Value| {
         element.insert(name.to_owned(), value);
     };
@@ -132,17 +141,31 @@ fn write_kind(kind: &ItemKind, element: &mut Map<String, Value>, extensions: &mu
                 }
             }
         }
+        ItemKind::Photo { minimum, maximum } => {
+            set("type", json!("attachment"));
+            if *maximum > 1 {
+                set("repeats", json!(true));
+            }
+            extensions.push(published(LEAST, ("valueInteger", json!(minimum))));
+            extensions.push(published(MOST, ("valueInteger", json!(maximum))));
+            let megabytes = photo_limit as f64 / 1e6;
+            extensions.push(published(MAX_SIZE, ("valueDecimal", json!(megabytes))));
+            for media_type in MediaType::iter() {
+                let code = json!(media_type.to_string());
+                extensions.push(published(MIME_TYPE, ("valueCode", code)));
+            }
+        }
         ItemKind::Display => set("type", json!("display")),
         ItemKind::Group { items } => {
             set("type", json!("group"));
-            set("item", items.iter().map(write).collect());
+            set("item", below(items));
         }
         ItemKind::RepeatingGroup { items, minimum, maximum } => {
             set("type", json!("group"));
             set("repeats", json!(true));
             extensions.push(published(LEAST, ("valueInteger", json!(minimum))));
             extensions.push(published(MOST, ("valueInteger", json!(maximum))));
-            set("item", items.iter().map(write).collect());
+            set("item", below(items));
         }
         ItemKind::Calculated { calculation } => {
             set("type", json!("decimal"));
@@ -327,6 +350,11 @@ fn read_kind(element: &Value, path: &str) -> Result<ItemKind, Unreadable> {
             }
         }
         "boolean" => ItemKind::Boolean { consent: own(element, "consent").find_map(read_consent) },
+        // Where it says what it takes, that has to be something that is taken.
+        "attachment" if takes_photos(element) => ItemKind::Photo {
+            minimum: count(LEAST).unwrap_or(1),
+            maximum: count(MOST).unwrap_or(if repeats { MOST_PHOTOS } else { 1 }),
+        },
         "display" => ItemKind::Display,
         "group" if repeats => ItemKind::RepeatingGroup {
             items: read_all(element, &format!("{path}.item"))?,
@@ -336,6 +364,14 @@ fn read_kind(element: &Value, path: &str) -> Result<ItemKind, Unreadable> {
         "group" => ItemKind::Group { items: read_all(element, &format!("{path}.item"))? },
         _ => return Err(wrong("type", "This type of item is not supported.")),
     })
+}
+
+fn takes_photos(element: &Value) -> bool {
+    let mut named = with_url(element, MIME_TYPE).peekable();
+    named.peek().is_none()
+        || named.any(|named| {
+            named["valueCode"].as_str().is_some_and(|code| code.parse::<MediaType>().is_ok())
+        })
 }
 
 fn read_option(element: &Value) -> Option<ChoiceOption> {

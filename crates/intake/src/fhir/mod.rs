@@ -32,9 +32,9 @@ pub fn canonical(version: &FormVersion) -> String {
     format!("urn:uuid:{}", version.id)
 }
 
-/// The version as a Questionnaire.
-pub fn questionnaire(version: &FormVersion) -> Value {
-    let mut resource = from_definition(&version.definition);
+/// The version as a Questionnaire, where a photo has at most so many bytes.
+pub fn questionnaire(version: &FormVersion, photo_limit: usize) -> Value {
+    let mut resource = from_definition(&version.definition, photo_limit);
     let (status, date) = match version.status {
         VersionStatus::Draft => ("draft", None),
         VersionStatus::Published { at } => ("active", Some(at)),
@@ -52,7 +52,7 @@ pub fn questionnaire(version: &FormVersion) -> Value {
 }
 
 /// The definition alone as a Questionnaire.
-pub fn from_definition(definition: &FormDefinition) -> Value {
+pub fn from_definition(definition: &FormDefinition, photo_limit: usize) -> Value {
     let mut resource = Map::new();
     resource.insert("resourceType".into(), json!("Questionnaire"));
     resource.insert("status".into(), json!("draft"));
@@ -65,7 +65,8 @@ pub fn from_definition(definition: &FormDefinition) -> Value {
     if !rules.is_empty() {
         resource.insert("extension".into(), rules.into());
     }
-    resource.insert("item".into(), definition.items.iter().map(item::write).collect());
+    let items = definition.items.iter().map(|item| item::write(item, photo_limit));
+    resource.insert("item".into(), items.collect());
     resource.into()
 }
 

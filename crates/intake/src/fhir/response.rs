@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::code::system;
+use kernel::{PhotoId, code::system};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -10,8 +10,8 @@ use super::{
     extension::{nested, own, part},
 };
 use crate::{
-    Answer, Answers, Facts, FormDefinition, FormResponse, FormVersion, Item, ItemKind, Quantity,
-    RawAnswers, Score,
+    Answer, Answers, Facts, FormDefinition, FormResponse, FormVersion, Item, ItemKind, Photo,
+    Quantity, RawAnswers, Score, photo,
 };
 
 /// The response as a QuestionnaireResponse of the version that it answers.
@@ -24,7 +24,9 @@ pub fn questionnaire_response(version: &FormVersion, response: &FormResponse) ->
         "subject": { "reference": format!("Patient/{}", response.patient) },
         "source": { "reference": format!("Patient/{}", response.patient) },
         "authored": response.submitted_at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
-        "item": items(&version.definition.items, &response.answers, &response.scores),
+        "item": items(
+            &version.definition.items, &response.answers, &response.scores, &response.photos,
+        ),
     });
     let facts = facts_extension(&response.facts);
     if let Some(facts) = facts {
@@ -56,19 +58,21 @@ pub(super) fn items(
     items: &[Item],
     answers: &Answers,
     scores: &BTreeMap<String, Score>,
+    photos: &[Photo],
 ) -> Vec<Value> {
     let mut out = Vec::new();
     for item in items {
         if let Some(Answer::Rows(rows)) = answers.get(&item.link_id) {
             // FHIR repeats the item itself, once for each repetition.
             for row in rows {
-                let below = self::items(item.row(), row, &BTreeMap::new());
+                let below = self::items(item.row(), row, &BTreeMap::new(), photos);
                 out.push(json!({ "linkId": item.link_id, "text": item.text, "item": below }));
             }
             continue;
         }
-        let below = self::items(item.children(), answers, scores);
-        let mut given = answers.get(&item.link_id).map(write).unwrap_or_default();
+        let below = self::items(item.children(), answers, scores, photos);
+        let answer = answers.get(&item.link_id);
+        let mut given = answer.map(|answer| write(answer, photos)).unwrap_or_default();
         if let Some(score) = scores.get(&item.link_id) {
             given.push(json!({ "valueDecimal": score.value }));
         }
@@ -89,7 +93,7 @@ pub(super) fn items(
     out
 }
 
-fn write(answer: &Answer) -> Vec<Value> {
+fn write(answer: &Answer, photos: &[Photo]) -> Vec<Value> {
     match answer {
         Answer::Text(text) => vec![json!({ "valueString": text })],
         Answer::Texts(texts) => texts.iter().map(|text| json!({ "valueString": text })).collect(),
@@ -106,8 +110,24 @@ fn write(answer: &Answer) -> Vec<Value> {
         }
         Answer::Boolean(value) => vec![json!({ "valueBoolean": value })],
         Answer::Scale(value) => vec![json!({ "valueInteger": value })],
+        Answer::Photos(ids) => {
+            ids.iter().map(|id| json!({ "valueAttachment": attachment(*id, photos) })).collect()
+        }
         Answer::Rows(_) => Vec::new(),
     }
+}
+
+/// The photo by its address. FHIR's hash is a SHA-1 of the content, which
+/// would tell of two people that they sent one picture, so there is none.
+fn attachment(id: PhotoId, photos: &[Photo]) -> Value {
+    let mut attachment = json!({ "url": photo::address(id) });
+    if let Some(photo) = photos.iter().find(|photo| photo.id == id) {
+        let at = photo.created_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        attachment["contentType"] = json!(photo.media_type.to_string());
+        attachment["size"] = json!(photo.size);
+        attachment["creation"] = json!(at);
+    }
+    attachment
 }
 
 /// The answers of a QuestionnaireResponse as a client would send them, and the
@@ -161,7 +181,9 @@ fn read_items(
                 .collect::<Result<_, _>>()?;
             let many = matches!(
                 item.kind,
-                ItemKind::MultipleChoice { .. } | ItemKind::Text { repeats: true, .. }
+                ItemKind::MultipleChoice { .. }
+                    | ItemKind::Text { repeats: true, .. }
+                    | ItemKind::Photo { .. }
             );
             let value = match (many, values.len()) {
                 (true, _) => values.into(),
@@ -182,6 +204,7 @@ fn read(answer: &Value) -> Option<Value> {
         }
         "valueCoding" => value.get("code").cloned(),
         "valueQuantity" => Some(json!({ "value": value["value"], "unit": value["code"] })),
+        "valueAttachment" => value["url"].as_str().and_then(photo::id_in).map(|id| json!(id)),
         _ => None,
     })
 }

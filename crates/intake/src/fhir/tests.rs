@@ -1,14 +1,17 @@
 use chrono::{DateTime, NaiveDate};
 use kernel::{
-    CategoryId, Coding, FormId, FormResponseId, FormVersionId, PatientId, Sex, Uuid, code::system,
+    CategoryId, Coding, FormId, FormResponseId, FormVersionId, PatientId, PhotoId, Sex, Uuid,
+    code::system,
 };
+use ports::BlindIndex;
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
 use crate::{
     AscvdInputs, Band, Behavior, Calculation, ChoiceOption, Condition, Consent, EnableWhen,
-    Expected, Fact, Facts, Form, FormResponse, Item, ItemKind, Operator, RawAnswers, Stage,
-    Subject, evaluate,
+    Expected, Fact, Facts, Form, FormResponse, Item, ItemKind, MediaType, Operator, Photo,
+    RawAnswers, Stage, Subject, evaluate,
+    photo::{LIMIT, named_in},
 };
 
 /// Texts with what JSON and XML escape, and what is not ASCII.
@@ -112,6 +115,8 @@ fn any_leaf() -> BoxedStrategy<ItemKind> {
                 maximum_label,
             }
         ),
+        (0u32..4, 0u32..9)
+            .prop_map(|(minimum, more)| ItemKind::Photo { minimum, maximum: minimum + more }),
         Just(ItemKind::Display),
         any_calculation().prop_map(|calculation| ItemKind::Calculated { calculation }),
     ]
@@ -242,6 +247,9 @@ fn answer(item: &Item, seed: u32) -> Option<Value> {
         ItemKind::MultipleChoice { options } => json!([pick(options)]),
         ItemKind::Boolean { .. } => json!(seed.is_multiple_of(2)),
         ItemKind::Scale { minimum, .. } => json!(minimum + i64::from(seed % 9)),
+        ItemKind::Photo { .. } => {
+            (0..seed % 4).map(|number| json!(photo_id(seed, number))).collect()
+        }
         ItemKind::RepeatingGroup { items, .. } => (0..seed % 3)
             .map(|row| {
                 FormDefinition::of_row(items)
@@ -258,13 +266,32 @@ fn answer(item: &Item, seed: u32) -> Option<Value> {
     })
 }
 
+fn photo_id(seed: u32, number: u32) -> PhotoId {
+    PhotoId(Uuid::from_u128(u128::from(seed) << 64 | u128::from(number)))
+}
+
+fn photo(id: PhotoId) -> Photo {
+    Photo {
+        id,
+        patient: PatientId(Uuid::from_u128(2)),
+        category: CategoryId(Uuid::from_u128(9)),
+        media_type: MediaType::Webp,
+        size: 4_321,
+        width: 40,
+        height: 30,
+        digest: BlindIndex([7; 32]),
+        created_at: DateTime::UNIX_EPOCH,
+        response: None,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// Through the text of the resource, as a partner would receive it.
     #[test]
     fn a_form_is_the_same_after_it_was_a_questionnaire(definition in any_definition()) {
-        let text = serde_json::to_string(&questionnaire(&version(definition.clone()))).unwrap();
+        let text = serde_json::to_string(&questionnaire(&version(definition.clone()), LIMIT)).unwrap();
         let resource: Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(to_definition(&resource).unwrap(), definition);
     }
@@ -286,11 +313,14 @@ proptest! {
             .collect();
         let facts = Facts { sex, age };
         let evaluation = evaluate(&version.definition, &raw, &facts, Stage::Draft);
+        // Of half of the photos nothing is known but their ids.
+        let photos = named_in(&evaluation.answers).into_iter().step_by(2).map(|(_, id)| photo(id));
         let response = FormResponse::submit(
             FormResponseId(Uuid::from_u128(1)),
             PatientId(Uuid::from_u128(2)),
             &version,
             evaluation.clone(),
+            photos.collect(),
             facts,
             DateTime::UNIX_EPOCH,
         );
@@ -301,6 +331,83 @@ proptest! {
         let again = evaluate(&version.definition, &answers, &known, Stage::Draft);
         prop_assert_eq!(again, evaluation);
     }
+}
+
+#[test]
+fn a_question_for_photos_is_an_attachment_with_its_limits() {
+    let mut item = question(ItemKind::Photo { minimum: 1, maximum: 3 });
+    let element = &from_definition(&form_of(item.clone()), 10_000_000)["item"][0];
+    assert_eq!((&element["type"], &element["repeats"]), (&json!("attachment"), &json!(true)));
+    let said = |name: &str| -> Vec<&Value> {
+        let all = element["extension"].as_array().unwrap().iter();
+        all.filter(|extension| extension["url"].as_str().unwrap().ends_with(name)).collect()
+    };
+    assert_eq!(said("questionnaire-maxOccurs")[0]["valueInteger"], 3);
+    assert_eq!(said("maxSize")[0]["valueDecimal"], 10.0, "in megabytes");
+    let types: Vec<_> = said("mimeType").into_iter().map(|one| &one["valueCode"]).collect();
+    assert_eq!(types, ["image/jpeg", "image/png", "image/webp"]);
+
+    let version = version(form_of(item.clone()));
+    let (known, unknown) = (photo_id(1, 1), photo_id(1, 2));
+    let raw = RawAnswers::from([("q0".to_owned(), json!([known, unknown]))]);
+    let evaluation = evaluate(&version.definition, &raw, &Facts::default(), Stage::Final);
+    assert_eq!(evaluation.errors, []);
+    let response = FormResponse::submit(
+        FormResponseId(Uuid::from_u128(1)),
+        PatientId(Uuid::from_u128(2)),
+        &version,
+        evaluation,
+        vec![photo(known)],
+        Facts::default(),
+        DateTime::UNIX_EPOCH,
+    );
+    assert_eq!(response.photos[0].response, Some(response.id));
+    let resource = questionnaire_response(&version, &response);
+    let answers = &resource["item"][0]["answer"];
+    assert_eq!(
+        answers[0]["valueAttachment"],
+        json!({
+            "url": format!("/api/photos/{known}"), "contentType": "image/webp", "size": 4_321,
+            "creation": "1970-01-01T00:00:00Z",
+        })
+    );
+    assert_eq!(answers[1]["valueAttachment"], json!({ "url": format!("/api/photos/{unknown}") }));
+
+    // An attachment of another author is one photo, if photos are what it takes.
+    let foreign = |types: &[&str]| {
+        let types: Vec<_> = types
+            .iter()
+            .map(|code| {
+                json!({ "url": "http://hl7.org/fhir/StructureDefinition/mimeType",
+                        "valueCode": code })
+            })
+            .collect();
+        to_definition(&json!({
+            "resourceType": "Questionnaire", "title": "T",
+            "item": [{ "linkId": "q0", "text": "Question", "type": "attachment",
+                       "extension": types }],
+        }))
+    };
+    item.kind = ItemKind::Photo { minimum: 1, maximum: 1 };
+    assert_eq!(foreign(&[]).unwrap().items, [item.clone()]);
+    assert_eq!(foreign(&["application/pdf", "image/png"]).unwrap().items, [item]);
+    assert_eq!(foreign(&["application/pdf"]).unwrap_err().path, "item[0].type");
+}
+
+fn question(kind: ItemKind) -> Item {
+    Item {
+        link_id: "q0".into(),
+        text: "Question".into(),
+        help: None,
+        code: None,
+        required: false,
+        enable_when: None,
+        kind,
+    }
+}
+
+fn form_of(item: Item) -> FormDefinition {
+    FormDefinition { title: "T".into(), description: None, items: vec![item], rules: vec![] }
 }
 
 #[test]

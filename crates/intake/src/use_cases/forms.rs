@@ -210,19 +210,23 @@ pub async fn compare_versions(
     Ok(diff(&old, &new.definition))
 }
 
-/// Publishes a form under known ids, unless a published version already says
-/// the same. What an administrator published later is left alone.
+/// Publishes a form under known ids. `versions` are those of every version
+/// that was ever sown, this one's last: it takes the place of one that was sown
+/// before, and what an administrator published since is left alone.
 pub async fn seed_form(
     env: &Env,
     store: &dyn IntakeStore,
     actor: &Actor,
     form: FormId,
-    version: FormVersionId,
+    versions: &[FormVersionId],
     new: NewFormVersion,
 ) -> Result<FormVersion, IntakeError> {
     actor.require(Permission::FormAdminister)?;
+    let version = *versions.last().ok_or(IntakeError::VersionNotFound)?;
     let mut tx = store.begin(actor).await?;
-    if let Some(current) = tx.published_version(new.category).await? {
+    if let Some(current) = tx.published_version(new.category).await?
+        && (current.id == version || !versions.contains(&current.id))
+    {
         return Ok(current);
     }
     let version = match tx.version(version).await? {

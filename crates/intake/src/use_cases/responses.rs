@@ -1,11 +1,16 @@
 //! Responses: submitted once, and read by whoever treats the patient.
 
-use kernel::{Actor, CategoryId, FormResponseId, FormVersionId, Page, PatientId, Permission};
+use std::collections::BTreeSet;
+
+use kernel::{
+    Actor, CategoryId, FieldError, FormResponseId, FormVersionId, Page, PatientId, Permission,
+    PhotoId,
+};
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, Panel};
 
 use crate::{
-    FormResponse, IntakeError, IntakeStore, RawAnswers, ResponseQuery, Stage, Surroundings,
-    evaluate,
+    Answers, FormResponse, IntakeError, IntakeStore, IntakeTx, Photo, RawAnswers, ResponseQuery,
+    Stage, Surroundings, evaluate, photo,
     use_cases::{acting_patient, need_facts},
 };
 
@@ -56,8 +61,17 @@ pub async fn submit(
     if !evaluation.errors.is_empty() {
         return Err(IntakeError::InvalidAnswers(evaluation.errors));
     }
-    let response = FormResponse::submit(id, patient, &form, evaluation, facts, env.now());
+    let photos = match take_photos(tx.as_mut(), patient, category, &evaluation.answers).await? {
+        Ok(photos) => photos,
+        Err(refused) => {
+            drop(tx);
+            return Err(refused.told(store, actor).await?);
+        }
+    };
+    let taken: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
+    let response = FormResponse::submit(id, patient, &form, evaluation, photos, facts, env.now());
     tx.insert_response(&response).await?;
+    tx.attach_photos(patient, &taken, id).await?;
     if let Some(draft) = draft {
         tx.delete_draft(draft.id).await?;
     }
@@ -65,11 +79,67 @@ pub async fn submit(
     tx.audit(
         AuditEntry::new(AuditAction::Create, "form_response", id)
             .patient(patient)
-            .detail("form_version", form.id.to_string()),
+            .detail("form_version", form.id.to_string())
+            .detail("photos", taken.iter().map(ToString::to_string).collect::<Vec<_>>()),
     )
     .await?;
     tx.commit().await?;
     Ok(response)
+}
+
+/// Photos that an answer may not name.
+struct RefusedPhotos {
+    /// Those that are not the patient's own, as far as the patient can know.
+    strange: BTreeSet<PhotoId>,
+    errors: Vec<FieldError>,
+}
+
+impl RefusedPhotos {
+    /// Writes down who asked for them. The submission itself leaves no trace.
+    async fn told(
+        self,
+        store: &dyn IntakeStore,
+        actor: &Actor,
+    ) -> Result<IntakeError, IntakeError> {
+        let mut tx = store.begin(actor).await?;
+        for id in &self.strange {
+            tx.audit(AuditEntry::new(AuditAction::Read, "form_photo", id).denied()).await?;
+        }
+        tx.commit().await?;
+        Ok(IntakeError::InvalidAnswers(self.errors))
+    }
+}
+
+/// The photos that the answers name, held until the transaction ends: each is
+/// the patient's own, was uploaded for this category and is part of no other
+/// response. Which of these an id fails is not said.
+async fn take_photos(
+    tx: &mut dyn IntakeTx,
+    patient: PatientId,
+    category: CategoryId,
+    answers: &Answers,
+) -> Result<Result<Vec<Photo>, RefusedPhotos>, IntakeError> {
+    let named = photo::named_in(answers);
+    if named.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let ids: BTreeSet<PhotoId> = named.iter().map(|(_, id)| *id).collect();
+    let ids: Vec<PhotoId> = ids.into_iter().collect();
+    let found = tx.hold_photos(patient, &ids).await?;
+    let fits = |id: PhotoId| {
+        found.iter().any(|photo| photo.id == id && photo.waits_for(patient, category))
+    };
+    let mut paths: Vec<&str> =
+        named.iter().filter(|(_, id)| !fits(*id)).map(|(path, _)| path.as_str()).collect();
+    paths.dedup();
+    if paths.is_empty() {
+        return Ok(Ok(found));
+    }
+    let strange = ids.into_iter().filter(|id| found.iter().all(|photo| photo.id != *id)).collect();
+    let unknown = |path: &str| {
+        FieldError::new(path, "unknown_photo", "There is no such photo that waits for this form.")
+    };
+    Ok(Err(RefusedPhotos { strange, errors: paths.into_iter().map(unknown).collect() }))
 }
 
 /// One response. One that the actor may not read does not exist for them, and
@@ -123,7 +193,7 @@ pub async fn response_history(
 
 /// Patients read their own, providers those of their panel, and who may read
 /// every chart all of them.
-async fn may_read(
+pub(super) async fn may_read(
     panel: &dyn Panel,
     actor: &Actor,
     patient: PatientId,

@@ -263,6 +263,7 @@ fn kind_of(item: &Item) -> Option<AnswerKind> {
         ItemKind::MultipleChoice { .. } => AnswerKind::Choices(codes()),
         ItemKind::Boolean { .. } => AnswerKind::Boolean,
         ItemKind::Scale { .. } => AnswerKind::Scale,
+        ItemKind::Photo { .. } => AnswerKind::Files,
         ItemKind::RepeatingGroup { items, .. } => AnswerKind::Rows(columns(items)),
         ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. } => return None,
     })

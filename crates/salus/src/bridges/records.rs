@@ -7,7 +7,7 @@ use ::records::sources::{
 };
 use async_trait::async_trait;
 use care::{Consultation, ConsultationStatus, Reach};
-use intake::{Answer, Answers, Item, Score};
+use intake::{Answer, Answers, Item, Photo, Score, photo};
 use kernel::{
     Actor, Coding, ConsultationId, FormResponseId, PatientId, PrescriptionId, ProviderId,
     code::system,
@@ -63,7 +63,7 @@ impl ResponseSource for Bridges {
             .definition
             .items
             .iter()
-            .flat_map(|item| answered(item, &response.answers, &response.scores))
+            .flat_map(|item| answered(item, &response.answers, &response.scores, &response.photos))
             .collect();
         Ok(Some(ResponseData {
             response: id,
@@ -78,7 +78,12 @@ impl ResponseSource for Bridges {
 }
 
 /// The item as it was answered, with those below it; `None` where nothing was.
-fn answered(item: &Item, answers: &Answers, scores: &BTreeMap<String, Score>) -> Vec<ResponseItem> {
+fn answered(
+    item: &Item,
+    answers: &Answers,
+    scores: &BTreeMap<String, Score>,
+    photos: &[Photo],
+) -> Vec<ResponseItem> {
     let said = |answers, items| ResponseItem {
         link_id: item.link_id.clone(),
         text: Some(item.text.clone()),
@@ -90,22 +95,22 @@ fn answered(item: &Item, answers: &Answers, scores: &BTreeMap<String, Score>) ->
         return rows
             .iter()
             .map(|row| {
-                let items = item.row().iter().flat_map(|inner| answered(inner, row, &none));
+                let items = item.row().iter().flat_map(|inner| answered(inner, row, &none, photos));
                 said(Vec::new(), items.collect())
             })
             .collect();
     }
     let items: Vec<ResponseItem> =
-        item.children().iter().flat_map(|inner| answered(inner, answers, scores)).collect();
+        item.children().iter().flat_map(|inner| answered(inner, answers, scores, photos)).collect();
     let mut given: Vec<AnswerValue> =
-        answers.get(&item.link_id).map(|answer| values(item, answer)).unwrap_or_default();
+        answers.get(&item.link_id).map(|answer| values(item, answer, photos)).unwrap_or_default();
     if let Some(score) = scores.get(&item.link_id) {
         given.push(AnswerValue::Decimal(score.value));
     }
     if given.is_empty() && items.is_empty() { Vec::new() } else { vec![said(given, items)] }
 }
 
-fn values(item: &Item, answer: &Answer) -> Vec<AnswerValue> {
+fn values(item: &Item, answer: &Answer, photos: &[Photo]) -> Vec<AnswerValue> {
     let choice = |code: &str| {
         let display = item
             .options()
@@ -125,6 +130,15 @@ fn values(item: &Item, answer: &Answer) -> Vec<AnswerValue> {
         Answer::Choice(code) => vec![choice(code)],
         Answer::Choices(codes) => codes.iter().map(|code| choice(code)).collect(),
         Answer::Boolean(value) => vec![AnswerValue::Boolean(*value)],
+        Answer::Photos(ids) => photos
+            .iter()
+            .filter(|photo| ids.contains(&photo.id))
+            .map(|photo| AnswerValue::Attachment {
+                url: photo::address(photo.id),
+                content_type: photo.media_type.to_string(),
+                size: photo.size,
+            })
+            .collect(),
         Answer::Rows(_) => Vec::new(),
         Answer::Scale(value) => {
             vec![

@@ -64,7 +64,11 @@ pub struct Call<'a> {
     key: Option<String>,
     body: Option<Value>,
     form: Option<Vec<(String, String)>>,
+    file: Option<(&'static str, Vec<u8>)>,
 }
+
+/// What stands between the parts of a body with a file.
+const BOUNDARY: &str = "a-boundary-that-is-in-no-file";
 
 impl Client {
     pub fn new(url: &str) -> anyhow::Result<Self> {
@@ -104,9 +108,28 @@ impl Client {
         Call { form: Some(form.collect()), ..self.call(Method::POST, path) }
     }
 
+    /// Uploads a file as the one part of that name.
+    pub fn post_file(
+        &self,
+        path: impl Into<String>,
+        name: &'static str,
+        bytes: Vec<u8>,
+    ) -> Call<'_> {
+        Call { file: Some((name, bytes)), ..self.call(Method::POST, path) }
+    }
+
     fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
         let path = path.into();
-        Call { client: self, method, path, token: None, key: None, body: None, form: None }
+        Call {
+            client: self,
+            method,
+            path,
+            token: None,
+            key: None,
+            body: None,
+            form: None,
+            file: None,
+        }
     }
 
     /// The address of a vendor's emulator, which changes when the server is
@@ -193,8 +216,28 @@ impl<'a> Call<'a> {
         if let Some(form) = &self.form {
             request = request.form(form);
         }
+        if let Some((name, bytes)) = &self.file {
+            request = with_file(request, name, bytes);
+        }
         request
     }
+}
+
+/// The request with a file as its body, as a browser's form sends it.
+pub fn with_file(
+    request: reqwest::RequestBuilder,
+    name: &str,
+    bytes: &[u8],
+) -> reqwest::RequestBuilder {
+    let mut body = format!(
+        "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"a.png\"\r\n\
+         content-type: image/png\r\n\r\n"
+    )
+    .into_bytes();
+    body.extend(bytes);
+    body.extend(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+    request.header(reqwest::header::CONTENT_TYPE, content_type).body(body)
 }
 
 /// How often something had to be sent again.

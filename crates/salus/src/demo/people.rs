@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,6 +12,9 @@ use super::Walk;
 
 /// Made by a generator of synthetic records; `docs/demo-people.md` says how.
 const PEOPLE: &str = include_str!("people.json");
+
+/// A PNG of one pixel.
+const PHOTO: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 const NITROGLYCERIN: &str = "198039";
 
@@ -144,6 +148,12 @@ impl Person {
             _ => {}
         }
         answers
+    }
+
+    /// A photo that this person shows, and the question that asks for it.
+    pub fn photo(&self) -> Option<(&'static str, Vec<u8>)> {
+        let tiny = || STANDARD.decode(PHOTO).unwrap_or_default();
+        (self.category == "hair-loss").then(|| ("scalp_photos", tiny()))
     }
 
     /// An answer to a question that this person is not asked.

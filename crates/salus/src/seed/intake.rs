@@ -32,13 +32,13 @@ pub fn forms() -> [(CategoryId, &'static str, FormDefinition); 6] {
     ]
 }
 
-/// Publishes the forms of the categories that have none.
+/// Publishes the forms of the categories that have none, or one that was sown
+/// before.
 pub async fn sow(env: &Env, store: &dyn IntakeStore) -> Result<(), IntakeError> {
     let actor = Actor::system("seed.intake");
     for (category, slug, definition) in forms() {
-        let (form, version) = (form_id(category), version_id(category));
         let new = NewFormVersion { category, slug: slug.into(), definition };
-        seed_form(env, store, &actor, form, version, new).await?;
+        seed_form(env, store, &actor, form_id(category), &versions(category), new).await?;
     }
     Ok(())
 }
@@ -50,6 +50,18 @@ pub const fn form_id(category: CategoryId) -> FormId {
 /// The first version of the category's form.
 pub const fn version_id(category: CategoryId) -> FormVersionId {
     FormVersionId(Uuid::from_u128(category.uuid().as_u128() + (3 << 96)))
+}
+
+/// Every version of the category's form that was ever sown, the one of now
+/// last.
+pub fn versions(category: CategoryId) -> Vec<FormVersionId> {
+    let first = version_id(category);
+    if !matches!(category, catalog::HAIR_LOSS | catalog::ACNE) {
+        return vec![first];
+    }
+    // The second asks for photos.
+    let second = FormVersionId(Uuid::from_u128(first.uuid().as_u128() + (1 << 80)));
+    vec![first, second]
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ macro_rules! job {
 pub fn register(world: &Arc<World>) -> Registry {
     let mut registry = Registry::default();
     identity(&mut registry, world);
+    intake(&mut registry, world);
     care(&mut registry, world);
     pharmacy(&mut registry, world);
     subscriptions(&mut registry, world);
@@ -57,6 +58,15 @@ fn identity(registry: &mut Registry, world: &Arc<World>) {
     registry.scheduled("0 13 * * *", move |job: identity::license_alerts::AlertLicenses| {
         let w = Arc::clone(&world);
         async move { identity::license_alerts::alert_licenses(&w.identity, job).await.map(drop) }
+    });
+}
+
+fn intake(registry: &mut Registry, world: &Arc<World>) {
+    let world = Arc::clone(world);
+    // While the American continent sleeps.
+    registry.scheduled("15 9 * * *", move |job: intake::SweepPhotos| {
+        let w = Arc::clone(&world);
+        async move { intake::sweep_photos(&w.env, &w.pg, &w.photos, job).await.map(drop) }
     });
 }
 

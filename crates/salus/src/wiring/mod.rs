@@ -11,6 +11,7 @@ use ::care::{Sources, VideoRooms};
 use ::catalog::Rollout;
 use ::communication::{MailSettings, Mailer, Templates, mailing::PostOffice};
 use ::identity::{Policy, Services, passkey::Authenticators};
+use ::intake::PhotoVault;
 use ::jobs::Registry;
 use ::pharmacy::{
     erx::ErxNetwork, fulfilment::Carriers, prescription::write::PrescribingPorts,
@@ -33,6 +34,7 @@ pub struct World {
     pub rollout: Rollout,
     pub identity: Services,
     pub sources: Sources,
+    pub photos: PhotoVault,
     pub prescribing: PrescribingPorts,
     pub mapper: Arc<dyn FhirMapper>,
     pub templates: Arc<Templates>,
@@ -139,6 +141,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
             directory: bridges.clone(),
             covers: bridges.clone(),
         },
+        photos: PhotoVault::new(foundation.objects.clone(), foundation.keyring.clone()),
         prescribing: PrescribingPorts {
             plans: bridges.clone(),
             prescribers: bridges.clone(),

@@ -24,10 +24,12 @@ use rest::{
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
-    core::{Authenticator, DenialLog, Limits, Problem, Surround, request_context},
+    core::{Authenticator, DenialLog, Limits, PhotoLimit, Problem, Surround, request_context},
     fulfilment::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi},
     identity::IdentityApi,
-    intake::{DraftsApi, FormsAdminApi, FormsApi, FormsFhirApi, IntakeServices, ResponsesApi},
+    intake::{
+        DraftsApi, FormsAdminApi, FormsApi, FormsFhirApi, IntakeServices, PhotosApi, ResponsesApi,
+    },
     prescriptions::{ErxWebhookApi, PrescriptionsApi, WebhookCredential},
     records::RecordsApi,
     subscriptions::SubscriptionsApi,
@@ -44,7 +46,7 @@ use crate::{
 pub type Operations = (
     IdentityApi,
     (CategoriesApi, PlansApi, FlagsApi, ArticlesApi),
-    (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, ResponsesApi),
+    (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, PhotosApi, ResponsesApi),
     (
         ReviewsApi,
         AssessmentsApi,
@@ -116,6 +118,8 @@ impl Surface {
             store: store.clone(),
             surroundings: bridges.clone(),
             panel: store.clone(),
+            vault: world.photos.clone(),
+            photo_limit: PhotoLimit(config.server.photo_limit),
         };
         let limits = Arc::new(Limits::new(config.limits.quotas(), bridges.clone()));
         let operations: Operations = (
@@ -257,6 +261,7 @@ impl Surface {
                     env,
                     trust_proxy: config.server.trust_proxy,
                     body_limit: config.server.body_limit,
+                    photo_limit: PhotoLimit(config.server.photo_limit),
                     denials: self.denials,
                     limits: self.limits,
                 },

@@ -82,6 +82,23 @@ pub async fn review(world: &mut World) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The provider looks at what the patient has shown.
+async fn read_photos(world: &World, walk: &Walk, token: &str) -> anyhow::Result<()> {
+    let response = world.get(format!("/api/forms/responses/{}", walk.response_id), token).await?;
+    let photos = response["photos"].as_array().context("the response has no photos")?;
+    if photos.len() != usize::from(walk.person.photo().is_some()) {
+        bail!("{} photos came with the response", photos.len());
+    }
+    for photo in photos {
+        let file = world.client.get(text(photo, "/url")?).token(token).send().await?;
+        let file = file.expect(200, "reading a photo")?;
+        if file.content_type != "image/png" || !file.bytes.starts_with(b"\x89PNG") {
+            bail!("the photo is {}", file.content_type);
+        }
+    }
+    Ok(())
+}
+
 async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     let provider = provider_for(world, walk).context("nobody is licensed there")?;
     let path = |what: &str| format!("/api/providers/reviews/{}/{what}", walk.assessment_id);
@@ -109,6 +126,7 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     if rules == 0 {
         bail!("the decision has no trace");
     }
+    read_photos(world, walk, &provider.token).await?;
     // These doses depend on the kidneys, so the provider has them measured. The
     // day follows from the assessment, so that a repetition says the same.
     let mut approval = json!({});

@@ -63,7 +63,19 @@ async fn submit_one(
         .expect(200, "reading the form")?
         .json()?;
     let items = form["items"].as_array().context("the form has no items")?;
-    let wanted = walk.person.answers();
+    let mut wanted = walk.person.answers();
+    if let Some((link_id, photo)) = walk.person.photo() {
+        let path = format!("/api/forms/categories/{}/photos", walk.category_id);
+        let uploaded = client
+            .post_file(path, "photo", photo)
+            .token(&walk.token)
+            .key(key)
+            .send()
+            .await?
+            .expect(201, "uploading a photo")?
+            .json()?;
+        wanted.insert(link_id.to_owned(), json!([uploaded["id"]]));
+    }
 
     // Each save says which questions are asked now; the draft grows until
     // nothing is left to answer.

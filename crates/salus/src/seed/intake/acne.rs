@@ -36,6 +36,8 @@ pub fn form() -> FormDefinition {
                 ),
                 yes_no("scarring", "Does it leave scars?"),
                 item_scale(),
+                photos("skin_photos", "Would you like to show it to your provider?", 3)
+                    .help("Photos in daylight help most. Where they were taken is not kept."),
                 yes_no("cycle_related", "Does it get worse before your period?").when(not_male()),
             ],
         ),

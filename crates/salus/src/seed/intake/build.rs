@@ -45,6 +45,11 @@ pub fn group(link_id: &str, text: &str, items: Vec<Item>) -> Item {
     item(link_id, text, ItemKind::Group { items })
 }
 
+/// Photos, up to so many; nobody has to send one.
+pub fn photos(link_id: &str, text: &str, maximum: u32) -> Item {
+    item(link_id, text, ItemKind::Photo { minimum: 1, maximum }).optional()
+}
+
 pub fn display(link_id: &str, text: &str) -> Item {
     item(link_id, text, ItemKind::Display)
 }

@@ -49,6 +49,9 @@ pub fn form() -> FormDefinition {
                         ("redness", "Redness or sores"),
                     ],
                 ),
+                photos("scalp_photos", "Would you like to show it to your provider?", 3).help(
+                    "One from above, one of the hairline. Where they were taken is not kept.",
+                ),
                 yes_no("family_history", "Do close relatives have thinning hair?"),
             ],
         ),

@@ -26,7 +26,9 @@ fn plain(item: &Item) -> Option<Value> {
         }
         ItemKind::Boolean { consent } => json!(consent.is_some()),
         ItemKind::Scale { minimum, .. } => json!(minimum),
-        ItemKind::Display
+        // Photos are asked for and never needed.
+        ItemKind::Photo { .. }
+        | ItemKind::Display
         | ItemKind::Group { .. }
         | ItemKind::RepeatingGroup { .. }
         | ItemKind::Calculated { .. } => return None,

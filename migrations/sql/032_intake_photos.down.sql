@@ -1,0 +1,2 @@
+DROP TABLE intake_photos;
+DROP FUNCTION intake_photo_stays();
