@@ -28,6 +28,33 @@ fn the_rules_fit_the_forms() {
     }
 }
 
+#[test]
+fn a_rule_counts_photos_and_compares_them_with_nothing() {
+    let forms = crate::seed::intake::forms();
+    let (_, _, form) = forms.iter().find(|(category, ..)| *category == catalog::HAIR_LOSS).unwrap();
+    let schema = crate::bridges::schema_of(form);
+    let rule = |expression: &str| {
+        let mut rule = rules::of(catalog::HAIR_LOSS).remove(0);
+        rule.expression = expression.to_owned();
+        [rule]
+    };
+    let told = |expression: &str| {
+        let found = care::eligibility::misfits(&rule(expression), &schema).into_iter();
+        found.map(|misfit| misfit.code).collect::<Vec<_>>()
+    };
+    for misfit in ["answers.scalp_photos >= 2", "answers.scalp_photos"] {
+        assert_eq!(told(misfit), ["wrong_type"], "{misfit}");
+    }
+    let counts = "has(answers.scalp_photos) && size(answers.scalp_photos) >= 2";
+    assert_eq!(told(counts), [""; 0]);
+    for (photos, fires) in [(None, 0), (Some(json!(["one"])), 0), (Some(json!(["1", "2"])), 1)] {
+        let mut inputs = man(34, hair_answers());
+        inputs.answers.extend(photos.map(|photos| ("scalp_photos".to_owned(), photos)));
+        let (_, trace) = decide(None, &rule(counts), inputs, gates(true));
+        assert_eq!(trace.fired().count(), fires);
+    }
+}
+
 fn gates(allowlisted: bool) -> Gates {
     Gates {
         allowlisted,
