@@ -1,24 +1,42 @@
-//! Benchmarks that anybody can run again with one command:
-//!
-//! ```sh
-//! cargo build --release --workspace --bin salus-bench && target/release/salus-bench decisions
-//! ```
+//! Benchmarks that anybody can run again with one command each; `README.md`
+//! beside this says what they measure and what came out.
 //!
 //! A figure stands beside a floor that was measured in the same run on the
 //! same machine, because a figure alone says more of the machine than of the
 //! code.
 
 mod decisions;
+mod intake;
 mod measure;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "salus-bench", about = "Measures Salus beside floors of the same run.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Eligibility decisions a second on one core; fails below 5,000.
+    Decisions,
+    /// From the submission of a form to its decision, over HTTP against a server
+    /// and a PostgreSQL of its own; fails where a full table slows it.
+    Intake(intake::Options),
+    /// The server that `intake` starts.
+    #[command(hide = true)]
+    Serve(intake::serving::Options),
+}
+
 fn main() -> anyhow::Result<ExitCode> {
-    match std::env::args().nth(1).as_deref() {
-        Some("decisions") => decisions::run(),
-        _ => {
-            eprintln!("usage: salus-bench decisions");
-            Ok(ExitCode::FAILURE)
-        }
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match Cli::parse().command {
+        Command::Decisions => decisions::run(),
+        Command::Intake(options) => runtime()?.block_on(intake::run(options)),
+        Command::Serve(options) => runtime()?.block_on(intake::serving::run(options)),
     }
 }

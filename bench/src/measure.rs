@@ -1,4 +1,4 @@
-//! Measuring on one thread.
+//! Measuring on one thread, and what is said of many measurements.
 
 use std::time::{Duration, Instant};
 
@@ -25,5 +25,39 @@ fn one_round(work: &mut impl FnMut(usize), least: Duration) -> f64 {
         if taken >= least {
             return done as f64 / taken.as_secs_f64();
         }
+    }
+}
+
+/// How long many of the same took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub p50: f64,
+    pub p99: f64,
+}
+
+impl Spread {
+    /// In milliseconds, by the nearest rank; nothing of nothing.
+    pub fn of(times: impl IntoIterator<Item = Duration>) -> Option<Self> {
+        let mut times: Vec<f64> =
+            times.into_iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
+        times.sort_by(f64::total_cmp);
+        let rank = |share: f64| (share * times.len() as f64).ceil() as usize;
+        let at = |share| times.get(rank(share).checked_sub(1)?).copied();
+        Some(Self { p50: at(0.50)?, p99: at(0.99)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_measurements_by_the_nearest_rank() {
+        let of =
+            |range: std::ops::RangeInclusive<u64>| Spread::of(range.map(Duration::from_millis));
+        assert_eq!(of(1..=100), Some(Spread { p50: 50.0, p99: 99.0 }));
+        assert_eq!(of(1..=1_000), Some(Spread { p50: 500.0, p99: 990.0 }));
+        assert_eq!(of(7..=7), Some(Spread { p50: 7.0, p99: 7.0 }));
+        assert_eq!(Spread::of([]), None);
     }
 }
