@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use graphile_worker::{WorkerOptions, WorkerRecoveryConfig};
 use ports::jobs::JOB_TASK;
@@ -9,6 +9,10 @@ use crate::{
     registry::Registry,
     tasks::{DeliverEvent, Registered, RelayEvent, RunJob},
 };
+
+/// How soon it is looked again whether jobs wait.
+const WHILE_BUSY: Duration = Duration::from_millis(20);
+const WHILE_IDLE: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Debug)]
 pub struct RuntimeSettings {
@@ -86,7 +90,30 @@ impl Runtime {
         }
         let worker =
             options.init().await.map_err(|error| RuntimeError::Build(error.to_string()))?;
-        worker.run().await.map_err(|error| RuntimeError::Run(error.to_string()))
+        tokio::select! {
+            done = worker.run() => done.map_err(|error| RuntimeError::Run(error.to_string())),
+            never = self.keep_going() => match never {},
+        }
+    }
+
+    /// Wakes the worker for as long as jobs wait. By itself it takes one job a
+    /// slot for each notice of a new one, and remembers so many notices; what is
+    /// left of a burst then waits for the next poll, for one job a slot again.
+    async fn keep_going(&self) -> Infallible {
+        loop {
+            let woken = sqlx::query(
+                "SELECT pg_notify('jobs:insert', n::text) FROM generate_series(1, 4) AS n \
+                 WHERE EXISTS (SELECT FROM graphile_worker._private_jobs \
+                     WHERE is_available AND run_at <= now() AND (job_queue_id IS NULL \
+                         OR job_queue_id IN (SELECT id FROM graphile_worker._private_job_queues \
+                                             WHERE is_available)))",
+            )
+            .execute(&self.pool)
+            .await;
+            // Where the database cannot be asked, the worker says so as well.
+            let waits = woken.is_ok_and(|woken| woken.rows_affected() > 0);
+            tokio::time::sleep(if waits { WHILE_BUSY } else { WHILE_IDLE }).await;
+        }
     }
 
     async fn release_jobs_of_the_dead(&self) -> Result<(), RuntimeError> {

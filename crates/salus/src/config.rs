@@ -139,6 +139,14 @@ pub struct Jobs {
     pub concurrency: usize,
 }
 
+impl Jobs {
+    /// The connections of the queue's own, besides those of the database: one
+    /// hears of new jobs, and a slot needs one for moments only.
+    pub fn connections(&self) -> u32 {
+        u32::try_from(self.concurrency / 2 + 2).unwrap_or(u32::MAX)
+    }
+}
+
 /// How many requests a minute each kind of caller has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

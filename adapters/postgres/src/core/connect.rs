@@ -7,8 +7,11 @@ use migrations::Migrator;
 use ports::{PortError, Result};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use sea_orm_migration::MigratorTrait as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::error::db;
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
@@ -29,11 +32,28 @@ impl super::Pg {
         options
             .max_connections(settings.max_connections)
             .min_connections(1)
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .statement_timeout(Duration::from_secs(30))
             .set_application_name("salus")
             .sqlx_logging(false);
         Database::connect(options).await.map_err(|error| db("connecting", error))
+    }
+
+    /// A pool for the job queue's own bookkeeping: taking jobs and crossing
+    /// them off. Its commits are not waited for until they are on disk. The
+    /// log is written in order, so what a crash undoes is the last of them
+    /// alone, and a job that is no longer crossed off runs once more, as one
+    /// does whose server was killed before it could say that it was done.
+    pub async fn connect_queue(&self, max_connections: u32) -> Result<sqlx::PgPool> {
+        let pool = self.pool().get_postgres_connection_pool();
+        let options = PgConnectOptions::clone(&pool.connect_options())
+            .options([("synchronous_commit", "off")]);
+        PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(|error| PortError::internal("the job queue has no connection", error))
     }
 
     /// Brings the schema and the job queue's schema up to date.

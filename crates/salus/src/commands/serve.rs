@@ -47,8 +47,9 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let draining = CancellationToken::new();
     let emulators = Emulators::start(&mut config, &foundation.data_dir).await?;
     let wiring = Wiring::build(&config, &foundation).await?;
+    let queue = foundation.pg.connect_queue(config.jobs.connections()).await?;
     let runtime = Arc::new(Runtime::new(
-        foundation.pg.pool().get_postgres_connection_pool().clone(),
+        queue.clone(),
         wiring.registry,
         RuntimeSettings {
             concurrency: config.jobs.concurrency,
@@ -120,6 +121,7 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     stop_sealing.cancel();
     sealing.await?;
     emulators.stop().await;
+    queue.close().await;
     foundation.close().await?;
     served?;
     Ok(ExitCode::SUCCESS)
