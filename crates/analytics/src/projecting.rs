@@ -17,6 +17,11 @@ pub trait SubscriptionFacts: Send + Sync {
     async fn position(&self, subscription: SubscriptionId) -> Result<Option<Position>>;
 }
 
+/// Whether an event changes what is counted.
+pub fn counts(event: &Event) -> bool {
+    stage_of(event).is_some() || subscription_of(event).is_some()
+}
+
 /// Brings the figures up to date with an event. It takes a subscription as it
 /// is when the event is handled, so events that come late or twice do no harm.
 pub async fn project(

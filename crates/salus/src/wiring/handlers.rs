@@ -230,7 +230,7 @@ fn communication(registry: &mut Registry, world: &Arc<World>) {
     let w = Arc::clone(world);
     registry.on(
         communication::notifying::HANDLER,
-        |_| true,
+        |event| !communication::notifying::news_of(event).is_empty(),
         move |delivery, envelope| {
             let w = Arc::clone(&w);
             async move {
@@ -276,7 +276,7 @@ fn analytics(registry: &mut Registry, world: &Arc<World>) {
     let w = Arc::clone(world);
     registry.on(
         analytics::projecting::HANDLER,
-        |_| true,
+        analytics::projecting::counts,
         move |delivery, envelope| {
             let w = Arc::clone(&w);
             async move {
