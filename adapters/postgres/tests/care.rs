@@ -136,14 +136,6 @@ impl ProviderDirectory for Neighbours {
         let licensed_in = self.licensed_states(provider, at).await?;
         Ok(Standing { licensed_in, zone: Some(Tz::America__New_York), expiring: Vec::new() })
     }
-
-    async fn supervising_provider(
-        &self,
-        state: UsState,
-        at: DateTime<Utc>,
-    ) -> ports::Result<Option<ProviderId>> {
-        Ok(self.licensed_providers(state, at).await?.into_iter().next())
-    }
 }
 
 struct Setting {

@@ -34,7 +34,6 @@ pub async fn on_response_submitted(
         sources.intake.submitted(response).await?.ok_or(CareError::NotFound("form response"))?;
     let facts =
         sources.facts.facts(submitted.patient).await?.ok_or(CareError::ProfileIncomplete)?;
-    let supervising_provider = sources.directory.supervising_provider(facts.state, now).await?;
     let licensed = sources.directory.licensed_providers(facts.state, now).await?;
 
     let mut tx = store.begin(&actor).await?;
@@ -52,7 +51,9 @@ pub async fn on_response_submitted(
         }),
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
         asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
-        supervising_provider,
+        // Automatic approvals in a state are signed under the protocols of the
+        // first who may practise there.
+        supervising_provider: licensed.first().copied(),
         record_answered: facts.record_answered,
         under_treatment: tx.active_plan(submitted.patient, submitted.category).await?.is_some(),
     };

@@ -116,14 +116,6 @@ pub trait ProviderDirectory: Send + Sync {
         at: DateTime<Utc>,
         days: u32,
     ) -> Result<Standing>;
-
-    /// The provider under whose protocols automatic approvals in `state` are
-    /// signed, where one holds an active licence there at `at`.
-    async fn supervising_provider(
-        &self,
-        state: UsState,
-        at: DateTime<Utc>,
-    ) -> Result<Option<ProviderId>>;
 }
 
 /// The feature of a plan that opens video visits.

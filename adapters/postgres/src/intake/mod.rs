@@ -295,14 +295,22 @@ impl PgTx {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
+        // Without the definitions, which are large and not looked at here.
         let versions: HashMap<Uuid, (i32, form::Model)> = version::Entity::find()
-            .find_also_related(form::Entity)
+            .select_only()
+            .columns([version::Column::Id, version::Column::Number])
+            .columns([form::Column::Id, form::Column::CategoryId])
+            .column(form::Column::Slug)
+            .inner_join(form::Entity)
             .filter(version::Column::Id.is_in(rows.iter().map(|row| row.form_version_id)))
+            .into_tuple::<(Uuid, i32, Uuid, Uuid, String)>()
             .all(self.read())
             .await
             .map_err(|e| db("loading the forms of responses", e))?
             .into_iter()
-            .filter_map(|(version, form)| Some((version.id, (version.number, form?))))
+            .map(|(version, number, id, category_id, slug)| {
+                (version, (number, form::Model { id, category_id, slug }))
+            })
             .collect();
         let mut photos = self.photos_of(rows.iter().map(|row| row.id)).await?;
         rows.into_iter()

@@ -94,14 +94,6 @@ impl ProviderDirectory for Unreachable {
     async fn standing(&self, _: ProviderId, _: DateTime<Utc>, _: u32) -> ports::Result<Standing> {
         unreached()
     }
-
-    async fn supervising_provider(
-        &self,
-        _: UsState,
-        _: DateTime<Utc>,
-    ) -> ports::Result<Option<ProviderId>> {
-        unreached()
-    }
 }
 
 #[async_trait]

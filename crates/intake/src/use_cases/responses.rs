@@ -150,14 +150,18 @@ pub async fn response(
     actor: &Actor,
     id: FormResponseId,
 ) -> Result<FormResponse, IntakeError> {
-    // The panel is asked between two transactions, so that no call holds one
-    // connection while it waits for another.
-    let found = store.begin(actor).await?.response(id).await?;
-    let found = match found {
-        Some(found) if may_read(panel, actor, found.patient).await? => Some(found),
-        _ => None,
-    };
     let mut tx = store.begin(actor).await?;
+    let mut found = tx.response(id).await?;
+    if let Some(patient) = found.as_ref().map(|found| found.patient)
+        && !reads_without_asking(actor, patient)
+    {
+        // The panel is asked between two transactions, so that no call holds
+        // one connection while it waits for another.
+        drop(tx);
+        let allowed = may_read(panel, actor, patient).await?;
+        found = found.filter(|_| allowed);
+        tx = store.begin(actor).await?;
+    }
     let entry = AuditEntry::new(AuditAction::Read, "form_response", id);
     let entry = match &found {
         Some(found) => entry.patient(found.patient),
@@ -198,7 +202,7 @@ pub(super) async fn may_read(
     actor: &Actor,
     patient: PatientId,
 ) -> Result<bool, IntakeError> {
-    if actor.is_patient(patient) || actor.may(Permission::PatientReadAny) {
+    if reads_without_asking(actor, patient) {
         return Ok(true);
     }
     match actor.as_provider() {
@@ -210,4 +214,8 @@ pub(super) async fn may_read(
         Some(_) => Ok(false),
         None => Ok(actor.may(Permission::IntakeReadAny)),
     }
+}
+
+fn reads_without_asking(actor: &Actor, patient: PatientId) -> bool {
+    actor.is_patient(patient) || actor.may(Permission::PatientReadAny)
 }

@@ -167,15 +167,6 @@ impl ProviderDirectory for Bridges {
             expiring,
         })
     }
-
-    /// The first of the licensed providers in their stable order.
-    async fn supervising_provider(
-        &self,
-        state: UsState,
-        at: DateTime<Utc>,
-    ) -> Result<Option<ProviderId>> {
-        Ok(self.licensed_providers(state, at).await?.into_iter().next())
-    }
 }
 
 fn licensed(profile: &ProviderProfile, at: DateTime<Utc>) -> impl Iterator<Item = &License> {
