@@ -80,7 +80,8 @@ impl ProviderProfile {
             ("dea", self.dea != changed.dea),
         ]
         .into_iter()
-        .filter_map(|(path, differs)| differs.then(|| verified(path)))
+        .filter(|(_, differs)| *differs)
+        .map(|(path, _)| verified(path))
         .collect();
         if errors.is_empty() { Ok(()) } else { Err(IdentityError::Invalid(errors)) }
     }

@@ -37,7 +37,7 @@ impl PhotoLimit {
 pub fn uploads_photo(request: &Request) -> bool {
     let multipart = request
         .header(header::CONTENT_TYPE)
-        .is_some_and(|content_type| PhotoUpload::check_content_type(content_type));
+        .is_some_and(PhotoUpload::check_content_type);
     let path = request.uri().path();
     multipart
         && request.method() == Method::POST

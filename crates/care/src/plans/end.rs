@@ -62,10 +62,9 @@ async fn save(
 pub(super) async fn keep(tx: &mut dyn CareTx, plan: &TreatmentPlan) -> Result<(), CareError> {
     tx.save_plan(plan).await?;
     if let Some(ending) = &plan.ended {
-        for about in [Some(plan.id.uuid()), plan.assessment.map(AssessmentId::uuid)] {
-            if let Some(about) = about {
-                tasks::settle(tx, about, None, ending.at).await?;
-            }
+        let about = [Some(plan.id.uuid()), plan.assessment.map(AssessmentId::uuid)];
+        for about in about.into_iter().flatten() {
+            tasks::settle(tx, about, None, ending.at).await?;
         }
     }
     let superseded_by = plan.ended.as_ref().and_then(|ending| ending.superseded_by);
