@@ -16,7 +16,7 @@ const BATCH: u64 = 10_000;
 const HASTE: [&str; 4] = [
     "full_page_writes = off",
     "autovacuum = off",
-    "max_wal_size = '8GB'",
+    "max_wal_size = '2GB'",
     "checkpoint_timeout = '30min'",
 ];
 

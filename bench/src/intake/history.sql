@@ -1,7 +1,10 @@
 -- Fills a clinic's tables with its past: what submissions leave behind, copied
 -- from real ones with other ids and earlier times. Values that are sealed are
--- those of the real rows, so they have the right sizes, and nobody opens them.
--- The ids are in the order of time, as Salus makes them.
+-- those of the real rows, and nobody opens them. Answers have their full size;
+-- traces and the record's copies, which are several times as large and which
+-- PostgreSQL would store apart, are cut, so that a million of them fit on a
+-- small disk. The ids are in the order of time, as Salus makes them. The audit
+-- log is not filled: a submission adds to its end and reads none of it.
 
 CREATE FUNCTION bench_at(i bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
     SELECT to_timestamp({base}::float8 + i * {step}::float8)
@@ -15,7 +18,7 @@ $$;
 CREATE TABLE bench_template AS
     SELECT row_number() OVER (ORDER BY r.id) - 1 AS n, r.id AS response_id, r.category_id,
         r.form_version_id, r.content, a.id AS assessment_id, a.state, a.outcome, a.reasons,
-        a.trace, a.priority, c.email, p.name, p.birth_date, p.sex, p.address, p.phone, p.time_zone
+        substr(a.trace, 1, 1000) AS trace, a.priority, c.email, p.name, p.birth_date, p.sex, p.address, p.phone, p.time_zone
     FROM intake_responses r
     JOIN care_assessments a ON a.response_id = r.id
     JOIN identity_accounts c ON c.id = r.patient_id
@@ -113,7 +116,7 @@ BEGIN
         SELECT r.kind, b.response_id, b.patient_id, 1, at, false, r.source_version
         FROM batch b JOIN bench_template t USING (n) JOIN record_resources r ON r.id = t.response_id;
     INSERT INTO record_versions (kind, id, version, patient_id, last_updated, deleted, content)
-        SELECT r.kind, b.response_id, 1, b.patient_id, at, false, r.content
+        SELECT r.kind, b.response_id, 1, b.patient_id, at, false, substr(r.content, 1, 1000)
         FROM batch b JOIN bench_template t USING (n) JOIN record_versions r ON r.id = t.response_id;
     INSERT INTO record_tokens (kind, id, patient_id, parameter, token)
         SELECT r.kind, b.response_id, b.patient_id, r.parameter, r.token

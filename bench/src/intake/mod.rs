@@ -47,7 +47,7 @@ pub struct Options {
     /// machine does befalls both.
     #[arg(long, default_value_t = 4)]
     rounds: u32,
-    /// Where the clusters lie while it runs; a million responses take 15 GB.
+    /// Where the clusters lie while it runs; a million responses take 12 GB.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     folder: PathBuf,
     /// Show the statements that took most.
