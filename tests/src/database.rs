@@ -98,6 +98,23 @@ async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     Ok(Pg::connect(&settings).await?)
 }
 
+const FOLDER: &str = "/tmp/salus-tests-";
+
+/// Removes the folders of processes that are gone; the clusters in them have
+/// taken their data along.
+fn clear_up() {
+    let Ok(entries) = std::fs::read_dir("/tmp") else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let process = path.to_str().and_then(|path| path.strip_prefix(FOLDER)?.parse::<u32>().ok());
+        if process.is_some_and(|id| !std::path::Path::new(&format!("/proc/{id}")).exists()) {
+            // Another process may have been quicker, and a folder of somebody
+            // else stays.
+            std::fs::remove_dir_all(&path).ok();
+        }
+    }
+}
+
 impl Server {
     async fn start() -> anyhow::Result<Self> {
         let server = if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
@@ -132,9 +149,10 @@ impl Server {
     }
 
     fn private() -> anyhow::Result<Self> {
-        let folder = PathBuf::from(format!("/tmp/salus-tests-{}", std::process::id()));
+        clear_up();
+        let folder = PathBuf::from(format!("{FOLDER}{}", std::process::id()));
         let cluster = Cluster::start(&folder, Durability::None)?;
-        cluster.stop_with_this_process()?;
+        cluster.discard_with_this_process()?;
         Ok(Self {
             url: cluster.url("{}"),
             superuser_url: cluster.superuser_url("{}"),

@@ -150,10 +150,12 @@ impl Cluster {
             .map(drop)
     }
 
-    /// Stops the cluster once this process is gone, however it ends: a shell
-    /// waits for the end of a pipe that only this process holds open.
-    pub fn stop_with_this_process(&self) -> Result<()> {
-        let script = "cat >/dev/null; \"$0\" stop -m immediate -D \"$1\" >/dev/null 2>&1";
+    /// Stops the cluster and removes its data once this process is gone, however
+    /// it ends: a shell waits for the end of a pipe that only this process holds
+    /// open. It is for what nobody looks at afterwards.
+    pub fn discard_with_this_process(&self) -> Result<()> {
+        let script = "cat >/dev/null; \"$0\" stop -m immediate -w -D \"$1\" >/dev/null 2>&1; \
+                      rm -rf \"$1\"";
         let mut command = Command::new("sh");
         command
             .args(["-c", script])

@@ -35,9 +35,8 @@ impl PhotoLimit {
 /// Whether the request is one that uploads a photo. It is asked before the
 /// request is routed, because the limit of every other body is far lower.
 pub fn uploads_photo(request: &Request) -> bool {
-    let multipart = request
-        .header(header::CONTENT_TYPE)
-        .is_some_and(PhotoUpload::check_content_type);
+    let multipart =
+        request.header(header::CONTENT_TYPE).is_some_and(PhotoUpload::check_content_type);
     let path = request.uri().path();
     multipart
         && request.method() == Method::POST
