@@ -42,6 +42,8 @@ pub struct ChainState {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivityReport {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
     pub entries: u64,
     /// Patients of whom something was read, searched or exported.
     pub patients_opened: u64,
@@ -59,11 +61,16 @@ pub struct ActivityReport {
 pub async fn activity(
     store: &dyn AuditStore,
     actor: &Actor,
-    (from, to): (DateTime<Utc>, DateTime<Utc>),
+    (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
 ) -> Result<ActivityReport, ComplianceError> {
-    let filter = TrailFilter { from: Some(from), to: Some(to), ..TrailFilter::default() };
+    let filter = TrailFilter { from, to, ..TrailFilter::default() };
     let mut tx =
         begin_permitted(store, actor, Permission::AuditRead, &filter, AuditAction::Read).await?;
+    let (Some(from), Some(to)) = (from, to) else {
+        let missing = [("from", from), ("to", to)].into_iter().filter(|(_, time)| time.is_none());
+        let errors = missing.map(|(path, _)| FieldError::required(path)).collect();
+        return Err(ComplianceError::InvalidFilter(errors));
+    };
     filter.check()?;
     if to - from > LONGEST {
         return Err(ComplianceError::InvalidFilter(vec![FieldError::new(
@@ -72,8 +79,8 @@ pub async fn activity(
             "A report covers at most 366 days.",
         )]));
     }
-    let report = tx.activity(from, to, NAMED).await?;
+    let counted = tx.activity(from, to, NAMED).await?;
     tx.audit(filter.entry(AuditAction::Read).detail("report", "activity")).await?;
     tx.commit().await?;
-    Ok(report)
+    Ok(counted)
 }

@@ -120,6 +120,8 @@ pub async fn activity(
         },
     );
     Ok(ActivityReport {
+        from,
+        to,
         entries: activity.iter().map(|row| count(row.entries)).sum(),
         patients_opened: patients.first().map_or(0, |row| count(row.count)),
         activity: activity

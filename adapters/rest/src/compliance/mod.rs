@@ -109,14 +109,13 @@ impl ComplianceApi {
     async fn report_activity(
         &self,
         caller: Caller,
-        /// From this time on.
-        from: Query<DateTime<Utc>>,
-        /// Before this time.
-        to: Query<DateTime<Utc>>,
+        /// From this time on; it is needed.
+        from: Query<Option<DateTime<Utc>>>,
+        /// Before this time; it is needed.
+        to: Query<Option<DateTime<Utc>>>,
     ) -> Result<Json<ActivityReportView>, Problem> {
-        let period = (from.0, to.0);
-        let report = activity(self.store.as_ref(), caller.actor(), period).await?;
-        Ok(Json(ActivityReportView::of(report, period)))
+        let report = activity(self.store.as_ref(), caller.actor(), (from.0, to.0)).await?;
+        Ok(Json(report.into()))
     }
 
     /// Export the audit log

@@ -195,8 +195,8 @@ pub(super) struct ActivityReportView {
     chain: AuditChainView,
 }
 
-impl ActivityReportView {
-    pub(super) fn of(report: ActivityReport, (from, to): (DateTime<Utc>, DateTime<Utc>)) -> Self {
+impl From<ActivityReport> for ActivityReportView {
+    fn from(report: ActivityReport) -> Self {
         let actors = |counts: Vec<ActorCount>| {
             let view = |count: ActorCount| ActorCountView {
                 actor_kind: count.kind,
@@ -206,8 +206,8 @@ impl ActivityReportView {
             counts.into_iter().map(view).collect()
         };
         Self {
-            from,
-            to,
+            from: report.from,
+            to: report.to,
             entries: report.entries,
             patients_opened: report.patients_opened,
             activity: report
