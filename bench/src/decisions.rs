@@ -109,6 +109,7 @@ fn gates() -> Gates {
         under_treatment: false,
         record_answered: true,
         profile_unchanged: true,
+        only_request: true,
     }
 }
 

@@ -157,6 +157,10 @@ pub enum Event {
         patient: PatientId,
         provider: ProviderId,
         category: CategoryId,
+        /// The version of the plan that it was written from; 0 in events of
+        /// before it was told.
+        #[serde(default)]
+        plan_version: u32,
         status: PrescriptionStatusWord,
     },
     DispatchCreated {

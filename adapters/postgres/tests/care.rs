@@ -496,7 +496,7 @@ async fn another_form_under_treatment_goes_to_a_provider_who_cannot_double_the_m
         let event: EventId = env.fresh();
         let delivery = Delivery { event, handler: "care.complete_plan" };
         let status = PrescriptionStatusWord::Completed;
-        plans::on_prescription_changed(env, store, delivery, plan.id, status).await.unwrap();
+        plans::on_prescription_changed(env, store, delivery, (plan.id, 1), status).await.unwrap();
     }
     let plan = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
     assert_eq!(plan.status, PlanStatus::Completed);
@@ -611,7 +611,7 @@ async fn a_blocked_prescription_becomes_one_task() {
     for _ in 0..2 {
         let event: EventId = env.fresh();
         let delivery = Delivery { event, handler: "care.on_prescription_changed" };
-        let (about, of) = ((prescription, env.fresh()), (ADA, IN_TEXAS));
+        let (about, of) = ((prescription, env.fresh(), 1), (ADA, IN_TEXAS));
         let status = PrescriptionStatusWord::Blocked;
         tasks::on_prescription_changed(env, setting.store(), delivery, about, of, status)
             .await

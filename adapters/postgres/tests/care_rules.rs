@@ -109,6 +109,7 @@ impl Setting {
             under_treatment: false,
             record_answered: true,
             profile_unchanged: true,
+            only_request: true,
         };
         let actor = Actor::system("tests.care_rules");
         let book = self.in_force(state).await;

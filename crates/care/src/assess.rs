@@ -47,7 +47,12 @@ pub async fn on_response_submitted(
     let earlier = tx.assessments(submitted.patient, &Reach::All).await?;
     let gates = Gates {
         profile_unchanged: earlier.iter().all(|earlier| {
-            inputs.patient.follows(&earlier.trace.inputs.patient, earlier.decided_at, now)
+            let decided = &earlier.trace.inputs.patient;
+            decided.is_of(facts.sex, facts.birth_date, earlier.decided_at)
+        }),
+        only_request: !earlier.iter().any(|other| {
+            other.category == submitted.category
+                && (other.review.is_open() || other.response > response)
         }),
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
         asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
@@ -153,8 +158,12 @@ async fn give_way(
     now: DateTime<Utc>,
 ) -> Result<(), CareError> {
     tx.save_review(superseded).await?;
-    // What was to be done about it is to be done about the later one.
-    let settled = tasks::settle(tx, superseded.id.uuid(), None, now).await?;
+    // What was to be done about it is to be done about the later one; but a
+    // danger that was told is not taken back by another form.
+    let settled = match superseded.priority {
+        Priority::Urgent => 0,
+        Priority::Routine => tasks::settle(tx, superseded.id.uuid(), None, now).await?,
+    };
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assessment", superseded.id)
             .patient(superseded.patient)

@@ -132,10 +132,13 @@ impl Consultation {
         })
     }
 
-    /// Calls the meeting off. `None` where it is already; one that somebody has
-    /// joined is not called off any more.
-    pub fn cancel(mut self) -> Result<Option<Self>, CareError> {
+    /// Calls the meeting off. `None` where it is already; one that has begun, or
+    /// of which there are notes, is not called off any more.
+    pub fn cancel(mut self, now: DateTime<Utc>) -> Result<Option<Self>, CareError> {
         match self.status {
+            ConsultationStatus::Scheduled if now >= self.starts_at || self.notes.is_some() => {
+                Err(CareError::ConsultationBegun)
+            }
             ConsultationStatus::Scheduled => {
                 self.status = ConsultationStatus::Canceled;
                 Ok(Some(self))
@@ -212,14 +215,17 @@ mod tests {
 
     #[test]
     fn what_has_not_begun_is_called_off_and_stays_so() {
-        let canceled = scheduled().cancel().unwrap().unwrap();
-        assert_eq!(canceled.clone().cancel().unwrap(), None);
+        let canceled = scheduled().cancel(noon(29)).unwrap().unwrap();
+        assert_eq!(canceled.clone().cancel(noon(31)).unwrap(), None);
         assert_eq!(canceled.clone().connected(), None);
         assert_eq!(canceled.clone().with_room("one".into()), None);
         assert!(matches!(canceled.check_open(noon(31)), Err(CareError::ConsultationClosed)));
         assert!(canceled.write_notes("Did not come.", true).is_err());
         let running = scheduled().connected().unwrap();
-        assert!(matches!(running.cancel(), Err(CareError::ConsultationBegun)));
+        let noted = scheduled().write_notes("By telephone.", false).unwrap();
+        for (begun, at) in [(running, 10), (scheduled(), 30), (noted, 10)] {
+            assert!(matches!(begun.cancel(noon(at)), Err(CareError::ConsultationBegun)));
+        }
     }
 
     #[test]

@@ -208,6 +208,7 @@ pub async fn get(
 
 /// Calls a meeting off for both; the slot is free again.
 pub async fn cancel(
+    env: &Env,
     store: &dyn CareStore,
     actor: &Actor,
     id: ConsultationId,
@@ -219,7 +220,7 @@ pub async fn cancel(
         Participant::Provider => Permission::ConsultationConduct,
     })?;
     let patient = consultation.patient;
-    let Some(mut canceled) = consultation.clone().cancel()? else {
+    let Some(mut canceled) = consultation.clone().cancel(env.now())? else {
         tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(patient)).await?;
         tx.commit().await?;
         return Ok(consultation);

@@ -148,7 +148,7 @@ pub enum CareError {
     MeetingNotOpen,
     #[error("the consultation is completed or canceled")]
     ConsultationClosed,
-    #[error("somebody has joined the consultation; it is not canceled any more")]
+    #[error("the consultation has begun; it is not canceled any more")]
     ConsultationBegun,
     #[error(
         "at most {} consultations can be booked ahead; cancel one first",

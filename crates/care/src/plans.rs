@@ -351,7 +351,7 @@ pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
     delivery: Delivery,
-    id: TreatmentPlanId,
+    (id, version): (TreatmentPlanId, u32),
     status: PrescriptionStatusWord,
 ) -> Result<(), CareError> {
     if status != PrescriptionStatusWord::Completed {
@@ -362,6 +362,10 @@ pub async fn on_prescription_changed(
         return Ok(());
     }
     let plan = tx.plan(id, &Reach::All).await?.ok_or(CareError::NotFound("treatment plan"))?;
+    if plan.is_outdated(version) {
+        // The treatment as it is now has fills of its own.
+        return Ok(());
+    }
     let Some(completed) = plan.complete(env.now()) else { return Ok(()) };
     end::keep(tx.as_mut(), &completed).await?;
     tx.commit().await?;

@@ -12,7 +12,6 @@ use ports::{
 use crate::{
     CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Reach, Sources, Task,
     TaskKind,
-    eligibility::{PatientInputs, age_on},
 };
 
 /// Opens a task for that candidate who has the fewest open, and tells of it.
@@ -82,7 +81,7 @@ pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
     delivery: Delivery,
-    (prescription, plan): (PrescriptionId, TreatmentPlanId),
+    (prescription, plan, version): (PrescriptionId, TreatmentPlanId, u32),
     (patient, provider): (PatientId, ProviderId),
     status: PrescriptionStatusWord,
 ) -> Result<(), CareError> {
@@ -95,9 +94,10 @@ pub async fn on_prescription_changed(
         PrescriptionStatusWord::Failed => TaskKind::FailedPrescription,
         _ => {
             let mut settled = settle(tx.as_mut(), prescription.uuid(), None, env.now()).await?;
-            if status != PrescriptionStatusWord::Canceled {
-                // The plan as it is now is on its way to the pharmacy, for what
-                // was written from an earlier version is canceled.
+            let current = tx.plan(plan, &Reach::All).await?;
+            let is_current = current.is_none_or(|plan| !plan.is_outdated(version));
+            if status != PrescriptionStatusWord::Canceled && is_current {
+                // The plan as it is now is on its way to the pharmacy.
                 settled += settle(tx.as_mut(), plan.uuid(), None, env.now()).await?;
             }
             if settled > 0 {
@@ -159,7 +159,6 @@ pub async fn on_profile_changed(
     patient: PatientId,
 ) -> Result<(), CareError> {
     let Some(facts) = facts.facts(patient).await? else { return Ok(()) };
-    let now = env.now();
     let mut tx = store.begin(&Actor::system("care.changed_profiles")).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
@@ -171,13 +170,9 @@ pub async fn on_profile_changed(
         };
         let Some(decided) = tx.assessment(assessment, &Reach::All).await? else { continue };
         let before = &decided.trace.inputs.patient;
-        let today = now.with_timezone(&facts.state.zone()).date_naive();
-        let told = PatientInputs {
-            age: age_on(facts.birth_date, today),
-            sex: facts.sex,
-            state: facts.state,
-        };
-        if told.state == before.state && told.follows(before, decided.decided_at, now) {
+        if facts.state == before.state
+            && before.is_of(facts.sex, facts.birth_date, decided.decided_at)
+        {
             continue;
         }
         let about = (patient, assessment.uuid());

@@ -305,6 +305,12 @@ impl TreatmentPlan {
         }
     }
 
+    /// Whether the treatment has changed since that version; events of before
+    /// it was told have none, and are taken for the latest.
+    pub fn is_outdated(&self, version: u32) -> bool {
+        version != 0 && version < self.current().number
+    }
+
     pub fn current(&self) -> &PlanVersion {
         self.later.last().unwrap_or(&self.first)
     }

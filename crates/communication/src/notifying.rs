@@ -252,6 +252,7 @@ mod tests {
     fn prescription(status: PrescriptionStatusWord) -> Vec<AccountId> {
         let event = Event::PrescriptionChanged {
             treatment_plan: kernel::TreatmentPlanId(kernel::Uuid::from_u128(9)),
+            plan_version: 1,
             prescription: PrescriptionId(Uuid::from_u128(3)),
             patient: patient(),
             provider: ProviderId(Uuid::from_u128(2)),

@@ -213,16 +213,28 @@ async fn a_change_of_what_was_prescribed_is_a_task_until_it_is_prescribed_anew()
         assert_eq!(setting.count(CHANGED).await, open, "{last:?}");
     }
     let env = &setting.database.env;
-    for (status, open) in
-        [(PrescriptionStatusWord::Canceled, 1), (PrescriptionStatusWord::Queued, 0)]
-    {
+    // What the prescription of before still tells settles nothing and ends
+    // nothing.
+    for (status, version, open) in [
+        (PrescriptionStatusWord::Active, 1, 1),
+        (PrescriptionStatusWord::Completed, 1, 1),
+        (PrescriptionStatusWord::Canceled, 2, 1),
+        (PrescriptionStatusWord::Queued, 2, 0),
+    ] {
         let event: EventId = env.fresh();
         let delivery = Delivery { event, handler: "care.on_prescription_changed" };
-        let (about, of) = ((env.fresh(), plan.id), (plan.patient, plan.provider));
+        let (about, of) = ((env.fresh(), plan.id, version), (plan.patient, plan.provider));
         tasks::on_prescription_changed(env, setting.store(), delivery, about, of, status)
             .await
             .unwrap();
         assert_eq!(setting.count(CHANGED).await, open, "{status:?}");
+        let event: EventId = env.fresh();
+        let delivery = Delivery { event, handler: "care.complete_plan" };
+        let about = (plan.id, version);
+        let store = setting.store();
+        plans::on_prescription_changed(env, store, delivery, about, status).await.unwrap();
+        let held = plans::of_patient(store, &patient(ADA), ADA).await.unwrap().remove(0);
+        assert_eq!(held.status, PlanStatus::Active, "{status:?} of version {version}");
     }
 }
 

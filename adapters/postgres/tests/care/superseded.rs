@@ -71,3 +71,27 @@ async fn eight_submissions_assessed_at_once_leave_the_last_one_open() {
     }
     assert_eq!(open(&setting).await, responses[7..]);
 }
+
+#[tokio::test]
+async fn another_form_neither_takes_a_danger_back_nor_passes_in_its_place() {
+    let setting = setting().await;
+    setting.assess(ADA, &["danger"]).await;
+    let open = "SELECT count(*) FROM care_tasks WHERE kind = 'urgent_review' AND status = 'open'";
+    assert_eq!(setting.count(open).await, 1);
+    let plain = setting.assess(ADA, &[]).await;
+    assert_eq!(setting.count(open).await, 1, "it is still to be looked at");
+    let own = reviews::own(setting.store(), &patient(ADA)).await.unwrap();
+    let decided = own.into_iter().find(|assessment| assessment.id == plain).unwrap();
+    assert_eq!(decided.outcome, AssessmentOutcome::InReview);
+    assert!(decided.reasons.iter().any(|reason| reason.code == "another_request"));
+}
+
+#[tokio::test]
+async fn what_is_assessed_after_a_later_form_is_not_approved_by_itself() {
+    let setting = setting().await;
+    let first = setting.submit(ADA, &[]);
+    let later = setting.submit(ADA, &["refuse"]);
+    setting.deliver(later).await.unwrap();
+    setting.deliver(first).await.unwrap();
+    assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 0);
+}

@@ -48,7 +48,7 @@ async fn a_visit_takes_a_plan_that_has_it_unless_a_decision_waits_for_it() {
     // Who waits for a decision in a category is seen there, and nowhere else.
     setting.assess(ADA, &["review"]).await;
     book(3, Some(CATEGORY)).await.unwrap();
-    consultations::cancel(store, &patient(ADA), second.id).await.unwrap();
+    consultations::cancel(env, store, &patient(ADA), second.id).await.unwrap();
     book(4, None).await.unwrap();
     let elsewhere = book(5, Some(CategoryId(Uuid::from_u128(0xcee)))).await;
     assert!(matches!(elsewhere, Err(CareError::FeatureNotIncluded(_))), "{elsewhere:?}");
@@ -108,18 +108,18 @@ async fn a_canceled_visit_frees_its_slot_and_opens_no_chart() {
     let treats = async || setting.database.pg.treats(ALSO_THERE, ADA).await.unwrap();
     assert!(treats().await);
     for stranger in [patient(EVE), provider(IN_MASSACHUSETTS)] {
-        let denied = consultations::cancel(store, &stranger, booked.id).await;
+        let denied = consultations::cancel(env, store, &stranger, booked.id).await;
         assert!(matches!(denied, Err(CareError::NotFound(_))), "{denied:?}");
     }
     for _ in 0..2 {
-        let canceled = consultations::cancel(store, &patient(ADA), booked.id).await.unwrap();
+        let canceled = consultations::cancel(env, store, &patient(ADA), booked.id).await.unwrap();
         assert_eq!(canceled.status, ConsultationStatus::Canceled);
     }
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'consultation_changed'";
     assert_eq!(setting.count(told).await, 2, "booked and canceled, each once");
     assert!(!treats().await);
     let next = book(EVE, "next").await.unwrap();
-    consultations::cancel(store, &provider(ALSO_THERE), next.id).await.unwrap();
+    consultations::cancel(env, store, &provider(ALSO_THERE), next.id).await.unwrap();
     let room = CreateVideoRoom { consultation: next.id };
     let rooms = rooms::Counting::default();
     consultations::create_video_room(env, store, &rooms, room).await.unwrap();

@@ -236,8 +236,8 @@ impl ConsultationsApi {
 
     /// Cancel a video consultation
     ///
-    /// By its patient or its provider, until somebody has joined it (409
-    /// `care.consultation_begun`). The slot is free again, and the other is
+    /// By its patient or its provider, until it begins or somebody has joined it
+    /// (409 `care.consultation_begun`). The slot is free again, and the other is
     /// told. Repeated, it answers the same.
     #[oai(
         path = "/api/consultations/video/:session_id/cancel",
@@ -250,7 +250,9 @@ impl ConsultationsApi {
         session_id: Path<Uuid>,
     ) -> Result<Json<ConsultationView>, Problem> {
         let id = ConsultationId(session_id.0);
-        Ok(Json(consultations::cancel(self.store.as_ref(), caller.actor(), id).await?.into()))
+        Ok(Json(
+            consultations::cancel(&self.env, self.store.as_ref(), caller.actor(), id).await?.into(),
+        ))
     }
 
     /// Join a video consultation

@@ -27,6 +27,7 @@ fn waiting() -> Assessment {
         under_treatment: false,
         record_answered: true,
         profile_unchanged: true,
+        only_request: true,
     };
     Assessment::decided(
         AssessmentId(Uuid::from_u128(1)),

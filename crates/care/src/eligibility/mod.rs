@@ -91,12 +91,11 @@ impl Inputs {
 }
 
 impl PatientInputs {
-    /// Whether this can be the patient of an earlier decision: of the same sex,
-    /// and older by the years in between.
-    pub fn follows(&self, earlier: &Self, decided_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        let years = age_on(decided_at.date_naive(), now.date_naive());
-        let grown = self.age.checked_sub(earlier.age);
-        self.sex == earlier.sex && grown.is_some_and(|grown| (years..=years + 1).contains(&grown))
+    /// Whether somebody of this sex and birth date can have been decided for: of
+    /// the sex of then, and of the age on that day.
+    pub fn is_of(&self, sex: Sex, birth_date: NaiveDate, decided_at: DateTime<Utc>) -> bool {
+        let that_day = decided_at.with_timezone(&self.state.zone()).date_naive();
+        self.sex == sex && self.age == age_on(birth_date, that_day)
     }
 }
 
@@ -132,6 +131,11 @@ pub struct Gates {
     /// time in between lets them be.
     #[serde(default = "answered")]
     pub profile_unchanged: bool,
+    /// No other request of the patient in the category waits for a provider, and
+    /// none was submitted after this one: an answer is not changed until it
+    /// passes.
+    #[serde(default = "answered")]
+    pub only_request: bool,
 }
 
 fn answered() -> bool {
@@ -327,6 +331,12 @@ fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
         reasons.push(Reason::new(
             "profile_changed",
             "Your sex or birth date is not what it was at an earlier request, so a provider asks.",
+        ));
+    }
+    if !gates.only_request {
+        reasons.push(Reason::new(
+            "another_request",
+            "You have another request of this kind, so a provider looks at them.",
         ));
     }
     if !gates.allowlisted {

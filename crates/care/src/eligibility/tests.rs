@@ -40,6 +40,7 @@ fn open_gates() -> Gates {
         under_treatment: false,
         record_answered: true,
         profile_unchanged: true,
+        only_request: true,
     }
 }
 
@@ -90,6 +91,7 @@ fn a_closed_gate_asks_for_a_provider() {
         (Gates { under_treatment: true, ..open_gates() }, "already_under_treatment"),
         (Gates { record_answered: false, ..open_gates() }, "record_unanswered"),
         (Gates { profile_unchanged: false, ..open_gates() }, "profile_changed"),
+        (Gates { only_request: false, ..open_gates() }, "another_request"),
     ] {
         let decision = outcome(&rules, inputs(), gates);
         assert_eq!(decision.outcome, Outcome::InReview);
@@ -98,28 +100,26 @@ fn a_closed_gate_asks_for_a_provider() {
 }
 
 #[test]
-fn a_patient_grows_older_by_the_years_and_stays_of_one_sex() {
-    let at = |text: &str| format!("{text}T12:00:00Z").parse::<DateTime<Utc>>().unwrap();
-    let aged = |age| PatientInputs { age, ..inputs().patient };
-    let follows = |age, day| aged(age).follows(&aged(40), at("2026-03-10"), at(day));
-    for (age, day, fits) in [
-        (40, "2026-03-10", true),
-        (41, "2026-03-11", true),
-        (39, "2026-03-11", false),
-        (42, "2027-03-09", false),
-        (41, "2027-03-10", true),
-        (42, "2027-03-10", true),
-        (40, "2027-03-10", false),
-        (43, "2027-03-10", false),
+fn a_decision_was_for_who_had_that_age_and_sex_on_its_day() {
+    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+    // In every state it is still the ninth.
+    let decided_at = "2026-03-10T03:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    let decided = PatientInputs { age: 17, ..inputs().patient };
+    let sex = decided.sex;
+    for (born, fits) in [
+        ("2008-03-10", true),
+        ("2009-03-09", true),
+        ("2009-03-10", false),
+        ("2008-03-09", false),
+        ("1990-01-01", false),
     ] {
-        assert_eq!(follows(age, day), fits, "{age} on {day}");
+        assert_eq!(decided.is_of(sex, day(born), decided_at), fits, "{born}");
     }
-    let other = match inputs().patient.sex {
+    let other = match sex {
         Sex::Male => Sex::Female,
         _ => Sex::Male,
     };
-    let changed = PatientInputs { sex: other, ..aged(40) };
-    assert!(!changed.follows(&aged(40), at("2026-03-10"), at("2026-03-10")));
+    assert!(!decided.is_of(other, day("2008-03-10"), decided_at));
 }
 
 #[test]
@@ -215,14 +215,15 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
 }
 
 fn any_gates() -> impl Strategy<Value = Gates> {
-    any::<[bool; 6]>().prop_map(
-        |[allowlisted, asynchronous, some, under_treatment, answered, unchanged]| Gates {
+    any::<[bool; 7]>().prop_map(
+        |[allowlisted, asynchronous, some, under_treatment, answered, unchanged, only]| Gates {
             allowlisted,
             asynchronous,
             supervising_provider: some.then(|| ProviderId(Uuid::from_u128(7))),
             under_treatment,
             record_answered: answered,
             profile_unchanged: unchanged,
+            only_request: only,
         },
     )
 }

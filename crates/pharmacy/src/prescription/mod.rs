@@ -172,6 +172,7 @@ impl Prescription {
         self.state.status().map(|status| Event::PrescriptionChanged {
             prescription: self.id,
             treatment_plan: self.treatment_plan,
+            plan_version: self.plan_version,
             patient: self.patient,
             provider: self.provider,
             category: self.category,

@@ -387,6 +387,9 @@ async fn resign(
     let about = (changed.patient, changed.treatment_plan);
     let basis = Basis::read(env, store, ports, about, provider).await?;
     let treatment = treatment_of(&changed, planned.on_formulary);
+    // The formulary may say of the drug today what it did not when the
+    // prescription was written.
+    Prescription::refuse_controlled(&planned.medication)?;
     basis.may_sign(&treatment, env)?;
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
 

@@ -75,9 +75,10 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
         care::assess::on_response_submitted(&w.env, &w.pg, &w.sources, delivery, response)
     });
     on!(registry, world, "care.on_prescription_changed",
-        PrescriptionChanged { prescription, treatment_plan, patient, provider, status } => |w, delivery| {
+        PrescriptionChanged { prescription, treatment_plan, plan_version, patient, provider, status } => |w, delivery| {
         care::tasks::on_prescription_changed(
-            &w.env, &w.pg, delivery, (prescription, treatment_plan), (patient, provider), status,
+            &w.env, &w.pg, delivery, (prescription, treatment_plan, plan_version),
+            (patient, provider), status,
         )
     });
     on!(registry, world, "care.on_profile_changed",
@@ -92,8 +93,10 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
         )
     });
     on!(registry, world, "care.complete_plan",
-        PrescriptionChanged { treatment_plan, status } => |w, delivery| {
-        care::plans::on_prescription_changed(&w.env, &w.pg, delivery, treatment_plan, status)
+        PrescriptionChanged { treatment_plan, plan_version, status } => |w, delivery| {
+        care::plans::on_prescription_changed(
+            &w.env, &w.pg, delivery, (treatment_plan, plan_version), status,
+        )
     });
     let escalating = Arc::clone(world);
     registry.scheduled("* * * * *", move |job: care::information::EscalateReviews| {

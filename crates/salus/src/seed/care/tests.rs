@@ -62,6 +62,7 @@ fn gates(allowlisted: bool) -> Gates {
         under_treatment: false,
         record_answered: true,
         profile_unchanged: true,
+        only_request: true,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
     }
 }
