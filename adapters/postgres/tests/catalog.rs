@@ -260,6 +260,38 @@ fn flag(percentage: u8, state: UsState) -> FlagSpec {
 }
 
 #[tokio::test]
+async fn another_node_hears_of_an_edited_flag() {
+    let database = Database::fresh().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let node = || Rollout::new(Arc::new(pg.clone()), Arc::new(Texans));
+    let (here, there) = (node(), node());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let heard = Arc::new(tokio::sync::Semaphore::new(0));
+    let listening = {
+        let (pg, there, heard) = (pg.clone(), there.clone(), heard.clone());
+        tokio::spawn(async move {
+            let forget = || {
+                there.forget();
+                heard.add_permits(1);
+            };
+            pg.on_notice(&["salus_feature_flags"], forget, stopped).await;
+        })
+    };
+    // The first call says that it listens, the second is the notice.
+    heard.acquire().await.unwrap().forget();
+    assert!(there.own(&admin()).await.unwrap().is_empty());
+    let made = flags::create(env, pg, &here, &admin(), flag(100, UsState::Tx)).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(30), heard.acquire())
+        .await
+        .expect("a notice")
+        .unwrap()
+        .forget();
+    assert_eq!(there.own(&admin()).await.unwrap(), [made.key]);
+    stop.send_replace(true);
+    listening.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_flag_is_made_changed_and_deleted_and_each_is_seen_at_once() {
     let database = Database::fresh().await;
     let (env, pg) = (&database.env, &database.pg);

@@ -69,20 +69,16 @@ pub fn decide(
 #[cfg(test)]
 mod tests {
     use chrono::Duration;
-    use kernel::{InvoiceId, Money, PatientId, PaymentId, Uuid};
+    use kernel::{Money, PatientId, PaymentId, Uuid};
 
     use super::*;
     use crate::{
         gateway::{CardDetails, Decline},
-        invoice::{InvoiceNumber, tests},
+        invoice::tests,
     };
 
     fn invoice() -> Invoice {
-        let now = DateTime::UNIX_EPOCH;
-        Invoice::for_period(InvoiceId(Uuid::nil()), &tests::billable(Money::usd(100)), now)
-            .unwrap()
-            .finalize(InvoiceNumber(1), tests::parties(), now)
-            .unwrap()
+        tests::finalized(Money::usd(100))
     }
 
     fn method(id: u128) -> PaymentMethod {

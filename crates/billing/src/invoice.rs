@@ -251,6 +251,15 @@ pub(crate) mod tests {
         }
     }
 
+    /// One that waits to be paid.
+    pub(crate) fn finalized(price: Money) -> Invoice {
+        let now = DateTime::UNIX_EPOCH;
+        Invoice::for_period(InvoiceId(Uuid::nil()), &billable(price), now)
+            .unwrap()
+            .finalize(InvoiceNumber(1), parties(), now)
+            .unwrap()
+    }
+
     pub(crate) fn parties() -> Parties {
         let party =
             |name: &str| Party { name: name.into(), address: None, email: None, tax_id: None };

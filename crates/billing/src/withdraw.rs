@@ -270,17 +270,10 @@ mod tests {
     use kernel::{Money, PaymentId, PaymentMethodId, Uuid};
 
     use super::*;
-    use crate::{
-        gateway::Decline,
-        invoice::{InvoiceNumber, tests},
-    };
+    use crate::{gateway::Decline, invoice::tests};
 
     fn invoice() -> Invoice {
-        let now = DateTime::UNIX_EPOCH;
-        Invoice::for_period(InvoiceId(Uuid::nil()), &tests::billable(Money::usd(100)), now)
-            .unwrap()
-            .finalize(InvoiceNumber(1), tests::parties(), now)
-            .unwrap()
+        tests::finalized(Money::usd(100))
     }
 
     fn payment(state: PaymentState) -> Payment {

@@ -76,7 +76,7 @@ pub async fn on_response_submitted(
         now,
     );
     tx.add_assessment(&assessment).await?;
-    let assessment = leave_one_open(tx.as_mut(), assessment, now).await?;
+    let assessment = leave_one_open(tx.as_mut(), assessment, earlier, now).await?;
 
     if let (Some(provider), Some(protocol)) = (approved_under, protocol) {
         sign_under_protocol(env, tx.as_mut(), &assessment, provider, protocol).await?;
@@ -124,14 +124,11 @@ pub async fn on_response_submitted(
 async fn leave_one_open(
     tx: &mut dyn CareTx,
     assessment: Assessment,
+    others: Vec<Assessment>,
     now: DateTime<Utc>,
 ) -> Result<Assessment, CareError> {
-    let others: Vec<Assessment> = tx
-        .assessments(assessment.patient, &Reach::All)
-        .await?
-        .into_iter()
-        .filter(|other| other.category == assessment.category && other.id != assessment.id)
-        .collect();
+    let others: Vec<Assessment> =
+        others.into_iter().filter(|other| other.category == assessment.category).collect();
     // The ids of responses are in the order in which they were made.
     let later = others.iter().max_by_key(|other| other.response);
     if let Some(later) = later.filter(|later| later.response > assessment.response) {

@@ -88,3 +88,19 @@ async fn a_blocked_one_of_before_takes_no_override() {
     let unchanged = load(&database, &blocked).await;
     assert!(matches!(unchanged.state, PrescriptionState::Blocked { .. }), "{:?}", unchanged.state);
 }
+
+#[tokio::test]
+async fn a_drug_that_is_controlled_since_takes_no_override() {
+    let database = database().await;
+    let world = World::new();
+    world.takes("nitroglycerin 0.4 MG Sublingual Tablet");
+    let blocked = write(&database, &world, "a").await.unwrap();
+    world.treatment.lock().unwrap().medication.schedule = DeaSchedule::Iv;
+    let alert = blocked.alerts[0].key.clone();
+    let given = [OverrideRequest { alert, reason: "Nitrates were stopped in January.".into() }];
+    let (actor, key) = (provider_actor(PROVIDER), key("override"));
+    let (env, pg, ports) = (&database.env, &database.pg, world.ports());
+    let refused = override_alerts(env, pg, &ports, &actor, blocked.id, &given, &key).await;
+    let code = "pharmacy.controlled_substance";
+    assert!(matches!(&refused, Err(error) if error.code() == code), "{refused:?}");
+}

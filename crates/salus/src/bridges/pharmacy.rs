@@ -38,10 +38,8 @@ impl TreatmentPlans for Bridges {
                 rxnorm: treatment.medication.rxnorm.clone(),
                 ndc: treatment.medication.ndc.clone(),
                 display: treatment.medication.display.clone(),
-                strength: match &listed {
-                    Some(drug) => drug.strength.clone(),
-                    None => strength(&treatment.medication.display),
-                },
+                // What is not listed is not signed, whatever its strength.
+                strength: listed.as_ref().map(|drug| drug.strength.clone()).unwrap_or_default(),
                 schedule: match listed.as_ref().map(|drug| drug.schedule.parse()) {
                     Some(Ok(DeaSchedule::None)) | None => {
                         DeaSchedule::of(&treatment.medication.display)
@@ -67,17 +65,6 @@ impl TreatmentPlans for Bridges {
             },
         }))
     }
-}
-
-/// The strength within an RxNorm name, as in `1 MG` of `finasteride 1 MG Oral
-/// Tablet`: the first number and the unit after it.
-fn strength(display: &str) -> String {
-    let words: Vec<&str> = display.split_whitespace().collect();
-    words
-        .windows(2)
-        .find(|pair| pair[0].parse::<f64>().is_ok())
-        .map(|pair| pair.join(" "))
-        .unwrap_or_default()
 }
 
 fn unit(word: &str) -> Option<QuantityUnit> {
