@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::{
         Seen, once,
-        patient::{Patient, SOON},
+        patient::{Patient, SOON, slot, text},
         request, staff_token,
     },
     server::Server,
@@ -114,4 +114,37 @@ async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {
     assert_eq!(decided.status, 200, "{}", decided.body);
     let after = doctor.get("/api/providers/dashboard").await;
     assert_eq!(after["reviews"]["held"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_practises_no_more_is_neither_written_to_nor_booked() {
+    let server = Server::start();
+    let admin = Desk::of(&server, "admin").await;
+    let patient = Patient::arrive(&server, "leaving").await;
+    let form = patient.form().await;
+    let submitted = patient.post("/api/forms/submit", "first", &form).await;
+    assert!(submitted.status < 300, "{}", submitted.body);
+    let provider = text(&patient.plan().await, "provider_id");
+    let write = async |key: &str| {
+        let message = json!({ "recipient_id": provider, "topic": "treatment", "body": "Hello." });
+        patient.post("/api/messages/send", key, &message).await
+    };
+    let book = async |key: &str| {
+        let visit = json!({ "provider_id": provider, "starts_at": slot(12) });
+        patient.post("/api/consultations/video/create", key, &visit).await
+    };
+    assert_eq!(write("before").await.status, 200);
+    // The patient's plan has no visits, which is asked after the provider.
+    assert_eq!(book("before").await.problem().1, "subscriptions.feature_not_included");
+
+    let path = format!("/api/admin/accounts/{provider}/roles");
+    let roles = json!({ "roles": ["support"] });
+    let changed = once(admin.ask(Method::PUT, &path).json(&roles)).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    let refused = write("after").await;
+    let told = (404, "communication.recipient_not_found", vec![]);
+    assert_eq!(refused.problem(), told, "{}", refused.body);
+    let refused = book("after").await;
+    let told = (422, "care.invalid", vec!["provider_id not_licensed".to_owned()]);
+    assert_eq!(refused.problem(), told, "{}", refused.body);
 }

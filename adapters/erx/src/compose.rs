@@ -4,10 +4,10 @@
 use std::{borrow::Cow, io};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use kernel::{Address, ErxMessageId, HumanName, Sex};
+use kernel::{Address, DeaSchedule, ErxMessageId, HumanName, Sex};
 use pharmacy::{
     erx::{Acknowledgement, NewRx},
-    prescription::{DeaSchedule, Pharmacy},
+    prescription::Pharmacy,
 };
 use quick_xml::{
     Writer,

@@ -10,9 +10,9 @@ use std::{
 use async_trait::async_trait;
 use care::{
     CareError, CareStore, ClinicalFacts, Colleague, Dose, DoseLimit, Frequency, IntakeReader,
-    Medication, Modality, PatientFacts, PeriodUnit, PlanStatus, Protocol, ProviderDirectory, Reach,
-    RejectionReason, Review, Rule, Severity, Sources, Standing, SubmittedResponse, Treatment,
-    assess,
+    Medication, Modality, PatientFacts, PeriodUnit, PlanStatus, Prescribed, Protocol,
+    ProviderDirectory, Reach, RejectionReason, Review, Rule, Severity, Sources, Standing,
+    SubmittedResponse, Treatment, assess,
     consultations::{self, Booking, CreateVideoRoom},
     plans::{self, PlanRequest, TreatmentChanges},
     reviews::{self, Approval},
@@ -22,9 +22,9 @@ use care::{
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, EventId, FormResponseId,
-    PageRequest, PatientId, Permission, ProviderId, RequestContext, Role, Sex, Speciality, UsState,
-    Uuid,
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, DeaSchedule, EventId,
+    FormResponseId, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, RequestContext,
+    Role, Sex, Speciality, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{
     Delivery, IdempotencyKey, Panel as _, PortError,
@@ -260,7 +260,7 @@ impl Setting {
             unit: "mg".into(),
             reference: "The label.".into(),
             strength: "1 MG".into(),
-            schedule: "NONE".into(),
+            schedule: DeaSchedule::None,
             ndcs: vec!["31722052630".parse().unwrap()],
         };
         setup::set_dose_limit(store, &actor, &limit).await.unwrap();
@@ -603,19 +603,37 @@ async fn a_modification_adds_a_version_and_a_stale_one_is_refused() {
     assert!(matches!(stale, Err(PortError::Conflict(_))), "{stale:?}");
 }
 
+/// What the pharmacy says of the plan.
+struct Last(Option<u32>);
+
+#[async_trait]
+impl Prescribed for Last {
+    async fn last_version(&self, _: TreatmentPlanId) -> ports::Result<Option<u32>> {
+        Ok(self.0)
+    }
+}
+
+async fn tell_of_prescription(
+    setting: &Setting,
+    (about, of): ((PrescriptionId, TreatmentPlanId, u32), (PatientId, ProviderId)),
+    status: PrescriptionStatusWord,
+    last: Option<u32>,
+) {
+    let env = &setting.database.env;
+    let event: EventId = env.fresh();
+    let delivery = Delivery { event, handler: "care.on_prescription_changed" };
+    let (store, last) = (setting.store(), &Last(last));
+    tasks::on_prescription_changed(env, store, last, delivery, about, of, status).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_blocked_prescription_becomes_one_task() {
     let setting = setting().await;
     let env = &setting.database.env;
     let prescription = env.fresh();
     for _ in 0..2 {
-        let event: EventId = env.fresh();
-        let delivery = Delivery { event, handler: "care.on_prescription_changed" };
-        let (about, of) = ((prescription, env.fresh(), 1), (ADA, IN_TEXAS));
-        let status = PrescriptionStatusWord::Blocked;
-        tasks::on_prescription_changed(env, setting.store(), delivery, about, of, status)
-            .await
-            .unwrap();
+        let about = ((prescription, env.fresh(), 1), (ADA, IN_TEXAS));
+        tell_of_prescription(&setting, about, PrescriptionStatusWord::Blocked, None).await;
     }
     assert_eq!(setting.count("SELECT count(*) FROM care_tasks").await, 1);
 }

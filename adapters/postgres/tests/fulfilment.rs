@@ -6,8 +6,8 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, Address, CategoryId, DispatchId, EventId, HumanName, InvoiceId, Money,
-    PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, RequestContext, Role,
+    AccountId, Actor, Address, CategoryId, DeaSchedule, DispatchId, EventId, HumanName, InvoiceId,
+    Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, RequestContext, Role,
     SubscriptionId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
@@ -28,8 +28,8 @@ use pharmacy::{
         receive::{receive_lot, stock_levels},
     },
     prescription::{
-        Amount, DeaSchedule, Diagnosis, Dosing, Medication, Pharmacy, Prescription,
-        PrescriptionReach, PrescriptionState, PrescriptionStore, QuantityUnit, read,
+        Amount, Diagnosis, Dosing, Medication, Pharmacy, Prescription, PrescriptionReach,
+        PrescriptionState, PrescriptionStore, QuantityUnit, read,
     },
     shipment::{
         Shipment, TrackingStatus,

@@ -381,3 +381,26 @@ async fn the_sweep_takes_what_waited_too_long_and_what_belongs_to_nobody() {
     let known = tx.known_photos(&[attached.id, stale.id, fresh.id]).await.unwrap();
     assert_eq!(known, [attached.id, fresh.id].into());
 }
+
+#[tokio::test]
+async fn a_form_that_was_begun_keeps_its_photos_while_it_is_looked_after() {
+    let world = World::new().await;
+    let (env, pg) = (&world.database.env, &world.database.pg);
+    let (named, other) =
+        (world.upload(ADA, "a").await.unwrap(), world.upload(BOB, "b").await.unwrap());
+    let save = async |seen| {
+        let answers = answers(json!({ "face": [named.id] }));
+        let saved = SaveDraft { category: CATEGORY, seen, answers };
+        save_draft(env, pg, &AROUND, &patient(ADA), saved).await.unwrap().draft.version
+    };
+    let first = save(None).await;
+    world.database.clock.advance(TimeDelta::days(80));
+    assert_eq!(world.sweep().await.0, 1, "the one of who began no form");
+    assert!(world.read(&patient(BOB), other.id).await.is_err());
+    save(Some(first)).await;
+    world.database.clock.advance(TimeDelta::days(80));
+    assert_eq!(world.sweep().await.0, 0);
+    world.database.clock.advance(TimeDelta::days(11));
+    assert_eq!(world.sweep().await.0, 1, "the form is forgotten");
+    assert!(world.read(&patient(ADA), named.id).await.is_err());
+}

@@ -1,3 +1,5 @@
+use chrono::TimeDelta;
+use compliance::retention::{EVENTS_KEPT, KEYS_KEPT, PurgeHistory, Purged, purge_history};
 use kernel::{Actor, EventId, Uuid};
 use ports::{AuditAction, AuditEntry, Delivery, Event, IdempotencyKey, PortError, UnitOfWork};
 use salus_postgres::Pg;
@@ -95,6 +97,49 @@ async fn an_idempotency_key_gives_the_first_resource_and_refuses_another_request
     );
     let row = database.superuser().await.query_one_raw(kept).await.unwrap().unwrap();
     assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_was_heard_long_ago_is_purged_and_what_a_job_still_names_is_kept() {
+    let database = Database::fresh().await;
+    let tell = async |number: u128| {
+        let key = IdempotencyKey {
+            operation: "tests.create",
+            key: number.to_string(),
+            fingerprint: [1; 32],
+        };
+        let mut tx = database.pg.open(&system()).await.unwrap();
+        tx.claim(&key, Uuid::from_u128(number)).await.unwrap();
+        tx.emit(Event::EmailVerified { account: Uuid::from_u128(number).into() }).await.unwrap();
+        tx.audit(AuditEntry::new(AuditAction::Update, "account", number)).await.unwrap();
+        Box::new(tx).commit().await.unwrap();
+    };
+    let events = "SELECT count(*) FROM outbox_events";
+    let deliveries = "SELECT count(*) FROM handled_deliveries";
+    let keys = "SELECT count(*) FROM idempotency_keys";
+    let purge = async || purge_history(&database.env, &database.pg, PurgeHistory {}).await.unwrap();
+    for number in 0..3 {
+        tell(number).await;
+    }
+    let heard = "INSERT INTO handled_deliveries (event_id, handler, handled_at) \
+                 SELECT id, 'tests.handler', occurred_at FROM outbox_events";
+    database.pg.pool().execute_unprepared(heard).await.unwrap();
+    // The queue is done with two of them, and has given up on the third.
+    let done = "DELETE FROM graphile_worker._private_jobs WHERE payload->>'event' IN \
+                (SELECT id::text FROM outbox_events WHERE payload::text NOT LIKE '%00000000002\"%')";
+    database.superuser().await.execute_unprepared(done).await.unwrap();
+    database.clock.advance(KEYS_KEPT + TimeDelta::seconds(1));
+    tell(3).await;
+    assert_eq!(purge().await, Purged { events: 0, keys: 3 });
+    assert_eq!(count(&database.pg, keys).await, 1, "the young key");
+    database.clock.advance(EVENTS_KEPT - KEYS_KEPT);
+    assert_eq!(purge().await, Purged { events: 2, keys: 1 });
+    assert_eq!(count(&database.pg, events).await, 2, "the young one and what is still to be told");
+    assert_eq!(count(&database.pg, deliveries).await, 1);
+    assert_eq!(purge().await, Purged::default());
+    let audited =
+        "SELECT count(*) FROM audit_entries WHERE entity = 'history' AND action = 'delete'";
+    assert_eq!(count(&database.pg, audited).await, 2, "none for a purge of nothing");
 }
 
 #[tokio::test]

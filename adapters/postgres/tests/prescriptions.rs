@@ -6,9 +6,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::{NaiveDate, TimeDelta};
 use kernel::{
-    AccountId, Actor, Address, DomainError as _, ErrorKind, ErxMessageId, EventId, HumanName,
-    PageRequest, PatientId, Permission, ProviderId, RequestContext, Role, Sex, TreatmentPlanId,
-    UsState, Uuid, actor::ActorKind,
+    AccountId, Actor, Address, DeaSchedule, DomainError as _, ErrorKind, ErxMessageId, EventId,
+    HumanName, PageRequest, PatientId, Permission, ProviderId, RequestContext, Role, Sex,
+    TreatmentPlanId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
@@ -16,7 +16,7 @@ use pharmacy::{
         Acknowledgement, ErxNetwork, Inbound, NewRx, Reply, SendNewRx, receive_message, send_new_rx,
     },
     prescription::{
-        Amount, DeaSchedule, Diagnosis, Dosing, Medication, PatientDetails, Patients, Pharmacy,
+        Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, Pharmacy,
         PlannedTreatment, PrescriberDetails, Prescribers, Prescription, PrescriptionReach,
         PrescriptionState, PrescriptionStore, QuantityUnit, StateLicence, TreatmentPlans,
         fill::record_fill,

@@ -1,7 +1,7 @@
 //! What care decides by that is data: the default treatment of a category,
 //! the largest dose of a drug, and what a state allows.
 
-use kernel::{CategoryId, FieldError, Ndc, RxNorm};
+use kernel::{CategoryId, DeaSchedule, FieldError, Ndc, RxNorm};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -28,8 +28,7 @@ pub struct DoseLimit {
     pub reference: String,
     /// The strength of one unit, as in `50 MG`.
     pub strength: String,
-    /// The DEA schedule, as in `IV`; `NONE` where it is not controlled.
-    pub schedule: String,
+    pub schedule: DeaSchedule,
     /// The packages that are this drug.
     pub ndcs: Vec<Ndc>,
 }
@@ -61,9 +60,6 @@ impl DoseLimit {
         }
         if !sound(self.max_daily) || self.max_daily < self.max_single {
             refuse("max_daily", "out_of_range", "At least the largest single dose.");
-        }
-        if !["NONE", "II", "III", "IV", "V"].contains(&self.schedule.as_str()) {
-            refuse("schedule", "invalid", "One of NONE, II, III, IV and V.");
         }
         if !self.ndcs.is_empty() && self.strength.trim().is_empty() {
             refuse("strength", "required", "What is dispensed has a strength.");

@@ -117,6 +117,7 @@ pub async fn set_drug(
     actor.require(Permission::RuleAdminister)?;
     drug.validate()?;
     let mut tx = store.begin(actor).await?;
+    tx.lock_formulary().await?;
     check_packages(tx.as_mut(), drug).await?;
     let before = tx.formulary_drug(&drug.rxnorm).await?;
     let now = before.as_ref().map(|(before, version)| (before, *version));

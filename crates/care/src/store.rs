@@ -89,6 +89,10 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
     /// conflict. So it is with the other settings.
     async fn save_protocol(&mut self, protocol: &Protocol, version: i64) -> Result<()>;
 
+    /// Holds back whoever else changes the formulary until this transaction
+    /// ends, so that what was found in it stays true.
+    async fn lock_formulary(&mut self) -> Result<()>;
+
     /// All drugs of the formulary, by RxNorm concept.
     async fn formulary(&mut self) -> Result<Vec<(DoseLimit, i64)>>;
 

@@ -11,7 +11,7 @@ use ports::{
 
 use crate::{
     CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Reach, Sources, Task,
-    TaskKind,
+    TaskKind, TreatmentPlan,
 };
 
 /// Opens a task for that candidate who has the fewest open, and tells of it.
@@ -76,15 +76,23 @@ pub async fn create_task(
 }
 
 /// Handles `PrescriptionChanged`: a prescription that is blocked or failed
-/// becomes a task of its prescriber, and one that goes on settles them.
+/// becomes a task of its prescriber, and one that goes on settles them. One
+/// that was canceled because the plan has changed since leaves the treatment
+/// unprescribed, which is a task as well: where the first prescription was
+/// written while the plan changed, the change itself told of none.
 pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
+    prescribed: &dyn Prescribed,
     delivery: Delivery,
     (prescription, plan, version): (PrescriptionId, TreatmentPlanId, u32),
     (patient, provider): (PatientId, ProviderId),
     status: PrescriptionStatusWord,
 ) -> Result<(), CareError> {
+    let last = match status {
+        PrescriptionStatusWord::Canceled => prescribed.last_version(plan).await?,
+        _ => None,
+    };
     let mut tx = store.begin(&Actor::system("care.prescription_tasks")).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
@@ -95,10 +103,15 @@ pub async fn on_prescription_changed(
         _ => {
             let mut settled = settle(tx.as_mut(), prescription.uuid(), None, env.now()).await?;
             let current = tx.plan(plan, &Reach::All).await?;
-            let is_current = current.is_none_or(|plan| !plan.is_outdated(version));
-            if status != PrescriptionStatusWord::Canceled && is_current {
-                // The plan as it is now is on its way to the pharmacy.
-                settled += settle(tx.as_mut(), plan.uuid(), None, env.now()).await?;
+            let is_current = current.as_ref().is_none_or(|plan| !plan.is_outdated(version));
+            let mut raised = None;
+            if status != PrescriptionStatusWord::Canceled {
+                if is_current {
+                    // The plan as it is now is on its way to the pharmacy.
+                    settled += settle(tx.as_mut(), plan.uuid(), None, env.now()).await?;
+                }
+            } else if let Some(changed) = current.filter(|_| !is_current) {
+                raised = raise_changed(env, tx.as_mut(), &changed, last).await?;
             }
             if settled > 0 {
                 tx.audit(
@@ -109,6 +122,8 @@ pub async fn on_prescription_changed(
                         .detail("prescription", <&str>::from(status)),
                 )
                 .await?;
+            }
+            if settled > 0 || raised.is_some() {
                 tx.commit().await?;
             }
             return Ok(());
@@ -128,24 +143,33 @@ pub async fn on_treatment_plan_modified(
     store: &dyn CareStore,
     prescribed: &dyn Prescribed,
     delivery: Delivery,
-    (plan, version): (TreatmentPlanId, u32),
-    (patient, provider): (PatientId, ProviderId),
+    plan: TreatmentPlanId,
 ) -> Result<(), CareError> {
     let last = prescribed.last_version(plan).await?;
     let mut tx = store.begin(&Actor::system("care.changed_treatments")).await?;
-    if !tx.first_delivery(delivery).await? || last.is_none_or(|last| last >= version) {
+    if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    let ended = tx.plan(plan, &Reach::All).await?.is_none_or(|plan| plan.ended.is_some());
-    let about = (patient, plan.uuid());
-    if !ended
-        && raise(env, tx.as_mut(), TaskKind::ChangedTreatment, (&[provider], None), about)
-            .await?
-            .is_some()
-    {
+    let Some(changed) = tx.plan(plan, &Reach::All).await? else { return Ok(()) };
+    if raise_changed(env, tx.as_mut(), &changed, last).await?.is_some() {
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// The treatment as it is now is not prescribed, and an earlier version was,
+/// the last of them `last`: that is a task of the plan's provider.
+async fn raise_changed(
+    env: &Env,
+    tx: &mut dyn CareTx,
+    plan: &TreatmentPlan,
+    last: Option<u32>,
+) -> Result<Option<TaskId>, CareError> {
+    if plan.ended.is_some() || last.is_none_or(|last| last >= plan.current().number) {
+        return Ok(None);
+    }
+    let about = (plan.patient, plan.id.uuid());
+    raise(env, tx, TaskKind::ChangedTreatment, (&[plan.provider], None), about).await
 }
 
 /// Handles `PatientProfileChanged`: what a plan was approved for is not what the

@@ -6,8 +6,9 @@
 //!
 //! # Jobs and handlers
 //!
-//! It handles no events and has no jobs. The server calls [`sealer::step`] at
-//! least once a second, and once more when it stops.
+//! It handles no events. Its one job is [`retention::PurgeHistory`], once a day.
+//! The server calls [`sealer::step`] at least once a second, and once more when
+//! it stops.
 
 pub mod anchor;
 pub mod chain;
@@ -15,6 +16,7 @@ pub mod entry;
 pub mod error;
 pub mod export;
 pub mod report;
+pub mod retention;
 pub mod sealer;
 pub mod trail;
 pub mod verify;

@@ -67,8 +67,14 @@ pub trait PhotoTx: UnitOfWork {
     /// Fails with `Conflict` where the photo is part of a response or gone.
     async fn delete_photo(&mut self, photo: &Photo) -> Result<()>;
 
-    /// Photos that have waited since before that time, the oldest first.
-    async fn stale_photos(&mut self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Photo>>;
+    /// Photos that have waited since before that time, the oldest first,
+    /// without those whose form was begun and saved since `begun`.
+    async fn stale_photos(
+        &mut self,
+        before: DateTime<Utc>,
+        begun: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Photo>>;
 
     /// Those of the ids that are a photo's.
     async fn known_photos(&mut self, ids: &[PhotoId]) -> Result<BTreeSet<PhotoId>>;

@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
 /// Code systems by their FHIR URIs.
 pub mod system {
@@ -156,6 +157,38 @@ fn is_icd10(value: &str) -> bool {
         && rest.len() <= 4
         && rest.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
         && value.contains('.') != rest.is_empty()
+}
+
+/// The schedule of a controlled substance (21 U.S.C. 812).
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    EnumIter,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum DeaSchedule {
+    /// Not a controlled substance.
+    None,
+    Ii,
+    Iii,
+    Iv,
+    V,
+}
+
+impl DeaSchedule {
+    pub fn is_controlled(self) -> bool {
+        self != Self::None
+    }
 }
 
 #[cfg(test)]

@@ -67,6 +67,10 @@ impl CareTx for PgTx {
         reference::save_protocol(self, protocol, version).await
     }
 
+    async fn lock_formulary(&mut self) -> Result<()> {
+        reference::lock_formulary(self).await
+    }
+
     async fn formulary(&mut self) -> Result<Vec<(DoseLimit, i64)>> {
         reference::formulary(self).await
     }

@@ -75,7 +75,7 @@ fn drug_of(row: &QueryResult) -> Result<(DoseLimit, i64)> {
         unit: get(row, "unit")?,
         reference: get(row, "reference")?,
         strength: get(row, "strength")?,
-        schedule: get(row, "schedule")?,
+        schedule: word(row, "schedule")?,
         ndcs: document(row, "ndcs")?,
     };
     Ok((limit, get(row, "version")?))
@@ -93,6 +93,11 @@ async fn read_drug(tx: &mut PgTx, drug: &RxNorm, lock: &str) -> Result<Option<(D
     let sql = format!("SELECT {DRUG} FROM care_dose_limits WHERE rxnorm = $1 {lock}");
     let row = one(tx, "reading a drug of the formulary", &sql, vec![drug.as_str().into()]).await?;
     row.map(|row| drug_of(&row)).transpose()
+}
+
+pub async fn lock_formulary(tx: &mut PgTx) -> Result<()> {
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended('care_formulary', 0))";
+    one(tx, "locking the formulary", lock, vec![]).await.map(drop)
 }
 
 pub async fn formulary(tx: &mut PgTx) -> Result<Vec<(DoseLimit, i64)>> {
@@ -121,7 +126,7 @@ pub async fn save_dose_limit(tx: &mut PgTx, limit: &DoseLimit, version: i64) -> 
                 limit.unit.clone().into(),
                 limit.reference.clone().into(),
                 limit.strength.clone().into(),
-                limit.schedule.clone().into(),
+                limit.schedule.to_string().into(),
                 value("the packages of a drug", &limit.ndcs)?,
                 version.into(),
             ],

@@ -1,6 +1,7 @@
-//! The audit log's trail and its hash chain.
+//! The audit log's trail its hash chain, and what is kept for how long.
 
 mod chain;
 mod entry;
 mod report;
+mod retention;
 mod trail;

@@ -8,14 +8,17 @@ use intake::{Photo, PhotoTx};
 use kernel::{Actor, FormResponseId, PatientId, PhotoId, Uuid};
 use ports::{PortError, Result};
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _,
-    DbBackend, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Statement, sea_query::Expr,
+    ActiveModelTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait as _,
+    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Statement,
+    sea_query::{Expr, ExprTrait as _, Query},
 };
 
 use super::{
     READERS,
-    entities::photo,
+    entities::{draft, photo},
     mapping::{from_photo, to_photo},
 };
 use crate::{
@@ -142,9 +145,23 @@ impl PhotoTx for PgTx {
         expect_changed(result.rows_affected, "photo of a response")
     }
 
-    async fn stale_photos(&mut self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Photo>> {
+    async fn stale_photos(
+        &mut self,
+        before: DateTime<Utc>,
+        begun: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Photo>> {
+        let of_photo = |own, other| Expr::col((draft::Entity, own)).equals((photo::Entity, other));
+        let its_form = Query::select()
+            .expr(Expr::val(1))
+            .from(draft::Entity)
+            .and_where(of_photo(draft::Column::PatientId, photo::Column::PatientId))
+            .and_where(of_photo(draft::Column::CategoryId, photo::Column::CategoryId))
+            .and_where(Expr::col((draft::Entity, draft::Column::UpdatedAt)).gte(begun))
+            .take();
         photo::Entity::find()
             .filter(own(self.actor()))
+            .filter(Expr::exists(its_form).not())
             .filter(photo::Column::ResponseId.is_null())
             .filter(photo::Column::CreatedAt.lt(before))
             .order_by_asc(photo::Column::CreatedAt)

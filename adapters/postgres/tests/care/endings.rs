@@ -1,7 +1,7 @@
 //! How plans end, who is told, and what their history says.
 
-use care::{EndReason, Prescribed, TreatmentPlan, plans::PlanHistory};
-use kernel::{DomainError as _, ErrorKind, TreatmentPlanId};
+use care::{EndReason, TreatmentPlan, plans::PlanHistory};
+use kernel::{DomainError as _, ErrorKind};
 
 use super::*;
 
@@ -179,23 +179,12 @@ async fn of_two_who_change_a_plan_the_slower_hears_what_the_other_did() {
     assert!(late.to_string().contains("it is revoked"), "{late}");
 }
 
-/// What the pharmacy says of the plan.
-struct Last(Option<u32>);
-
-#[async_trait]
-impl Prescribed for Last {
-    async fn last_version(&self, _: TreatmentPlanId) -> ports::Result<Option<u32>> {
-        Ok(self.0)
-    }
-}
-
 async fn tell_of_change(setting: &Setting, plan: &TreatmentPlan, last: Option<u32>) {
     let env = &setting.database.env;
     let event: EventId = env.fresh();
     let delivery = Delivery { event, handler: "care.on_treatment_plan_modified" };
-    let (about, of) = ((plan.id, plan.current().number), (plan.patient, plan.provider));
     let store = setting.store();
-    tasks::on_treatment_plan_modified(env, store, &Last(last), delivery, about, of).await.unwrap();
+    tasks::on_treatment_plan_modified(env, store, &Last(last), delivery, plan.id).await.unwrap();
 }
 
 const CHANGED: &str =
@@ -221,12 +210,8 @@ async fn a_change_of_what_was_prescribed_is_a_task_until_it_is_prescribed_anew()
         (PrescriptionStatusWord::Canceled, 2, 1),
         (PrescriptionStatusWord::Queued, 2, 0),
     ] {
-        let event: EventId = env.fresh();
-        let delivery = Delivery { event, handler: "care.on_prescription_changed" };
-        let (about, of) = ((env.fresh(), plan.id, version), (plan.patient, plan.provider));
-        tasks::on_prescription_changed(env, setting.store(), delivery, about, of, status)
-            .await
-            .unwrap();
+        let about = ((env.fresh(), plan.id, version), (plan.patient, plan.provider));
+        tell_of_prescription(&setting, about, status, Some(2)).await;
         assert_eq!(setting.count(CHANGED).await, open, "{status:?}");
         let event: EventId = env.fresh();
         let delivery = Delivery { event, handler: "care.complete_plan" };
@@ -236,6 +221,26 @@ async fn a_change_of_what_was_prescribed_is_a_task_until_it_is_prescribed_anew()
         let held = plans::of_patient(store, &patient(ADA), ADA).await.unwrap().remove(0);
         assert_eq!(held.status, PlanStatus::Active, "{status:?} of version {version}");
     }
+}
+
+#[tokio::test]
+async fn a_first_prescription_that_the_change_of_its_plan_overtook_is_a_task() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    let modified = modify(&setting, (plan.id, None), 2).await.unwrap();
+    // When the change is told of, the prescription is being written still.
+    tell_of_change(&setting, &modified, None).await;
+    assert_eq!(setting.count(CHANGED).await, 0);
+    let canceled = PrescriptionStatusWord::Canceled;
+    let prescription = setting.database.env.fresh();
+    let about = |version| ((prescription, plan.id, version), (plan.patient, plan.provider));
+    for (version, last, open) in [(1, 2, 0), (2, 2, 0), (1, 1, 1), (1, 1, 1)] {
+        tell_of_prescription(&setting, about(version), canceled, Some(last)).await;
+        assert_eq!(setting.count(CHANGED).await, open, "version {version}, last {last}");
+    }
+    revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await.unwrap();
+    tell_of_prescription(&setting, about(1), canceled, Some(1)).await;
+    assert_eq!(setting.count(CHANGED).await, 0, "the plan has ended");
 }
 
 #[tokio::test]

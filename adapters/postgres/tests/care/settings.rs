@@ -34,7 +34,7 @@ fn minoxidil() -> DoseLimit {
         unit: "mg".into(),
         reference: "The label.".into(),
         strength: "2.5 MG".into(),
-        schedule: "NONE".into(),
+        schedule: DeaSchedule::None,
         ndcs: vec!["00591564201".parse().unwrap()],
     }
 }
@@ -73,17 +73,39 @@ async fn a_package_is_of_one_drug_and_the_texts_and_doses_are_sound() {
     let broken = DoseLimit {
         display: " ".into(),
         strength: String::new(),
-        schedule: "I".into(),
         max_single: f64::NAN,
         max_daily: -1.0,
         ..minoxidil()
     };
-    let all = ["display", "max_single", "max_daily", "schedule", "strength"];
+    let all = ["display", "max_single", "max_daily", "strength"];
     assert_eq!(set(broken).await, all);
     for nobody in [patient(ADA), provider(IN_TEXAS)] {
         let denied = setting::set_drug(store, &nobody, &minoxidil(), None).await;
         assert!(matches!(denied, Err(CareError::Forbidden(_))), "{denied:?}");
     }
+}
+
+#[tokio::test]
+async fn of_eight_drugs_that_are_listed_at_once_one_gets_the_package() {
+    let clinic = Arc::new(setting().await);
+    let listed: Vec<_> = (0..8)
+        .map(|number| {
+            let clinic = Arc::clone(&clinic);
+            tokio::spawn(async move {
+                let rxnorm = (205_310 + number).to_string().parse().unwrap();
+                let drug = DoseLimit { rxnorm, ..minoxidil() };
+                setting::set_drug(clinic.store(), &admin(), &drug, None).await
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for each in listed {
+        match each.await.unwrap() {
+            Ok(_) => done += 1,
+            Err(error) => assert_eq!(paths(error), ["ndcs[0]"]),
+        }
+    }
+    assert_eq!(done, 1);
 }
 
 #[tokio::test]

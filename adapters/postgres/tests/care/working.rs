@@ -159,12 +159,8 @@ async fn a_prescription_that_goes_on_settles_its_task_and_a_second_block_opens_a
     let env = &setting.database.env;
     let prescription = env.fresh();
     let tell = async |status| {
-        let event: EventId = env.fresh();
-        let delivery = Delivery { event, handler: "care.on_prescription_changed" };
-        let (about, of) = ((prescription, env.fresh(), 1), (ADA, ALSO_THERE));
-        tasks::on_prescription_changed(env, setting.store(), delivery, about, of, status)
-            .await
-            .unwrap();
+        let about = ((prescription, env.fresh(), 1), (ADA, ALSO_THERE));
+        tell_of_prescription(&setting, about, status, None).await;
     };
     tell(PrescriptionStatusWord::Blocked).await;
     tell(PrescriptionStatusWord::Blocked).await;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use care::{CareError, CareStore, DoseLimit, Modality, Protocol, StatePolicy, setting};
-use kernel::{CategoryId, FieldError, Permission, RxNorm, UsState, Uuid};
+use kernel::{CategoryId, DeaSchedule, FieldError, Permission, RxNorm, UsState, Uuid};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Header, Path},
@@ -21,7 +21,7 @@ pub struct SettingsApi {
 
 /// The schedule of a controlled substance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "UPPERCASE")]
+#[oai(rename_all = "UPPERCASE", remote = "DeaSchedule")]
 pub enum DeaScheduleWord {
     /// Not a controlled substance.
     None,
@@ -103,13 +103,6 @@ impl FormularyDrugBody {
         if !errors.is_empty() {
             return Err(CareError::Invalid(errors));
         }
-        let schedule = match self.schedule {
-            DeaScheduleWord::None => "NONE",
-            DeaScheduleWord::Ii => "II",
-            DeaScheduleWord::Iii => "III",
-            DeaScheduleWord::Iv => "IV",
-            DeaScheduleWord::V => "V",
-        };
         Ok(DoseLimit {
             rxnorm,
             display: self.display,
@@ -118,7 +111,7 @@ impl FormularyDrugBody {
             unit: self.unit,
             reference: self.reference,
             strength: self.strength,
-            schedule: schedule.to_owned(),
+            schedule: self.schedule.into(),
             ndcs,
         })
     }
@@ -129,13 +122,7 @@ impl From<DoseLimit> for FormularyDrugBody {
         Self {
             display: drug.display,
             strength: drug.strength,
-            schedule: match drug.schedule.as_str() {
-                "II" => DeaScheduleWord::Ii,
-                "III" => DeaScheduleWord::Iii,
-                "IV" => DeaScheduleWord::Iv,
-                "V" => DeaScheduleWord::V,
-                _ => DeaScheduleWord::None,
-            },
+            schedule: drug.schedule.into(),
             max_single: drug.max_single,
             max_daily: drug.max_daily,
             unit: drug.unit,

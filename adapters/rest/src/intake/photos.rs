@@ -37,7 +37,8 @@ pub struct PhotoView {
     /// The response that it is part of.
     pub response_id: Option<Uuid>,
     pub created_at: DateTime<Utc>,
-    /// When it is removed, if no form is submitted with it before.
+    /// From when on it is removed, if no form is submitted with it before; a
+    /// form that was begun keeps it for 90 days after it was last saved.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
@@ -143,8 +144,9 @@ impl PhotosApi {
     /// `photo`. JPEG, PNG and WebP are taken, told apart by their content; 422
     /// names `photo` with `unsupported_type`, `unreadable` or
     /// `too_many_pixels`. All metadata but the orientation and the colour
-    /// profile is removed. The photo waits seven days for a submitted form
-    /// whose answer names its id; at most 30 wait at a time.
+    /// profile is removed. The photo waits for a submitted form whose answer
+    /// names its id: seven days, and while the form is begun until 90 days
+    /// after it was last saved. At most 30 wait at a time.
     #[oai(
         path = "/api/forms/categories/:category_id/photos",
         method = "post",

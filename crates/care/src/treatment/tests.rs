@@ -1,4 +1,4 @@
-use kernel::{DomainError, Uuid};
+use kernel::{DeaSchedule, DomainError, Uuid};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,7 +13,7 @@ fn limit() -> DoseLimit {
         unit: "mg".into(),
         reference: "Label, section 2".into(),
         strength: "50 MG".into(),
-        schedule: "NONE".into(),
+        schedule: DeaSchedule::None,
         ndcs: vec!["00049490066".parse().unwrap()],
     }
 }

@@ -24,8 +24,11 @@ use crate::{Answer, Answers};
 pub const LIMIT: usize = 10_000_000;
 /// How many photos of one patient may wait for their forms.
 pub const MOST_WAITING: u64 = 30;
-/// How long a photo waits for its form before it is removed.
+/// How long a photo waits for its form at least before it is removed.
 pub const KEPT_FOR: TimeDelta = TimeDelta::days(7);
+/// For how long a form that its patient has begun, and not looked after since,
+/// keeps the photos that wait for it.
+pub const BEGUN_FOR: TimeDelta = TimeDelta::days(90);
 
 /// What is taken. HEIC is not, because nothing that is kept up removes from it
 /// what it tells of the place and the time.
@@ -70,7 +73,8 @@ pub struct Photo {
 }
 
 impl Photo {
-    /// When it is removed, if no form is submitted with it before.
+    /// From when on it is removed, if no form is begun or submitted with it
+    /// before.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.response.is_none().then(|| self.created_at + KEPT_FOR)
     }

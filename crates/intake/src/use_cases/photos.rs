@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::responses::may_read;
 use crate::{
     IntakeError, IntakeStore, IntakeTx, Photo, PhotoVault, Surroundings,
-    photo::{KEPT_FOR, MOST_WAITING, Prepared, prepare},
+    photo::{BEGUN_FOR, KEPT_FOR, MOST_WAITING, Prepared, prepare},
     use_cases::acting_patient,
 };
 
@@ -244,8 +244,8 @@ async fn sweep_stale(
 ) -> Result<usize, IntakeError> {
     let mut removed = 0;
     loop {
-        let before = env.now() - KEPT_FOR;
-        let stale = store.begin(actor).await?.stale_photos(before, BATCH).await?;
+        let (before, begun) = (env.now() - KEPT_FOR, env.now() - BEGUN_FOR);
+        let stale = store.begin(actor).await?.stale_photos(before, begun, BATCH).await?;
         if stale.is_empty() {
             return Ok(removed);
         }

@@ -98,10 +98,10 @@ pub(crate) async fn supplies(
 
 #[cfg(test)]
 mod tests {
+    use kernel::DeaSchedule;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::prescription::DeaSchedule;
 
     fn drug(rxnorm: &str, ndc: &str, display: &str, strength: &str) -> Medication {
         Medication {

@@ -2,7 +2,7 @@
 //! ingredient and schedule (21 CFR 1308.12 to 1308.15). A prescription is held
 //! against it because a plan carries a drug's name and not its schedule.
 
-use super::DeaSchedule;
+use kernel::DeaSchedule;
 
 const CONTROLLED: &[(DeaSchedule, &[&str])] = &[
     (
@@ -91,17 +91,15 @@ const CONTROLLED: &[(DeaSchedule, &[&str])] = &[
     ),
 ];
 
-impl DeaSchedule {
-    /// The schedule of a drug by its RxNorm name; of several ingredients the
-    /// strictest counts.
-    pub fn of(display: &str) -> Self {
-        let name = display.to_lowercase();
-        let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphabetic()).collect();
-        CONTROLLED
-            .iter()
-            .find(|(_, ingredients)| words.iter().any(|word| ingredients.contains(word)))
-            .map_or(Self::None, |(schedule, _)| *schedule)
-    }
+/// The schedule of a drug by its RxNorm name; of several ingredients the
+/// strictest counts.
+pub fn schedule_of(display: &str) -> DeaSchedule {
+    let name = display.to_lowercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphabetic()).collect();
+    CONTROLLED
+        .iter()
+        .find(|(_, ingredients)| words.iter().any(|word| ingredients.contains(word)))
+        .map_or(DeaSchedule::None, |(schedule, _)| *schedule)
 }
 
 #[cfg(test)]
@@ -110,13 +108,10 @@ mod tests {
 
     #[test]
     fn the_strictest_ingredient_counts() {
-        assert_eq!(DeaSchedule::of("finasteride 1 MG Oral Tablet"), DeaSchedule::None);
+        assert_eq!(schedule_of("finasteride 1 MG Oral Tablet"), DeaSchedule::None);
+        assert_eq!(schedule_of("Phentermine hydrochloride 37.5 MG Oral Tablet"), DeaSchedule::Iv);
         assert_eq!(
-            DeaSchedule::of("Phentermine hydrochloride 37.5 MG Oral Tablet"),
-            DeaSchedule::Iv
-        );
-        assert_eq!(
-            DeaSchedule::of("acetaminophen 325 MG / oxycodone hydrochloride 5 MG Oral Tablet"),
+            schedule_of("acetaminophen 325 MG / oxycodone hydrochloride 5 MG Oral Tablet"),
             DeaSchedule::Ii
         );
     }

@@ -2,26 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use kernel::{FieldError, Ndc, RxNorm};
+use kernel::{DeaSchedule, FieldError, Ndc, RxNorm};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
-
-/// The schedule of a controlled substance (21 U.S.C. 812).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, EnumIter, IntoStaticStr)]
-#[strum(serialize_all = "UPPERCASE")]
-pub enum DeaSchedule {
-    /// Not a controlled substance.
-    None,
-    Ii,
-    Iii,
-    Iv,
-    V,
-}
-
-impl DeaSchedule {
-    pub fn is_controlled(self) -> bool {
-        self != Self::None
-    }
-}
 
 /// One packaged product.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,8 +16,9 @@ use kernel::{
 };
 use ports::{Event, events::PrescriptionStatusWord};
 
+pub use controlled::schedule_of;
 pub use directory::Pharmacy;
-pub use medication::{Amount, DeaSchedule, Dosing, Medication, QuantityUnit};
+pub use medication::{Amount, Dosing, Medication, QuantityUnit};
 pub use parties::{
     PatientDetails, Patients, PlannedTreatment, PrescriberDetails, Prescribers, StateLicence,
     TreatmentPlans,

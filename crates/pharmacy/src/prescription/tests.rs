@@ -1,5 +1,5 @@
 use chrono::TimeZone as _;
-use kernel::Uuid;
+use kernel::{DeaSchedule, Uuid};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,9 +1,8 @@
 use ::pharmacy::{
     fulfilment::{DeliveryAddress, DeliveryAddresses, PaidPeriods},
     prescription::{
-        Amount, DeaSchedule, Diagnosis, Dosing, Medication, PatientDetails, Patients,
-        PlannedTreatment, PrescriberDetails, Prescribers, QuantityUnit, StateLicence,
-        TreatmentPlans,
+        Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, PlannedTreatment,
+        PrescriberDetails, Prescribers, QuantityUnit, StateLicence, TreatmentPlans, schedule_of,
     },
     safety::{AllergyCategory, ClinicalFacts, ClinicalRecord, RecordedAllergy, RecordedMedication},
 };
@@ -40,13 +39,12 @@ impl TreatmentPlans for Bridges {
                 display: treatment.medication.display.clone(),
                 // What is not listed is not signed, whatever its strength.
                 strength: listed.as_ref().map(|drug| drug.strength.clone()).unwrap_or_default(),
-                schedule: match listed.as_ref().map(|drug| drug.schedule.parse()) {
-                    Some(Ok(DeaSchedule::None)) | None => {
-                        DeaSchedule::of(&treatment.medication.display)
-                    }
-                    Some(Ok(controlled)) => controlled,
-                    Some(Err(_)) => return Err(unusable("a drug of an unknown schedule")),
-                },
+                // What the formulary takes for free may be controlled all the same.
+                schedule: listed
+                    .as_ref()
+                    .map(|drug| drug.schedule)
+                    .filter(|schedule| schedule.is_controlled())
+                    .unwrap_or_else(|| schedule_of(&treatment.medication.display)),
             },
             dosing: Dosing {
                 sig: treatment.sig.clone(),

@@ -9,7 +9,7 @@ use care::{
     CareError, CareStore, Dose, DoseLimit, Frequency, Medication, Modality, PeriodUnit, Protocol,
     Treatment, setup,
 };
-use kernel::{Actor, CategoryId, RxNorm, UsState};
+use kernel::{Actor, CategoryId, DeaSchedule, RxNorm, UsState};
 use ports::Env;
 
 use super::catalog;
@@ -110,7 +110,7 @@ impl Drug {
             reference: self.reference.into(),
             strength: self.strength.into(),
             // None of them is controlled; the pharmacy refuses those that are.
-            schedule: "NONE".into(),
+            schedule: DeaSchedule::None,
             ndcs: vec![self.ndc.parse().map_err(broken)?],
         })
     }

@@ -83,7 +83,7 @@ mod tests {
         Dose, DoseLimit, Frequency, Medication, PeriodUnit, Protocol, Treatment,
         setup::{set_dose_limit, set_protocol},
     };
-    use kernel::{Address, PageRequest, PharmacyId, UsState, Uuid};
+    use kernel::{Address, DeaSchedule, PageRequest, PharmacyId, UsState, Uuid};
     use pharmacy::{
         inventory::receive::stock_levels,
         prescription::{Pharmacy, read::put_pharmacy},
@@ -157,7 +157,7 @@ mod tests {
             unit: "mg".into(),
             reference: "Label, section 2".into(),
             strength: "50 MG".into(),
-            schedule: "NONE".into(),
+            schedule: DeaSchedule::None,
             ndcs: vec!["00049490066".parse().unwrap()],
         };
         set_dose_limit(&database.pg, &actor, &limit).await.unwrap();

@@ -49,6 +49,7 @@ pub fn register(world: &Arc<World>) -> Registry {
     communication(&mut registry, world);
     records(&mut registry, world);
     analytics(&mut registry, world);
+    compliance(&mut registry, world);
     registry
 }
 
@@ -77,8 +78,8 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
     on!(registry, world, "care.on_prescription_changed",
         PrescriptionChanged { prescription, treatment_plan, plan_version, patient, provider, status } => |w, delivery| {
         care::tasks::on_prescription_changed(
-            &w.env, &w.pg, delivery, (prescription, treatment_plan, plan_version),
-            (patient, provider), status,
+            &w.env, &w.pg, w.bridges.as_ref(), delivery,
+            (prescription, treatment_plan, plan_version), (patient, provider), status,
         )
     });
     on!(registry, world, "care.on_profile_changed",
@@ -86,10 +87,9 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
         care::tasks::on_profile_changed(&w.env, &w.pg, w.bridges.as_ref(), delivery, patient)
     });
     on!(registry, world, "care.on_treatment_plan_modified",
-        TreatmentPlanModified { treatment_plan, patient, provider, version } => |w, delivery| {
+        TreatmentPlanModified { treatment_plan } => |w, delivery| {
         care::tasks::on_treatment_plan_modified(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery, (treatment_plan, version),
-            (patient, provider),
+            &w.env, &w.pg, w.bridges.as_ref(), delivery, treatment_plan,
         )
     });
     on!(registry, world, "care.complete_plan",
@@ -287,4 +287,12 @@ fn analytics(registry: &mut Registry, world: &Arc<World>) {
             }
         },
     );
+}
+
+fn compliance(registry: &mut Registry, world: &Arc<World>) {
+    let world = Arc::clone(world);
+    registry.scheduled("45 9 * * *", move |job: compliance::retention::PurgeHistory| {
+        let w = Arc::clone(&world);
+        async move { compliance::retention::purge_history(&w.env, &w.pg, job).await.map(drop) }
+    });
 }

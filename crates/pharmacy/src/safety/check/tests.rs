@@ -1,10 +1,10 @@
 use async_trait::async_trait;
-use kernel::{Coding, code::system};
+use kernel::{Coding, DeaSchedule, code::system};
 use ports::PortError;
 
 use super::*;
 use crate::{
-    prescription::{Amount, DeaSchedule},
+    prescription::Amount,
     safety::{CuratedInteractions, Interaction, RecordedAllergy, RecordedMedication},
 };
 

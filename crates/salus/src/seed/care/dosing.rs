@@ -5,7 +5,7 @@ use care::{
     dosing::{self, DosingRule, Method, RenalBand, RenalEffect, Rounding, TitrationStep},
     setup,
 };
-use kernel::{Actor, RxNorm};
+use kernel::{Actor, DeaSchedule, RxNorm};
 
 use super::{DOXYCYCLINE, Drug, FINASTERIDE, METFORMIN, SERTRALINE, SILDENAFIL, TRETINOIN, broken};
 
@@ -140,7 +140,7 @@ fn semaglutide_limit() -> Result<DoseLimit, CareError> {
         unit: "mg".into(),
         reference: SEMAGLUTIDE_LABEL.into(),
         strength: String::new(),
-        schedule: "NONE".into(),
+        schedule: DeaSchedule::None,
         // An ingredient comes in no package, so only its steps are prescribed.
         ndcs: Vec::new(),
     })

@@ -1,0 +1,49 @@
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use compliance::retention::{HistoryStore, HistoryTx};
+use kernel::Actor;
+use ports::Result;
+
+use crate::{Pg, PgTx};
+
+#[async_trait]
+impl HistoryStore for Pg {
+    async fn begin(&self, actor: &Actor) -> Result<Box<dyn HistoryTx>> {
+        Ok(Box::new(self.open(actor).await?))
+    }
+}
+
+#[async_trait]
+impl HistoryTx for PgTx {
+    async fn purge_events(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let purged = self
+            .execute(
+                "purging the outbox",
+                "WITH heard AS ( \
+                     SELECT id FROM outbox_events AS event \
+                     WHERE occurred_at < $1 AND NOT EXISTS ( \
+                         SELECT FROM graphile_worker._private_jobs AS job \
+                         WHERE job.payload->>'event' = event.id::text) \
+                     ORDER BY occurred_at LIMIT $2), \
+                 deliveries AS ( \
+                     DELETE FROM handled_deliveries USING heard WHERE event_id = heard.id) \
+                 DELETE FROM outbox_events USING heard WHERE outbox_events.id = heard.id",
+                [before.into(), i64::from(limit).into()],
+            )
+            .await?;
+        Ok(purged.rows_affected())
+    }
+
+    async fn purge_keys(&mut self, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let purged = self
+            .execute(
+                "purging the keys of requests",
+                "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY( \
+                     SELECT ctid FROM idempotency_keys WHERE created_at < $1 \
+                     ORDER BY created_at LIMIT $2 FOR UPDATE))",
+                [before.into(), i64::from(limit).into()],
+            )
+            .await?;
+        Ok(purged.rows_affected())
+    }
+}
