@@ -6,14 +6,14 @@ use billing::{
 use chrono::{DateTime, Utc};
 use kernel::{FieldError, PaymentMethodId, Uuid};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path},
     payload::Json,
     types::Example,
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
+use crate::core::{Body, Caller, Done, Problem, Tag, idempotency_key};
 
 pub struct PaymentMethodsApi {
     pub env: Env,
@@ -94,14 +94,6 @@ pub struct PaymentMethodsView {
     pub payment_methods: Vec<PaymentMethodView>,
 }
 
-/// The payment method is gone.
-#[derive(ApiResponse)]
-pub enum Removed {
-    /// The payment method was removed.
-    #[oai(status = 204)]
-    Done,
-}
-
 #[OpenApi(tag = "Tag::Billing")]
 impl PaymentMethodsApi {
     /// List payment methods
@@ -173,7 +165,7 @@ impl PaymentMethodsApi {
         method = "delete",
         operation_id = "removePaymentMethod"
     )]
-    async fn remove(&self, caller: Caller, id: Path<Uuid>) -> Result<Removed, Problem> {
+    async fn remove(&self, caller: Caller, id: Path<Uuid>) -> Result<Done, Problem> {
         payment_methods::remove_payment_method(
             &self.env,
             self.store.as_ref(),
@@ -182,6 +174,6 @@ impl PaymentMethodsApi {
             PaymentMethodId(id.0),
         )
         .await?;
-        Ok(Removed::Done)
+        Ok(Done::Done)
     }
 }

@@ -10,10 +10,10 @@ use care::{
     assigning::{self, HandedOut},
 };
 use kernel::{CategoryId, FieldError, Permission, Speciality, Uuid};
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Header, payload::Json, types::Example};
+use poem_openapi::{Object, OpenApi, param::Header, payload::Json, types::Example};
 use ports::Env;
 
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, one_version, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
 
 pub struct AssignmentApi {
     pub env: Env,
@@ -114,25 +114,6 @@ impl From<AssignmentPolicy> for AssignmentPolicyBody {
     }
 }
 
-/// The policy with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum AssignmentPolicyFound {
-    /// The policy.
-    #[oai(status = 200)]
-    Found(
-        Json<AssignmentPolicyBody>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-impl AssignmentPolicyFound {
-    fn of(policy: AssignmentPolicy, version: i64) -> Self {
-        Self::Found(Json(policy.into()), entity_tag(version))
-    }
-}
-
 /// What came of giving out reviews.
 #[derive(Debug, Object)]
 pub struct HandedOutView {
@@ -157,9 +138,9 @@ impl AssignmentApi {
         method = "get",
         operation_id = "getAssignmentPolicy"
     )]
-    async fn policy(&self, caller: Caller) -> Result<AssignmentPolicyFound, Problem> {
+    async fn policy(&self, caller: Caller) -> Result<Versioned<AssignmentPolicyBody>, Problem> {
         let (policy, version) = assigning::policy(self.store.as_ref(), caller.actor()).await?;
-        Ok(AssignmentPolicyFound::of(policy, version))
+        Ok(Versioned::at(version, policy))
     }
 
     /// Set how reviews are given out
@@ -179,7 +160,7 @@ impl AssignmentApi {
         caller: Caller,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<AssignmentPolicyBody>,
-    ) -> Result<AssignmentPolicyFound, Problem> {
+    ) -> Result<Versioned<AssignmentPolicyBody>, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let (seen, policy) = (seen_version(&if_match.0)?, body.0.parse()?);
         let store = self.store.as_ref();
@@ -187,7 +168,7 @@ impl AssignmentApi {
             async { assigning::policy(store, caller.actor()).await.map(|(_, version)| version) };
         let seen = one_version(seen, current).await?;
         let version = assigning::set_policy(store, caller.actor(), &policy, seen).await?;
-        Ok(AssignmentPolicyFound::of(policy, version))
+        Ok(Versioned::at(version, policy))
     }
 
     /// Give out the reviews that wait

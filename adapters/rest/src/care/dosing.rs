@@ -10,7 +10,7 @@ use care::{
 use chrono::NaiveDate;
 use kernel::{FieldError, PatientId, Permission, RxNorm, TreatmentPlanId, Uuid};
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    Enum, Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
     types::Example,
@@ -18,7 +18,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::treatment::{DoseBody, TitrationStepBody};
-use crate::core::{Body, Caller, Problem, Tag, one_version, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
 
 pub struct DosingApi {
     pub env: Env,
@@ -287,25 +287,6 @@ impl From<DosingRule> for DosingRuleBody {
     }
 }
 
-/// A dosing rule with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum DosingRuleFound {
-    /// The rule.
-    #[oai(status = 200)]
-    Found(
-        Json<DosingRuleBody>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-impl DosingRuleFound {
-    fn of(rule: DosingRule, version: i64) -> Self {
-        Self::Found(Json(rule.into()), format!("\"{version}\""))
-    }
-}
-
 /// What the provider has measured; age and sex are those of the profile.
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -444,11 +425,15 @@ impl DosingApi {
     ///
     /// Takes `rule.administer`.
     #[oai(path = "/api/admin/dosing-rules/:rxnorm", method = "get", operation_id = "getDosingRule")]
-    async fn rule(&self, caller: Caller, rxnorm: Path<String>) -> Result<DosingRuleFound, Problem> {
+    async fn rule(
+        &self,
+        caller: Caller,
+        rxnorm: Path<String>,
+    ) -> Result<Versioned<DosingRuleBody>, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let drug = drug(&rxnorm.0)?;
         let (rule, version) = dosing::rule(self.store.as_ref(), caller.actor(), &drug).await?;
-        Ok(DosingRuleFound::of(rule, version))
+        Ok(Versioned::at(version, rule))
     }
 
     /// Set a drug's dosing rule
@@ -464,7 +449,7 @@ impl DosingApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<DosingRuleBody>,
-    ) -> Result<DosingRuleFound, Problem> {
+    ) -> Result<Versioned<DosingRuleBody>, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let drug = drug(&rxnorm.0)?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
@@ -483,6 +468,6 @@ impl DosingApi {
         };
         let rule = body.0.parse(drug);
         let version = dosing::set_rule(store, actor, &rule, seen).await?;
-        Ok(DosingRuleFound::of(rule, version))
+        Ok(Versioned::at(version, rule))
     }
 }

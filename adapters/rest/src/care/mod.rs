@@ -19,23 +19,20 @@ mod webhook;
 
 pub use self::{
     assessments::{AssessmentView, AssessmentsApi, AssessmentsView, ReasonView},
-    assignment::{
-        AssignmentApi, AssignmentPolicyBody, AssignmentPolicyFound, CategorySpecialitiesBody,
-        HandedOutView,
-    },
+    assignment::{AssignmentApi, AssignmentPolicyBody, CategorySpecialitiesBody, HandedOutView},
     break_glass::BreakGlassApi,
     consultations::{
         AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, NotesView, WriteNotes,
     },
     dosing::{
         ComputeDose, ComputedDoseView, DoseOnView, DoseOverrideBody, DosingApi, DosingRuleBody,
-        DosingRuleFound, RenalBandBody,
+        RenalBandBody,
     },
     information::{
         ExchangeView, ExchangesView, GiveInformation, InformationApi, ReassignReview,
         RequestInformation,
     },
-    plans::{PlanFound, PlansApi},
+    plans::PlansApi,
     portal::{DashboardView, PanelPatientView, PanelView, PortalApi},
     replays::{ReplayView, ReplaysApi},
     requirements::{RequirementsApi, RequirementsView},
@@ -45,11 +42,10 @@ pub use self::{
     },
     rules::{RuleSetView, RuleSetsView, RulesApi, SimulationView},
     settings::{
-        DeaScheduleWord, FormularyDrugBody, FormularyDrugFound, FormularyDrugView, FormularyView,
-        ProtocolBody, ProtocolFound, SettingsApi, StateModalityWord, StatePolicyBody,
-        StatePolicyFound,
+        DeaScheduleWord, FormularyDrugBody, FormularyDrugView, FormularyView, ProtocolBody,
+        SettingsApi, StateModalityWord, StatePolicyBody, StatePolicyFound,
     },
-    tasks::{TaskFound, TaskView, TasksApi, TasksView, UpdateTask},
+    tasks::{TaskView, TasksApi, TasksView, UpdateTask},
     treatment::{
         CompletePlan, CreatePlan, DoseBody, FieldChangeView, FrequencyBody, KidneysBody,
         MedicationBody, ModifyPlan, PlanEndingView, PlanHistoryView, PlanVersionView, PlanView,

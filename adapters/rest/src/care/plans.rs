@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use care::{
-    CareStore, Sources, TreatmentPlan,
+    CareStore, Sources,
     plans::{self, PlanRequest, TreatmentChanges},
 };
 use kernel::{CategoryId, PatientId, TreatmentPlanId, Uuid};
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    OpenApi,
     param::{Header, Path},
     payload::Json,
 };
@@ -16,32 +16,12 @@ use super::treatment::{
     CompletePlan, CreatePlan, ModifyPlan, PlanHistoryView, PlanView, PlansView, ReplacePlan,
     RevokePlan,
 };
-use crate::core::{Body, Caller, Problem, Tag, any_or_one, idempotency_key};
+use crate::core::{Body, Caller, Problem, Tag, Versioned, any_or_one, idempotency_key};
 
 pub struct PlansApi {
     pub env: Env,
     pub store: Arc<dyn CareStore>,
     pub sources: Sources,
-}
-
-/// A plan with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum PlanFound {
-    /// The plan.
-    #[oai(status = 200)]
-    Found(
-        Json<PlanView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-impl From<TreatmentPlan> for PlanFound {
-    fn from(plan: TreatmentPlan) -> Self {
-        let tag = format!("\"{}\"", plan.version);
-        Self::Found(Json(plan.into()), tag)
-    }
 }
 
 fn place(
@@ -95,13 +75,13 @@ impl PlansApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<ReplacePlan>,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<PlanView>, Problem> {
         let (treatment, reason) = (body.0.treatment.parse()?, body.0.reason);
         let (place, actor) = (place(id.0, if_match)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan =
             plans::replace(&self.env, store, sources, actor, place, treatment, &reason).await?;
-        Ok(plan.into())
+        Ok(Versioned::at(plan.version, plan))
     }
 
     /// List a patient's treatment plans
@@ -132,7 +112,7 @@ impl PlansApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<ModifyPlan>,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<PlanView>, Problem> {
         let reason = body.0.reason;
         let changes = TreatmentChanges {
             dose: body.0.dose.map(Into::into),
@@ -148,7 +128,7 @@ impl PlansApi {
         let (place, actor) = (place(id.0, if_match)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan = plans::modify(&self.env, store, sources, actor, place, changes, &reason).await?;
-        Ok(plan.into())
+        Ok(Versioned::at(plan.version, plan))
     }
 
     /// Revoke a treatment plan
@@ -171,12 +151,12 @@ impl PlansApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<RevokePlan>,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<PlanView>, Problem> {
         let (reason, note) = (body.0.reason.into(), body.0.note);
         let (place, actor) = (place(id.0, if_match)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan = plans::revoke(&self.env, store, sources, actor, place, reason, note).await?;
-        Ok(plan.into())
+        Ok(Versioned::at(plan.version, plan))
     }
 
     /// Complete a treatment plan
@@ -196,11 +176,11 @@ impl PlansApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<CompletePlan>,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<PlanView>, Problem> {
         let (place, actor) = (place(id.0, if_match)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan = plans::complete(&self.env, store, sources, actor, place, body.0.note).await?;
-        Ok(plan.into())
+        Ok(Versioned::at(plan.version, plan))
     }
 
     /// Read a plan's history

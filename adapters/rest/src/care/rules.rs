@@ -10,7 +10,7 @@ use care::{
 use chrono::{DateTime, Utc};
 use kernel::{AssessmentId, FieldError, Page, RuleSetId, RxNorm, UsState, Uuid};
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    Enum, Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
     types::Example,
@@ -22,7 +22,8 @@ use super::{
     reviews::{PriorityWord, SeverityWord},
 };
 use crate::core::{
-    Body, Caller, PageQuery, Problem, ProblemField, Tag, entity_tag, one_version, seen_version,
+    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Versioned, one_version,
+    seen_version,
 };
 
 pub struct RulesApi {
@@ -353,38 +354,6 @@ impl Example for AutoApprovalChange {
     }
 }
 
-#[derive(ApiResponse)]
-pub enum RuleSetFound {
-    /// The rule set.
-    #[oai(status = 200)]
-    Found(
-        Json<RuleSetView>,
-        /// The revision, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-#[derive(ApiResponse)]
-pub enum RuleSetMade {
-    /// The draft.
-    #[oai(status = 201)]
-    Made(
-        Json<RuleSetView>,
-        /// The revision, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-        /// Where it can be read.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-fn found(set: RuleSet) -> RuleSetFound {
-    let tag = entity_tag(set.revision);
-    RuleSetFound::Found(Json(set.into()), tag)
-}
-
 fn state(text: &str) -> Result<UsState, CareError> {
     text.parse().map_err(|_| invalid("state", "A postal code, as in MA."))
 }
@@ -456,7 +425,7 @@ impl RulesApi {
         &self,
         caller: Caller,
         body: Body<NewRuleSetRequest>,
-    ) -> Result<RuleSetMade, Problem> {
+    ) -> Result<Created<RuleSetView>, Problem> {
         let body = body.0;
         caller.actor().require(kernel::Permission::RuleAdminister).map_err(CareError::from)?;
         let scope = Scope {
@@ -470,17 +439,17 @@ impl RulesApi {
         };
         let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
         let set = rules::draft(&self.env, store, forms, caller.actor(), new).await?;
-        let (tag, place) = (entity_tag(set.revision), format!("/api/admin/rule-sets/{}", set.id));
-        Ok(RuleSetMade::Made(Json(set.into()), tag, place))
+        let place = format!("/api/admin/rule-sets/{}", set.id);
+        Ok(Created::at(place, set.revision, set))
     }
 
     /// Read a rule set
     ///
     /// Takes `rule.administer`.
     #[oai(path = "/api/admin/rule-sets/:id", method = "get", operation_id = "getRuleSet")]
-    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<RuleSetFound, Problem> {
+    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<Versioned<RuleSetView>, Problem> {
         let set = rules::one(self.store.as_ref(), caller.actor(), id.0.into()).await?;
-        Ok(found(set))
+        Ok(Versioned::at(set.revision, set))
     }
 
     /// Change a draft of a rule set
@@ -495,13 +464,13 @@ impl RulesApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<RuleSetChangeRequest>,
-    ) -> Result<RuleSetFound, Problem> {
+    ) -> Result<Versioned<RuleSetView>, Problem> {
         let (store, body) = (self.store.as_ref(), body.0);
         let seen = self.seen(&caller, id.0, &if_match.0).await?;
         let content = content(body.rules, body.note, body.based_on);
         let set =
             rules::revise(&self.env, store, caller.actor(), id.0.into(), seen, content).await?;
-        Ok(found(set))
+        Ok(Versioned::at(set.revision, set))
     }
 
     /// Check a rule set
@@ -541,12 +510,12 @@ impl RulesApi {
         caller: Caller,
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
-    ) -> Result<RuleSetFound, Problem> {
+    ) -> Result<Versioned<RuleSetView>, Problem> {
         let seen = self.seen(&caller, id.0, &if_match.0).await?;
         let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
         let set =
             rules::publish(&self.env, store, forms, caller.actor(), id.0.into(), seen).await?;
-        Ok(found(set))
+        Ok(Versioned::at(set.revision, set))
     }
 
     /// Simulate a rule set

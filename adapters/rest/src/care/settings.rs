@@ -13,7 +13,7 @@ use poem_openapi::{
 };
 
 use super::{dosing::drug, treatment::TreatmentBody};
-use crate::core::{Body, Caller, Problem, Tag, one_version, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, Versioned, entity_tag, one_version, seen_version};
 
 pub struct SettingsApi {
     pub store: Arc<dyn CareStore>,
@@ -189,32 +189,6 @@ impl From<StatePolicy> for StatePolicyBody {
     }
 }
 
-/// A drug of the formulary with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum FormularyDrugFound {
-    /// The drug.
-    #[oai(status = 200)]
-    Found(
-        Json<FormularyDrugBody>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-/// A default treatment with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum ProtocolFound {
-    /// The default treatment.
-    #[oai(status = 200)]
-    Found(
-        Json<ProtocolBody>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
 /// What a state allows with its version as the entity tag.
 #[derive(ApiResponse)]
 pub enum StatePolicyFound {
@@ -227,10 +201,6 @@ pub enum StatePolicyFound {
         #[oai(header = "ETag")]
         Option<String>,
     ),
-}
-
-fn etag(version: i64) -> String {
-    format!("\"{version}\"")
 }
 
 /// The version that a request replaces; a setting that is not there has none.
@@ -282,11 +252,11 @@ impl SettingsApi {
         &self,
         caller: Caller,
         rxnorm: Path<String>,
-    ) -> Result<FormularyDrugFound, Problem> {
+    ) -> Result<Versioned<FormularyDrugBody>, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let concept = drug(&rxnorm.0)?;
         let (found, version) = setting::drug(self.store.as_ref(), caller.actor(), &concept).await?;
-        Ok(FormularyDrugFound::Found(Json(found.into()), etag(version)))
+        Ok(Versioned::at(version, found))
     }
 
     /// Set a drug of the formulary
@@ -305,14 +275,14 @@ impl SettingsApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<FormularyDrugBody>,
-    ) -> Result<FormularyDrugFound, Problem> {
+    ) -> Result<Versioned<FormularyDrugBody>, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let listed = body.0.parse(drug(&rxnorm.0)?)?;
         let current = async { version_of(setting::drug(store, actor, &listed.rxnorm).await) };
         let seen = seen(&if_match.0, current).await?;
         let version = setting::set_drug(store, actor, &listed, seen).await?;
-        Ok(FormularyDrugFound::Found(Json(listed.into()), etag(version)))
+        Ok(Versioned::at(version, listed))
     }
 
     /// Read the default treatment of a category
@@ -323,12 +293,16 @@ impl SettingsApi {
         method = "get",
         operation_id = "getDefaultTreatment"
     )]
-    async fn protocol(&self, caller: Caller, id: Path<Uuid>) -> Result<ProtocolFound, Problem> {
+    async fn protocol(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Versioned<ProtocolBody>, Problem> {
         let category = CategoryId(id.0);
         let (found, version) =
             setting::protocol(self.store.as_ref(), caller.actor(), category).await?;
         let body = ProtocolBody { treatment: found.treatment.into() };
-        Ok(ProtocolFound::Found(Json(body), etag(version)))
+        Ok(Versioned::at(version, body))
     }
 
     /// Set the default treatment of a category
@@ -349,7 +323,7 @@ impl SettingsApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<ProtocolBody>,
-    ) -> Result<ProtocolFound, Problem> {
+    ) -> Result<Versioned<ProtocolBody>, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let category = CategoryId(id.0);
@@ -358,7 +332,7 @@ impl SettingsApi {
         let seen = seen(&if_match.0, current).await?;
         let version = setting::set_protocol(store, actor, &protocol, seen).await?;
         let body = ProtocolBody { treatment: protocol.treatment.into() };
-        Ok(ProtocolFound::Found(Json(body), etag(version)))
+        Ok(Versioned::at(version, body))
     }
 
     /// Read what a state allows
@@ -382,7 +356,7 @@ impl SettingsApi {
         let state = state(&code.0)?;
         let (policy, version) =
             setting::state_policy(self.store.as_ref(), caller.actor(), state).await?;
-        Ok(StatePolicyFound::Found(Json(policy.into()), version.map(etag)))
+        Ok(StatePolicyFound::Found(Json(policy.into()), version.map(entity_tag)))
     }
 
     /// Set what a state allows
@@ -410,6 +384,6 @@ impl SettingsApi {
         let current = async { Ok(setting::state_policy(store, actor, policy.state).await?.1) };
         let seen = seen(&if_match.0, current).await?;
         let version = setting::set_state_policy(store, actor, &policy, seen).await?;
-        Ok(StatePolicyFound::Found(Json(policy.into()), Some(etag(version))))
+        Ok(StatePolicyFound::Found(Json(policy.into()), Some(entity_tag(version))))
     }
 }

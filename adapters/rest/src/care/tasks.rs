@@ -7,7 +7,7 @@ use care::{
 use chrono::{DateTime, Utc};
 use kernel::{FieldError, Page, ProviderId, TaskId, Uuid};
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    Enum, Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
     types::Example,
@@ -15,7 +15,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::reviews::PriorityWord;
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, any_or_one, entity_tag};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Versioned, any_or_one};
 
 pub struct TasksApi {
     pub env: Env,
@@ -117,19 +117,6 @@ impl TaskView {
     }
 }
 
-/// A task with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum TaskFound {
-    /// The task.
-    #[oai(status = 200)]
-    Found(
-        Json<TaskView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
 /// What becomes of a task.
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -228,12 +215,11 @@ impl TasksApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<UpdateTask>,
-    ) -> Result<TaskFound, Problem> {
+    ) -> Result<Versioned<TaskView>, Problem> {
         let place = (TaskId(id.0), any_or_one(if_match.0.as_deref())?);
         let change = body.0.parse()?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let task = tasks::change(&self.env, store, &self.sources, actor, place, change).await?;
-        let tag = entity_tag(task.version);
-        Ok(TaskFound::Found(Json(TaskView::of(task, self.env.now())), tag))
+        Ok(Versioned::at(task.version, TaskView::of(task, self.env.now())))
     }
 }

@@ -8,7 +8,7 @@ use catalog::{
 };
 use kernel::Uuid;
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path},
     payload::Json,
     types::Example,
@@ -16,7 +16,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::TierWord;
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, seen_version};
+use crate::core::{Body, Caller, Created, Done, Problem, Tag, Versioned, seen_version};
 
 pub struct ArticlesApi {
     pub env: Env,
@@ -136,50 +136,6 @@ impl From<Shown> for ArticleSummary {
     }
 }
 
-/// An article with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum ArticleFound {
-    /// The article.
-    #[oai(status = 200)]
-    Found(
-        Json<ArticleView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-/// An article that was made.
-#[derive(ApiResponse)]
-pub enum ArticleMade {
-    /// The article.
-    #[oai(status = 201)]
-    Made(
-        Json<ArticleView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-        /// Where the article can be read.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-/// An article that was deleted.
-#[derive(ApiResponse)]
-pub enum ArticleGone {
-    /// There is no such article any more.
-    #[oai(status = 204)]
-    Gone,
-}
-
-impl ArticleFound {
-    fn of(article: Article) -> Self {
-        let tag = entity_tag(article.version);
-        Self::Found(Json(article.into()), tag)
-    }
-}
-
 #[OpenApi(tag = "Tag::Catalog")]
 impl ArticlesApi {
     /// List the articles of a category
@@ -200,10 +156,14 @@ impl ArticlesApi {
     /// the article's tier or above it, where it has one; otherwise the answer
     /// is 403 `catalog.article_locked`.
     #[oai(path = "/api/articles/:id", method = "get", operation_id = "readArticle")]
-    async fn read(&self, caller: Caller, id: Path<Uuid>) -> Result<ArticleFound, Problem> {
+    async fn read(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Versioned<ArticleView>, Problem> {
         let (store, audience) = (self.store.as_ref(), self.audience.as_ref());
         let article = articles::read(store, audience, caller.actor(), id.0.into()).await?;
-        Ok(ArticleFound::of(article))
+        Ok(Versioned::at(article.version, article))
     }
 
     /// Create an article
@@ -214,11 +174,11 @@ impl ArticlesApi {
         &self,
         caller: Caller,
         body: Body<ArticleRequest>,
-    ) -> Result<ArticleMade, Problem> {
+    ) -> Result<Created<ArticleView>, Problem> {
         let (store, spec) = (self.store.as_ref(), body.0.into());
         let article = articles::create(&self.env, store, caller.actor(), spec).await?;
-        let (tag, place) = (entity_tag(article.version), format!("/api/articles/{}", article.id));
-        Ok(ArticleMade::Made(Json(article.into()), tag, place))
+        let place = format!("/api/articles/{}", article.id);
+        Ok(Created::at(place, article.version, article))
     }
 
     /// Change an article
@@ -233,11 +193,11 @@ impl ArticlesApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<ArticleRequest>,
-    ) -> Result<ArticleFound, Problem> {
+    ) -> Result<Versioned<ArticleView>, Problem> {
         let (seen, spec) = (seen_version(&if_match.0)?, body.0.into());
         let (store, id) = (self.store.as_ref(), id.0.into());
         let article = articles::revise(store, caller.actor(), id, seen, spec).await?;
-        Ok(ArticleFound::of(article))
+        Ok(Versioned::at(article.version, article))
     }
 
     /// Delete an article
@@ -249,10 +209,10 @@ impl ArticlesApi {
         caller: Caller,
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
-    ) -> Result<ArticleGone, Problem> {
+    ) -> Result<Done, Problem> {
         let seen = seen_version(&if_match.0)?;
         let (store, id) = (self.store.as_ref(), id.0.into());
         articles::delete(store, caller.actor(), id, seen).await?;
-        Ok(ArticleGone::Gone)
+        Ok(Done::Done)
     }
 }

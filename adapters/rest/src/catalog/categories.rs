@@ -3,7 +3,7 @@ use std::sync::Arc;
 use catalog::{CatalogStore, Category, CategoryConfiguration, CategorySpec};
 use kernel::Uuid;
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path},
     payload::Json,
     types::Example,
@@ -11,7 +11,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::ModalityWord;
-use crate::core::{Body, Caller, Problem, Tag, Visitor, entity_tag, seen_version};
+use crate::core::{Body, Caller, Created, Problem, Tag, Versioned, Visitor, seen_version};
 
 pub struct CategoriesApi {
     pub env: Env,
@@ -115,42 +115,6 @@ impl From<CategoryRequest> for CategorySpec {
     }
 }
 
-/// A category with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum CategoryFound {
-    /// The category.
-    #[oai(status = 200)]
-    Found(
-        Json<CategoryView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-/// A category that was made.
-#[derive(ApiResponse)]
-pub enum CategoryMade {
-    /// The category.
-    #[oai(status = 201)]
-    Made(
-        Json<CategoryView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-        /// Where the category can be read.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-impl CategoryFound {
-    fn of(category: Category) -> Self {
-        let tag = entity_tag(category.version);
-        Self::Found(Json(category.into()), tag)
-    }
-}
-
 #[OpenApi(tag = "Tag::Catalog")]
 impl CategoriesApi {
     /// List categories
@@ -167,9 +131,13 @@ impl CategoriesApi {
     ///
     /// Public, as long as patients can start in it.
     #[oai(path = "/api/categories/:id", method = "get", operation_id = "getCategory")]
-    async fn one(&self, visitor: Visitor, id: Path<Uuid>) -> Result<CategoryFound, Problem> {
+    async fn one(
+        &self,
+        visitor: Visitor,
+        id: Path<Uuid>,
+    ) -> Result<Versioned<CategoryView>, Problem> {
         let category = catalog::category(self.store.as_ref(), visitor.actor(), id.0.into()).await?;
-        Ok(CategoryFound::of(category))
+        Ok(Versioned::at(category.version, category))
     }
 
     /// List all categories
@@ -190,12 +158,11 @@ impl CategoriesApi {
         &self,
         caller: Caller,
         body: Body<CategoryRequest>,
-    ) -> Result<CategoryMade, Problem> {
+    ) -> Result<Created<CategoryView>, Problem> {
         let (store, spec) = (self.store.as_ref(), body.0.into());
         let category = catalog::create_category(&self.env, store, caller.actor(), spec).await?;
         let place = format!("/api/categories/{}", category.id);
-        let tag = entity_tag(category.version);
-        Ok(CategoryMade::Made(Json(category.into()), tag, place))
+        Ok(Created::at(place, category.version, category))
     }
 
     /// Change a category
@@ -210,11 +177,11 @@ impl CategoriesApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<CategoryRequest>,
-    ) -> Result<CategoryFound, Problem> {
+    ) -> Result<Versioned<CategoryView>, Problem> {
         let (seen, spec) = (seen_version(&if_match.0)?, body.0.into());
         let store = self.store.as_ref();
         let category =
             catalog::revise_category(store, caller.actor(), id.0.into(), seen, spec).await?;
-        Ok(CategoryFound::of(category))
+        Ok(Versioned::at(category.version, category))
     }
 }

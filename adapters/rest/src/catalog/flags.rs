@@ -5,14 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use catalog::{CatalogError, CatalogStore, Cohort, FeatureFlag, FlagSpec, Rollout, flags};
 use kernel::{FieldError, Role, UsState, Uuid};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path},
     payload::Json,
     types::Example,
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, seen_version};
+use crate::core::{Body, Caller, Created, Done, Problem, Tag, Versioned, seen_version};
 
 pub struct FlagsApi {
     pub env: Env,
@@ -179,50 +179,6 @@ fn words<T: std::str::FromStr + Ord>(
     read
 }
 
-/// A feature flag with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum FlagFound {
-    /// The flag.
-    #[oai(status = 200)]
-    Found(
-        Json<FeatureFlagView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-/// A feature flag that was made.
-#[derive(ApiResponse)]
-pub enum FlagMade {
-    /// The flag.
-    #[oai(status = 201)]
-    Made(
-        Json<FeatureFlagView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-        /// Where the flag can be read.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-/// A feature flag that was deleted.
-#[derive(ApiResponse)]
-pub enum FlagGone {
-    /// There is no such flag any more.
-    #[oai(status = 204)]
-    Gone,
-}
-
-impl FlagFound {
-    fn of(flag: FeatureFlag) -> Self {
-        let tag = entity_tag(flag.version);
-        Self::Found(Json(flag.into()), tag)
-    }
-}
-
 #[OpenApi(tag = "Tag::Catalog")]
 impl FlagsApi {
     /// Read one's feature flags
@@ -254,21 +210,24 @@ impl FlagsApi {
         &self,
         caller: Caller,
         body: Body<FeatureFlagRequest>,
-    ) -> Result<FlagMade, Problem> {
+    ) -> Result<Created<FeatureFlagView>, Problem> {
         let (store, spec) = (self.store.as_ref(), body.0.read()?);
         let flag = flags::create(&self.env, store, &self.rollout, caller.actor(), spec).await?;
-        let (tag, place) =
-            (entity_tag(flag.version), format!("/api/admin/feature-flags/{}", flag.id));
-        Ok(FlagMade::Made(Json(flag.into()), tag, place))
+        let place = format!("/api/admin/feature-flags/{}", flag.id);
+        Ok(Created::at(place, flag.version, flag))
     }
 
     /// Read a feature flag
     ///
     /// Takes `catalog.administer`.
     #[oai(path = "/api/admin/feature-flags/:id", method = "get", operation_id = "getFeatureFlag")]
-    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<FlagFound, Problem> {
+    async fn one(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Versioned<FeatureFlagView>, Problem> {
         let flag = flags::one(self.store.as_ref(), caller.actor(), id.0.into()).await?;
-        Ok(FlagFound::of(flag))
+        Ok(Versioned::at(flag.version, flag))
     }
 
     /// Change a feature flag
@@ -287,11 +246,11 @@ impl FlagsApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<FeatureFlagRequest>,
-    ) -> Result<FlagFound, Problem> {
+    ) -> Result<Versioned<FeatureFlagView>, Problem> {
         let (seen, spec) = (seen_version(&if_match.0)?, body.0.read()?);
         let (store, id) = (self.store.as_ref(), id.0.into());
         let flag = flags::revise(store, &self.rollout, caller.actor(), id, seen, spec).await?;
-        Ok(FlagFound::of(flag))
+        Ok(Versioned::at(flag.version, flag))
     }
 
     /// Delete a feature flag
@@ -308,10 +267,10 @@ impl FlagsApi {
         caller: Caller,
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
-    ) -> Result<FlagGone, Problem> {
+    ) -> Result<Done, Problem> {
         let seen = seen_version(&if_match.0)?;
         let (store, id) = (self.store.as_ref(), id.0.into());
         flags::delete(store, &self.rollout, caller.actor(), id, seen).await?;
-        Ok(FlagGone::Gone)
+        Ok(Done::Done)
     }
 }

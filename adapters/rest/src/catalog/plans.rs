@@ -1,63 +1,20 @@
 use std::sync::Arc;
 
-use catalog::{CatalogError, CatalogStore, Plan};
+use catalog::{CatalogError, CatalogStore};
 use kernel::{Permission, Uuid};
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    OpenApi,
     param::{Header, Path, Query},
     payload::Json,
 };
 use ports::Env;
 
 use super::{CatalogPlanView, CatalogPlansView, PlanRequest, comparison::ComparisonView};
-use crate::core::{Body, Caller, Problem, Tag, Visitor, entity_tag, seen_version};
+use crate::core::{Body, Caller, Created, Problem, Tag, Versioned, Visitor, seen_version};
 
 pub struct PlansApi {
     pub env: Env,
     pub store: Arc<dyn CatalogStore>,
-}
-
-/// A plan with its version as the entity tag.
-#[derive(ApiResponse)]
-pub enum PlanFound {
-    /// The plan.
-    #[oai(status = 200)]
-    Found(
-        Json<CatalogPlanView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-/// A plan that was made.
-#[derive(ApiResponse)]
-pub enum PlanMade {
-    /// The plan.
-    #[oai(status = 201)]
-    Made(
-        Json<CatalogPlanView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-        /// Where the plan can be read.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-impl PlanFound {
-    fn whole(plan: Plan) -> Self {
-        let tag = entity_tag(plan.version);
-        Self::Found(Json(CatalogPlanView::whole(plan)), tag)
-    }
-}
-
-impl PlanMade {
-    fn of(plan: Plan) -> Self {
-        let (tag, place) = (entity_tag(plan.version), format!("/api/plans/{}", plan.id));
-        Self::Made(Json(CatalogPlanView::whole(plan)), tag, place)
-    }
 }
 
 #[OpenApi(tag = "Tag::Catalog")]
@@ -102,18 +59,25 @@ impl PlansApi {
     ///
     /// Public, as long as the plan is offered.
     #[oai(path = "/api/plans/:id", method = "get", operation_id = "getPlan")]
-    async fn one(&self, visitor: Visitor, id: Path<Uuid>) -> Result<PlanFound, Problem> {
+    async fn one(
+        &self,
+        visitor: Visitor,
+        id: Path<Uuid>,
+    ) -> Result<Versioned<CatalogPlanView>, Problem> {
         let plan =
             catalog::plan(&self.env, self.store.as_ref(), visitor.actor(), id.0.into()).await?;
-        let tag = entity_tag(plan.version);
-        Ok(PlanFound::Found(Json(CatalogPlanView::offered(plan)), tag))
+        Ok(Versioned::at(plan.version, CatalogPlanView::offered(plan)))
     }
 
     /// Create a plan
     ///
     /// Takes `catalog.administer`.
     #[oai(path = "/api/plans", method = "post", operation_id = "createPlan")]
-    async fn create(&self, caller: Caller, body: Body<PlanRequest>) -> Result<PlanMade, Problem> {
+    async fn create(
+        &self,
+        caller: Caller,
+        body: Body<PlanRequest>,
+    ) -> Result<Created<CatalogPlanView>, Problem> {
         self.make(&caller, body.0).await
     }
 
@@ -129,7 +93,7 @@ impl PlansApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<PlanRequest>,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<CatalogPlanView>, Problem> {
         self.change(&caller, id.0, &if_match.0, body.0).await
     }
 
@@ -178,7 +142,7 @@ impl PlansApi {
         &self,
         caller: Caller,
         body: Body<PlanRequest>,
-    ) -> Result<PlanMade, Problem> {
+    ) -> Result<Created<CatalogPlanView>, Problem> {
         self.make(&caller, body.0).await
     }
 
@@ -192,7 +156,7 @@ impl PlansApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<PlanRequest>,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<CatalogPlanView>, Problem> {
         self.change(&caller, id.0, &if_match.0, body.0).await
     }
 
@@ -206,20 +170,25 @@ impl PlansApi {
         caller: Caller,
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<CatalogPlanView>, Problem> {
         let seen = seen_version(&if_match.0)?;
         let plan = catalog::deactivate_plan(self.store.as_ref(), caller.actor(), id.0.into(), seen)
             .await?;
-        Ok(PlanFound::whole(plan))
+        Ok(Versioned::at(plan.version, CatalogPlanView::whole(plan)))
     }
 }
 
 impl PlansApi {
-    async fn make(&self, caller: &Caller, request: PlanRequest) -> Result<PlanMade, Problem> {
+    async fn make(
+        &self,
+        caller: &Caller,
+        request: PlanRequest,
+    ) -> Result<Created<CatalogPlanView>, Problem> {
         let spec = request.read()?;
         let plan =
             catalog::create_plan(&self.env, self.store.as_ref(), caller.actor(), spec).await?;
-        Ok(PlanMade::of(plan))
+        let place = format!("/api/plans/{}", plan.id);
+        Ok(Created::at(place, plan.version, CatalogPlanView::whole(plan)))
     }
 
     async fn change(
@@ -228,11 +197,11 @@ impl PlansApi {
         id: Uuid,
         if_match: &str,
         request: PlanRequest,
-    ) -> Result<PlanFound, Problem> {
+    ) -> Result<Versioned<CatalogPlanView>, Problem> {
         let (seen, spec) = (seen_version(if_match)?, request.read()?);
         let store = self.store.as_ref();
         let plan =
             catalog::revise_plan(&self.env, store, caller.actor(), id.into(), seen, spec).await?;
-        Ok(PlanFound::whole(plan))
+        Ok(Versioned::at(plan.version, CatalogPlanView::whole(plan)))
     }
 }

@@ -1,6 +1,7 @@
 //! What every context's operations share: who calls, how errors look, how
 //! bodies and idempotency keys are read, and what surrounds every request.
 
+mod answer;
 mod body;
 mod caller;
 mod feature;
@@ -16,6 +17,7 @@ mod upload;
 mod version;
 
 pub use self::{
+    answer::{Created, Done, Versioned, entity_tag},
     body::Body,
     caller::{Authenticator, Caller, DenialLog, Enrolling, Visitor},
     feature::FeatureView,
@@ -28,7 +30,7 @@ pub use self::{
     problem::{Problem, ProblemBody, ProblemField},
     request::{Surround, current_request_id, request_context},
     upload::{PhotoLimit, PhotoUpload},
-    version::{any_or_one, entity_tag, one_version, seen_version},
+    version::{any_or_one, one_version, seen_version},
 };
 
 /// The groups of operations in the document.

@@ -6,10 +6,6 @@ use kernel::{FieldError, Seen};
 
 use super::Problem;
 
-pub fn entity_tag(version: i64) -> String {
-    format!("\"{version}\"")
-}
-
 /// What an `If-Match` header asks for: `*`, or a list of entity tags. A weak
 /// tag never matches strongly, nor does one that is no version of ours. A bare
 /// number is taken for the tag that it should be.

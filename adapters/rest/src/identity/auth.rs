@@ -7,8 +7,8 @@ use identity::{
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Any};
 use serde_json::Value;
 
-use super::{Accepted, Done, Role};
-use crate::core::{Body, Enrolling, Problem, Tag, Visitor};
+use super::{Accepted, Role};
+use crate::core::{Body, Done, Enrolling, Problem, Tag, Visitor};
 
 #[derive(Debug, Object)]
 #[oai(example)]

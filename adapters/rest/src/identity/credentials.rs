@@ -1,8 +1,8 @@
 use identity::{Services, credentials};
 use poem_openapi::{Object, OpenApi};
 
-use super::{Accepted, Done};
-use crate::core::{Body, Caller, Enrolling, Problem, Tag, Visitor};
+use super::Accepted;
+use crate::core::{Body, Caller, Done, Enrolling, Problem, Tag, Visitor};
 
 #[derive(Debug, Object)]
 #[oai(example)]

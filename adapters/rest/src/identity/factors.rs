@@ -8,8 +8,8 @@ use kernel::Uuid;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Any};
 use serde_json::Value;
 
-use super::{Done, auth::SessionTokens, sessions::SignInMethod};
-use crate::core::{Body, Enrolling, Problem, Tag, Visitor};
+use super::{auth::SessionTokens, sessions::SignInMethod};
+use crate::core::{Body, Done, Enrolling, Problem, Tag, Visitor};
 
 /// A change of how one signs in asks for the password again.
 #[derive(Debug, Object)]

@@ -78,14 +78,6 @@ pub enum Accepted {
     Accepted,
 }
 
-/// Done, and there is nothing to show.
-#[derive(ApiResponse)]
-pub enum Done {
-    /// Done.
-    #[oai(status = 204)]
-    Done,
-}
-
 /// What somebody is to Salus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]

@@ -3,19 +3,19 @@
 
 use chrono::Weekday;
 use identity::{
-    HoursForm, IdentityError, ProviderForm, ProviderProfile, Services, Shift, ShiftForm,
-    WorkingHours, provider, working_hours::clock,
+    HoursForm, IdentityError, ProviderForm, Services, Shift, ShiftForm, WorkingHours, provider,
+    working_hours::clock,
 };
 use kernel::{Speciality, Uuid};
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    Enum, Object, OpenApi,
     param::{Header, Path},
     payload::Json,
     types::Example,
 };
 
 use super::people::{PersonName, ProviderView};
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, one_version, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
 
 /// A speciality of the NUCC Health Care Provider Taxonomy.
 #[derive(Clone, Debug, Object)]
@@ -189,26 +189,6 @@ impl Example for ReviseProvider {
     }
 }
 
-/// A provider with the profile's version as the entity tag.
-#[derive(ApiResponse)]
-enum ProviderFound {
-    /// The provider.
-    #[oai(status = 200)]
-    Found(
-        Json<ProviderView>,
-        /// The version, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-impl From<ProviderProfile> for ProviderFound {
-    fn from(profile: ProviderProfile) -> Self {
-        let tag = entity_tag(profile.version);
-        Self::Found(Json(profile.into()), tag)
-    }
-}
-
 pub struct ProvidersApi {
     pub services: Services,
 }
@@ -247,9 +227,13 @@ impl ProvidersApi {
     ///
     /// Takes `account.administer`. `id` is the provider's account.
     #[oai(path = "/api/admin/providers/:id", method = "get", operation_id = "getProvider")]
-    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<ProviderFound, Problem> {
+    async fn one(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Versioned<ProviderView>, Problem> {
         let profile = provider::read(&self.services, caller.actor(), id.0.into()).await?;
-        Ok(profile.into())
+        Ok(Versioned::at(profile.version, profile))
     }
 
     /// Change a provider's profile
@@ -264,7 +248,7 @@ impl ProvidersApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<ReviseProvider>,
-    ) -> Result<ProviderFound, Problem> {
+    ) -> Result<Versioned<ProviderView>, Problem> {
         let provider = id.0.into();
         let current = async {
             let profile = provider::read(&self.services, caller.actor(), provider).await?;
@@ -280,6 +264,6 @@ impl ProvidersApi {
         };
         let hours = body.0.working_hours.map(Into::into);
         let profile = provider::revise(&self.services, caller.actor(), place, form, hours).await?;
-        Ok(profile.into())
+        Ok(Versioned::at(profile.version, profile))
     }
 }

@@ -3,14 +3,14 @@ use std::collections::BTreeSet;
 use identity::{IdentityError, Matrix, Services, roles};
 use kernel::{FieldError, Permission};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path},
     payload::Json,
 };
 use strum::IntoEnumIterator as _;
 
 use super::Role;
-use crate::core::{Body, Caller, Problem, Tag, entity_tag, one_version, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
 
 /// A permission and what it allows.
 #[derive(Debug, Object)]
@@ -74,13 +74,6 @@ impl poem_openapi::types::Example for RoleRequest {
     }
 }
 
-#[derive(ApiResponse)]
-enum RoleAnswer {
-    /// The role as it is.
-    #[oai(status = 200)]
-    Role(Json<RoleView>, #[oai(header = "ETag")] String),
-}
-
 pub struct RolesApi {
     pub services: Services,
 }
@@ -119,7 +112,7 @@ impl RolesApi {
         #[oai(name = "If-Match")]
         if_match: Header<String>,
         body: Body<RoleRequest>,
-    ) -> Result<RoleAnswer, Problem> {
+    ) -> Result<Versioned<RoleView>, Problem> {
         let seen = seen_version(&if_match.0)?;
         caller.actor().require(Permission::RoleAdminister).map_err(IdentityError::from)?;
         let name: kernel::Role = role.0.parse().map_err(|_| IdentityError::NotFound("role"))?;
@@ -148,7 +141,6 @@ impl RolesApi {
         let inherits = body.0.inherits.into_iter().map(kernel::Role::from).collect();
         let role = name;
         let matrix = roles::edit(&self.services, caller.actor(), role, seen, own, inherits).await?;
-        let tag = entity_tag(matrix.grant(role).version);
-        Ok(RoleAnswer::Role(Json(role_view(&matrix, role)), tag))
+        Ok(Versioned::at(matrix.grant(role).version, role_view(&matrix, role)))
     }
 }

@@ -7,8 +7,7 @@ use identity::{
 use kernel::Uuid;
 use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json};
 
-use super::Done;
-use crate::core::{Enrolling, Problem, Tag};
+use crate::core::{Done, Enrolling, Problem, Tag};
 
 /// How a session was signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]

@@ -15,7 +15,8 @@ use super::{
     forms::definition,
 };
 use crate::core::{
-    Body, Caller, PageQuery, Problem, ProblemField, Tag, entity_tag, one_version, seen_version,
+    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Versioned, one_version,
+    seen_version,
 };
 
 /// A version of a form as an administrator sees it.
@@ -167,38 +168,6 @@ pub struct FormComparisonView {
     pub changes: Vec<FormItemChangeView>,
 }
 
-#[derive(ApiResponse)]
-pub enum FormVersionFound {
-    /// The version.
-    #[oai(status = 200)]
-    Found(
-        Json<FormVersionView>,
-        /// The revision, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-#[derive(ApiResponse)]
-pub enum FormVersionDrafted {
-    /// The draft.
-    #[oai(status = 201)]
-    Made(
-        Json<FormVersionView>,
-        /// The revision, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-        /// Where it can be read.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-fn found(version: FormVersion) -> FormVersionFound {
-    let tag = entity_tag(version.revision);
-    FormVersionFound::Found(Json(version.into()), tag)
-}
-
 /// A form version that was made.
 #[derive(ApiResponse)]
 pub enum FormMade {
@@ -254,10 +223,14 @@ impl FormsAdminApi {
     ///
     /// Takes `form.administer`.
     #[oai(path = "/api/admin/forms/:id", method = "get", operation_id = "getFormVersion")]
-    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<FormVersionFound, Problem> {
+    async fn one(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Versioned<FormVersionView>, Problem> {
         let store = self.0.store.as_ref();
         let version = intake::administered_version(store, caller.actor(), id.0.into()).await?;
-        Ok(found(version))
+        Ok(Versioned::at(version.revision, version))
     }
 
     /// Draft a form from a version
@@ -265,12 +238,15 @@ impl FormsAdminApi {
     /// Takes `form.administer`. The draft says what the version says, and is
     /// the way to change a form that is published.
     #[oai(path = "/api/admin/forms/:id/draft", method = "post", operation_id = "draftFormVersion")]
-    async fn draft(&self, caller: Caller, id: Path<Uuid>) -> Result<FormVersionDrafted, Problem> {
+    async fn draft(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Created<FormVersionView>, Problem> {
         let store = self.0.store.as_ref();
         let version = intake::draft_from(&self.0.env, store, caller.actor(), id.0.into()).await?;
-        let (tag, place) =
-            (entity_tag(version.revision), format!("/api/admin/forms/{}", version.id));
-        Ok(FormVersionDrafted::Made(Json(version.into()), tag, place))
+        let place = format!("/api/admin/forms/{}", version.id);
+        Ok(Created::at(place, version.revision, version))
     }
 
     /// Change a draft of a form
@@ -285,7 +261,7 @@ impl FormsAdminApi {
         id: Path<Uuid>,
         #[oai(name = "If-Match")] if_match: Header<String>,
         body: Body<FormDraftChange>,
-    ) -> Result<FormVersionFound, Problem> {
+    ) -> Result<Versioned<FormVersionView>, Problem> {
         let store = self.0.store.as_ref();
         let current = async {
             let version = intake::administered_version(store, caller.actor(), id.0.into()).await?;
@@ -295,7 +271,7 @@ impl FormsAdminApi {
         let change = body.0.read(seen)?;
         let version =
             intake::revise_version(&self.0.env, store, caller.actor(), id.0.into(), change).await?;
-        Ok(found(version))
+        Ok(Versioned::at(version.revision, version))
     }
 
     /// Check a version of a form

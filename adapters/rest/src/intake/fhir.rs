@@ -1,9 +1,9 @@
 //! Forms and responses as FHIR resources.
 
-use intake::{FormResponse, FormVersion, IntakeError, NewFormVersion, fhir};
+use intake::{FormResponse, IntakeError, NewFormVersion, fhir};
 use kernel::{FieldError, Uuid};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::Path,
     payload::Json,
     types::{Any, Example},
@@ -11,7 +11,7 @@ use poem_openapi::{
 use serde_json::{Value, json};
 
 use super::{FormVersionView, IntakeServices};
-use crate::core::{Body, Caller, Problem, Tag, Visitor, entity_tag};
+use crate::core::{Body, Caller, Created, Problem, Tag, Visitor};
 
 /// A Questionnaire to make a draft of.
 #[derive(Debug, Object)]
@@ -36,29 +36,6 @@ impl Example for ImportRequest {
                            "text": "Do you take any medication?" }],
             })),
         }
-    }
-}
-
-#[derive(ApiResponse)]
-pub enum Imported {
-    /// The draft.
-    #[oai(status = 201)]
-    Made(
-        Json<FormVersionView>,
-        /// The revision, to send back as `If-Match`.
-        #[oai(header = "ETag")]
-        String,
-        /// Where it can be read.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-impl Imported {
-    fn of(version: FormVersion) -> Self {
-        let tag = entity_tag(version.revision);
-        let place = format!("/api/admin/forms/{}", version.id);
-        Self::Made(Json(version.into()), tag, place)
     }
 }
 
@@ -111,7 +88,11 @@ impl FormsFhirApi {
         method = "post",
         operation_id = "importQuestionnaire"
     )]
-    async fn import(&self, caller: Caller, body: Body<ImportRequest>) -> Result<Imported, Problem> {
+    async fn import(
+        &self,
+        caller: Caller,
+        body: Body<ImportRequest>,
+    ) -> Result<Created<FormVersionView>, Problem> {
         caller.actor().require(kernel::Permission::FormAdminister).map_err(IntakeError::from)?;
         let definition = fhir::to_definition(&body.0.questionnaire.0).map_err(|unreadable| {
             let path = format!("questionnaire.{}", unreadable.path);
@@ -123,6 +104,7 @@ impl FormsFhirApi {
         let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
         let version =
             intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
-        Ok(Imported::of(version))
+        let place = format!("/api/admin/forms/{}", version.id);
+        Ok(Created::at(place, version.revision, version))
     }
 }

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use strum::IntoEnumIterator as _;
 
 use super::IntakeServices;
-use crate::core::{Caller, PhotoUpload, Problem, Tag, idempotency_key_on};
+use crate::core::{Caller, Done, PhotoUpload, Problem, Tag, idempotency_key_on};
 
 /// A photo that a patient uploaded for a form.
 #[derive(Debug, Object)]
@@ -69,13 +69,6 @@ pub enum PhotoUploaded {
         #[oai(header = "Location")]
         String,
     ),
-}
-
-#[derive(ApiResponse)]
-pub enum PhotoDeleted {
-    /// It is gone.
-    #[oai(status = 204)]
-    Gone,
 }
 
 /// The bytes of a photo, of whichever type it is.
@@ -195,9 +188,9 @@ impl PhotosApi {
     ///
     /// Takes `intake.submit`. A photo of a submitted response stays: 409.
     #[oai(path = "/api/photos/:id", method = "delete", operation_id = "deleteFormPhoto")]
-    async fn delete(&self, caller: Caller, id: Path<Uuid>) -> Result<PhotoDeleted, Problem> {
+    async fn delete(&self, caller: Caller, id: Path<Uuid>) -> Result<Done, Problem> {
         let (store, vault) = (self.0.store.as_ref(), &self.0.vault);
         intake::delete_photo(store, vault, caller.actor(), id.0.into()).await?;
-        Ok(PhotoDeleted::Gone)
+        Ok(Done::Done)
     }
 }
