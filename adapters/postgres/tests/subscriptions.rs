@@ -31,6 +31,7 @@ struct Others {
     approved: bool,
     supply: Supply,
     amount: i64,
+    months: u32,
     renews: bool,
 }
 
@@ -60,7 +61,7 @@ impl Prices for Others {
             version: 3,
             plan_name: "Essential".into(),
             amount: Money::usd(self.amount),
-            interval: BillingInterval::MONTH,
+            interval: BillingInterval::of_months(self.months).unwrap(),
             tier: Tier::Standard,
             features: vec![
                 Feature::new("messaging", "Messages").unwrap(),
@@ -117,7 +118,7 @@ async fn begin(
 }
 
 const WILLING: Others =
-    Others { approved: true, supply: Supply::Fills(3), amount: 4900, renews: true };
+    Others { approved: true, supply: Supply::Months(3), amount: 4900, months: 1, renews: true };
 
 fn delivery(database: &Database, handler: &'static str) -> Delivery {
     Delivery { event: database.env.fresh::<EventId>(), handler }
@@ -146,7 +147,7 @@ async fn a_subscription_is_started_once_and_keeps_what_was_bought() {
     let first = begin(&database, &WILLING, &ada, "k1").await.unwrap();
     assert_eq!(first.state.word(), StateWord::Pending);
     // The same request again is answered even though the price changed since.
-    let changed = Others { approved: false, supply: Supply::NoPlan, amount: 9900, renews: true };
+    let changed = Others { approved: false, supply: Supply::NoPlan, amount: 9900, ..WILLING };
     let again = begin(&database, &changed, &ada, "k1").await.unwrap();
     assert_eq!(again.id, first.id);
     let stored = manage::read(&database.pg, &ada, first.id).await.unwrap();
@@ -160,10 +161,10 @@ async fn a_subscription_is_started_once_and_keeps_what_was_bought() {
 async fn what_is_missing_is_said_and_nothing_is_kept() {
     let database = Database::fresh().await;
     let ada = patient(1);
-    let unapproved = Others { approved: false, supply: Supply::NoPlan, amount: 4900, renews: true };
+    let unapproved = Others { approved: false, supply: Supply::NoPlan, ..WILLING };
     let refused = begin(&database, &unapproved, &ada, "k1").await;
     assert!(matches!(refused, Err(SubscriptionError::NotApproved)), "{refused:?}");
-    let dearer = Others { approved: true, supply: Supply::Fills(3), amount: 5900, renews: true };
+    let dearer = Others { amount: 5900, ..WILLING };
     let refused = begin(&database, &dearer, &ada, "k1").await;
     let Err(SubscriptionError::ConsentMissing(fields)) = refused else { panic!("{refused:?}") };
     assert_eq!(fields[0].path, "consent.amount");
@@ -499,16 +500,19 @@ async fn what_was_bought_as_sentences_has_codes_and_a_tier() {
 async fn nothing_is_sold_that_cannot_be_sent() {
     let database = Database::fresh().await;
     let ada = patient(1);
-    for (supply, code) in [
-        (Supply::NoPlan, "subscriptions.not_treated"),
-        (Supply::NoFillLeft, "subscriptions.no_fill_left"),
+    for (supply, months, code) in [
+        (Supply::NoPlan, 1, "subscriptions.not_treated"),
+        (Supply::NoFillLeft, 1, "subscriptions.no_fill_left"),
+        (Supply::Months(2), 3, "subscriptions.period_too_long"),
+        (Supply::Months(11), 12, "subscriptions.period_too_long"),
     ] {
-        let others = Others { supply, ..WILLING };
+        let others = Others { supply, months, ..WILLING };
         let refused = begin(&database, &others, &ada, "k1").await.unwrap_err();
         assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, code));
     }
     assert_eq!(count(&database, "SELECT count(*) FROM subscriptions").await, 0);
-    begin(&database, &WILLING, &ada, "k1").await.unwrap();
+    let just_enough = Others { supply: Supply::Months(3), months: 3, ..WILLING };
+    begin(&database, &just_enough, &ada, "k1").await.unwrap();
 }
 
 #[tokio::test]
@@ -588,19 +592,22 @@ async fn a_purchase_that_crossed_the_end_of_the_treatment_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_period_that_nothing_can_be_sent_for_does_not_begin() {
-    let database = Database::fresh().await;
-    let ada = patient(1);
-    let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
-    pay(&database, id, database.env.fresh()).await;
-    database.clock.advance(TimeDelta::days(32));
-    let job = RenewSubscription { subscription: id, period_index: 1 };
-    let used_up = Others { supply: Supply::NoFillLeft, ..WILLING };
-    renew(&database.env, &database.pg, &used_up, job).await.unwrap();
-    let ended = manage::read(&database.pg, &ada, id).await.unwrap();
-    assert_eq!((ended.state.word(), ended.period.index), (StateWord::Canceled, 0));
-    let begun = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_period_started'";
-    assert_eq!(count(&database, begun).await, 0);
+async fn a_period_that_too_little_can_be_sent_for_does_not_begin() {
+    for (months, left) in [(1, Supply::NoFillLeft), (3, Supply::Months(2))] {
+        let database = Database::fresh().await;
+        let ada = patient(1);
+        let bought = Others { months, ..WILLING };
+        let id = begin(&database, &bought, &ada, "k1").await.unwrap().id;
+        pay(&database, id, database.env.fresh()).await;
+        database.clock.advance(TimeDelta::days(32 * i64::from(months)));
+        let job = RenewSubscription { subscription: id, period_index: 1 };
+        let too_little = Others { supply: left, ..bought };
+        renew(&database.env, &database.pg, &too_little, job).await.unwrap();
+        let ended = manage::read(&database.pg, &ada, id).await.unwrap();
+        assert_eq!((ended.state.word(), ended.period.index), (StateWord::Canceled, 0));
+        let begun = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_period_started'";
+        assert_eq!(count(&database, begun).await, 0);
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,11 @@ pub enum SubscriptionError {
          ask a provider to renew the treatment first"
     )]
     NoFillLeft,
+    #[error(
+        "the price is for {asked} months and the treatment plan has fills for {left}; \
+         choose a shorter period or ask a provider to renew the treatment first"
+    )]
+    PeriodTooLong { asked: u32, left: u32 },
     #[error("there is already a subscription in this category")]
     AlreadySubscribed,
     #[error("only a patient can subscribe")]
@@ -52,6 +57,7 @@ impl DomainError for SubscriptionError {
             Self::NotApproved
             | Self::NotTreated
             | Self::NoFillLeft
+            | Self::PeriodTooLong { .. }
             | Self::AlreadySubscribed
             | Self::NoTimeZone
             | Self::WrongState { .. }
@@ -68,6 +74,7 @@ impl DomainError for SubscriptionError {
             Self::NotApproved => "subscriptions.not_approved",
             Self::NotTreated => "subscriptions.not_treated",
             Self::NoFillLeft => "subscriptions.no_fill_left",
+            Self::PeriodTooLong { .. } => "subscriptions.period_too_long",
             Self::AlreadySubscribed => "subscriptions.already_subscribed",
             Self::NotAPatient => "subscriptions.not_a_patient",
             Self::NoTimeZone => "subscriptions.no_time_zone",

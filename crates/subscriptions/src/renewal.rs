@@ -6,7 +6,7 @@ use ports::{Env, Event, JobRequest, JobSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Approvals, ChangeReason, State, Subscription, SubscriptionError, SubscriptionsStore, Supply,
+    Approvals, ChangeReason, State, Subscription, SubscriptionError, SubscriptionsStore,
     handlers::audit, treatment,
 };
 
@@ -33,7 +33,7 @@ impl RenewSubscription {
 }
 
 /// Begins the next period, or ends the subscription where that was asked for
-/// or nothing is left to be sent.
+/// or less is left to be sent than the period would pay for.
 /// A job that comes twice or too late finds nothing to do: the subscription
 /// already has that period, or is paused, overdue or canceled.
 pub async fn renew(
@@ -63,7 +63,7 @@ pub async fn renew(
     if !waits(&subscription) {
         return Ok(());
     }
-    let supplied = matches!(supply, Supply::Fills(_));
+    let supplied = supply.covers(subscription.interval);
     let (subscription, change) = subscription.renew(supplied, &actor, env.now())?;
     tx.save_subscription(&subscription, &change).await?;
     if change.reason == ChangeReason::TreatmentEnded {

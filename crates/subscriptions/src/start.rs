@@ -20,8 +20,23 @@ pub enum Supply {
     NoPlan,
     /// The plan is active, and each of its fills is used or paid for.
     NoFillLeft,
-    /// So many fills may still be paid for.
-    Fills(u32),
+    /// The fills that may still be paid for last for so many months.
+    Months(u32),
+}
+
+impl Supply {
+    /// Whether there is something to send in each month of a period, so that
+    /// nobody pays for what has not been prescribed.
+    pub fn covers(self, interval: BillingInterval) -> bool {
+        self.months() >= interval.months()
+    }
+
+    pub fn months(self) -> u32 {
+        match self {
+            Self::NoPlan | Self::NoFillLeft => 0,
+            Self::Months(months) => months,
+        }
+    }
 }
 
 /// What the clinical side says: may this patient be treated in this category,
@@ -137,7 +152,11 @@ pub async fn start(
     match supply {
         Supply::NoPlan => return Err(SubscriptionError::NotTreated),
         Supply::NoFillLeft => return Err(SubscriptionError::NoFillLeft),
-        Supply::Fills(_) => {}
+        Supply::Months(left) if !supply.covers(terms.interval) => {
+            let asked = terms.interval.months();
+            return Err(SubscriptionError::PeriodTooLong { asked, left });
+        }
+        Supply::Months(_) => {}
     }
     let purchase = Purchase { id, patient, assessment, terms, zone, consent };
     let (subscription, change) = Subscription::start(purchase, actor, now)?;

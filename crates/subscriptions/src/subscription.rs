@@ -281,7 +281,8 @@ impl Subscription {
     }
 
     /// The current period is over: the next one begins, or the subscription
-    /// ends where that was asked for, or where nothing is left to be sent.
+    /// ends where that was asked for, or where what is left to be sent is less
+    /// than the period pays for.
     pub fn renew(
         mut self,
         supplied: bool,

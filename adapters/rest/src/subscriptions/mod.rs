@@ -34,9 +34,9 @@ impl SubscriptionsApi {
     ///
     /// Starts a subscription for the calling patient on a price of the
     /// catalogue. It needs an approved assessment in the price's category, an
-    /// active treatment plan there with a fill that is not paid for yet, and
-    /// the express consent to automatic renewal, and is pending until its
-    /// first invoice is paid. On an upfront price it is paid once and ends with
+    /// active treatment plan there whose fills that are not paid for yet last
+    /// for the price's months, and the express consent to automatic renewal,
+    /// and is pending until its first invoice is paid. On an upfront price it is paid once and ends with
     /// its months. Repeated with the same `Idempotency-Key`, it
     /// answers with the subscription that was started first.
     #[oai(path = "/api/subscriptions", method = "post", operation_id = "startSubscription")]

@@ -35,8 +35,9 @@ impl Approvals for Bridges {
             .and_then(|(approves, id)| approves.then_some(id)))
     }
 
-    /// The fills of the active plan that are neither sent out nor paid for. A
-    /// plan whose prescription is not written yet has all of them.
+    /// For how many months the fills of the active plan last that are neither
+    /// sent out nor paid for. A plan whose prescription is not written yet has
+    /// all of them.
     async fn supply(&self, patient: PatientId, category: CategoryId) -> Result<Supply> {
         let actor = Actor::system("subscriptions.supply");
         let mut tx = self.care.begin(&actor).await?;
@@ -82,7 +83,7 @@ impl Approvals for Bridges {
         let paid: u32 = paid.values().map(|open| open.div_ceil(months)).sum();
         Ok(match left.saturating_sub(paid) {
             0 => Supply::NoFillLeft,
-            fills => Supply::Fills(fills),
+            fills => Supply::Months(fills.saturating_mul(months)),
         })
     }
 }

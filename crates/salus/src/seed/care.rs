@@ -158,7 +158,7 @@ const PROTOCOLS: [ProtocolSeed; 6] = [
         days: 30,
         quantity: 30,
         unit: "tablet",
-        refills: 5,
+        refills: 11,
         diagnosis: "L64.9",
     },
     ProtocolSeed {
@@ -171,7 +171,7 @@ const PROTOCOLS: [ProtocolSeed; 6] = [
         days: 30,
         quantity: 6,
         unit: "tablet",
-        refills: 5,
+        refills: 11,
         diagnosis: "N52.9",
     },
     ProtocolSeed {
