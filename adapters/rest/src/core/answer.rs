@@ -1,0 +1,56 @@
+//! Answers that many operations give.
+
+use poem_openapi::{ApiResponse, payload::Json, types::ToJSON};
+
+/// What has versions, with the one that it has as its entity tag.
+#[derive(ApiResponse)]
+pub enum Versioned<T: ToJSON> {
+    /// It is as shown.
+    #[oai(status = 200)]
+    Now(
+        Json<T>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+impl<T: ToJSON> Versioned<T> {
+    pub fn at(version: i64, view: impl Into<T>) -> Self {
+        Self::Now(Json(view.into()), entity_tag(version))
+    }
+}
+
+/// What was made and has versions.
+#[derive(ApiResponse)]
+pub enum Created<T: ToJSON> {
+    /// It was made.
+    #[oai(status = 201)]
+    Created(
+        Json<T>,
+        /// The version, to send back as `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+        /// Where it is read.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+impl<T: ToJSON> Created<T> {
+    pub fn at(place: String, version: i64, view: impl Into<T>) -> Self {
+        Self::Created(Json(view.into()), entity_tag(version), place)
+    }
+}
+
+/// Done, and there is nothing to show.
+#[derive(ApiResponse)]
+pub enum Done {
+    /// Done.
+    #[oai(status = 204)]
+    Done,
+}
+
+pub fn entity_tag(version: i64) -> String {
+    format!("\"{version}\"")
+}
