@@ -110,6 +110,8 @@ fn gates() -> Gates {
         record_answered: true,
         profile_unchanged: true,
         only_request: true,
+        never_refused: true,
+        of_age: true,
     }
 }
 

@@ -12,13 +12,13 @@ use std::{
 
 use chrono::{NaiveDate, TimeZone as _, Utc};
 use emulators::pharmacy::{PharmacyConfig, root_ca, serve};
-use kernel::{Address, DeaSchedule, ErxMessageId, HumanName, Sex, UsState, Uuid};
+use kernel::{Address, DeaSchedule, ErxMessageId, HumanName, QuantityUnit, Sex, UsState, Uuid};
 use pharmacy::{
     erx::{
         Acknowledgement, ErxNetwork, Inbound, NewRx, Reply,
         new_rx::{RxPatient, RxPrescriber},
     },
-    prescription::{Amount, Diagnosis, Dosing, Medication, Pharmacy, QuantityUnit},
+    prescription::{Amount, Diagnosis, Dosing, Medication, Pharmacy},
 };
 use poem::{EndpointExt as _, Route, Server, handler, listener::TcpAcceptor, post, web::Data};
 use ports::PortError;

@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use care::{
-    CareError, CareStore, ClinicalFacts, Colleague, Dose, DoseLimit, Frequency, IntakeReader,
-    Medication, Modality, PatientFacts, PeriodUnit, PlanStatus, Prescribed, Protocol,
+    CareError, CareStore, CategoryTerms, ClinicalFacts, Colleague, Dose, DoseLimit, Frequency,
+    IntakeReader, Medication, Modality, PatientFacts, PeriodUnit, PlanStatus, Prescribed, Protocol,
     ProviderDirectory, Reach, RejectionReason, Review, Rule, Severity, Sources, Standing,
     SubmittedResponse, Treatment, assess,
     consultations::{self, Booking, CreateVideoRoom},
@@ -53,6 +53,7 @@ struct Neighbours {
     /// Those who say that they are women.
     women: Mutex<Vec<PatientId>>,
     covers: Mutex<BTreeMap<PatientId, care::VisitCover>>,
+    terms: Mutex<CategoryTerms>,
     skills: Mutex<BTreeMap<ProviderId, BTreeSet<Speciality>>>,
     away: Mutex<BTreeSet<ProviderId>>,
 }
@@ -483,6 +484,7 @@ async fn another_form_under_treatment_goes_to_a_provider_who_cannot_double_the_m
         treatment: treatment(),
         reason: "Once more.".into(),
         supersedes: None,
+        met_elsewhere: None,
     };
     let key = key("care.create_plan", "k2");
     let store = setting.store();
@@ -731,6 +733,7 @@ mod overview;
 mod queue;
 mod requirements;
 mod rooms;
+mod safeguards;
 mod settings;
 mod superseded;
 mod visits;

@@ -110,6 +110,8 @@ impl Setting {
             record_answered: true,
             profile_unchanged: true,
             only_request: true,
+            never_refused: true,
+            of_age: true,
         };
         let actor = Actor::system("tests.care_rules");
         let book = self.in_force(state).await;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
     AccountId, Actor, Address, CategoryId, DeaSchedule, DispatchId, EventId, HumanName, InvoiceId,
-    Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, RequestContext, Role,
-    SubscriptionId, UsState, Uuid, actor::ActorKind,
+    Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, QuantityUnit,
+    RequestContext, Role, SubscriptionId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
@@ -29,7 +29,7 @@ use pharmacy::{
     },
     prescription::{
         Amount, Diagnosis, Dosing, Medication, Pharmacy, Prescription, PrescriptionReach,
-        PrescriptionState, PrescriptionStore, QuantityUnit, read,
+        PrescriptionState, PrescriptionStore, read,
     },
     shipment::{
         Shipment, TrackingStatus,

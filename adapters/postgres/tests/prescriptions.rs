@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{NaiveDate, TimeDelta};
 use kernel::{
     AccountId, Actor, Address, DeaSchedule, DomainError as _, ErrorKind, ErxMessageId, EventId,
-    HumanName, PageRequest, PatientId, Permission, ProviderId, RequestContext, Role, Sex,
-    TreatmentPlanId, UsState, Uuid, actor::ActorKind,
+    HumanName, PageRequest, PatientId, Permission, ProviderId, QuantityUnit, RequestContext, Role,
+    Sex, TreatmentPlanId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
@@ -18,7 +18,7 @@ use pharmacy::{
     prescription::{
         Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, Pharmacy,
         PlannedTreatment, PrescriberDetails, Prescribers, Prescription, PrescriptionReach,
-        PrescriptionState, PrescriptionStore, QuantityUnit, StateLicence, TreatmentPlans,
+        PrescriptionState, PrescriptionStore, StateLicence, TreatmentPlans,
         fill::record_fill,
         read,
         write::{

@@ -5,8 +5,8 @@ use kernel::{Actor, AssessmentId, FormResponseId, ProviderId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOutcome};
 
 use crate::{
-    Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, Priority, Protocol,
-    Reach, Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
+    Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, PlanStatus,
+    Priority, Protocol, Reach, Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
     dosing::Body,
     eligibility::{Gates, Outcome, RuleBook},
     plans, tasks,
@@ -35,6 +35,8 @@ pub async fn on_response_submitted(
     let facts =
         sources.facts.facts(submitted.patient).await?.ok_or(CareError::ProfileIncomplete)?;
     let licensed = sources.directory.licensed_providers(facts.state, now).await?;
+    let terms = sources.covers.terms(submitted.category).await?;
+    let terms = terms.ok_or(CareError::NotFound("category"))?;
 
     let mut tx = store.begin(&actor).await?;
     if !tx.first_delivery(delivery).await? || tx.assessment_of(response).await?.is_some() {
@@ -45,7 +47,15 @@ pub async fn on_response_submitted(
     let protocol = tx.protocol(submitted.category).await?;
     let inputs = Inputs::new(&submitted, &facts, now);
     let earlier = tx.assessments(submitted.patient, &Reach::All).await?;
+    let plans = tx.plans(submitted.patient, &Reach::All).await?;
+    let mut plans = plans.into_iter().filter(|plan| plan.category == submitted.category);
+    let never_revoked = !plans.clone().any(|plan| plan.was_taken_back());
+    let treated = plans.find(|plan| plan.status == PlanStatus::Active);
+    let never_refused = never_revoked
+        && !earlier.iter().any(|other| other.category == submitted.category && other.said_no());
     let gates = Gates {
+        never_refused,
+        of_age: terms.admits(facts.age(now)),
         profile_unchanged: earlier.iter().all(|earlier| {
             let decided = &earlier.trace.inputs.patient;
             decided.is_of(facts.sex, facts.birth_date, earlier.decided_at)
@@ -55,12 +65,12 @@ pub async fn on_response_submitted(
                 && (other.review.is_open() || other.response > response)
         }),
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
-        asynchronous: tx.modality(facts.state).await? == Modality::Asynchronous,
+        asynchronous: !terms.visit && tx.modality(facts.state).await? == Modality::Asynchronous,
         // Automatic approvals in a state are signed under the protocols of the
         // first who may practise there.
         supervising_provider: licensed.first().copied(),
         record_answered: facts.record_answered,
-        under_treatment: tx.active_plan(submitted.patient, submitted.category).await?.is_some(),
+        under_treatment: treated.is_some(),
     };
     let drug = protocol.as_ref().map(|protocol| &protocol.treatment.medication.rxnorm);
     let book = RuleBook::compose(sets, facts.state, drug);
@@ -91,6 +101,11 @@ pub async fn on_response_submitted(
             (assessment.patient, assessment.id.uuid()),
         )
         .await?;
+    }
+    if let Some(plan) = treated.filter(|_| assessment.outcome == AssessmentOutcome::Refused) {
+        // Nobody reviews a refusal, and the treatment it speaks against goes on.
+        let (kind, about) = (TaskKind::ChangedHealth, (plan.patient, assessment.id.uuid()));
+        tasks::raise(env, tx.as_mut(), kind, (&[plan.provider], None), about).await?;
     }
     if assessment.review == Review::Waiting {
         assigning::announce(tx.as_mut()).await?;

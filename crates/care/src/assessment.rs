@@ -238,6 +238,11 @@ impl Assessment {
         }
     }
 
+    /// Whether the rules refused or a provider rejected.
+    pub fn said_no(&self) -> bool {
+        self.outcome == AssessmentOutcome::Refused || matches!(self.review, Review::Rejected { .. })
+    }
+
     /// Whether this assessment approves treatment. `None` where it says nothing
     /// against an approval before it: the form of a patient under treatment
     /// that waits for a provider, or that a provider found to ask for no more
@@ -386,6 +391,26 @@ impl Assessment {
         self.review = Review::Rejected { provider: by, at: now, reason, note };
         Ok(self)
     }
+}
+
+/// The answer by which forms ask for a pregnancy.
+pub const PREGNANT: &str = "pregnant";
+
+/// For how long a pregnancy that was told is taken to last.
+const PREGNANCY: Duration = Duration::days(294);
+
+/// What a patient has last told of a pregnancy, in whichever category; `None`
+/// where nothing was told, or a yes of so long ago that it tells nothing now.
+pub fn pregnancy(assessments: &[Assessment], now: DateTime<Utc>) -> Option<bool> {
+    assessments
+        .iter()
+        .filter_map(|told| {
+            let answer = told.trace.inputs.answers.get(PREGNANT)?.as_bool()?;
+            Some((told.decided_at, answer))
+        })
+        .max_by_key(|(at, _)| *at)
+        .filter(|(at, answer)| !answer || now - *at < PREGNANCY)
+        .map(|(_, answer)| answer)
 }
 
 #[cfg(test)]

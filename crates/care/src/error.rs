@@ -95,6 +95,16 @@ pub enum CareError {
     ProfileIncomplete,
     #[error("the treatment plan is not active")]
     PlanNotActive,
+    #[error(
+        "a visit is needed before this treatment, and none with this patient is on file; hold one, \
+         or say in `met_elsewhere` how you met"
+    )]
+    VisitRequired,
+    #[error(
+        "sex or birth date of the patient are not those that were assessed; ask the patient to \
+         submit the form again"
+    )]
+    ProfileChanged,
     /// Two active plans of one kind would put the same medicine into two
     /// boxes.
     #[error(
@@ -204,6 +214,8 @@ impl DomainError for CareError {
             | Self::ProfileIncomplete
             | Self::PlanNotActive
             | Self::AlreadyTreated
+            | Self::VisitRequired
+            | Self::ProfileChanged
             | Self::NotTheActivePlan(_)
             | Self::RulesPublished
             | Self::RulesInForce
@@ -244,6 +256,8 @@ impl DomainError for CareError {
             Self::ProfileIncomplete => "care.profile_incomplete",
             Self::PlanNotActive => "care.plan_not_active",
             Self::AlreadyTreated => "care.already_treated",
+            Self::VisitRequired => "care.visit_required",
+            Self::ProfileChanged => "care.profile_changed",
             Self::NotTheActivePlan(_) => "care.not_the_active_plan",
             Self::SettingChanged(_) => "care.setting_changed",
             Self::PlanChanged(_) => "care.plan_changed",

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `ResponseSubmitted` | [`assess::on_response_submitted`] |
 //! | `PatientProfileChanged` | [`tasks::on_profile_changed`] |
+//! | `ClinicalRecordChanged` | [`tasks::on_record_changed`] |
 //! | `TreatmentPlanModified` | [`tasks::on_treatment_plan_modified`] |
 //! | `PrescriptionChanged` | [`tasks::on_prescription_changed`], [`plans::on_prescription_changed`] |
 //!
@@ -66,8 +67,8 @@ pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
 pub use sources::{
-    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, Prescribed, ProviderDirectory,
-    Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    CategoryTerms, ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, Prescribed,
+    ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};

@@ -1,6 +1,7 @@
 //! Writing, changing and reading treatment plans.
 
-use kernel::{Actor, CategoryId, PatientId, Permission, ProviderId, TreatmentPlanId};
+use chrono::TimeDelta;
+use kernel::{Actor, CategoryId, PatientId, Permission, ProviderId, TreatmentPlanId, UsState};
 use ports::{
     AuditAction, AuditEntry, Delivery, Env, Event, IdempotencyKey, PortError,
     events::PrescriptionStatusWord,
@@ -13,9 +14,10 @@ pub use end::{complete, revoke};
 pub use history::{PlanHistory, VersionHistory, history};
 
 use crate::{
-    CareError, CareStore, CareTx, ClinicalFacts, Dose, Frequency, PlanChange, Reach, Sources,
-    Treatment, TreatmentPlan,
+    CareError, CareStore, CareTx, CategoryTerms, ClinicalFacts, Dose, Frequency, Modality,
+    PlanChange, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
     dosing::{self, Body, DoseAlert, DoseOverride, Kidneys, Titration},
+    tasks,
     treatment::NewPlan,
 };
 
@@ -28,6 +30,8 @@ pub struct PlanRequest {
     pub reason: String,
     /// The active plan that this one takes the place of.
     pub supersedes: Option<TreatmentPlanId>,
+    /// How provider and patient met, where no visit here is on file.
+    pub met_elsewhere: Option<String>,
 }
 
 /// What is to change of a treatment; the rest stays.
@@ -88,6 +92,54 @@ async fn check_licence(
     } else {
         Err(CareError::LicenceRequired(facts.state))
     }
+}
+
+/// Where state or category ask for a visit, the patient has met a provider here
+/// within the last year, or the provider says how the two met.
+pub(crate) async fn check_visit(
+    env: &Env,
+    tx: &mut dyn CareTx,
+    terms: CategoryTerms,
+    (patient, category): (PatientId, CategoryId),
+    state: UsState,
+    met_elsewhere: Option<&str>,
+) -> Result<(), CareError> {
+    if let Some(text) = met_elsewhere {
+        return match text.trim().chars().count() {
+            10..=500 => Ok(()),
+            _ => {
+                let message = "Between 10 and 500 characters: when, where and how.";
+                Err(CareError::field("met_elsewhere", "invalid", message))
+            }
+        };
+    }
+    let asked = terms.visit || tx.modality(state).await? == Modality::Video;
+    if !asked || tx.has_met(patient, category, env.now() - MET_WITHIN).await? {
+        return Ok(());
+    }
+    Err(CareError::VisitRequired)
+}
+
+/// For how long a visit establishes the relation.
+const MET_WITHIN: TimeDelta = TimeDelta::days(365);
+
+/// The reason of a plan's first version, with how the two met.
+pub(crate) fn with_meeting(reason: &str, met_elsewhere: Option<&str>) -> String {
+    match met_elsewhere {
+        Some(text) => format!("{reason} Met elsewhere: {}", text.trim()),
+        None => reason.to_owned(),
+    }
+}
+
+/// A plan that a provider wrote has to be prescribed by that provider.
+pub(crate) async fn ask_to_prescribe(
+    env: &Env,
+    tx: &mut dyn CareTx,
+    plan: &TreatmentPlan,
+) -> Result<(), CareError> {
+    let about = (plan.patient, plan.id.uuid());
+    let kind = TaskKind::UnprescribedTreatment;
+    tasks::raise(env, tx, kind, (&[plan.provider], None), about).await.map(drop)
 }
 
 /// Refuses a chart that does not exist for the provider, and audits it.
@@ -161,6 +213,8 @@ pub async fn create(
     let provider = prescriber(actor)?;
     check_panel(store, actor, provider, request.patient).await?;
     let facts = check_licence(env, sources, provider, request.patient).await?;
+    let unknown = || CareError::field("category_id", "unknown", "There is no such category.");
+    let terms = sources.covers.terms(request.category).await?.ok_or_else(unknown)?;
     let id: TreatmentPlanId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
@@ -168,6 +222,9 @@ pub async fn create(
         return answer_again(tx, plan).await;
     }
     check_treatment(tx.as_mut(), &request.treatment, Body::of(&facts, env.now())).await?;
+    let (met, about) = (request.met_elsewhere.as_deref(), (request.patient, request.category));
+    check_visit(env, tx.as_mut(), terms, about, facts.state, met).await?;
+    let reason = with_meeting(&request.reason, met);
     let plan = TreatmentPlan::create(
         NewPlan {
             id,
@@ -177,11 +234,12 @@ pub async fn create(
             assessment: None,
             automatic: false,
             treatment: request.treatment,
-            reason: request.reason,
+            reason,
         },
         env.now(),
     );
     add(tx.as_mut(), &plan, request.supersedes).await?;
+    ask_to_prescribe(env, tx.as_mut(), &plan).await?;
     tx.emit(Event::TreatmentPlanCreated {
         treatment_plan: id,
         patient: plan.patient,

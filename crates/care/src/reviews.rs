@@ -252,6 +252,8 @@ pub struct Approval {
     pub overrides: Vec<DoseOverride>,
     /// The patient's active plan of the category, which ends with the approval.
     pub supersedes: Option<TreatmentPlanId>,
+    /// How provider and patient met, where no visit here is on file.
+    pub met_elsewhere: Option<String>,
 }
 
 /// Approves a review and writes the treatment plan, in one transaction.
@@ -278,6 +280,8 @@ pub async fn approve(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     let facts = reviewer.check_licence(sources, assessment.patient).await?;
+    let terms = sources.covers.terms(assessment.category).await?;
+    let terms = terms.ok_or(CareError::NotFound("category"))?;
 
     let plan_id: TreatmentPlanId = env.fresh();
     let mut tx = store.begin(actor).await?;
@@ -285,7 +289,15 @@ pub async fn approve(
         let plan = tx.plan(TreatmentPlanId(earlier), &reviewer.reach()).await?;
         return plans::answer_again(tx, plan).await;
     }
+    let about = (assessment.patient, assessment.category);
+    let decided = &assessment.trace.inputs.patient;
+    if !decided.is_of(facts.sex, facts.birth_date, assessment.decided_at) {
+        return Err(CareError::ProfileChanged);
+    }
     let approved = assessment.approve(reviewer.provider, plan_id, env.now())?;
+    let met = approval.met_elsewhere.as_deref();
+    plans::check_visit(env, tx.as_mut(), terms, about, facts.state, met).await?;
+    let reason = plans::with_meeting("Approved on review.", met);
     let treatment = match approval.treatment {
         Some(treatment) => treatment,
         None => {
@@ -305,7 +317,7 @@ pub async fn approve(
             assessment: Some(id),
             automatic: false,
             treatment,
-            reason: "Approved on review.".to_owned(),
+            reason,
         },
         env.now(),
     );
@@ -314,6 +326,7 @@ pub async fn approve(
         return Err(lost(store, actor, id, &reviewer.reach(), error).await);
     }
     plans::add(tx.as_mut(), &plan, approval.supersedes).await?;
+    plans::ask_to_prescribe(env, tx.as_mut(), &plan).await?;
     let settled = tasks::settle(tx.as_mut(), id.uuid(), Some(reviewer.provider), env.now()).await?;
     tx.emit(Event::ReviewDecided {
         assessment: id,

@@ -133,8 +133,27 @@ pub enum VisitCover {
     NotSold,
 }
 
+/// What a category asks of everybody who is treated in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CategoryTerms {
+    /// Provider and patient have to meet, whatever the state says.
+    pub visit: bool,
+    /// In completed years.
+    pub minimum_age: u32,
+    pub maximum_age: Option<u32>,
+}
+
+impl CategoryTerms {
+    pub fn admits(&self, age: u32) -> bool {
+        age >= self.minimum_age && self.maximum_age.is_none_or(|most| age <= most)
+    }
+}
+
 #[async_trait]
 pub trait VisitCovers: Send + Sync {
+    /// `None` where there is no such category.
+    async fn terms(&self, category: CategoryId) -> Result<Option<CategoryTerms>>;
+
     async fn video_visits(
         &self,
         patient: PatientId,

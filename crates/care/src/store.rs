@@ -229,6 +229,15 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
     /// By the vendor's session.
     async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>>;
 
+    /// Whether the patient has met a provider here since, in the category or
+    /// in none.
+    async fn has_met(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+        since: DateTime<Utc>,
+    ) -> Result<bool>;
+
     /// How many booked consultations of the patient are still to begin. Other
     /// bookings of the patient wait until this transaction ends.
     async fn consultations_ahead(&mut self, patient: PatientId, now: DateTime<Utc>) -> Result<u64>;

@@ -27,6 +27,12 @@ pub enum TaskKind {
     /// Sex, birth date or state of a patient under treatment are not those that
     /// the assessment, the subject, was decided for.
     ChangedProfile,
+    /// A provider's plan, the subject, has no prescription yet.
+    UnprescribedTreatment,
+    /// A patient under treatment tells of something new: the subject is an
+    /// assessment that refuses, or the one that the treatment rests on, where
+    /// the record has changed since.
+    ChangedHealth,
 }
 
 impl TaskKind {
@@ -39,17 +45,21 @@ impl TaskKind {
             Self::FailedPrescription => "A prescription did not reach the pharmacy",
             Self::ChangedTreatment => "A changed treatment has to be prescribed anew",
             Self::ChangedProfile => "A patient under treatment has changed the profile",
+            Self::UnprescribedTreatment => "A treatment plan has to be prescribed",
+            Self::ChangedHealth => "A patient under treatment tells of something new",
         }
     }
 
     pub fn priority(self) -> Priority {
         match self {
-            Self::UrgentReview | Self::OverdueReview | Self::BlockedPrescription => {
-                Priority::Urgent
-            }
-            Self::FailedPrescription | Self::ChangedTreatment | Self::ChangedProfile => {
-                Priority::Routine
-            }
+            Self::UrgentReview
+            | Self::OverdueReview
+            | Self::BlockedPrescription
+            | Self::ChangedHealth => Priority::Urgent,
+            Self::FailedPrescription
+            | Self::ChangedTreatment
+            | Self::ChangedProfile
+            | Self::UnprescribedTreatment => Priority::Routine,
         }
     }
 

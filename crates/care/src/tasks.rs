@@ -209,6 +209,34 @@ pub async fn on_profile_changed(
     Ok(())
 }
 
+/// Handles `ClinicalRecordChanged`: a medication or an allergy that a patient
+/// under treatment tells of was not there when the prescription was checked.
+pub async fn on_record_changed(
+    env: &Env,
+    store: &dyn CareStore,
+    delivery: Delivery,
+    patient: PatientId,
+) -> Result<(), CareError> {
+    let mut tx = store.begin(&Actor::system("care.changed_records")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let mut raised = false;
+    for plan in tx.plans(patient, &Reach::All).await? {
+        if plan.status != PlanStatus::Active {
+            continue;
+        }
+        let subject = plan.assessment.map_or_else(|| plan.id.uuid(), |decided| decided.uuid());
+        let kind = TaskKind::ChangedHealth;
+        let about = (patient, subject);
+        raised |= raise(env, tx.as_mut(), kind, (&[plan.provider], None), about).await?.is_some();
+    }
+    if raised {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 /// Which tasks a provider reaches: their own, and those of nobody where they
 /// are licensed right now.
 #[derive(Clone, Debug, PartialEq, Eq)]

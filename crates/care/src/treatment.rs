@@ -1,15 +1,17 @@
 //! Treatment plans: what a patient is to take, and every version of it.
 
+mod dispensed;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    AssessmentId, CategoryId, FieldError, Icd10, Ndc, PatientId, ProviderId, RxNorm,
+    AssessmentId, CategoryId, FieldError, Icd10, Ndc, PatientId, ProviderId, QuantityUnit, RxNorm,
     TreatmentPlanId,
 };
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
-    CareError, DoseLimit, PlanEnding,
+    CareError, DoseLimit, EndReason, PlanEnding,
     dosing::{DoseAlert, DoseOn, DoseOverride, Kidneys, Titration},
 };
 
@@ -132,8 +134,8 @@ impl Treatment {
         if !(1..=1000).contains(&self.quantity) {
             refuse("quantity", "out_of_range", "Between 1 and 1,000.".into());
         }
-        if self.quantity_unit.trim().is_empty() || self.quantity_unit.len() > 40 {
-            refuse("quantity_unit", "invalid", "Between 1 and 40 characters.".into());
+        if QuantityUnit::from_word(&self.quantity_unit).is_none() {
+            refuse("quantity_unit", "unknown", "One of tablet, capsule, mL, g and each.".into());
         }
         if self.refills > 11 {
             refuse("refills", "out_of_range", "At most 11.".into());
@@ -191,10 +193,34 @@ impl Treatment {
             }
             Some(_) => {}
         }
+        if let Some(limit) = limit.filter(|_| dose_is_sound) {
+            self.check_units(limit, &mut refuse);
+        }
         if let Some(titration) = &self.titration {
             titration.validate(self.dose.value, &format!("{prefix}.titration"), &mut errors);
         }
         if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
+    }
+
+    /// The units of the package make the dose, and the sig says how many. The
+    /// steps of a titration have packages of their own.
+    fn check_units(&self, limit: &DoseLimit, refuse: &mut impl FnMut(&str, &str, String)) {
+        if self.titration.is_some() {
+            return;
+        }
+        let Some(units) = dispensed::units_of(self.dose.value, limit) else { return };
+        if !dispensed::is_whole(units) {
+            let message = format!(
+                "One unit has {}; a dose is a multiple of half a unit.",
+                limit.strength.to_lowercase()
+            );
+            return refuse("dose.value", "not_dispensable", message);
+        }
+        let told = dispensed::told_by(&self.sig);
+        if told.is_some_and(|told| (told - units).abs() > 1e-6) {
+            let message = format!("The dose is {units} of the units that are dispensed.");
+            refuse("sig", "not_this_dose", message);
+        }
     }
 
     /// The largest dose of all steps.
@@ -319,6 +345,12 @@ impl TreatmentPlan {
         std::iter::once(&self.first).chain(&self.later)
     }
 
+    /// Whether a provider took it back, and not only put another in its place.
+    pub fn was_taken_back(&self) -> bool {
+        let reason = self.ended.as_ref().map(|ended| ended.reason);
+        self.status == PlanStatus::Revoked && reason != Some(EndReason::Superseded)
+    }
+
     /// Adds a version; the ones before stay as they are.
     pub fn modify(
         mut self,
@@ -333,6 +365,10 @@ impl TreatmentPlan {
         let reason = reason.trim();
         if reason.is_empty() || reason.chars().count() > 1000 {
             return Err(CareError::field("reason", "invalid", "Between 1 and 1,000 characters."));
+        }
+        if treatment == self.current().treatment {
+            // A version of nothing new would withdraw what was prescribed.
+            return Err(CareError::field("treatment", "unchanged", "Nothing would change."));
         }
         let number = self.current().number + 1;
         self.later.push(PlanVersion {

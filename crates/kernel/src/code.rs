@@ -191,6 +191,51 @@ impl DeaSchedule {
     }
 }
 
+/// The units that NCPDP messages count in, by their codes of the NCI
+/// thesaurus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum QuantityUnit {
+    Tablet,
+    Capsule,
+    Milliliter,
+    Gram,
+    Each,
+}
+
+impl QuantityUnit {
+    /// The code that goes into `QuantityUnitOfMeasure`.
+    pub const fn ncpdp(self) -> &'static str {
+        match self {
+            Self::Tablet => "C48542",
+            Self::Capsule => "C48480",
+            Self::Milliliter => "C28254",
+            Self::Gram => "C48155",
+            Self::Each => "C64933",
+        }
+    }
+
+    pub fn from_ncpdp(code: &str) -> Option<Self> {
+        [Self::Tablet, Self::Capsule, Self::Milliliter, Self::Gram, Self::Each]
+            .into_iter()
+            .find(|unit| unit.ncpdp() == code)
+    }
+
+    /// The unit that a word in a treatment names, in the singular or plural.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let word = word.trim().to_ascii_lowercase();
+        let singular = word.strip_suffix('s').unwrap_or(&word);
+        Some(match singular {
+            "tablet" => Self::Tablet,
+            "capsule" => Self::Capsule,
+            "ml" | "milliliter" => Self::Milliliter,
+            "g" | "gram" => Self::Gram,
+            "each" | "pen" | "tube" | "patch" => Self::Each,
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ pub mod seen;
 pub mod speciality;
 
 pub use actor::{Actor, ActorKind, RequestContext};
-pub use code::{Coding, Dea, DeaSchedule, FeatureCode, Icd10, Ndc, Npi, RxNorm};
+pub use code::{Coding, Dea, DeaSchedule, FeatureCode, Icd10, Ndc, Npi, QuantityUnit, RxNorm};
 pub use error::{DomainError, ErrorKind, FieldError};
 pub use feature::Feature;
 pub use id::*;

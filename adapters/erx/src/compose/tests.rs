@@ -1,8 +1,8 @@
 use chrono::{NaiveDate, TimeZone as _};
-use kernel::{UsState, Uuid};
+use kernel::{QuantityUnit, UsState, Uuid};
 use pharmacy::{
     erx::new_rx::{RxPatient, RxPrescriber},
-    prescription::{Amount, Diagnosis, Dosing, Medication, QuantityUnit},
+    prescription::{Amount, Diagnosis, Dosing, Medication},
 };
 use proptest::prelude::*;
 

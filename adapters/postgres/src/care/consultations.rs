@@ -40,6 +40,24 @@ pub async fn in_room(tx: &mut PgTx, room: &str) -> Result<Option<Consultation>> 
     row.map(|row| consultation(tx, &row)).transpose()
 }
 
+pub async fn has_met(
+    tx: &mut PgTx,
+    patient: PatientId,
+    category: CategoryId,
+    since: DateTime<Utc>,
+) -> Result<bool> {
+    let row = query_one(
+        tx,
+        "looking for a visit of a patient",
+        "SELECT 1 AS met FROM care_consultations WHERE patient_id = $1 \
+         AND (category_id = $2 OR category_id IS NULL) \
+         AND status IN ('in_progress', 'completed') AND starts_at >= $3 LIMIT 1",
+        vec![patient.uuid().into(), category.uuid().into(), since.into()],
+    )
+    .await?;
+    Ok(row.is_some())
+}
+
 pub async fn ahead(tx: &mut PgTx, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {
     tx.execute(
         "waiting for a patient's bookings",

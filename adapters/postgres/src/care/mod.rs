@@ -245,6 +245,15 @@ impl CareTx for PgTx {
         consultations::in_room(self, room).await
     }
 
+    async fn has_met(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+        since: DateTime<Utc>,
+    ) -> Result<bool> {
+        consultations::has_met(self, patient, category, since).await
+    }
+
     async fn consultations_ahead(&mut self, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {
         consultations::ahead(self, patient, now).await
     }

@@ -153,6 +153,8 @@ async fn who_has_moved_is_given_to_somebody_licensed_where_they_are() {
     setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Tx);
     assert_eq!(run(&setting).await.assigned, 1);
     assert_eq!(holder(&setting, id).await, Some(IN_TEXAS));
+    let (store, actor) = (setting.store(), Actor::system("tests.care"));
+    setup::set_modality(store, &actor, UsState::Tx, Modality::Asynchronous).await.unwrap();
     setting.approve(id, IN_TEXAS, None, "k1").await.unwrap();
 }
 

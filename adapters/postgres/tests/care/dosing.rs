@@ -108,6 +108,7 @@ async fn past_a_maximum_or_an_age_goes_only_who_says_why_and_it_is_kept() {
     };
     let mut double = treatment();
     double.dose.value = 2.0;
+    double.sig = "Take 2 tablets by mouth once a day.".into();
     double.overrides = vec![given(DoseAlert::AgeLimit)];
     let above = setting.approve(id, IN_MASSACHUSETTS, Some(double.clone()), "k2").await;
     let paths =

@@ -18,13 +18,13 @@ async fn approve_over(
 }
 
 /// A plan that a provider approved on review.
-async fn approved(setting: &Setting) -> TreatmentPlan {
+pub async fn approved(setting: &Setting) -> TreatmentPlan {
     let id = setting.assess(ADA, &["review"]).await;
     setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
     approve_over(setting, id, None, "first").await.unwrap()
 }
 
-async fn revoke(
+pub async fn revoke(
     setting: &Setting,
     by: ProviderId,
     place: (TreatmentPlanId, Option<i64>),
@@ -35,7 +35,7 @@ async fn revoke(
     plans::revoke(env, setting.store(), sources, &actor, place, reason, note).await
 }
 
-async fn modify(
+pub async fn modify(
     setting: &Setting,
     place: (TreatmentPlanId, Option<i64>),
     refills: u32,
@@ -162,9 +162,9 @@ async fn of_two_who_change_a_plan_the_slower_hears_what_the_other_did() {
     assert_eq!(paths, ["treatment.refills"]);
 
     // Without a version the race is that of the two transactions alone.
-    let attempts = (0..16).map(|refills| {
+    let attempts = (0..12).filter(|refills| *refills != 3).map(|refills| {
         let setting = &setting;
-        async move { modify(setting, (plan.id, None), refills % 4).await }
+        async move { modify(setting, (plan.id, None), refills).await }
     });
     let results = futures::future::join_all(attempts).await;
     for lost in results.iter().filter_map(|result| result.as_ref().err()) {

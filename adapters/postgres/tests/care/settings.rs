@@ -123,6 +123,7 @@ async fn a_default_treatment_is_of_the_formulary_and_within_its_limits() {
     assert_eq!(paths(refused), ["treatment.medication.rxnorm"]);
     let mut double = treatment();
     double.dose.value = 2.0;
+    double.sig = "Take 2 tablets by mouth once a day.".into();
     let above = ["treatment.dose.value", "treatment.frequency"];
     assert_eq!(paths(set(double, Some(version)).await.unwrap_err()), above);
     let mut fewer = treatment();

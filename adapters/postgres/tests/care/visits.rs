@@ -7,6 +7,10 @@ use super::*;
 
 #[async_trait]
 impl VisitCovers for Neighbours {
+    async fn terms(&self, _: CategoryId) -> ports::Result<Option<CategoryTerms>> {
+        Ok(Some(*self.terms.lock().unwrap()))
+    }
+
     /// Whoever is not spoken of has a plan with video visits.
     async fn video_visits(
         &self,

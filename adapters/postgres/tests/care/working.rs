@@ -134,7 +134,8 @@ async fn of_two_tabs_one_changes_the_task_and_the_other_hears_of_it() {
 async fn a_decision_settles_the_tasks_about_its_review() {
     let setting = setting().await;
     let (env, store, sources) = (&setting.database.env, setting.store(), &setting.sources);
-    let open = "SELECT count(*) FROM care_tasks WHERE status = 'open'";
+    let open = "SELECT count(*) FROM care_tasks WHERE status = 'open' \
+                AND kind IN ('urgent_review', 'overdue_review')";
     let approved = setting.assess(ADA, &["danger"]).await;
     let rejected = setting.assess(EVE, &["danger"]).await;
     setting.database.clock.advance(TimeDelta::days(3));

@@ -56,6 +56,7 @@ impl PlansApi {
             treatment: body.0.treatment.parse()?,
             reason: body.0.reason,
             supersedes: body.0.supersedes.map(TreatmentPlanId),
+            met_elsewhere: body.0.met_elsewhere,
         };
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let plan = plans::create(&self.env, store, &self.sources, actor, request, &key).await?;

@@ -132,11 +132,21 @@ pub struct ApproveReview {
     /// The patient's active plan of the category, which is to end: the new plan
     /// takes its place.
     pub supersedes: Option<Uuid>,
+    /// When, where and how the two met, where state or category ask for a visit
+    /// and none here is on file; else the answer is 409 `care.visit_required`.
+    /// It stands in the plan's history.
+    pub met_elsewhere: Option<String>,
 }
 
 impl poem_openapi::types::Example for ApproveReview {
     fn example() -> Self {
-        Self { treatment: None, kidneys: None, overrides: Vec::new(), supersedes: None }
+        Self {
+            treatment: None,
+            kidneys: None,
+            overrides: Vec::new(),
+            supersedes: None,
+            met_elsewhere: None,
+        }
     }
 }
 
@@ -406,6 +416,7 @@ impl ReviewsApi {
             kidneys: body.0.kidneys.map(Into::into),
             overrides: body.0.overrides.into_iter().map(Into::into).collect(),
             supersedes: body.0.supersedes.map(TreatmentPlanId),
+            met_elsewhere: body.0.met_elsewhere,
         };
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
         let plan = reviews::approve(&self.env, store, sources, actor, id, approval, &key).await?;

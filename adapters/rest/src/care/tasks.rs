@@ -33,6 +33,8 @@ pub enum TaskKindWord {
     FailedPrescription,
     ChangedTreatment,
     ChangedProfile,
+    UnprescribedTreatment,
+    ChangedHealth,
 }
 
 /// How far a task has come.
@@ -99,6 +101,8 @@ impl TaskView {
                 TaskKind::FailedPrescription => TaskKindWord::FailedPrescription,
                 TaskKind::ChangedTreatment => TaskKindWord::ChangedTreatment,
                 TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
+                TaskKind::UnprescribedTreatment => TaskKindWord::UnprescribedTreatment,
+                TaskKind::ChangedHealth => TaskKindWord::ChangedHealth,
             },
             title: task.kind.title().to_owned(),
             priority: task.kind.priority().into(),

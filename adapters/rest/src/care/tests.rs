@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use care::{
-    Archive, CallbackCredentials, CareStore, CareTx, ClientToken, ClinicalFacts, Colleague,
-    IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse,
+    Archive, CallbackCredentials, CareStore, CareTx, CategoryTerms, ClientToken, ClinicalFacts,
+    Colleague, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse,
     TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers, portal::Inbox,
 };
 use chrono::{DateTime, Utc};
@@ -98,6 +98,10 @@ impl ProviderDirectory for Unreachable {
 
 #[async_trait]
 impl VisitCovers for Unreachable {
+    async fn terms(&self, _: CategoryId) -> ports::Result<Option<CategoryTerms>> {
+        unreached()
+    }
+
     async fn video_visits(&self, _: PatientId, _: Option<CategoryId>) -> ports::Result<VisitCover> {
         unreached()
     }

@@ -286,6 +286,9 @@ pub struct CreatePlan {
     /// The patient's active plan of the category, which is to end: the new plan
     /// takes its place.
     pub supersedes: Option<Uuid>,
+    /// When, where and how the two met, where state or category ask for a visit
+    /// and none here is on file; else the answer is 409 `care.visit_required`.
+    pub met_elsewhere: Option<String>,
 }
 
 impl Example for CreatePlan {
@@ -296,6 +299,7 @@ impl Example for CreatePlan {
             treatment: TreatmentBody::example(),
             reason: "Asked for in the visit.".to_owned(),
             supersedes: None,
+            met_elsewhere: None,
         }
     }
 }

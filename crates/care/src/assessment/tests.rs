@@ -28,6 +28,8 @@ fn waiting() -> Assessment {
         record_answered: true,
         profile_unchanged: true,
         only_request: true,
+        never_refused: true,
+        of_age: true,
     };
     Assessment::decided(
         AssessmentId(Uuid::from_u128(1)),
@@ -249,4 +251,25 @@ fn a_review_gives_way_while_it_is_open_and_then_nobody_decides_it() {
     }
     let rejected = claimed.reject(provider(1), RejectionReason::NotIndicated, None, now).unwrap();
     assert_eq!(rejected.supersede(later, now), None, "what is decided stays");
+}
+
+#[test]
+fn the_last_word_on_a_pregnancy_counts_as_long_as_one_lasts() {
+    let told = |answer: Option<bool>, day: i64| {
+        let mut assessment = waiting();
+        assessment.decided_at = at(0) + Duration::days(day);
+        if let Some(answer) = answer {
+            assessment.trace.inputs.answers.insert(PREGNANT.into(), answer.into());
+        }
+        assessment
+    };
+    let on = |day: i64| at(0) + Duration::days(day);
+    assert_eq!(pregnancy(&[], on(1)), None);
+    assert_eq!(pregnancy(&[told(None, 0)], on(1)), None);
+    // Another category's form that does not ask takes nothing back.
+    let yes = [told(None, 5), told(Some(true), 3), told(Some(false), 0)];
+    assert_eq!(pregnancy(&yes, on(6)), Some(true));
+    assert_eq!(pregnancy(&yes, on(296)), Some(true));
+    assert_eq!(pregnancy(&yes, on(298)), None);
+    assert_eq!(pregnancy(&[told(Some(false), 9), told(Some(true), 3)], on(10)), Some(false));
 }

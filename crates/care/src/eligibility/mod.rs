@@ -114,7 +114,8 @@ pub struct Gates {
     /// The category has a protocol, and its drug is on the allowlist of the
     /// patient's state.
     pub allowlisted: bool,
-    /// The state lets an asynchronous questionnaire establish the relation.
+    /// State and category let an asynchronous questionnaire establish the
+    /// relation.
     pub asynchronous: bool,
     /// A licensed provider answers for automatic approvals in the state.
     pub supervising_provider: Option<ProviderId>,
@@ -136,6 +137,13 @@ pub struct Gates {
     /// passes.
     #[serde(default = "answered")]
     pub only_request: bool,
+    /// No earlier request in the category was refused or rejected, and no plan
+    /// of it taken back: what was said no to passes with a provider's own look.
+    #[serde(default = "answered")]
+    pub never_refused: bool,
+    /// The patient is of the age for which the category is offered.
+    #[serde(default = "answered")]
+    pub of_age: bool,
 }
 
 fn answered() -> bool {
@@ -294,7 +302,11 @@ fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
         rules.iter().any(|traced| traced.rule.urgent && traced.result == RuleResult::Fired);
     let priority = if urgent { Priority::Urgent } else { Priority::Routine };
 
-    let refusals: Vec<Reason> = fired(Severity::Refuse).map(reason).collect();
+    let mut refusals: Vec<Reason> = fired(Severity::Refuse).map(reason).collect();
+    if !gates.of_age {
+        refusals
+            .push(Reason::new("outside_age_range", "This treatment is for people of another age."));
+    }
     if !refusals.is_empty() {
         return Decision { outcome: Outcome::Refused, reasons: refusals, priority };
     }
@@ -339,6 +351,12 @@ fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
             "You have another request of this kind, so a provider looks at them.",
         ));
     }
+    if !gates.never_refused {
+        reasons.push(Reason::new(
+            "refused_before",
+            "An earlier request or treatment of this kind was ended for a medical reason, so a provider looks at this one.",
+        ));
+    }
     if !gates.allowlisted {
         reasons.push(Reason::new(
             "provider_review_required",
@@ -347,7 +365,7 @@ fn conclude(rules: &[TracedRule], gates: &Gates) -> Decision {
     } else if !gates.asynchronous {
         reasons.push(Reason::new(
             "visit_required",
-            "Your state asks for a visit with a provider before this treatment.",
+            "A visit with a provider is needed before this treatment.",
         ));
     }
     match gates.supervising_provider {

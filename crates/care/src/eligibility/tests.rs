@@ -41,6 +41,8 @@ fn open_gates() -> Gates {
         record_answered: true,
         profile_unchanged: true,
         only_request: true,
+        never_refused: true,
+        of_age: true,
     }
 }
 
@@ -92,6 +94,7 @@ fn a_closed_gate_asks_for_a_provider() {
         (Gates { record_answered: false, ..open_gates() }, "record_unanswered"),
         (Gates { profile_unchanged: false, ..open_gates() }, "profile_changed"),
         (Gates { only_request: false, ..open_gates() }, "another_request"),
+        (Gates { never_refused: false, ..open_gates() }, "refused_before"),
     ] {
         let decision = outcome(&rules, inputs(), gates);
         assert_eq!(decision.outcome, Outcome::InReview);
@@ -215,8 +218,12 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
 }
 
 fn any_gates() -> impl Strategy<Value = Gates> {
-    any::<[bool; 7]>().prop_map(
-        |[allowlisted, asynchronous, some, under_treatment, answered, unchanged, only]| Gates {
+    any::<([bool; 7], bool, bool)>().prop_map(
+        |(
+            [allowlisted, asynchronous, some, under_treatment, answered, unchanged, only],
+            never_refused,
+            of_age,
+        )| Gates {
             allowlisted,
             asynchronous,
             supervising_provider: some.then(|| ProviderId(Uuid::from_u128(7))),
@@ -224,6 +231,8 @@ fn any_gates() -> impl Strategy<Value = Gates> {
             record_answered: answered,
             profile_unchanged: unchanged,
             only_request: only,
+            never_refused,
+            of_age,
         },
     )
 }
@@ -235,11 +244,12 @@ proptest! {
     fn a_refuse_rule_that_fires_always_refuses(
         rules in any_rules(), inputs in any_inputs(), gates in any_gates()
     ) {
+        let of_age = gates.of_age;
         let (decision, trace) = decide(None, &rules, inputs, gates);
         let refused = trace.rules.iter().any(|traced| {
             traced.rule.severity == Severity::Refuse && traced.result == RuleResult::Fired
         });
-        prop_assert_eq!(refused, decision.outcome == Outcome::Refused);
+        prop_assert_eq!(refused || !of_age, decision.outcome == Outcome::Refused);
     }
 
     #[test]
@@ -262,6 +272,7 @@ proptest! {
         let (decision, trace) = decide(None, &rules, inputs, gates.clone());
         if let Outcome::AutoApproved { supervising_provider } = decision.outcome {
             prop_assert!(gates.allowlisted && gates.asynchronous);
+            prop_assert!(gates.never_refused && gates.of_age);
             prop_assert_eq!(gates.supervising_provider, Some(supervising_provider));
             prop_assert!(!rules.is_empty());
             for traced in &trace.rules {

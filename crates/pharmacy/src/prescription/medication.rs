@@ -2,8 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use kernel::{DeaSchedule, FieldError, Ndc, RxNorm};
-use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+use kernel::{DeaSchedule, FieldError, Ndc, QuantityUnit, RxNorm};
 
 /// One packaged product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,37 +15,6 @@ pub struct Medication {
     /// The strength of one unit, as in `1 MG`.
     pub strength: String,
     pub schedule: DeaSchedule,
-}
-
-/// The units that NCPDP messages count in, by their codes of the NCI
-/// thesaurus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, EnumIter, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum QuantityUnit {
-    Tablet,
-    Capsule,
-    Milliliter,
-    Gram,
-    Each,
-}
-
-impl QuantityUnit {
-    /// The code that goes into `QuantityUnitOfMeasure`.
-    pub const fn ncpdp(self) -> &'static str {
-        match self {
-            Self::Tablet => "C48542",
-            Self::Capsule => "C48480",
-            Self::Milliliter => "C28254",
-            Self::Gram => "C48155",
-            Self::Each => "C64933",
-        }
-    }
-
-    pub fn from_ncpdp(code: &str) -> Option<Self> {
-        [Self::Tablet, Self::Capsule, Self::Milliliter, Self::Gram, Self::Each]
-            .into_iter()
-            .find(|unit| unit.ncpdp() == code)
-    }
 }
 
 /// An amount in thousandths of a unit, because 2.5 mL is an amount and floats

@@ -18,7 +18,7 @@ use ports::{Event, events::PrescriptionStatusWord};
 
 pub use controlled::schedule_of;
 pub use directory::Pharmacy;
-pub use medication::{Amount, Dosing, Medication, QuantityUnit};
+pub use medication::{Amount, Dosing, Medication};
 pub use parties::{
     PatientDetails, Patients, PlannedTreatment, PrescriberDetails, Prescribers, StateLicence,
     TreatmentPlans,

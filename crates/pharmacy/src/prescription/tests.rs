@@ -1,5 +1,5 @@
 use chrono::TimeZone as _;
-use kernel::{DeaSchedule, Uuid};
+use kernel::{DeaSchedule, QuantityUnit, Uuid};
 use proptest::prelude::*;
 
 use super::*;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use kernel::RxNorm;
+use kernel::{QuantityUnit, RxNorm};
 
 use super::{
     AlertKind, AllergyCategory, ClinicalFacts, Formulary, Ingredient, InteractionProvider,
     SafetyAlert, Severity,
     formulary::{Allergen, PregnancyRisk, micrograms},
 };
-use crate::prescription::{Dosing, Medication, PlannedTreatment, QuantityUnit};
+use crate::prescription::{Dosing, Medication, PlannedTreatment};
 
 /// What is to be prescribed.
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, Prescribed,
-    ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    CategoryTerms, ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts,
+    Prescribed, ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover,
+    VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     portal::Inbox,
     rules::FormSchemas,
@@ -183,6 +184,16 @@ impl Prescribed for Bridges {
 
 #[async_trait]
 impl VisitCovers for Bridges {
+    async fn terms(&self, category: CategoryId) -> Result<Option<CategoryTerms>> {
+        let mut tx = self.catalog.begin(&Actor::system("care.category_terms")).await?;
+        let found = tx.category(category).await?.map(|found| found.configuration);
+        Ok(found.map(|asked| CategoryTerms {
+            visit: asked.required_modality == catalog::Modality::Video,
+            minimum_age: asked.minimum_age.into(),
+            maximum_age: asked.maximum_age.map(Into::into),
+        }))
+    }
+
     async fn video_visits(
         &self,
         patient: PatientId,

@@ -2,14 +2,14 @@ use ::pharmacy::{
     fulfilment::{DeliveryAddress, DeliveryAddresses, PaidPeriods},
     prescription::{
         Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, PlannedTreatment,
-        PrescriberDetails, Prescribers, QuantityUnit, StateLicence, TreatmentPlans, schedule_of,
+        PrescriberDetails, Prescribers, StateLicence, TreatmentPlans, schedule_of,
     },
     safety::{AllergyCategory, ClinicalFacts, ClinicalRecord, RecordedAllergy, RecordedMedication},
 };
 use async_trait::async_trait;
 use care::{PlanStatus, Reach};
 use identity::LicenseStatus;
-use kernel::{Actor, PatientId, ProviderId, SubscriptionId, TreatmentPlanId};
+use kernel::{Actor, PatientId, ProviderId, QuantityUnit, SubscriptionId, TreatmentPlanId};
 use ports::{PortError, Result};
 use records::clinical;
 
@@ -50,7 +50,7 @@ impl TreatmentPlans for Bridges {
                 sig: treatment.sig.clone(),
                 quantity: Amount::whole(treatment.quantity)
                     .map_err(|_| unusable("a quantity that cannot be prescribed"))?,
-                unit: unit(&treatment.quantity_unit)
+                unit: QuantityUnit::from_word(&treatment.quantity_unit)
                     .ok_or_else(|| unusable("a unit that cannot be prescribed"))?,
                 days_supply: u16::try_from(treatment.duration_days)
                     .map_err(|_| unusable("too long a supply"))?,
@@ -63,19 +63,6 @@ impl TreatmentPlans for Bridges {
             },
         }))
     }
-}
-
-fn unit(word: &str) -> Option<QuantityUnit> {
-    let word = word.trim().to_ascii_lowercase();
-    let singular = word.strip_suffix('s').unwrap_or(&word);
-    Some(match singular {
-        "tablet" => QuantityUnit::Tablet,
-        "capsule" => QuantityUnit::Capsule,
-        "ml" | "milliliter" => QuantityUnit::Milliliter,
-        "g" | "gram" => QuantityUnit::Gram,
-        "each" | "pen" | "tube" | "patch" => QuantityUnit::Each,
-        _ => return None,
-    })
 }
 
 #[async_trait]
@@ -148,6 +135,10 @@ impl ClinicalRecord for Bridges {
         )
         .await
         .map_err(|error| crossing("the clinical summary", error))?;
+        let mut tx = self.care.begin(&Actor::system("pharmacy.safety")).await?;
+        let assessments = tx.assessments(patient, &Reach::All).await?;
+        drop(tx);
+        let pregnant = care::assessment::pregnancy(&assessments, self.env.now());
         Ok(ClinicalFacts {
             medications: summary
                 .active_medications
@@ -169,7 +160,7 @@ impl ClinicalRecord for Bridges {
                     categories: vec![category(allergy.category)],
                 })
                 .collect(),
-            pregnant: None,
+            pregnant,
             medications_unasked: !summary.active_medications.is_answered(),
             allergies_unasked: !summary.allergies.is_answered(),
         })

@@ -92,6 +92,9 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
             &w.env, &w.pg, w.bridges.as_ref(), delivery, treatment_plan,
         )
     });
+    on!(registry, world, "care.on_record_changed", ClinicalRecordChanged { patient } => |w, delivery| {
+        care::tasks::on_record_changed(&w.env, &w.pg, delivery, patient)
+    });
     on!(registry, world, "care.complete_plan",
         PrescriptionChanged { treatment_plan, plan_version, status } => |w, delivery| {
         care::plans::on_prescription_changed(

@@ -129,7 +129,9 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     read_photos(world, walk, &provider.token).await?;
     // These doses depend on the kidneys, so the provider has them measured. The
     // day follows from the assessment, so that a repetition says the same.
-    let mut approval = json!({});
+    let mut approval = json!({
+        "met_elsewhere": "At the practice, on the day of the request, with an identity card.",
+    });
     if matches!(walk.person.category(), "erectile-dysfunction" | "weight-management") {
         let decided: DateTime<Utc> = text(&eligibility, "/assessments/0/decided_at")?.parse()?;
         let measured_on = (decided - TimeDelta::days(20)).date_naive();

@@ -63,6 +63,8 @@ fn gates(allowlisted: bool) -> Gates {
         record_answered: true,
         profile_unchanged: true,
         only_request: true,
+        never_refused: true,
+        of_age: true,
         supervising_provider: Some(ProviderId(Uuid::from_u128(7))),
     }
 }
