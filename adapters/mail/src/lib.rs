@@ -63,6 +63,11 @@ pub enum MailConfigError {
     Unprotected,
 }
 
+/// Whether mails can be sent in this name.
+pub fn is_sender(text: &str) -> bool {
+    text.parse::<Mailbox>().is_ok()
+}
+
 /// Sends each mail over a connection of its own: a mail whose connection fails
 /// then says nothing about any other.
 pub struct SmtpMailer {
@@ -185,6 +190,7 @@ async fn close(mut connection: AsyncSmtpConnection, limit: Duration) {
     let _ = timeout(limit.min(Duration::from_secs(2)), connection.quit()).await;
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this machine.
+pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -215,6 +215,38 @@ async fn a_published_form_is_edited_as_a_draft_that_two_authors_do_not_overwrite
     assert!(matches!(denied, Err(IntakeError::Forbidden(_))), "{denied:?}");
 }
 
+#[tokio::test]
+async fn a_definition_that_could_not_be_read_back_is_not_kept() {
+    let database = Database::fresh().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let first = published(&database).await;
+    let mut deep = first.definition.clone();
+    for at in 0..45 {
+        let group = Item {
+            link_id: format!("g{at}"),
+            text: "A group.".into(),
+            help: None,
+            code: None,
+            required: false,
+            enable_when: None,
+            kind: ItemKind::Group { items: std::mem::take(&mut deep.items) },
+        };
+        deep.items = vec![group];
+    }
+    let draft = draft_from(env, pg, &admin(), first.id).await.unwrap();
+    let change =
+        FormChange { seen: draft.revision, definition: deep.clone(), based_on: draft.based_on };
+    let new = NewFormVersion { category: CATEGORY, slug: "deep".into(), definition: deep };
+    let revised = revise_version(env, pg, &admin(), draft.id, change).await;
+    let made = create_version(env, pg, &AROUND, &admin(), new).await;
+    for refused in [revised, made] {
+        let Err(IntakeError::InvalidDefinition(errors)) = refused else { panic!("it was kept") };
+        assert_eq!((&*errors[0].path, &*errors[0].code), ("definition.items.g36", "too_deep"));
+    }
+    let listed = form_versions(pg, &admin(), Some(CATEGORY), &PageRequest::default()).await;
+    assert_eq!(listed.unwrap().items.len(), 2);
+}
+
 /// Whoever reads the answers misses one.
 struct Objecting;
 

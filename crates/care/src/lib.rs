@@ -67,7 +67,8 @@ pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
 pub use sources::{
-    CategoryTerms, ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, Prescribed,
+    Categories, CategoryTerms, ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts,
+    Prescribed,
     ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};

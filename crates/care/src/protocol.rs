@@ -35,6 +35,8 @@ pub struct DoseLimit {
 
 impl DoseLimit {
     const MOST_PACKAGES: usize = 200;
+    /// No drug is given by more of any unit than this.
+    const LARGEST: f64 = 1_000_000.0;
 
     /// # Errors
     /// [`CareError::Invalid`] names everything that is wrong.
@@ -54,12 +56,16 @@ impl DoseLimit {
                 refuse(path, "invalid", "This is too long, or has control characters.");
             }
         }
-        let sound = |value: f64| value.is_finite() && value > 0.0;
+        let sound = |value: f64| value > 0.0 && value <= Self::LARGEST;
         if !sound(self.max_single) {
-            refuse("max_single", "out_of_range", "More than nothing.");
+            refuse("max_single", "out_of_range", "More than nothing, and at most 1,000,000.");
         }
         if !sound(self.max_daily) || self.max_daily < self.max_single {
-            refuse("max_daily", "out_of_range", "At least the largest single dose.");
+            refuse(
+                "max_daily",
+                "out_of_range",
+                "At least the largest single dose, and at most 1,000,000.",
+            );
         }
         if !self.ndcs.is_empty() && self.strength.trim().is_empty() {
             refuse("strength", "required", "What is dispensed has a strength.");

@@ -7,7 +7,9 @@ use ports::{AuditAction, AuditEntry};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CareError, CareStore, CareTx, DoseLimit, Modality, Protocol, Treatment, diff};
+use crate::{
+    CareError, CareStore, CareTx, Categories, DoseLimit, Modality, Protocol, Treatment, diff,
+};
 
 /// What a state allows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +166,21 @@ pub async fn protocol(
 /// within its limits.
 pub async fn set_protocol(
     store: &dyn CareStore,
+    categories: &dyn Categories,
+    actor: &Actor,
+    protocol: &Protocol,
+    seen: Option<i64>,
+) -> Result<i64, CareError> {
+    actor.require(Permission::RuleAdminister)?;
+    if !categories.exists(protocol.category).await? {
+        return Err(CareError::NotFound("category"));
+    }
+    save_protocol(store, actor, protocol, seen).await
+}
+
+/// For a category that is known to exist.
+pub(crate) async fn save_protocol(
+    store: &dyn CareStore,
     actor: &Actor,
     protocol: &Protocol,
     seen: Option<i64>,
@@ -186,6 +203,20 @@ async fn check_default(tx: &mut dyn CareTx, treatment: &Treatment) -> Result<(),
         let message = "The formulary has no such drug.";
         return Err(CareError::field("treatment.medication.rxnorm", "unknown", message));
     };
+    let mut errors = Vec::new();
+    let mut refuse = |path: &str| {
+        let message = "It is of one patient, and the default is for everybody.";
+        errors.push(FieldError::new(path, "not_allowed", message));
+    };
+    if treatment.kidneys.is_some() {
+        refuse("treatment.kidneys");
+    }
+    if !treatment.overrides.is_empty() {
+        refuse("treatment.overrides");
+    }
+    if !errors.is_empty() {
+        return Err(CareError::Invalid(errors));
+    }
     treatment.validate(Some(&limit), "treatment")?;
     if treatment.exceeds(&limit) {
         let message = "No patient begins above the drug's maximum.";

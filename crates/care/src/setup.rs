@@ -65,7 +65,7 @@ pub async fn set_protocol(
     if before.as_ref().is_some_and(|(before, _)| before == protocol) {
         return Ok(());
     }
-    setting::set_protocol(store, actor, protocol, before.map(|(_, version)| version)).await?;
+    setting::save_protocol(store, actor, protocol, before.map(|(_, version)| version)).await?;
     Ok(())
 }
 

@@ -118,6 +118,13 @@ pub trait ProviderDirectory: Send + Sync {
     ) -> Result<Standing>;
 }
 
+/// The categories of the catalogue.
+#[async_trait]
+pub trait Categories: Send + Sync {
+    /// Whether there is one, active or not.
+    async fn exists(&self, category: CategoryId) -> Result<bool>;
+}
+
 /// The feature of a plan that opens video visits.
 pub const VIDEO_VISITS: &str = "video_visits";
 

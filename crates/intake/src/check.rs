@@ -18,6 +18,33 @@ pub const MOST_PHOTOS: u32 = 10;
 
 type Index<'a> = BTreeMap<&'a str, &'a Item>;
 
+/// Everything for which a definition is not even kept as a draft: what is nested
+/// deeper could not be read back from where it is stored, and what has more
+/// items takes too long to look through. What is repeated counts too.
+pub fn check_size(definition: &FormDefinition) -> Vec<FieldError> {
+    fn below(items: &[Item], depth: usize, count: &mut usize, errors: &mut Vec<FieldError>) {
+        for item in items {
+            *count += 1;
+            if depth > DEEPEST {
+                // What is in it is deeper still.
+                let message = format!("Items are nested at most {DEEPEST} deep.");
+                let path = format!("definition.items.{}", item.link_id);
+                errors.push(FieldError::new(path, "too_deep", message));
+            } else {
+                below(item.children(), depth + 1, count, errors);
+                below(item.row(), depth + 1, count, errors);
+            }
+        }
+    }
+    let (mut count, mut errors) = (0, Vec::new());
+    below(&definition.items, 1, &mut count, &mut errors);
+    if count > MOST_ITEMS {
+        let message = format!("A form has at most {MOST_ITEMS} items.");
+        errors = vec![FieldError::new("definition.items", "too_many", message)];
+    }
+    errors
+}
+
 /// Everything that is wrong with the definition; nothing when it can be
 /// published. Paths are below `definition.items.<link id>`.
 pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
@@ -29,12 +56,9 @@ pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
     if outline.is_empty() {
         errors.push(FieldError::required("definition.items"));
     }
-    if outline.len() > MOST_ITEMS {
-        errors.push(FieldError::new(
-            "definition.items",
-            "too_many",
-            format!("A form has at most {MOST_ITEMS} items."),
-        ));
+    let too_large = check_size(definition);
+    if !too_large.is_empty() {
+        errors.extend(too_large);
         return errors;
     }
     let mut index = Index::new();
@@ -42,13 +66,6 @@ pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
         if index.insert(&item.link_id, item).is_some() {
             errors.push(at(item, "link_id", "duplicate", "Another item has this link id."));
         }
-    }
-    if depth(&definition.items) > DEEPEST {
-        errors.push(FieldError::new(
-            "definition.items",
-            "too_deep",
-            format!("Groups are nested at most {DEEPEST} deep."),
-        ));
     }
     for (item, _) in &outline {
         if let ItemKind::RepeatingGroup { items, minimum, maximum } = &item.kind {
@@ -77,10 +94,6 @@ pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
 
 fn at(item: &Item, field: &str, code: &str, message: impl Into<String>) -> FieldError {
     FieldError::new(format!("definition.items.{}.{field}", item.link_id), code, message)
-}
-
-fn depth(items: &[Item]) -> usize {
-    items.iter().map(|item| 1 + depth(item.children())).max().unwrap_or(0)
 }
 
 fn check_item(item: &Item, errors: &mut Vec<FieldError>) {

@@ -61,6 +61,10 @@ impl FormVersion {
         if self.status != VersionStatus::Draft {
             return Err(IntakeError::AlreadyPublished);
         }
+        let too_large = check::check_size(&definition);
+        if !too_large.is_empty() {
+            return Err(IntakeError::InvalidDefinition(too_large));
+        }
         Ok(Self {
             definition,
             based_on: based_on.or(self.based_on),

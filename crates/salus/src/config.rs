@@ -3,6 +3,7 @@
 //! error, so that a misspelt one is not silently ignored.
 
 mod identity;
+mod places;
 
 use std::{fmt, num::NonZeroU32, path::PathBuf};
 
@@ -487,7 +488,8 @@ impl Config {
         }
     }
 
-    /// Refuses what does not go together.
+    /// Refuses what is none, and what does not go together: whatever `serve`
+    /// could not run with.
     pub fn check(&self) -> anyhow::Result<()> {
         if !matches!(self.telemetry.log_format.as_str(), "text" | "json") {
             anyhow::bail!("telemetry.log_format is text or json");
@@ -496,6 +498,7 @@ impl Config {
             anyhow::bail!("smtp.security is none, starttls or tls");
         }
         self.identity.check()?;
+        places::check(self)?;
         for vendor in &self.emulators {
             let (setting, address) = self.address(*vendor);
             if !address.is_empty() {

@@ -1,9 +1,19 @@
 //! What administrators set, each change over the version that was read.
 
 use care::{
-    StatePolicy,
+    Categories, StatePolicy,
+    dosing::{DoseAlert, DoseOverride, Kidneys, OverrideReason},
     setting::{self, SettingChange},
 };
+
+struct Catalogue;
+
+#[async_trait]
+impl Categories for Catalogue {
+    async fn exists(&self, category: CategoryId) -> ports::Result<bool> {
+        Ok(category == CATEGORY)
+    }
+}
 
 use super::*;
 
@@ -115,7 +125,7 @@ async fn a_default_treatment_is_of_the_formulary_and_within_its_limits() {
     let (held, version) = setting::protocol(store, &admin(), CATEGORY).await.unwrap();
     let set = async |treatment: Treatment, seen| {
         let protocol = Protocol { category: CATEGORY, treatment };
-        setting::set_protocol(store, &admin(), &protocol, seen).await
+        setting::set_protocol(store, &Catalogue, &admin(), &protocol, seen).await
     };
     let mut unlisted = treatment();
     unlisted.medication.rxnorm = "205310".parse().unwrap();
@@ -131,6 +141,47 @@ async fn a_default_treatment_is_of_the_formulary_and_within_its_limits() {
     assert_eq!(set(fewer, Some(version)).await.unwrap(), version + 1);
     let late = lost(set(held.treatment, Some(version)).await);
     assert_eq!(late.fields[0].path, "treatment.refills");
+}
+
+#[tokio::test]
+async fn a_default_treatment_is_of_a_category_that_exists_and_of_nobody_in_particular() {
+    let clinic = setting().await;
+    let store = clinic.store();
+    let nowhere =
+        Protocol { category: CategoryId(Uuid::from_u128(0xdead)), treatment: treatment() };
+    let missing = setting::set_protocol(store, &Catalogue, &admin(), &nowhere, None).await;
+    assert!(matches!(missing, Err(CareError::NotFound("category"))), "{missing:?}");
+    assert!(setting::protocol(store, &admin(), nowhere.category).await.is_err());
+
+    let version = setting::protocol(store, &admin(), CATEGORY).await.unwrap().1;
+    let mut own = treatment();
+    own.kidneys = Some(Kidneys {
+        serum_creatinine_mg_dl: 1.0,
+        weight_kg: 70.0,
+        measured_on: clinic.database.env.now().date_naive(),
+    });
+    own.overrides = vec![DoseOverride {
+        alert: DoseAlert::AboveMaximum,
+        reason: OverrideReason::BenefitOutweighsRisk,
+        note: None,
+    }];
+    let protocol = Protocol { category: CATEGORY, treatment: own };
+    let refused =
+        setting::set_protocol(store, &Catalogue, &admin(), &protocol, Some(version)).await;
+    assert_eq!(paths(refused.unwrap_err()), ["treatment.kidneys", "treatment.overrides"]);
+    assert_eq!(setting::protocol(store, &admin(), CATEGORY).await.unwrap().1, version);
+}
+
+#[tokio::test]
+async fn no_largest_dose_is_beyond_all_measure() {
+    let clinic = setting().await;
+    for beyond in [1e308, 1_000_001.0, f64::INFINITY] {
+        let drug = DoseLimit { max_single: beyond, max_daily: beyond, ..minoxidil() };
+        let refused = setting::set_drug(clinic.store(), &admin(), &drug, None).await;
+        assert_eq!(paths(refused.unwrap_err()), ["max_single", "max_daily"]);
+    }
+    let most = DoseLimit { max_daily: 1_000_000.0, ..minoxidil() };
+    assert_eq!(setting::set_drug(clinic.store(), &admin(), &most, None).await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use care::{CareError, CareStore, DoseLimit, Modality, Protocol, StatePolicy, setting};
+use care::{CareError, CareStore, Categories, DoseLimit, Modality, Protocol, StatePolicy, setting};
 use kernel::{CategoryId, DeaSchedule, FieldError, Permission, RxNorm, UsState, Uuid};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
@@ -17,6 +17,7 @@ use crate::core::{Body, Caller, Problem, Tag, Versioned, entity_tag, one_version
 
 pub struct SettingsApi {
     pub store: Arc<dyn CareStore>,
+    pub categories: Arc<dyn Categories>,
 }
 
 /// The schedule of a controlled substance.
@@ -308,7 +309,8 @@ impl SettingsApi {
     /// Set the default treatment of a category
     ///
     /// Takes `rule.administer`. An approval that names no treatment begins with
-    /// it. It is one of the formulary and within its largest doses. `If-Match`
+    /// it. It is one of the formulary and within its largest doses, and names
+    /// nothing of one patient. A category that does not exist is 404. `If-Match`
     /// is as with the formulary.
     #[oai(
         path = "/api/admin/categories/:id/default-treatment",
@@ -330,7 +332,8 @@ impl SettingsApi {
         let protocol = Protocol { category, treatment: body.0.treatment.parse()? };
         let current = async { version_of(setting::protocol(store, actor, category).await) };
         let seen = seen(&if_match.0, current).await?;
-        let version = setting::set_protocol(store, actor, &protocol, seen).await?;
+        let categories = self.categories.as_ref();
+        let version = setting::set_protocol(store, categories, actor, &protocol, seen).await?;
         let body = ProtocolBody { treatment: protocol.treatment.into() };
         Ok(Versioned::at(version, body))
     }

@@ -10,14 +10,14 @@ use cel::{Context, Env, Program, Value as Cel};
 use kernel::Coding;
 use serde_json::{Value, json};
 
-use super::{Inputs, RuleResult};
+use super::{Inputs, RuleResult, limits};
 
 /// The words with which an expression can begin to name an input.
 const ROOTS: [&str; 5] = ["answers", "scores", "patient", "medications", "allergies"];
 
 /// `Err` says why the expression does not parse, or names what does not exist.
 pub fn check(expression: &str) -> Result<(), String> {
-    let program = Program::compile(expression).map_err(|error| error.to_string())?;
+    let program = limits::compile(expression)?;
     let references = program.references();
     let bound = bound_names(expression);
     match references
@@ -51,10 +51,7 @@ pub struct Compiled {
 
 impl Compiled {
     fn new(expression: &str) -> Self {
-        Self {
-            program: Program::compile(expression).map_err(|error| error.to_string()),
-            paths: named_paths(expression),
-        }
+        Self { program: limits::compile(expression), paths: named_paths(expression) }
     }
 
     pub fn paths(&self) -> &[(&'static str, Option<String>)] {

@@ -7,6 +7,7 @@
 //! automatically unless no such rule fired and every gate is open.
 
 mod expression;
+mod limits;
 mod rule_set;
 mod typing;
 

@@ -7,12 +7,11 @@ use kernel::{CategoryId, FieldError, RuleSetId, RxNorm, UsState};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use super::{Rule, expression};
+use super::{Rule, expression, limits::LONGEST};
 use crate::{CareError, setting::changed_fields};
 
-/// The longest expression, and the most rules of one set: both bound what one
-/// decision can cost.
-pub const LONGEST_EXPRESSION: usize = 2_000;
+/// The most rules of one set; with the limits of an expression it bounds what
+/// one decision can cost.
 pub const MOST_RULES: usize = 200;
 
 /// For whom a rule set holds within its category.
@@ -200,8 +199,8 @@ impl RuleSet {
                 ));
             }
             let path = format!("rules[{index}].expression");
-            if rule.expression.len() > LONGEST_EXPRESSION {
-                let message = format!("At most {LONGEST_EXPRESSION} characters.");
+            if rule.expression.len() > LONGEST {
+                let message = format!("At most {LONGEST} characters.");
                 errors.push(FieldError::new(path, "too_long", message));
             } else if let Err(message) = expression::check(&rule.expression) {
                 errors.push(FieldError::new(path, "invalid", message));

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cel::{
-    IdedExpr, Program,
+    IdedExpr,
     common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue, operators},
 };
 use chrono::NaiveDate;
 use kernel::{FieldError, Sex, UsState};
 use strum::IntoEnumIterator as _;
 
-use super::{Rule, expression};
+use super::{Rule, expression, limits};
 
 /// What an answer is when a rule reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +48,9 @@ pub struct FormSchema {
 pub fn misfits(rules: &[Rule], schema: &FormSchema) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        // What does not parse is told by the check of the set itself.
-        let Ok(program) = Program::compile(&rule.expression) else { continue };
+        // What does not parse, or is beyond the limits, is told by the check of
+        // the set itself.
+        let Ok(program) = limits::compile(&rule.expression) else { continue };
         let mut checker = Checker { schema, bound: Vec::new(), faults: Vec::new() };
         let result = checker.type_of(program.expression());
         if !matches!(result, Type::Bool | Type::Any) {

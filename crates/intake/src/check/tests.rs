@@ -236,3 +236,33 @@ fn a_question_takes_a_few_photos_and_only_their_being_there_is_a_condition() {
     assert_eq!(codes(vec![rows(photo(1, 2))]), []);
     assert_eq!(codes(vec![rows(photo(0, 2))]), one("p.maximum", "out_of_range"));
 }
+
+/// Groups, or repeating ones, in one another around one question.
+fn nested(depth: usize, repeats: bool) -> Item {
+    (1..depth).fold(yes_no("a"), |inner, at| {
+        let items = vec![inner];
+        let kind = if repeats {
+            ItemKind::RepeatingGroup { items, minimum: 0, maximum: 3 }
+        } else {
+            ItemKind::Group { items }
+        };
+        item(&format!("g{at}"), kind)
+    })
+}
+
+#[test]
+fn what_is_nested_too_deep_is_told_by_its_name_before_it_is_kept() {
+    let told = |items: Vec<Item>| -> Vec<(String, String)> {
+        let form = FormDefinition { title: "Form".into(), description: None, items, rules: vec![] };
+        check_size(&form).into_iter().map(|error| (error.path, error.code)).collect()
+    };
+    assert_eq!(told(vec![nested(DEEPEST, false), nested(DEEPEST, true)]), []);
+    assert_eq!(codes(vec![nested(DEEPEST, false)]), []);
+    let deep = vec![("definition.items.a".to_owned(), "too_deep".to_owned())];
+    assert_eq!(told(vec![nested(DEEPEST + 1, false)]), deep);
+    assert_eq!(told(vec![nested(DEEPEST + 1, true)]), deep);
+    assert_eq!(codes(vec![nested(45, false)]), one("g36", "too_deep"));
+    let rows = (0..MOST_ITEMS).map(|at| yes_no(&format!("r{at}"))).collect();
+    let many = item("g", ItemKind::RepeatingGroup { items: rows, minimum: 0, maximum: 3 });
+    assert_eq!(told(vec![many]), [("definition.items".to_owned(), "too_many".to_owned())]);
+}

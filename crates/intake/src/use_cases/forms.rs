@@ -6,7 +6,7 @@ use ports::{AuditAction, AuditEntry, Env, PortError};
 use crate::{
     Form, FormDefinition, FormVersion, IntakeError, IntakeStore, IntakeTx, Surroundings,
     VersionStatus,
-    check::check,
+    check::{check, check_size},
     diff::{ItemChange, diff},
 };
 
@@ -244,6 +244,10 @@ async fn add_version(
     new: NewFormVersion,
     (form_id, version_id): (FormId, FormVersionId),
 ) -> Result<FormVersion, IntakeError> {
+    let too_large = check_size(&new.definition);
+    if !too_large.is_empty() {
+        return Err(IntakeError::InvalidDefinition(too_large));
+    }
     let form = match tx.form_of_category(new.category).await? {
         Some(form) => form,
         None => {

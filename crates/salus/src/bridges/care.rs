@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    CategoryTerms, ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts,
+    Categories, CategoryTerms, ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts,
     Prescribed, ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover,
     VisitCovers,
     eligibility::{AnswerKind, FormSchema},
@@ -183,6 +183,14 @@ impl Prescribed for Bridges {
 }
 
 #[async_trait]
+impl Categories for Bridges {
+    async fn exists(&self, category: CategoryId) -> Result<bool> {
+        let mut tx = self.catalog.begin(&Actor::system("care.categories")).await?;
+        Ok(tx.category(category).await?.is_some())
+    }
+}
+
+#[async_trait]
 impl VisitCovers for Bridges {
     async fn terms(&self, category: CategoryId) -> Result<Option<CategoryTerms>> {
         let mut tx = self.catalog.begin(&Actor::system("care.category_terms")).await?;
@@ -199,11 +207,10 @@ impl VisitCovers for Bridges {
         patient: PatientId,
         category: Option<CategoryId>,
     ) -> Result<VisitCover> {
-        if let Some(category) = category {
-            let mut tx = self.catalog.begin(&Actor::system("care.video_visits")).await?;
-            if tx.category(category).await?.is_none() {
-                return Ok(VisitCover::NoSuchCategory);
-            }
+        if let Some(category) = category
+            && !self.exists(category).await?
+        {
+            return Ok(VisitCover::NoSuchCategory);
         }
         let feature = VIDEO_VISITS
             .parse()

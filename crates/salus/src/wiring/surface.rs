@@ -154,7 +154,7 @@ impl Surface {
                 RulesApi { env: env(), store: store.clone(), forms: bridges.clone() },
                 ReplaysApi { store: store.clone() },
                 RequirementsApi { catalog: store.clone(), care: store.clone() },
-                SettingsApi { store: store.clone() },
+                SettingsApi { store: store.clone(), categories: bridges.clone() },
                 AssignmentApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 TasksApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 PortalApi {
