@@ -79,6 +79,7 @@ history![
     "073_care_changed_treatments",
     "074_care_canceled_consultations",
     "075_care_settings",
+    "078_care_visits",
     "080_communication",
     "090_records",
     "095_compliance",

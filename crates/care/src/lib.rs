@@ -66,8 +66,8 @@ pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
 pub use sources::{
-    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, Prescribed, ProviderDirectory,
-    Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts, PatientName, Prescribed,
+    ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};

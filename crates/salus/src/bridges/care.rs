@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, Prescribed,
+    ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts, PatientName, Prescribed,
     ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     portal::Inbox,
@@ -83,6 +83,17 @@ impl PatientFacts for Bridges {
                 .map(|allergy| allergy.substance.clone())
                 .collect(),
         }))
+    }
+
+    async fn names(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientName>> {
+        let actor = Actor::system("care.names");
+        let found = identity::directory::names(&self.identity, &actor, patients)
+            .await
+            .map_err(|error| crossing("the names of patients", error))?;
+        Ok(found
+            .into_iter()
+            .map(|one| (one.patient, PatientName { name: one.name, birth_date: one.birth_date }))
+            .collect())
     }
 }
 
@@ -166,6 +177,16 @@ impl ProviderDirectory for Bridges {
             zone: profile.hours.as_ref().map(|hours| hours.zone()),
             expiring,
         })
+    }
+
+    async fn at_work(
+        &self,
+        provider: ProviderId,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<bool>> {
+        let hours = self.provider(provider).await?.and_then(|profile| profile.hours);
+        Ok(hours.map(|hours| hours.cover_all(from, until)))
     }
 }
 
