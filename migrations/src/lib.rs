@@ -80,6 +80,7 @@ history![
     "074_care_canceled_consultations",
     "075_care_settings",
     "076_care_health_tasks",
+    "078_care_visits",
     "080_communication",
     "090_records",
     "095_compliance",

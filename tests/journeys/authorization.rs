@@ -176,6 +176,7 @@ pub const TABLE: &[(&str, Who)] = &[
     ("getDosingRule", ADMIN),
     ("setDosingRule", ADMIN),
     ("bookVideoConsultation", PATIENT),
+    ("listVideoConsultations", PARTIES),
     ("getVideoConsultation", PARTIES),
     ("cancelVideoConsultation", PARTIES),
     ("joinVideoConsultation", PARTIES),

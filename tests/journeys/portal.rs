@@ -86,6 +86,8 @@ async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {
     let review = &queue["reviews"][0];
     assert_eq!(review["patient_id"], patient.id.as_str());
     assert!(review["claimed_until"].is_string(), "{review}");
+    let named = json!({ "given": "Ambrose", "family": "Quill", "birth_date": "1981-12-10" });
+    assert_eq!(review["patient"], named);
     salus_tests::eventually("the provider to be told", SOON, || async {
         let inbox = doctor.get(&format!("/api/notifications/{LINDQVIST}")).await;
         inbox.to_string().contains("task_created").then_some(())
@@ -95,7 +97,9 @@ async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {
     let panel = doctor.get("/api/providers/patients?under_treatment=true").await;
     let mut found = panel["patients"].as_array().expect("patients").iter();
     let own = found.find(|one| one["patient_id"] == patient.id.as_str());
-    assert_eq!(own.expect("on the panel")["plans"][0]["id"], plan["id"]);
+    let own = own.expect("on the panel");
+    assert_eq!((&own["plans"][0]["id"], &own["patient"]), (&plan["id"], &named));
+    visit(&patient, &doctor, &named).await;
     let dose = async |drug: &str| {
         let path = format!("/api/providers/patients/{}/dose", patient.id);
         let seen = once(doctor.ask(Method::POST, &path).json(&json!({ "rxnorm": drug }))).await;
@@ -114,6 +118,62 @@ async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {
     assert_eq!(decided.status, 200, "{}", decided.body);
     let after = doctor.get("/api/providers/dashboard").await;
     assert_eq!(after["reviews"]["held"], 0);
+}
+
+/// Somebody who waits for a decision books a visit, which both of the two find
+/// in their lists and nobody completes ahead of its time.
+async fn visit(patient: &Patient<'_>, doctor: &Desk<'_>, named: &Value) {
+    let wanted = json!({ "provider_id": LINDQVIST, "starts_at": slot(9) });
+    let booked = patient.post("/api/consultations/video/create", "visit", &wanted).await;
+    assert_eq!(booked.status, 200, "{}", booked.body);
+    let id = text(&booked.body, "id");
+    let own = patient.get("/api/consultations/video?status=scheduled").await;
+    let own = &own["consultations"][0];
+    assert_eq!((&own["id"], &own["patient"]), (&booked.body["id"], &Value::Null));
+    assert_eq!(patient.get("/api/consultations/video?status=canceled").await["next"], Value::Null);
+    let held = doctor.get("/api/consultations/video?limit=1").await;
+    let held = &held["consultations"][0];
+    assert_eq!((&held["id"], &held["patient"]), (&booked.body["id"], named));
+    assert_eq!(own["starts_at"], held["starts_at"]);
+    let path = format!("/api/consultations/video/{id}/notes");
+    let notes = json!({ "notes": "Seen.", "complete": true });
+    let early = once(doctor.ask(Method::PUT, &path).json(&notes)).await;
+    assert_eq!(early.problem(), (409, "care.consultation_ahead", vec![]), "{}", early.body);
+    let after = doctor.get(&format!("/api/consultations/video/{id}")).await;
+    assert_eq!((&after["status"], &after["patient"]), (&json!("scheduled"), named));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_booked_while_the_provider_sleeps() {
+    let server = Server::start();
+    let doctor = Desk::of(&server, "provider").await;
+    let monday = json!({ "weekday": "monday", "from": "09:00", "until": "17:00" });
+    let hours = json!({
+        "working_hours": { "time_zone": "America/New_York", "shifts": [monday] },
+    });
+    let written = once(doctor.ask(Method::PUT, "/api/providers/working-hours").json(&hours)).await;
+    assert_eq!(written.status, 200, "{}", written.body);
+    let patient = Patient::arrive(&server, "night").await;
+    let there = |ahead: i32| slot(ahead).with_timezone(&chrono_tz::America::New_York);
+    let book = async |day: &str, clock: &str| {
+        let wanted =
+            |ahead: &i32| there(*ahead).format("%A %H:%M").to_string() == format!("{day} {clock}");
+        // The last of a week is the first of the next, if this one has begun.
+        let ahead = (1..=8 * 96).find(wanted).expect("a slot of the coming days");
+        let visit = json!({ "provider_id": LINDQVIST, "starts_at": slot(ahead) });
+        let key = format!("{day}-{clock}");
+        patient.post("/api/consultations/video/create", &key, &visit).await
+    };
+    for (day, clock) in [("Sunday", "03:00"), ("Monday", "08:45"), ("Monday", "17:00")] {
+        let refused = book(day, clock).await;
+        let told = (422, "care.invalid", vec!["starts_at outside_working_hours".to_owned()]);
+        assert_eq!(refused.problem(), told, "{day} {clock}: {}", refused.body);
+    }
+    // In the hours it is the plan that is asked for next.
+    for clock in ["09:00", "16:45"] {
+        let refused = book("Monday", clock).await;
+        assert_eq!(refused.problem().1, "subscriptions.feature_not_included", "{clock}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

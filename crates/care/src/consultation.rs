@@ -98,6 +98,11 @@ impl Consultation {
         self.starts_at + Self::SLOT
     }
 
+    /// From when one can join.
+    pub fn opens_at(&self) -> DateTime<Utc> {
+        self.starts_at - Self::EARLY
+    }
+
     /// When the tokens of the meeting end.
     pub fn closes_at(&self) -> DateTime<Utc> {
         self.ends_at() + Self::OVERRUN
@@ -106,7 +111,7 @@ impl Consultation {
     pub fn check_open(&self, now: DateTime<Utc>) -> Result<(), CareError> {
         if self.status.is_over() {
             Err(CareError::ConsultationClosed)
-        } else if now < self.starts_at - Self::EARLY || now >= self.closes_at() {
+        } else if now < self.opens_at() || now >= self.closes_at() {
             Err(CareError::MeetingNotOpen)
         } else {
             Ok(())
@@ -150,11 +155,20 @@ impl Consultation {
         }
     }
 
-    /// Writes the notes, and closes the consultation if the provider is done.
-    /// Notes can still be corrected once it is closed.
-    pub fn write_notes(mut self, notes: &str, complete: bool) -> Result<Self, CareError> {
+    /// Writes the notes, and closes the consultation if the provider is done,
+    /// which nobody is before one could meet. Notes can still be corrected once
+    /// it is closed.
+    pub fn write_notes(
+        mut self,
+        notes: &str,
+        complete: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Self, CareError> {
         if self.status == ConsultationStatus::Canceled {
             return Err(CareError::ConsultationClosed);
+        }
+        if complete && !self.status.is_over() && now < self.opens_at() {
+            return Err(CareError::ConsultationAhead);
         }
         let notes = notes.trim();
         if notes.is_empty() || notes.chars().count() > 20_000 {
@@ -220,12 +234,24 @@ mod tests {
         assert_eq!(canceled.clone().connected(), None);
         assert_eq!(canceled.clone().with_room("one".into()), None);
         assert!(matches!(canceled.check_open(noon(31)), Err(CareError::ConsultationClosed)));
-        assert!(canceled.write_notes("Did not come.", true).is_err());
+        assert!(canceled.write_notes("Did not come.", true, noon(31)).is_err());
         let running = scheduled().connected().unwrap();
-        let noted = scheduled().write_notes("By telephone.", false).unwrap();
+        let noted = scheduled().write_notes("By telephone.", false, noon(0)).unwrap();
         for (begun, at) in [(running, 10), (scheduled(), 30), (noted, 10)] {
             assert!(matches!(begun.cancel(noon(at)), Err(CareError::ConsultationBegun)));
         }
+    }
+
+    #[test]
+    fn what_lies_ahead_is_prepared_and_not_completed() {
+        let early = scheduled().write_notes("Seen.", true, noon(14)).unwrap_err();
+        assert!(matches!(early, CareError::ConsultationAhead), "{early:?}");
+        let prepared = scheduled().write_notes("Ask for the dose.", false, noon(14)).unwrap();
+        assert_eq!(prepared.status, ConsultationStatus::Scheduled);
+        let done = prepared.write_notes("Seen.", true, noon(15)).unwrap();
+        assert_eq!(done.status, ConsultationStatus::Completed);
+        // What is closed is corrected whenever it was closed.
+        assert!(done.write_notes("Seen, well.", true, noon(14)).is_ok());
     }
 
     #[test]
@@ -234,7 +260,7 @@ mod tests {
         assert_eq!(with_room.clone().with_room("two".into()), None);
         let running = with_room.connected().unwrap();
         assert_eq!(running.clone().connected(), None);
-        let done = running.write_notes("Seen and advised.", true).unwrap();
+        let done = running.write_notes("Seen and advised.", true, noon(31)).unwrap();
         assert_eq!(done.clone().connected(), None);
         assert!(matches!(done.check_open(noon(31)), Err(CareError::ConsultationClosed)));
     }

@@ -1,7 +1,7 @@
 //! Booking, joining and documenting video consultations.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, CategoryId, ConsultationId, Permission, ProviderId};
+use kernel::{Actor, CategoryId, ConsultationId, Page, PageRequest, Permission, ProviderId};
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, JobRequest, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -53,6 +53,14 @@ pub async fn book(
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
     let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
     let providers = sources.directory.licensed_providers(facts.state, booking.starts_at).await?;
+    let ends_at = booking.starts_at.checked_add_signed(Consultation::SLOT);
+    let at_work = match ends_at {
+        Some(ends_at) => {
+            sources.directory.at_work(booking.provider, booking.starts_at, ends_at).await?
+        }
+        // The slot that never ends is refused below.
+        None => None,
+    };
     let cover = sources.covers.video_visits(patient, booking.category).await?;
 
     let id: ConsultationId = env.fresh();
@@ -72,6 +80,13 @@ pub async fn book(
             "provider_id",
             "not_licensed",
             "The provider holds no active licence where you are.",
+        ));
+    }
+    if at_work == Some(false) {
+        return Err(CareError::field(
+            "starts_at",
+            "outside_working_hours",
+            "The provider does not work during the whole of the slot.",
         ));
     }
     let assessments = tx.assessments(patient, &Reach::Patient(patient)).await?;
@@ -167,6 +182,40 @@ pub async fn create_video_room(
     Ok(())
 }
 
+/// The consultations in which the actor takes part.
+fn own(actor: &Actor) -> Reach {
+    match (actor.as_provider(), actor.as_patient()) {
+        (Some(provider), _) => Reach::Provider { provider, states: Vec::new() },
+        (None, Some(patient)) => Reach::Patient(patient),
+        (None, None) => Reach::Nobody,
+    }
+}
+
+/// One's own consultations, those that begin last first: a patient's, or those
+/// that a provider holds.
+pub async fn list(
+    store: &dyn CareStore,
+    actor: &Actor,
+    status: Option<ConsultationStatus>,
+    page: &PageRequest,
+) -> Result<Page<Consultation>, CareError> {
+    let reach = own(actor);
+    let (permission, whose) = match &reach {
+        Reach::Provider { provider, .. } => (Permission::ConsultationConduct, provider.uuid()),
+        Reach::Patient(patient) => (Permission::ConsultationOwn, patient.uuid()),
+        Reach::Nobody | Reach::All => return Err(CareError::PatientRequired),
+    };
+    actor.require(permission)?;
+    let mut tx = store.begin(actor).await?;
+    let found = tx.consultations(&reach, status, page).await?;
+    let shown = found.items.iter().map(|one| (one.patient, one.id.uuid()));
+    let entry = AuditEntry::new(AuditAction::Search, "consultation", whose)
+        .detail("status", status.map(|status| status.to_string()));
+    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
 /// Loads a consultation for one of its two participants, or audits the
 /// attempt.
 async fn reachable(
@@ -176,11 +225,7 @@ async fn reachable(
     action: AuditAction,
 ) -> Result<(Box<dyn CareTx>, Consultation, Participant), CareError> {
     let mut tx = store.begin(actor).await?;
-    let reach = match (actor.as_provider(), actor.as_patient()) {
-        (Some(provider), _) => Reach::Provider { provider, states: Vec::new() },
-        (None, Some(patient)) => Reach::Patient(patient),
-        (None, None) => Reach::Nobody,
-    };
+    let reach = own(actor);
     if let Some(consultation) = tx.consultation(id, &reach).await? {
         let participant = match reach {
             Reach::Provider { .. } => Participant::Provider,
@@ -313,6 +358,7 @@ pub async fn notes(
 
 /// Writes the notes, and completes the consultation when asked to.
 pub async fn write_notes(
+    env: &Env,
     store: &dyn CareStore,
     actor: &Actor,
     id: ConsultationId,
@@ -325,7 +371,7 @@ pub async fn write_notes(
         return Err(CareError::ProviderRequired);
     }
     let status = before.status;
-    let mut after = before.write_notes(text, complete)?;
+    let mut after = before.write_notes(text, complete, env.now())?;
     tx.save_consultation(&after).await?;
     if after.status != status {
         tx.emit(changed(&after)).await?;

@@ -160,6 +160,8 @@ pub enum CareError {
     ConsultationClosed,
     #[error("the consultation has begun; it is not canceled any more")]
     ConsultationBegun,
+    #[error("the consultation lies ahead; it is completed once one can join it")]
+    ConsultationAhead,
     #[error(
         "at most {} consultations can be booked ahead; cancel one first",
         Consultation::MOST_AHEAD
@@ -225,6 +227,7 @@ impl DomainError for CareError {
             | Self::MeetingNotOpen
             | Self::ConsultationClosed
             | Self::ConsultationBegun
+            | Self::ConsultationAhead
             | Self::TooManyBookings
             | Self::RoomNotReady => ErrorKind::Conflict,
             Self::SettingChanged(_) => ErrorKind::PreconditionFailed,
@@ -273,6 +276,7 @@ impl DomainError for CareError {
             Self::MeetingNotOpen => "care.meeting_not_open",
             Self::ConsultationClosed => "care.consultation_closed",
             Self::ConsultationBegun => "care.consultation_begun",
+            Self::ConsultationAhead => "care.consultation_ahead",
             Self::TooManyBookings => "care.too_many_bookings",
             Self::RoomNotReady => "care.room_not_ready",
             Self::BadSignature => "care.bad_signature",

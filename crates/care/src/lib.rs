@@ -68,8 +68,8 @@ pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
 pub use sources::{
     Categories, CategoryTerms, ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts,
-    Prescribed,
-    ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
+    PatientName, Prescribed, ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS,
+    VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};

@@ -83,8 +83,7 @@ pub struct PanelQuery {
     pub page: PageRequest,
 }
 
-/// A patient of a provider's panel. Who it is stands in the chart, which is
-/// read one at a time.
+/// A patient of a provider's panel. Of the chart itself nothing stands here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PanelPatient {
     pub patient: PatientId,

@@ -172,7 +172,7 @@ pub async fn set_protocol(
     seen: Option<i64>,
 ) -> Result<i64, CareError> {
     actor.require(Permission::RuleAdminister)?;
-    if !categories.exists(protocol.category).await? {
+    if categories.terms(protocol.category).await?.is_none() {
         return Err(CareError::NotFound("category"));
     }
     save_protocol(store, actor, protocol, seen).await

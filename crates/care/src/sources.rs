@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, CategoryId, Coding, FormResponseId, PatientId, ProviderId, Sex, TreatmentPlanId,
-    UsState,
+    AccountId, CategoryId, Coding, FormResponseId, HumanName, PatientId, ProviderId, Sex,
+    TreatmentPlanId, UsState,
 };
 use ports::Result;
 use serde_json::Value;
@@ -59,10 +59,21 @@ impl ClinicalFacts {
     }
 }
 
+/// What a list calls a patient by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatientName {
+    pub name: HumanName,
+    pub birth_date: NaiveDate,
+}
+
 #[async_trait]
 pub trait PatientFacts: Send + Sync {
     /// `None` while the profile lacks a birth date, a sex or a state.
     async fn facts(&self, patient: PatientId) -> Result<Option<ClinicalFacts>>;
+
+    /// Who the patients are, those without a profile left out. Whoever asks has
+    /// written into the trail of each that they were shown.
+    async fn names(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientName>>;
 }
 
 /// A provider's own standing.
@@ -116,13 +127,15 @@ pub trait ProviderDirectory: Send + Sync {
         at: DateTime<Utc>,
         days: u32,
     ) -> Result<Standing>;
-}
 
-/// The categories of the catalogue.
-#[async_trait]
-pub trait Categories: Send + Sync {
-    /// Whether there is one, active or not.
-    async fn exists(&self, category: CategoryId) -> Result<bool>;
+    /// Whether the provider is at work from the one moment until the other;
+    /// `None` where they have not said when they work.
+    async fn at_work(
+        &self,
+        provider: ProviderId,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<bool>>;
 }
 
 /// The feature of a plan that opens video visits.
@@ -156,11 +169,15 @@ impl CategoryTerms {
     }
 }
 
+/// The categories of the catalogue.
 #[async_trait]
-pub trait VisitCovers: Send + Sync {
-    /// `None` where there is no such category.
+pub trait Categories: Send + Sync {
+    /// `None` where there is no such category, active or not.
     async fn terms(&self, category: CategoryId) -> Result<Option<CategoryTerms>>;
+}
 
+#[async_trait]
+pub trait VisitCovers: Categories {
     async fn video_visits(
         &self,
         patient: PatientId,

@@ -10,8 +10,8 @@ use kernel::{
 use ports::Result;
 
 use crate::{
-    Assessment, Consultation, DoseLimit, Modality, Priority, Protocol, Review, StatePolicy, Task,
-    TreatmentPlan,
+    Assessment, Consultation, ConsultationStatus, DoseLimit, Modality, Priority, Protocol, Review,
+    StatePolicy, Task, TreatmentPlan,
     assigning::AssignmentTx,
     break_glass::BreakGlass,
     dosing::DosingRule,
@@ -225,6 +225,15 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
         id: ConsultationId,
         reach: &Reach,
     ) -> Result<Option<Consultation>>;
+
+    /// Those within the reach, and of that status where one is given: the last
+    /// to begin first.
+    async fn consultations(
+        &mut self,
+        reach: &Reach,
+        status: Option<ConsultationStatus>,
+        page: &PageRequest,
+    ) -> Result<Page<Consultation>>;
 
     /// By the vendor's session.
     async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>>;

@@ -139,7 +139,7 @@ pub async fn list_threads(
     check_cursor(page)?;
     let mut tx = store.begin(actor).await?;
     if actor.account() != Some(account) {
-        return deny(tx, AuditAction::Search, "message_thread", account).await;
+        return deny_account(tx, AuditAction::Search, "message_thread", account).await;
     }
     let mut threads = tx.threads_of(account, page).await?;
     threads.items.retain(|summary| summary.thread.side_of_actor(actor).is_some());
@@ -238,12 +238,33 @@ async fn own_thread(
 
 /// Leaves a denied entry and answers as if there were nothing.
 pub(crate) async fn deny<T>(
-    mut tx: Box<dyn CommunicationTx>,
+    tx: Box<dyn CommunicationTx>,
     action: AuditAction,
     entity: &'static str,
     id: impl ToString + Send,
 ) -> Result<T, CommunicationError> {
-    tx.audit(AuditEntry::new(action, entity, id).denied()).await?;
+    hidden(tx, entity, AuditEntry::new(action, entity, id)).await
+}
+
+/// The same for what is asked for by the account whose it is, so that it stands
+/// in the trail of that patient. Whether the account is a patient's, is not said
+/// to anybody by a denial, and the trail of who is none is never asked for.
+pub(crate) async fn deny_account<T>(
+    tx: Box<dyn CommunicationTx>,
+    action: AuditAction,
+    entity: &'static str,
+    account: AccountId,
+) -> Result<T, CommunicationError> {
+    let entry = AuditEntry::new(action, entity, account).patient(account.as_patient());
+    hidden(tx, entity, entry).await
+}
+
+async fn hidden<T>(
+    mut tx: Box<dyn CommunicationTx>,
+    entity: &'static str,
+    entry: AuditEntry,
+) -> Result<T, CommunicationError> {
+    tx.audit(entry.denied()).await?;
     tx.commit().await?;
     Err(CommunicationError::NotFound(entity))
 }

@@ -5,7 +5,9 @@ use ports::{AuditAction, AuditEntry, Env};
 
 use crate::{
     CommunicationError, CommunicationStore, CommunicationTx, Notification, NotificationKind,
-    Preference, error::check_cursor, messaging::deny,
+    Preference,
+    error::check_cursor,
+    messaging::{deny, deny_account},
 };
 
 /// What stands in the application for an account, and how much of it is unread.
@@ -114,7 +116,7 @@ async fn own(
     if actor.account() == Some(account) {
         Ok(tx)
     } else {
-        deny(tx, action, "notification", account).await
+        deny_account(tx, action, "notification", account).await
     }
 }
 

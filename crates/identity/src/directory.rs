@@ -1,6 +1,6 @@
 //! Who people are, for the other contexts: read models that bridges ask.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
     AccountId, Actor, ActorKind, EmailAddress, HumanName, PatientId, Permission, PhoneNumber,
@@ -20,6 +20,14 @@ pub struct LicensedProvider {
     pub provider: ProviderId,
     pub name: HumanName,
     pub license: License,
+}
+
+/// What tells one patient from another in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatientName {
+    pub patient: PatientId,
+    pub name: HumanName,
+    pub birth_date: NaiveDate,
 }
 
 /// How an account is reached.
@@ -87,6 +95,17 @@ pub async fn demographics(
     tx.audit(entry).await?;
     tx.commit().await?;
     Ok(profile)
+}
+
+/// The names of the patients that have a profile. Who is shown them, and that
+/// they were, is for the list to say that shows them.
+pub async fn names(
+    services: &Services,
+    actor: &Actor,
+    patients: &[PatientId],
+) -> Result<Vec<PatientName>> {
+    let mut tx = services.store.begin(actor).await?;
+    Ok(tx.names(patients).await?)
 }
 
 async fn reaches(panel: &dyn Panel, actor: &Actor, patient: PatientId) -> Result<bool> {

@@ -11,6 +11,7 @@ use ports::{BlindIndex, Result, UnitOfWork};
 use crate::{
     Account, ApiClient, ExpiringLicense, License, LicensedProvider, Matrix, PatientProfile,
     ProviderProfile, Session, Throttle,
+    directory::PatientName,
     factor::{Ceremony, Totp},
     passkey::Passkey,
     permissions::RoleGrant,
@@ -154,6 +155,10 @@ pub trait Profiles: Send {
     /// The profile as far as this transaction's actor reaches it: a patient
     /// one's own, others by their permissions, which the use case has checked.
     async fn profile(&mut self, patient: PatientId) -> Result<Option<PatientProfile>>;
+
+    /// The names of those of the patients that have a profile, within the same
+    /// reach.
+    async fn names(&mut self, patients: &[PatientId]) -> Result<Vec<PatientName>>;
 
     /// Inserts at version zero, else updates under the loaded version.
     async fn save_profile(&mut self, profile: &PatientProfile) -> Result<()>;

@@ -1,6 +1,6 @@
 //! When a provider works: shifts of the week in the provider's own time zone.
 
-use chrono::{DateTime, Timelike as _, Utc, Weekday};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc, Weekday};
 use chrono_tz::Tz;
 use kernel::FieldError;
 
@@ -134,6 +134,14 @@ impl WorkingHours {
             shift.day == today && (u32::from(shift.from)..u32::from(shift.until)).contains(&minute)
         })
     }
+
+    /// Whether the provider is at work from the one moment until the other,
+    /// which is not part of it. Shifts that touch are one.
+    pub fn cover_all(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
+        // A shift begins and ends with a whole minute.
+        let minutes = (until - from).num_minutes();
+        (0..minutes).all(|minute| self.cover(from + TimeDelta::minutes(minute)))
+    }
 }
 
 /// Reads `09:00`; nothing else is a time.
@@ -155,7 +163,6 @@ pub fn clock(minute: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
     use proptest::prelude::*;
 
     use super::*;
@@ -191,6 +198,31 @@ mod tests {
         assert!(hours.cover(at("2026-03-06T21:59:59Z")));
         assert!(!hours.cover(at("2026-03-06T22:00:00Z")), "the end is not part of it");
         assert!(!hours.cover(at("2026-03-07T15:00:00Z")), "it is Saturday");
+    }
+
+    #[test]
+    fn a_slot_lies_in_a_shift_as_a_whole_or_not_at_all() {
+        let hours = week(vec![
+            shift(Weekday::Mon, "09:00", "12:05"),
+            shift(Weekday::Mon, "12:10", "24:00"),
+            shift(Weekday::Tue, "00:00", "08:00"),
+        ])
+        .unwrap();
+        let slot = |from: &str| hours.cover_all(at(from), at(from) + TimeDelta::minutes(15));
+        // Monday 9 March 2026, four hours behind Greenwich.
+        for (from, lies) in [
+            ("2026-03-09T12:45:00Z", false),
+            ("2026-03-09T13:00:00Z", true),
+            ("2026-03-09T15:45:00Z", true),
+            ("2026-03-09T16:00:00Z", false),
+            ("2026-03-09T16:15:00Z", true),
+            ("2026-03-10T03:45:00Z", true),
+            ("2026-03-10T03:50:00Z", true),
+            ("2026-03-10T11:45:00Z", true),
+            ("2026-03-10T11:50:00Z", false),
+        ] {
+            assert_eq!(slot(from), lies, "{from}");
+        }
     }
 
     #[test]

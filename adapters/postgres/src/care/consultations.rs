@@ -1,13 +1,13 @@
 //! Video consultations.
 
-use care::{Consultation, Reach};
+use care::{Consultation, ConsultationStatus, Reach};
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, ConsultationId, PatientId, ProviderId, Uuid};
+use kernel::{CategoryId, ConsultationId, Page, PageRequest, PatientId, ProviderId, Uuid};
 use ports::Result;
 use sea_orm::{QueryResult, Value};
 
-use super::{get, one as query_one, word};
-use crate::core::{PgTx, expect_changed};
+use super::{all, get, one as query_one, word};
+use crate::core::{PgTx, expect_changed, time_cursor, time_cursor_of};
 
 const NOTES: &str = "care_consultations.notes";
 
@@ -27,6 +27,34 @@ pub async fn one(tx: &mut PgTx, id: ConsultationId, reach: &Reach) -> Result<Opt
     let sql = format!("SELECT * FROM care_consultations WHERE {within} AND id = ${}", values.len());
     let row = query_one(tx, "loading a consultation", &sql, values).await?;
     row.map(|row| consultation(tx, &row)).transpose()
+}
+
+pub async fn list(
+    tx: &mut PgTx,
+    reach: &Reach,
+    status: Option<ConsultationStatus>,
+    page: &PageRequest,
+) -> Result<Page<Consultation>> {
+    let (within, mut values) = within(reach);
+    let mut filter = String::new();
+    if let Some(status) = status {
+        values.push(status.to_string().into());
+        filter.push_str(&format!("AND status = ${} ", values.len()));
+    }
+    if let Some((at, id)) = time_cursor(page)? {
+        values.extend([at.into(), id.into()]);
+        let (at, id) = (values.len() - 1, values.len());
+        filter.push_str(&format!("AND (starts_at, id) < (${at}, ${id}) "));
+    }
+    values.push(i64::from(page.limit() + 1).into());
+    let sql = format!(
+        "SELECT * FROM care_consultations WHERE {within} {filter} \
+         ORDER BY starts_at DESC, id DESC LIMIT ${}",
+        values.len()
+    );
+    let rows = all(tx, "listing consultations", &sql, values).await?;
+    let items = rows.iter().map(|row| consultation(tx, row)).collect::<Result<Vec<_>>>()?;
+    Ok(Page::from_overfetch(items, page, |last| time_cursor_of(last.starts_at, last.id.uuid())))
 }
 
 pub async fn in_room(tx: &mut PgTx, room: &str) -> Result<Option<Consultation>> {

@@ -14,8 +14,8 @@ mod tasks;
 
 use async_trait::async_trait;
 use care::{
-    Assessment, CareStore, CareTx, Consultation, DoseLimit, Modality, Protocol, QueueItem, Reach,
-    StatePolicy, Task, TreatmentPlan,
+    Assessment, CareStore, CareTx, Consultation, ConsultationStatus, DoseLimit, Modality, Protocol,
+    QueueItem, Reach, StatePolicy, Task, TreatmentPlan,
     break_glass::BreakGlass,
     dosing::DosingRule,
     information::Exchange,
@@ -239,6 +239,15 @@ impl CareTx for PgTx {
         reach: &Reach,
     ) -> Result<Option<Consultation>> {
         consultations::one(self, id, reach).await
+    }
+
+    async fn consultations(
+        &mut self,
+        reach: &Reach,
+        status: Option<ConsultationStatus>,
+        page: &PageRequest,
+    ) -> Result<Page<Consultation>> {
+        consultations::list(self, reach, status, page).await
     }
 
     async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>> {

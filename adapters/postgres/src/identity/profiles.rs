@@ -1,8 +1,10 @@
 use async_trait::async_trait;
-use identity::{PatientProfile, store::Profiles};
-use kernel::{Address, HumanName, PatientId, actor::Scope};
+use identity::{PatientProfile, directory::PatientName, store::Profiles};
+use kernel::{Address, HumanName, PatientId, Uuid, actor::Scope};
 use ports::{PortError, Result};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::stored;
@@ -120,6 +122,40 @@ impl Profiles for PgTx {
             .map_err(|error| db("loading a patient's profile", error))?
             .map(|row| self.load_profile(row))
             .transpose()
+    }
+
+    async fn names(&mut self, patients: &[PatientId]) -> Result<Vec<PatientName>> {
+        let ids = patients.iter().map(|patient| patient.uuid());
+        let mut query = profile::Entity::find()
+            .select_only()
+            .columns([
+                profile::Column::PatientId,
+                profile::Column::Name,
+                profile::Column::BirthDate,
+            ])
+            .filter(profile::Column::PatientId.is_in(ids));
+        match self.actor().scope() {
+            Scope::Nobody => return Ok(Vec::new()),
+            Scope::Patient(own) => query = query.filter(profile::Column::PatientId.eq(own.uuid())),
+            Scope::Staff | Scope::System => {}
+        }
+        // What else a profile holds stays sealed.
+        let rows: Vec<(Uuid, Vec<u8>, Vec<u8>)> = query
+            .into_tuple()
+            .all(self.read())
+            .await
+            .map_err(|error| db("loading the names of patients", error))?;
+        rows.into_iter()
+            .map(|(id, name, birth_date)| {
+                let patient = PatientId::from_uuid(id);
+                let birth_date = self.unseal_text(BIRTH_DATE, patient, birth_date)?;
+                Ok(PatientName {
+                    patient,
+                    name: self.unseal_json(NAME, patient, name)?,
+                    birth_date: stored(BIRTH_DATE, &birth_date)?,
+                })
+            })
+            .collect()
     }
 
     async fn save_profile(&mut self, profile: &PatientProfile) -> Result<()> {

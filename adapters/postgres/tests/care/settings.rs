@@ -1,19 +1,10 @@
 //! What administrators set, each change over the version that was read.
 
 use care::{
-    Categories, StatePolicy,
+    StatePolicy,
     dosing::{DoseAlert, DoseOverride, Kidneys, OverrideReason},
     setting::{self, SettingChange},
 };
-
-struct Catalogue;
-
-#[async_trait]
-impl Categories for Catalogue {
-    async fn exists(&self, category: CategoryId) -> ports::Result<bool> {
-        Ok(category == CATEGORY)
-    }
-}
 
 use super::*;
 
@@ -125,7 +116,7 @@ async fn a_default_treatment_is_of_the_formulary_and_within_its_limits() {
     let (held, version) = setting::protocol(store, &admin(), CATEGORY).await.unwrap();
     let set = async |treatment: Treatment, seen| {
         let protocol = Protocol { category: CATEGORY, treatment };
-        setting::set_protocol(store, &Catalogue, &admin(), &protocol, seen).await
+        setting::set_protocol(store, clinic.neighbours.as_ref(), &admin(), &protocol, seen).await
     };
     let mut unlisted = treatment();
     unlisted.medication.rxnorm = "205310".parse().unwrap();
@@ -149,7 +140,8 @@ async fn a_default_treatment_is_of_a_category_that_exists_and_of_nobody_in_parti
     let store = clinic.store();
     let nowhere =
         Protocol { category: CategoryId(Uuid::from_u128(0xdead)), treatment: treatment() };
-    let missing = setting::set_protocol(store, &Catalogue, &admin(), &nowhere, None).await;
+    let missing =
+        setting::set_protocol(store, clinic.neighbours.as_ref(), &admin(), &nowhere, None).await;
     assert!(matches!(missing, Err(CareError::NotFound("category"))), "{missing:?}");
     assert!(setting::protocol(store, &admin(), nowhere.category).await.is_err());
 
@@ -166,8 +158,14 @@ async fn a_default_treatment_is_of_a_category_that_exists_and_of_nobody_in_parti
         note: None,
     }];
     let protocol = Protocol { category: CATEGORY, treatment: own };
-    let refused =
-        setting::set_protocol(store, &Catalogue, &admin(), &protocol, Some(version)).await;
+    let refused = setting::set_protocol(
+        store,
+        clinic.neighbours.as_ref(),
+        &admin(),
+        &protocol,
+        Some(version),
+    )
+    .await;
     assert_eq!(paths(refused.unwrap_err()), ["treatment.kidneys", "treatment.overrides"]);
     assert_eq!(setting::protocol(store, &admin(), CATEGORY).await.unwrap().1, version);
 }

@@ -5,16 +5,17 @@ use care::{
     consultations::{self, Admission, Booking},
 };
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, ConsultationId, ProviderId, Uuid};
+use kernel::{CategoryId, ConsultationId, Page, ProviderId, Uuid};
 use poem_openapi::{
     Enum, Object, OpenApi,
-    param::{Header, Path},
+    param::{Header, Path, Query},
     payload::Json,
     types::Example,
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, Problem, Tag, idempotency_key};
+use super::names::{Names, PatientNameView};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
 
 pub struct ConsultationsApi {
     pub env: Env,
@@ -59,6 +60,17 @@ pub enum ConsultationWord {
     Canceled,
 }
 
+impl From<ConsultationWord> for ConsultationStatus {
+    fn from(word: ConsultationWord) -> Self {
+        match word {
+            ConsultationWord::Scheduled => Self::Scheduled,
+            ConsultationWord::InProgress => Self::InProgress,
+            ConsultationWord::Completed => Self::Completed,
+            ConsultationWord::Canceled => Self::Canceled,
+        }
+    }
+}
+
 impl From<ConsultationStatus> for ConsultationWord {
     fn from(status: ConsultationStatus) -> Self {
         match status {
@@ -76,6 +88,8 @@ pub struct ConsultationView {
     /// The `session_id` of the other operations.
     pub id: Uuid,
     pub patient_id: Uuid,
+    /// Who that is, for the provider; absent where the patient asks.
+    pub patient: Option<PatientNameView>,
     pub provider_id: Uuid,
     pub category_id: Option<Uuid>,
     pub status: ConsultationWord,
@@ -89,21 +103,31 @@ pub struct ConsultationView {
     pub room_ready: bool,
 }
 
-impl From<Consultation> for ConsultationView {
-    fn from(consultation: Consultation) -> Self {
+impl ConsultationView {
+    fn of(consultation: Consultation, names: &Names) -> Self {
         Self {
             id: consultation.id.uuid(),
             patient_id: consultation.patient.uuid(),
+            patient: names.view(consultation.patient),
             provider_id: consultation.provider.uuid(),
             category_id: consultation.category.map(Into::into),
             status: consultation.status.into(),
             starts_at: consultation.starts_at,
             ends_at: consultation.ends_at(),
-            opens_at: consultation.starts_at - Consultation::EARLY,
+            opens_at: consultation.opens_at(),
             closes_at: consultation.closes_at(),
             room_ready: consultation.room.is_some(),
         }
     }
+}
+
+/// A page of video consultations.
+#[derive(Debug, Object)]
+pub struct ConsultationsView {
+    /// Those that begin last come first.
+    pub consultations: Vec<ConsultationView>,
+    /// The cursor of the next page.
+    pub next: Option<String>,
 }
 
 /// The part that one plays in a consultation.
@@ -180,15 +204,66 @@ impl Example for WriteNotes {
     }
 }
 
+impl ConsultationsApi {
+    /// Shows consultations to one of their participants.
+    async fn shown(
+        &self,
+        caller: &Caller,
+        found: Vec<Consultation>,
+    ) -> Result<Vec<ConsultationView>, Problem> {
+        let names = match caller.actor().as_provider() {
+            Some(_) => Names::of(&self.sources, found.iter().map(|one| one.patient)).await?,
+            // A patient's own name says nothing that is new.
+            None => Names::default(),
+        };
+        Ok(found.into_iter().map(|one| ConsultationView::of(one, &names)).collect())
+    }
+
+    async fn shown_one(
+        &self,
+        caller: &Caller,
+        found: Consultation,
+    ) -> Result<Json<ConsultationView>, Problem> {
+        let mut shown = self.shown(caller, vec![found]).await?;
+        Ok(Json(shown.remove(0)))
+    }
+}
+
 #[OpenApi(tag = "Tag::Care")]
 impl ConsultationsApi {
+    /// List one's video consultations
+    ///
+    /// A patient's own, or those that a provider holds; those that begin last
+    /// come first. The reading is audited with the patients that it returned.
+    #[oai(
+        path = "/api/consultations/video",
+        method = "get",
+        operation_id = "listVideoConsultations"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Those of one status.
+        status: Query<Option<ConsultationWord>>,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<ConsultationsView>, Problem> {
+        let (status, page) = (status.0.map(Into::into), PageQuery::read(limit, cursor));
+        let Page { items, next } =
+            consultations::list(self.store.as_ref(), caller.actor(), status, &page).await?;
+        let consultations = self.shown(&caller, items).await?;
+        Ok(Json(ConsultationsView { consultations, next }))
+    }
+
     /// Book a video consultation
     ///
     /// The patient takes a slot of a provider who is licensed where the patient
     /// is. Where plans on offer have the feature `video_visits` – those of the
     /// category, or any without one – it takes a subscription in force that
     /// has it (403 `subscriptions.feature_not_included` otherwise), unless the
-    /// patient waits for a decision there. A patient has at most three ahead
+    /// patient waits for a decision there. Of a provider who has working hours
+    /// the whole slot lies within them (422 `outside_working_hours` at
+    /// `starts_at`). A patient has at most three ahead
     /// (409 `care.too_many_bookings`). Repeated with the same
     /// `Idempotency-Key`, it answers with the consultation that was booked
     /// first.
@@ -214,7 +289,7 @@ impl ConsultationsApi {
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let booked =
             consultations::book(&self.env, store, &self.sources, actor, booking, &key).await?;
-        Ok(Json(booked.into()))
+        self.shown_one(&caller, booked).await
     }
 
     /// Read a video consultation
@@ -231,7 +306,8 @@ impl ConsultationsApi {
         session_id: Path<Uuid>,
     ) -> Result<Json<ConsultationView>, Problem> {
         let id = ConsultationId(session_id.0);
-        Ok(Json(consultations::get(self.store.as_ref(), caller.actor(), id).await?.into()))
+        let found = consultations::get(self.store.as_ref(), caller.actor(), id).await?;
+        self.shown_one(&caller, found).await
     }
 
     /// Cancel a video consultation
@@ -250,9 +326,9 @@ impl ConsultationsApi {
         session_id: Path<Uuid>,
     ) -> Result<Json<ConsultationView>, Problem> {
         let id = ConsultationId(session_id.0);
-        Ok(Json(
-            consultations::cancel(&self.env, self.store.as_ref(), caller.actor(), id).await?.into(),
-        ))
+        let store = self.store.as_ref();
+        let canceled = consultations::cancel(&self.env, store, caller.actor(), id).await?;
+        self.shown_one(&caller, canceled).await
     }
 
     /// Join a video consultation
@@ -296,7 +372,9 @@ impl ConsultationsApi {
 
     /// Write a consultation's notes
     ///
-    /// Only its provider can.
+    /// Only its provider can. One that lies ahead is completed once one can
+    /// join it (409 `care.consultation_ahead` before); notes without `complete`
+    /// are taken at any time.
     #[oai(
         path = "/api/consultations/video/:session_id/notes",
         method = "put",
@@ -311,7 +389,8 @@ impl ConsultationsApi {
         let (store, id) = (self.store.as_ref(), ConsultationId(session_id.0));
         let WriteNotes { notes, complete } = body.0;
         let written =
-            consultations::write_notes(store, caller.actor(), id, &notes, complete).await?;
+            consultations::write_notes(&self.env, store, caller.actor(), id, &notes, complete)
+                .await?;
         Ok(Json(written.into()))
     }
 }

@@ -6,6 +6,7 @@ mod break_glass;
 mod consultations;
 mod dosing;
 mod information;
+mod names;
 mod plans;
 mod portal;
 mod replays;
@@ -22,7 +23,8 @@ pub use self::{
     assignment::{AssignmentApi, AssignmentPolicyBody, CategorySpecialitiesBody, HandedOutView},
     break_glass::BreakGlassApi,
     consultations::{
-        AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, NotesView, WriteNotes,
+        AdmissionView, BookConsultation, ConsultationView, ConsultationsApi, ConsultationsView,
+        NotesView, WriteNotes,
     },
     dosing::{
         ComputeDose, ComputedDoseView, DoseOnView, DoseOverrideBody, DosingApi, DosingRuleBody,
@@ -32,6 +34,7 @@ pub use self::{
         ExchangeView, ExchangesView, GiveInformation, InformationApi, ReassignReview,
         RequestInformation,
     },
+    names::PatientNameView,
     plans::PlansApi,
     portal::{DashboardView, PanelPatientView, PanelView, PortalApi},
     replays::{ReplayView, ReplaysApi},

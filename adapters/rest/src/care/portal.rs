@@ -14,6 +14,7 @@ use kernel::{CategoryId, Page, Uuid};
 use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json};
 use ports::Env;
 
+use super::names::{Names, PatientNameView};
 use crate::core::{Caller, PageQuery, Problem, Tag};
 
 pub struct PortalApi {
@@ -90,16 +91,19 @@ pub enum AppointmentStatusWord {
 pub struct AppointmentView {
     pub consultation_id: Uuid,
     pub patient_id: Uuid,
+    /// Who that is; absent where the patient has no profile.
+    pub patient: Option<PatientNameView>,
     pub category_id: Option<Uuid>,
     pub starts_at: DateTime<Utc>,
     pub status: AppointmentStatusWord,
 }
 
-impl From<Appointment> for AppointmentView {
-    fn from(appointment: Appointment) -> Self {
+impl AppointmentView {
+    fn of(appointment: Appointment, names: &Names) -> Self {
         Self {
             consultation_id: appointment.id.uuid(),
             patient_id: appointment.patient.uuid(),
+            patient: names.view(appointment.patient),
             category_id: appointment.category.map(CategoryId::uuid),
             starts_at: appointment.starts_at,
             status: match appointment.status {
@@ -151,14 +155,15 @@ pub struct DashboardView {
     pub expiring_licences: Vec<ExpiringLicenceView>,
 }
 
-impl From<Dashboard> for DashboardView {
-    fn from(dashboard: Dashboard) -> Self {
+impl DashboardView {
+    fn of(dashboard: Dashboard, names: &Names) -> Self {
+        let consultations = dashboard.consultations.into_iter();
         Self {
             reviews: dashboard.reviews.into(),
             tasks: dashboard.tasks.into(),
             today: dashboard.today,
             time_zone: dashboard.zone.name().to_owned(),
-            consultations: dashboard.consultations.into_iter().map(Into::into).collect(),
+            consultations: consultations.map(|one| AppointmentView::of(one, names)).collect(),
             unread_messages: dashboard.unread_messages,
             licensed_in: dashboard.licensed_in.iter().map(ToString::to_string).collect(),
             expiring_licences: dashboard.expiring_licences.into_iter().map(Into::into).collect(),
@@ -191,6 +196,8 @@ impl From<PanelPlan> for PanelPlanView {
 #[derive(Debug, Object)]
 pub struct PanelPatientView {
     pub patient_id: Uuid,
+    /// Who that is; absent where the patient has no profile.
+    pub patient: Option<PatientNameView>,
     /// The active ones, the oldest first.
     pub plans: Vec<PanelPlanView>,
     /// When this provider last decided for, wrote for or met the patient.
@@ -199,10 +206,11 @@ pub struct PanelPatientView {
     pub next_consultation: Option<DateTime<Utc>>,
 }
 
-impl From<PanelPatient> for PanelPatientView {
-    fn from(found: PanelPatient) -> Self {
+impl PanelPatientView {
+    fn of(found: PanelPatient, names: &Names) -> Self {
         Self {
             patient_id: found.patient.uuid(),
+            patient: names.view(found.patient),
             plans: found.plans.into_iter().map(Into::into).collect(),
             last_contact: found.last_contact,
             next_consultation: found.next_consultation,
@@ -230,7 +238,9 @@ impl PortalApi {
         let (store, inbox) = (self.store.as_ref(), self.inbox.as_ref());
         let dashboard =
             portal::dashboard(&self.env, store, &self.sources, inbox, caller.actor()).await?;
-        Ok(Json(dashboard.into()))
+        let shown = dashboard.consultations.iter().map(|one| one.patient);
+        let names = Names::of(&self.sources, shown).await?;
+        Ok(Json(DashboardView::of(dashboard, &names)))
     }
 
     /// List one's patients
@@ -256,6 +266,8 @@ impl PortalApi {
         };
         let Page { items, next } =
             portal::panel(&self.env, self.store.as_ref(), caller.actor(), &query).await?;
-        Ok(Json(PanelView { patients: items.into_iter().map(Into::into).collect(), next }))
+        let names = Names::of(&self.sources, items.iter().map(|found| found.patient)).await?;
+        let patients = items.into_iter().map(|found| PanelPatientView::of(found, &names)).collect();
+        Ok(Json(PanelView { patients, next }))
     }
 }

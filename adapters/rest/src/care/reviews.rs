@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::{
     assessments::{OutcomeWord, ReasonView, ReviewWord},
     dosing::DoseOverrideBody,
+    names::{Names, PatientNameView},
     treatment::{KidneysBody, PlanView, TreatmentBody},
 };
 use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key_on};
@@ -50,6 +51,8 @@ impl From<Priority> for PriorityWord {
 pub struct QueueItemView {
     pub assessment_id: Uuid,
     pub patient_id: Uuid,
+    /// Who that is; absent where the patient has no profile.
+    pub patient: Option<PatientNameView>,
     pub category_id: Uuid,
     /// The postal code of the patient's state.
     pub state: String,
@@ -69,11 +72,12 @@ pub struct QueueView {
     pub next: Option<String>,
 }
 
-impl From<QueueItem> for QueueItemView {
-    fn from(item: QueueItem) -> Self {
+impl QueueItemView {
+    fn of(item: QueueItem, names: &Names) -> Self {
         Self {
             assessment_id: item.id.uuid(),
             patient_id: item.patient.uuid(),
+            patient: names.view(item.patient),
             category_id: item.category.uuid(),
             state: item.state.to_string(),
             priority: item.priority.into(),
@@ -346,7 +350,9 @@ impl ReviewsApi {
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let Page { items, next } =
             reviews::queue(&self.env, store, &self.sources, actor, &page).await?;
-        Ok(Json(QueueView { reviews: items.into_iter().map(Into::into).collect(), next }))
+        let names = Names::of(&self.sources, items.iter().map(|item| item.patient)).await?;
+        let reviews = items.into_iter().map(|item| QueueItemView::of(item, &names)).collect();
+        Ok(Json(QueueView { reviews, next }))
     }
 
     /// Claim a review

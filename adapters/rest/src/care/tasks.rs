@@ -14,7 +14,10 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::reviews::PriorityWord;
+use super::{
+    names::{Names, PatientNameView},
+    reviews::PriorityWord,
+};
 use crate::core::{Body, Caller, PageQuery, Problem, Tag, Versioned, any_or_one};
 
 pub struct TasksApi {
@@ -58,6 +61,8 @@ pub struct TaskView {
     /// Whose it is; absent where anybody licensed in the state may take it.
     pub provider_id: Option<Uuid>,
     pub patient_id: Uuid,
+    /// Who that is; absent where the patient has no profile.
+    pub patient: Option<PatientNameView>,
     /// The assessment, the prescription or the treatment plan that it is about.
     pub subject_id: Uuid,
     pub created_at: DateTime<Utc>,
@@ -82,7 +87,7 @@ pub struct TasksView {
 }
 
 impl TaskView {
-    fn of(task: Task, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(task: Task, now: DateTime<Utc>, names: &Names) -> Self {
         let status = match &task.ended {
             Some(_) => TaskStatusWord::Done,
             None if task.is_snoozed(now) => TaskStatusWord::Snoozed,
@@ -109,6 +114,7 @@ impl TaskView {
             status,
             provider_id: task.provider.map(ProviderId::uuid),
             patient_id: task.patient.uuid(),
+            patient: names.view(task.patient),
             subject_id: task.subject,
             created_at: task.created_at,
             due_at: task.due_at,
@@ -201,7 +207,8 @@ impl TasksApi {
         let Page { items, next } =
             tasks::list(&self.env, store, &self.sources, actor, shown, &page).await?;
         let now = self.env.now();
-        let tasks = items.into_iter().map(|task| TaskView::of(task, now)).collect();
+        let names = Names::of(&self.sources, items.iter().map(|task| task.patient)).await?;
+        let tasks = items.into_iter().map(|task| TaskView::of(task, now, &names)).collect();
         Ok(Json(TasksView { tasks, next }))
     }
 
@@ -224,6 +231,7 @@ impl TasksApi {
         let change = body.0.parse()?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let task = tasks::change(&self.env, store, &self.sources, actor, place, change).await?;
-        Ok(Versioned::at(task.version, TaskView::of(task, self.env.now())))
+        let names = Names::of(&self.sources, [task.patient]).await?;
+        Ok(Versioned::at(task.version, TaskView::of(task, self.env.now(), &names)))
     }
 }

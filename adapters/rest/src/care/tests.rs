@@ -1,13 +1,14 @@
 //! Every operation is reached by its path, wants a token and refuses who lacks
 //! the permission; what the store answers is tested beside the stores.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use care::{
-    Archive, CallbackCredentials, CareStore, CareTx, CategoryTerms, ClientToken, ClinicalFacts,
-    Colleague, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing, SubmittedResponse,
-    TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers, portal::Inbox,
+    Archive, CallbackCredentials, CareStore, CareTx, Categories, CategoryTerms, ClientToken,
+    ClinicalFacts, Colleague, IntakeReader, PatientFacts, ProviderDirectory, Sources, Standing,
+    SubmittedResponse, TokenRequest, VideoCallback, VideoRooms, VisitCover, VisitCovers,
+    portal::Inbox,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
@@ -52,6 +53,13 @@ impl PatientFacts for Unreachable {
     async fn facts(&self, _: PatientId) -> ports::Result<Option<ClinicalFacts>> {
         unreached()
     }
+
+    async fn names(
+        &self,
+        _: &[PatientId],
+    ) -> ports::Result<BTreeMap<PatientId, care::PatientName>> {
+        unreached()
+    }
 }
 
 #[async_trait]
@@ -87,6 +95,15 @@ impl ProviderDirectory for Unreachable {
         unreached()
     }
 
+    async fn at_work(
+        &self,
+        _: ProviderId,
+        _: DateTime<Utc>,
+        _: DateTime<Utc>,
+    ) -> ports::Result<Option<bool>> {
+        unreached()
+    }
+
     async fn colleagues(&self, _: UsState, _: DateTime<Utc>) -> ports::Result<Vec<Colleague>> {
         unreached()
     }
@@ -97,11 +114,14 @@ impl ProviderDirectory for Unreachable {
 }
 
 #[async_trait]
-impl VisitCovers for Unreachable {
+impl Categories for Unreachable {
     async fn terms(&self, _: CategoryId) -> ports::Result<Option<CategoryTerms>> {
         unreached()
     }
+}
 
+#[async_trait]
+impl VisitCovers for Unreachable {
     async fn video_visits(&self, _: PatientId, _: Option<CategoryId>) -> ports::Result<VisitCover> {
         unreached()
     }
@@ -251,6 +271,7 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         (Method::GET, "/api/admin/dosing-rules/213270".into(), None),
         (Method::PUT, "/api/admin/dosing-rules/213270".into(), DosingRuleBody::example().to_json()),
         (Method::POST, "/api/consultations/video/create".into(), Some(booking)),
+        (Method::GET, "/api/consultations/video".into(), None),
         (
             Method::PUT,
             format!("/api/consultations/video/{id}/notes"),
@@ -322,4 +343,62 @@ fn bad_codes_are_named_by_their_paths() {
     let Err(care::CareError::Invalid(fields)) = body.parse() else { panic!("not refused") };
     let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
     assert_eq!(paths, ["treatment.medication.ndc", "treatment.diagnosis"]);
+}
+
+/// Knows one patient by name, and counts how often it is asked.
+#[derive(Default)]
+struct OneName(std::sync::Mutex<Vec<Vec<PatientId>>>);
+
+const ADA: PatientId = PatientId(Uuid::from_u128(0xada));
+
+#[async_trait]
+impl PatientFacts for OneName {
+    async fn facts(&self, _: PatientId) -> ports::Result<Option<ClinicalFacts>> {
+        unreached()
+    }
+
+    async fn names(
+        &self,
+        patients: &[PatientId],
+    ) -> ports::Result<BTreeMap<PatientId, care::PatientName>> {
+        self.0.lock().unwrap().push(patients.to_vec());
+        let name = kernel::HumanName { given: "Ada".into(), family: "Quill".into() };
+        let birth_date = chrono::NaiveDate::from_ymd_opt(1990, 5, 17).unwrap();
+        Ok([(ADA, care::PatientName { name, birth_date })].into())
+    }
+}
+
+#[tokio::test]
+async fn a_list_asks_once_for_the_names_of_its_patients_and_shows_them() {
+    let asked = Arc::new(OneName::default());
+    let sources = Sources {
+        intake: Arc::new(Unreachable),
+        facts: asked.clone(),
+        directory: Arc::new(Unreachable),
+        covers: Arc::new(Unreachable),
+    };
+    let nobody = PatientId(Uuid::from_u128(0xe7e));
+    let names = super::names::Names::of(&sources, [nobody, ADA, nobody, ADA]).await.unwrap();
+    assert_eq!(*asked.0.lock().unwrap(), [vec![ADA, nobody]]);
+    super::names::Names::of(&sources, []).await.unwrap();
+    assert_eq!(asked.0.lock().unwrap().len(), 1, "an empty list asks for nobody");
+
+    let now = DateTime::UNIX_EPOCH;
+    let task = |patient| care::Task {
+        id: Uuid::from_u128(1).into(),
+        kind: care::TaskKind::UrgentReview,
+        provider: None,
+        patient,
+        state: Some(UsState::Ma),
+        subject: Uuid::from_u128(2),
+        created_at: now,
+        due_at: now,
+        snoozed_until: None,
+        ended: None,
+        version: 1,
+    };
+    let shown = |patient| TaskView::of(task(patient), now, &names).to_json().unwrap();
+    let named = json!({ "given": "Ada", "family": "Quill", "birth_date": "1990-05-17" });
+    assert_eq!((&shown(ADA)["patient"], &shown(ADA)["patient_id"]), (&named, &json!(ADA.uuid())));
+    assert_eq!(shown(nobody)["patient"], Value::Null);
 }

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use care::{
-    Categories, CategoryTerms, ClinicalFacts, Colleague, ExpiringLicence, IntakeReader, PatientFacts,
-    Prescribed, ProviderDirectory, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover,
-    VisitCovers,
+    Categories, CategoryTerms, ClinicalFacts, Colleague, ExpiringLicence, IntakeReader,
+    PatientFacts, PatientName, Prescribed, ProviderDirectory, Standing, SubmittedResponse,
+    VIDEO_VISITS, VisitCover, VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     portal::Inbox,
     rules::FormSchemas,
@@ -84,6 +84,17 @@ impl PatientFacts for Bridges {
                 .map(|allergy| allergy.substance.clone())
                 .collect(),
         }))
+    }
+
+    async fn names(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientName>> {
+        let actor = Actor::system("care.names");
+        let found = identity::directory::names(&self.identity, &actor, patients)
+            .await
+            .map_err(|error| crossing("the names of patients", error))?;
+        Ok(found
+            .into_iter()
+            .map(|one| (one.patient, PatientName { name: one.name, birth_date: one.birth_date }))
+            .collect())
     }
 }
 
@@ -168,6 +179,16 @@ impl ProviderDirectory for Bridges {
             expiring,
         })
     }
+
+    async fn at_work(
+        &self,
+        provider: ProviderId,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<bool>> {
+        let hours = self.provider(provider).await?.and_then(|profile| profile.hours);
+        Ok(hours.map(|hours| hours.cover_all(from, until)))
+    }
 }
 
 fn licensed(profile: &ProviderProfile, at: DateTime<Utc>) -> impl Iterator<Item = &License> {
@@ -184,14 +205,6 @@ impl Prescribed for Bridges {
 
 #[async_trait]
 impl Categories for Bridges {
-    async fn exists(&self, category: CategoryId) -> Result<bool> {
-        let mut tx = self.catalog.begin(&Actor::system("care.categories")).await?;
-        Ok(tx.category(category).await?.is_some())
-    }
-}
-
-#[async_trait]
-impl VisitCovers for Bridges {
     async fn terms(&self, category: CategoryId) -> Result<Option<CategoryTerms>> {
         let mut tx = self.catalog.begin(&Actor::system("care.category_terms")).await?;
         let found = tx.category(category).await?.map(|found| found.configuration);
@@ -201,14 +214,17 @@ impl VisitCovers for Bridges {
             maximum_age: asked.maximum_age.map(Into::into),
         }))
     }
+}
 
+#[async_trait]
+impl VisitCovers for Bridges {
     async fn video_visits(
         &self,
         patient: PatientId,
         category: Option<CategoryId>,
     ) -> Result<VisitCover> {
         if let Some(category) = category
-            && !self.exists(category).await?
+            && self.terms(category).await?.is_none()
         {
             return Ok(VisitCover::NoSuchCategory);
         }

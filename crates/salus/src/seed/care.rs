@@ -277,9 +277,21 @@ pub async fn sow(env: &Env, store: &dyn CareStore) -> Result<(), CareError> {
                 .await?;
         }
     }
+    sow_states(store, &actor).await
+}
+
+/// What the states allow. A state whose policy was ever set is the
+/// administrators': the drug goes on its allowlist together with its first
+/// policy and never again, so that one that they took off stays off.
+async fn sow_states(store: &dyn CareStore, actor: &Actor) -> Result<(), CareError> {
     for state in AUTOMATIC_STATES {
-        setup::set_modality(store, &actor, state, Modality::Asynchronous).await?;
-        setup::allow_auto_approval(store, &actor, state, &FINASTERIDE.code()?).await?;
+        if store.begin(actor).await?.state_policy(state).await?.is_some() {
+            continue;
+        }
+        // The policy comes last: a start that was killed between the two sows
+        // both once more.
+        setup::allow_auto_approval(store, actor, state, &FINASTERIDE.code()?).await?;
+        setup::set_modality(store, actor, state, Modality::Asynchronous).await?;
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
 
 use care::{
-    Inputs, Priority, RuleSet,
+    Inputs, Priority, RuleSet, StatePolicy,
     eligibility::{Gates, Outcome, PatientInputs, decide},
+    rules::{auto_approvals, set_auto_approval},
+    setting,
 };
 use kernel::{Coding, ProviderId, Sex, Uuid, code::system};
+use salus_tests::Database;
 use serde_json::{Value, json};
 
 use super::*;
@@ -177,4 +180,32 @@ fn weight_treatment_needs_a_weight_that_warrants_it() {
         let (decision, _) = decide(None, &rules, patient, gates(false));
         assert_eq!(decision.outcome == Outcome::Refused, refused, "{bmi}");
     }
+}
+
+#[tokio::test]
+async fn what_an_administrator_changed_of_a_state_outlives_the_next_start() {
+    let database = Database::fresh().await;
+    let (env, store, actor) = (&database.env, &database.pg, Actor::system("tests.seed"));
+    sow(env, store).await.unwrap();
+    let drug = FINASTERIDE.code().unwrap();
+    let mut allowed: Vec<_> = AUTOMATIC_STATES.map(|state| (state, drug.clone())).into();
+    allowed.sort();
+    let mut found = auto_approvals(store, &actor).await.unwrap();
+    found.sort();
+    assert_eq!(found, allowed);
+
+    let policy = StatePolicy { state: UsState::Tx, modality: Modality::Video };
+    let (sown, version) = setting::state_policy(store, &actor, UsState::Tx).await.unwrap();
+    assert_eq!(sown.modality, Modality::Asynchronous);
+    setting::set_state_policy(store, &actor, &policy, version).await.unwrap();
+    set_auto_approval(store, &actor, UsState::Ny, &drug, false).await.unwrap();
+    let entries = async || {
+        let mut found = auto_approvals(store, &actor).await.unwrap();
+        found.sort();
+        (setting::state_policy(store, &actor, UsState::Tx).await.unwrap(), found)
+    };
+    let before = entries().await;
+    assert_eq!((before.0.0.modality, before.1.len()), (Modality::Video, 3));
+    sow(env, store).await.unwrap();
+    assert_eq!(entries().await, before);
 }

@@ -1,0 +1,2 @@
+DROP INDEX care_consultations_patient_time;
+DROP INDEX care_consultations_provider_time;
