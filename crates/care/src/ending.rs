@@ -136,7 +136,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::treatment::tests::{any_treatment, plan};
+    use crate::{
+        Treatment,
+        treatment::tests::{any_treatment, plan},
+    };
 
     const BY: ProviderId = ProviderId(Uuid::from_u128(7));
     const NEXT: TreatmentPlanId = TreatmentPlanId(Uuid::from_u128(8));
@@ -162,14 +165,15 @@ mod tests {
         #[test]
         fn a_plan_ends_once(ways in prop::collection::vec(0u8..5, 1..8), next in any_treatment()) {
             let mut plan = plan();
-            for way in ways {
+            for (days, way) in (1..).zip(ways) {
+                let next = Treatment { duration_days: days, ..next.clone() };
                 let before = plan.clone();
                 let after = match way {
                     0 => plan.revoke(BY, EndReason::Ineffective, None, NOW),
                     1 => plan.reach_goal(BY, None, NOW),
                     2 => plan.supersede(BY, NEXT, NOW),
                     3 => plan.complete(NOW).ok_or(CareError::PlanNotActive),
-                    _ => plan.modify(next.clone(), BY, "Another.", NOW),
+                    _ => plan.modify(next, BY, "Another.", NOW),
                 };
                 if before.status == PlanStatus::Active {
                     plan = after.unwrap();

@@ -205,7 +205,7 @@ impl Treatment {
     /// The units of the package make the dose, and the sig says how many. The
     /// steps of a titration have packages of their own.
     fn check_units(&self, limit: &DoseLimit, refuse: &mut impl FnMut(&str, &str, String)) {
-        if self.titration.is_some() {
+        if self.titration.is_some() || self.dose.unit != limit.unit {
             return;
         }
         let Some(units) = dispensed::units_of(self.dose.value, limit) else { return };

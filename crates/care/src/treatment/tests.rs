@@ -26,7 +26,7 @@ pub fn treatment(dose: f64, frequency: u32, period: u32, period_unit: PeriodUnit
             display: "sertraline 50 MG Oral Tablet".into(),
         },
         dose: Dose { value: dose, unit: "mg".into() },
-        sig: "Take 1 tablet by mouth every morning.".into(),
+        sig: format!("Take {} tablets by mouth every morning.", dose / 50.0),
         frequency: Frequency { frequency, period, period_unit, as_needed: false },
         duration_days: 30,
         quantity: 30,
@@ -153,11 +153,14 @@ proptest! {
     fn every_version_is_kept_in_order(doses in prop::collection::vec(1u32..200, 0..10)) {
         let author = ProviderId(Uuid::from_u128(1));
         let mut plan = plan();
-        for dose in &doses {
+        for (days, dose) in (31..).zip(&doses) {
             let before: Vec<_> = plan.versions().cloned().collect();
             plan = plan
                 .modify(
-                    treatment(f64::from(*dose), 1, 1, PeriodUnit::D),
+                    Treatment {
+                        duration_days: days,
+                        ..treatment(f64::from(*dose), 1, 1, PeriodUnit::D)
+                    },
                     author,
                     "Titration.",
                     DateTime::UNIX_EPOCH,
