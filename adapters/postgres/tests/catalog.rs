@@ -146,6 +146,27 @@ async fn of_two_changes_from_one_version_the_second_is_told() {
     assert!(matches!(nothing, Err(CatalogError::VersionMismatch(_))), "{nothing:?}");
 }
 
+#[tokio::test]
+async fn a_plan_is_never_read_with_the_prices_of_another_version() {
+    let database = with_category().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let made = create_plan(env, pg, &admin(), spec("2500", 2_500)).await.unwrap();
+    let written = async {
+        for minor in 2_501..2_541 {
+            let changed = spec(&minor.to_string(), minor);
+            revise_plan(env, pg, &admin(), made.id, Seen::Any, changed).await.unwrap();
+        }
+    };
+    let read = async {
+        loop {
+            let seen = plan(env, pg, &admin(), made.id).await.unwrap();
+            let price = seen.offered_prices().next().unwrap().amount.minor;
+            assert_eq!(price.to_string(), seen.name, "a version is read as a whole");
+        }
+    };
+    tokio::select! { () = written => {}, () = read => {} }
+}
+
 async fn json_of(database: &Database, sql: &str) -> Value {
     let statement = Statement::from_string(DbBackend::Postgres, sql);
     let row = database.superuser().await.query_one_raw(statement).await.unwrap().unwrap();

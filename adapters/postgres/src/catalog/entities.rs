@@ -45,7 +45,16 @@ pub mod plan {
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
+    pub enum Relation {
+        #[sea_orm(has_many = "super::price::Entity")]
+        Prices,
+    }
+
+    impl Related<super::price::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Prices.def()
+        }
+    }
 
     impl ActiveModelBehavior for ActiveModel {}
 }
@@ -68,7 +77,20 @@ pub mod price {
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::plan::Entity",
+            from = "Column::PlanId",
+            to = "super::plan::Column::Id"
+        )]
+        Plan,
+    }
+
+    impl Related<super::plan::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Plan.def()
+        }
+    }
 
     impl ActiveModelBehavior for ActiveModel {}
 }

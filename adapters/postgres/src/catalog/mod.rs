@@ -5,8 +5,6 @@ mod entities;
 mod flags;
 mod mapping;
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use catalog::{
     Article, CatalogStore, CatalogTx, Category, EntryKind, FeatureFlag, Plan, PlanFilter, Revision,
@@ -15,7 +13,7 @@ use kernel::{Actor, ArticleId, CategoryId, FeatureFlagId, PlanId, PriceId, Uuid}
 use ports::Result;
 use sea_orm::{
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, sea_query::OnConflict,
+    QuerySelect as _, Select, sea_query::OnConflict,
 };
 
 use self::{
@@ -90,18 +88,13 @@ impl CatalogTx for PgTx {
                     plan::Column::CategoryId.in_subquery(sea_orm::QueryTrait::into_query(active)),
                 );
         }
-        let rows = query.all(self.read()).await.map_err(|e| db("listing plans", e))?;
-        let mut plans = self.with_prices(rows).await?;
+        let mut plans = self.with_prices(query).await?;
         plans.sort_by(|a, b| (a.category, a.tier, &a.name).cmp(&(b.category, b.tier, &b.name)));
         Ok(plans)
     }
 
     async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
-        let row = plan::Entity::find_by_id(id.uuid())
-            .one(self.read())
-            .await
-            .map_err(|e| db("loading a plan", e))?;
-        Ok(self.with_prices(row.into_iter().collect()).await?.pop())
+        Ok(self.with_prices(plan::Entity::find_by_id(id.uuid())).await?.pop())
     }
 
     async fn plan_of_price(&mut self, id: PriceId) -> Result<Option<Plan>> {
@@ -251,23 +244,16 @@ fn open_or(column: plan::Column, bound: sea_orm::sea_query::SimpleExpr) -> Condi
 }
 
 impl PgTx {
-    async fn with_prices(&self, rows: Vec<plan::Model>) -> Result<Vec<Plan>> {
-        let mut prices: HashMap<Uuid, Vec<price::Model>> = HashMap::new();
-        let found = price::Entity::find()
-            .filter(price::Column::PlanId.is_in(rows.iter().map(|row| row.id)))
+    /// Plans with their prices, in one statement: two would show a plan of before
+    /// a change with the prices of after it.
+    async fn with_prices(&self, plans: Select<plan::Entity>) -> Result<Vec<Plan>> {
+        let found = plans
+            .find_with_related(price::Entity)
             .order_by_asc(price::Column::Position)
             .all(self.read())
             .await
-            .map_err(|e| db("loading prices", e))?;
-        for row in found {
-            prices.entry(row.plan_id).or_default().push(row);
-        }
-        rows.into_iter()
-            .map(|row| {
-                let prices = prices.remove(&row.id).unwrap_or_default();
-                to_plan(row, prices)
-            })
-            .collect()
+            .map_err(|e| db("loading plans", e))?;
+        found.into_iter().map(|(plan, prices)| to_plan(plan, prices)).collect()
     }
 
     /// Writes the prices in their order. Retired ones stand before those that
