@@ -11,7 +11,7 @@ use ports::{
 
 use crate::{
     CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Reach, Sources, Task,
-    TaskKind, TreatmentPlan,
+    TaskKind, TreatmentPlan, assigning,
 };
 
 /// Opens a task for that candidate who has the fewest open, and tells of it.
@@ -172,8 +172,9 @@ async fn raise_changed(
     raise(env, tx, TaskKind::ChangedTreatment, (&[plan.provider], None), about).await
 }
 
-/// Handles `PatientProfileChanged`: what a plan was approved for is not what the
-/// patient says now, so its provider looks at it. A new state may be one in
+/// Handles `PatientProfileChanged`: open reviews go where the patient is, and
+/// what a plan was approved for is not what the patient says now, so its
+/// provider looks at it. A new state may be one in
 /// which the provider holds no licence.
 pub async fn on_profile_changed(
     env: &Env,
@@ -187,7 +188,7 @@ pub async fn on_profile_changed(
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    let mut raised = false;
+    let mut raised = follow(tx.as_mut(), patient, facts.state).await?;
     for plan in tx.plans(patient, &Reach::All).await? {
         let (PlanStatus::Active, Some(assessment)) = (plan.status, plan.assessment) else {
             continue;
@@ -207,6 +208,37 @@ pub async fn on_profile_changed(
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// An open review goes with the patient: those who may decide it are the ones
+/// licensed where the patient is now. Whoever holds it keeps it for the rest of
+/// the claim. Returns whether there was one.
+async fn follow(
+    tx: &mut dyn CareTx,
+    patient: PatientId,
+    state: UsState,
+) -> Result<bool, CareError> {
+    let mut moved = false;
+    for mut review in tx.assessments(patient, &Reach::All).await? {
+        if !review.review.is_open() || review.state == state {
+            continue;
+        }
+        let before = std::mem::replace(&mut review.state, state);
+        tx.save_review(&review).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Update, "assessment", review.id)
+                .patient(patient)
+                .detail("review", "follow")
+                .detail("old", before.to_string())
+                .detail("new", state.to_string()),
+        )
+        .await?;
+        moved = true;
+    }
+    if moved {
+        assigning::announce(tx).await?;
+    }
+    Ok(moved)
 }
 
 /// Handles `ClinicalRecordChanged`: a medication or an allergy that a patient

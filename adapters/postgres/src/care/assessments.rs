@@ -138,7 +138,7 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
              claimed_until = $5, reviewed_at = $6, treatment_plan_id = $7, \
              rejection_reason = $8, rejection_note = $9, priority = $10, due_at = $11, \
              escalated_at = $12, waiting_since = $13, seconds_left = $14, \
-             superseded_by = $15, superseded_at = $16, \
+             superseded_by = $15, superseded_at = $16, state = $17, \
              version = version + 1 \
              WHERE id = $1 AND version = $2",
             [
@@ -158,6 +158,7 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
                 waiting.map(|(_, left)| left).into(),
                 superseded.map(|(by, _)| by).into(),
                 superseded.map(|(_, at)| at).into(),
+                assessment.state.to_string().into(),
             ],
         )
         .await?;

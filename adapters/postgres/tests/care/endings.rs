@@ -256,7 +256,7 @@ async fn the_end_of_a_plan_settles_what_was_to_be_prescribed() {
     assert_eq!(setting.count(CHANGED).await, 0);
 }
 
-async fn tell_of_profile(setting: &Setting) {
+pub async fn tell_of_profile(setting: &Setting) {
     let env = &setting.database.env;
     let event: EventId = env.fresh();
     let delivery = Delivery { event, handler: "care.on_profile_changed" };

@@ -6,7 +6,7 @@ use care::EndReason;
 use kernel::DomainError as _;
 
 use super::{
-    endings::{approved, modify, revoke},
+    endings::{approved, modify, revoke, tell_of_profile},
     *,
 };
 
@@ -235,4 +235,26 @@ async fn the_dose_that_is_checked_is_the_dose_that_is_taken() {
     }
     let half = with(0.5, "Take half a tablet once a day.", "tablets");
     setting.approve(id, IN_MASSACHUSETTS, Some(half), "half").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_open_review_goes_with_a_patient_who_moves() {
+    let setting = setting().await;
+    let open = setting.assess(ADA, &["review"]).await;
+    tell_of_profile(&setting).await;
+    assert_eq!(setting.queue(IN_MASSACHUSETTS).await, [open]);
+    setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Tx);
+    for _ in 0..2 {
+        tell_of_profile(&setting).await;
+        assert_eq!(setting.queue(IN_MASSACHUSETTS).await, []);
+        assert_eq!(setting.queue(IN_TEXAS).await, [open]);
+    }
+    let moved = "SELECT count(*) FROM audit_entries WHERE detail->>'review' = 'follow' \
+                 AND detail->>'old' = 'MA' AND detail->>'new' = 'TX'";
+    assert_eq!(setting.count(moved).await, 1);
+    setting.claim(open, IN_TEXAS).await.unwrap();
+    // What was decided is told as it was when it was decided.
+    let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
+    let held = tx.assessment(open, &Reach::All).await.unwrap().unwrap();
+    assert_eq!((held.state, held.trace.inputs.patient.state), (UsState::Tx, UsState::Ma));
 }
