@@ -7,6 +7,8 @@ mod contract;
 mod demo;
 mod faults;
 mod portal;
+mod safeguards;
 mod server;
 mod sign_in;
+mod staff;
 mod telemetry;

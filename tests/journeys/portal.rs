@@ -1,46 +1,18 @@
 //! A provider's day over HTTP: a review that comes by itself, the dashboard and
 //! the panel that show it, and the dose that is worked out before signing.
 
-use reqwest::{Method, RequestBuilder};
-use salus::seed::identity::{LINDQVIST, sign_ins};
+use reqwest::Method;
+use salus::seed::identity::LINDQVIST;
 use serde_json::{Value, json};
 
 use crate::{
     faults::{
-        Seen, once,
+        once,
         patient::{Patient, SOON, slot, text},
-        request, staff_token,
     },
     server::Server,
+    staff::Desk,
 };
-
-struct Desk<'a> {
-    server: &'a Server,
-    token: String,
-}
-
-impl<'a> Desk<'a> {
-    /// The first of that role; of the providers it is the one of Massachusetts.
-    async fn of(server: &'a Server, role: &str) -> Self {
-        let (email, _) =
-            sign_ins().find(|(_, is)| is.to_string() == role).expect("a member of the staff");
-        Self { server, token: staff_token(server, email).await }
-    }
-
-    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
-        request(self.server, method, path, &self.token)
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let seen = once(self.ask(Method::GET, path)).await;
-        assert_eq!(seen.status, 200, "{path}: {}", seen.body);
-        seen.body
-    }
-
-    async fn put(&self, path: &str, seen: &str, body: &Value) -> Seen {
-        once(self.ask(Method::PUT, path).header("If-Match", seen).json(body)).await
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {

@@ -155,6 +155,14 @@ impl Consultation {
         }
     }
 
+    /// Whether provider and patient met in it, for that category or for none in
+    /// particular.
+    pub fn was_held_for(&self, category: CategoryId) -> bool {
+        let held =
+            matches!(self.status, ConsultationStatus::InProgress | ConsultationStatus::Completed);
+        held && self.category.is_none_or(|own| own == category)
+    }
+
     /// Writes the notes, and closes the consultation if the provider is done,
     /// which nobody is before one could meet. Notes can still be corrected once
     /// it is closed.
@@ -239,6 +247,21 @@ mod tests {
         let noted = scheduled().write_notes("By telephone.", false, noon(0)).unwrap();
         for (begun, at) in [(running, 10), (scheduled(), 30), (noted, 10)] {
             assert!(matches!(begun.cancel(noon(at)), Err(CareError::ConsultationBegun)));
+        }
+    }
+
+    #[test]
+    fn a_visit_counts_once_it_was_held_and_in_its_own_category() {
+        let category = |number| CategoryId(kernel::Uuid::from_u128(number));
+        let held = scheduled().connected().unwrap();
+        let done = held.clone().write_notes("Seen.", true, noon(31)).unwrap();
+        let canceled = scheduled().cancel(noon(0)).unwrap().unwrap();
+        for (visit, counts) in [(scheduled(), false), (canceled, false), (held, true), (done, true)]
+        {
+            let of = |own| Consultation { category: own, ..visit.clone() };
+            assert_eq!(of(None).was_held_for(category(1)), counts, "{}", visit.status);
+            assert_eq!(of(Some(category(1))).was_held_for(category(1)), counts);
+            assert!(!of(Some(category(2))).was_held_for(category(1)));
         }
     }
 

@@ -114,10 +114,15 @@ pub(crate) async fn check_visit(
         };
     }
     let asked = terms.visit || tx.modality(state).await? == Modality::Video;
-    if !asked || tx.has_met(patient, category, env.now() - MET_WITHIN).await? {
+    if !asked {
         return Ok(());
     }
-    Err(CareError::VisitRequired)
+    let visits = tx.consultations_since(patient, env.now() - MET_WITHIN).await?;
+    if visits.iter().any(|visit| visit.was_held_for(category)) {
+        Ok(())
+    } else {
+        Err(CareError::VisitRequired)
+    }
 }
 
 /// For how long a visit establishes the relation.

@@ -238,14 +238,12 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
     /// By the vendor's session.
     async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>>;
 
-    /// Whether the patient has met a provider here since, in the category or
-    /// in none.
-    async fn has_met(
+    /// The patient's consultations that began since then.
+    async fn consultations_since(
         &mut self,
         patient: PatientId,
-        category: CategoryId,
         since: DateTime<Utc>,
-    ) -> Result<bool>;
+    ) -> Result<Vec<Consultation>>;
 
     /// How many booked consultations of the patient are still to begin. Other
     /// bookings of the patient wait until this transaction ends.

@@ -174,8 +174,8 @@ async fn raise_changed(
 
 /// Handles `PatientProfileChanged`: open reviews go where the patient is, and
 /// what a plan was approved for is not what the patient says now, so its
-/// provider looks at it. A new state may be one in
-/// which the provider holds no licence.
+/// provider looks at it. A new state may be one in which the provider holds no
+/// licence.
 pub async fn on_profile_changed(
     env: &Env,
     store: &dyn CareStore,

@@ -28,14 +28,7 @@ impl Supply {
     /// Whether there is something to send in each month of a period, so that
     /// nobody pays for what has not been prescribed.
     pub fn covers(self, interval: BillingInterval) -> bool {
-        self.months() >= interval.months()
-    }
-
-    pub fn months(self) -> u32 {
-        match self {
-            Self::NoPlan | Self::NoFillLeft => 0,
-            Self::Months(months) => months,
-        }
+        matches!(self, Self::Months(left) if left >= interval.months())
     }
 }
 

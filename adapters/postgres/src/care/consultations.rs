@@ -68,22 +68,19 @@ pub async fn in_room(tx: &mut PgTx, room: &str) -> Result<Option<Consultation>> 
     row.map(|row| consultation(tx, &row)).transpose()
 }
 
-pub async fn has_met(
+pub async fn since(
     tx: &mut PgTx,
     patient: PatientId,
-    category: CategoryId,
     since: DateTime<Utc>,
-) -> Result<bool> {
-    let row = query_one(
+) -> Result<Vec<Consultation>> {
+    let rows = all(
         tx,
-        "looking for a visit of a patient",
-        "SELECT 1 AS met FROM care_consultations WHERE patient_id = $1 \
-         AND (category_id = $2 OR category_id IS NULL) \
-         AND status IN ('in_progress', 'completed') AND starts_at >= $3 LIMIT 1",
-        vec![patient.uuid().into(), category.uuid().into(), since.into()],
+        "reading the later consultations of a patient",
+        "SELECT * FROM care_consultations WHERE patient_id = $1 AND starts_at >= $2",
+        vec![patient.uuid().into(), since.into()],
     )
     .await?;
-    Ok(row.is_some())
+    rows.iter().map(|row| consultation(tx, row)).collect()
 }
 
 pub async fn ahead(tx: &mut PgTx, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {

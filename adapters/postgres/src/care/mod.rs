@@ -254,13 +254,12 @@ impl CareTx for PgTx {
         consultations::in_room(self, room).await
     }
 
-    async fn has_met(
+    async fn consultations_since(
         &mut self,
         patient: PatientId,
-        category: CategoryId,
         since: DateTime<Utc>,
-    ) -> Result<bool> {
-        consultations::has_met(self, patient, category, since).await
+    ) -> Result<Vec<Consultation>> {
+        consultations::since(self, patient, since).await
     }
 
     async fn consultations_ahead(&mut self, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {

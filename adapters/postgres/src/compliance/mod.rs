@@ -1,4 +1,4 @@
-//! The audit log's trail its hash chain, and what is kept for how long.
+//! The audit log's trail, its hash chain, and what is kept for how long.
 
 mod chain;
 mod entry;

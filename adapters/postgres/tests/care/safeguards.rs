@@ -253,6 +253,15 @@ async fn an_open_review_goes_with_a_patient_who_moves() {
                  AND detail->>'old' = 'MA' AND detail->>'new' = 'TX'";
     assert_eq!(setting.count(moved).await, 1);
     setting.claim(open, IN_TEXAS).await.unwrap();
+    // Whoever holds it keeps it when the patient moves on, and decides no more.
+    setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Ma);
+    tell_of_profile(&setting).await;
+    let kept = decided(&setting, ADA, open).await;
+    assert_eq!(kept.review.provider(), Some(IN_TEXAS));
+    let elsewhere = setting.approve(open, IN_TEXAS, None, "k1").await.unwrap_err();
+    assert_eq!(elsewhere.code(), "care.licence_required");
+    setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Tx);
+    tell_of_profile(&setting).await;
     // What was decided is told as it was when it was decided.
     let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
     let held = tx.assessment(open, &Reach::All).await.unwrap().unwrap();

@@ -17,8 +17,8 @@ const ROOTS: [&str; 5] = ["answers", "scores", "patient", "medications", "allerg
 
 /// `Err` says why the expression does not parse, or names what does not exist.
 pub fn check(expression: &str) -> Result<(), String> {
-    let program = limits::compile(expression)?;
-    let references = program.references();
+    let compiled = compiled(expression);
+    let references = compiled.program()?.references();
     let bound = bound_names(expression);
     match references
         .variables()
@@ -52,6 +52,11 @@ pub struct Compiled {
 impl Compiled {
     fn new(expression: &str) -> Self {
         Self { program: limits::compile(expression), paths: named_paths(expression) }
+    }
+
+    /// `Err` says why there is none.
+    pub fn program(&self) -> Result<&Program, String> {
+        self.program.as_ref().map_err(Clone::clone)
     }
 
     pub fn paths(&self) -> &[(&'static str, Option<String>)] {

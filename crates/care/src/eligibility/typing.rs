@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use kernel::{FieldError, Sex, UsState};
 use strum::IntoEnumIterator as _;
 
-use super::{Rule, expression, limits};
+use super::{Rule, expression};
 
 /// What an answer is when a rule reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,8 @@ pub fn misfits(rules: &[Rule], schema: &FormSchema) -> Vec<FieldError> {
     for (index, rule) in rules.iter().enumerate() {
         // What does not parse, or is beyond the limits, is told by the check of
         // the set itself.
-        let Ok(program) = limits::compile(&rule.expression) else { continue };
+        let compiled = expression::compiled(&rule.expression);
+        let Ok(program) = compiled.program() else { continue };
         let mut checker = Checker { schema, bound: Vec::new(), faults: Vec::new() };
         let result = checker.type_of(program.expression());
         if !matches!(result, Type::Bool | Type::Any) {
