@@ -276,7 +276,12 @@ async fn database() -> Database {
 }
 
 fn request() -> PrescribeRequest {
-    PrescribeRequest { treatment_plan: id(PLAN), pharmacy: id(6), overrides: Vec::new() }
+    PrescribeRequest {
+        treatment_plan: id(PLAN),
+        plan_version: 1,
+        pharmacy: id(6),
+        overrides: Vec::new(),
+    }
 }
 
 fn key(word: &str) -> IdempotencyKey {
@@ -289,7 +294,9 @@ async fn write(
     word: &str,
 ) -> Result<Prescription, PharmacyError> {
     let actor = provider_actor(PROVIDER);
-    prescribe(&database.env, &database.pg, &world.ports(), &actor, request(), &key(word)).await
+    let plan_version = world.treatment.lock().unwrap().version;
+    let request = PrescribeRequest { plan_version, ..request() };
+    prescribe(&database.env, &database.pg, &world.ports(), &actor, request, &key(word)).await
 }
 
 async fn load(database: &Database, prescription: &Prescription) -> Prescription {

@@ -169,7 +169,7 @@ impl Review {
     }
 
     /// Whether this provider may decide it now.
-    fn held_by(&self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
+    pub(crate) fn held_by(&self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
         match self {
             Self::Claimed { provider, until } if *provider == by && now < *until => Ok(()),
             Self::Claimed { provider, until } if *provider != by && now < *until => {

@@ -392,9 +392,22 @@ pub(crate) async fn check_treatment(
     treatment: &Treatment,
     body: Body,
 ) -> Result<(), CareError> {
+    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
+    treatment.validate(limit.as_ref(), "treatment")?;
+    let found = dose_alerts(tx, treatment, body).await?;
+    dosing::settle(&found, &treatment.overrides, "treatment.overrides")
+}
+
+/// What speaks against a dose, for whoever reads it before signing. A treatment
+/// that nobody could sign, whatever they override, is refused.
+pub(crate) async fn dose_alerts(
+    tx: &mut dyn CareTx,
+    treatment: &Treatment,
+    body: Body,
+) -> Result<Vec<DoseAlert>, CareError> {
     let drug = &treatment.medication.rxnorm;
     let limit = tx.dose_limit(drug).await?;
-    treatment.validate(limit.as_ref(), "treatment")?;
+    treatment.validate_shape(limit.as_ref(), "treatment")?;
     if let Some(kidneys) = &treatment.kidneys {
         kidneys.validate(body.today, "treatment.kidneys")?;
     }
@@ -405,7 +418,7 @@ pub(crate) async fn check_treatment(
     if let Some((rule, _)) = tx.dosing_rule(drug).await? {
         found.extend(dosing::objections(&rule, treatment, body));
     }
-    dosing::settle(&found, &treatment.overrides, "treatment.overrides")
+    Ok(found)
 }
 
 /// Handles `PrescriptionChanged`: with the last fill of its prescription a plan

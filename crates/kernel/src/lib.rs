@@ -3,6 +3,7 @@
 //! outside world and knows nothing of databases, HTTP or any vendor.
 
 pub mod actor;
+pub mod age;
 pub mod code;
 pub mod error;
 pub mod feature;
@@ -16,6 +17,7 @@ pub mod seen;
 pub mod speciality;
 
 pub use actor::{Actor, ActorKind, RequestContext};
+pub use age::Age;
 pub use code::{Coding, Dea, DeaSchedule, FeatureCode, Icd10, Ndc, Npi, QuantityUnit, RxNorm};
 pub use error::{DomainError, ErrorKind, FieldError};
 pub use feature::Feature;

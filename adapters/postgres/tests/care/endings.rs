@@ -12,7 +12,8 @@ async fn approve_over(
     text: &str,
 ) -> Result<TreatmentPlan, CareError> {
     let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
-    let approval = Approval { supersedes, ..Approval::default() };
+    let seen = setting.read(review, IN_MASSACHUSETTS, None).await;
+    let approval = Approval { seen, supersedes, ..Approval::default() };
     let (store, key) = (setting.store(), key("care.approve_review", text));
     reviews::approve(env, store, &setting.sources, &actor, review, approval, &key).await
 }

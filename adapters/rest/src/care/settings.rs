@@ -232,7 +232,7 @@ fn state(text: &str) -> Result<UsState, CareError> {
 impl SettingsApi {
     /// List the formulary
     ///
-    /// Takes `rule.administer`. The drugs that can be prescribed, with their
+    /// Takes `rule.administer` or `treatment.write`. The drugs that can be prescribed, with their
     /// largest doses and the packages that are dispensed for them.
     #[oai(path = "/api/admin/formulary", method = "get", operation_id = "listFormulary")]
     async fn formulary(&self, caller: Caller) -> Result<Json<FormularyView>, Problem> {
@@ -247,14 +247,14 @@ impl SettingsApi {
 
     /// Read a drug of the formulary
     ///
-    /// Takes `rule.administer`.
+    /// Takes `rule.administer` or `treatment.write`.
     #[oai(path = "/api/admin/formulary/:rxnorm", method = "get", operation_id = "getFormularyDrug")]
     async fn drug(
         &self,
         caller: Caller,
         rxnorm: Path<String>,
     ) -> Result<Versioned<FormularyDrugBody>, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
+        setting::may_read(caller.actor())?;
         let concept = drug(&rxnorm.0)?;
         let (found, version) = setting::drug(self.store.as_ref(), caller.actor(), &concept).await?;
         Ok(Versioned::at(version, found))
@@ -288,7 +288,7 @@ impl SettingsApi {
 
     /// Read the default treatment of a category
     ///
-    /// Takes `rule.administer`.
+    /// Takes `rule.administer` or `treatment.write`.
     #[oai(
         path = "/api/admin/categories/:id/default-treatment",
         method = "get",

@@ -28,6 +28,10 @@ pub struct AlertOverrideRequest {
 #[oai(example)]
 pub struct SendPrescriptionRequest {
     pub treatment_plan_id: Uuid,
+    /// The `version` of the plan's treatment that was read; where the treatment
+    /// has changed since, the answer is 409 `pharmacy.treatment_changed`.
+    #[oai(validator(minimum(value = "1")))]
+    pub plan_version: u32,
     /// A pharmacy of the directory.
     pub pharmacy_id: Uuid,
     /// Overrides of alerts that are known beforehand.
@@ -39,6 +43,7 @@ impl poem_openapi::types::Example for SendPrescriptionRequest {
     fn example() -> Self {
         Self {
             treatment_plan_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0001),
+            plan_version: 1,
             pharmacy_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0002),
             overrides: Vec::new(),
         }
@@ -49,6 +54,7 @@ impl SendPrescriptionRequest {
     pub(super) fn into_domain(self) -> PrescribeRequest {
         PrescribeRequest {
             treatment_plan: self.treatment_plan_id.into(),
+            plan_version: self.plan_version,
             pharmacy: self.pharmacy_id.into(),
             overrides: overrides(self.overrides),
         }

@@ -19,7 +19,7 @@ use rest::{
     care::{
         AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
         PlansApi as TreatmentPlansApi, PortalApi, ReplaysApi, RequirementsApi, ReviewsApi,
-        RulesApi, SettingsApi, TasksApi, VideoWebhookApi,
+        RulesApi, SettingsApi, TasksApi, VideoWebhookApi, WholeReviewApi,
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -49,6 +49,7 @@ pub type Operations = (
     (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, PhotosApi, ResponsesApi),
     (
         ReviewsApi,
+        WholeReviewApi,
         AssessmentsApi,
         TreatmentPlansApi,
         DosingApi,
@@ -133,6 +134,7 @@ impl Surface {
             intake.apis(),
             (
                 ReviewsApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                WholeReviewApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 AssessmentsApi { store: store.clone() },
                 TreatmentPlansApi {
                     env: env(),
