@@ -139,6 +139,12 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
             "serum_creatinine_mg_dl": 0.9, "weight_kg": 84.0, "measured_on": measured_on,
         });
     }
+    if let Some(treatment) = walk.person.treatment(&approval["kidneys"]) {
+        approval["treatment"] = treatment;
+        if let Some(approval) = approval.as_object_mut() {
+            approval.remove("kidneys");
+        }
+    }
     let plan = world
         .client
         .post(path("approve"), approval)
