@@ -8,7 +8,7 @@ use ports::{AuditAction, AuditEntry, Env, PortError};
 
 use crate::{
     BillingInterval, CatalogError, CatalogStore, CatalogTx, Category, CategorySpec, Comparison,
-    Plan, PlanFilter, PlanSpec, PriceSpec, Revision, Tier,
+    Plan, PlanFilter, PlanSpec, Price, PriceSpec, Revision, Tier,
 };
 
 /// The unique rule that keeps two plans of a category from having one name.
@@ -301,7 +301,7 @@ pub async fn create_plan(
 /// Creates the plan under a known id unless it is there already. The ids of
 /// its prices follow from the plan's id, so that a seed can name them. One that
 /// was sown before plans named treatments, and that nobody has changed since,
-/// becomes what the seed says now.
+/// becomes what the seed says now, at the prices that it has.
 pub async fn seed_plan(
     store: &dyn CatalogStore,
     actor: &Actor,
@@ -314,10 +314,14 @@ pub async fn seed_plan(
     };
     let mut tx = store.begin(actor).await?;
     if let Some(known) = tx.plan(id).await? {
-        if known.version > 1 || !known.treatments.is_empty() {
+        let names_news = known.treatments.is_empty() && !spec.treatments.is_empty();
+        if known.version > 1 || !names_news {
             return Ok(known);
         }
-        let plan = known.revise(spec, named)?;
+        // What it costs stays: a price never changes.
+        let kept = |price: &Price| PriceSpec { interval: price.interval, amount: price.amount };
+        let prices = known.offered_prices().map(kept).collect();
+        let plan = known.revise(PlanSpec { prices, ..spec }, named)?;
         tx.save_plan(&plan).await.map_err(name_taken)?;
         let (before, after) = (Revision::of_plan(&known), Revision::of_plan(&plan));
         record(tx.as_mut(), Some(before), after, None).await?;

@@ -149,7 +149,7 @@ async fn a_pharmacist_reaches_what_their_own_pharmacies_hold() {
 }
 
 #[tokio::test]
-async fn what_is_due_is_decided_for_all_and_shown_to_their_own_pharmacist() {
+async fn what_is_due_is_asked_for_by_their_own_pharmacist() {
     let database = stocked(60).await;
     let id = prescription(&database, 1, 30).await;
     paid(&database, 1, database.env.fresh()).await.unwrap();
@@ -160,7 +160,9 @@ async fn what_is_due_is_decided_for_all_and_shown_to_their_own_pharmacist() {
     paid(&database, 1, database.env.fresh()).await.unwrap();
     database.clock.advance(TimeDelta::days(30));
     assert_eq!(dispatch_due(&database.env, &database.pg, &newcomer()).await.unwrap(), []);
-    assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await.len(), 1);
+    assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await, []);
+    let due = dispatch_due(&database.env, &database.pg, &pharmacist()).await.unwrap();
+    assert_eq!(due.iter().map(|one| one.fill_number).collect::<Vec<_>>(), [2]);
 }
 
 fn spec(active: bool, licensed_in: &[UsState]) -> PharmacySpec {
