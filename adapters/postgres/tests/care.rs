@@ -310,6 +310,9 @@ impl Setting {
             strength: "1 MG".into(),
             schedule: DeaSchedule::None,
             ndcs: vec!["31722052630".parse().unwrap()],
+            max_weekly: None,
+            to_confirm: None,
+            followed_by: None,
         };
         setup::set_dose_limit(store, &actor, &limit).await.unwrap();
         let protocol = Protocol { category: CATEGORY, treatment: treatment() };

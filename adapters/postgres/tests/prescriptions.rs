@@ -263,6 +263,9 @@ fn pharmacy() -> Pharmacy {
         phone: "+16175550199".parse().unwrap(),
         mail_order: true,
         active: true,
+        dea: None,
+        licensed_in: [UsState::Ma].into(),
+        version: 1,
     }
 }
 
@@ -660,5 +663,6 @@ async fn a_dispatch_uses_one_fill_however_often_it_is_recorded() {
 
 mod changed;
 mod elsewhere;
+mod licensed;
 mod unmapped;
 mod withdrawal;

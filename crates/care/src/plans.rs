@@ -15,7 +15,7 @@ pub use history::{PlanHistory, VersionHistory, history};
 
 use crate::{
     CareError, CareStore, CareTx, CategoryTerms, ClinicalFacts, Dose, Frequency, Modality,
-    PlanChange, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
+    PlanChange, PlanStatus, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
     dosing::{self, Body, DoseAlert, DoseOverride, Kidneys, Titration},
     tasks,
     treatment::NewPlan,
@@ -422,7 +422,7 @@ pub(crate) async fn dose_alerts(
 }
 
 /// Handles `PrescriptionChanged`: with the last fill of its prescription a plan
-/// is completed.
+/// is completed, unless what was filled is a step of a titration.
 pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
@@ -440,6 +440,18 @@ pub async fn on_prescription_changed(
     let plan = tx.plan(id, &Reach::All).await?.ok_or(CareError::NotFound("treatment plan"))?;
     if plan.is_outdated(version) {
         // The treatment as it is now has fills of its own.
+        return Ok(());
+    }
+    let drug = plan.current().treatment.medication.rxnorm.clone();
+    let step = tx.dose_limit(&drug).await?.and_then(|limit| limit.followed_by);
+    if plan.status == PlanStatus::Active && step.is_some() {
+        // The treatment goes on with another step, which a provider decides on.
+        let about = (plan.patient, plan.id.uuid());
+        let kind = TaskKind::TitrationStep;
+        let provider = plan.provider;
+        if tasks::raise(env, tx.as_mut(), kind, (&[provider], None), about).await?.is_some() {
+            tx.commit().await?;
+        }
         return Ok(());
     }
     let Some(completed) = plan.complete(env.now()) else { return Ok(()) };

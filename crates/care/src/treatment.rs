@@ -206,6 +206,13 @@ impl Treatment {
                         format!("At most {} {} a day.", limit.max_daily, limit.unit),
                     );
                 }
+                if let Some(most) = limit.max_weekly.filter(|most| per_day * 7.0 > most * SLACK) {
+                    refuse(
+                        "frequency",
+                        "above_maximum",
+                        format!("At most {most} {} a week.", limit.unit),
+                    );
+                }
             }
             Some(_) => {}
         }
@@ -245,11 +252,13 @@ impl Treatment {
         steps.map(|step| step.dose).fold(self.dose.value, f64::max)
     }
 
-    /// Whether a dose is above the drug's maximum, a time or a day.
+    /// Whether a dose is above the drug's maximum, a time, a day or a week.
     pub fn exceeds(&self, limit: &DoseLimit) -> bool {
         let largest = self.largest();
         let per_day = largest * self.frequency.per_day();
-        largest > limit.max_single * SLACK || per_day > limit.max_daily * SLACK
+        largest > limit.max_single * SLACK
+            || per_day > limit.max_daily * SLACK
+            || limit.max_weekly.is_some_and(|most| per_day * 7.0 > most * SLACK)
     }
 
     /// The dose that holds on a day; `None` before a titration begins.

@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod age;
 pub mod code;
+pub mod covered;
 pub mod error;
 pub mod feature;
 pub mod id;
@@ -19,6 +20,7 @@ pub mod speciality;
 pub use actor::{Actor, ActorKind, RequestContext};
 pub use age::Age;
 pub use code::{Coding, Dea, DeaSchedule, FeatureCode, Icd10, Ndc, Npi, QuantityUnit, RxNorm};
+pub use covered::{CoveredTreatment, DoseAmount, DoseForm, Misfit, TreatedWith};
 pub use error::{DomainError, ErrorKind, FieldError};
 pub use feature::Feature;
 pub use id::*;

@@ -179,6 +179,8 @@ pub enum SafetyAlertKind {
     DuplicateTherapy,
     Pregnancy,
     MaximumDose,
+    /// Something that the patient has affirmed in a form speaks against it.
+    Condition,
     /// Something on the record could not be mapped to a drug.
     Unmapped,
     /// The check could not be made.
@@ -228,6 +230,7 @@ impl SafetyAlertView {
                 AlertKind::DuplicateTherapy => SafetyAlertKind::DuplicateTherapy,
                 AlertKind::Pregnancy => SafetyAlertKind::Pregnancy,
                 AlertKind::MaximumDose => SafetyAlertKind::MaximumDose,
+                AlertKind::Condition => SafetyAlertKind::Condition,
                 AlertKind::Unmapped => SafetyAlertKind::Unmapped,
                 AlertKind::Unavailable => SafetyAlertKind::Unavailable,
             },
@@ -387,6 +390,8 @@ pub struct PharmacyView {
     pub phone: String,
     /// Whether it ships to patients.
     pub mail_order: bool,
+    /// The postal codes of the states for whose patients it fills.
+    pub licensed_in: Vec<String>,
 }
 
 impl PharmacyView {
@@ -403,6 +408,7 @@ impl PharmacyView {
             postal_code: pharmacy.address.postal_code.clone(),
             phone: pharmacy.phone.to_string(),
             mail_order: pharmacy.mail_order,
+            licensed_in: pharmacy.licensed_in.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -321,10 +321,17 @@ pub async fn on_treatment_plan_created(
     }
     // Where another was signed in between, the event is delivered once more.
     basis.still_holds(env, tx.as_mut(), plan).await?;
-    let pharmacy = tx
-        .default_pharmacy()
-        .await?
-        .ok_or_else(|| PortError::bug("the pharmacy directory has no mail-order pharmacy"))?;
+    // Where none is licensed for the patient one is named all the same, and the
+    // prescription fails with that reason, which is a task of its prescriber.
+    let home = basis.patient.address.as_ref().map(|address| address.state);
+    let licensed = tx.default_pharmacy(home).await?;
+    let pharmacy = match licensed {
+        Some(pharmacy) => pharmacy,
+        None => tx
+            .default_pharmacy(None)
+            .await?
+            .ok_or_else(|| PortError::bug("the pharmacy directory has no mail-order pharmacy"))?,
+    };
     let draft = draft(env, env.fresh(), &treatment, &basis, pharmacy.id);
     let signed = match basis.may_sign(&treatment, env) {
         Ok(()) => {
@@ -549,6 +556,15 @@ async fn sign(
         tx.pharmacy(prescription.pharmacy).await?.filter(|pharmacy| pharmacy.active).ok_or_else(
             || PharmacyError::field("pharmacy_id", "unknown", "There is no such active pharmacy."),
         )?;
+    if let Some(address) = &basis.patient.address
+        && !pharmacy.serves(address.state)
+    {
+        return Err(PharmacyError::field(
+            "pharmacy_id",
+            "not_licensed",
+            format!("The pharmacy is not licensed in {}.", address.state.name()),
+        ));
+    }
     prescription.dosing.validate().map_err(PharmacyError::Invalid)?;
     let now = env.now();
     let message: ErxMessageId = env.fresh();

@@ -2,14 +2,18 @@ use ::pharmacy::{
     fulfilment::{DeliveryAddress, DeliveryAddresses, PaidPeriods},
     prescription::{
         Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, PlannedTreatment,
-        PrescriberDetails, Prescribers, StateLicence, TreatmentPlans, schedule_of,
+        PrescriberDetails, Prescribers, StateLicence, TreatmentPlans, administer::Pharmacists,
+        schedule_of,
     },
     safety::{AllergyCategory, ClinicalFacts, ClinicalRecord, RecordedAllergy, RecordedMedication},
 };
 use async_trait::async_trait;
 use care::{PlanStatus, Reach};
 use identity::LicenseStatus;
-use kernel::{Actor, PatientId, ProviderId, QuantityUnit, SubscriptionId, TreatmentPlanId};
+use kernel::{
+    AccountId, Actor, CoveredTreatment, PatientId, ProviderId, QuantityUnit, SubscriptionId,
+    TreatmentPlanId,
+};
 use ports::{PortError, Result};
 use records::clinical;
 
@@ -132,6 +136,20 @@ impl PaidPeriods for Bridges {
         let found = self.subscription("pharmacy.paid_period", subscription).await?;
         Ok(found.map(|subscription| subscription.interval.months()))
     }
+
+    async fn sold(&self, subscription: SubscriptionId) -> Result<Vec<CoveredTreatment>> {
+        let found = self.subscription("pharmacy.sold", subscription).await?;
+        Ok(found.map(|subscription| subscription.covers).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Pharmacists for Bridges {
+    async fn is_pharmacist(&self, account: AccountId) -> Result<bool> {
+        identity::directory::dispenses(&self.identity, account)
+            .await
+            .map_err(|error| crossing("an account", error))
+    }
 }
 
 #[async_trait]
@@ -148,6 +166,7 @@ impl ClinicalRecord for Bridges {
         let assessments = tx.assessments(patient, &Reach::All).await?;
         drop(tx);
         let pregnant = care::assessment::pregnancy(&assessments, self.env.now());
+        let affirmed = care::assessment::affirmed(&assessments);
         Ok(ClinicalFacts {
             medications: summary
                 .active_medications
@@ -170,6 +189,7 @@ impl ClinicalRecord for Bridges {
                 })
                 .collect(),
             pregnant,
+            affirmed,
             medications_unasked: !summary.active_medications.is_answered(),
             allergies_unasked: !summary.allergies.is_answered(),
         })

@@ -30,7 +30,7 @@ use rest::{
     intake::{
         DraftsApi, FormsAdminApi, FormsApi, FormsFhirApi, IntakeServices, PhotosApi, ResponsesApi,
     },
-    prescriptions::{ErxWebhookApi, PrescriptionsApi, WebhookCredential},
+    prescriptions::{ErxWebhookApi, PharmaciesApi, PrescriptionsApi, WebhookCredential},
     records::RecordsApi,
     subscriptions::SubscriptionsApi,
     surface::SurfaceSettings,
@@ -59,7 +59,7 @@ pub type Operations = (
         VideoWebhookApi,
     ),
     (RulesApi, ReplaysApi, RequirementsApi, SettingsApi, AssignmentApi, TasksApi, PortalApi),
-    (PrescriptionsApi, ErxWebhookApi),
+    (PrescriptionsApi, PharmaciesApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
     (PaymentMethodsApi, InvoicesApi, StripeWebhookApi),
@@ -173,6 +173,7 @@ impl Surface {
                     ports: world.prescribing.clone(),
                     panel: store.clone(),
                 },
+                PharmaciesApi { env: env(), store: store.clone(), people: bridges.clone() },
                 ErxWebhookApi {
                     env: env(),
                     store: store.clone(),
@@ -201,6 +202,7 @@ impl Surface {
                     env: env(),
                     store: store.clone(),
                     offers: bridges.clone(),
+                    approvals: bridges.clone(),
                     limits: limits.clone(),
                 },
             ),

@@ -160,6 +160,12 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
             "serum_creatinine_mg_dl": 0.9, "weight_kg": 84.0, "measured_on": measured_on,
         });
     }
+    if let Some(treatment) = walk.person.treatment(&approval["kidneys"]) {
+        approval["treatment"] = treatment;
+        if let Some(approval) = approval.as_object_mut() {
+            approval.remove("kidneys");
+        }
+    }
     let plan = world
         .client
         .post(path("approve"), approval)
@@ -205,14 +211,22 @@ async fn adopt(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Somebody whom a provider treats, and whose plan has video visits.
+async fn somebody_with_visits(world: &World) -> anyhow::Result<Walk> {
+    let seen = world.walks.iter().filter(|walk| walk.outcome == "in_review" && walk.dispensed());
+    for walk in seen {
+        let path = format!("/api/subscriptions/{}/features", walk.subscription_id);
+        let features = world.get(path, &walk.token).await?;
+        let mut all = features["features"].as_array().into_iter().flatten();
+        if all.any(|feature| feature["code"] == "video_visits") {
+            return Ok(walk.clone());
+        }
+    }
+    bail!("nobody to meet")
+}
+
 pub async fn meet(world: &mut World) -> anyhow::Result<()> {
-    let walk = world
-        .walks
-        .iter()
-        .find(|walk| walk.outcome == "in_review" && walk.dispensed())
-        .or_else(|| world.walks.iter().find(|walk| walk.dispensed()))
-        .context("nobody to meet")?
-        .clone();
+    let walk = somebody_with_visits(world).await?;
     let provider = world
         .providers
         .iter()
