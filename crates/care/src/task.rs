@@ -33,6 +33,9 @@ pub enum TaskKind {
     /// assessment that refuses, or the one that the treatment rests on, where
     /// the record has changed since.
     ChangedHealth,
+    /// A plan, the subject, was a colleague's until now; it is to be looked at and
+    /// prescribed in one's own name.
+    TakenOver,
 }
 
 impl TaskKind {
@@ -47,6 +50,7 @@ impl TaskKind {
             Self::ChangedProfile => "A patient under treatment has changed the profile",
             Self::UnprescribedTreatment => "A treatment plan has to be prescribed",
             Self::ChangedHealth => "A patient under treatment tells of something new",
+            Self::TakenOver => "A treatment was taken over from a colleague",
         }
     }
 
@@ -59,7 +63,8 @@ impl TaskKind {
             Self::FailedPrescription
             | Self::ChangedTreatment
             | Self::ChangedProfile
-            | Self::UnprescribedTreatment => Priority::Routine,
+            | Self::UnprescribedTreatment
+            | Self::TakenOver => Priority::Routine,
         }
     }
 

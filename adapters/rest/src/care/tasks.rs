@@ -37,6 +37,8 @@ pub enum TaskKindWord {
     ChangedTreatment,
     ChangedProfile,
     UnprescribedTreatment,
+    /// A plan was a colleague's until now.
+    TakenOver,
     ChangedHealth,
 }
 
@@ -107,6 +109,7 @@ impl TaskView {
                 TaskKind::ChangedTreatment => TaskKindWord::ChangedTreatment,
                 TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
                 TaskKind::UnprescribedTreatment => TaskKindWord::UnprescribedTreatment,
+                TaskKind::TakenOver => TaskKindWord::TakenOver,
                 TaskKind::ChangedHealth => TaskKindWord::ChangedHealth,
             },
             title: task.kind.title().to_owned(),
