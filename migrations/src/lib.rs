@@ -88,6 +88,7 @@ history![
     "097_analytics",
     "110_sold_treatments",
     "111_pharmacies",
+    "120_provider_standing",
 ];
 
 pub struct Migrator;

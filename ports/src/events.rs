@@ -65,6 +65,14 @@ pub enum Event {
         state: String,
         days: u32,
     },
+    /// Where a provider may practise has changed: licences were recorded, one has
+    /// run out, the role was given or taken, or the account closed or opened.
+    /// What holds now is asked for.
+    ProviderStandingChanged {
+        provider: ProviderId,
+        /// `licences`, `expiry`, `roles` or `account`.
+        reason: String,
+    },
     // records
     ClinicalRecordChanged {
         patient: PatientId,
@@ -139,6 +147,12 @@ pub enum Event {
         provider: ProviderId,
         patient: PatientId,
         watchers: Vec<AccountId>,
+    },
+    /// What a provider had open for a patient is a colleague's from now on.
+    PatientHandedOver {
+        patient: PatientId,
+        from: ProviderId,
+        to: ProviderId,
     },
     TaskCreated {
         task: TaskId,

@@ -132,6 +132,8 @@ pub const TABLE: &[(&str, Who)] = &[
     ("claimReview", PROVIDER),
     ("releaseReview", PROVIDER),
     ("getReview", PROVIDER),
+    ("handOverPanel", ADMIN),
+    ("listHandovers", ADMIN),
     ("proposeReviewTreatment", PROVIDER),
     ("approveReview", PROVIDER),
     ("rejectReview", PROVIDER),

@@ -5,6 +5,7 @@ mod administration;
 mod authorization;
 mod contract;
 mod demo;
+mod departures;
 mod faults;
 mod from_nothing;
 mod portal;

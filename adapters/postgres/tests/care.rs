@@ -116,6 +116,12 @@ impl PatientFacts for Neighbours {
     ) -> ports::Result<BTreeMap<PatientId, care::PatientName>> {
         Ok(BTreeMap::new())
     }
+
+    async fn states(&self, patients: &[PatientId]) -> ports::Result<BTreeMap<PatientId, UsState>> {
+        let known = self.states.lock().unwrap();
+        let found = |patient: &PatientId| Some((*patient, *known.get(patient)?));
+        Ok(patients.iter().filter_map(found).collect())
+    }
 }
 
 #[async_trait]
@@ -735,6 +741,7 @@ mod assigning;
 mod break_glass;
 mod dosing;
 mod endings;
+mod handover;
 mod overview;
 mod queue;
 mod requirements;

@@ -612,3 +612,49 @@ async fn a_transaction_that_is_dropped_leaves_no_message() {
     drop(tx);
     assert_eq!(clinic.count("SELECT count(*) FROM message_threads").await, 0);
 }
+
+#[tokio::test]
+async fn threads_go_with_a_patient_who_is_handed_over() {
+    let clinic = Clinic::open().await;
+    let (env, pg) = (&clinic.database.env, &clinic.database.pg);
+    let successor = actor(env.fresh(), Role::Provider);
+    let patient = clinic.patient.as_patient().unwrap();
+    let pair = (patient, successor.as_provider().unwrap());
+    clinic.team.0.lock().unwrap().push(pair);
+    let before = clinic.send(&clinic.patient, &clinic.provider, "a", "My scalp itches").await;
+    let before = before.unwrap();
+    // The two have written about the same already.
+    let own = clinic.send(&clinic.patient, &successor, "b", "Hello").await.unwrap();
+
+    let event = Event::PatientHandedOver {
+        patient,
+        from: clinic.provider.as_provider().unwrap(),
+        to: pair.1,
+    };
+    let delivery = Delivery { event: env.fresh(), handler: "communication.on_patient_handed_over" };
+    for _ in 0..2 {
+        communication::handover::on_patient_handed_over(
+            pg,
+            delivery,
+            patient,
+            (clinic.provider.as_provider().unwrap(), pair.1),
+        )
+        .await
+        .unwrap();
+    }
+    let account = successor.account().unwrap();
+    let threads = list_threads(pg, &successor, account, &page()).await.unwrap();
+    assert_eq!((threads.items.len(), threads.items[0].unread), (1, 2));
+    let (_, messages) = read_thread(env, pg, &successor, own.thread, &page()).await.unwrap();
+    let texts: Vec<_> = messages.items.iter().map(|message| message.body.text()).collect();
+    assert_eq!(texts, ["Hello", "My scalp itches"]);
+    let former = clinic.provider.account().unwrap();
+    let threads = list_threads(pg, &clinic.provider, former, &page()).await.unwrap();
+    assert_eq!(threads.items, []);
+    assert_hidden(mark_message_read(env, pg, &clinic.provider, before.id).await);
+
+    let delivery = Delivery { event: env.fresh(), handler: HANDLER };
+    notify(env, pg, delivery, &event).await.unwrap();
+    let told = "SELECT count(*) FROM notifications WHERE kind = 'care_team_changed'";
+    assert_eq!(clinic.count(told).await, 2, "in the application and by mail");
+}

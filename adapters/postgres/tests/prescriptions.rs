@@ -26,7 +26,10 @@ use pharmacy::{
             on_treatment_plan_created, override_alerts, prescribe,
         },
     },
-    safety::{ClinicalFacts, ClinicalRecord, CuratedInteractions, RecordedMedication},
+    safety::{
+        AllergyCategory, ClinicalFacts, ClinicalRecord, CuratedInteractions, RecordedAllergy,
+        RecordedMedication,
+    },
 };
 use ports::{Delivery, IdempotencyKey, Panel, PortError};
 use salus_postgres::Pg;

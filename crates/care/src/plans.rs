@@ -17,7 +17,7 @@ use crate::{
     CareError, CareStore, CareTx, CategoryTerms, ClinicalFacts, Dose, Frequency, Modality,
     PlanChange, PlanStatus, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
     dosing::{self, Body, DoseAlert, DoseOverride, Kidneys, Titration},
-    tasks,
+    standing, tasks,
     treatment::NewPlan,
 };
 
@@ -260,6 +260,7 @@ pub async fn create(
             .detail("overrides", plan.current().treatment.overridden()),
     )
     .await?;
+    standing::still_licensed(tx.as_mut(), provider, facts.state, env.now()).await?;
     tx.commit().await?;
     Ok(plan)
 }
@@ -379,6 +380,7 @@ async fn change(
             .detail("overrides", changed.current().treatment.overridden()),
     )
     .await?;
+    standing::still_licensed(tx.as_mut(), provider, body.state, env.now()).await?;
     tx.commit().await?;
     changed.version += 1;
     Ok(changed)

@@ -12,7 +12,7 @@ use crate::{
     Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
     Sources, Treatment, TreatmentPlan, assigning,
     dosing::{Body, DoseOverride, Kidneys},
-    plans, tasks,
+    plans, standing, tasks,
     treatment::NewPlan,
     whole_review::Around,
 };
@@ -98,7 +98,8 @@ pub async fn claim(
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_licence(sources, assessment.patient).await?;
     let claimed = assessment.claim(reviewer.provider, env.now())?;
-    save(store, (actor, reviewer.reach()), claimed, Change::Claim, None).await
+    let change = Change::Claim { by: reviewer.provider, at: env.now() };
+    save(store, (actor, reviewer.reach()), claimed, change, None).await
 }
 
 /// Gives a claimed review back to the queue.
@@ -173,7 +174,10 @@ pub(crate) async fn lost(
 /// What was done with a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    Claim,
+    Claim {
+        by: ProviderId,
+        at: DateTime<Utc>,
+    },
     /// It is back in the queue, and whoever let it go is not given it again.
     Release {
         by: ProviderId,
@@ -192,7 +196,7 @@ pub(crate) enum Change {
 impl Change {
     fn word(self) -> &'static str {
         match self {
-            Self::Claim => "claim",
+            Self::Claim { .. } => "claim",
             Self::Release { .. } => "release",
             Self::Reject { .. } => "reject",
             Self::HandOver { .. } => "reassign",
@@ -210,6 +214,9 @@ pub(crate) async fn save(
     event: Option<Event>,
 ) -> Result<Assessment, CareError> {
     let mut tx = store.begin(actor).await?;
+    if let Change::Claim { by, at } | Change::Reject { by, at } = change {
+        standing::still_licensed(tx.as_mut(), by, assessment.state, at).await?;
+    }
     if let Err(error) = tx.save_review(&assessment).await {
         drop(tx);
         return Err(lost(store, actor, assessment.id, &reach, error).await);
@@ -304,6 +311,8 @@ pub async fn approve(
     // the provider was shown.
     let whole = around.complete(tx.as_mut(), assessment, approval.treatment.clone(), env.now());
     whole.await?.check(&approval.seen)?;
+    // An account that was closed meanwhile signs nothing.
+    standing::still_licensed(tx.as_mut(), reviewer.provider, facts.state, env.now()).await?;
     let met = approval.met_elsewhere.as_deref();
     plans::check_visit(env, tx.as_mut(), terms, about, facts.state, met).await?;
     let reason = plans::with_meeting("Approved on review.", met);

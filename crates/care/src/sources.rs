@@ -129,6 +129,9 @@ pub trait PatientFacts: Send + Sync {
     /// Who the patients are, those without a profile left out. Whoever asks has
     /// written into the trail of each that they were shown.
     async fn names(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientName>>;
+
+    /// Where the patients are, those without a profile left out.
+    async fn states(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, UsState>>;
 }
 
 /// A provider's own standing.

@@ -15,6 +15,7 @@ use crate::{
     assigning::AssignmentTx,
     break_glass::BreakGlass,
     dosing::DosingRule,
+    handover::HandoverTx,
     information::Exchange,
     portal::PortalTx,
     rules::RuleTx,
@@ -78,7 +79,7 @@ pub struct QueueItem {
 }
 
 #[async_trait]
-pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
+pub trait CareTx: RuleTx + AssignmentTx + PortalTx + HandoverTx {
     async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>>;
 
     /// The same with its version, for whoever changes it: another who does so

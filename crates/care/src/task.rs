@@ -39,6 +39,9 @@ pub enum TaskKind {
     /// A step of a titration is used up, and the next one is to be decided on; the
     /// subject is the plan.
     TitrationStep,
+    /// A plan, the subject, was a colleague's until now; it is to be looked at and
+    /// prescribed in one's own name.
+    TakenOver,
 }
 
 impl TaskKind {
@@ -55,6 +58,7 @@ impl TaskKind {
             Self::ChangedHealth => "A patient under treatment tells of something new",
             Self::UncoveredTreatment => "A treatment is not what the patient has bought",
             Self::TitrationStep => "The next step of a titration has to be decided on",
+            Self::TakenOver => "A treatment was taken over from a colleague",
         }
     }
 
@@ -69,7 +73,8 @@ impl TaskKind {
             | Self::ChangedProfile
             | Self::UncoveredTreatment
             | Self::TitrationStep
-            | Self::UnprescribedTreatment => Priority::Routine,
+            | Self::UnprescribedTreatment
+            | Self::TakenOver => Priority::Routine,
         }
     }
 

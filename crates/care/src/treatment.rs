@@ -305,7 +305,7 @@ pub struct PlanVersion {
 pub struct TreatmentPlan {
     pub id: TreatmentPlanId,
     pub patient: PatientId,
-    /// Who signed it and answers for it.
+    /// Who answers for it: whoever signed it, or has taken it over since.
     pub provider: ProviderId,
     pub category: CategoryId,
     pub assessment: Option<AssessmentId>,
@@ -374,6 +374,12 @@ impl TreatmentPlan {
     pub fn was_taken_back(&self) -> bool {
         let reason = self.ended.as_ref().map(|ended| ended.reason);
         self.status == PlanStatus::Revoked && reason != Some(EndReason::Superseded)
+    }
+
+    /// Somebody else answers for it from now on; who signed which version stays.
+    pub fn take_over(mut self, by: ProviderId) -> Self {
+        self.provider = by;
+        self
     }
 
     /// Adds a version; the ones before stay as they are.

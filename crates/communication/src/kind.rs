@@ -68,6 +68,8 @@ pub enum NotificationKind {
     MessageReceived,
     ConsultationChanged,
     TaskCreated,
+    /// A colleague answers for the patient's care from now on.
+    CareTeamChanged,
     /// A chart was opened in an emergency; it waits to be judged.
     GlassBroken,
     LicenseExpiring,
@@ -95,6 +97,7 @@ impl NotificationKind {
             Self::SignInChanged
             | Self::PaymentFailed
             | Self::SubscriptionStopped
+            | Self::CareTeamChanged
             | Self::GlassBroken => channel == Channel::Mail,
             _ => false,
         }

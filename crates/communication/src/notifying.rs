@@ -133,6 +133,9 @@ pub fn news_of(event: &Event) -> Vec<News> {
             .iter()
             .map(|watcher| to_account(*watcher, Kind::GlassBroken, "break_glass", id.uuid(), None))
             .collect(),
+        Event::PatientHandedOver { patient, to, .. } => {
+            vec![to_patient(*patient, Kind::CareTeamChanged, "care_team", to.uuid(), None)]
+        }
         Event::TaskCreated { task, provider } => {
             vec![to_provider(*provider, None, Kind::TaskCreated, "task", task.uuid(), None)]
         }

@@ -88,6 +88,7 @@ fn mail_template(kind: NotificationKind) -> &'static str {
         | NotificationKind::InvoicePaid
         | NotificationKind::SubscriptionStopped
         | NotificationKind::ConsultationChanged
+        | NotificationKind::CareTeamChanged
         | NotificationKind::LicenseExpiring => "update",
     }
 }

@@ -232,6 +232,9 @@ pub async fn set_disabled(
             .detail("sessions_ended", ended.len()),
     )
     .await?;
+    if account.roles.contains(&Role::Provider) {
+        tx.emit(crate::provider::standing_changed(id.as_provider(), "account")).await?;
+    }
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(Account { version: account.version + 1, ..account })

@@ -108,6 +108,15 @@ pub async fn names(
     Ok(tx.names(patients).await?)
 }
 
+/// Where the patients are that have a profile, for Salus itself.
+pub async fn patient_states(
+    services: &Services,
+    patients: &[PatientId],
+) -> Result<Vec<(PatientId, UsState)>> {
+    let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
+    Ok(tx.states(patients).await?)
+}
+
 async fn reaches(panel: &dyn Panel, actor: &Actor, patient: PatientId) -> Result<bool> {
     if actor.is_patient(patient) || actor.may(Permission::PatientReadAny) {
         return Ok(true);

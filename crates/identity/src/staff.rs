@@ -137,6 +137,9 @@ pub async fn change_roles(
             .detail("new", words(&change.new)),
     )
     .await?;
+    if change.old.contains(&Role::Provider) != change.new.contains(&Role::Provider) {
+        tx.emit(provider::standing_changed(id.as_provider(), "roles")).await?;
+    }
     tx.commit().await?;
     services.forget_all_sessions();
     Ok(account)

@@ -164,6 +164,9 @@ pub trait Profiles: Send {
     /// reach.
     async fn names(&mut self, patients: &[PatientId]) -> Result<Vec<PatientName>>;
 
+    /// Where those of the patients are that have a profile, within the same reach.
+    async fn states(&mut self, patients: &[PatientId]) -> Result<Vec<(PatientId, UsState)>>;
+
     /// Inserts at version zero, else updates under the loaded version.
     async fn save_profile(&mut self, profile: &PatientProfile) -> Result<()>;
 }
@@ -198,6 +201,18 @@ pub trait Providers: Send {
         provider: ProviderId,
         license: &License,
         days: u32,
+        at: DateTime<Utc>,
+    ) -> Result<bool>;
+
+    /// The licences with a last day before that one of which nobody has been told
+    /// that they have ended.
+    async fn licenses_ended_by(&mut self, day: NaiveDate) -> Result<Vec<(ProviderId, License)>>;
+
+    /// Remembers that the end was told; `false` where that is on record already.
+    async fn add_license_end(
+        &mut self,
+        provider: ProviderId,
+        license: &License,
         at: DateTime<Utc>,
     ) -> Result<bool>;
 }

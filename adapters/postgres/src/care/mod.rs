@@ -6,6 +6,7 @@ mod assigning;
 mod break_glass;
 mod consultations;
 mod exchanges;
+mod handover;
 mod plans;
 mod portal;
 mod reference;

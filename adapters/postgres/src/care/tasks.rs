@@ -10,7 +10,7 @@ use kernel::{Page, PageRequest, PatientId, ProviderId, TaskId, Uuid};
 use ports::{PortError, Result};
 use sea_orm::{QueryResult, Value};
 
-use super::{all, codes, get, one as query_one, word};
+use super::{all, codes, get, handover, one as query_one, word};
 use crate::core::{PgTx, expect_changed, time_cursor, time_cursor_of};
 
 const NOTE: &str = "care_tasks.note";
@@ -84,6 +84,7 @@ pub async fn save(tx: &mut PgTx, task: &Task) -> Result<()> {
             [task.patient.uuid().into(), provider.uuid().into()],
         )
         .await?;
+        handover::rejoin(tx, provider, task.patient).await?;
     }
     Ok(())
 }

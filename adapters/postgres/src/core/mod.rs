@@ -9,7 +9,7 @@ mod transaction;
 
 use std::sync::Arc;
 
-use kernel::{Actor, actor::Scope};
+use kernel::{Actor, Permission, actor::Scope};
 use ports::{Env, Result, Sealer};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 
@@ -58,11 +58,21 @@ impl Pg {
         // Whoever treats as well reaches by that what they have written.
         let pharmacist = actor.as_pharmacist().filter(|_| actor.as_provider().is_none());
         let pharmacist = pharmacist.map_or_else(String::new, |account| account.to_string());
+        // Some charts are closed to a provider; who may read any chart has none such.
+        let provider = actor.as_provider().filter(|_| !actor.may(Permission::PatientReadAny));
+        let provider = provider.map(|provider| provider.to_string()).unwrap_or_default();
         let statement = Statement::from_sql_and_values(
             sea_orm::DbBackend::Postgres,
             "SELECT set_config('salus.scope', $1, true), set_config('salus.patient', $2, true), \
-             set_config('salus.pharmacist', $3, true)",
-            [scope.into(), patient.into(), pharmacist.into()],
+             set_config('salus.pharmacist', $3, true), set_config('salus.provider', $4, true), \
+             set_config('salus.now', $5, true)",
+            [
+                scope.into(),
+                patient.into(),
+                pharmacist.into(),
+                provider.into(),
+                self.env.now().to_rfc3339().into(),
+            ],
         );
         tx.query_one_raw(statement).await.map_err(|error| db("naming the actor", error))?;
         Ok(PgTx::new(tx, actor.clone(), self.env.clone(), self.sealer.clone()))

@@ -5,6 +5,7 @@ mod assignment;
 mod break_glass;
 mod consultations;
 mod dosing;
+mod handover;
 mod information;
 mod names;
 mod plans;
@@ -31,6 +32,7 @@ pub use self::{
         ComputeDose, ComputedDoseView, DoseOnView, DoseOverrideBody, DosingApi, DosingRuleBody,
         RenalBandBody,
     },
+    handover::{HandOverPanel, HandoverApi, HandoversView, OrphansView},
     information::{
         ExchangeView, ExchangesView, GiveInformation, InformationApi, ReassignReview,
         RequestInformation,

@@ -37,6 +37,8 @@ pub enum TaskKindWord {
     ChangedTreatment,
     ChangedProfile,
     UnprescribedTreatment,
+    /// A plan was a colleague's until now.
+    TakenOver,
     ChangedHealth,
     UncoveredTreatment,
     TitrationStep,
@@ -109,6 +111,7 @@ impl TaskView {
                 TaskKind::ChangedTreatment => TaskKindWord::ChangedTreatment,
                 TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
                 TaskKind::UnprescribedTreatment => TaskKindWord::UnprescribedTreatment,
+                TaskKind::TakenOver => TaskKindWord::TakenOver,
                 TaskKind::ChangedHealth => TaskKindWord::ChangedHealth,
                 TaskKind::UncoveredTreatment => TaskKindWord::UncoveredTreatment,
                 TaskKind::TitrationStep => TaskKindWord::TitrationStep,

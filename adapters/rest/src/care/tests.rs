@@ -76,6 +76,10 @@ impl PatientFacts for Unreachable {
     ) -> ports::Result<BTreeMap<PatientId, care::PatientName>> {
         unreached()
     }
+
+    async fn states(&self, _: &[PatientId]) -> ports::Result<BTreeMap<PatientId, UsState>> {
+        unreached()
+    }
 }
 
 #[async_trait]
@@ -204,6 +208,7 @@ fn client() -> TestClient<impl poem::Endpoint> {
             PlansApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             WholeReviewApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             InformationApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            HandoverApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             AssignmentApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             TasksApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             PortalApi {
@@ -266,6 +271,8 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         ),
         (Method::GET, "/api/admin/assignment-policy".into(), None),
         (Method::POST, "/api/admin/reviews/assign".into(), None),
+        (Method::GET, "/api/admin/handovers".into(), None),
+        (Method::POST, format!("/api/admin/providers/{id}/handover"), Some(json!({}))),
         (Method::POST, "/api/treatment-plans".into(), Some(plan)),
         (
             Method::PUT,
@@ -386,6 +393,10 @@ impl PatientFacts for OneName {
         let name = kernel::HumanName { given: "Ada".into(), family: "Quill".into() };
         let birth_date = chrono::NaiveDate::from_ymd_opt(1990, 5, 17).unwrap();
         Ok([(ADA, care::PatientName { name, birth_date })].into())
+    }
+
+    async fn states(&self, _: &[PatientId]) -> ports::Result<BTreeMap<PatientId, UsState>> {
+        unreached()
     }
 }
 

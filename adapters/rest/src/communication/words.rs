@@ -55,6 +55,7 @@ words! {
         MessageReceived,
         ConsultationChanged,
         TaskCreated,
+        CareTeamChanged,
         GlassBroken,
         LicenseExpiring,
     }

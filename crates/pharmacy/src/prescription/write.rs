@@ -238,7 +238,11 @@ async fn write(
     let mut tx = store.begin(actor).await?;
     basis.still_holds(env, tx.as_mut(), treatment.id).await?;
     let mut open = tx.open_prescription(treatment.id).await?;
-    let outdated = open.take_if(|open| open.plan_version < treatment.version);
+    // What a colleague signed who has handed the plan over is not what this
+    // provider signs.
+    let outdated = open.take_if(|open| {
+        open.plan_version < treatment.version || open.provider != treatment.provider
+    });
     let id = open.as_ref().map_or_else(|| env.fresh(), |open| open.id);
     if let Some(key) = key
         && let Some(earlier) = tx.claim(key, id.uuid()).await?

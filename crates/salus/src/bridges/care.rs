@@ -106,6 +106,12 @@ impl PatientFacts for Bridges {
         }))
     }
 
+    async fn states(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, UsState>> {
+        let found = identity::directory::patient_states(&self.identity, patients).await;
+        let found = found.map_err(|error| crossing("where patients are", error))?;
+        Ok(found.into_iter().collect())
+    }
+
     async fn names(&self, patients: &[PatientId]) -> Result<BTreeMap<PatientId, PatientName>> {
         let actor = Actor::system("care.names");
         let found = identity::directory::names(&self.identity, &actor, patients)

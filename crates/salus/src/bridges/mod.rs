@@ -59,14 +59,18 @@ impl Bridges {
             .map_err(|error| crossing("a patient's profile", error))
     }
 
+    /// A provider's profile. Whoever has no open account or not the role holds no
+    /// licence here, whatever the boards say.
     async fn provider(&self, provider: ProviderId) -> Result<Option<ProviderProfile>> {
-        ::identity::directory::provider(
-            &self.identity,
-            &Actor::system("bridges.provider"),
-            provider,
-        )
-        .await
-        .map_err(|error| crossing("a provider's profile", error))
+        let failed = |error| crossing("a provider's profile", error);
+        let actor = Actor::system("bridges.provider");
+        let found = ::identity::directory::provider(&self.identity, &actor, provider);
+        let Some(mut profile) = found.await.map_err(failed)? else { return Ok(None) };
+        let practises = ::identity::directory::practises(&self.identity, provider).await;
+        if !practises.map_err(failed)? {
+            profile.licenses.clear();
+        }
+        Ok(Some(profile))
     }
 }
 

@@ -54,6 +54,11 @@ pub fn register(world: &Arc<World>) -> Registry {
 }
 
 fn identity(registry: &mut Registry, world: &Arc<World>) {
+    let ending = Arc::clone(world);
+    registry.scheduled("*/10 * * * *", move |job: identity::license_alerts::EndLicenses| {
+        let w = Arc::clone(&ending);
+        async move { identity::license_alerts::end_licenses(&w.identity, job).await.map(drop) }
+    });
     let world = Arc::clone(world);
     // In the morning of the American east.
     registry.scheduled("0 13 * * *", move |job: identity::license_alerts::AlertLicenses| {
@@ -104,6 +109,18 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
         care::plans::on_prescription_changed(
             &w.env, &w.pg, delivery, (treatment_plan, plan_version), status,
         )
+    });
+    on!(registry, world, "care.on_standing_changed",
+        ProviderStandingChanged { provider } => |w, delivery| {
+        care::standing::on_standing_changed(&w.env, &w.pg, &w.sources, delivery, provider)
+    });
+    on!(registry, world, "care.on_patient_moved", PatientProfileChanged { patient } => |w, delivery| {
+        care::standing::on_patient_moved(&w.env, &w.pg, &w.sources, delivery, patient)
+    });
+    let standing = Arc::clone(world);
+    registry.scheduled("*/10 * * * *", move |job: care::standing::CheckStanding| {
+        let w = Arc::clone(&standing);
+        async move { care::standing::check_standing(&w.env, &w.pg, &w.sources, job).await }
     });
     let escalating = Arc::clone(world);
     registry.scheduled("* * * * *", move |job: care::information::EscalateReviews| {
@@ -245,6 +262,10 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
 }
 
 fn communication(registry: &mut Registry, world: &Arc<World>) {
+    on!(registry, world, "communication.on_patient_handed_over",
+        PatientHandedOver { patient, from, to } => |w, delivery| {
+        communication::handover::on_patient_handed_over(&w.pg, delivery, patient, (from, to))
+    });
     let w = Arc::clone(world);
     registry.on(
         communication::notifying::HANDLER,

@@ -17,9 +17,9 @@ use rest::{
     analytics::AnalyticsApi,
     billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
-        AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
-        PlansApi as TreatmentPlansApi, PortalApi, ReplaysApi, RequirementsApi, ReviewsApi,
-        RulesApi, SettingsApi, TasksApi, VideoWebhookApi, WholeReviewApi,
+        AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, HandoverApi,
+        InformationApi, PlansApi as TreatmentPlansApi, PortalApi, ReplaysApi, RequirementsApi,
+        ReviewsApi, RulesApi, SettingsApi, TasksApi, VideoWebhookApi, WholeReviewApi,
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -50,6 +50,7 @@ pub type Operations = (
     (
         ReviewsApi,
         WholeReviewApi,
+        HandoverApi,
         AssessmentsApi,
         TreatmentPlansApi,
         DosingApi,
@@ -134,6 +135,7 @@ impl Surface {
             intake.apis(),
             (
                 ReviewsApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                HandoverApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 WholeReviewApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 AssessmentsApi { store: store.clone() },
                 TreatmentPlansApi {
