@@ -86,6 +86,7 @@ history![
     "095_compliance",
     "096_audit_times",
     "097_analytics",
+    "130_identity_factor_standing",
 ];
 
 pub struct Migrator;

@@ -47,6 +47,8 @@ pub const TABLE: &[(&str, Who)] = &[
     ("ownPermissions", Anyone),
     ("verifySecondFactor", Public),
     ("ownSecondFactors", Anyone),
+    ("confirmFactor", Public),
+    ("resendFactorConfirmation", Anyone),
     ("beginTotp", Anyone),
     ("confirmTotp", Anyone),
     ("removeTotp", Anyone),

@@ -17,9 +17,9 @@ use salus_tests::{Authenticator, totp_code};
 
 use crate::identity::{Fixture, PASSWORD, request};
 
-const ORIGIN: &str = "https://salus.example";
+pub(crate) const ORIGIN: &str = "https://salus.example";
 
-async fn fixture() -> Fixture {
+pub(crate) async fn fixture() -> Fixture {
     let mut fixture = Fixture::new().await;
     let authenticators = Authenticators::new(ORIGIN).unwrap();
     fixture.services = fixture.services.with_authenticators(authenticators);

@@ -58,6 +58,18 @@ pub async fn send_mail(
         NotificationKind::PasswordReset => {
             Some(office.links.reset_link(notification.recipient).await?)
         }
+        NotificationKind::ConfirmFactor => {
+            let factor = notification.about.id;
+            Some(office.links.factor_link(notification.recipient, factor).await?)
+        }
+        NotificationKind::AddressLeft => {
+            let left = office.links.previous_address(notification.recipient).await?;
+            if let Some(email) = &left {
+                recipient.email = email.clone();
+            }
+            // It takes no link, and without an address there is nobody to tell.
+            left.is_none().then_some(None)
+        }
         NotificationKind::ChangeEmail => {
             let change = office.links.new_address(notification.recipient).await?;
             Some(change.map(|(email, link)| {

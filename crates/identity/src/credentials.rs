@@ -9,8 +9,9 @@ use crate::{
     error::Result,
     login::login_entry,
     password,
-    second_factor::{changed, own},
+    second_factor::{changed, hold, own},
     session::RevocationReason,
+    voiding::{Cause, Voided, void},
 };
 
 /// Asks whoever acts for the password again, before something is changed that
@@ -61,22 +62,16 @@ pub async fn change_password(
     services.check_password("new_password", new, &account.email).await?;
     let hash = services.passwords.hash(new).await?;
     let mut tx = services.store.begin(actor).await?;
-    // The account as it is now; its version tells of a change meanwhile.
-    let now_stored = tx.account(account.id).await?.ok_or(IdentityError::InvalidToken)?;
-    if now_stored.password != account.password {
+    // The account as it is now.
+    let held = hold(services, tx.as_mut(), actor).await?;
+    if held.account.password != account.password {
         return Err(IdentityError::VersionChanged("account"));
     }
-    let changed_account = Account { password: Some(hash), reset: None, ..now_stored };
-    tx.save_account(&changed_account).await?;
-    let (_, this) = own(actor)?;
-    let ended = end_sessions(
-        services,
-        tx.as_mut(),
-        &account,
-        Some(this),
-        RevocationReason::PasswordChanged,
-    )
-    .await?;
+    let changed_account = Account { password: Some(hash), ..held.account };
+    let cause = Cause::PasswordChanged(held.session.id);
+    let Voided { account, sessions: ended, .. } =
+        void(services, tx.as_mut(), changed_account, cause).await?;
+    tx.save_account(&account).await?;
     tx.audit(changed(account.id, "password_changed").detail("sessions_ended", ended.len())).await?;
     tell(tx.as_mut(), &account, "password_changed").await?;
     tx.commit().await?;
@@ -84,7 +79,7 @@ pub async fn change_password(
     Ok(())
 }
 
-async fn tell(tx: &mut dyn IdentityTx, account: &Account, change: &str) -> Result<()> {
+pub(crate) async fn tell(tx: &mut dyn IdentityTx, account: &Account, change: &str) -> Result<()> {
     let change = change.to_owned();
     tx.emit(Event::SignInChanged { account: account.id, change }).await?;
     Ok(())
@@ -132,7 +127,9 @@ pub async fn request_email_change(
         ));
     }
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(account.id).await?.ok_or(IdentityError::InvalidToken)?;
+    let held = hold(services, tx.as_mut(), actor).await?;
+    held.require()?;
+    let account = held.account;
     let ids = services.env.ids.as_ref();
     let Some(account) = account.request_email_change(email, ids, services.now()) else {
         return Ok(());
@@ -161,12 +158,14 @@ pub async fn confirm_email_change(
     let link = LinkToken::parse(token)?;
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let old = account.email.clone();
     let account = account.change_email(&link, services.sealer.as_ref(), services.now())?;
     if tx.account_by_email(&account.email).await?.is_some() {
         return Err(IdentityError::AccountExists);
     }
+    let Voided { account, sessions: ended, .. } =
+        void(services, tx.as_mut(), account, Cause::EmailChanged).await?;
     match tx.save_account(&account).await {
         // Somebody registered the address in this moment.
         Err(PortError::Conflict(what)) if what.contains("email") => {
@@ -177,13 +176,23 @@ pub async fn confirm_email_change(
         other => other?,
     }
     tx.save_throttle(&old, Throttle::default()).await?;
-    let reason = RevocationReason::EmailChanged;
-    let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
     tx.audit(changed(account.id, "email_changed").detail("sessions_ended", ended.len())).await?;
     tell(tx.as_mut(), &account, "email_changed").await?;
+    // The address that was left hears of it as well.
+    tx.emit(Event::AddressLeft { account: account.id }).await?;
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(())
+}
+
+/// The address that the account was last left from, for whoever tells it.
+pub async fn previous_address(
+    services: &Services,
+    account: AccountId,
+) -> Result<Option<EmailAddress>> {
+    let mut tx = services.store.begin(&Actor::system("identity.previous_address")).await?;
+    let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    Ok(account.previous_email)
 }
 
 /// The address that waits to be proven and the secret of the link to it, for
@@ -211,7 +220,7 @@ pub async fn set_disabled(
         return Err(IdentityError::field("status", "own", "Nobody disables their own account."));
     }
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(id).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = tx.lock_account(id).await?.ok_or(IdentityError::NotFound("account"))?;
     let old = account.state_word();
     let account = account.set_disabled(disabled, services.now());
     let new = account.state_word();
@@ -222,9 +231,10 @@ pub async fn set_disabled(
         let none = std::collections::BTreeSet::new();
         crate::staff::keep_somebody(tx.as_mut(), id, &account.roles, &none).await?;
     }
+    let cause = if disabled { Cause::Disabled } else { Cause::Enabled };
+    let Voided { account, sessions: ended, .. } =
+        void(services, tx.as_mut(), account, cause).await?;
     tx.save_account(&account).await?;
-    let reason = RevocationReason::Administrator;
-    let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account_status", id)
             .detail("old", old)

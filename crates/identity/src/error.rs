@@ -22,6 +22,15 @@ pub enum IdentityError {
     /// not shown. Until then only setting one up is open.
     #[error("this account signs in with a second factor, which is to be set up first")]
     SecondFactorRequired,
+    /// The account has a factor that is proved to be the owner's, and this
+    /// session has not shown one.
+    #[error("sign in with the confirmed second factor to change how this account signs in")]
+    ProvedFactorRequired,
+    #[error(
+        "this factor is suspended since the password was reset; \
+         confirm it by the link that was mailed"
+    )]
+    FactorSuspended,
     #[error("the sign-in was begun too long ago or is over; start again")]
     InvalidCeremony,
     #[error("the roles of this account ask for a second factor, and this is the last")]
@@ -91,9 +100,11 @@ impl DomainError for IdentityError {
             | Self::SessionEnded
             | Self::InvalidRefreshToken
             | Self::RefreshTokenReused => ErrorKind::Unauthenticated,
-            Self::EmailNotVerified | Self::SecondFactorRequired | Self::Forbidden(_) => {
-                ErrorKind::Forbidden
-            }
+            Self::EmailNotVerified
+            | Self::SecondFactorRequired
+            | Self::ProvedFactorRequired
+            | Self::FactorSuspended
+            | Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::LoginLocked { .. } => ErrorKind::RateLimited,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::AccountExists
@@ -116,6 +127,8 @@ impl DomainError for IdentityError {
             Self::EmailNotVerified => "identity.email_not_verified",
             Self::WrongSecondFactor => "identity.wrong_second_factor",
             Self::SecondFactorRequired => "identity.second_factor_required",
+            Self::ProvedFactorRequired => "identity.proved_factor_required",
+            Self::FactorSuspended => "identity.factor_suspended",
             Self::InvalidCeremony => "identity.invalid_ceremony",
             Self::LastFactor => "identity.last_factor",
             Self::LastKeeper => "identity.last_keeper",

@@ -62,6 +62,10 @@ pub async fn login(
 
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
+    // Held, so that a reset ends this session or this login sees the reset.
+    if let Some(account) = &account {
+        tx.lock_account(account.id).await?;
+    }
     let throttle = tx.lock_throttle(&email).await?;
     if let Some(until) = throttle.locked_until(now) {
         drop(tx);
@@ -85,7 +89,7 @@ pub async fn login(
         tx.commit().await?;
         return Ok(Login::SecondFactor(pending));
     }
-    open(services, tx, &current, SignInMethod::Password, device).await.map(Login::Open)
+    open(services, tx, &current, (SignInMethod::Password, false), device).await.map(Login::Open)
 }
 
 /// Begins to wait for the second factor, where the account has one. Failures
@@ -95,8 +99,9 @@ async fn await_factor(
     tx: &mut dyn IdentityTx,
     account: &Account,
 ) -> Result<Option<PendingLogin>> {
-    let totp = tx.totp(account.id).await?.is_some_and(|totp| totp.confirmed_at.is_some());
-    let passkeys = tx.passkeys(account.id).await?;
+    let totp = tx.totp(account.id).await?.is_some_and(|totp| totp.is_active());
+    let mut passkeys = tx.passkeys(account.id).await?;
+    passkeys.retain(|passkey| passkey.standing.is_active());
     if !totp && passkeys.is_empty() {
         return Ok(None);
     }
@@ -126,33 +131,35 @@ pub async fn complete(
     let actor = Actor::anonymous(request);
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
-    let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
-    ceremony.check(CeremonyKind::Login, now)?;
-    let id = ceremony.account.ok_or(IdentityError::InvalidCeremony)?;
-    let account = tx.account(id).await?.filter(Account::is_active);
+    let digest = TokenDigest::of(token);
+    let id = tx.ceremony_account(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
+    let account = tx.lock_account(id).await?.filter(Account::is_active);
     let account = account.ok_or(IdentityError::InvalidCeremony)?;
+    let ceremony = tx.lock_ceremony(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
+    ceremony.check(CeremonyKind::Login, now)?;
     let throttle = tx.lock_throttle(&account.email).await?;
     if let Some(until) = throttle.locked_until(now) {
         return refuse(tx, Some(&account), IdentityError::LoginLocked { until }).await;
     }
     let method = proof.method();
     let state = ceremony.state.as_deref();
-    if !second_factor::prove(services, tx.as_mut(), &account, proof, state).await? {
+    let shown = second_factor::prove(services, tx.as_mut(), &account, proof, state).await?;
+    let Some(proved) = shown else {
         tx.save_throttle(&account.email, throttle.fail(now)).await?;
         tx.save_ceremony(&ceremony.fail()).await?;
         return refuse(tx, Some(&account), IdentityError::WrongSecondFactor).await;
-    }
+    };
     tx.remove_ceremony(ceremony.id).await?;
-    open(services, tx, &account, method, device).await
+    open(services, tx, &account, (method, proved), device).await
 }
 
-/// Opens a session for somebody who has shown all that it takes.
+/// Opens a session for somebody who has shown all that it takes, and whether
+/// that was a proved factor. The account is held.
 pub(crate) async fn open(
     services: &Services,
     mut tx: Box<dyn IdentityTx>,
     account: &Account,
-    method: SignInMethod,
+    (method, proved): (SignInMethod, bool),
     device: Device,
 ) -> Result<TokenPair> {
     tx.save_throttle(&account.email, Throttle::default()).await?;
@@ -160,7 +167,8 @@ pub(crate) async fn open(
     let token = RefreshToken::from_secret(env.ids.secret());
     let limits = services.policy.session_limits(account);
     let signed_in = (method, device);
-    let session = Session::start(env.fresh(), account.id, signed_in, token.digest(), limits, now);
+    let session = Session::start(env.fresh(), account.id, signed_in, token.digest(), limits, now)
+        .strengthen(method, proved);
     tx.insert_session(&session).await?;
     tx.audit(
         login_entry(Some(account))

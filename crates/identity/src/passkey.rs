@@ -16,7 +16,7 @@ use webauthn_rs::prelude::{
     WebauthnBuilder,
 };
 
-use crate::{Account, IdentityError, error::Result};
+use crate::{Account, IdentityError, Standing, error::Result};
 
 /// An authenticator that an account may sign in with.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ pub struct Passkey {
     pub credential: Credential,
     pub created_at: DateTime<Utc>,
     pub last_used_at: Option<DateTime<Utc>>,
+    pub standing: Standing,
 }
 
 impl fmt::Debug for Passkey {

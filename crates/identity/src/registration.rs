@@ -8,10 +8,10 @@ use ports::{AuditAction, AuditEntry, Event, PortError};
 use crate::{
     Account, AccountState, IdentityError, PasswordHash, Services,
     account::{ChallengePurpose, LinkToken},
-    credentials::end_sessions,
+    credentials::tell,
     error::Result,
     password,
-    session::RevocationReason,
+    voiding::{Cause, Voided, void},
 };
 
 fn parse_email(text: &str) -> Result<EmailAddress> {
@@ -211,19 +211,22 @@ pub async fn reset_password(
 
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let proves_address = account.state == AccountState::Unverified;
     let account = account.reset_password(&link, hash, sealer, now)?;
+    let voided = void(services, tx.as_mut(), account, Cause::PasswordReset).await?;
+    let Voided { account, sessions: ended, suspended } = voided;
     tx.save_account(&account).await?;
-    let reason = RevocationReason::PasswordReset;
-    let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
     tx.save_throttle(&account.email, crate::Throttle::default()).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "password_reset")
-            .detail("sessions_ended", ended.len()),
+            .detail("sessions_ended", ended.len())
+            .detail("factors_suspended", suspended),
     )
     .await?;
+    let change = if suspended > 0 { "factors_suspended" } else { "password_reset" };
+    tell(tx.as_mut(), &account, change).await?;
     if proves_address {
         tx.emit(Event::EmailVerified { account: account.id }).await?;
     }

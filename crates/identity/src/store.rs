@@ -46,6 +46,10 @@ impl<T> IdentityTx for T where
 pub trait Accounts: Send {
     async fn account(&mut self, id: AccountId) -> Result<Option<Account>>;
 
+    /// The same, held until the transaction ends, before anything else of the
+    /// account is held.
+    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Account>>;
+
     async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>>;
 
     /// The active accounts that have one of the roles, in the order of their ids.
@@ -110,20 +114,28 @@ pub trait Factors: Send {
 
     async fn remove_totp(&mut self, account: AccountId) -> Result<()>;
 
-    /// The digests of new codes in place of all earlier ones.
+    /// The digests of new codes in place of all earlier ones, and whether it is
+    /// proved that the owner has them.
     async fn replace_recovery_codes(
         &mut self,
         account: AccountId,
         digests: &[BlindIndex],
+        proved: bool,
     ) -> Result<()>;
 
-    /// Uses a code up; `false` when there is none or it was used before.
+    /// Uses a code up and says whether it is a proved one; `None` when there is
+    /// none or it was used before.
     async fn use_recovery_code(
         &mut self,
         account: AccountId,
         digest: &BlindIndex,
         at: DateTime<Utc>,
-    ) -> Result<bool>;
+    ) -> Result<Option<bool>>;
+
+    /// It is proved that the owner has the codes.
+    async fn prove_recovery_codes(&mut self, account: AccountId) -> Result<()>;
+
+    async fn drop_unproved_recovery_codes(&mut self, account: AccountId) -> Result<()>;
 
     async fn recovery_codes_left(&mut self, account: AccountId) -> Result<u64>;
 
@@ -140,6 +152,9 @@ pub trait Factors: Send {
     async fn remove_passkey(&mut self, account: AccountId, id: PasskeyId) -> Result<()>;
 
     async fn insert_ceremony(&mut self, ceremony: &Ceremony) -> Result<()>;
+
+    /// Whose sign-in the token names.
+    async fn ceremony_account(&mut self, token: TokenDigest) -> Result<Option<AccountId>>;
 
     /// Held until the transaction ends.
     async fn lock_ceremony(&mut self, token: TokenDigest) -> Result<Option<Ceremony>>;

@@ -9,7 +9,8 @@ use kernel::{AccountId, EmailAddress, HumanName, Role};
 use ports::{PortError, Result};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::SimpleExpr,
+    QuerySelect,
+    sea_query::{LockType, SimpleExpr},
 };
 
 use super::{fixed, stored};
@@ -40,6 +41,7 @@ mod account {
         pub new_email_nonce: Option<Vec<u8>>,
         pub new_email_issued_at: Option<DateTimeUtc>,
         pub new_email_expires_at: Option<DateTimeUtc>,
+        pub previous_email: Option<Vec<u8>>,
         pub created_at: DateTimeUtc,
         pub version: i64,
     }
@@ -88,6 +90,7 @@ mod login_throttle {
 
 const EMAIL: &str = "identity_accounts.email";
 const NEW_EMAIL: &str = "identity_accounts.new_email";
+const PREVIOUS_EMAIL: &str = "identity_accounts.previous_email";
 
 impl PgTx {
     fn email_index(&self, email: &EmailAddress) -> Result<Vec<u8>> {
@@ -110,6 +113,11 @@ impl PgTx {
             }
             None => None,
         };
+        let previous_email = account
+            .previous_email
+            .as_ref()
+            .map(|email| self.seal(PREVIOUS_EMAIL, account.id, email.as_str().as_bytes()))
+            .transpose()?;
         Ok(account::Model {
             id: account.id.uuid(),
             email: self.seal(EMAIL, account.id, account.email.as_str().as_bytes())?,
@@ -129,6 +137,7 @@ impl PgTx {
             new_email_nonce: nonce(change),
             new_email_issued_at: issued(change),
             new_email_expires_at: expires(change),
+            previous_email,
             created_at: account.created_at,
             version: account.version + 1,
         })
@@ -150,6 +159,12 @@ impl PgTx {
             Some(sealed) => Some(stored(NEW_EMAIL, &self.unseal_text(NEW_EMAIL, id, sealed)?)?),
             None => None,
         };
+        let previous_email = match row.previous_email {
+            Some(sealed) => {
+                Some(stored(PREVIOUS_EMAIL, &self.unseal_text(PREVIOUS_EMAIL, id, sealed)?)?)
+            }
+            None => None,
+        };
         let change =
             challenge(row.new_email_nonce, row.new_email_issued_at, row.new_email_expires_at)?;
         Ok(Some(Account {
@@ -168,6 +183,7 @@ impl PgTx {
             email_change: new_email
                 .zip(change)
                 .map(|(email, challenge)| EmailChange { email, challenge }),
+            previous_email,
             created_at: row.created_at,
             version: row.version,
         }))
@@ -218,7 +234,7 @@ impl PgTx {
     }
 }
 
-fn challenge(
+pub(super) fn challenge(
     nonce: Option<Vec<u8>>,
     issued_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
@@ -246,6 +262,15 @@ impl Accounts for PgTx {
             .one(self.read())
             .await
             .map_err(|error| db("loading an account", error))?;
+        self.load_account(row).await
+    }
+
+    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Account>> {
+        let row = account::Entity::find_by_id(id.uuid())
+            .lock(LockType::NoKeyUpdate)
+            .one(self.read())
+            .await
+            .map_err(|error| db("locking an account", error))?;
         self.load_account(row).await
     }
 
