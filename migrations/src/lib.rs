@@ -87,6 +87,7 @@ history![
     "096_audit_times",
     "097_analytics",
     "130_identity_factor_standing",
+    "131_identity_client_keys",
 ];
 
 pub struct Migrator;

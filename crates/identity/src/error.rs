@@ -39,6 +39,10 @@ pub enum IdentityError {
     LastKeeper,
     #[error("an active administrator exists, who invites others")]
     AdministratorExists,
+    #[error("the client has two keys; withdraw the one that is no longer in use first")]
+    TooManyKeys,
+    #[error("this is the client's only key; add the one that follows it, or disable the client")]
+    LastKey,
     #[error("an authenticator app is set up already")]
     TotpExists,
     #[error("no authenticator app waits to be confirmed")]
@@ -109,6 +113,8 @@ impl DomainError for IdentityError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::AccountExists
             | Self::AdministratorExists
+            | Self::TooManyKeys
+            | Self::LastKey
             | Self::LastFactor
             | Self::LastKeeper
             | Self::TotpExists
@@ -133,6 +139,8 @@ impl DomainError for IdentityError {
             Self::LastFactor => "identity.last_factor",
             Self::LastKeeper => "identity.last_keeper",
             Self::AdministratorExists => "identity.administrator_exists",
+            Self::TooManyKeys => "identity.too_many_keys",
+            Self::LastKey => "identity.last_key",
             Self::TotpExists => "identity.totp_exists",
             Self::NoTotp => "identity.no_totp",
             Self::PasskeysUnavailable => "identity.passkeys_unavailable",

@@ -11,7 +11,7 @@ use ports::{Env, PortError, Sealer};
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    Account, IdentityError, IdentityStore, Matrix, PasswordHasher, SigningKeys,
+    Account, ApiClient, IdentityError, IdentityStore, Matrix, PasswordHasher, SigningKeys,
     passkey::Authenticators,
     password::{self, BreachedPasswords},
     session::{SessionLimits, SignInMethod},
@@ -94,7 +94,8 @@ pub struct Services {
     /// The passwords of known breaches, where the installation has a list.
     pub breaches: Option<Arc<dyn BreachedPasswords>>,
     sessions: Cache<SessionId, Option<SessionGrant>>,
-    clients: Cache<ApiClientId, bool>,
+    /// The generation whose tokens are good; `None` where none are.
+    clients: Cache<ApiClientId, Option<i32>>,
     matrix: Cache<(), Arc<Matrix>>,
 }
 
@@ -168,12 +169,21 @@ impl Services {
         self.sessions.try_get_with(session, load).await.map_err(shared)
     }
 
-    pub(crate) async fn client_is_active(&self, client: ApiClientId) -> Result<bool, PortError> {
+    pub(crate) async fn client_generation(
+        &self,
+        client: ApiClientId,
+    ) -> Result<Option<i32>, PortError> {
         let load = async {
             let mut tx = self.store.begin(&Actor::system("identity.authenticate")).await?;
-            Ok(tx.client(client).await?.is_some_and(|client| client.active))
+            let client = tx.client(client).await?.filter(ApiClient::is_active);
+            Ok(client.map(|client| client.generation))
         };
         self.clients.try_get_with(client, load).await.map_err(shared)
+    }
+
+    /// At the other nodes a client is read again within a second.
+    pub(crate) async fn forget_client(&self, client: ApiClientId) {
+        self.clients.invalidate(&client).await;
     }
 
     pub(crate) async fn matrix(&self) -> Result<Arc<Matrix>, PortError> {

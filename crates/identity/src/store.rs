@@ -221,6 +221,14 @@ pub trait Providers: Send {
 pub trait Clients: Send {
     async fn client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>>;
 
+    /// The same, held until the transaction ends.
+    async fn lock_client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>>;
+
+    /// All of them, the oldest first.
+    async fn clients(&mut self) -> Result<Vec<ApiClient>>;
+
+    async fn save_client(&mut self, client: &ApiClient) -> Result<()>;
+
     async fn insert_client(&mut self, client: &ApiClient) -> Result<()>;
 
     /// Remembers an assertion's id until it has expired; `false` when it had
