@@ -88,6 +88,7 @@ history![
     "097_analytics",
     "130_identity_factor_standing",
     "131_identity_client_keys",
+    "132_identity_sign_in_networks",
 ];
 
 pub struct Migrator;

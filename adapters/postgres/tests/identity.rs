@@ -93,6 +93,11 @@ impl Fixture {
         account
     }
 
+    /// Asks for the mail of a reset.
+    pub async fn ask_reset(&self, email: &str) {
+        registration::forgot_password(&self.services, request(), email).await.unwrap();
+    }
+
     pub async fn login(&self, email: &str) -> TokenPair {
         match login::login(&self.services, request(), email, PASSWORD).await.unwrap() {
             login::Login::Open(pair) => pair,
@@ -608,3 +613,4 @@ async fn a_client_gets_what_it_is_allowed_and_uses_an_assertion_once() {
 mod clients;
 mod first_administrator;
 mod providers;
+mod throttling;

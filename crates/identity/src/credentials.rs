@@ -4,10 +4,10 @@ use kernel::{AccountId, Actor, EmailAddress, RequestContext, SessionId};
 use ports::{AuditAction, AuditEntry, Event, PortError};
 
 use crate::{
-    Account, IdentityError, IdentityTx, Services, Throttle,
+    Account, IdentityError, IdentityTx, Services,
     account::{ChallengePurpose, LinkToken},
     error::Result,
-    login::login_entry,
+    login::{count_failure, login_entry},
     password,
     second_factor::{changed, hold, own},
     session::RevocationReason,
@@ -23,15 +23,16 @@ pub(crate) async fn reauthenticate(
     given: &str,
 ) -> Result<Account> {
     let (id, _) = own(actor)?;
+    let network = actor.request.ip;
     let (account, throttle) = {
         let mut tx = services.store.begin(actor).await?;
         let account = tx.account(id).await?.filter(Account::is_active);
         let account = account.ok_or(IdentityError::InvalidToken)?;
-        let throttle = tx.throttle(&account.email).await?;
+        let throttle = tx.throttles(&account.email, network).await?;
         (account, throttle)
     };
     if let Some(until) = throttle.locked_until(services.now()) {
-        return Err(IdentityError::LoginLocked { until });
+        return Err(IdentityError::locked(until, services.now()));
     }
     let candidate = if given.len() <= 4 * password::MAX_LENGTH { given } else { "" };
     if services.passwords.verify(candidate, account.password.as_ref()).await? {
@@ -39,12 +40,11 @@ pub(crate) async fn reauthenticate(
     }
     let now = services.now();
     let mut tx = services.store.begin(actor).await?;
-    let throttle = tx.lock_throttle(&account.email).await?;
+    let throttle = tx.lock_throttles(&account.email, network).await?;
     if let Some(until) = throttle.locked_until(now) {
-        return Err(IdentityError::LoginLocked { until });
+        return Err(IdentityError::locked(until, now));
     }
-    tx.save_throttle(&account.email, throttle.fail(now)).await?;
-    tx.purge_throttles(Throttle::forgotten_before(now)).await?;
+    count_failure(tx.as_mut(), &account.email, network, throttle, now).await?;
     tx.audit(login_entry(Some(&account)).failed().detail("reason", "identity.wrong_credentials"))
         .await?;
     tx.commit().await?;
@@ -175,7 +175,7 @@ pub async fn confirm_email_change(
         Err(PortError::Conflict(_)) => return Err(IdentityError::InvalidLink),
         other => other?,
     }
-    tx.save_throttle(&old, Throttle::default()).await?;
+    tx.move_networks(&old, &account.email).await?;
     tx.audit(changed(account.id, "email_changed").detail("sessions_ended", ended.len())).await?;
     tell(tx.as_mut(), &account, "email_changed").await?;
     // The address that was left hears of it as well.

@@ -52,7 +52,7 @@ pub enum IdentityError {
     #[error("this passkey is registered already")]
     PasskeyExists,
     #[error("too many failed attempts; try again after {until}")]
-    LoginLocked { until: DateTime<Utc> },
+    LoginLocked { until: DateTime<Utc>, seconds: u64 },
     #[error("the access token is not valid or has expired")]
     InvalidToken,
     #[error("the session has ended")]
@@ -89,6 +89,12 @@ fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 impl IdentityError {
+    pub(crate) fn locked(until: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        // Rounded up, so that whoever waits as long finds it open.
+        let seconds = (until - now).num_milliseconds().max(0).unsigned_abs().div_ceil(1000).max(1);
+        Self::LoginLocked { until, seconds }
+    }
+
     pub fn field(path: &str, code: &str, message: &str) -> Self {
         Self::Invalid(vec![FieldError::new(path, code, message)])
     }
@@ -156,6 +162,13 @@ impl DomainError for IdentityError {
             Self::VersionChanged(_) | Self::GrantChanged { .. } => "identity.version_changed",
             Self::Forbidden(_) => "forbidden",
             Self::Port(error) => error.code(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::LoginLocked { seconds, .. } => Some(*seconds),
+            _ => None,
         }
     }
 

@@ -63,6 +63,6 @@ pub use services::{Policy, Services};
 pub use session::{Session, SessionState};
 pub use standing::Standing;
 pub use store::{IdentityStore, IdentityTx};
-pub use throttle::Throttle;
+pub use throttle::{Throttle, Throttles};
 pub use token::{SigningKey, SigningKeys, TokenPair};
 pub use working_hours::{HoursForm, Shift, ShiftForm, WorkingHours};

@@ -1,16 +1,19 @@
 //! Logging in, staying in and getting out.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use kernel::{Actor, ActorKind, EmailAddress, RequestContext};
 use ports::{AuditAction, AuditEntry};
 use serde_json::Value;
 
 use crate::{
-    Account, IdentityError, IdentityTx, Services, Session, Throttle, TokenPair,
+    Account, IdentityError, IdentityTx, Services, Session, Throttle, Throttles, TokenPair,
     error::Result,
     factor::{Ceremony, CeremonyKind, Proof},
     second_factor,
     session::{Device, RefreshToken, Refreshed, RevocationReason, SignInMethod, TokenDigest},
+    throttle::networks_forgotten_before,
     token::{Bearer, issue},
 };
 
@@ -50,7 +53,7 @@ pub async fn login(
     let actor = Actor::anonymous(request);
     let (throttle, account) = {
         let mut tx = services.store.begin(&actor).await?;
-        (tx.throttle(&email).await?, tx.account_by_email(&email).await?)
+        (tx.throttles(&email, device.ip).await?, tx.account_by_email(&email).await?)
     };
     if let Some(until) = throttle.locked_until(services.now()) {
         return refuse_locked(services, &actor, account.as_ref(), until).await;
@@ -66,7 +69,7 @@ pub async fn login(
     if let Some(account) = &account {
         tx.lock_account(account.id).await?;
     }
-    let throttle = tx.lock_throttle(&email).await?;
+    let throttle = tx.lock_throttles(&email, device.ip).await?;
     if let Some(until) = throttle.locked_until(now) {
         drop(tx);
         return refuse_locked(services, &actor, account.as_ref(), until).await;
@@ -77,8 +80,7 @@ pub async fn login(
         account.as_ref().is_some_and(|account| account.password == other.password)
     };
     let Some(current) = current.filter(|current| right && unchanged(current)) else {
-        tx.save_throttle(&email, throttle.fail(now)).await?;
-        tx.purge_throttles(Throttle::forgotten_before(now)).await?;
+        count_failure(tx.as_mut(), &email, device.ip, throttle, now).await?;
         return refuse(tx, account.as_ref(), IdentityError::WrongCredentials).await;
     };
     if let Err(error) = current.admit() {
@@ -137,15 +139,16 @@ pub async fn complete(
     let account = account.ok_or(IdentityError::InvalidCeremony)?;
     let ceremony = tx.lock_ceremony(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
     ceremony.check(CeremonyKind::Login, now)?;
-    let throttle = tx.lock_throttle(&account.email).await?;
+    let throttle = tx.lock_throttles(&account.email, device.ip).await?;
     if let Some(until) = throttle.locked_until(now) {
-        return refuse(tx, Some(&account), IdentityError::LoginLocked { until }).await;
+        let locked = IdentityError::locked(until, now);
+        return refuse(tx, Some(&account), locked).await;
     }
     let method = proof.method();
     let state = ceremony.state.as_deref();
     let shown = second_factor::prove(services, tx.as_mut(), &account, proof, state).await?;
     let Some(proved) = shown else {
-        tx.save_throttle(&account.email, throttle.fail(now)).await?;
+        count_failure(tx.as_mut(), &account.email, device.ip, throttle, now).await?;
         tx.save_ceremony(&ceremony.fail()).await?;
         return refuse(tx, Some(&account), IdentityError::WrongSecondFactor).await;
     };
@@ -162,8 +165,8 @@ pub(crate) async fn open(
     (method, proved): (SignInMethod, bool),
     device: Device,
 ) -> Result<TokenPair> {
-    tx.save_throttle(&account.email, Throttle::default()).await?;
     let (env, now) = (&services.env, services.now());
+    tx.know_network(&account.email, device.ip, now).await?;
     let token = RefreshToken::from_secret(env.ids.secret());
     let limits = services.policy.session_limits(account);
     let signed_in = (method, device);
@@ -209,7 +212,21 @@ async fn refuse_locked<T>(
     until: DateTime<Utc>,
 ) -> Result<T> {
     let tx = services.store.begin(actor).await?;
-    refuse(tx, account, IdentityError::LoginLocked { until }).await
+    refuse(tx, account, IdentityError::locked(until, services.now())).await
+}
+
+/// Counts a wrong password or a wrong factor, and forgets what no longer counts.
+pub(crate) async fn count_failure(
+    tx: &mut dyn IdentityTx,
+    email: &EmailAddress,
+    network: Option<IpAddr>,
+    throttles: Throttles,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    tx.save_throttles(email, network, throttles.fail(now)).await?;
+    tx.purge_throttles(Throttle::forgotten_before(now)).await?;
+    tx.purge_networks(networks_forgotten_before(now)).await?;
+    Ok(())
 }
 
 /// Exchanges a refresh token for a new pair. A token that was used before ends

@@ -217,7 +217,8 @@ pub async fn reset_password(
     let voided = void(services, tx.as_mut(), account, Cause::PasswordReset).await?;
     let Voided { account, sessions: ended, suspended } = voided;
     tx.save_account(&account).await?;
-    tx.save_throttle(&account.email, crate::Throttle::default()).await?;
+    // Whoever reads the mailbox from here is no stranger any more.
+    tx.know_network(&account.email, actor.request.ip, now).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "password_reset")

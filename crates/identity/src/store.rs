@@ -1,5 +1,7 @@
 //! What identity asks of its database, an aggregate at a time.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
@@ -10,7 +12,7 @@ use ports::{BlindIndex, Result, UnitOfWork};
 
 use crate::{
     Account, ApiClient, ExpiringLicense, License, LicensedProvider, Matrix, PatientProfile,
-    ProviderProfile, Session, Throttle,
+    ProviderProfile, Session, Throttles,
     directory::PatientName,
     factor::{Ceremony, Totp},
     passkey::Passkey,
@@ -65,14 +67,42 @@ pub trait Accounts: Send {
     /// `Conflict` when the version is no longer the one that was loaded.
     async fn save_account(&mut self, account: &Account) -> Result<()>;
 
-    /// The failures of an address so far, whether or not an account has it.
-    async fn throttle(&mut self, email: &EmailAddress) -> Result<Throttle>;
+    /// The failures so far of an address and a network, whether or not an
+    /// account has the address.
+    async fn throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles>;
 
     /// The same, held until the transaction ends, so that parallel guesses
     /// are counted one after another.
-    async fn lock_throttle(&mut self, email: &EmailAddress) -> Result<Throttle>;
+    async fn lock_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles>;
 
-    async fn save_throttle(&mut self, email: &EmailAddress, throttle: Throttle) -> Result<()>;
+    async fn save_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        throttles: Throttles,
+    ) -> Result<()>;
+
+    /// The address has signed in from the network, whose failures are forgotten.
+    async fn know_network(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        at: DateTime<Utc>,
+    ) -> Result<()>;
+
+    /// The account goes by another address, from the networks of the last.
+    async fn move_networks(&mut self, from: &EmailAddress, to: &EmailAddress) -> Result<()>;
+
+    /// Drops the networks that were last signed in from before.
+    async fn purge_networks(&mut self, before: DateTime<Utc>) -> Result<u64>;
 
     /// Drops the failures that no longer count.
     async fn purge_throttles(&mut self, before: DateTime<Utc>) -> Result<u64>;

@@ -1,9 +1,10 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{
-    Account, AccountState, Challenge, EmailChange, PasswordHash, Throttle, store::Accounts,
+    Account, AccountState, Challenge, EmailChange, PasswordHash, Throttle, Throttles,
+    store::Accounts,
 };
 use kernel::{AccountId, EmailAddress, HumanName, Role};
 use ports::{PortError, Result};
@@ -74,10 +75,10 @@ mod login_throttle {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "identity_login_throttles")]
+    #[sea_orm(table_name = "identity_sign_in_throttles")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub email_index: Vec<u8>,
+        pub key: Vec<u8>,
         pub failures: i32,
         pub last_failure_at: Option<DateTimeUtc>,
     }
@@ -88,6 +89,32 @@ mod login_throttle {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+mod known_network {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "identity_known_networks")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub email_index: Vec<u8>,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub network_index: Vec<u8>,
+        pub seen_at: DateTimeUtc,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+struct ThrottleKeys {
+    own: Vec<u8>,
+    strangers: Option<Vec<u8>>,
+    email: Vec<u8>,
+    network: Vec<u8>,
+}
+
 const EMAIL: &str = "identity_accounts.email";
 const NEW_EMAIL: &str = "identity_accounts.new_email";
 const PREVIOUS_EMAIL: &str = "identity_accounts.previous_email";
@@ -95,6 +122,49 @@ const PREVIOUS_EMAIL: &str = "identity_accounts.previous_email";
 impl PgTx {
     fn email_index(&self, email: &EmailAddress) -> Result<Vec<u8>> {
         Ok(self.sealer().blind_index("identity.email", email.as_str())?.0.to_vec())
+    }
+
+    /// By what an attempt is counted. An address that nobody has is looked up
+    /// like any other.
+    async fn throttle_keys(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<ThrottleKeys> {
+        let index = |value: &str| -> Result<Vec<u8>> {
+            Ok(self.sealer().blind_index("identity.sign_in", value)?.0.to_vec())
+        };
+        let network = network.map(kernel::actor::network);
+        let network = network.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
+        let own = index(&format!("{email}|{network}"))?;
+        let (strangers, network) = (index(email.as_str())?, index(&network)?);
+        let email = self.email_index(email)?;
+        let known = known_network::Entity::find_by_id((email.clone(), network.clone()))
+            .one(self.read())
+            .await
+            .map_err(|error| db("finding a known network", error))?;
+        let strangers = known.is_none().then_some(strangers);
+        Ok(ThrottleKeys { own, strangers, email, network })
+    }
+
+    async fn throttle_row(
+        &mut self,
+        key: Vec<u8>,
+        hold: bool,
+    ) -> Result<Option<login_throttle::Model>> {
+        let mut found = login_throttle::Entity::find_by_id(key.clone());
+        if hold {
+            // The row has to be there before it can be locked.
+            self.execute(
+                "noting an address",
+                "INSERT INTO identity_sign_in_throttles (key, failures) VALUES ($1, 0) \
+                 ON CONFLICT DO NOTHING",
+                [key.into()],
+            )
+            .await?;
+            found = found.lock_exclusive();
+        }
+        found.one(self.read()).await.map_err(|error| db("reading an address's failures", error))
     }
 
     fn account_row(&self, account: &Account) -> Result<account::Model> {
@@ -318,44 +388,110 @@ impl Accounts for PgTx {
         self.insert_roles(account).await
     }
 
-    async fn throttle(&mut self, email: &EmailAddress) -> Result<Throttle> {
-        let row = login_throttle::Entity::find_by_id(self.email_index(email)?)
-            .one(self.read())
-            .await
-            .map_err(|error| db("reading an address's failures", error))?;
-        Ok(throttle_of(row))
+    async fn throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles> {
+        let keys = self.throttle_keys(email, network).await?;
+        let own = throttle_of(self.throttle_row(keys.own, false).await?);
+        let strangers = match keys.strangers {
+            Some(key) => Some(throttle_of(self.throttle_row(key, false).await?)),
+            None => None,
+        };
+        Ok(Throttles { own, strangers })
     }
 
-    async fn lock_throttle(&mut self, email: &EmailAddress) -> Result<Throttle> {
-        let index = self.email_index(email)?;
-        // The row has to be there before it can be locked.
+    async fn lock_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles> {
+        let keys = self.throttle_keys(email, network).await?;
+        let own = throttle_of(self.throttle_row(keys.own, true).await?);
+        let strangers = match keys.strangers {
+            Some(key) => Some(throttle_of(self.throttle_row(key, true).await?)),
+            None => None,
+        };
+        Ok(Throttles { own, strangers })
+    }
+
+    async fn save_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        throttles: Throttles,
+    ) -> Result<()> {
+        let keys = self.throttle_keys(email, network).await?;
+        let strangers = keys.strangers.zip(throttles.strangers);
+        for (key, throttle) in std::iter::once((keys.own, throttles.own)).chain(strangers) {
+            let failures = i32::try_from(throttle.failures).unwrap_or(i32::MAX);
+            self.execute(
+                "saving an address's failures",
+                "INSERT INTO identity_sign_in_throttles (key, failures, last_failure_at) \
+                 VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE \
+                 SET failures = excluded.failures, last_failure_at = excluded.last_failure_at",
+                [key.into(), failures.into(), throttle.last_failure_at.into()],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn know_network(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let keys = self.throttle_keys(email, network).await?;
         self.execute(
-            "noting an address",
-            "INSERT INTO identity_login_throttles (email_index, failures) VALUES ($1, 0) \
-             ON CONFLICT DO NOTHING",
-            [index.clone().into()],
+            "forgetting the failures of a network",
+            "DELETE FROM identity_sign_in_throttles WHERE key = $1",
+            [keys.own.into()],
         )
         .await?;
-        let row = login_throttle::Entity::find_by_id(index)
-            .lock_exclusive()
-            .one(self.read())
-            .await
-            .map_err(|error| db("locking an address's failures", error))?;
-        Ok(throttle_of(row))
-    }
-
-    async fn save_throttle(&mut self, email: &EmailAddress, throttle: Throttle) -> Result<()> {
-        let index = self.email_index(email)?;
-        let failures = i32::try_from(throttle.failures).unwrap_or(i32::MAX);
         self.execute(
-            "saving an address's failures",
-            "INSERT INTO identity_login_throttles (email_index, failures, last_failure_at) \
-             VALUES ($1, $2, $3) ON CONFLICT (email_index) DO UPDATE \
-             SET failures = excluded.failures, last_failure_at = excluded.last_failure_at",
-            [index.into(), failures.into(), throttle.last_failure_at.into()],
+            "remembering a network",
+            "INSERT INTO identity_known_networks (email_index, network_index, seen_at) \
+             VALUES ($1, $2, $3) ON CONFLICT (email_index, network_index) DO UPDATE \
+             SET seen_at = excluded.seen_at",
+            [keys.email.into(), keys.network.into(), at.into()],
         )
         .await?;
         Ok(())
+    }
+
+    async fn move_networks(&mut self, from: &EmailAddress, to: &EmailAddress) -> Result<()> {
+        let (from, to) = (self.email_index(from)?, self.email_index(to)?);
+        self.execute(
+            "keeping an account's networks",
+            "INSERT INTO identity_known_networks (email_index, network_index, seen_at) \
+             SELECT $2, network_index, seen_at FROM identity_known_networks \
+             WHERE email_index = $1 ON CONFLICT DO NOTHING",
+            [from.clone().into(), to.into()],
+        )
+        .await?;
+        self.execute(
+            "forgetting an address's networks",
+            "DELETE FROM identity_known_networks WHERE email_index = $1",
+            [from.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn purge_networks(&mut self, before: DateTime<Utc>) -> Result<u64> {
+        let purged = self
+            .execute(
+                "forgetting old networks",
+                "DELETE FROM identity_known_networks WHERE (email_index, network_index) IN ( \
+                 SELECT email_index, network_index FROM identity_known_networks \
+                 WHERE seen_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+                [before.into()],
+            )
+            .await?;
+        Ok(purged.rows_affected())
     }
 
     async fn purge_throttles(&mut self, before: DateTime<Utc>) -> Result<u64> {
@@ -363,8 +499,8 @@ impl Accounts for PgTx {
         let purged = self
             .execute(
                 "forgetting old failures",
-                "DELETE FROM identity_login_throttles WHERE email_index IN ( \
-                 SELECT email_index FROM identity_login_throttles WHERE last_failure_at < $1 \
+                "DELETE FROM identity_sign_in_throttles WHERE key IN ( \
+                 SELECT key FROM identity_sign_in_throttles WHERE last_failure_at < $1 \
                  LIMIT 1000 FOR UPDATE SKIP LOCKED)",
                 [before.into()],
             )

@@ -209,7 +209,7 @@ impl From<Problem> for TokenProblem {
         match problem {
             Problem::TooLarge(body) => Self::TooLarge(body),
             Problem::UnsupportedMediaType(body) => Self::UnsupportedMediaType(body),
-            Problem::RateLimited(body) => Self::RateLimited(body),
+            Problem::RateLimited(body, _) => Self::RateLimited(body),
             Problem::BadRequest(body)
             | Problem::Unauthenticated(body)
             | Problem::Forbidden(body)
