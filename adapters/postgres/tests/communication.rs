@@ -397,6 +397,10 @@ struct Post {
 
 #[async_trait]
 impl Mailer for Post {
+    async fn takes_international(&self) -> ports::Result<bool> {
+        Ok(true)
+    }
+
     async fn send(&self, mail: &Mail) -> ports::Result<()> {
         self.handed.lock().unwrap().push(mail.clone());
         self.answers.lock().unwrap().pop().map_or(Ok(()), Err)
@@ -485,6 +489,10 @@ async fn an_attempt_is_on_record_before_the_call() {
     struct Dies<'a>(&'a Clinic);
     #[async_trait]
     impl Mailer for Dies<'_> {
+        async fn takes_international(&self) -> ports::Result<bool> {
+            Ok(true)
+        }
+
         async fn send(&self, _: &Mail) -> ports::Result<()> {
             let stored = mail_of(self.0).await;
             assert_eq!(stored.state, NotificationState::Sending { attempts: 1 });

@@ -21,7 +21,7 @@ const NEW: &str = "seven quiet lighthouses";
 
 async fn begin_reset(fixture: &Fixture, account: AccountId) -> String {
     fixture.database.clock.advance(TimeDelta::minutes(2));
-    registration::forgot_password(&fixture.services, request(), EMAIL).await.unwrap();
+    fixture.ask_reset(EMAIL).await;
     registration::reset_link_token(&fixture.services, account).await.unwrap().expect("a link")
 }
 

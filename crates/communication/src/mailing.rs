@@ -121,6 +121,15 @@ async fn settle(
         Err(PortError::Refused { .. }) => (Attempt::Refused(FailureReason::MessageRefused), None),
         Err(error) => (Attempt::Inconclusive, Some(error)),
     };
+    if let Attempt::Refused(reason) = attempt {
+        // By its ids alone: the address stays out of the log.
+        tracing::warn!(
+            notification = %notification.id,
+            kind = %notification.kind,
+            ?reason,
+            "a mail was refused and is not sent again"
+        );
+    }
     let notification = notification.finish_attempt(attempt, env.now());
 
     let mut tx = store.begin(actor).await?;
@@ -149,6 +158,14 @@ async fn give_up(
     notification: Notification,
     reason: DropReason,
 ) -> Result<(), CommunicationError> {
+    if reason != DropReason::NoLongerNeeded {
+        tracing::warn!(
+            notification = %notification.id,
+            kind = %notification.kind,
+            %reason,
+            "a mail was not sent"
+        );
+    }
     let notification = notification.drop_for(reason, env.now());
     let mut tx = store.begin(actor).await?;
     tx.save_notification(&notification).await?;

@@ -100,6 +100,9 @@ pub trait Mailer: Send + Sync {
     /// - `Unknown`: the mail was handed over but not acknowledged. Try again
     ///   with the same `message_id`.
     async fn send(&self, mail: &Mail) -> Result<()>;
+
+    /// Whether the server takes addresses beyond ASCII (RFC 6531).
+    async fn takes_international(&self) -> Result<bool>;
 }
 
 /// The code of a refusal that concerns the address and not the mail.

@@ -217,9 +217,9 @@ impl Account {
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
     ) -> ports::Result<Option<String>> {
-        let Some(challenge) = self.challenge(purpose).filter(|open| now < open.expires_at) else {
-            return Ok(None);
-        };
+        let idle = purpose == ChallengePurpose::VerifyEmail && self.is_active();
+        let open = self.challenge(purpose).filter(|open| !idle && now < open.expires_at);
+        let Some(challenge) = open else { return Ok(None) };
         let secret = self.link_secret(purpose, challenge, sealer)?;
         Ok(Some(LinkToken { account: self.id, secret }.to_text()))
     }
@@ -287,19 +287,30 @@ impl Account {
         Ok(sealer.blind_index(purpose.word(), &value)?.0)
     }
 
-    /// The holder of the verification link has proven the address.
+    /// The holder of the verification link has proven the address. The link of
+    /// an address that is verified says so for as long as the address is the
+    /// account's.
     pub fn verify_email(
         self,
         link: &LinkToken,
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
     ) -> Result<Self> {
-        if self.state != AccountState::Unverified
-            || !self.answers(ChallengePurpose::VerifyEmail, link, sealer, now)?
-        {
+        let verified = self.is_active();
+        let Some(challenge) = self.verification.filter(|open| verified || now < open.expires_at)
+        else {
             return Err(IdentityError::InvalidLink);
+        };
+        let right =
+            link.holds(&self.link_secret(ChallengePurpose::VerifyEmail, &challenge, sealer)?);
+        match self.state {
+            _ if !right => Err(IdentityError::InvalidLink),
+            AccountState::Unverified => {
+                Ok(Self { state: AccountState::Active { verified_at: now }, ..self })
+            }
+            AccountState::Active { .. } => Ok(self),
+            AccountState::Disabled { .. } => Err(IdentityError::InvalidLink),
         }
-        Ok(Self { state: AccountState::Active { verified_at: now }, verification: None, ..self })
     }
 
     /// Whether the link opens a reset; asked before the costly hashing.
@@ -329,7 +340,7 @@ impl Account {
             AccountState::Unverified => AccountState::Active { verified_at: now },
             state => state,
         };
-        Ok(Self { password: Some(password), reset: None, verification: None, state, ..self })
+        Ok(Self { password: Some(password), reset: None, state, ..self })
     }
 
     /// Asks to sign in with another address. A request for yet another address
@@ -387,9 +398,15 @@ impl Account {
                     AccountState::Active { verified_at: now }
                 }
             }
-            (AccountState::Unverified | AccountState::Active { .. }, true) => {
-                AccountState::Disabled { at: now }
+            (AccountState::Active { .. }, true) => {
+                return Self {
+                    state: AccountState::Disabled { at: now },
+                    // What waits to be verified is told by it.
+                    verification: None,
+                    ..self
+                };
             }
+            (AccountState::Unverified, true) => AccountState::Disabled { at: now },
             (state, _) => state,
         };
         Self { state, ..self }

@@ -6,9 +6,9 @@ use ports::{AuditAction, AuditEntry, Event, PortError};
 use crate::{
     Account, IdentityError, IdentityTx, Services,
     account::{ChallengePurpose, LinkToken},
+    directory::contact,
     error::Result,
     login::{count_failure, login_entry},
-    password,
     second_factor::{changed, hold, own},
     session::RevocationReason,
     voiding::{Cause, Voided, void},
@@ -34,8 +34,7 @@ pub(crate) async fn reauthenticate(
     if let Some(until) = throttle.locked_until(services.now()) {
         return Err(IdentityError::locked(until, services.now()));
     }
-    let candidate = if given.len() <= 4 * password::MAX_LENGTH { given } else { "" };
-    if services.passwords.verify(candidate, account.password.as_ref()).await? {
+    if services.verify_password(given, account.password.as_ref()).await?.is_some() {
         return Ok(account);
     }
     let now = services.now();
@@ -59,8 +58,9 @@ pub async fn change_password(
     new: &str,
 ) -> Result<()> {
     let account = reauthenticate(services, actor, "current_password", current).await?;
-    services.check_password("new_password", new, &account.email).await?;
-    let hash = services.passwords.hash(new).await?;
+    let name = contact(services, account.id).await?.name;
+    let new = services.check_password("new_password", new, &account.email, name.as_ref()).await?;
+    let hash = services.passwords.hash(&new).await?;
     let mut tx = services.store.begin(actor).await?;
     // The account as it is now.
     let held = hold(services, tx.as_mut(), actor).await?;
@@ -126,6 +126,7 @@ pub async fn request_email_change(
             "This is the account's address already.",
         ));
     }
+    services.check_reach("email", &email).await?;
     let mut tx = services.store.begin(actor).await?;
     let held = hold(services, tx.as_mut(), actor).await?;
     held.require()?;
@@ -136,13 +137,9 @@ pub async fn request_email_change(
     };
     tx.save_account(&account).await?;
     tx.audit(changed(account.id, "email_change_requested")).await?;
-    // Somebody else's address gets no mail, and its owner learns nothing.
-    let pending = account.email_change.as_ref().map(|change| change.email.clone());
-    if let Some(pending) = pending
-        && tx.account_by_email(&pending).await?.is_none()
-    {
-        tx.emit(Event::EmailChangeRequested { account: account.id }).await?;
-    }
+    // Asked for whoever has the address, so that the time tells nothing; the
+    // mail to somebody else's address is dropped when it is due.
+    tx.emit(Event::EmailChangeRequested { account: account.id }).await?;
     tell(tx.as_mut(), &account, "email_change_requested").await?;
     tx.commit().await?;
     Ok(())
@@ -196,13 +193,19 @@ pub async fn previous_address(
 }
 
 /// The address that waits to be proven and the secret of the link to it, for
-/// whoever sends the mail.
+/// whoever sends the mail; `None` for somebody else's address, whose owner
+/// learns nothing.
 pub async fn email_change_link_token(
     services: &Services,
     account: AccountId,
 ) -> Result<Option<(EmailAddress, String)>> {
     let mut tx = services.store.begin(&Actor::system("identity.link_token")).await?;
     let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    if let Some(change) = &account.email_change
+        && tx.account_by_email(&change.email).await?.is_some()
+    {
+        return Ok(None);
+    }
     let (purpose, sealer) = (ChallengePurpose::ChangeEmail, services.sealer.as_ref());
     let token = account.link_token(purpose, sealer, services.now())?;
     Ok(account.email_change.map(|change| change.email).zip(token))

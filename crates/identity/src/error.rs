@@ -49,6 +49,11 @@ pub enum IdentityError {
     NoTotp,
     #[error("passkeys are not to be had here: the public address is no name")]
     PasskeysUnavailable,
+    #[error(
+        "this passkey says that it can no longer be synchronized, so it is not the one that was \
+         registered; sign in another way and register it anew"
+    )]
+    PasskeyChanged,
     #[error("this passkey is registered already")]
     PasskeyExists,
     #[error("too many failed attempts; try again after {until}")]
@@ -114,6 +119,7 @@ impl DomainError for IdentityError {
             | Self::SecondFactorRequired
             | Self::ProvedFactorRequired
             | Self::FactorSuspended
+            | Self::PasskeyChanged
             | Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::LoginLocked { .. } => ErrorKind::RateLimited,
             Self::NotFound(_) => ErrorKind::NotFound,
@@ -150,6 +156,7 @@ impl DomainError for IdentityError {
             Self::TotpExists => "identity.totp_exists",
             Self::NoTotp => "identity.no_totp",
             Self::PasskeysUnavailable => "identity.passkeys_unavailable",
+            Self::PasskeyChanged => "identity.passkey_changed",
             Self::PasskeyExists => "identity.passkey_exists",
             Self::LoginLocked { .. } => "identity.login_locked",
             Self::InvalidToken => "identity.invalid_token",

@@ -7,8 +7,8 @@
 //! Events it emits: `AccountRegistered`, `EmailVerificationRequested`,
 //! `RegistrationRepeated`, `PasswordResetRequested`, `EmailVerified`,
 //! `EmailChangeRequested`, `FactorConfirmationRequested`, `AddressLeft`,
-//! `SignInChanged`, `PatientProfileChanged` and `LicenseExpiring`. It handles no events. Its one job is
-//! [`license_alerts::AlertLicenses`], every day. Whoever sends the mails asks
+//! `SignInChanged`, `PatientProfileChanged` and `LicenseExpiring`. It handles no events. Its jobs are
+//! [`license_alerts::AlertLicenses`], every day, and [`registration::AnswerAsk`]. Whoever sends the mails asks
 //! [`registration::verification_link_token`],
 //! [`registration::reset_link_token`], [`confirmation::link_token`] and
 //! [`credentials::email_change_link_token`] for the secret part of the links and

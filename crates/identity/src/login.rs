@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, ActorKind, EmailAddress, RequestContext};
+use kernel::{AccountId, Actor, ActorKind, EmailAddress, RequestContext, Uuid};
 use ports::{AuditAction, AuditEntry};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::{
     error::Result,
     factor::{Ceremony, CeremonyKind, Proof},
     second_factor,
+    services::Verified,
     session::{Device, RefreshToken, Refreshed, RevocationReason, SignInMethod, TokenDigest},
     throttle::networks_forgotten_before,
     token::{Bearer, issue},
@@ -58,17 +59,21 @@ pub async fn login(
     if let Some(until) = throttle.locked_until(services.now()) {
         return refuse_locked(services, &actor, account.as_ref(), until).await;
     }
-    // An overlong password is nobody's, and is not worth the hashing.
-    let candidate = if password.len() <= 4 * crate::password::MAX_LENGTH { password } else { "" };
     let hash = account.as_ref().and_then(|account| account.password.as_ref());
-    let right = services.passwords.verify(candidate, hash).await?;
+    let right = services.verify_password(password, hash).await?;
+    let renewed = match right {
+        Some(Verified::Outdated) => {
+            Some(services.passwords.hash(&crate::password::normalize(password)).await?)
+        }
+        _ => None,
+    };
 
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    // Held, so that a reset ends this session or this login sees the reset.
-    if let Some(account) = &account {
-        tx.lock_account(account.id).await?;
-    }
+    // Held, so that a reset ends this session or this login sees the reset. An
+    // address that nobody has takes as long.
+    let id = account.as_ref().map_or_else(|| AccountId(Uuid::nil()), |account| account.id);
+    tx.lock_account(id).await?;
     let throttle = tx.lock_throttles(&email, device.ip).await?;
     if let Some(until) = throttle.locked_until(now) {
         drop(tx);
@@ -79,12 +84,16 @@ pub async fn login(
     let unchanged = |other: &Account| {
         account.as_ref().is_some_and(|account| account.password == other.password)
     };
-    let Some(current) = current.filter(|current| right && unchanged(current)) else {
+    let Some(mut current) = current.filter(|current| right.is_some() && unchanged(current)) else {
         count_failure(tx.as_mut(), &email, device.ip, throttle, now).await?;
         return refuse(tx, account.as_ref(), IdentityError::WrongCredentials).await;
     };
     if let Err(error) = current.admit() {
         return refuse(tx, Some(&current), error).await;
+    }
+    if let Some(hash) = renewed {
+        current.password = Some(hash);
+        tx.save_account(&current).await?;
     }
     if let Some(pending) = await_factor(services, tx.as_mut(), &current).await? {
         tx.audit(login_entry(Some(&current)).detail("awaits", "second_factor")).await?;

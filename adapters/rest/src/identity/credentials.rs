@@ -9,8 +9,8 @@ use crate::core::{Body, Caller, Done, Enrolling, Problem, Tag, Visitor};
 struct ChangePasswordRequest {
     #[oai(validator(max_length = 512))]
     current_password: String,
-    /// 12 to 128 characters, none of the well-known ones.
-    #[oai(validator(max_length = 128))]
+    /// 12 to 128 characters, counted in the form NFKC, and not guessed soon.
+    #[oai(validator(max_length = 512))]
     new_password: String,
 }
 

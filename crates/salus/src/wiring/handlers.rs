@@ -54,6 +54,9 @@ pub fn register(world: &Arc<World>) -> Registry {
 }
 
 fn identity(registry: &mut Registry, world: &Arc<World>) {
+    job!(registry, world, |w, job: identity::registration::AnswerAsk| {
+        identity::registration::answer(&w.identity, job)
+    });
     let world = Arc::clone(world);
     // In the morning of the American east.
     registry.scheduled("0 13 * * *", move |job: identity::license_alerts::AlertLicenses| {
