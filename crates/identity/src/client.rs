@@ -105,7 +105,11 @@ impl ApiClient {
     fn add_key(mut self, key: &serde_json::Value) -> IdentityResult<Self> {
         let alone = serde_json::json!({ "keys": [key] });
         let renamed = |error: FieldError| FieldError {
-            path: error.path.replace("jwks.keys[0]", "jwk").replace("jwks", "jwk"),
+            path: error
+                .path
+                .replace("jwks.keys[0]", "jwk")
+                .replace("jwks.keys", "jwk")
+                .replace("jwks", "jwk"),
             ..error
         };
         let added = parse_keys(&alone)

@@ -91,8 +91,8 @@ pub fn check(
     if BREACHED.contains(folded.as_str()) || distinct.len() < 5 || is_run(&folded) {
         return Err(breached(path));
     }
-    let local = email.as_str().split('@').next().unwrap_or_default();
-    if local.len() >= 4 && folded.contains(local) {
+    let (local, domain) = email.as_str().split_once('@').unwrap_or_default();
+    if [local, domain].iter().any(|part| part.len() >= 4 && folded.contains(part)) {
         return Err(FieldError::new(
             path,
             "too_similar",
@@ -104,7 +104,7 @@ pub fn check(
     known.extend(email.as_str().split(['@', '.', '-', '_', '+']).filter(|part| part.len() > 2));
     known.extend(name.iter().flat_map(|name| [name.given.as_str(), name.family.as_str()]));
     let estimated: String = password.chars().take(ESTIMATED).collect();
-    if zxcvbn(&estimated, &known).score() < Score::Three {
+    if zxcvbn(&estimated, &known).score() < Score::Four {
         return Err(FieldError::new(
             path,
             "too_weak",
