@@ -89,6 +89,9 @@ history![
     "110_sold_treatments",
     "111_pharmacies",
     "120_provider_standing",
+    "130_identity_factor_standing",
+    "131_identity_client_keys",
+    "132_identity_sign_in_networks",
 ];
 
 pub struct Migrator;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use kernel::{
     AccountId, AssessmentId, BreakGlassId, CategoryId, ConsultationId, DispatchId, EventId,
     FormResponseId, InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId, ProviderId,
-    ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId,
+    ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -47,8 +47,19 @@ pub enum Event {
     EmailChangeRequested {
         account: AccountId,
     },
+    /// A link that proves a second factor to be the owner's is to be mailed; an
+    /// authenticator app goes by the account's id, a passkey by its own.
+    FactorConfirmationRequested {
+        account: AccountId,
+        factor: Uuid,
+    },
+    /// An account has another address, which the one it left is told.
+    AddressLeft {
+        account: AccountId,
+    },
     /// What an account signs in with has changed, which its owner is told:
-    /// `password_changed`, `email_change_requested`, `email_changed`,
+    /// `password_changed`, `password_reset`, `factors_suspended`,
+    /// `factor_confirmed`, `email_change_requested`, `email_changed`,
     /// `totp_added`, `totp_removed`, `passkey_added`, `passkey_removed` or
     /// `recovery_codes_renewed`.
     SignInChanged {

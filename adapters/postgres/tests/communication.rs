@@ -397,6 +397,10 @@ struct Post {
 
 #[async_trait]
 impl Mailer for Post {
+    async fn takes_international(&self) -> ports::Result<bool> {
+        Ok(true)
+    }
+
     async fn send(&self, mail: &Mail) -> ports::Result<()> {
         self.handed.lock().unwrap().push(mail.clone());
         self.answers.lock().unwrap().pop().map_or(Ok(()), Err)
@@ -429,6 +433,14 @@ impl SignInLinks for Post {
     async fn new_address(&self, _: AccountId) -> ports::Result<Option<(EmailAddress, String)>> {
         let link = "https://salus.example.org/confirm-email".to_owned();
         Ok(Some(("ada.byron@example.com".parse().unwrap(), link)))
+    }
+
+    async fn factor_link(&self, _: AccountId, factor: Uuid) -> ports::Result<Option<String>> {
+        Ok(Some(format!("https://salus.example.org/confirm-factor/{factor}")))
+    }
+
+    async fn previous_address(&self, _: AccountId) -> ports::Result<Option<EmailAddress>> {
+        Ok(Some("old@example.com".parse().unwrap()))
     }
 }
 
@@ -477,6 +489,10 @@ async fn an_attempt_is_on_record_before_the_call() {
     struct Dies<'a>(&'a Clinic);
     #[async_trait]
     impl Mailer for Dies<'_> {
+        async fn takes_international(&self) -> ports::Result<bool> {
+            Ok(true)
+        }
+
         async fn send(&self, _: &Mail) -> ports::Result<()> {
             let stored = mail_of(self.0).await;
             assert_eq!(stored.state, NotificationState::Sending { attempts: 1 });
@@ -563,6 +579,22 @@ async fn the_link_to_a_new_address_goes_there_and_word_of_it_to_the_old_one() {
     assert_eq!(to, ["ada.byron@example.com", "ada@example.com"]);
     assert!(handed[0].text.contains("/confirm-email"));
     assert!(!handed[1].text.contains("/confirm-email"), "the link is for the new address alone");
+}
+
+#[tokio::test]
+async fn the_owner_of_an_account_is_asked_about_a_factor_and_the_left_address_told() {
+    let clinic = Clinic::open().await;
+    let account = clinic.patient.account().unwrap();
+    let (post, factor) = (Post::default(), Uuid::from_u128(77));
+    tell(&clinic, &Event::FactorConfirmationRequested { account, factor }).await;
+    deliver(&clinic, &post).await.unwrap();
+    tell(&clinic, &Event::AddressLeft { account }).await;
+    deliver(&clinic, &post).await.unwrap();
+    let handed = post.handed.lock().unwrap().clone();
+    assert_eq!(handed[0].to.as_str(), "ada@example.com");
+    assert!(handed[0].text.contains(&format!("/confirm-factor/{factor}")));
+    assert_eq!(handed[1].to.as_str(), "old@example.com");
+    assert!(handed[1].text.contains("another one from now on"), "{}", handed[1].text);
 }
 
 #[tokio::test]

@@ -101,6 +101,12 @@ pub fn news_of(event: &Event) -> Vec<News> {
         Event::EmailChangeRequested { account } => {
             vec![to_account(*account, Kind::ChangeEmail, "account", account.uuid(), None)]
         }
+        Event::FactorConfirmationRequested { account, factor } => {
+            vec![to_account(*account, Kind::ConfirmFactor, "factor", *factor, None)]
+        }
+        Event::AddressLeft { account } => {
+            vec![to_account(*account, Kind::AddressLeft, "account", account.uuid(), None)]
+        }
         Event::SignInChanged { account, change } => {
             let (kind, id) = (Kind::SignInChanged, account.uuid());
             vec![to_account(*account, kind, "account", id, Some(change.as_str()))]

@@ -63,6 +63,11 @@ pub trait DomainError: std::error::Error + Send + Sync + 'static {
     fn fields(&self) -> &[FieldError] {
         &[]
     }
+
+    /// After how many seconds it is worth trying again, where that is known.
+    fn retry_after(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The error's text with those of its causes, for logs and the queue's own

@@ -42,6 +42,8 @@ words! {
         PasswordReset,
         AccountExists,
         ChangeEmail,
+        ConfirmFactor,
+        AddressLeft,
         SignInChanged,
         AssessmentDecided,
         ReviewDecided,

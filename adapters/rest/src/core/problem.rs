@@ -80,7 +80,7 @@ pub enum Problem {
     Invalid(Json<ProblemBody>),
     /// Too many requests.
     #[oai(status = 429, content_type = "application/problem+json")]
-    RateLimited(Json<ProblemBody>),
+    RateLimited(Json<ProblemBody>, #[oai(header = "Retry-After")] Option<u64>),
     /// Salus failed; the cause is logged under the request's id.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<ProblemBody>),
@@ -113,7 +113,9 @@ impl Problem {
             ErrorKind::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, Self::PreconditionFailed)
             }
-            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Self::RateLimited),
+            ErrorKind::RateLimited => {
+                (StatusCode::TOO_MANY_REQUESTS, |body| Self::RateLimited(body, None))
+            }
             ErrorKind::Vendor => (StatusCode::BAD_GATEWAY, Self::Vendor),
             ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Self::Internal),
         };
@@ -213,6 +215,9 @@ impl<E: DomainError> From<E> for Problem {
             }
             _ => error.to_string(),
         };
-        Self::with_fields(kind, error.code(), detail, error.fields())
+        match Self::with_fields(kind, error.code(), detail, error.fields()) {
+            Self::RateLimited(body, _) => Self::RateLimited(body, error.retry_after()),
+            other => other,
+        }
     }
 }

@@ -7,6 +7,7 @@ mod billing;
 mod care;
 mod catalog;
 mod communication;
+pub mod identity;
 mod intake;
 mod pharmacy;
 mod records;

@@ -59,6 +59,9 @@ fn identity(registry: &mut Registry, world: &Arc<World>) {
         let w = Arc::clone(&ending);
         async move { identity::license_alerts::end_licenses(&w.identity, job).await.map(drop) }
     });
+    job!(registry, world, |w, job: identity::registration::AnswerAsk| {
+        identity::registration::answer(&w.identity, job)
+    });
     let world = Arc::clone(world);
     // In the morning of the American east.
     registry.scheduled("0 13 * * *", move |job: identity::license_alerts::AlertLicenses| {

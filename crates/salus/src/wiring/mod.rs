@@ -24,7 +24,11 @@ use postgres::Pg;
 
 pub use self::surface::{Operations, Surface};
 use self::vendors::Vendors;
-use crate::{bridges::Bridges, config::Config, store::Foundation};
+use crate::{
+    bridges::{Bridges, identity::MailServerReach},
+    config::Config,
+    store::Foundation,
+};
 
 /// All that handlers and jobs work with.
 pub struct World {
@@ -111,7 +115,8 @@ pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Re
 fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow::Result<World> {
     let (env, pg) = (foundation.env.clone(), foundation.pg.clone());
     let store = Arc::new(pg.clone());
-    let identity = identity_services(config, foundation)?;
+    let reach = MailServerReach::new(vendors.mailer.clone());
+    let identity = identity_services(config, foundation)?.with_reach(Arc::new(reach));
     let bridges = Arc::new(Bridges {
         env: env.clone(),
         practice: config.practice.clone(),
