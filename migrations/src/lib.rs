@@ -92,6 +92,11 @@ history![
     "130_identity_factor_standing",
     "131_identity_client_keys",
     "132_identity_sign_in_networks",
+    "100_fill_holds",
+    "101_payment_contests",
+    "102_missed_periods",
+    // It stays behind every step that names kinds of tasks.
+    "103_care_task_kinds",
 ];
 
 pub struct Migrator;

@@ -743,6 +743,7 @@ mod dosing;
 mod endings;
 mod handover;
 mod overview;
+mod pharmacy_calls;
 mod queue;
 mod requirements;
 mod rooms;

@@ -12,8 +12,8 @@ use ports::{Delivery, IdempotencyKey, PortError};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use subscriptions::{
-    Approvals, BillingInterval, ChangeReason, PatientZones, PriceTerms, Prices, Shop,
-    StartSubscription, StateWord, Subscription, SubscriptionError, Supply, Tier,
+    Approvals, BillingInterval, ChangeReason, PatientZones, PaymentMethods, PriceTerms, Prices,
+    Shop, StartSubscription, StateWord, Subscription, SubscriptionError, Supply, Tier,
     access::{self, AccessReason, Offer, OfferedPrice, Offers},
     handlers::{on_invoice_paid, on_payment_failed},
     manage,
@@ -47,6 +47,8 @@ struct Others {
     renews: bool,
     /// The RxNorm ingredient that the patient is treated with.
     drug: &'static str,
+    stopped: bool,
+    can_pay: bool,
 }
 
 #[async_trait]
@@ -72,6 +74,10 @@ impl Approvals for Others {
         };
         Ok((self.supply != Supply::NoPlan).then_some(treated))
     }
+
+    async fn is_stopped(&self, _: PatientId, _: CategoryId) -> ports::Result<bool> {
+        Ok(self.stopped)
+    }
 }
 
 #[async_trait]
@@ -94,6 +100,13 @@ impl Prices for Others {
             renews: self.renews,
             on_sale: true,
         }))
+    }
+}
+
+#[async_trait]
+impl PaymentMethods for Others {
+    async fn has_default(&self, _: PatientId) -> ports::Result<bool> {
+        Ok(self.can_pay)
     }
 }
 
@@ -137,7 +150,7 @@ async fn begin(
     actor: &Actor,
     name: &str,
 ) -> Result<Subscription, SubscriptionError> {
-    let shop = Shop { approvals: others, prices: others, zones: others };
+    let shop = Shop { approvals: others, prices: others, zones: others, methods: others };
     start(&database.env, &database.pg, shop, actor, &key(name), request()).await
 }
 
@@ -148,6 +161,8 @@ const WILLING: Others = Others {
     months: 1,
     renews: true,
     drug: FINASTERIDE,
+    stopped: false,
+    can_pay: true,
 };
 
 fn delivery(database: &Database, handler: &'static str) -> Delivery {
@@ -450,7 +465,8 @@ async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
     let plan = catalog::create_plan(env, pg, &system, first).await.unwrap();
     let catalogue = Catalogue(&database);
     let buy = async |number: u128, price: PriceId, minor: i64| {
-        let shop = Shop { approvals: &WILLING, prices: &catalogue, zones: &WILLING };
+        let shop =
+            Shop { approvals: &WILLING, prices: &catalogue, zones: &WILLING, methods: &WILLING };
         let request = StartSubscription { price, amount_shown: Money::usd(minor), ..request() };
         let bought = start(env, pg, shop, &patient(number), &key("buy"), request).await.unwrap();
         pay(&database, bought.id, env.fresh()).await;
@@ -762,3 +778,5 @@ async fn a_checkout_is_offered_what_fits_and_an_upgrade_too() {
         (1, 0, 1)
     );
 }
+
+mod missed;

@@ -245,6 +245,14 @@ impl Assessment {
         self.outcome == AssessmentOutcome::Refused || matches!(self.review, Review::Rejected { .. })
     }
 
+    /// When it was decided, by eligibility or by a provider after it.
+    fn settled_at(&self) -> DateTime<Utc> {
+        match &self.review {
+            Review::Approved { at, .. } | Review::Rejected { at, .. } => *at,
+            _ => self.decided_at,
+        }
+    }
+
     /// Whether this assessment approves treatment. `None` where it says nothing
     /// against an approval before it: the form of a patient under treatment
     /// that waits for a provider, or that a provider found to ask for no more
@@ -430,6 +438,23 @@ pub fn affirmed(assessments: &[Assessment]) -> BTreeSet<String> {
     }
     let yes = last.into_iter().filter(|(_, (_, answer))| *answer);
     yes.map(|(question, _)| question.to_owned()).collect()
+}
+
+/// The refusal that stands against a treatment of a category which began at
+/// that time: of the assessments decided since, the newest that decides
+/// anything, where it says no.
+pub fn standing_refusal(
+    assessments: &[Assessment],
+    category: CategoryId,
+    since: DateTime<Utc>,
+) -> Option<AssessmentId> {
+    assessments
+        .iter()
+        .filter(|one| one.category == category && one.settled_at() > since)
+        .filter_map(|one| Some((one.settled_at(), one.approves()?, one)))
+        .max_by_key(|(at, _, one)| (*at, one.id))
+        .filter(|(_, approves, one)| !approves && one.said_no())
+        .map(|(_, _, one)| one.id)
 }
 
 #[cfg(test)]

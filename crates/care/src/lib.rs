@@ -45,6 +45,7 @@ pub mod ending;
 pub mod error;
 pub mod handover;
 pub mod information;
+pub mod pharmacy_tasks;
 pub mod plans;
 pub mod portal;
 pub mod protocol;

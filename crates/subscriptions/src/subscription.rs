@@ -295,7 +295,7 @@ impl Subscription {
         treated.and_then(|treated| Misfit::of(&self.covers, treated))
     }
 
-    /// The current period is over: the next one begins, or the subscription
+    /// The current period is over: the one that runs now begins, or the subscription
     /// ends where that was asked for, or for the reason given: what is left to
     /// be sent is less than the period pays for, or something else than it
     /// pays for.
@@ -321,9 +321,22 @@ impl Subscription {
         if let Some(reason) = ends {
             return Ok(self.moved(State::Canceled { at: now }, reason, actor, now));
         }
-        self.period = Period::of(self.anchor, self.zone, self.interval, self.period.index + 1)?;
+        // After an outage several may have passed; the one that runs now begins.
+        loop {
+            self.period = Period::of(self.anchor, self.zone, self.interval, self.period.index + 1)?;
+            if now < self.period.end {
+                break;
+            }
+        }
         let change = self.change(Some(StateWord::Active), ChangeReason::Renewed, actor, now);
         Ok((self, change))
+    }
+
+    /// The periods between `last` and the current one, which nobody began.
+    pub fn missed_since(&self, last: &Period) -> Result<Vec<Period>, SubscriptionError> {
+        (last.index + 1..self.period.index)
+            .map(|index| Period::of(self.anchor, self.zone, self.interval, index))
+            .collect()
     }
 
     /// Whether the plan's features are open to the subscriber at that moment.

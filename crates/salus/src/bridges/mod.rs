@@ -7,6 +7,7 @@ mod billing;
 mod care;
 mod catalog;
 mod communication;
+mod fills;
 pub mod identity;
 mod intake;
 mod pharmacy;
@@ -17,6 +18,7 @@ pub use self::care::schema_of;
 
 use std::sync::Arc;
 
+use ::billing::BillingStore;
 use ::care::CareStore;
 use ::catalog::CatalogStore;
 use ::communication::CommunicationStore;
@@ -37,6 +39,7 @@ pub struct Bridges {
     pub practice: Practice,
     pub identity: Services,
     pub panel: Arc<dyn Panel>,
+    pub billing: Arc<dyn BillingStore>,
     pub catalog: Arc<dyn CatalogStore>,
     pub intake: Arc<dyn IntakeStore>,
     pub care: Arc<dyn CareStore>,
