@@ -92,6 +92,8 @@ history![
     "130_identity_factor_standing",
     "131_identity_client_keys",
     "132_identity_sign_in_networks",
+    // After the steps that name the kinds of tasks one by one.
+    "119_care_task_kinds",
 ];
 
 pub struct Migrator;
