@@ -27,7 +27,5 @@ SELECT salus_protect('fill_holds', 'patient_id');
 -- phoned.
 ALTER TABLE care_tasks
     DROP CONSTRAINT care_tasks_kind_check,
-    ADD CONSTRAINT care_tasks_kind_check CHECK (kind IN ('urgent_review', 'overdue_review',
-        'blocked_prescription', 'failed_prescription', 'changed_treatment', 'changed_profile',
-        'unprescribed_treatment', 'changed_health', 'phone_pharmacy', 'held_fill'));
+    ADD CONSTRAINT care_tasks_kind_check CHECK (kind ~ '^[a-z_]+$');
 CREATE INDEX care_tasks_open_of_patient ON care_tasks (patient_id) WHERE status = 'open';

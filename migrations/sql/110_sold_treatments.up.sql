@@ -16,11 +16,6 @@ CREATE TABLE sold_treatments (
 );
 SELECT salus_protect('sold_treatments', 'patient_id');
 
--- The kinds of tasks are the program's own words, which it writes and reads.
-ALTER TABLE care_tasks
-    DROP CONSTRAINT care_tasks_kind_check,
-    ADD CONSTRAINT care_tasks_kind_check CHECK (kind ~ '^[a-z_]+$');
-
 -- The formulary says how much a week has at most, for what is taken once a week,
 -- what a pharmacist has yet to confirm of an entry, and which drug is the next
 -- step of a titration.

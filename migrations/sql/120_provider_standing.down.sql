@@ -1,10 +1,5 @@
 SELECT set_config('salus.scope', 'system', true);
 DELETE FROM care_tasks WHERE kind = 'taken_over';
-ALTER TABLE care_tasks
-    DROP CONSTRAINT care_tasks_kind_check,
-    ADD CONSTRAINT care_tasks_kind_check CHECK (kind IN ('urgent_review', 'overdue_review',
-        'blocked_prescription', 'failed_prescription', 'changed_treatment', 'changed_profile',
-        'unprescribed_treatment', 'changed_health'));
 CREATE OR REPLACE FUNCTION salus_care_treats(provider uuid, patient uuid) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT 1 FROM care_review_holders

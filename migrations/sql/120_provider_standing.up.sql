@@ -70,10 +70,3 @@ LANGUAGE sql STABLE AS $$
                        WHERE provider_id = provider AND patient_id = patient
                        AND status <> 'canceled'))
 $$;
-
--- A plan that a colleague has answered for until now is a task.
-ALTER TABLE care_tasks
-    DROP CONSTRAINT care_tasks_kind_check,
-    ADD CONSTRAINT care_tasks_kind_check CHECK (kind IN ('urgent_review', 'overdue_review',
-        'blocked_prescription', 'failed_prescription', 'changed_treatment', 'changed_profile',
-        'unprescribed_treatment', 'changed_health', 'taken_over'));
