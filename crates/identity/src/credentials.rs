@@ -1,6 +1,6 @@
 //! Changing what one signs in with: the password, and the address.
 
-use kernel::{AccountId, Actor, EmailAddress, RequestContext, SessionId};
+use kernel::{AccountId, Actor, EmailAddress, RequestContext, Role, SessionId};
 use ports::{AuditAction, AuditEntry, Event, PortError};
 
 use crate::{
