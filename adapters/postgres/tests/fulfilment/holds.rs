@@ -128,7 +128,7 @@ async fn a_fact_before_the_release_holds_the_fill_and_a_decision_lets_it_go() {
     // Half of it is no decision, and neither is anybody else's.
     let keys: Vec<String> = hold.grounds.iter().map(|ground| ground.key.clone()).collect();
     assert_eq!(code(around.release(hold.id, &keys[..1]).await), "pharmacy.hold_changed");
-    let stranger = release(
+    let stranger: Result<FillHold, PharmacyError> = release(
         &database.env,
         &database.pg,
         &Treats(false),
@@ -136,8 +136,9 @@ async fn a_fact_before_the_release_holds_the_fill_and_a_decision_lets_it_go() {
         &provider(),
         hold.id,
         ReleaseRequest { reason: "Spoke with the patient.".into(), grounds: keys.clone() },
-    );
-    assert_eq!(code(stranger.await), "held fill");
+    )
+    .await;
+    assert_eq!(code(stranger), "held fill");
 
     let released = around.release(hold.id, &keys).await.unwrap();
     assert_eq!(released.released.as_ref().unwrap().by, DOCTOR);
