@@ -86,6 +86,11 @@ history![
     "095_compliance",
     "096_audit_times",
     "097_analytics",
+    "100_fill_holds",
+    "101_payment_contests",
+    "102_missed_periods",
+    // It stays behind every step that names kinds of tasks.
+    "103_care_task_kinds",
 ];
 
 pub struct Migrator;

@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 use kernel::{
     AccountId, AssessmentId, BreakGlassId, CategoryId, ConsultationId, DispatchId, EventId,
-    FormResponseId, InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId, ProviderId,
-    ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId,
+    FillHoldId, FormResponseId, InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId,
+    ProviderId, ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId,
 };
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -162,6 +162,29 @@ pub enum Event {
         #[serde(default)]
         plan_version: u32,
         status: PrescriptionStatusWord,
+    },
+    /// A prescription that a pharmacy holds, or may hold, has ended, so somebody
+    /// has to tell the pharmacy.
+    PharmacyToBeTold {
+        prescription: PrescriptionId,
+        treatment_plan: TreatmentPlanId,
+        patient: PatientId,
+        /// The prescriber.
+        provider: ProviderId,
+    },
+    /// Something speaks against sending a paid fill, and a provider decides.
+    FillHeld {
+        hold: FillHoldId,
+        patient: PatientId,
+        category: CategoryId,
+        provider: Option<ProviderId>,
+        invoice: InvoiceId,
+    },
+    /// A provider decided that it goes out.
+    FillReleased {
+        hold: FillHoldId,
+        patient: PatientId,
+        provider: ProviderId,
     },
     DispatchCreated {
         dispatch: DispatchId,

@@ -119,3 +119,28 @@ async fn a_pregnancy_that_a_form_tells_of_stops_the_prescription() {
     let alerts = written.body["alerts"].as_array().expect("alerts");
     assert!(alerts.iter().any(|alert| alert["kind"] == "pregnancy"), "{alerts:?}");
 }
+
+/// What a patient reports after the approval counts before the first charge,
+/// though the pharmacy has verified the prescription already.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_pays_for_what_the_record_speaks_against() {
+    let server = Server::start();
+    let patient = Patient::arrive(&server, "changed").await;
+    patient.submit().await;
+    patient.prescription().await;
+    patient.card("card", "pm_card_visa").await;
+    let price = patient.prices().await.remove(0);
+    let reported = json!({ "none_known": false, "items": [{
+        "substance": {
+            "system": kernel::code::system::RXNORM, "code": "25025", "display": "finasteride",
+        },
+        "category": "medication",
+    }] });
+    let put = patient.ask(Method::PUT, "/api/profile/allergies").json(&reported);
+    let seen = once(put).await;
+    assert_eq!(seen.status, 200, "{}", seen.body);
+    let refused = patient.subscribe("stopped", &price).await;
+    let told = (409, "subscriptions.treatment_stopped", vec![]);
+    assert_eq!(refused.problem(), told, "{}", refused.body);
+    assert!(patient.invoices().await.is_empty(), "nothing is owed");
+}

@@ -695,6 +695,7 @@ mod break_glass;
 mod dosing;
 mod endings;
 mod overview;
+mod pharmacy_calls;
 mod queue;
 mod requirements;
 mod rooms;

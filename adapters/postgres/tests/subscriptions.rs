@@ -12,8 +12,8 @@ use ports::{Delivery, IdempotencyKey, PortError};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use subscriptions::{
-    Approvals, BillingInterval, ChangeReason, PatientZones, PriceTerms, Prices, Shop,
-    StartSubscription, StateWord, Subscription, SubscriptionError, Supply, Tier,
+    Approvals, BillingInterval, ChangeReason, PatientZones, PaymentMethods, PriceTerms, Prices,
+    Shop, StartSubscription, StateWord, Subscription, SubscriptionError, Supply, Tier,
     access::{self, AccessReason, Offer, OfferedPrice, Offers},
     handlers::{on_invoice_paid, on_payment_failed},
     manage,
@@ -33,6 +33,8 @@ struct Others {
     amount: i64,
     months: u32,
     renews: bool,
+    stopped: bool,
+    can_pay: bool,
 }
 
 #[async_trait]
@@ -48,6 +50,10 @@ impl Approvals for Others {
 
     async fn supply(&self, _: PatientId, _: CategoryId) -> ports::Result<Supply> {
         Ok(self.supply)
+    }
+
+    async fn is_stopped(&self, _: PatientId, _: CategoryId) -> ports::Result<bool> {
+        Ok(self.stopped)
     }
 }
 
@@ -70,6 +76,13 @@ impl Prices for Others {
             renews: self.renews,
             on_sale: true,
         }))
+    }
+}
+
+#[async_trait]
+impl PaymentMethods for Others {
+    async fn has_default(&self, _: PatientId) -> ports::Result<bool> {
+        Ok(self.can_pay)
     }
 }
 
@@ -113,12 +126,19 @@ async fn begin(
     actor: &Actor,
     name: &str,
 ) -> Result<Subscription, SubscriptionError> {
-    let shop = Shop { approvals: others, prices: others, zones: others };
+    let shop = Shop { approvals: others, prices: others, zones: others, methods: others };
     start(&database.env, &database.pg, shop, actor, &key(name), request()).await
 }
 
-const WILLING: Others =
-    Others { approved: true, supply: Supply::Months(3), amount: 4900, months: 1, renews: true };
+const WILLING: Others = Others {
+    approved: true,
+    supply: Supply::Months(3),
+    amount: 4900,
+    months: 1,
+    renews: true,
+    stopped: false,
+    can_pay: true,
+};
 
 fn delivery(database: &Database, handler: &'static str) -> Delivery {
     Delivery { event: database.env.fresh::<EventId>(), handler }
@@ -417,7 +437,8 @@ async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
     let plan = catalog::create_plan(env, pg, &system, first).await.unwrap();
     let catalogue = Catalogue(&database);
     let buy = async |number: u128, price: PriceId, minor: i64| {
-        let shop = Shop { approvals: &WILLING, prices: &catalogue, zones: &WILLING };
+        let shop =
+            Shop { approvals: &WILLING, prices: &catalogue, zones: &WILLING, methods: &WILLING };
         let request = StartSubscription { price, amount_shown: Money::usd(minor), ..request() };
         let bought = start(env, pg, shop, &patient(number), &key("buy"), request).await.unwrap();
         pay(&database, bought.id, env.fresh()).await;
@@ -637,3 +658,5 @@ async fn eight_cancellations_at_once_all_succeed_and_count_once() {
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_canceled'";
     assert_eq!(count(&database, told).await, 1);
 }
+
+mod missed;

@@ -243,6 +243,14 @@ impl Assessment {
         self.outcome == AssessmentOutcome::Refused || matches!(self.review, Review::Rejected { .. })
     }
 
+    /// When it was decided, by eligibility or by a provider after it.
+    fn settled_at(&self) -> DateTime<Utc> {
+        match &self.review {
+            Review::Approved { at, .. } | Review::Rejected { at, .. } => *at,
+            _ => self.decided_at,
+        }
+    }
+
     /// Whether this assessment approves treatment. `None` where it says nothing
     /// against an approval before it: the form of a patient under treatment
     /// that waits for a provider, or that a provider found to ask for no more
@@ -411,6 +419,23 @@ pub fn pregnancy(assessments: &[Assessment], now: DateTime<Utc>) -> Option<bool>
         .max_by_key(|(at, _)| *at)
         .filter(|(at, answer)| !answer || now - *at < PREGNANCY)
         .map(|(_, answer)| answer)
+}
+
+/// The refusal that stands against a treatment of a category which began at
+/// that time: of the assessments decided since, the newest that decides
+/// anything, where it says no.
+pub fn standing_refusal(
+    assessments: &[Assessment],
+    category: CategoryId,
+    since: DateTime<Utc>,
+) -> Option<AssessmentId> {
+    assessments
+        .iter()
+        .filter(|one| one.category == category && one.settled_at() > since)
+        .filter_map(|one| Some((one.settled_at(), one.approves()?, one)))
+        .max_by_key(|(at, _, one)| (*at, one.id))
+        .filter(|(_, approves, one)| !approves && one.said_no())
+        .map(|(_, _, one)| one.id)
 }
 
 #[cfg(test)]

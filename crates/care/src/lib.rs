@@ -42,6 +42,7 @@ pub mod eligibility;
 pub mod ending;
 pub mod error;
 pub mod information;
+pub mod pharmacy_tasks;
 pub mod plans;
 pub mod portal;
 pub mod protocol;

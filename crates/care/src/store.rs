@@ -11,7 +11,7 @@ use ports::Result;
 
 use crate::{
     Assessment, Consultation, ConsultationStatus, DoseLimit, Modality, Priority, Protocol, Review,
-    StatePolicy, Task, TreatmentPlan,
+    StatePolicy, Task, TaskKind, TreatmentPlan,
     assigning::AssignmentTx,
     break_glass::BreakGlass,
     dosing::DosingRule,
@@ -216,6 +216,13 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
         now: DateTime<Utc>,
         page: &PageRequest,
     ) -> Result<Page<Task>>;
+
+    /// The open tasks of these kinds about a patient, the oldest first.
+    async fn open_tasks_about(
+        &mut self,
+        patient: PatientId,
+        kinds: &[TaskKind],
+    ) -> Result<Vec<TaskId>>;
 
     /// How many tasks a provider has open.
     async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64>;

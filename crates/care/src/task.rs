@@ -33,9 +33,20 @@ pub enum TaskKind {
     /// assessment that refuses, or the one that the treatment rests on, where
     /// the record has changed since.
     ChangedHealth,
+    /// A pharmacy holds a prescription, the subject, that has ended, and does
+    /// not hear of it by itself.
+    PhonePharmacy,
+    /// A paid fill is held, the subject, until a provider decides.
+    HeldFill,
 }
 
 impl TaskKind {
+    /// Those that only a person ends, whatever becomes of the subject.
+    pub const BY_HAND: [Self; 1] = [Self::PhonePharmacy];
+
+    /// Those that a change of the patient's health or profile has raised.
+    pub const CHANGES: [Self; 2] = [Self::ChangedHealth, Self::ChangedProfile];
+
     /// The title; it tells nothing of the patient.
     pub fn title(self) -> &'static str {
         match self {
@@ -47,6 +58,8 @@ impl TaskKind {
             Self::ChangedProfile => "A patient under treatment has changed the profile",
             Self::UnprescribedTreatment => "A treatment plan has to be prescribed",
             Self::ChangedHealth => "A patient under treatment tells of something new",
+            Self::PhonePharmacy => "Phone the pharmacy: a prescription there has ended",
+            Self::HeldFill => "A paid fill is held and waits for a decision",
         }
     }
 
@@ -55,7 +68,9 @@ impl TaskKind {
             Self::UrgentReview
             | Self::OverdueReview
             | Self::BlockedPrescription
-            | Self::ChangedHealth => Priority::Urgent,
+            | Self::ChangedHealth
+            | Self::PhonePharmacy
+            | Self::HeldFill => Priority::Urgent,
             Self::FailedPrescription
             | Self::ChangedTreatment
             | Self::ChangedProfile
@@ -149,8 +164,8 @@ impl Task {
         if self.ended.is_none() { Ok(self) } else { Err(CareError::TaskDone) }
     }
 
-    /// The provider has done it. Where an answer pointed to danger, what was
-    /// done about it has to be said.
+    /// The provider has done it. Where an answer pointed to danger, or a pharmacy
+    /// was to be phoned, what was done has to be said.
     pub fn complete(
         self,
         by: ProviderId,
@@ -162,8 +177,15 @@ impl Task {
         if note.is_some_and(|note| note.chars().count() > Self::NOTE) {
             return Err(CareError::field("note", "too_long", "At most 4,000 characters."));
         }
-        if note.is_none() && task.kind == TaskKind::UrgentReview {
-            let message = "Say what was done about the answer that points to danger.";
+        let asked = match task.kind {
+            TaskKind::UrgentReview => {
+                Some("Say what was done about the answer that points to danger.")
+            }
+            TaskKind::PhonePharmacy => Some("Say who was spoken to at the pharmacy, and when."),
+            TaskKind::HeldFill => Some("Say what becomes of the fill; releasing it ends the task."),
+            _ => None,
+        };
+        if let Some(message) = asked.filter(|_| note.is_none()) {
             return Err(CareError::field("note", "required", message));
         }
         task.snoozed_until = None;

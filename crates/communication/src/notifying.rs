@@ -151,6 +151,11 @@ pub fn news_of(event: &Event) -> Vec<News> {
         Event::PrescriptionChanged { prescription, patient, provider, status, .. } => {
             prescription_news(prescription.uuid(), *patient, *provider, *status)
         }
+        // Whoever has to decide has a task.
+        Event::FillHeld { hold, patient, .. } => {
+            let (kind, status) = (Kind::PrescriptionChanged, Some("under_review"));
+            vec![to_patient(*patient, kind, "held_fill", hold.uuid(), status)]
+        }
         Event::DispatchCreated { dispatch, patient, .. } => {
             vec![to_patient(*patient, Kind::DispatchCreated, "dispatch", dispatch.uuid(), None)]
         }
@@ -181,7 +186,8 @@ pub fn news_of(event: &Event) -> Vec<News> {
 }
 
 /// A patient hears of what they can see or act on; the steps between and the
-/// alerts are for the prescriber, who alone can settle them.
+/// alerts are for the prescriber, who alone can settle them. That a provider
+/// looks at it the patient hears too.
 fn prescription_news(
     id: Uuid,
     patient: PatientId,
@@ -196,7 +202,12 @@ fn prescription_news(
         || to_provider(provider, Some(patient), kind, "prescription", id, Some(word));
     match status {
         Status::Queued => Vec::new(),
-        Status::Blocked => vec![for_provider()],
+        // What stands in the way is for the prescriber; the patient hears that
+        // somebody is looking.
+        Status::Blocked => vec![
+            to_patient(patient, kind, "prescription", id, Some("under_review")),
+            for_provider(),
+        ],
         Status::Sent | Status::Active | Status::Completed => vec![for_patient()],
         Status::Failed | Status::Canceled => vec![for_patient(), for_provider()],
     }
@@ -263,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn a_safety_alert_is_told_to_the_prescriber_and_not_to_the_patient() {
+    fn what_an_alert_says_is_for_the_prescriber_and_the_patient_hears_that_somebody_looks() {
         let provider = AccountId(Uuid::from_u128(2));
-        assert_eq!(prescription(PrescriptionStatusWord::Blocked), [provider]);
+        assert_eq!(prescription(PrescriptionStatusWord::Blocked), [patient().account(), provider]);
         assert_eq!(prescription(PrescriptionStatusWord::Active), [patient().account()]);
         assert!(prescription(PrescriptionStatusWord::Queued).is_empty());
         assert_eq!(prescription(PrescriptionStatusWord::Failed).len(), 2);

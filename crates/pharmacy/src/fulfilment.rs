@@ -17,10 +17,12 @@
 //! | `pharmacy.release_fills` | [`crate::dispatch::due::release_fills`] |
 //! | `pharmacy.refresh_tracking` | [`crate::shipment::tracking::refresh_tracking`] |
 //!
-//! **Events emitted**: `DispatchCreated`, `ShipmentChanged`, `StockLow`.
+//! **Events emitted**: `DispatchCreated`, `ShipmentChanged`, `StockLow`,
+//! `FillHeld`, `FillReleased`, `PharmacyToBeTold`.
 //!
 //! **Needed from outside**: [`Carriers`], [`CarrierWebhooks`],
-//! [`DeliveryAddresses`] and [`PaidPeriods`].
+//! [`DeliveryAddresses`], [`PaidPeriods`] and
+//! [`crate::dispatch::checks::FillCircumstances`].
 
 pub mod carriers;
 pub mod store;

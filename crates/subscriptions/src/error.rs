@@ -24,6 +24,16 @@ pub enum SubscriptionError {
          choose a shorter period or ask a provider to renew the treatment first"
     )]
     PeriodTooLong { asked: u32, left: u32 },
+    /// Something speaks against sending what would be paid for.
+    #[error(
+        "the treatment in this category is stopped until a provider has looked at it; \
+         nothing is charged meanwhile"
+    )]
+    TreatmentStopped,
+    #[error("a payment method is needed first")]
+    NoPaymentMethod,
+    #[error("it was decided about the period already")]
+    AlreadyDecided,
     #[error("there is already a subscription in this category")]
     AlreadySubscribed,
     #[error("only a patient can subscribe")]
@@ -59,6 +69,9 @@ impl DomainError for SubscriptionError {
             | Self::NoFillLeft
             | Self::PeriodTooLong { .. }
             | Self::AlreadySubscribed
+            | Self::TreatmentStopped
+            | Self::NoPaymentMethod
+            | Self::AlreadyDecided
             | Self::NoTimeZone
             | Self::WrongState { .. }
             | Self::NotDue => ErrorKind::Conflict,
@@ -76,6 +89,9 @@ impl DomainError for SubscriptionError {
             Self::NoFillLeft => "subscriptions.no_fill_left",
             Self::PeriodTooLong { .. } => "subscriptions.period_too_long",
             Self::AlreadySubscribed => "subscriptions.already_subscribed",
+            Self::TreatmentStopped => "subscriptions.treatment_stopped",
+            Self::NoPaymentMethod => "subscriptions.no_payment_method",
+            Self::AlreadyDecided => "subscriptions.already_decided",
             Self::NotAPatient => "subscriptions.not_a_patient",
             Self::NoTimeZone => "subscriptions.no_time_zone",
             Self::Invalid(_) => "subscriptions.invalid",

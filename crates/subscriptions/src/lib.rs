@@ -24,13 +24,14 @@
 //! **Events emitted**: `SubscriptionStarted`, `SubscriptionActivated`,
 //! `SubscriptionPeriodStarted`, `SubscriptionCanceled`, `SubscriptionStopped`.
 //!
-//! **Needed from outside**: [`Approvals`], [`Prices`], [`PatientZones`]
-//! and [`access::Offers`].
+//! **Needed from outside**: [`Approvals`], [`Prices`], [`PatientZones`],
+//! [`PaymentMethods`] and [`access::Offers`].
 
 pub mod access;
 pub mod error;
 pub mod handlers;
 pub mod manage;
+pub mod missed;
 pub mod period;
 pub mod renewal;
 pub mod start;
@@ -40,6 +41,8 @@ pub mod treatment;
 
 pub use error::SubscriptionError;
 pub use period::{BillingInterval, Period};
-pub use start::{Approvals, PatientZones, PriceTerms, Prices, Shop, StartSubscription, Supply};
+pub use start::{
+    Approvals, PatientZones, PaymentMethods, PriceTerms, Prices, Shop, StartSubscription, Supply,
+};
 pub use store::{SubscriptionsStore, SubscriptionsTx};
 pub use subscription::{Change, ChangeReason, Consent, State, StateWord, Subscription, Tier};

@@ -46,6 +46,16 @@ pub trait Approvals: Send + Sync {
 
     /// What is left of the patient's treatment in the category now.
     async fn supply(&self, patient: PatientId, category: CategoryId) -> ports::Result<Supply>;
+
+    /// Whether something speaks against sending it now: a safety alert that
+    /// blocks, a later refusal, or whatever else holds a fill.
+    async fn is_stopped(&self, patient: PatientId, category: CategoryId) -> ports::Result<bool>;
+}
+
+/// Whether the patient has something to pay with.
+#[async_trait]
+pub trait PaymentMethods: Send + Sync {
+    async fn has_default(&self, patient: PatientId) -> ports::Result<bool>;
 }
 
 /// A price of the catalogue as it stands now.
@@ -86,6 +96,7 @@ pub struct Shop<'a> {
     pub approvals: &'a dyn Approvals,
     pub prices: &'a dyn Prices,
     pub zones: &'a dyn PatientZones,
+    pub methods: &'a dyn PaymentMethods,
 }
 
 #[derive(Clone, Debug)]
@@ -115,13 +126,15 @@ pub async fn start(
     // The facts are read before the transaction and judged inside it: a
     // repeated request must be answered even if they changed since.
     let terms = shop.prices.price(request.price).await?;
-    let (approved, supply) = match &terms {
+    let (approved, supply, stopped) = match &terms {
         Some(terms) => (
             shop.approvals.approved(patient, terms.category).await?,
             shop.approvals.supply(patient, terms.category).await?,
+            shop.approvals.is_stopped(patient, terms.category).await?,
         ),
-        None => (None, Supply::NoPlan),
+        None => (None, Supply::NoPlan, false),
     };
+    let can_pay = shop.methods.has_default(patient).await?;
     let zone = shop.zones.zone(patient).await?;
 
     let now = env.now();
@@ -150,6 +163,12 @@ pub async fn start(
             return Err(SubscriptionError::PeriodTooLong { asked, left });
         }
         Supply::Months(_) => {}
+    }
+    if stopped {
+        return Err(SubscriptionError::TreatmentStopped);
+    }
+    if !can_pay && terms.amount.minor > 0 {
+        return Err(SubscriptionError::NoPaymentMethod);
     }
     let purchase = Purchase { id, patient, assessment, terms, zone, consent };
     let (subscription, change) = Subscription::start(purchase, actor, now)?;

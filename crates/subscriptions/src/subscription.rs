@@ -280,7 +280,7 @@ impl Subscription {
         }
     }
 
-    /// The current period is over: the next one begins, or the subscription
+    /// The current period is over: the one that runs now begins, or the subscription
     /// ends where that was asked for, or where what is left to be sent is less
     /// than the period pays for.
     pub fn renew(
@@ -306,9 +306,22 @@ impl Subscription {
             let ended = State::Canceled { at: now };
             return Ok(self.moved(ended, ChangeReason::TreatmentEnded, actor, now));
         }
-        self.period = Period::of(self.anchor, self.zone, self.interval, self.period.index + 1)?;
+        // After an outage several may have passed; the one that runs now begins.
+        loop {
+            self.period = Period::of(self.anchor, self.zone, self.interval, self.period.index + 1)?;
+            if now < self.period.end {
+                break;
+            }
+        }
         let change = self.change(Some(StateWord::Active), ChangeReason::Renewed, actor, now);
         Ok((self, change))
+    }
+
+    /// The periods between `last` and the current one, which nobody began.
+    pub fn missed_since(&self, last: &Period) -> Result<Vec<Period>, SubscriptionError> {
+        (last.index + 1..self.period.index)
+            .map(|index| Period::of(self.anchor, self.zone, self.interval, index))
+            .collect()
     }
 
     /// Whether the plan's features are open to the subscriber at that moment.

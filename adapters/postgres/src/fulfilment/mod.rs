@@ -1,17 +1,18 @@
 //! The store of inventory, dispatches and shipments.
 
 mod entities;
+mod holds;
 mod mapping;
 mod rows;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, DispatchId, Ndc, Page, PageRequest, PatientId, Permission, PharmacyId,
-    PrescriptionId, ShipmentId, Uuid,
+    Actor, CategoryId, DispatchId, FillHoldId, Ndc, Page, PageRequest, PatientId, Permission,
+    PharmacyId, PrescriptionId, ProviderId, ShipmentId, Uuid,
 };
 use pharmacy::{
-    dispatch::{Dispatch, DispatchState},
+    dispatch::{Dispatch, DispatchState, hold::FillHold},
     fulfilment::{FulfilmentStore, FulfilmentTx, PaidFill, TrackingUpdate},
     inventory::Stock,
     shipment::Shipment,
@@ -38,6 +39,10 @@ const WORK: Permission = Permission::PharmacyWork;
 const OPEN_FILL: &str = "NOT EXISTS (SELECT 1 FROM dispatches d \
      WHERE d.invoice_id = p.invoice_id AND d.state <> 'cancelled' \
      AND p.number >= d.paid_fill AND p.number < d.paid_fill + d.covers)";
+
+/// A paid fill `p` that waits for no decision.
+const NOT_HELD: &str = "NOT EXISTS (SELECT 1 FROM fill_holds h \
+     WHERE h.invoice_id = p.invoice_id AND h.number = p.number AND h.released_at IS NULL)";
 
 #[derive(FromQueryResult)]
 struct Waiting {
@@ -119,6 +124,38 @@ impl FulfilmentTx for PgTx {
         Ok(rows.into_iter().map(mapping::paid_fill).collect())
     }
 
+    async fn add_fill_hold(&mut self, hold: &FillHold) -> Result<()> {
+        holds::add(self, hold).await
+    }
+
+    async fn fill_hold(&mut self, id: FillHoldId) -> Result<Option<FillHold>> {
+        holds::one(self, id).await
+    }
+
+    async fn save_fill_hold(&mut self, hold: &FillHold) -> Result<()> {
+        holds::save(self, hold).await
+    }
+
+    async fn fill_holds(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<FillHold>> {
+        holds::of(self, patient, category).await
+    }
+
+    async fn held_fills(
+        &mut self,
+        of: Option<ProviderId>,
+        page: &PageRequest,
+    ) -> Result<Page<FillHold>> {
+        holds::held(self, of, page).await
+    }
+
+    async fn held_back(&mut self, patient: PatientId) -> Result<Vec<Dispatch>> {
+        holds::held_back(self, patient).await
+    }
+
     async fn patients_with_open_fills(
         &mut self,
         now: DateTime<Utc>,
@@ -133,7 +170,7 @@ impl FulfilmentTx for PgTx {
             DbBackend::Postgres,
             format!(
                 "SELECT p.patient_id, p.category_id FROM paid_fills p WHERE p.due_at <= $2 \
-                 AND {OPEN_FILL} \
+                 AND {OPEN_FILL} AND {NOT_HELD} \
                  AND EXISTS (SELECT 1 FROM prescriptions r WHERE r.patient_id = p.patient_id \
                  AND r.category_id = p.category_id AND r.state = 'active') \
                  GROUP BY p.patient_id, p.category_id ORDER BY min(p.due_at) LIMIT $1"
@@ -185,6 +222,7 @@ impl FulfilmentTx for PgTx {
                  FROM dispatches d LEFT JOIN prescription_fills f ON f.dispatch_id = d.id \
                  WHERE d.patient_id = $1 AND d.state NOT IN ('cancelled', 'returned') \
                  AND d.hold_reason IS DISTINCT FROM 'prescription_ended' \
+                 AND d.hold_reason IS DISTINCT FROM 'fill_held' \
              ) supplied WHERE at > $2 - interval '100 days' \
              GROUP BY prescription_id ORDER BY prescription_id",
             [patient.uuid().into(), now.into()],

@@ -2,15 +2,20 @@
 
 mod entities;
 mod mapping;
+mod missed;
 
 use async_trait::async_trait;
-use kernel::{Actor, CategoryId, InvoiceId, PatientId, Permission, SubscriptionId};
+use kernel::{
+    Actor, CategoryId, InvoiceId, Page, PageRequest, PatientId, Permission, SubscriptionId,
+};
 use ports::Result;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::OnConflict,
 };
-use subscriptions::{Change, Subscription, SubscriptionsStore, SubscriptionsTx};
+use subscriptions::{
+    Change, Subscription, SubscriptionsStore, SubscriptionsTx, missed::MissedPeriod,
+};
 
 use self::entities::{change, paid_invoice, period, subscription};
 use crate::{
@@ -122,6 +127,26 @@ impl SubscriptionsTx for PgTx {
             .await
             .map_err(|error| db("reading a subscription's history", error))?;
         rows.into_iter().map(mapping::change).collect()
+    }
+
+    async fn add_missed_period(&mut self, missed: &MissedPeriod) -> Result<()> {
+        missed::add(self, missed).await
+    }
+
+    async fn missed_period(
+        &mut self,
+        subscription: SubscriptionId,
+        index: u32,
+    ) -> Result<Option<MissedPeriod>> {
+        missed::one(self, subscription, index).await
+    }
+
+    async fn missed_periods(&mut self, page: &PageRequest) -> Result<Page<MissedPeriod>> {
+        missed::open(self, page).await
+    }
+
+    async fn decide_missed_period(&mut self, missed: &MissedPeriod) -> Result<()> {
+        missed::decide(self, missed).await
     }
 
     async fn note_paid_invoice(

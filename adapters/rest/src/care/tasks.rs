@@ -38,6 +38,11 @@ pub enum TaskKindWord {
     ChangedProfile,
     UnprescribedTreatment,
     ChangedHealth,
+    /// A prescription has ended that a pharmacy holds: phone it. A note says
+    /// who was spoken to.
+    PhonePharmacy,
+    /// A paid fill is held; decide with `releaseHeldFill`.
+    HeldFill,
 }
 
 /// How far a task has come.
@@ -63,7 +68,8 @@ pub struct TaskView {
     pub patient_id: Uuid,
     /// Who that is; absent where the patient has no profile.
     pub patient: Option<PatientNameView>,
-    /// The assessment, the prescription or the treatment plan that it is about.
+    /// The assessment, the prescription, the treatment plan or the held fill that
+    /// it is about.
     pub subject_id: Uuid,
     pub created_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
@@ -108,6 +114,8 @@ impl TaskView {
                 TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
                 TaskKind::UnprescribedTreatment => TaskKindWord::UnprescribedTreatment,
                 TaskKind::ChangedHealth => TaskKindWord::ChangedHealth,
+                TaskKind::PhonePharmacy => TaskKindWord::PhonePharmacy,
+                TaskKind::HeldFill => TaskKindWord::HeldFill,
             },
             title: task.kind.title().to_owned(),
             priority: task.kind.priority().into(),

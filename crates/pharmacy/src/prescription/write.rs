@@ -15,7 +15,7 @@ use ports::{AuditAction, AuditEntry, Delivery, Env, IdempotencyKey, JobRequest, 
 pub use super::Changes;
 use super::{
     Medication, Patients, PlannedTreatment, Prescribers, Prescription, PrescriptionReach,
-    PrescriptionState, PrescriptionStore, PrescriptionTx, TreatmentPlans,
+    PrescriptionState, PrescriptionStore, PrescriptionTx, TreatmentPlans, announce,
     parties::{PatientDetails, PrescriberDetails},
 };
 use crate::{
@@ -135,7 +135,7 @@ impl Basis {
 }
 
 /// What other plans than this one prescribe to the patient now.
-async fn prescribed_elsewhere(
+pub(crate) async fn prescribed_elsewhere(
     env: &Env,
     tx: &mut dyn PrescriptionTx,
     patient: PatientId,
@@ -534,9 +534,8 @@ async fn keep(
         tx.save_prescription(prescription).await?;
         AuditAction::Update
     };
-    if let Some(event) = prescription.event() {
-        tx.emit(event).await?;
-    }
+    // What is signed here was not sent before.
+    announce(tx, None, prescription).await?;
     tx.audit(
         AuditEntry::new(action, "prescription", prescription.id)
             .patient(prescription.patient)

@@ -7,6 +7,7 @@ mod billing;
 mod care;
 mod catalog;
 mod communication;
+mod fills;
 mod intake;
 mod pharmacy;
 mod records;
@@ -16,6 +17,7 @@ pub use self::care::schema_of;
 
 use std::sync::Arc;
 
+use ::billing::BillingStore;
 use ::care::CareStore;
 use ::catalog::CatalogStore;
 use ::communication::CommunicationStore;
@@ -36,6 +38,7 @@ pub struct Bridges {
     pub practice: Practice,
     pub identity: Services,
     pub panel: Arc<dyn Panel>,
+    pub billing: Arc<dyn BillingStore>,
     pub catalog: Arc<dyn CatalogStore>,
     pub intake: Arc<dyn IntakeStore>,
     pub care: Arc<dyn CareStore>,

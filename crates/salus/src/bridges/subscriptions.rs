@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use ::subscriptions::{
-    Approvals, BillingInterval, PatientZones, PriceTerms, Prices, Supply, Tier,
+    Approvals, BillingInterval, PatientZones, PaymentMethods, PriceTerms, Prices, Supply, Tier,
     access::{Offer, OfferedPrice, Offers, highest_tier},
 };
 use async_trait::async_trait;
@@ -85,6 +85,19 @@ impl Approvals for Bridges {
             0 => Supply::NoFillLeft,
             fills => Supply::Months(fills.saturating_mul(months)),
         })
+    }
+
+    async fn is_stopped(&self, patient: PatientId, category: CategoryId) -> Result<bool> {
+        self.treatment_stopped(patient, category).await
+    }
+}
+
+#[async_trait]
+impl PaymentMethods for Bridges {
+    async fn has_default(&self, patient: PatientId) -> Result<bool> {
+        let mut tx = self.billing.begin(&Actor::system("subscriptions.payment_methods")).await?;
+        let methods = tx.payment_methods(patient).await?;
+        Ok(methods.iter().any(|method| method.is_default && method.is_active()))
     }
 }
 

@@ -14,8 +14,8 @@ use ::identity::{Policy, Services, passkey::Authenticators};
 use ::intake::PhotoVault;
 use ::jobs::Registry;
 use ::pharmacy::{
-    erx::ErxNetwork, fulfilment::Carriers, prescription::write::PrescribingPorts,
-    safety::CuratedInteractions,
+    dispatch::checks::FillChecks, erx::ErxNetwork, fulfilment::Carriers,
+    prescription::write::PrescribingPorts, safety::CuratedInteractions,
 };
 use ::records::FhirMapper;
 use keyring::{Argon2Passwords, BreachList, SigningKeyFolder};
@@ -36,6 +36,7 @@ pub struct World {
     pub sources: Sources,
     pub photos: PhotoVault,
     pub prescribing: PrescribingPorts,
+    pub fill_checks: FillChecks,
     pub mapper: Arc<dyn FhirMapper>,
     pub templates: Arc<Templates>,
     pub seller: Party,
@@ -117,6 +118,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
         practice: config.practice.clone(),
         identity: identity.clone(),
         panel: store.clone(),
+        billing: store.clone(),
         catalog: store.clone(),
         intake: store.clone(),
         care: store.clone(),
@@ -146,6 +148,11 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
             plans: bridges.clone(),
             prescribers: bridges.clone(),
             patients: bridges.clone(),
+            record: bridges.clone(),
+            interactions: Arc::new(CuratedInteractions),
+        },
+        fill_checks: FillChecks {
+            circumstances: bridges.clone(),
             record: bridges.clone(),
             interactions: Arc::new(CuratedInteractions),
         },

@@ -15,7 +15,7 @@ use postgres::Pg;
 use rest::{
     access::AccessApi,
     analytics::AnalyticsApi,
-    billing::{InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
+    billing::{BillingTasksApi, InvoicesApi, PaymentMethodsApi, StripeWebhookApi},
     care::{
         AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
         PlansApi as TreatmentPlansApi, PortalApi, ReplaysApi, RequirementsApi, ReviewsApi,
@@ -25,14 +25,14 @@ use rest::{
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
     core::{Authenticator, DenialLog, Limits, PhotoLimit, Problem, Surround, request_context},
-    fulfilment::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi},
+    fulfilment::{CarrierWebhookApi, DispatchApi, HeldFillsApi, InventoryApi, ShipmentsApi},
     identity::IdentityApi,
     intake::{
         DraftsApi, FormsAdminApi, FormsApi, FormsFhirApi, IntakeServices, PhotosApi, ResponsesApi,
     },
     prescriptions::{ErxWebhookApi, PrescriptionsApi, WebhookCredential},
     records::RecordsApi,
-    subscriptions::SubscriptionsApi,
+    subscriptions::{MissedPeriodsApi, SubscriptionsApi},
     surface::SurfaceSettings,
 };
 
@@ -59,9 +59,9 @@ pub type Operations = (
     ),
     (RulesApi, ReplaysApi, RequirementsApi, SettingsApi, AssignmentApi, TasksApi, PortalApi),
     (PrescriptionsApi, ErxWebhookApi),
-    (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
-    (SubscriptionsApi, AccessApi),
-    (PaymentMethodsApi, InvoicesApi, StripeWebhookApi),
+    (DispatchApi, HeldFillsApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
+    (SubscriptionsApi, MissedPeriodsApi, AccessApi),
+    (PaymentMethodsApi, InvoicesApi, BillingTasksApi, StripeWebhookApi),
     (MessagesApi, NotificationsApi),
     RecordsApi,
     AnalyticsApi,
@@ -182,7 +182,13 @@ impl Surface {
                 },
             ),
             (
-                DispatchApi { env: env(), store: store.clone() },
+                DispatchApi { env: env(), store: store.clone(), checks: world.fill_checks.clone() },
+                HeldFillsApi {
+                    env: env(),
+                    store: store.clone(),
+                    panel: store.clone(),
+                    checks: world.fill_checks.clone(),
+                },
                 InventoryApi { env: env(), store: store.clone() },
                 ShipmentsApi { env: env(), store: store.clone() },
                 CarrierWebhookApi { env: env(), store: store.clone(), webhooks },
@@ -194,7 +200,9 @@ impl Surface {
                     approvals: bridges.clone(),
                     prices: bridges.clone(),
                     zones: bridges.clone(),
+                    methods: bridges.clone(),
                 },
+                MissedPeriodsApi { env: env(), store: store.clone(), approvals: bridges.clone() },
                 AccessApi {
                     env: env(),
                     store: store.clone(),
@@ -210,6 +218,7 @@ impl Surface {
                     subscriptions: bridges.clone(),
                 },
                 InvoicesApi { store: store.clone(), renderer },
+                BillingTasksApi { env: env(), store: store.clone() },
                 StripeWebhookApi {
                     env: env(),
                     store: store.clone(),

@@ -1,0 +1,1 @@
+SELECT 'The wider rule stays: a narrower one is set by the steps before.';
