@@ -86,6 +86,8 @@ history![
     "095_compliance",
     "096_audit_times",
     "097_analytics",
+    "150_audit_keys",
+    "151_sealed_labels",
 ];
 
 pub struct Migrator;

@@ -7,6 +7,7 @@ mod contract;
 mod demo;
 mod faults;
 mod portal;
+mod restore;
 mod safeguards;
 mod server;
 mod sign_in;

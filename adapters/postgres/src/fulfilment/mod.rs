@@ -432,9 +432,10 @@ impl FulfilmentTx for PgTx {
     }
 
     async fn shipment_by_tracking_number(&mut self, number: &str) -> Result<Option<Shipment>> {
+        let index = mapping::tracking_index(self, number)?;
         let row = shipment::Entity::find()
             .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
-            .filter(shipment::Column::TrackingNumber.eq(number))
+            .filter(shipment::Column::TrackingNumber.is_in([index.as_str(), number]))
             .order_by_desc(shipment::Column::ShippedAt)
             .order_by_desc(shipment::Column::Id)
             .limit(1)
