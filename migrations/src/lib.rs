@@ -95,6 +95,8 @@ history![
     "130_identity_factor_standing",
     "131_identity_client_keys",
     "132_identity_sign_in_networks",
+    "150_audit_keys",
+    "151_sealed_labels",
 ];
 
 pub struct Migrator;

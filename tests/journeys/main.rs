@@ -9,6 +9,7 @@ mod departures;
 mod faults;
 mod from_nothing;
 mod portal;
+mod restore;
 mod safeguards;
 mod server;
 mod sign_in;

@@ -758,6 +758,30 @@ async fn a_tracking_number_that_comes_again_belongs_to_each_ones_own_box() {
 }
 
 #[tokio::test]
+async fn a_labels_address_and_number_are_sealed_and_those_from_before_are_still_found() {
+    let database = stocked(60).await;
+    let carrier = Carrier::new(Mood::Obliging);
+    let dispatch = reserved(&database, 1).await;
+    label(&database, &carrier, dispatch).await.unwrap();
+    let readable = "SELECT count(*) FROM shipments WHERE shipments::text ~ '94001|labels.example'";
+    assert_eq!(count(&database, readable).await, 0);
+    let kept = shipments(&database, 1).await.remove(0).label.unwrap();
+    assert_eq!(
+        (kept.tracking_number.as_str(), kept.url.as_str()),
+        ("94001", "https://labels.example/1.png")
+    );
+
+    let before = "UPDATE shipments SET sealed_label = NULL, tracking_number = '94001', \
+                  label_url = 'https://labels.example/1.png'";
+    database.superuser().await.execute_unprepared(before).await.unwrap();
+    let found = by_tracking_number(&database.pg, &patient(1), "94001").await.unwrap().shipment;
+    assert_eq!(found.label.as_ref(), Some(&kept));
+    let event = event("evt_1", &found, TrackingStatus::InTransit, 5);
+    receive(&database.env, &database.pg, event).await.unwrap();
+    assert_eq!(count(&database, readable).await, 0, "saving it seals it");
+}
+
+#[tokio::test]
 async fn another_patients_shipment_does_not_exist_and_the_attempt_is_recorded() {
     let database = stocked(60).await;
     let carrier = Carrier::new(Mood::Obliging);

@@ -23,6 +23,9 @@ pub enum ErrorKind {
     RateLimited,
     /// A vendor failed or did not answer.
     Vendor,
+    /// What Salus stands on cannot be reached for now; the same request may
+    /// succeed in a moment.
+    Unavailable,
     /// Salus itself failed; the cause is logged and never shown.
     Internal,
 }

@@ -164,6 +164,7 @@ pub mod shipment {
         pub tracker_id: Option<String>,
         pub label_id: Option<String>,
         pub label_url: Option<String>,
+        pub sealed_label: Option<Vec<u8>>,
         pub cost_minor: Option<i64>,
         pub cost_currency: Option<String>,
         pub status: String,

@@ -544,9 +544,10 @@ impl FulfilmentTx for PgTx {
     }
 
     async fn shipment_by_tracking_number(&mut self, number: &str) -> Result<Option<Shipment>> {
+        let index = mapping::tracking_index(self, number)?;
         let row = shipment::Entity::find()
             .filter(own_shipments(self.actor()))
-            .filter(shipment::Column::TrackingNumber.eq(number))
+            .filter(shipment::Column::TrackingNumber.is_in([index.as_str(), number]))
             .order_by_desc(shipment::Column::ShippedAt)
             .order_by_desc(shipment::Column::Id)
             .limit(1)

@@ -87,7 +87,20 @@ pub enum Problem {
     /// A vendor failed or did not answer.
     #[oai(status = 502, content_type = "application/problem+json")]
     Vendor(Json<ProblemBody>),
+    /// Salus cannot answer for now; the same request may succeed after the
+    /// seconds that `Retry-After` names.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<ProblemBody>,
+        /// Seconds to wait before the next attempt.
+        #[oai(header = "Retry-After")]
+        String,
+    ),
 }
+
+/// Whoever is told to come back waits this many seconds; a database that
+/// starts again after a crash takes about as long.
+pub const RETRY_AFTER: &str = "2";
 
 impl Problem {
     pub fn new(kind: ErrorKind, code: &str, detail: impl Into<String>) -> Self {
@@ -117,6 +130,9 @@ impl Problem {
                 (StatusCode::TOO_MANY_REQUESTS, |body| Self::RateLimited(body, None))
             }
             ErrorKind::Vendor => (StatusCode::BAD_GATEWAY, Self::Vendor),
+            ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, |body| {
+                Self::Unavailable(body, RETRY_AFTER.to_owned())
+            }),
             ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Self::Internal),
         };
         wrap(body(status, code, detail.into(), fields))
@@ -212,6 +228,10 @@ impl<E: DomainError> From<E> for Problem {
             ErrorKind::Vendor => {
                 tracing::warn!(error = with_causes(&error), code = error.code(), "a vendor failed");
                 "A service that this depends on failed; try again later.".to_owned()
+            }
+            ErrorKind::Unavailable => {
+                tracing::warn!(error = with_causes(&error), "the database cannot be reached");
+                "Salus cannot answer for a moment; try again.".to_owned()
             }
             _ => error.to_string(),
         };

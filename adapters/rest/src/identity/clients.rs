@@ -202,6 +202,15 @@ enum TokenProblem {
     /// Salus failed; the cause is logged under the request's id.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<ProblemBody>),
+    /// Salus cannot answer for now; the same request may succeed after the
+    /// seconds that `Retry-After` names.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<ProblemBody>,
+        /// Seconds to wait before the next attempt.
+        #[oai(header = "Retry-After")]
+        String,
+    ),
 }
 
 impl From<Problem> for TokenProblem {
@@ -210,6 +219,7 @@ impl From<Problem> for TokenProblem {
             Problem::TooLarge(body) => Self::TooLarge(body),
             Problem::UnsupportedMediaType(body) => Self::UnsupportedMediaType(body),
             Problem::RateLimited(body, _) => Self::RateLimited(body),
+            Problem::Unavailable(body, wait) => Self::Unavailable(body, wait),
             Problem::BadRequest(body)
             | Problem::Unauthenticated(body)
             | Problem::Forbidden(body)
