@@ -5,6 +5,7 @@ mod administration;
 mod authorization;
 mod contract;
 mod demo;
+mod edge;
 mod faults;
 mod portal;
 mod safeguards;

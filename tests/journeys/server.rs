@@ -55,13 +55,19 @@ impl Server {
         let folder = Folder::new();
         let settings: Settings =
             settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let (child, port) = launch(&folder.path, 0, &settings);
-        let client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
+        let (child, port, internal) = launch(&folder.path, 0, "127.0.0.1:0", &settings);
+        let mut client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
+        client.internal = internal;
         Self { child, folder, port, settings, client }
     }
 
     pub fn url(&self) -> &str {
         &self.client.url
+    }
+
+    /// The address that is for operators alone.
+    pub fn internal(&self) -> &str {
+        &self.client.internal
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -89,7 +95,8 @@ impl Server {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("killing the server");
         self.child.wait().expect("the killed server's end");
-        let (child, port) = launch(&self.folder.path, self.port, &self.settings);
+        let internal = self.client.internal.trim_start_matches("http://");
+        let (child, port, _) = launch(&self.folder.path, self.port, internal, &self.settings);
         assert_eq!(port, self.port);
         self.child = child;
     }
@@ -133,14 +140,17 @@ fn terminate(pid: u32) {
     let _ = Command::new("kill").arg("-TERM").arg(pid.to_string()).status();
 }
 
-/// Starts the binary and waits until it says that it is up.
-fn launch(data_dir: &Path, port: u16, settings: &Settings) -> (Child, u16) {
+/// Starts the binary and waits until it says that it is up; gives its port and
+/// its internal address.
+fn launch(data_dir: &Path, port: u16, inside: &str, settings: &Settings) -> (Child, u16, String) {
     let log = data_dir.with_file_name("server.log");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
     let mut child = Command::new(SALUS)
         .args(["serve", "--demo", "--port", &port.to_string(), "--data-dir"])
         .arg(data_dir)
         .env("SALUS_DEMO_PASSWORD", PASSWORD)
+        // Servers run beside each other, so each has a free port inside too.
+        .env("SALUS_SERVER__INTERNAL_LISTEN", inside)
         .env_remove("DATABASE_URL")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
@@ -149,7 +159,8 @@ fn launch(data_dir: &Path, port: u16, settings: &Settings) -> (Child, u16) {
         .expect("starting the binary");
     let out = child.stdout.take().expect("the server's output");
     let mut lines = BufReader::new(out).lines();
-    let port = loop {
+    let mut port: Option<u16> = None;
+    let (port, internal) = loop {
         let line = lines.next().and_then(Result::ok).unwrap_or_else(|| {
             let log = std::fs::read_to_string(data_dir.with_file_name("server.log"));
             let log = log.unwrap_or_default();
@@ -157,11 +168,15 @@ fn launch(data_dir: &Path, port: u16, settings: &Settings) -> (Child, u16) {
             panic!("the server ended before it was up: {tail}")
         });
         if let Some(rest) = line.trim().strip_prefix("API") {
-            let port = rest.trim().trim_end_matches("/api").rsplit(':').next();
-            break port.and_then(|port| port.parse().ok()).expect("a port");
+            let text = rest.trim().trim_end_matches("/api").rsplit(':').next();
+            port = text.and_then(|port| port.parse().ok());
+        }
+        if let Some(rest) = line.trim().strip_prefix("health") {
+            let internal = rest.trim().trim_end_matches("/health").to_owned();
+            break (port.expect("a port"), internal);
         }
     };
     // What it says later is read away, so that it never waits for a reader.
     std::thread::spawn(move || lines.for_each(drop));
-    (child, port)
+    (child, port, internal)
 }

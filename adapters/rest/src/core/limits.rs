@@ -305,7 +305,7 @@ pub(super) fn describe(standings: &[Standing], headers: &mut HeaderMap) {
 
 /// What counts as one caller: an IPv4 address, or the network of an IPv6 one,
 /// of which whoever has one has 2⁶⁴.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
