@@ -77,6 +77,7 @@ class Server:
             **settings,
             "SALUS_DEMO_PASSWORD": PASSWORD,
             "SALUS_TELEMETRY__LOG": "warn",
+            "SALUS_SERVER__INTERNAL_LISTEN": "127.0.0.1:0",
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -96,10 +97,11 @@ class Server:
                 stderr=log,
                 text=True,
             )
-        self.url = self._announced().removesuffix("/api")
+        self.url, self.internal = self._announced()
 
     def _announced(self):
-        """The address that the server prints once it is up."""
+        """The two addresses that the server prints once it is up."""
+        url = None
         lines = queue.Queue()
 
         def read():
@@ -119,7 +121,9 @@ class Server:
             if words is None:
                 raise NotUp("the server ended before it was up")
             if words[:1] == ["API"]:
-                return words[1]
+                url = words[1].removesuffix("/api")
+            if words[:1] == ["health"]:
+                return url, words[1].removesuffix("/health")
 
     def stop(self):
         """Stops it as an operator does, and says whether it ended well."""
@@ -167,7 +171,8 @@ class Server:
 
     def emulator(self, vendor):
         """The address of a vendor's emulator."""
-        for entry in self.done("GET", "/health")["vendors"]:
+        health = self.session.get(f"{self.internal}/health", timeout=30)
+        for entry in health.json()["vendors"]:
             if entry["name"] == vendor and entry["emulator"]:
                 return entry["emulator"]
         raise AssertionError(f"{vendor} is not emulated")
@@ -185,7 +190,16 @@ class Server:
         """Where the demo left what it brought home, after ten good steps."""
         out = self.folder / "demo-out"
         walk = subprocess.run(
-            [BINARY, "demo", "--url", self.url, "--out", str(out)],
+            [
+                BINARY,
+                "demo",
+                "--url",
+                self.url,
+                "--internal",
+                self.internal,
+                "--out",
+                str(out),
+            ],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

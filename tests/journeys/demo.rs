@@ -14,7 +14,7 @@ use crate::server::{PASSWORD, SALUS, Server};
 pub fn demo(server: &Server, out: &Path) -> Command {
     let mut command = Command::new(SALUS);
     command
-        .args(["demo", "--url", server.url(), "--out"])
+        .args(["demo", "--url", server.url(), "--internal", server.internal(), "--out"])
         .arg(out)
         .arg("--data-dir")
         .arg(server.data_dir())

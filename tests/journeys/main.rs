@@ -6,6 +6,7 @@ mod authorization;
 mod contract;
 mod demo;
 mod departures;
+mod edge;
 mod faults;
 mod from_nothing;
 mod portal;

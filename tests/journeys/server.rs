@@ -65,19 +65,26 @@ impl Server {
     /// the demo's seeds.
     pub fn start_empty(settings: &[(&str, &str)]) -> Self {
         let all = r#"["stripe", "erx", "opentok", "easypost", "smtp"]"#;
-        Self::started(Folder::new(), &[&[("SALUS_EMULATORS", all)], settings].concat(), false)
+        let own = [("SALUS_EMULATORS", all), ("SALUS_ENVIRONMENT", "development")];
+        Self::started(Folder::new(), &[&own, settings].concat(), false)
     }
 
     fn started(folder: Folder, settings: &[(&str, &str)], demo: bool) -> Self {
         let settings: Settings =
             settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let (child, port) = launch(&folder.path, 0, &settings, demo);
-        let client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
+        let (child, port, internal) = launch(&folder.path, 0, "127.0.0.1:0", &settings, demo);
+        let mut client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
+        client.internal = internal;
         Self { child, folder, port, settings, demo, client }
     }
 
     pub fn url(&self) -> &str {
         &self.client.url
+    }
+
+    /// The address that is for operators alone.
+    pub fn internal(&self) -> &str {
+        &self.client.internal
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -105,7 +112,9 @@ impl Server {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("killing the server");
         self.child.wait().expect("the killed server's end");
-        let (child, port) = launch(&self.folder.path, self.port, &self.settings, self.demo);
+        let internal = self.client.internal.trim_start_matches("http://");
+        let (child, port, _) =
+            launch(&self.folder.path, self.port, internal, &self.settings, self.demo);
         assert_eq!(port, self.port);
         self.child = child;
     }
@@ -158,8 +167,15 @@ fn tell(signal: &str, pid: u32) {
     let _ = Command::new("kill").arg(signal).arg(pid.to_string()).status();
 }
 
-/// Starts the binary and waits until it says that it is up.
-fn launch(data_dir: &Path, port: u16, settings: &Settings, demo: bool) -> (Child, u16) {
+/// Starts the binary and waits until it says that it is up; gives its port and
+/// its internal address.
+fn launch(
+    data_dir: &Path,
+    port: u16,
+    inside: &str,
+    settings: &Settings,
+    demo: bool,
+) -> (Child, u16, String) {
     let log = data_dir.with_file_name("server.log");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
     let mut child = Command::new(SALUS)
@@ -168,6 +184,8 @@ fn launch(data_dir: &Path, port: u16, settings: &Settings, demo: bool) -> (Child
         .args(["--port", &port.to_string(), "--data-dir"])
         .arg(data_dir)
         .env("SALUS_DEMO_PASSWORD", PASSWORD)
+        // Servers run beside each other, so each has a free port inside too.
+        .env("SALUS_SERVER__INTERNAL_LISTEN", inside)
         .env_remove("DATABASE_URL")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
@@ -176,7 +194,8 @@ fn launch(data_dir: &Path, port: u16, settings: &Settings, demo: bool) -> (Child
         .expect("starting the binary");
     let out = child.stdout.take().expect("the server's output");
     let mut lines = BufReader::new(out).lines();
-    let port = loop {
+    let mut port: Option<u16> = None;
+    let (port, internal) = loop {
         let line = lines.next().and_then(Result::ok).unwrap_or_else(|| {
             let log = std::fs::read_to_string(data_dir.with_file_name("server.log"));
             let log = log.unwrap_or_default();
@@ -184,11 +203,15 @@ fn launch(data_dir: &Path, port: u16, settings: &Settings, demo: bool) -> (Child
             panic!("the server ended before it was up: {tail}")
         });
         if let Some(rest) = line.trim().strip_prefix("API") {
-            let port = rest.trim().trim_end_matches("/api").rsplit(':').next();
-            break port.and_then(|port| port.parse().ok()).expect("a port");
+            let text = rest.trim().trim_end_matches("/api").rsplit(':').next();
+            port = text.and_then(|port| port.parse().ok());
+        }
+        if let Some(rest) = line.trim().strip_prefix("health") {
+            let internal = rest.trim().trim_end_matches("/health").to_owned();
+            break (port.expect("a port"), internal);
         }
     };
     // What it says later is read away, so that it never waits for a reader.
     std::thread::spawn(move || lines.for_each(drop));
-    (child, port)
+    (child, port, internal)
 }

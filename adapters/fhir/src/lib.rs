@@ -13,4 +13,5 @@ mod routes;
 
 pub use access::{Authenticate, Unauthenticated};
 pub use mapping::R4Mapper;
+pub use outcome::refuse;
 pub use routes::{FhirServer, routes};

@@ -53,6 +53,19 @@ impl Failure {
     }
 }
 
+/// What was refused before it came here, in FHIR's words.
+pub fn refuse(status: StatusCode, diagnostics: &str) -> Response {
+    let code = match status {
+        StatusCode::TOO_MANY_REQUESTS => "throttled",
+        StatusCode::PAYLOAD_TOO_LARGE => "too-long",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "not-supported",
+        StatusCode::REQUEST_TIMEOUT => "timeout",
+        StatusCode::SERVICE_UNAVAILABLE => "transient",
+        _ => "processing",
+    };
+    Failure::new(status, code, diagnostics).into_response()
+}
+
 impl From<RecordsError> for Failure {
     fn from(error: RecordsError) -> Self {
         let (status, code) = match (&error, error.kind()) {

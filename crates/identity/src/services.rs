@@ -24,8 +24,10 @@ use crate::{
 pub struct Policy {
     /// The public base address, which is the `iss` of every token.
     pub issuer: String,
-    /// The `aud` of access tokens.
+    /// The `aud` of the access tokens of accounts.
     audience: String,
+    /// The `aud` of those of clients: the base of the FHIR surface.
+    fhir_base: String,
     /// The address of the token endpoint: the `aud` that a client assertion
     /// must name.
     pub token_url: String,
@@ -43,6 +45,7 @@ impl Policy {
         let issuer = public_url.trim_end_matches('/').to_owned();
         Self {
             audience: format!("{issuer}/api"),
+            fhir_base: format!("{issuer}/fhir"),
             token_url: format!("{issuer}/oauth/token"),
             issuer,
             access_token_life: TimeDelta::minutes(15),
@@ -61,6 +64,10 @@ impl Policy {
 
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    pub fn fhir_base(&self) -> &str {
+        &self.fhir_base
     }
 
     pub fn session_limits(&self, account: &Account) -> SessionLimits {

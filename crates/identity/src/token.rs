@@ -154,6 +154,7 @@ pub fn issue(
         Bearer::Account { .. } => None,
         Bearer::Client { generation, .. } => Some(generation),
     };
+    let audience = audience_of(policy, matches!(bearer, Bearer::Client { .. })).to_owned();
     let (sub, sid, roles, client_id, scope) = match bearer {
         Bearer::Account { account, session, roles } => {
             (account.uuid(), Some(session), roles, None, None)
@@ -164,7 +165,7 @@ pub fn issue(
     };
     let claims = Claims {
         iss: policy.issuer.clone(),
-        aud: policy.audience().to_owned(),
+        aud: audience,
         sub,
         iat: now.timestamp(),
         exp: expires_at.timestamp(),
@@ -184,6 +185,12 @@ pub fn issue(
     Ok((token, expires_at))
 }
 
+/// A client's token is for the FHIR surface and no other; an account's is for
+/// the operations, and for the account's own record over FHIR.
+fn audience_of(policy: &Policy, is_client: bool) -> &str {
+    if is_client { policy.fhir_base() } else { policy.audience() }
+}
+
 /// Checks the signature, the issuer, the audience and the expiry.
 pub fn verify(
     keys: &dyn SigningKeys,
@@ -196,7 +203,7 @@ pub fn verify(
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation.set_issuer(&[&policy.issuer]);
-    validation.set_audience(&[policy.audience()]);
+    validation.set_audience(&[policy.audience(), policy.fhir_base()]);
     let invalid = |_| IdentityError::InvalidToken;
 
     let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
@@ -210,6 +217,9 @@ pub fn verify(
         .ok_or(IdentityError::InvalidToken)?;
     let claims =
         jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(invalid)?.claims;
+    if claims.aud != audience_of(policy, claims.client_id.is_some()) {
+        return Err(IdentityError::InvalidToken);
+    }
     if claims.exp <= now.timestamp() {
         return Err(IdentityError::InvalidToken);
     }

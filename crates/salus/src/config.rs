@@ -2,8 +2,10 @@
 //! (`SALUS_SERVER__LISTEN` sets `server.listen`). A key that is not known is an
 //! error, so that a misspelt one is not silently ignored.
 
+mod edge;
 mod identity;
 mod places;
+mod serving;
 
 use std::{fmt, num::NonZeroU32, path::PathBuf};
 
@@ -12,9 +14,10 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
     value::{Dict, Map, Value},
 };
-use rest::core::Quotas;
+use rest::core::{ProxyHeader, Quotas};
 use serde::{Deserialize, Serialize};
 
+pub use self::edge::Connections;
 pub use self::identity::{Identity, PatientSession, StaffSession};
 
 /// A value that is never printed.
@@ -52,7 +55,8 @@ impl Serialize for Secret {
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
     Development,
-    /// Refuses emulators, demo seeds and plain HTTP towards vendors.
+    /// Refuses emulators, demo seeds, plain HTTP towards vendors and staff
+    /// without a second factor.
     Production,
 }
 
@@ -85,14 +89,15 @@ impl Emulated {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    pub environment: Environment,
+    /// Production where nothing is said, unless the server is a demo.
+    pub environment: Option<Environment>,
     /// Where the private cluster, the keys, the objects and the emulators'
     /// state lie.
     pub data_dir: PathBuf,
-    /// Vendors that are emulated though they are configured, as in
-    /// `["stripe", "opentok"]`; their emulators then take the keys and secrets
-    /// that the configuration has. A vendor without a key, or without an
-    /// address where it is known by one, is emulated in any case.
+    /// Vendors that are emulated, as in `["stripe", "opentok"]`; their emulators
+    /// take the keys and secrets that the configuration has. A demo also
+    /// emulates each vendor without a key, or without an address where it is
+    /// known by one.
     pub emulators: Vec<Emulated>,
     pub server: Server,
     pub database: Database,
@@ -113,10 +118,24 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     pub listen: String,
+    /// Where `/metrics` and the detailed `/health` are served, for operators
+    /// alone; on loopback, at the port after that of `listen`, where it is
+    /// empty.
+    pub internal_listen: String,
     /// The address under which clients, patients' mails and vendors reach this
     /// server; taken from `listen` when it is empty.
     pub public_url: String,
-    pub trust_proxy: bool,
+    /// The networks of the proxies that requests come through, as in
+    /// `["10.0.0.0/8"]`.
+    pub trusted_proxies: Vec<String>,
+    /// Or how many proxies a request passes, where their addresses change.
+    pub proxy_hops: usize,
+    /// The header that the proxies write: `x-forwarded-for` or `forwarded`.
+    pub proxy_header: ProxyHeader,
+    /// Replaced by the three above; whoever still sets it is told.
+    #[serde(skip_serializing)]
+    pub trust_proxy: Option<bool>,
+    pub connections: Connections,
     pub cors_origins: Vec<String>,
     /// The largest body of a request, in bytes.
     pub body_limit: usize,
@@ -222,7 +241,7 @@ const fn per_minute(requests: u32) -> NonZeroU32 {
     }
 }
 
-/// Without a secret key the vendor's emulator is used.
+/// Without a secret key a demo uses the vendor's emulator.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stripe {
@@ -231,7 +250,7 @@ pub struct Stripe {
     pub base_url: String,
 }
 
-/// Without a base URL the network's emulator is used.
+/// Without a base URL a demo uses the network's emulator.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Erx {
@@ -245,7 +264,7 @@ pub struct Erx {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Without an API key the vendor's emulator is used.
+/// Without an API key a demo uses the vendor's emulator.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpenTok {
@@ -255,7 +274,7 @@ pub struct OpenTok {
     pub base_url: String,
 }
 
-/// Without an API key the vendor's emulator is used.
+/// Without an API key a demo uses the vendor's emulator.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EasyPost {
@@ -264,7 +283,7 @@ pub struct EasyPost {
     pub base_url: String,
 }
 
-/// Without a host a mail provider's emulator is used.
+/// Without a host a demo uses a mail provider's emulator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Smtp {
@@ -314,7 +333,7 @@ pub struct Demo {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            environment: Environment::Development,
+            environment: None,
             data_dir: default_data_dir(),
             emulators: Vec::new(),
             server: Server::default(),
@@ -350,8 +369,13 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            internal_listen: String::new(),
             public_url: String::new(),
-            trust_proxy: false,
+            trusted_proxies: Vec::new(),
+            proxy_hops: 0,
+            proxy_header: ProxyHeader::default(),
+            trust_proxy: None,
+            connections: Connections::default(),
             cors_origins: Vec::new(),
             body_limit: 1024 * 1024,
             photo_limit: intake::photo::LIMIT,
@@ -452,6 +476,7 @@ impl Config {
         if self.limits == RateLimits::default() {
             self.limits = RateLimits::of_a_demo();
         }
+        self.server.connections.relax_for_a_demo();
         self.identity.relax_for_a_demo();
         if self.demo.password.is_empty() {
             let password = match std::env::var("SALUS_DEMO_PASSWORD") {
@@ -471,8 +496,8 @@ impl Config {
         }
     }
 
-    /// Whether an emulator stands in for the vendor: because nothing says
-    /// where or as whom to reach it, or because the configuration wants one.
+    /// Whether an emulator stands in for the vendor: because the configuration
+    /// wants one, or because nothing says where or as whom a demo reaches it.
     pub fn is_emulated(&self, vendor: Emulated) -> bool {
         let unreachable = match vendor {
             Emulated::Stripe => self.stripe.secret_key.is_empty(),
@@ -481,7 +506,7 @@ impl Config {
             Emulated::EasyPost => self.easypost.api_key.is_empty(),
             Emulated::Smtp => self.smtp.host.is_empty(),
         };
-        unreachable || self.emulators.contains(&vendor)
+        (self.demo.seed && unreachable) || self.emulators.contains(&vendor)
     }
 
     /// The configured address of a vendor and the name of its setting.
@@ -505,6 +530,7 @@ impl Config {
             anyhow::bail!("smtp.security is none, starttls or tls");
         }
         self.identity.check()?;
+        self.server.check_edge()?;
         places::check(self)?;
         for vendor in &self.emulators {
             let (setting, address) = self.address(*vendor);
@@ -512,34 +538,8 @@ impl Config {
                 anyhow::bail!("emulators names {}, and {setting} is set", vendor.name());
             }
         }
-        if self.environment == Environment::Production {
-            let emulated: Vec<&str> = Emulated::ALL
-                .into_iter()
-                .filter(|vendor| self.is_emulated(*vendor))
-                .map(Emulated::name)
-                .collect();
-            if !emulated.is_empty() {
-                anyhow::bail!(
-                    "production does not start with an emulator; configure {}",
-                    emulated.join(", ")
-                );
-            }
-            if self.demo.seed {
-                anyhow::bail!("production does not seed demo data; unset demo.seed");
-            }
-            for (name, secret) in [
-                ("stripe.webhook_secret", &self.stripe.webhook_secret),
-                ("easypost.webhook_secret", &self.easypost.webhook_secret),
-                ("opentok.callback_secret", &self.opentok.callback_secret),
-                ("erx.inbound_password", &self.erx.inbound_password),
-            ] {
-                if secret.is_empty() {
-                    anyhow::bail!("production needs {name}, without which callbacks are unsigned");
-                }
-            }
-            if !self.server.public_url.starts_with("https://") {
-                anyhow::bail!("production needs server.public_url with https");
-            }
+        if self.environment == Some(Environment::Production) && self.demo.seed {
+            anyhow::bail!("production does not seed demo data; unset demo.seed");
         }
         if self.demo.seed && self.demo.password.expose().len() < 12 {
             anyhow::bail!("demo.seed needs a demo.password of at least 12 characters");
@@ -649,7 +649,9 @@ mod tests {
             ("practice.state", "NY"),
             ("erx.ca_file", "7"),
             ("smtp.port", "2525"),
-            ("server.trust_proxy", "true"),
+            ("server.trusted_proxies", "[10.0.0.0/8]"),
+            ("server.proxy_header", "forwarded"),
+            ("environment", "development"),
             ("emulators", "[stripe, opentok]"),
         ])
         .unwrap();
@@ -660,7 +662,9 @@ mod tests {
         assert_eq!(config.practice.state, kernel::UsState::Ny);
         assert_eq!(config.erx.ca_file, Some(PathBuf::from("7")));
         assert_eq!(config.smtp.port, 2525);
-        assert!(config.server.trust_proxy);
+        assert_eq!(config.server.trusted_proxies, ["10.0.0.0/8"]);
+        assert_eq!(config.server.proxy_header, ProxyHeader::Forwarded);
+        assert_eq!(config.environment, Some(Environment::Development));
         assert_eq!(config.emulators, [Emulated::Stripe, Emulated::OpenTok]);
         for (name, value) in [("smtp.port", "many"), ("smtp.prot", "25"), ("emulators", "[ups]")] {
             assert!(read(&[(name, value)]).is_err(), "{name}");
@@ -668,12 +672,15 @@ mod tests {
     }
 
     #[test]
-    fn a_vendor_is_emulated_when_it_cannot_be_reached_or_when_that_is_wanted() {
+    fn a_vendor_is_emulated_when_that_is_wanted_or_a_demo_cannot_reach_it() {
         let emulated = |config: &Config| -> Vec<Emulated> {
             Emulated::ALL.into_iter().filter(|vendor| config.is_emulated(*vendor)).collect()
         };
-        assert_eq!(emulated(&Config::default()), Emulated::ALL);
+        assert_eq!(emulated(&Config::default()), []);
+        let demo = Demo { seed: true, ..Demo::default() };
+        assert_eq!(emulated(&Config { demo: demo.clone(), ..Config::default() }), Emulated::ALL);
         let mut config = Config {
+            demo,
             stripe: Stripe { secret_key: Secret::new("sk_test_1"), ..Stripe::default() },
             erx: Erx { base_url: "https://erx.example".to_owned(), ..Erx::default() },
             opentok: OpenTok { api_key: "47".to_owned(), ..OpenTok::default() },
@@ -684,7 +691,6 @@ mod tests {
         assert_eq!(emulated(&config), []);
         config.emulators = vec![Emulated::OpenTok, Emulated::Stripe];
         assert_eq!(emulated(&config), [Emulated::Stripe, Emulated::OpenTok]);
-        config.check().unwrap();
         // A secret alone does not say where to go.
         config.stripe = Stripe { webhook_secret: Secret::new("whsec_1"), ..Stripe::default() };
         config.emulators.clear();
@@ -725,20 +731,10 @@ mod tests {
     }
 
     #[test]
-    fn production_refuses_emulators() {
-        let config = Config { environment: Environment::Production, ..Config::default() };
+    fn production_is_no_demo() {
+        let mut config = Config { environment: Some(Environment::Production), ..Config::default() };
+        config.demo = Demo { seed: true, password: Secret::new("a password of length") };
         let refused = config.check().unwrap_err().to_string();
-        assert!(refused.contains("stripe") && refused.contains("smtp"), "{refused}");
-    }
-    #[test]
-    fn production_refuses_a_wanted_emulator_too() {
-        let config = Config {
-            environment: Environment::Production,
-            stripe: Stripe { secret_key: Secret::new("sk_live_1"), ..Stripe::default() },
-            emulators: vec![Emulated::Stripe],
-            ..Config::default()
-        };
-        let refused = config.check().unwrap_err().to_string();
-        assert!(refused.contains("stripe"), "{refused}");
+        assert!(refused.contains("demo.seed"), "{refused}");
     }
 }

@@ -1,5 +1,5 @@
-//! The vendors' emulators, for those vendors that are not configured or that the
-//! configuration wants emulated: each is started on loopback, and the
+//! The vendors' emulators, for those vendors that the configuration wants
+//! emulated or that a demo cannot reach: each is started on loopback, and the
 //! configuration is pointed at it, so that the adapters that production uses
 //! speak to it. Keys and secrets that the configuration has are the emulator's
 //! too, so that a client outside can hold them; the others are made afresh at
@@ -35,7 +35,7 @@ impl Emulators {
         for vendor in Emulated::ALL {
             let name = vendor.name();
             if !config.is_emulated(vendor) {
-                emulators.vendors.push(Vendor { name, mode: "live", emulator: None });
+                emulators.vendors.push(Vendor { name, mode: "live", emulator: None, task: None });
                 continue;
             }
             let (listener, address) = listen()?;
@@ -110,7 +110,12 @@ impl Emulators {
                     format!("http://{control_address}")
                 }
             };
-            emulators.vendors.push(Vendor { name, mode: "emulator", emulator: Some(url) });
+            emulators.vendors.push(Vendor {
+                name,
+                mode: "emulator",
+                emulator: Some(url),
+                task: emulators.tasks.last().map(|(_, task)| task.abort_handle()),
+            });
         }
         Ok(emulators)
     }
@@ -182,6 +187,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config =
             Config { emulators: vec![Emulated::Stripe, Emulated::EasyPost], ..Config::default() };
+        config.demo.seed = true;
         config.stripe.secret_key = Secret::new("sk_test_configured");
         config.stripe.webhook_secret = Secret::new("whsec_configured");
         config.easypost.api_key = Secret::new("EZTK_configured");

@@ -1,5 +1,6 @@
 //! What orchestrators and operators ask: is it alive, is it ready, and what
-//! does it measure.
+//! does it measure. Whoever reaches the public address hears yes or no; what it
+//! stands on and what it measures is for the internal one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use poem::{
 };
 use postgres::Pg;
 use serde::Serialize;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The oldest waiting job may be this old before the server is not ready.
@@ -42,6 +44,15 @@ pub struct Vendor {
     /// The emulator's own address, for demonstrations and tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emulator: Option<String>,
+    /// The emulator's task, where there is one.
+    #[serde(skip)]
+    pub task: Option<AbortHandle>,
+}
+
+impl Vendor {
+    fn has_ended(&self) -> bool {
+        self.task.as_ref().is_some_and(AbortHandle::is_finished)
+    }
 }
 
 #[derive(Serialize)]
@@ -59,10 +70,17 @@ struct Report {
     vendors: Vec<Vendor>,
 }
 
-/// Adds the health routes to those of others.
-pub fn routes(health: Health, routes: Route) -> Route {
-    let health = Arc::new(health);
+/// Adds what everybody may ask to the routes of others.
+pub fn routes(health: Arc<Health>, routes: Route) -> Route {
     routes
+        .at("/health", get(in_short).data(health.clone()))
+        .at("/health/ready", get(in_short).data(health))
+        .at("/health/live", get(live))
+}
+
+/// The routes of the internal address.
+pub fn internal(health: Arc<Health>) -> Route {
+    Route::new()
         .at("/health", get(ready).data(health.clone()))
         .at("/health/ready", get(ready).data(health.clone()))
         .at("/health/live", get(live))
@@ -73,6 +91,15 @@ pub fn routes(health: Health, routes: Route) -> Route {
 #[handler]
 async fn live() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "status": "live" }))
+}
+
+/// Whether it is ready, and nothing of why.
+#[handler]
+async fn in_short(health: Data<&Arc<Health>>) -> Response {
+    let ok = health.checks().await.iter().all(|check| check.ok);
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = if ok { "ready" } else { "unready" };
+    Json(serde_json::json!({ "status": word })).with_status(status).into_response()
 }
 
 #[handler]
@@ -103,6 +130,21 @@ async fn measure(health: Data<&Arc<Health>>) -> Response {
 }
 
 impl Health {
+    /// A server that plays its vendors is ready for a demo, and says so; one
+    /// whose emulator has ended reaches that vendor no more.
+    fn vendors_check(&self) -> Check {
+        let emulated = self.vendors.iter().filter(|vendor| vendor.emulator.is_some());
+        let names: Vec<&str> = emulated.map(|vendor| vendor.name).collect();
+        let ended: Vec<&str> =
+            self.vendors.iter().filter(|vendor| vendor.has_ended()).map(|each| each.name).collect();
+        let detail = match (names.as_slice(), ended.as_slice()) {
+            ([], _) => "all live".to_owned(),
+            (_, []) => format!("{} emulated, not real", names.join(", ")),
+            _ => format!("the emulators of {} have ended", ended.join(", ")),
+        };
+        Check { name: "vendors", ok: ended.is_empty(), detail }
+    }
+
     async fn checks(&self) -> Vec<Check> {
         let draining = self.draining.is_cancelled();
         let mut checks = vec![Check {
@@ -145,6 +187,7 @@ impl Health {
             },
             Err(error) => Check { name: "database", ok: false, detail: error.to_string() },
         });
+        checks.push(self.vendors_check());
         checks.push(match self.jobs.backlog().await {
             Ok(backlog) => Check {
                 name: "jobs",

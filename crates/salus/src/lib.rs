@@ -5,6 +5,7 @@ pub mod bridges;
 pub mod commands;
 pub mod config;
 pub mod demo;
+mod edge;
 pub mod emulation;
 pub mod health;
 pub mod sealer;

@@ -45,8 +45,7 @@ pub fn demo_password(data_dir: &Path) -> anyhow::Result<String> {
     if let Ok(password) = std::fs::read_to_string(&path) {
         return Ok(password.trim().to_owned());
     }
-    std::fs::create_dir_all(data_dir)
-        .with_context(|| format!("creating {}", data_dir.display()))?;
+    data_folder(data_dir)?;
     let password: String =
         SystemIds.secret()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = std::fs::OpenOptions::new()
@@ -57,6 +56,22 @@ pub fn demo_password(data_dir: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("creating {}", path.display()))?;
     file.write_all(password.as_bytes())?;
     Ok(password)
+}
+
+/// The data folder. Where root runs the server, the private cluster below it
+/// runs as another user, who walks through the folder and cannot list it.
+fn data_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    closed_folder(folder, if is_root { 0o711 } else { 0o700 })
+}
+
+/// Makes the folder where there is none, and closes it to others.
+pub fn closed_folder(folder: &Path, mode: u32) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode))
+        .with_context(|| format!("closing {} to others", folder.display()))
 }
 
 /// The demo accounts' password where a server has made one.
@@ -90,9 +105,9 @@ impl Foundation {
                 config.data_dir.display()
             );
         }
-        std::fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("creating {}", config.data_dir.display()))?;
+        data_folder(&config.data_dir)?;
         let data_dir = config.data_dir.canonicalize()?;
+        closed_folder(&data_dir.join("objects"), 0o700)?;
         let keyring = Arc::new(Keyring::open_or_create(data_dir.join("keys"))?);
         let objects = Arc::new(StoredObjects::in_folder(data_dir.join("objects"))?);
         let env = Env { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds) };

@@ -78,7 +78,7 @@ async fn no_operation_fails_over_input_that_nobody_means() {
         .await;
     let shown = &wrong[..wrong.len().min(40)];
     assert!(wrong.is_empty(), "{} of {count} are wrong: {shown:#?}", wrong.len());
-    let health = once(http.get(format!("{}/health", server.url()))).await;
+    let health = once(http.get(format!("{}/health", server.internal()))).await;
     assert_eq!(health.status, 200, "{}", health.body);
 }
 

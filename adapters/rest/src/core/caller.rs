@@ -7,7 +7,7 @@ use kernel::{Actor, ErrorKind, RequestContext};
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{SecurityScheme, auth::Bearer};
 
-use super::{Limits, Problem, request::note_caller, request_context};
+use super::{Limits, Problem, permits, request::note_caller, request_context};
 
 /// Turns a bearer token into an actor; identity provides it.
 #[async_trait]
@@ -80,6 +80,7 @@ async fn admit(request: &Request, actor: Actor) -> poem::Result<Actor> {
     if let Some(limits) = request.data::<Arc<Limits>>() {
         limits.of(&actor).await?;
     }
+    permits::check(request, &actor)?;
     Ok(actor)
 }
 

@@ -2,6 +2,7 @@
 //! bodies and idempotency keys are read, and what surrounds every request.
 
 mod answer;
+mod arriving;
 mod body;
 mod caller;
 mod feature;
@@ -11,13 +12,16 @@ mod limits;
 mod methods;
 mod money;
 mod page;
+mod permits;
 mod problem;
+mod proxies;
 mod request;
 mod upload;
 mod version;
 
 pub use self::{
     answer::{Created, Done, Versioned, entity_tag},
+    arriving::Pace,
     body::Body,
     caller::{Authenticator, Caller, DenialLog, Enrolling, Visitor},
     feature::FeatureView,
@@ -28,7 +32,8 @@ pub use self::{
     money::Amount,
     page::PageQuery,
     problem::{Problem, ProblemBody, ProblemField},
-    request::{Surround, current_request_id, request_context},
+    proxies::{Proxies, ProxyHeader},
+    request::{Dialect, Surround, current_request_id, request_context},
     upload::{PhotoLimit, PhotoUpload},
     version::{any_or_one, one_version, seen_version},
 };

@@ -142,6 +142,32 @@ impl Problem {
         Self::TooLarge(body(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail.into(), &[]))
     }
 
+    pub fn unsupported(detail: impl Into<String>) -> Self {
+        let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
+        Self::UnsupportedMediaType(body(status, code, detail.into(), &[]))
+    }
+
+    pub fn body(&self) -> &ProblemBody {
+        match self {
+            Self::BadRequest(body)
+            | Self::Unauthenticated(body)
+            | Self::Forbidden(body)
+            | Self::NotFound(body)
+            | Self::Conflict(body)
+            | Self::PreconditionFailed(body)
+            | Self::TooLarge(body)
+            | Self::UnsupportedMediaType(body)
+            | Self::Invalid(body)
+            | Self::RateLimited(body)
+            | Self::Internal(body)
+            | Self::Vendor(body) => &body.0,
+        }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.body().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// Answers what the framework itself refused: unknown routes, wrong
     /// methods, malformed requests.
     pub fn from_framework(error: &poem::Error) -> Response {

@@ -9,14 +9,17 @@ use std::{
 use kernel::{Actor, RequestContext, RequestId};
 use poem::{
     Endpoint, IntoResponse as _, Middleware, PathPattern, Request, Response,
-    error::SizedLimitError,
-    http::{HeaderValue, StatusCode, header},
-    web::RealIp,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use ports::Env;
 use tracing::Instrument as _;
 
-use super::{DenialLog, Limits, PhotoLimit, Problem, limits, upload::uploads_photo};
+use super::{
+    DenialLog, Limits, PhotoLimit, Problem, Proxies,
+    arriving::{FaultOf, Pace, guarded},
+    limits,
+    upload::uploads_photo,
+};
 
 tokio::task_local! {
     static REQUEST_ID: RequestId;
@@ -38,7 +41,7 @@ pub fn request_context(request: &Request) -> RequestContext {
     let ip = request
         .extensions()
         .get::<ClientAddress>()
-        .and_then(|address| address.0)
+        .map(|address| address.0)
         .or_else(|| request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip));
     let user_agent = request
         .header(header::USER_AGENT)
@@ -46,19 +49,38 @@ pub fn request_context(request: &Request) -> RequestContext {
     RequestContext { request_id: current_request_id(), ip, user_agent }
 }
 
-/// The client's address behind a trusted proxy.
+/// The client's address, as far as the proxies that are known tell it.
 #[derive(Clone, Copy)]
-struct ClientAddress(Option<std::net::IpAddr>);
+struct ClientAddress(std::net::IpAddr);
+
+/// How a part of the surface words what is refused before it is reached.
+#[derive(Clone, Copy)]
+pub struct Dialect {
+    /// The part's first folder, as in `/fhir`.
+    pub below: &'static str,
+    pub refuse: fn(StatusCode, &str) -> Response,
+}
+
+impl Dialect {
+    fn covers(self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.below);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
 
 /// Surrounds the whole surface.
 #[derive(Clone)]
 pub struct Surround {
     pub env: Env,
-    /// Whether `X-Forwarded-For` and its kin are set by a proxy of ours.
-    pub trust_proxy: bool,
+    /// Whose word on where a request comes from is taken.
+    pub proxies: Proxies,
+    /// Where a refusal is no problem of RFC 9457.
+    pub dialect: Option<Dialect>,
     /// The largest body, in bytes; but for that of an upload.
     pub body_limit: usize,
     pub photo_limit: PhotoLimit,
+    /// How slowly a body may come.
+    pub pace: Pace,
     pub denials: Arc<dyn DenialLog>,
     pub limits: Arc<Limits>,
 }
@@ -80,16 +102,15 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        // A caller's own id is kept so that its logs and ours meet.
-        let id = request
-            .header("x-request-id")
-            .and_then(|value| value.parse().ok())
-            .unwrap_or_else(|| self.surround.env.fresh::<RequestId>());
-        if self.surround.trust_proxy {
-            use poem::FromRequest as _;
-            let RealIp(address) = RealIp::from_request_without_body(&request).await?;
-            request.extensions_mut().insert(ClientAddress(address));
+        // The id is ours alone, so that no caller can give two requests the same
+        // one; a caller's own is kept beside it, so that its logs and ours meet.
+        let id = self.surround.env.fresh::<RequestId>();
+        let theirs = callers_id(request.headers());
+        if let Some(peer) = request.remote_addr().as_socket_addr() {
+            let client = self.surround.proxies.client(peer.ip(), request.headers());
+            request.extensions_mut().insert(ClientAddress(client));
         }
+        let dialect = self.surround.dialect.filter(|dialect| dialect.covers(request.uri().path()));
         let method = request.method().clone();
         let with_token = request.headers().contains_key(header::AUTHORIZATION);
         let address = request_context(&request).ip;
@@ -100,28 +121,53 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
             http.route = tracing::field::Empty,
             http.response.status_code = tracing::field::Empty,
             request_id = %id,
+            caller_request_id = theirs.as_deref(),
         );
         let started = Instant::now();
+        let fault = FaultOf::default();
         let work = async {
             self.surround.limits.before(&request).await?;
-            limit_body(&mut request, &self.surround).await?;
+            refuse_encoded(request.headers())?;
+            guard_body(&mut request, &self.surround, &fault)?;
             let answer = self.inner.call(request).await;
-            Ok::<_, poem::Error>((answer, CALLER.with(|caller| caller.get().cloned())))
+            Ok::<_, Problem>((answer, CALLER.with(|caller| caller.get().cloned())))
         };
         let work = limits::remembering(CALLER.scope(OnceLock::new(), work));
         let work = REQUEST_ID.scope(id, work).instrument(span.clone());
         let (answer, caller, drawn) = match work.await {
-            (Ok((answer, caller)), drawn) => (answer, caller, drawn),
-            (Err(error), drawn) => (Err(error), None, drawn),
+            (Ok((answer, caller)), drawn) => {
+                (answer.map(|answer| answer.into_response()), caller, drawn)
+            }
+            (Err(problem), drawn) => {
+                let answer = match dialect {
+                    Some(dialect) => (dialect.refuse)(problem.status(), &problem.body().detail),
+                    None => problem.into_response(),
+                };
+                (Ok(answer), None, drawn)
+            }
         };
         let mut route = String::new();
         let mut response = match answer {
-            Ok(answer) => answer.into_response(),
-            Err(error) if error.is_from_response() => error.into_response(),
+            Ok(answer) => answer,
+            Err(error) if error.is_from_response() => {
+                if let Some(pattern) = error.data::<PathPattern>() {
+                    route = pattern.0.to_string();
+                }
+                error.into_response()
+            }
             Err(error) => REQUEST_ID.sync_scope(id, || Problem::from_framework(&error)),
         };
         if let Some(pattern) = response.data::<PathPattern>() {
             route = pattern.0.to_string();
+        }
+        if let Some(fault) = fault.get() {
+            // The operation saw no more than that its body could not be read.
+            let (status, code, detail) = fault.said();
+            response = match dialect {
+                Some(dialect) => (dialect.refuse)(status, detail),
+                None => REQUEST_ID
+                    .sync_scope(id, || Problem::framework(status, code, detail.to_owned())),
+            };
         }
         limits::describe(&drawn, response.headers_mut());
         if response.status() == StatusCode::UNAUTHORIZED && with_token {
@@ -135,7 +181,7 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
                 span.in_scope(|| tracing::error!(%error, operation, "a denial was not audited"));
             }
         }
-        finish(&mut response, id);
+        finish(&mut response, id, theirs.as_deref());
         let status = response.status().as_u16();
         span.record("http.route", route.as_str());
         span.record("http.response.status_code", status);
@@ -155,35 +201,58 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
     }
 }
 
-/// Refuses a body that is too large: by its stated length, and one that states
-/// none by reading no more than the limit. That of an upload is read only once
-/// it is known who sends it.
-async fn limit_body(request: &mut Request, surround: &Surround) -> poem::Result<()> {
-    let stated =
-        request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if uploads_photo(request) {
-        let limit = surround.photo_limit;
-        if stated.is_some_and(|length| length > limit.body()) {
-            return Err(limit.exceeded().into());
-        }
-        request.set_data(limit);
-        return Ok(());
-    }
-    let limit = surround.body_limit;
-    match stated {
-        Some(length) if length > limit => Err(SizedLimitError::PayloadTooLarge.into()),
-        Some(_) => Ok(()),
-        None => {
-            let body = request.take_body();
-            let bytes = body.into_bytes_limit(limit).await?;
-            request.set_body(bytes);
-            Ok(())
-        }
-    }
+/// What a caller called its request, where that can stand in a log.
+fn callers_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    (!id.is_empty() && id.len() <= 100 && id.bytes().all(plain)).then(|| id.to_owned())
 }
 
-fn finish(response: &mut Response, id: RequestId) {
+/// Refuses a body that would have to be unpacked: a few bytes of one become
+/// gigabytes, and what the limits count is what was sent.
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+    let plain = |value: &HeaderValue| {
+        let codings = value.to_str().unwrap_or("unreadable").split(',');
+        codings.map(str::trim).all(|coding| coding.is_empty() || coding == "identity")
+    };
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+        return Ok(());
+    }
+    Err(Problem::unsupported("A body is taken as it is, without a Content-Encoding."))
+}
+
+/// Refuses a body whose stated length is too large, and holds every other to
+/// its limit and pace. It is read only where an operation asks for it, once it
+/// is known who sends it.
+fn guard_body(request: &mut Request, surround: &Surround, fault: &FaultOf) -> Result<(), Problem> {
+    let stated =
+        request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    let (limit, exceeded) = if uploads_photo(request) {
+        let limit = surround.photo_limit;
+        request.set_data(limit);
+        (limit.body(), limit.exceeded())
+    } else {
+        (surround.body_limit, Problem::too_large("payload too large"))
+    };
+    if stated.is_some_and(|length| length > limit) {
+        return Err(exceeded);
+    }
+    let body = request.take_body();
+    if !body.is_empty() {
+        // The upload says itself what is wrong with a photo that is too large.
+        let limit = if uploads_photo(request) { usize::MAX } else { limit };
+        request.set_body(guarded(body, limit, surround.pace, fault.clone()));
+    }
+    Ok(())
+}
+
+fn finish(response: &mut Response, id: RequestId, theirs: Option<&str>) {
     let headers = response.headers_mut();
+    if let Some(value) = theirs.and_then(|id| HeaderValue::from_str(id).ok()) {
+        headers.insert("x-caller-request-id", value);
+    }
+    // What is compressed for one caller is not for another.
+    headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert("x-request-id", value);
     }

@@ -11,6 +11,10 @@ pub struct Arguments {
     /// The running server.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// The server's internal address, as it prints it for `health`; on this
+    /// machine at the port after that of the URL without it.
+    #[arg(long)]
+    internal: Option<String>,
     /// Where the invoice, the NewRx, the FHIR bundle and the audit log go.
     #[arg(long, default_value = "demo-out")]
     out: PathBuf,
@@ -31,7 +35,11 @@ pub async fn run(config: Config, arguments: Arguments) -> anyhow::Result<ExitCod
             config.data_dir.display()
         );
     };
-    demo::client::Client::new(&arguments.url)?.is_there().await?;
-    let holds = demo::walk(&arguments.url, &arguments.out, password, data_dir).await?;
+    let mut client = demo::client::Client::new(&arguments.url)?;
+    if let Some(internal) = arguments.internal {
+        client.internal = internal.trim_end_matches('/').to_owned();
+    }
+    client.is_there().await?;
+    let holds = demo::walk(client, &arguments.out, password, data_dir).await?;
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

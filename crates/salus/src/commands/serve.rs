@@ -1,19 +1,28 @@
 //! The server: foundation, emulators, wiring, then requests and jobs until a
 //! signal; then everything is drained in the opposite order.
 
-use std::{convert::Infallible, io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use jobs::{Liveness, Runtime, RuntimeSettings, supervise};
-use poem::{EndpointExt as _, Server, listener::TcpAcceptor};
+use poem::EndpointExt as _;
+use postgres::Pg;
+use rest::core::Proxies;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands::seed,
     config::Config,
+    edge,
     emulation::Emulators,
-    health::Health,
+    health::{self, Health},
     sealer,
     store::{As, Foundation},
     telemetry,
@@ -36,6 +45,9 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     if demo {
         config.seed_demo()?;
     }
+    config.check_serving()?;
+    let internal = listen_internally(&config, address).await?;
+    config.server.internal_listen = internal.local_addr()?.to_string();
     if config.server.public_url.is_empty() {
         config.server.public_url = format!("http://{address}");
     }
@@ -65,7 +77,9 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         metrics,
         draining: draining.clone(),
     };
-    let endpoint = wiring.surface.endpoint(&config, foundation.env.clone(), health);
+    let health = Arc::new(health);
+    let proxies = config.server.proxies()?;
+    let endpoint = wiring.surface.endpoint(&config, foundation.env.clone(), health.clone())?;
 
     let stop_jobs = CancellationToken::new();
     let jobs = {
@@ -118,18 +132,26 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     announce(&config, &emulators);
 
     let drain = Duration::from_secs(config.server.drain_seconds);
-    let signal = draining.clone();
-    let served = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?)
-        .run_with_graceful_shutdown(
-            endpoint.boxed(),
-            async move {
-                stop_signal().await;
-                tracing::info!("draining");
-                signal.cancel();
-            },
-            Some(drain),
-        )
-        .await;
+    let connections = config.server.connections.clone();
+    // Operators see how the server drains, so theirs is the last to close.
+    let drained = CancellationToken::new();
+    let for_operators = tokio::spawn(edge::serve(
+        internal,
+        health::internal(health).boxed(),
+        connections.clone(),
+        Proxies::None,
+        drained.clone(),
+        Duration::ZERO,
+    ));
+    let stop = draining.clone();
+    tokio::spawn(async move {
+        stop_signal().await;
+        tracing::info!("draining");
+        stop.cancel();
+    });
+    edge::serve(listener, endpoint.boxed(), connections, proxies, draining, drain).await;
+    drained.cancel();
+    for_operators.await?;
 
     stop_jobs.cancel();
     if let Err(error) = jobs.await? {
@@ -146,7 +168,6 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         watcher.await?;
     }
     foundation.close().await?;
-    served?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -163,6 +184,21 @@ fn watch_database(foundation: &Foundation, stop: &CancellationToken) -> Vec<Join
         }));
     }
     watching
+}
+
+/// The listener of what operators alone see. Where nothing is configured it is
+/// on loopback at the port after the public one, or at any that is free.
+async fn listen_internally(config: &Config, public: SocketAddr) -> anyhow::Result<TcpListener> {
+    let configured = &config.server.internal_listen;
+    if !configured.is_empty() {
+        return TcpListener::bind(configured)
+            .await
+            .with_context(|| format!("listening on {configured}"));
+    }
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, public.port().wrapping_add(1))).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listening inside"),
+    }
 }
 
 async fn stop_signal() {
@@ -188,8 +224,8 @@ fn announce(config: &Config, emulators: &Emulators) {
         format!("  API      {url}/api"),
         format!("  docs     {url}/docs"),
         format!("  FHIR     {url}/fhir/metadata"),
-        format!("  health   {url}/health"),
-        format!("  metrics  {url}/metrics"),
+        format!("  health   http://{}/health", config.server.internal_listen),
+        format!("  metrics  http://{}/metrics", config.server.internal_listen),
     ];
     for vendor in emulators.vendors() {
         if let Some(address) = vendor.emulator {

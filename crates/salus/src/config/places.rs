@@ -14,6 +14,9 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     if !is_listening_place(&server.listen) {
         anyhow::bail!("server.listen is a host and a port, as in 127.0.0.1:8080");
     }
+    if !server.internal_listen.is_empty() && !is_listening_place(&server.internal_listen) {
+        anyhow::bail!("server.internal_listen is a host and a port, as in 127.0.0.1:8081");
+    }
     if !server.public_url.is_empty() && !is_base(&server.public_url) {
         anyhow::bail!("server.public_url is a web address, as in https://salus.example");
     }

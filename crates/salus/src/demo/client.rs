@@ -19,6 +19,8 @@ pub const EVENTUALLY: Duration = Duration::from_secs(60);
 pub struct Client {
     http: reqwest::Client,
     pub url: String,
+    /// The server's internal address, which tells where its emulators are.
+    pub internal: String,
 }
 
 pub struct Answer {
@@ -78,7 +80,8 @@ impl Client {
             // their control surfaces on loopback.
             .tls_danger_accept_invalid_certs(true)
             .build()?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned() })
+        let internal = internal_of(url).unwrap_or_default();
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), internal })
     }
 
     /// Fails at once where no server listens, instead of waiting for one that
@@ -135,7 +138,8 @@ impl Client {
     /// The address of a vendor's emulator, which changes when the server is
     /// started again.
     pub async fn emulator(&self, vendor: &str) -> anyhow::Result<String> {
-        let health = self.get("/health").send().await?.json()?;
+        let inside = Self { url: self.internal.clone(), ..self.clone() };
+        let health = inside.get("/health").send().await?.json()?;
         health["vendors"]
             .as_array()
             .into_iter()
@@ -238,6 +242,13 @@ pub fn with_file(
     body.extend(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
     let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
     request.header(reqwest::header::CONTENT_TYPE, content_type).body(body)
+}
+
+/// Where a server on this machine has its internal address unless it says
+/// otherwise: at the port after that of its public one.
+fn internal_of(url: &str) -> Option<String> {
+    let port = reqwest::Url::parse(url).ok()?.port_or_known_default()?;
+    Some(format!("http://127.0.0.1:{}", port.checked_add(1)?))
 }
 
 /// How often something had to be sent again.

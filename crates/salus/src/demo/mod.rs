@@ -101,15 +101,15 @@ fn private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Walks all ten steps; `Ok(false)` when one of them did not hold.
 pub async fn walk(
-    url: &str,
+    client: Client,
     out: &Path,
     password: String,
     data_dir: Option<PathBuf>,
 ) -> anyhow::Result<bool> {
-    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    crate::store::closed_folder(out, 0o700)?;
     let run = run_name();
     let mut world = World {
-        client: Client::new(url)?,
+        client,
         walks: people::all(&run)?,
         run,
         out: out.to_owned(),

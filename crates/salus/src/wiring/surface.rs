@@ -6,8 +6,8 @@ use analytics::ReportSettings;
 use async_trait::async_trait;
 use billing::InvoiceRenderer;
 use fhir::FhirServer;
-use identity::Services;
-use kernel::{Actor, RequestContext};
+use identity::{IdentityError, Services};
+use kernel::{Actor, ActorKind, RequestContext};
 use pharmacy::fulfilment::CarrierWebhooks;
 use poem::{Endpoint, Route};
 use ports::{AuditAction, AuditEntry, Env, UnitOfWork as _};
@@ -24,7 +24,9 @@ use rest::{
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
     compliance::ComplianceApi,
-    core::{Authenticator, DenialLog, Limits, PhotoLimit, Problem, Surround, request_context},
+    core::{
+        Authenticator, DenialLog, Dialect, Limits, PhotoLimit, Problem, Surround, request_context,
+    },
     fulfilment::{CarrierWebhookApi, DispatchApi, HeldFillsApi, InventoryApi, ShipmentsApi},
     identity::IdentityApi,
     intake::{
@@ -96,7 +98,7 @@ struct Tokens(Services);
 #[async_trait]
 impl Authenticator for Tokens {
     async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem> {
-        Ok(identity::authenticate(&self.0, token, request).await?)
+        of_an_account(identity::authenticate(&self.0, token, request).await?)
     }
 
     async fn authenticate_to_enrol(
@@ -104,8 +106,16 @@ impl Authenticator for Tokens {
         token: &str,
         request: RequestContext,
     ) -> Result<Actor, Problem> {
-        Ok(identity::authenticate_to_enrol(&self.0, token, request).await?)
+        of_an_account(identity::authenticate_to_enrol(&self.0, token, request).await?)
     }
+}
+
+/// The tokens of FHIR clients are for the FHIR surface and nothing else.
+fn of_an_account(actor: Actor) -> Result<Actor, Problem> {
+    if matches!(actor.kind, ActorKind::Client { .. }) {
+        return Err(IdentityError::InvalidToken.into());
+    }
+    Ok(actor)
 }
 
 impl Surface {
@@ -264,9 +274,14 @@ impl Surface {
         Self { operations, fhir, authenticator, denials, limits }
     }
 
-    pub fn endpoint(self, config: &Config, env: Env, health: Health) -> impl Endpoint + 'static {
+    pub fn endpoint(
+        self,
+        config: &Config,
+        env: Env,
+        health: Arc<Health>,
+    ) -> anyhow::Result<impl Endpoint + 'static> {
         let beside = health::routes(health, Route::new().nest("/fhir", fhir::routes(self.fhir)));
-        rest::surface::endpoint(
+        Ok(rest::surface::endpoint(
             self.operations,
             beside,
             SurfaceSettings {
@@ -274,14 +289,16 @@ impl Surface {
                 cors_origins: config.server.cors_origins.clone(),
                 surround: Surround {
                     env,
-                    trust_proxy: config.server.trust_proxy,
+                    proxies: config.server.proxies()?,
+                    dialect: Some(Dialect { below: "/fhir", refuse: fhir::refuse }),
                     body_limit: config.server.body_limit,
                     photo_limit: PhotoLimit(config.server.photo_limit),
+                    pace: config.server.connections.pace(),
                     denials: self.denials,
                     limits: self.limits,
                 },
                 authenticator: self.authenticator,
             },
-        )
+        ))
     }
 }

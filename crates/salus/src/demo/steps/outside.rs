@@ -92,6 +92,9 @@ pub async fn fhir(world: &mut World) -> anyhow::Result<()> {
         .json()?;
     let token = text(&granted, "/access_token")?;
     world.save("fhir-token.txt", token.as_bytes())?;
+    // It is a token for FHIR, and opens nothing else.
+    let elsewhere = world.client.get("/api/auth/permissions").token(&token).send().await?;
+    elsewhere.expect(401, "a client's token outside FHIR")?;
     let replayed = world.client.post_form("/oauth/token", &form).send().await?;
     if replayed.status.is_success() {
         bail!("an assertion was good twice");
