@@ -86,6 +86,8 @@ history![
     "095_compliance",
     "096_audit_times",
     "097_analytics",
+    "110_sold_treatments",
+    "111_pharmacies",
     "130_identity_factor_standing",
     "131_identity_client_keys",
     "132_identity_sign_in_networks",
