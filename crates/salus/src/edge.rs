@@ -19,13 +19,14 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use kernel::actor::network;
 use poem::{
     Addr, Endpoint, EndpointExt as _, Request, Response,
     endpoint::{DynEndpoint, ToDynEndpoint},
     http::uri::Scheme,
     web::{LocalAddr, RemoteAddr},
 };
-use rest::core::{Proxies, network};
+use rest::core::Proxies;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},

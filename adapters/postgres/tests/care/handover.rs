@@ -138,11 +138,12 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
         run(broken.to_owned()).await;
         let refused = setting.approve(id, IN_MASSACHUSETTS, None, broken).await.unwrap_err();
         assert_eq!(refused.code(), "care.licence_required", "{broken}");
+        let actor = provider(IN_MASSACHUSETTS);
         let rejected = reviews::reject(
             &setting.database.env,
             setting.store(),
             &setting.sources,
-            &provider(IN_MASSACHUSETTS),
+            &actor,
             id,
             RejectionReason::NotIndicated,
             None,

@@ -159,9 +159,13 @@ async fn what_is_due_is_asked_for_by_their_own_pharmacist() {
     label(&database, &Carrier::new(Mood::Obliging), made[0].id).await.unwrap();
     paid(&database, 1, database.env.fresh()).await.unwrap();
     database.clock.advance(TimeDelta::days(30));
-    assert_eq!(dispatch_due(&database.env, &database.pg, &newcomer()).await.unwrap(), []);
+    assert_eq!(
+        dispatch_due(&database.env, &database.pg, &clear(&database), &newcomer()).await.unwrap(),
+        []
+    );
     assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await, []);
-    let due = dispatch_due(&database.env, &database.pg, &pharmacist()).await.unwrap();
+    let due =
+        dispatch_due(&database.env, &database.pg, &clear(&database), &pharmacist()).await.unwrap();
     assert_eq!(due.iter().map(|one| one.fill_number).collect::<Vec<_>>(), [2]);
 }
 
@@ -208,7 +212,7 @@ async fn nothing_goes_out_where_the_pharmacy_may_not_send() {
     paid(&database, 3, env.fresh()).await.unwrap();
     assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await.len(), 0);
     change(true, &[UsState::Ma]).await;
-    assert_eq!(dispatch_due(env, pg, &pharmacist()).await.unwrap().len(), 1);
+    assert_eq!(dispatch_due(env, pg, &clear(&database), &pharmacist()).await.unwrap().len(), 1);
 }
 
 struct Everybody;

@@ -123,11 +123,12 @@ async fn what_a_colleague_signed_who_handed_over_is_signed_anew() {
     let database = database().await;
     let world = World::new();
     let old = write(&database, &world, "a").await.unwrap();
-    let successor: ProviderId = id(0x5cc);
+    const SUCCESSOR: u128 = 0x5cc;
+    let successor: ProviderId = id(SUCCESSOR);
     world.treatment.lock().unwrap().provider = successor;
     world.prescriber.lock().unwrap().provider = successor;
     let (env, pg, ports) = (&database.env, &database.pg, world.ports());
-    let actor = provider_actor(successor);
+    let actor = provider_actor(SUCCESSOR);
     let new = prescribe(env, pg, &ports, &actor, request(), &key("b")).await.unwrap();
     assert_eq!(new.provider, successor);
     assert_ne!(new.id, old.id);

@@ -158,8 +158,9 @@ impl Problem {
             | Self::TooLarge(body)
             | Self::UnsupportedMediaType(body)
             | Self::Invalid(body)
-            | Self::RateLimited(body)
+            | Self::RateLimited(body, _)
             | Self::Internal(body)
+            | Self::Unavailable(body, _)
             | Self::Vendor(body) => &body.0,
         }
     }

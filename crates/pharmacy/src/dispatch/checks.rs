@@ -111,7 +111,8 @@ pub async fn read(
             .await?
             .ok_or(PharmacyError::NotFound("prescription"))?;
         let elsewhere =
-            prescribed_elsewhere(env, tx.as_mut(), patient, prescription.treatment_plan).await?;
+            prescribed_elsewhere(env, tx.as_mut(), patient, Some(prescription.treatment_plan))
+                .await?;
         found.push((prescription, elsewhere));
     }
     drop(tx);
@@ -170,7 +171,7 @@ pub async fn against_charging(
     let Some(planned) = plans.treatment(active.plan).await? else { return Ok(Vec::new()) };
     let mut tx = store.begin(&Actor::system("pharmacy.fill_checks")).await?;
     let open = tx.open_prescription(active.plan).await?;
-    let elsewhere = prescribed_elsewhere(env, tx.as_mut(), patient, active.plan).await?;
+    let elsewhere = prescribed_elsewhere(env, tx.as_mut(), patient, Some(active.plan)).await?;
     drop(tx);
     let mut record = checks.record.facts(patient).await?;
     record.medications.extend(elsewhere.into_iter().map(taken));
