@@ -17,7 +17,7 @@ pub fn units_of(dose: f64, limit: &DoseLimit) -> Option<f64> {
 /// Whether so many units can be taken.
 pub fn is_whole(units: f64) -> bool {
     let parts = units / PART;
-    parts > 0.5 && (parts - parts.round()).abs() < 1e-6
+    parts.round() >= 1.0 && (parts - parts.round()).abs() < 1e-6
 }
 
 /// The number of tablets or capsules that a sig tells to take, where it begins
@@ -78,7 +78,9 @@ mod tests {
         {
             assert_eq!(is_whole(units(dose)), can_be_taken, "{dose}");
         }
-        for (strength, unit) in [("", "mg"), ("0.5 MG/ML", "mg"), ("1 %", "mg"), ("x MG", "mg")] {
+        for (strength, unit) in
+            [("", "mg"), ("0.5 MG/ML", "mg"), ("1 %", "mg"), ("x MG", "mg"), ("0 MG", "mg")]
+        {
             assert_eq!(units_of(1.0, &limit(strength, unit)), None, "{strength}");
         }
     }
@@ -92,6 +94,8 @@ mod tests {
             ("Take 1/2 tablet.", Some(0.5)),
             ("Take one-half of a tablet", Some(0.5)),
             ("Take 1.5 tablets", Some(1.5)),
+            ("Take two tablets, then rest", Some(2.0)),
+            ("Take 3 tablets; rest", Some(3.0)),
             ("Take as directed.", None),
             ("Apply a thin layer", None),
             ("Take 10 mL by mouth", None),
