@@ -1,7 +1,7 @@
 //! Whether a dose can be taken from what is dispensed: the dose is what is
 //! checked, and the units in the package are what the patient swallows.
 
-use crate::DoseLimit;
+use crate::{DoseLimit, dosing::is_close};
 
 /// The smallest part of a tablet that a patient can take.
 const PART: f64 = 0.5;
@@ -17,7 +17,7 @@ pub fn units_of(dose: f64, limit: &DoseLimit) -> Option<f64> {
 /// Whether so many units can be taken.
 pub fn is_whole(units: f64) -> bool {
     let parts = units / PART;
-    parts.round() >= 1.0 && (parts - parts.round()).abs() < 1e-6
+    parts.round() >= 1.0 && is_close(parts, parts.round())
 }
 
 /// The number of tablets or capsules that a sig tells to take, where it begins
