@@ -21,6 +21,7 @@ pub struct Server {
     folder: Folder,
     port: u16,
     settings: Settings,
+    demo: bool,
     pub client: Client,
 }
 
@@ -52,12 +53,23 @@ impl Server {
 
     /// The same with settings of the environment.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::started(settings, true)
+    }
+
+    /// A server on an empty database, with the vendors' emulators and without
+    /// the demo's seeds.
+    pub fn start_empty(settings: &[(&str, &str)]) -> Self {
+        let all = r#"["stripe", "erx", "opentok", "easypost", "smtp"]"#;
+        Self::started(&[&[("SALUS_EMULATORS", all)], settings].concat(), false)
+    }
+
+    fn started(settings: &[(&str, &str)], demo: bool) -> Self {
         let folder = Folder::new();
         let settings: Settings =
             settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let (child, port) = launch(&folder.path, 0, &settings);
+        let (child, port) = launch(&folder.path, 0, &settings, demo);
         let client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
-        Self { child, folder, port, settings, client }
+        Self { child, folder, port, settings, demo, client }
     }
 
     pub fn url(&self) -> &str {
@@ -89,7 +101,7 @@ impl Server {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("killing the server");
         self.child.wait().expect("the killed server's end");
-        let (child, port) = launch(&self.folder.path, self.port, &self.settings);
+        let (child, port) = launch(&self.folder.path, self.port, &self.settings, self.demo);
         assert_eq!(port, self.port);
         self.child = child;
     }
@@ -134,11 +146,13 @@ fn terminate(pid: u32) {
 }
 
 /// Starts the binary and waits until it says that it is up.
-fn launch(data_dir: &Path, port: u16, settings: &Settings) -> (Child, u16) {
+fn launch(data_dir: &Path, port: u16, settings: &Settings, demo: bool) -> (Child, u16) {
     let log = data_dir.with_file_name("server.log");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
     let mut child = Command::new(SALUS)
-        .args(["serve", "--demo", "--port", &port.to_string(), "--data-dir"])
+        .arg("serve")
+        .args(demo.then_some("--demo"))
+        .args(["--port", &port.to_string(), "--data-dir"])
         .arg(data_dir)
         .env("SALUS_DEMO_PASSWORD", PASSWORD)
         .env_remove("DATABASE_URL")
