@@ -145,6 +145,10 @@ fn a_dose_that_is_no_number_is_refused() {
     for value in [0.0, -5.0, f64::NAN, f64::INFINITY] {
         let result = treatment(value, 1, 1, PeriodUnit::D).validate(Some(&limit()), "t");
         assert_eq!(paths(result), ["t.dose.value"], "{value}");
+        // The package says nothing of the dose of a gel.
+        let gel = DoseLimit { strength: String::new(), ..limit() };
+        let result = treatment(value, 1, 1, PeriodUnit::D).validate(Some(&gel), "t");
+        assert_eq!(paths(result), ["t.dose.value"], "{value}");
     }
 }
 
