@@ -86,6 +86,17 @@ history![
     "095_compliance",
     "096_audit_times",
     "097_analytics",
+    "100_fill_holds",
+    "101_payment_contests",
+    "102_missed_periods",
+    "110_sold_treatments",
+    "111_pharmacies",
+    "120_provider_standing",
+    "130_identity_factor_standing",
+    "131_identity_client_keys",
+    "132_identity_sign_in_networks",
+    "150_audit_keys",
+    "151_sealed_labels",
 ];
 
 pub struct Migrator;

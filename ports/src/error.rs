@@ -31,6 +31,13 @@ pub enum PortError {
     /// The call may or may not have had its effect; look it up.
     #[error("the outcome at the vendor {vendor} is unknown: {message}")]
     Unknown { vendor: &'static str, message: String },
+    /// The database cannot be reached, or ended the connection; try again.
+    #[error("{context}")]
+    Outage {
+        context: String,
+        #[source]
+        cause: Option<Cause>,
+    },
     /// Salus itself failed.
     #[error("{context}")]
     Internal {
@@ -46,6 +53,13 @@ impl PortError {
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         Self::Internal { context: context.into(), cause: Some(Arc::from(cause.into())) }
+    }
+
+    pub fn outage(
+        context: impl Into<String>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Outage { context: context.into(), cause: Some(Arc::from(cause.into())) }
     }
 
     pub fn invalid(path: &str, code: &str, message: &str) -> Self {
@@ -65,6 +79,7 @@ impl DomainError for PortError {
             Self::Refused { .. } | Self::Unavailable { .. } | Self::Unknown { .. } => {
                 ErrorKind::Vendor
             }
+            Self::Outage { .. } => ErrorKind::Unavailable,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }
@@ -77,6 +92,7 @@ impl DomainError for PortError {
             Self::Refused { .. } => "vendor_refused",
             Self::Unavailable { .. } => "vendor_unavailable",
             Self::Unknown { .. } => "vendor_outcome_unknown",
+            Self::Outage { .. } => "unavailable",
             Self::Internal { .. } => "internal",
         }
     }

@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 use kernel::{
     AccountId, AssessmentId, BreakGlassId, CategoryId, ConsultationId, DispatchId, EventId,
-    FormResponseId, InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId, ProviderId,
-    ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId,
+    FillHoldId, FormResponseId, InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId,
+    ProviderId, ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId, Uuid,
 };
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -47,8 +47,19 @@ pub enum Event {
     EmailChangeRequested {
         account: AccountId,
     },
+    /// A link that proves a second factor to be the owner's is to be mailed; an
+    /// authenticator app goes by the account's id, a passkey by its own.
+    FactorConfirmationRequested {
+        account: AccountId,
+        factor: Uuid,
+    },
+    /// An account has another address, which the one it left is told.
+    AddressLeft {
+        account: AccountId,
+    },
     /// What an account signs in with has changed, which its owner is told:
-    /// `password_changed`, `email_change_requested`, `email_changed`,
+    /// `password_changed`, `password_reset`, `factors_suspended`,
+    /// `factor_confirmed`, `email_change_requested`, `email_changed`,
     /// `totp_added`, `totp_removed`, `passkey_added`, `passkey_removed` or
     /// `recovery_codes_renewed`.
     SignInChanged {
@@ -64,6 +75,14 @@ pub enum Event {
         /// The postal code of the state.
         state: String,
         days: u32,
+    },
+    /// Where a provider may practise has changed: licences were recorded, one has
+    /// run out, the role was given or taken, or the account closed or opened.
+    /// What holds now is asked for.
+    ProviderStandingChanged {
+        provider: ProviderId,
+        /// `licences`, `expiry`, `roles` or `account`.
+        reason: String,
     },
     // records
     ClinicalRecordChanged {
@@ -140,6 +159,12 @@ pub enum Event {
         patient: PatientId,
         watchers: Vec<AccountId>,
     },
+    /// What a provider had open for a patient is a colleague's from now on.
+    PatientHandedOver {
+        patient: PatientId,
+        from: ProviderId,
+        to: ProviderId,
+    },
     TaskCreated {
         task: TaskId,
         provider: ProviderId,
@@ -162,6 +187,29 @@ pub enum Event {
         #[serde(default)]
         plan_version: u32,
         status: PrescriptionStatusWord,
+    },
+    /// A prescription that a pharmacy holds, or may hold, has ended, so somebody
+    /// has to tell the pharmacy.
+    PharmacyToBeTold {
+        prescription: PrescriptionId,
+        treatment_plan: TreatmentPlanId,
+        patient: PatientId,
+        /// The prescriber.
+        provider: ProviderId,
+    },
+    /// Something speaks against sending a paid fill, and a provider decides.
+    FillHeld {
+        hold: FillHoldId,
+        patient: PatientId,
+        category: CategoryId,
+        provider: Option<ProviderId>,
+        invoice: InvoiceId,
+    },
+    /// A provider decided that it goes out.
+    FillReleased {
+        hold: FillHoldId,
+        patient: PatientId,
+        provider: ProviderId,
     },
     DispatchCreated {
         dispatch: DispatchId,
@@ -214,6 +262,12 @@ pub enum Event {
         category: CategoryId,
         /// What is paid for runs out; without it, it has ended already.
         at_period_end: bool,
+    },
+    /// What the patient is treated with is not what the subscription pays for.
+    SubscriptionMismatched {
+        subscription: SubscriptionId,
+        patient: PatientId,
+        category: CategoryId,
     },
     // billing
     InvoiceFinalized {

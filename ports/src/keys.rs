@@ -1,5 +1,5 @@
 //! Sealing: envelope encryption of what may not lie in the clear, and keyed
-//! blind indexes for what must still be found.
+//! blind indexes for what must still be found. And the keys of the audit chain.
 
 use crate::Result;
 
@@ -21,4 +21,13 @@ pub trait Sealer: Send + Sync {
     /// A keyed digest of a normalised value, equal for equal values of one
     /// purpose and of no use without the key.
     fn blind_index(&self, purpose: &str, value: &str) -> Result<BlindIndex>;
+}
+
+/// Keys that vouch for the audit chain. Numbers only grow.
+pub trait ChainKeys: Send + Sync {
+    /// The key that vouches for what is chained now.
+    fn active(&self) -> u32;
+
+    /// HMAC-SHA-256 of a message; `None` where there is no such key.
+    fn mac(&self, key: u32, message: &[u8]) -> Option<[u8; 32]>;
 }

@@ -20,6 +20,6 @@ pub use error::{PortError, Result};
 pub use events::{Envelope, Event};
 pub use ids::Ids;
 pub use jobs::{JobRequest, JobSpec};
-pub use keys::{BlindIndex, Sealed, Sealer};
+pub use keys::{BlindIndex, ChainKeys, Sealed, Sealer};
 pub use panel::Panel;
 pub use unit_of_work::{Delivery, IdempotencyKey, UnitOfWork};

@@ -23,7 +23,10 @@ async fn claim(doctor: &Desk<'_>, assessment: &str) {
 }
 
 async fn approve(doctor: &Desk<'_>, assessment: &str, key: &str, body: &Value) -> Seen {
-    doctor.post(&format!("/api/providers/reviews/{assessment}/approve"), key, body).await
+    let path = format!("/api/providers/reviews/{assessment}");
+    let mut body = body.clone();
+    body["version"] = doctor.get(&path).await["version"].clone();
+    doctor.post(&format!("{path}/approve"), key, &body).await
 }
 
 /// Submits a form and waits for what is decided.
@@ -113,9 +116,36 @@ async fn a_pregnancy_that_a_form_tells_of_stops_the_prescription() {
     let pharmacies = once(doctor.ask(Method::GET, "/api/pharmacies")).await;
     let mut ships = pharmacies.body["items"].as_array().expect("pharmacies").iter();
     let pharmacy = &ships.find(|one| one["mail_order"] == true).expect("one that ships")["id"];
-    let erx = json!({ "treatment_plan_id": plan.body["id"], "pharmacy_id": pharmacy });
+    let erx = json!({
+        "treatment_plan_id": plan.body["id"], "plan_version": 1, "pharmacy_id": pharmacy,
+    });
     let written = doctor.post("/api/prescriptions/erx", "erx", &erx).await;
     assert_eq!(written.body["status"], "blocked", "{}", written.body);
     let alerts = written.body["alerts"].as_array().expect("alerts");
     assert!(alerts.iter().any(|alert| alert["kind"] == "pregnancy"), "{alerts:?}");
+}
+
+/// What a patient reports after the approval counts before the first charge,
+/// though the pharmacy has verified the prescription already.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_pays_for_what_the_record_speaks_against() {
+    let server = Server::start();
+    let patient = Patient::arrive(&server, "changed").await;
+    patient.submit().await;
+    patient.prescription().await;
+    patient.card("card", "pm_card_visa").await;
+    let price = patient.prices().await.remove(0);
+    let reported = json!({ "none_known": false, "items": [{
+        "substance": {
+            "system": kernel::code::system::RXNORM, "code": "25025", "display": "finasteride",
+        },
+        "category": "medication",
+    }] });
+    let put = patient.ask(Method::PUT, "/api/profile/allergies").json(&reported);
+    let seen = once(put).await;
+    assert_eq!(seen.status, 200, "{}", seen.body);
+    let refused = patient.subscribe("stopped", &price).await;
+    let told = (409, "subscriptions.treatment_stopped", vec![]);
+    assert_eq!(refused.problem(), told, "{}", refused.body);
+    assert!(patient.invoices().await.is_empty(), "nothing is owed");
 }

@@ -53,18 +53,22 @@ impl Server {
 
     /// The same with settings of the environment.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::started(settings, true)
+        Self::started(Folder::new(), settings, true)
+    }
+
+    /// The same on a folder that holds something already.
+    pub fn start_in(folder: Folder, settings: &[(&str, &str)]) -> Self {
+        Self::started(folder, settings, true)
     }
 
     /// A server on an empty database, with the vendors' emulators and without
     /// the demo's seeds.
     pub fn start_empty(settings: &[(&str, &str)]) -> Self {
         let all = r#"["stripe", "erx", "opentok", "easypost", "smtp"]"#;
-        Self::started(&[&[("SALUS_EMULATORS", all)], settings].concat(), false)
+        Self::started(Folder::new(), &[&[("SALUS_EMULATORS", all)], settings].concat(), false)
     }
 
-    fn started(settings: &[(&str, &str)], demo: bool) -> Self {
-        let folder = Folder::new();
+    fn started(folder: Folder, settings: &[(&str, &str)], demo: bool) -> Self {
         let settings: Settings =
             settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let (child, port) = launch(&folder.path, 0, &settings, demo);
@@ -119,7 +123,16 @@ impl Server {
 
     /// Stops the server the way an operator does and says whether it ended well.
     pub fn stop(&mut self) -> bool {
-        terminate(self.child.id());
+        self.end_by("-TERM")
+    }
+
+    /// The same as with Ctrl-C.
+    pub fn interrupt(&mut self) -> bool {
+        self.end_by("-INT")
+    }
+
+    fn end_by(&mut self, signal: &str) -> bool {
+        tell(signal, self.child.id());
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("asking after the server") {
@@ -134,15 +147,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            terminate(self.child.id());
+            tell("-TERM", self.child.id());
             // The cluster is stopped by the server, so its end is waited for.
             let _ = self.child.wait();
         }
     }
 }
 
-fn terminate(pid: u32) {
-    let _ = Command::new("kill").arg("-TERM").arg(pid.to_string()).status();
+fn tell(signal: &str, pid: u32) {
+    let _ = Command::new("kill").arg(signal).arg(pid.to_string()).status();
 }
 
 /// Starts the binary and waits until it says that it is up.

@@ -176,6 +176,24 @@ async fn a_patient_sees_to_sessions_and_moves_to_another_address() {
     assert_eq!(status, 200, "{session}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_locked_out_is_told_for_how_long() {
+    let server = Server::start();
+    let url = format!("{}/api/auth/login", server.url());
+    let guess = || async {
+        let body = json!({ "email": "nobody@example.com", "password": "a guess at it" });
+        reqwest::Client::new().post(&url).json(&body).send().await.expect("an answer")
+    };
+    for _ in 0..5 {
+        assert_eq!(guess().await.status(), 401);
+    }
+    let refused = guess().await;
+    assert_eq!(refused.status(), 429);
+    let after = refused.headers().get("retry-after").expect("a Retry-After header");
+    let after: u64 = after.to_str().expect("a text").parse().expect("seconds");
+    assert!((1..=60).contains(&after), "{after}");
+}
+
 /// The token of a link that a command printed.
 fn printed_token(output: &std::process::Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -12,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 const USER_PRESENT: u8 = 0x01;
 const USER_VERIFIED: u8 = 0x04;
+const BACKUP_ELIGIBLE: u8 = 0x08;
+const BACKED_UP: u8 = 0x10;
 const ATTESTED_CREDENTIAL: u8 = 0x40;
 
 pub struct Authenticator {
@@ -22,6 +24,8 @@ pub struct Authenticator {
     pub count: u32,
     /// Whether it asks its user for a finger or a PIN.
     pub verifies: bool,
+    /// Whether its key may be synchronized, and is.
+    pub synchronized: bool,
     user: Option<String>,
 }
 
@@ -31,7 +35,15 @@ impl Authenticator {
         let key = SigningKey::from_slice(&[seed; 32]).expect("a key");
         let credential = vec![seed; 16];
         let (origin, user) = (origin.to_owned(), None);
-        Self { key, credential, origin, count: 0, verifies: true, user }
+        let synchronized = false;
+        Self { key, credential, origin, count: 0, verifies: true, synchronized, user }
+    }
+
+    /// Pretends to be another one, without its key.
+    pub fn impersonate(&mut self, other: &Self) {
+        self.credential.clone_from(&other.credential);
+        self.user.clone_from(&other.user);
+        self.count = other.count + 1;
     }
 
     fn rp_hash(&self) -> [u8; 32] {
@@ -52,7 +64,8 @@ impl Authenticator {
         self.count += 1;
         let verified = if self.verifies { USER_VERIFIED } else { 0 };
         let mut data = self.rp_hash().to_vec();
-        data.push(flags | USER_PRESENT | verified);
+        let backup = if self.synchronized { BACKUP_ELIGIBLE | BACKED_UP } else { 0 };
+        data.push(flags | USER_PRESENT | verified | backup);
         data.extend(self.count.to_be_bytes());
         data
     }

@@ -30,6 +30,7 @@ const TEMPLATE: &str = "salus_template";
 struct Server {
     /// URLs with `{}` for the name of the database.
     url: String,
+    owner_url: String,
     superuser_url: String,
     _container: Option<ContainerAsync<GenericImage>>,
     _cluster: Option<Cluster>,
@@ -44,6 +45,7 @@ pub struct Database {
     pub env: Env,
     pub clock: Arc<FixedClock>,
     pub url: String,
+    owner_url: String,
     /// The same database as its superuser, for tests that tamper.
     pub superuser_url: String,
 }
@@ -70,8 +72,14 @@ impl Database {
             env,
             clock,
             url,
+            owner_url: server.owner_url.replace("{}", &name),
             superuser_url: server.superuser_url.replace("{}", &name),
         }
+    }
+
+    /// A pool of the role that owns the tables, for tests that make some.
+    pub async fn owner(&self) -> DatabaseConnection {
+        connect(&self.owner_url).await.expect("the owner's connection")
     }
 
     /// A pool with the superuser's rights, which row-level security and
@@ -80,22 +88,38 @@ impl Database {
         connect(&self.superuser_url).await.expect("a superuser's connection")
     }
 
-    /// An empty database without any migration, for tests of the migrations.
+    /// An empty database without any migration, as its owner, for tests of the
+    /// migrations.
     pub async fn unmigrated() -> DatabaseConnection {
         let server = SERVER
             .get_or_init(|| async { Server::start().await.expect("a PostgreSQL for the tests") })
             .await;
         let name =
             format!("salus_empty_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let admin = connect(&server.url.replace("{}", "postgres")).await.expect("a connection");
+        let admin =
+            connect(&server.owner_url.replace("{}", "postgres")).await.expect("a connection");
         admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
-        connect(&server.url.replace("{}", &name)).await.expect("a connection")
+        connect(&server.owner_url.replace("{}", &name)).await.expect("a connection")
     }
 }
 
 async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     let settings = ConnectionSettings { url: url.to_owned(), max_connections: 40 };
     Ok(Pg::connect(&settings).await?)
+}
+
+/// The role that the server serves with, which tests use as well.
+const SERVER_ROLE: &str = "DO $$ BEGIN \
+     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'salus_server') THEN \
+         CREATE ROLE salus_server LOGIN PASSWORD 'salus'; \
+     END IF; \
+     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// A URL with the server's role in the place of its own.
+fn as_server(url: &str) -> anyhow::Result<String> {
+    let (scheme, rest) = url.split_once("://").context("a database URL")?;
+    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+    Ok(format!("{scheme}://salus_server:salus@{host}"))
 }
 
 const FOLDER: &str = "/tmp/salus-tests-";
@@ -132,7 +156,8 @@ impl Server {
     }
 
     /// The server that a URL names; its database is replaced by each test's
-    /// own. Another superuser than the URL's own can be given beside it.
+    /// own. Another superuser than the URL's own can be given beside it, which
+    /// makes the server's role.
     fn at(url: &str) -> anyhow::Result<Self> {
         let template = |url: &str| -> anyhow::Result<String> {
             let (head, query) = url.split_once('?').map_or((url, None), |(h, q)| (h, Some(q)));
@@ -140,8 +165,10 @@ impl Server {
             Ok(query.map_or(format!("{server}/{{}}"), |query| format!("{server}/{{}}?{query}")))
         };
         let superuser = std::env::var("TEST_SUPERUSER_URL").unwrap_or_else(|_| url.to_owned());
+        let owner_url = template(url)?;
         Ok(Self {
-            url: template(url)?,
+            url: as_server(&owner_url)?,
+            owner_url,
             superuser_url: template(&superuser)?,
             _container: None,
             _cluster: None,
@@ -155,6 +182,7 @@ impl Server {
         cluster.discard_with_this_process()?;
         Ok(Self {
             url: cluster.url("{}"),
+            owner_url: cluster.owner_url("{}"),
             superuser_url: cluster.superuser_url("{}"),
             _container: None,
             _cluster: Some(cluster),
@@ -173,8 +201,10 @@ impl Server {
         admin
             .execute_unprepared("CREATE ROLE salus LOGIN NOSUPERUSER CREATEDB PASSWORD 'salus'")
             .await?;
+        let owner_url = format!("postgres://salus:salus@127.0.0.1:{port}/{{}}");
         Ok(Self {
-            url: format!("postgres://salus:salus@127.0.0.1:{port}/{{}}"),
+            url: as_server(&owner_url)?,
+            owner_url,
             superuser_url,
             _container: Some(container),
             _cluster: None,
@@ -188,13 +218,17 @@ impl Server {
     }
 
     async fn ensure_template(&self) -> anyhow::Result<()> {
-        let admin = connect(&self.url.replace("{}", "postgres")).await?;
+        let superuser = connect(&self.superuser_url.replace("{}", "postgres")).await?;
+        superuser.execute_unprepared(SERVER_ROLE).await?;
+        superuser.close().await?;
+        let admin = connect(&self.owner_url.replace("{}", "postgres")).await?;
         let template = self.template();
         admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {template}")).await?;
         admin.execute_unprepared(&format!("CREATE DATABASE {template}")).await?;
         admin.close().await?;
-        let pool = connect(&self.url.replace("{}", &template)).await?;
+        let pool = connect(&self.owner_url.replace("{}", &template)).await?;
         Pg::migrate(&pool).await?;
+        Pg::admit(&pool, Cluster::SERVER).await?;
         pool.close().await?;
         Ok(())
     }
@@ -204,9 +238,12 @@ impl Server {
         // turns.
         static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _turn = TURN.lock().await;
-        let admin = connect(&self.url.replace("{}", "postgres")).await?;
+        let admin = connect(&self.owner_url.replace("{}", "postgres")).await?;
         let template = self.template();
         admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        // A copy has not the template's own grants.
+        let revoke = format!("REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC");
+        admin.execute_unprepared(&revoke).await?;
         admin.close().await?;
         Ok(())
     }

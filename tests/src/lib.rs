@@ -9,5 +9,5 @@ mod wait;
 
 pub use authenticator::{Authenticator, totp_code};
 pub use database::Database;
-pub use surroundings::{FixedClock, TestIds, TestSealer, test_env};
+pub use surroundings::{FixedClock, TestChainKeys, TestIds, TestSealer, test_env};
 pub use wait::eventually;

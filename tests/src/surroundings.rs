@@ -5,7 +5,8 @@ use std::sync::{
 
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use kernel::Uuid;
-use ports::{BlindIndex, Clock, Env, Ids, PortError, Result, Sealed, Sealer};
+use ports::{BlindIndex, ChainKeys, Clock, Env, Ids, PortError, Result, Sealed, Sealer};
+use sha2::{Digest as _, Sha256};
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
@@ -93,6 +94,20 @@ impl Sealer for TestSealer {
             index[at] = index[at].wrapping_mul(31).wrapping_add(byte);
         }
         Ok(BlindIndex(index))
+    }
+}
+
+/// One key of the audit chain; another secret is the key of another ring.
+pub struct TestChainKeys(pub &'static str);
+
+impl ChainKeys for TestChainKeys {
+    fn active(&self) -> u32 {
+        1
+    }
+
+    fn mac(&self, key: u32, message: &[u8]) -> Option<[u8; 32]> {
+        let digest = Sha256::new_with_prefix(self.0).chain_update(message).finalize();
+        (key == 1).then(|| digest.into())
     }
 }
 

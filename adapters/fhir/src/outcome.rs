@@ -1,6 +1,6 @@
 //! Failures as OperationOutcome.
 
-use kernel::{DomainError, ErrorKind};
+use kernel::{DomainError, ErrorKind, error::with_causes};
 use poem::{Response, http::StatusCode};
 use records::RecordsError;
 use serde_json::json;
@@ -45,6 +45,10 @@ impl Failure {
             let challenge = poem::http::HeaderValue::from_static("Bearer realm=\"fhir\"");
             response.headers_mut().insert(poem::http::header::WWW_AUTHENTICATE, challenge);
         }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = poem::http::HeaderValue::from_static("2");
+            response.headers_mut().insert(poem::http::header::RETRY_AFTER, seconds);
+        }
         response
     }
 }
@@ -61,6 +65,7 @@ impl From<RecordsError> for Failure {
                 (StatusCode::CONFLICT, "conflict")
             }
             (_, ErrorKind::RateLimited) => (StatusCode::TOO_MANY_REQUESTS, "throttled"),
+            (_, ErrorKind::Unavailable) => return unavailable(&error),
             (_, ErrorKind::Vendor | ErrorKind::Internal) => return internal(&error),
         };
         let mut diagnostics = error.to_string();
@@ -77,19 +82,22 @@ impl From<Unauthenticated> for Failure {
             Unauthenticated::NoValidToken => {
                 Self::new(StatusCode::UNAUTHORIZED, "login", error.to_string())
             }
+            Unauthenticated::Port(cause) if cause.kind() == ErrorKind::Unavailable => {
+                unavailable(cause)
+            }
             Unauthenticated::Port(cause) => internal(cause),
         }
     }
 }
 
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> Failure {
+    tracing::warn!(error = with_causes(error), "the database cannot be reached");
+    let diagnostics = "Salus cannot answer for a moment; try again.";
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "transient", diagnostics)
+}
+
 /// The cause is logged and never shown.
 fn internal(error: &(dyn std::error::Error + 'static)) -> Failure {
-    let mut chain = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        chain.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    tracing::error!(error = chain, "a FHIR request failed");
+    tracing::error!(error = with_causes(error), "a FHIR request failed");
     Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "exception", "Salus failed.")
 }

@@ -1,8 +1,9 @@
 //! The files of the ring. `key-NNNNNNNN` holds a key-encryption key and
 //! `index.key` the key of the blind indexes, each as base64; `ring` is written
 //! last and says that the ring was complete once, so that a lost key is told
-//! from a creation that was cut short. `lock` keeps two processes from making
-//! or rotating the ring at once.
+//! from a creation that was cut short. `chain-NNNNNNNN` holds a key of the audit
+//! chain, and `chain` says the same of these, which older rings lack. `lock`
+//! keeps two processes from making or rotating the ring at once.
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +20,16 @@ use crate::{KeyId, KeyringError, SecretKey, envelope::random};
 
 const INDEX: &str = "index.key";
 const COMPLETE: &str = "ring";
+const CHAIN_COMPLETE: &str = "chain";
 const LOCK: &str = "lock";
 const KEY_PREFIX: &str = "key-";
+const CHAIN_PREFIX: &str = "chain-";
 
 /// What the folder holds.
 pub(crate) struct Ring {
     pub(crate) keys: BTreeMap<KeyId, SecretKey>,
     pub(crate) index: SecretKey,
+    pub(crate) chain: BTreeMap<KeyId, SecretKey>,
 }
 
 pub(crate) fn open_or_create(dir: &Path) -> Result<Ring, KeyringError> {
@@ -34,12 +38,18 @@ pub(crate) fn open_or_create(dir: &Path) -> Result<Ring, KeyringError> {
     if !dir.join(COMPLETE).exists() {
         // Nothing was ever sealed with a ring that was not complete, so what
         // an interrupted creation left is finished and never replaced.
-        for name in [key_name(1), INDEX.to_owned()] {
+        for name in [name_of(KEY_PREFIX, 1), INDEX.to_owned()] {
             if !dir.join(&name).exists() {
                 write_new(dir, &name, encode(&Zeroizing::new(random()?)).as_bytes())?;
             }
         }
         write_new(dir, COMPLETE, b"1\n")?;
+    }
+    if !dir.join(CHAIN_COMPLETE).exists() {
+        if !dir.join(name_of(CHAIN_PREFIX, 1)).exists() {
+            write_key(dir, CHAIN_PREFIX, 1)?;
+        }
+        write_new(dir, CHAIN_COMPLETE, b"1\n")?;
     }
     read(dir)
 }
@@ -47,8 +57,11 @@ pub(crate) fn open_or_create(dir: &Path) -> Result<Ring, KeyringError> {
 pub(crate) fn rotate(dir: &Path) -> Result<Ring, KeyringError> {
     refuse_if_open(dir)?;
     let _lock = lock(dir)?;
-    let next = read(dir)?.keys.keys().next_back().map_or(1, |last| last + 1);
-    write_numbered(dir, next)?;
+    let ring = read(dir)?;
+    for (prefix, keys) in [(KEY_PREFIX, &ring.keys), (CHAIN_PREFIX, &ring.chain)] {
+        let next = keys.keys().next_back().map_or(1, |last| last + 1);
+        write_key(dir, prefix, next)?;
+    }
     read(dir)
 }
 
@@ -59,14 +72,20 @@ pub(crate) fn read(dir: &Path) -> Result<Ring, KeyringError> {
         return Err(KeyringError::Missing { path: index_path });
     }
     let index = read_key(&index_path)?;
-    let keys = read_numbered(dir)?;
-    // Numbers are given in order, so that a gap is a lost key.
+    let (keys, chain) = (read_whole(dir, KEY_PREFIX)?, read_whole(dir, CHAIN_PREFIX)?);
+    Ok(Ring { keys, index, chain })
+}
+
+/// The keys of a prefix. Numbers are given in order, so that a gap is a lost
+/// key.
+fn read_whole(dir: &Path, prefix: &str) -> Result<BTreeMap<KeyId, SecretKey>, KeyringError> {
+    let keys = read_keys(dir, prefix)?;
     for id in 1..=keys.keys().next_back().copied().unwrap_or(1) {
         if !keys.contains_key(&id) {
-            return Err(KeyringError::Missing { path: dir.join(key_name(id)) });
+            return Err(KeyringError::Missing { path: dir.join(name_of(prefix, id)) });
         }
     }
-    Ok(Ring { keys, index })
+    Ok(keys)
 }
 
 /// Makes the folder where there is none, and refuses one that others can read.
@@ -83,11 +102,15 @@ pub(crate) fn ensure(dir: &Path) -> Result<(), KeyringError> {
 
 /// The keys of the folder by their numbers.
 pub(crate) fn read_numbered(dir: &Path) -> Result<BTreeMap<KeyId, SecretKey>, KeyringError> {
+    read_keys(dir, KEY_PREFIX)
+}
+
+fn read_keys(dir: &Path, prefix: &str) -> Result<BTreeMap<KeyId, SecretKey>, KeyringError> {
     let mut keys = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(at(dir, "the folder could not be listed"))? {
         let entry = entry.map_err(at(dir, "the folder could not be listed"))?;
         let name = entry.file_name();
-        let Some(number) = name.to_str().and_then(|name| name.strip_prefix(KEY_PREFIX)) else {
+        let Some(number) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else {
             continue;
         };
         let path = entry.path();
@@ -100,11 +123,15 @@ pub(crate) fn read_numbered(dir: &Path) -> Result<BTreeMap<KeyId, SecretKey>, Ke
 
 /// Writes a fresh key under that number.
 pub(crate) fn write_numbered(dir: &Path, id: KeyId) -> Result<(), KeyringError> {
-    write_new(dir, &key_name(id), encode(&Zeroizing::new(random()?)).as_bytes())
+    write_key(dir, KEY_PREFIX, id)
 }
 
-fn key_name(id: KeyId) -> String {
-    format!("{KEY_PREFIX}{id:08}")
+fn write_key(dir: &Path, prefix: &str, id: KeyId) -> Result<(), KeyringError> {
+    write_new(dir, &name_of(prefix, id), encode(&Zeroizing::new(random()?)).as_bytes())
+}
+
+fn name_of(prefix: &str, id: KeyId) -> String {
+    format!("{prefix}{id:08}")
 }
 
 fn encode(key: &SecretKey) -> Zeroizing<String> {

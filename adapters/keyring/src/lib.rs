@@ -19,7 +19,7 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use ports::{BlindIndex, PortError, Sealed, Sealer};
+use ports::{BlindIndex, ChainKeys, PortError, Sealed, Sealer};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -68,6 +68,9 @@ pub struct Keyring {
     dir: PathBuf,
     keys: RwLock<BTreeMap<KeyId, SecretKey>>,
     index: SecretKey,
+    /// Those of the audit chain. A process that runs goes on with the newest it
+    /// knows, so that only its next start takes a new one.
+    chain: RwLock<BTreeMap<KeyId, SecretKey>>,
 }
 
 impl Keyring {
@@ -81,13 +84,16 @@ impl Keyring {
     pub fn open_or_create(dir: impl AsRef<Path>) -> Result<Self, KeyringError> {
         let dir = dir.as_ref().to_owned();
         let ring = folder::open_or_create(&dir)?;
-        Ok(Self { dir, keys: RwLock::new(ring.keys), index: ring.index })
+        let (keys, chain) = (RwLock::new(ring.keys), RwLock::new(ring.chain));
+        Ok(Self { dir, keys, index: ring.index, chain })
     }
 
-    /// Adds a key-encryption key and makes it the active one. What was sealed
-    /// before still opens; other processes find the new key when they meet it.
+    /// Adds a key-encryption key and a key of the audit chain, and makes them
+    /// the active ones. What was sealed before still opens; other processes find
+    /// the new keys when they meet them.
     pub fn rotate(&self) -> Result<KeyId, KeyringError> {
         let ring = folder::rotate(&self.dir)?;
+        *self.chain.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = ring.chain;
         self.replace(ring.keys);
         Ok(self.active())
     }
@@ -147,6 +153,35 @@ impl Sealer for Keyring {
         mac.update(purpose.as_bytes());
         mac.update(value.as_bytes());
         Ok(BlindIndex(mac.finalize().into_bytes().into()))
+    }
+}
+
+impl Keyring {
+    fn chain_key(&self, id: KeyId) -> Option<SecretKey> {
+        let known = || {
+            let keys = self.chain.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            keys.get(&id).cloned()
+        };
+        known().or_else(|| {
+            // Another process may have rotated the ring since it was read.
+            let ring = folder::read(&self.dir).ok()?;
+            *self.chain.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = ring.chain;
+            known()
+        })
+    }
+}
+
+impl ChainKeys for Keyring {
+    fn active(&self) -> u32 {
+        let keys = self.chain.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        keys.keys().next_back().copied().unwrap_or_default()
+    }
+
+    fn mac(&self, key: u32, message: &[u8]) -> Option<[u8; 32]> {
+        let key = self.chain_key(key)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.as_slice()).ok()?;
+        mac.update(message);
+        Some(mac.finalize().into_bytes().into())
     }
 }
 

@@ -163,3 +163,33 @@ fn processes_that_start_at_once_share_one_ring() {
         assert_eq!(ring.open("a/1", &sealed).unwrap(), b"x");
     }
 }
+
+#[test]
+fn the_keys_of_the_audit_chain_rotate_and_older_ones_still_vouch() {
+    let (dir, ring) = ring();
+    let before = ring.mac(1, b"link").unwrap();
+    assert_eq!(ChainKeys::active(&ring), 1);
+    assert_eq!(ring.mac(2, b"link"), None);
+    ring.rotate().unwrap();
+    assert_eq!(ChainKeys::active(&ring), 2);
+    assert_eq!(ring.mac(1, b"link"), Some(before));
+    assert_ne!(ring.mac(2, b"link"), Some(before));
+    // The key is none of those that seal.
+    drop(ring);
+    fs::remove_file(dir.path().join("keys/chain-00000001")).unwrap();
+    let lost = Keyring::open_or_create(dir.path().join("keys"));
+    assert!(matches!(lost, Err(KeyringError::Missing { .. })));
+}
+
+#[test]
+fn a_ring_from_before_the_audit_chain_had_a_key_gets_one() {
+    let (dir, ring) = ring();
+    let sealed = ring.seal("message.body/1", b"hello").unwrap();
+    drop(ring);
+    for name in ["chain", "chain-00000001"] {
+        fs::remove_file(dir.path().join("keys").join(name)).unwrap();
+    }
+    let ring = Keyring::open_or_create(dir.path().join("keys")).unwrap();
+    assert_eq!(ring.open("message.body/1", &sealed).unwrap(), b"hello");
+    assert!(ring.mac(1, b"link").is_some());
+}

@@ -155,6 +155,16 @@ impl SmtpMailer {
 
 #[async_trait]
 impl Mailer for SmtpMailer {
+    async fn takes_international(&self) -> Result<bool> {
+        let limit = self.config.timeout;
+        let connection = timeout(limit, self.connect())
+            .await
+            .map_err(|_| unavailable("the connection took too long"))??;
+        let takes = connection.server_info().supports_feature(Extension::SmtpUtfEight);
+        close(connection, limit).await;
+        Ok(takes)
+    }
+
     async fn send(&self, mail: &Mail) -> Result<()> {
         let message = compose::compose(mail, &self.from)?;
         let limit = self.config.timeout;

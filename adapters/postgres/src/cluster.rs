@@ -4,6 +4,7 @@
 //! unprivileged user.
 
 use std::{
+    convert::Infallible,
     fs, io,
     os::unix::{
         fs::{MetadataExt as _, PermissionsExt as _, chown},
@@ -11,6 +12,8 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use ports::{PortError, Result};
@@ -20,6 +23,10 @@ use sha2::{Digest as _, Sha256};
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 /// The longest path that a Unix socket's address holds, less the file's name.
 const LONGEST_SOCKET_FOLDER: usize = 85;
+/// How often it is looked whether PostgreSQL runs.
+const LOOK: Duration = Duration::from_millis(250);
+/// The longest pause between two attempts to start it again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -39,6 +46,10 @@ pub struct Cluster {
     /// Held while this process owns the cluster; `None` in one that borrows it
     /// from a running server.
     lock: Option<fs::File>,
+    durability: Durability,
+    /// Whether it was stopped; held while it is started again, so that neither
+    /// happens in the midst of the other.
+    stopped: Mutex<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,9 +59,10 @@ struct SystemUser {
 }
 
 impl Cluster {
-    /// The role that owns the database; it is no superuser, so that row-level
-    /// security holds it.
-    pub const ROLE: &'static str = "salus";
+    /// The role that owns the database and migrates it.
+    pub const OWNER: &'static str = "salus";
+    /// The role that the server serves with, which owns nothing.
+    pub const SERVER: &'static str = "salus_server";
 
     /// Starts the cluster in `folder`, creating it where there is none. One
     /// that a killed server left running is taken over.
@@ -79,8 +91,9 @@ impl Cluster {
         let data = folder.join("postgres");
         let socket = socket_folder(&folder);
         if lock.is_none() {
-            let cluster = Self { bin, data, socket, user, lock };
-            if !cluster.running()? {
+            let stopped = Mutex::new(false);
+            let cluster = Self { bin, data, socket, user, lock, durability, stopped };
+            if !cluster.running() {
                 return Err(PortError::bug("another Salus server is just starting or stopping"));
             }
             return Ok(cluster);
@@ -94,15 +107,20 @@ impl Cluster {
                     .map_err(|error| failed("giving a folder to PostgreSQL's user", error))?;
             }
         }
-        let cluster = Self { bin, data, socket, user, lock };
+        let stopped = Mutex::new(false);
+        let cluster = Self { bin, data, socket, user, lock, durability, stopped };
         cluster.check_reachable()?;
         if !cluster.data.join("PG_VERSION").exists() {
             cluster.initialise()?;
         }
-        if !cluster.running()? {
-            cluster.launch(durability)?;
+        if !cluster.running() {
+            // One that was stopped took this file along.
+            if cluster.data.join("postmaster.pid").exists() {
+                cluster.clear_remains()?;
+            }
+            cluster.launch(true)?;
         }
-        cluster.ensure_role()?;
+        cluster.ensure_roles()?;
         Ok(cluster)
     }
 
@@ -111,14 +129,23 @@ impl Cluster {
         folder.join("postgres").join("PG_VERSION").exists() || folder.join("cluster.lock").exists()
     }
 
-    /// The URL of a database of this cluster, as the role Salus runs with.
+    /// The URL of a database of this cluster, as the server's role.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{}@localhost/{database}?host={}", Self::ROLE, self.socket.display())
+        self.url_as(Self::SERVER, database)
+    }
+
+    /// The URL as the owner, for migrating.
+    pub fn owner_url(&self, database: &str) -> String {
+        self.url_as(Self::OWNER, database)
     }
 
     /// The URL as the cluster's superuser: for tests that tamper.
     pub fn superuser_url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.socket.display())
+        self.url_as("postgres", database)
+    }
+
+    fn url_as(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@localhost/{database}?host={}", self.socket.display())
     }
 
     /// The folder of the socket, for `psql -h`.
@@ -130,7 +157,7 @@ impl Cluster {
     pub fn ensure_database(&self, name: &str) -> Result<()> {
         let exists = self.sql(&format!("SELECT 1 FROM pg_database WHERE datname = '{name}'"))?;
         if exists.trim().is_empty() {
-            self.sql(&format!("CREATE DATABASE \"{name}\" OWNER {}", Self::ROLE))?;
+            self.sql(&format!("CREATE DATABASE \"{name}\" OWNER {}", Self::OWNER))?;
         }
         Ok(())
     }
@@ -145,6 +172,11 @@ impl Cluster {
     pub fn stop(&self) -> Result<()> {
         if self.is_borrowed() {
             return Ok(());
+        }
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        *stopped = true;
+        if !self.running() {
+            return self.clear_remains();
         }
         self.run("pg_ctl", &["stop", "-m", "fast", "-w", "-t", "60", "-D", &self.data_text()])
             .map(drop)
@@ -195,13 +227,114 @@ impl Cluster {
         .map(drop)
     }
 
-    fn running(&self) -> Result<bool> {
-        let output = self.output("pg_ctl", &["status", "-D", &self.data_text()])?;
-        Ok(output.status.success())
+    /// Starts PostgreSQL again whenever its first process is gone, as after the
+    /// system killed it for want of memory; drop it to stop.
+    pub async fn keep_up(self: Arc<Self>) -> Infallible {
+        let mut pause = LOOK;
+        loop {
+            tokio::time::sleep(pause).await;
+            if self.running() {
+                pause = LOOK;
+                continue;
+            }
+            tracing::error!("PostgreSQL of the private cluster is gone; it is started again");
+            let cluster = self.clone();
+            let revived = tokio::task::spawn_blocking(move || cluster.revive()).await;
+            let error = match revived {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = error {
+                tracing::error!(error, "PostgreSQL of the private cluster does not start");
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
-    fn launch(&self, durability: Durability) -> Result<()> {
-        let flush = match durability {
+    fn revive(&self) -> Result<()> {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stopped || self.running() {
+            return Ok(());
+        }
+        self.clear_remains()?;
+        // It may have much to recover, which whoever asks the database learns
+        // from itself; but that it runs must be seen, or it could not be stopped.
+        self.launch(false)?;
+        wait_until(Duration::from_secs(1), || self.running())
+            .then_some(())
+            .ok_or_else(|| PortError::bug("PostgreSQL ended as soon as it was started"))
+    }
+
+    /// Ends what a killed PostgreSQL left running, and removes the files that
+    /// say it runs. The processes go first: none may write beside a new one.
+    /// PostgreSQL itself takes a process for alive that its parent has not yet
+    /// heard the end of, and would not start.
+    fn clear_remains(&self) -> Result<()> {
+        for signal in ["QUIT", "KILL", "KILL"] {
+            if self.signal_all(signal)? == 0 {
+                break;
+            }
+            wait_until(Duration::from_millis(1_500), || {
+                self.signal_all("0").is_ok_and(|left| left == 0)
+            });
+        }
+        if self.signal_all("0")? > 0 {
+            return Err(PortError::bug("processes of the PostgreSQL that was killed do not end"));
+        }
+        for path in [
+            self.data.join("postmaster.pid"),
+            self.socket.join(".s.PGSQL.5432"),
+            self.socket.join(".s.PGSQL.5432.lock"),
+        ] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed("removing a file of the PostgreSQL that was killed", error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether PostgreSQL's first process runs. Its number alone does not say
+    /// so: after a power cut another process may have it, and one that ended
+    /// keeps it until its parent has heard of that.
+    fn running(&self) -> bool {
+        let Ok(file) = fs::read_to_string(self.data.join("postmaster.pid")) else { return false };
+        let process = Path::new("/proc").join(file.lines().next().unwrap_or_default().trim());
+        let Ok(stat) = fs::read_to_string(process.join("stat")) else { return false };
+        let Some((name, rest)) = stat.rsplit_once(") ") else { return false };
+        if !name.ends_with("(postgres") || rest.starts_with(['Z', 'X']) {
+            return false;
+        }
+        // Its working folder is its data; not everybody may ask for it.
+        match fs::read_link(process.join("cwd")) {
+            Ok(cwd) => cwd == self.data,
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+
+    /// Sends a signal to every process of a PostgreSQL on this data, and says
+    /// how many there were. It is asked as PostgreSQL's own user, who may see
+    /// which folder each of them works in.
+    fn signal_all(&self, signal: &str) -> Result<usize> {
+        const SCRIPT: &str = "for p in /proc/[0-9]*; do \
+             if [ \"$(readlink \"$p/cwd\")\" = \"$1\" ] && [ \"$(cat \"$p/comm\")\" = postgres ]; \
+             then kill -\"$2\" \"${p#/proc/}\" && echo \"$p\"; fi; done 2>/dev/null";
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT, "sh"]).arg(&self.data).arg(signal).current_dir("/");
+        if let Some(user) = &self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        let output =
+            command.output().map_err(|error| failed("ending what PostgreSQL left", error))?;
+        Ok(output.stdout.iter().filter(|byte| **byte == b'\n').count())
+    }
+
+    /// Starts PostgreSQL, and waits until it answers or does not wait.
+    fn launch(&self, wait: bool) -> Result<()> {
+        let flush = match self.durability {
             Durability::Full => "-c fsync=on -c synchronous_commit=on",
             Durability::None => "-c fsync=off -c synchronous_commit=off -c full_page_writes=off",
         };
@@ -211,18 +344,21 @@ impl Cluster {
             self.socket.display()
         );
         let log = self.data.join("server.log").display().to_string();
+        let wait = if wait { "-w" } else { "-W" };
         self.run(
             "pg_ctl",
-            &["start", "-w", "-t", "60", "-D", &self.data_text(), "-l", &log, "-o", &options],
+            &["start", wait, "-t", "60", "-D", &self.data_text(), "-l", &log, "-o", &options],
         )
         .map(drop)
     }
 
-    fn ensure_role(&self) -> Result<()> {
-        let exists =
-            self.sql(&format!("SELECT 1 FROM pg_roles WHERE rolname = '{}'", Self::ROLE))?;
-        if exists.trim().is_empty() {
-            self.sql(&format!("CREATE ROLE {} LOGIN NOSUPERUSER CREATEDB", Self::ROLE))?;
+    fn ensure_roles(&self) -> Result<()> {
+        let roles = self.sql("SELECT rolname FROM pg_roles")?;
+        let roles: Vec<_> = roles.lines().map(str::trim).collect();
+        for (role, rights) in [(Self::OWNER, "CREATEDB"), (Self::SERVER, "NOCREATEDB")] {
+            if !roles.contains(&role) {
+                self.sql(&format!("CREATE ROLE {role} LOGIN NOSUPERUSER {rights}"))?;
+            }
         }
         Ok(())
     }
@@ -292,6 +428,18 @@ impl Cluster {
         let log = fs::read(self.data.join("server.log")).unwrap_or_default();
         log[log.len().saturating_sub(2_000)..].to_vec()
     }
+}
+
+/// Looks again until it holds or the time is over; says whether it holds.
+fn wait_until(longest: Duration, holds: impl Fn() -> bool) -> bool {
+    let began = std::time::Instant::now();
+    while !holds() {
+        if began.elapsed() >= longest {
+            return false;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    true
 }
 
 fn failed(doing: &str, error: io::Error) -> PortError {

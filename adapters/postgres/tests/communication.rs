@@ -397,6 +397,10 @@ struct Post {
 
 #[async_trait]
 impl Mailer for Post {
+    async fn takes_international(&self) -> ports::Result<bool> {
+        Ok(true)
+    }
+
     async fn send(&self, mail: &Mail) -> ports::Result<()> {
         self.handed.lock().unwrap().push(mail.clone());
         self.answers.lock().unwrap().pop().map_or(Ok(()), Err)
@@ -429,6 +433,14 @@ impl SignInLinks for Post {
     async fn new_address(&self, _: AccountId) -> ports::Result<Option<(EmailAddress, String)>> {
         let link = "https://salus.example.org/confirm-email".to_owned();
         Ok(Some(("ada.byron@example.com".parse().unwrap(), link)))
+    }
+
+    async fn factor_link(&self, _: AccountId, factor: Uuid) -> ports::Result<Option<String>> {
+        Ok(Some(format!("https://salus.example.org/confirm-factor/{factor}")))
+    }
+
+    async fn previous_address(&self, _: AccountId) -> ports::Result<Option<EmailAddress>> {
+        Ok(Some("old@example.com".parse().unwrap()))
     }
 }
 
@@ -477,6 +489,10 @@ async fn an_attempt_is_on_record_before_the_call() {
     struct Dies<'a>(&'a Clinic);
     #[async_trait]
     impl Mailer for Dies<'_> {
+        async fn takes_international(&self) -> ports::Result<bool> {
+            Ok(true)
+        }
+
         async fn send(&self, _: &Mail) -> ports::Result<()> {
             let stored = mail_of(self.0).await;
             assert_eq!(stored.state, NotificationState::Sending { attempts: 1 });
@@ -566,6 +582,22 @@ async fn the_link_to_a_new_address_goes_there_and_word_of_it_to_the_old_one() {
 }
 
 #[tokio::test]
+async fn the_owner_of_an_account_is_asked_about_a_factor_and_the_left_address_told() {
+    let clinic = Clinic::open().await;
+    let account = clinic.patient.account().unwrap();
+    let (post, factor) = (Post::default(), Uuid::from_u128(77));
+    tell(&clinic, &Event::FactorConfirmationRequested { account, factor }).await;
+    deliver(&clinic, &post).await.unwrap();
+    tell(&clinic, &Event::AddressLeft { account }).await;
+    deliver(&clinic, &post).await.unwrap();
+    let handed = post.handed.lock().unwrap().clone();
+    assert_eq!(handed[0].to.as_str(), "ada@example.com");
+    assert!(handed[0].text.contains(&format!("/confirm-factor/{factor}")));
+    assert_eq!(handed[1].to.as_str(), "old@example.com");
+    assert!(handed[1].text.contains("another one from now on"), "{}", handed[1].text);
+}
+
+#[tokio::test]
 async fn a_verified_account_gets_no_verification_mail() {
     let clinic = Clinic::open().await;
     tell(&clinic, &registered(&clinic)).await;
@@ -611,4 +643,50 @@ async fn a_transaction_that_is_dropped_leaves_no_message() {
     tx.open_thread(&thread).await.unwrap();
     drop(tx);
     assert_eq!(clinic.count("SELECT count(*) FROM message_threads").await, 0);
+}
+
+#[tokio::test]
+async fn threads_go_with_a_patient_who_is_handed_over() {
+    let clinic = Clinic::open().await;
+    let (env, pg) = (&clinic.database.env, &clinic.database.pg);
+    let successor = actor(env.fresh(), Role::Provider);
+    let patient = clinic.patient.as_patient().unwrap();
+    let pair = (patient, successor.as_provider().unwrap());
+    clinic.team.0.lock().unwrap().push(pair);
+    let before = clinic.send(&clinic.patient, &clinic.provider, "a", "My scalp itches").await;
+    let before = before.unwrap();
+    // The two have written about the same already.
+    let own = clinic.send(&clinic.patient, &successor, "b", "Hello").await.unwrap();
+
+    let event = Event::PatientHandedOver {
+        patient,
+        from: clinic.provider.as_provider().unwrap(),
+        to: pair.1,
+    };
+    let delivery = Delivery { event: env.fresh(), handler: "communication.on_patient_handed_over" };
+    for _ in 0..2 {
+        communication::handover::on_patient_handed_over(
+            pg,
+            delivery,
+            patient,
+            (clinic.provider.as_provider().unwrap(), pair.1),
+        )
+        .await
+        .unwrap();
+    }
+    let account = successor.account().unwrap();
+    let threads = list_threads(pg, &successor, account, &page()).await.unwrap();
+    assert_eq!((threads.items.len(), threads.items[0].unread), (1, 2));
+    let (_, messages) = read_thread(env, pg, &successor, own.thread, &page()).await.unwrap();
+    let texts: Vec<_> = messages.items.iter().map(|message| message.body.text()).collect();
+    assert_eq!(texts, ["Hello", "My scalp itches"]);
+    let former = clinic.provider.account().unwrap();
+    let threads = list_threads(pg, &clinic.provider, former, &page()).await.unwrap();
+    assert_eq!(threads.items, []);
+    assert_hidden(mark_message_read(env, pg, &clinic.provider, before.id).await);
+
+    let delivery = Delivery { event: env.fresh(), handler: HANDLER };
+    notify(env, pg, delivery, &event).await.unwrap();
+    let told = "SELECT count(*) FROM notifications WHERE kind = 'care_team_changed'";
+    assert_eq!(clinic.count(told).await, 2, "in the application and by mail");
 }

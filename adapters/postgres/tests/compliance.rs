@@ -16,8 +16,10 @@ use kernel::{
 use objects::StoredObjects;
 use ports::{AuditAction, AuditEntry, UnitOfWork};
 use salus_postgres::PgTx;
-use salus_tests::{Database, eventually};
+use salus_tests::{Database, TestChainKeys, eventually};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+
+const KEYS: TestChainKeys = TestChainKeys("ours");
 
 struct Log {
     database: Database,
@@ -52,11 +54,11 @@ impl Log {
 
     async fn seal(&mut self) -> Step {
         let Database { pg, env, .. } = &self.database;
-        step(env, pg, &self.objects, &mut self.state, TimeDelta::zero()).await.unwrap()
+        step(env, pg, &self.objects, &KEYS, &mut self.state, TimeDelta::zero()).await.unwrap()
     }
 
     async fn verify(&self) -> Report {
-        verify(&self.database.pg, &self.objects).await.unwrap()
+        verify(&self.database.pg, &self.objects, &KEYS).await.unwrap()
     }
 
     /// Changes what only someone with the database's highest rights can.
@@ -150,12 +152,15 @@ async fn sealers_that_meet_make_one_chain() {
         let objects = objects.clone();
         sealers.spawn(async move {
             let mut state = SealerState::default();
-            step(&env, &pg, objects.as_ref(), &mut state, TimeDelta::zero()).await.unwrap().linked
+            step(&env, &pg, objects.as_ref(), &KEYS, &mut state, TimeDelta::zero())
+                .await
+                .unwrap()
+                .linked
         });
     }
     let linked: usize = sealers.join_all().await.into_iter().sum();
     assert_eq!(linked, 40);
-    let report = verify(&log.database.pg, objects.as_ref()).await.unwrap();
+    let report = verify(&log.database.pg, objects.as_ref(), &KEYS).await.unwrap();
     assert!(report.is_intact() && report.links == 40, "{report}");
 }
 
@@ -284,6 +289,91 @@ async fn a_chain_that_was_written_anew_is_found_by_the_anchor() {
     assert_eq!(report.first(), Some(&Finding::AnchorDiffers { position: 10, entry }));
 }
 
+/// Whoever holds the database and not the keys writes all of the log anew, with
+/// hashes that fit, and there is no anchor that could tell.
+#[tokio::test]
+async fn a_log_that_was_written_anew_without_the_key_is_found_without_an_anchor() {
+    for theirs in [Some(TestChainKeys("theirs")), None] {
+        let mut log = Log::new().await;
+        log.record(10).await;
+        let (pg, env) = (log.database.pg.clone(), log.database.env.clone());
+        log.seal().await;
+        log.tamper(
+            "UPDATE audit_entries SET entity_id = 'forged' WHERE seq = 3;
+             DELETE FROM audit_chain;
+             INSERT INTO audit_unchained (entry_id, seq) SELECT id, seq FROM audit_entries",
+        )
+        .await;
+        // Their own sealer, on objects of their own.
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = StoredObjects::in_folder(folder.path().join("objects")).unwrap();
+        let keys = theirs.as_ref().unwrap_or(&KEYS);
+        let mut state = SealerState::default();
+        step(&env, &pg, &elsewhere, keys, &mut state, TimeDelta::zero()).await.unwrap();
+        if theirs.is_none() {
+            // The form from before there was a key needs none.
+            log.tamper(PLAIN).await;
+        }
+        let report = verify(&pg, &elsewhere, &KEYS).await.unwrap();
+        let entry = log.entry_at(1).await;
+        let wanted = match theirs {
+            Some(_) => Finding::LinkAltered { position: 1, entry },
+            None => Finding::Unkeyed { position: 1, entry },
+        };
+        assert!(report.findings.contains(&wanted), "{report}");
+    }
+}
+
+/// Rewrites the chain with plain digests, as anybody can in the database.
+const PLAIN: &str = "DO $$ DECLARE link record; before bytea := decode(repeat('00', 32), 'hex');
+     BEGIN
+         FOR link IN SELECT * FROM audit_chain ORDER BY position LOOP
+             before := sha256('salus.audit.chain.1'::bytea || int8send(link.position)
+                 || int8send((extract(epoch FROM link.sealed_at) * 1000000)::bigint)
+                 || before || link.entry_hash);
+             UPDATE audit_chain SET chain_hash = before, key_id = NULL
+             WHERE position = link.position;
+         END LOOP;
+     END $$";
+
+/// A log from before there was a key goes on, once the server has started on it.
+#[tokio::test]
+async fn a_log_from_before_the_key_is_adopted_once() {
+    let mut log = Log::new().await;
+    log.record(6).await;
+    log.seal().await;
+    log.tamper(PLAIN).await;
+    let folder = tempfile::tempdir().unwrap();
+    log.objects = StoredObjects::in_folder(folder.path().join("objects")).unwrap();
+    let entry = log.entry_at(1).await;
+    assert_eq!(log.verify().await.findings, [Finding::Unkeyed { position: 1, entry }]);
+
+    log.state = SealerState::default();
+    log.seal().await;
+    assert!(log.verify().await.is_intact());
+    log.record(2).await;
+    log.seal().await;
+    assert!(log.verify().await.is_intact());
+
+    // It is not adopted again: what was keyed stays so.
+    log.tamper(PLAIN).await;
+    log.state = SealerState::default();
+    log.seal().await;
+    assert!(!log.verify().await.is_intact());
+}
+
+#[tokio::test]
+async fn a_sealer_notices_at_once_that_the_chain_was_cut() {
+    let mut log = sealed_log().await;
+    log.tamper(
+        "DELETE FROM audit_entries WHERE id IN
+             (SELECT entry_id FROM audit_chain WHERE position >= 9);
+         DELETE FROM audit_chain WHERE position >= 9",
+    )
+    .await;
+    assert!(log.seal().await.broken);
+}
+
 #[tokio::test]
 async fn the_chain_refuses_to_be_changed() {
     let log = sealed_log().await;
@@ -291,6 +381,8 @@ async fn the_chain_refuses_to_be_changed() {
         ["UPDATE audit_chain SET position = 99", "DELETE FROM audit_chain", "TRUNCATE audit_chain"]
     {
         let refused = log.database.pg.pool().execute_unprepared(sql).await;
+        assert!(refused.unwrap_err().to_string().contains("permission denied"), "{sql}");
+        let refused = log.database.owner().await.execute_unprepared(sql).await;
         assert!(refused.unwrap_err().to_string().contains("append-only"), "{sql}");
     }
 }

@@ -6,16 +6,19 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, Address, CategoryId, DeaSchedule, DispatchId, EventId, HumanName, InvoiceId,
-    Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, QuantityUnit,
-    RequestContext, Role, SubscriptionId, UsState, Uuid, actor::ActorKind,
+    AccountId, Actor, Address, CategoryId, CoveredTreatment, DeaSchedule, DispatchId, EventId,
+    HumanName, InvoiceId, Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId,
+    ProviderId, QuantityUnit, RequestContext, Role, SubscriptionId, UsState, Uuid,
+    actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
     dispatch::{
         Dispatch, DispatchState, HoldReason,
-        due::dispatch_due,
+        checks::{FillChecks, FillCircumstances},
+        due::{ReleaseFills, dispatch_due, release_fills},
         handlers::{on_invoice_paid, on_prescription_changed},
+        hold::{ActivePlan, Contest, PrescriberStanding, TreatmentStanding},
         label::{BuyLabel, buy_label},
         work::{DispatchOrder, order, queue},
     },
@@ -31,6 +34,7 @@ use pharmacy::{
         Amount, Diagnosis, Dosing, Medication, Pharmacy, Prescription, PrescriptionReach,
         PrescriptionState, PrescriptionStore, read,
     },
+    safety::{ClinicalFacts, ClinicalRecord, CuratedInteractions},
     shipment::{
         Shipment, TrackingStatus,
         read::{by_tracking_number, confirm, history},
@@ -183,6 +187,106 @@ impl DeliveryAddresses for Home {
     }
 }
 
+/// What the other contexts say of every patient. Nothing speaks against a
+/// fill until a test says so.
+#[derive(Clone)]
+struct Around {
+    database: Arc<Database>,
+    facts: Arc<Mutex<Facts>>,
+}
+
+#[derive(Clone, Default)]
+struct Facts {
+    /// The record cannot be read.
+    unreadable: bool,
+    record: ClinicalFacts,
+    ended: bool,
+    standing: TreatmentStanding,
+    prescriber: Option<PrescriberStanding>,
+    inactive: bool,
+    contests: Vec<Contest>,
+}
+
+impl Around {
+    fn read(&self) -> ports::Result<Facts> {
+        let facts = self.facts.lock().unwrap().clone();
+        match facts.unreadable {
+            true => Err(PortError::Unavailable { vendor: "record", message: "down".into() }),
+            false => Ok(facts),
+        }
+    }
+}
+
+#[async_trait]
+impl FillCircumstances for Around {
+    async fn patient_active(&self, _: PatientId) -> ports::Result<bool> {
+        Ok(!self.read()?.inactive)
+    }
+
+    /// The plan of the patient's newest prescription is the active one.
+    async fn treatment(
+        &self,
+        patient: PatientId,
+        _: CategoryId,
+    ) -> ports::Result<TreatmentStanding> {
+        let facts = self.read()?;
+        let actor = Actor::system("tests.fulfilment");
+        let mut tx = PrescriptionStore::begin(&self.database.pg, &actor).await?;
+        let reach = PrescriptionReach::Patient(patient);
+        let newest = tx.prescriptions(reach, &PageRequest::default()).await?.items;
+        let active = match (newest.first(), facts.ended) {
+            (_, true) => None,
+            (Some(one), false) => {
+                Some(ActivePlan { plan: one.treatment_plan, version: 1, provider: one.provider })
+            }
+            // Its prescription is still to come.
+            (None, false) => {
+                Some(ActivePlan { plan: Uuid::from_u128(1).into(), version: 1, provider: DOCTOR })
+            }
+        };
+        Ok(TreatmentStanding { active, last_provider: Some(DOCTOR), ..facts.standing })
+    }
+
+    async fn prescriber(&self, _: ProviderId, _: PatientId) -> ports::Result<PrescriberStanding> {
+        Ok(self.read()?.prescriber.unwrap_or(PrescriberStanding::MayPrescribe))
+    }
+
+    async fn contests(&self, _: InvoiceId) -> ports::Result<Vec<Contest>> {
+        Ok(self.read()?.contests)
+    }
+}
+
+#[async_trait]
+impl ClinicalRecord for Around {
+    async fn facts(&self, _: PatientId) -> ports::Result<ClinicalFacts> {
+        Ok(self.read()?.record)
+    }
+}
+
+const DOCTOR: ProviderId = ProviderId(Uuid::from_u128(0xd0c));
+
+impl Around {
+    fn checks(&self) -> FillChecks {
+        let around = Arc::new(self.clone());
+        FillChecks {
+            circumstances: around.clone(),
+            record: around,
+            interactions: Arc::new(CuratedInteractions),
+        }
+    }
+}
+
+/// Checks that find nothing.
+fn clear(database: &Arc<Database>) -> FillChecks {
+    Around { database: database.clone(), facts: Arc::default() }.checks()
+}
+
+/// Looks at the patient's fills as the job does.
+async fn look(database: &Arc<Database>, number: u128) {
+    let job = ReleaseFills { patient: patient_id(number), category: CATEGORY };
+    release_fills(&database.env, &database.pg, &clear(database), job).await.unwrap();
+}
+
 /// A database with the pharmacy and so many units of the drug.
 async fn stocked(units: i64) -> Arc<Database> {
     let database = Database::fresh().await;
@@ -195,12 +299,26 @@ async fn stocked(units: i64) -> Arc<Database> {
         phone: "+16175550199".parse().unwrap(),
         mail_order: true,
         active: true,
+        dea: None,
+        licensed_in: [UsState::Ma].into(),
+        version: 1,
     };
     read::put_pharmacy(&database.pg, &Actor::system("tests.fulfilment"), &entry).await.unwrap();
+    employ(&database, PHARMACY, 0xf).await;
     if units > 0 {
         restock(&database, units).await;
     }
     Arc::new(database)
+}
+
+/// Says that this account is the one that works in the pharmacy.
+async fn employ(database: &Database, pharmacy: PharmacyId, account: u128) {
+    let actor = Actor::system("tests.fulfilment");
+    let mut tx = PrescriptionStore::begin(&database.pg, &actor).await.unwrap();
+    tx.set_pharmacists(pharmacy, &[AccountId(Uuid::from_u128(account))]).await.unwrap();
+    let entry = ports::AuditEntry::new(ports::AuditAction::Update, "pharmacy", pharmacy);
+    tx.audit(entry).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn restock(database: &Database, units: i64) {
@@ -259,7 +377,11 @@ async fn prescription(database: &Database, number: u128, quantity: u32) -> Presc
     prescription.id
 }
 
-async fn paid(database: &Database, number: u128, invoice: InvoiceId) -> Result<(), PharmacyError> {
+async fn paid(
+    database: &Arc<Database>,
+    number: u128,
+    invoice: InvoiceId,
+) -> Result<(), PharmacyError> {
     paid_for(database, number, invoice, 1).await
 }
 
@@ -271,10 +393,14 @@ impl PaidPeriods for Months {
     async fn months(&self, _: SubscriptionId) -> ports::Result<Option<u32>> {
         Ok(Some(self.0))
     }
+
+    async fn sold(&self, _: SubscriptionId) -> ports::Result<Vec<CoveredTreatment>> {
+        Ok(Vec::new())
+    }
 }
 
 async fn paid_for(
-    database: &Database,
+    database: &Arc<Database>,
     number: u128,
     invoice: InvoiceId,
     months: u32,
@@ -283,11 +409,14 @@ async fn paid_for(
     let subscription = Uuid::from_u128(0x50b).into();
     let patient = patient_id(number);
     let (invoice, patient) = ((invoice, subscription), (patient, CATEGORY));
-    on_invoice_paid(&database.env, &database.pg, &Months(months), delivery, invoice, patient).await
+    on_invoice_paid(&database.env, &database.pg, &Months(months), delivery, invoice, patient)
+        .await?;
+    look(database, number).await;
+    Ok(())
 }
 
 async fn told(
-    database: &Database,
+    database: &Arc<Database>,
     number: u128,
     id: PrescriptionId,
     status: PrescriptionStatusWord,
@@ -295,7 +424,9 @@ async fn told(
     let delivery = Delivery { event: database.env.fresh::<EventId>(), handler: "pharmacy.told" };
     let patient = patient_id(number);
     on_prescription_changed(&database.env, &database.pg, delivery, id, patient, CATEGORY, status)
-        .await
+        .await?;
+    look(database, number).await;
+    Ok(())
 }
 
 async fn dispatches(database: &Database, state: Option<DispatchState>) -> Vec<Dispatch> {
@@ -304,7 +435,7 @@ async fn dispatches(database: &Database, state: Option<DispatchState>) -> Vec<Di
 }
 
 /// A reserved dispatch of 30 tablets for this patient.
-async fn reserved(database: &Database, number: u128) -> DispatchId {
+async fn reserved(database: &Arc<Database>, number: u128) -> DispatchId {
     prescription(database, number, 30).await;
     paid(database, number, database.env.fresh()).await.unwrap();
     let all = dispatches(database, Some(DispatchState::Reserved)).await;
@@ -312,11 +443,17 @@ async fn reserved(database: &Database, number: u128) -> DispatchId {
 }
 
 async fn label(
-    database: &Database,
+    database: &Arc<Database>,
     carrier: &Carrier,
     dispatch: DispatchId,
 ) -> Result<(), PharmacyError> {
-    buy_label(&database.env, &database.pg, carrier, &Home(true), BuyLabel { dispatch }).await
+    let (checks, job) = (clear(database), BuyLabel { dispatch });
+    buy_label(&database.env, &database.pg, carrier, &Home(true), &checks, job).await
+}
+
+/// What a pharmacist's call for what is due makes.
+async fn due(database: &Arc<Database>) -> Result<Vec<Dispatch>, PharmacyError> {
+    dispatch_due(&database.env, &database.pg, &clear(database), &pharmacist()).await
 }
 
 async fn shipments(database: &Database, number: u128) -> Vec<Shipment> {
@@ -357,7 +494,7 @@ async fn the_facts_make_one_dispatch_in_whichever_order_they_arrive() {
     let made = dispatches(&database, Some(DispatchState::Reserved)).await;
     let of: Vec<PrescriptionId> = made.iter().map(|each| each.prescription).collect();
     assert_eq!(of, [first, second]);
-    assert_eq!(dispatch_due(&database.env, &database.pg, &pharmacist()).await.unwrap(), []);
+    assert_eq!(due(&database).await.unwrap(), []);
     assert_eq!(on_hand(&database).await, (300, 60));
 }
 
@@ -393,9 +530,9 @@ async fn two_invoices_use_two_fills_and_a_third_waits() {
     assert_eq!(dispatches(&database, Some(DispatchState::Shipped)).await.len(), 2);
     // The third is served by the next prescription.
     prescription(&database, 1, 30).await;
-    let due = dispatch_due(&database.env, &database.pg, &pharmacist()).await.unwrap();
-    assert_eq!(due.len(), 1);
-    assert_eq!(due[0].fill_number, 1);
+    let made = due(&database).await.unwrap();
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0].fill_number, 1);
 }
 
 #[tokio::test]
@@ -499,7 +636,9 @@ async fn without_an_address_nothing_is_asked_of_the_carrier() {
     let dispatch = reserved(&database, 1).await;
     let carrier = Carrier::new(Mood::Obliging);
     let job = BuyLabel { dispatch };
-    buy_label(&database.env, &database.pg, &carrier, &Home(false), job).await.unwrap();
+    buy_label(&database.env, &database.pg, &carrier, &Home(false), &clear(&database), job)
+        .await
+        .unwrap();
     let held = dispatches(&database, Some(DispatchState::OnHold)).await;
     assert_eq!(held[0].hold_reason, Some(HoldReason::NoDeliveryAddress));
     assert!(carrier.shipments.lock().unwrap().is_empty());
@@ -619,6 +758,30 @@ async fn a_tracking_number_that_comes_again_belongs_to_each_ones_own_box() {
 }
 
 #[tokio::test]
+async fn a_labels_address_and_number_are_sealed_and_those_from_before_are_still_found() {
+    let database = stocked(60).await;
+    let carrier = Carrier::new(Mood::Obliging);
+    let dispatch = reserved(&database, 1).await;
+    label(&database, &carrier, dispatch).await.unwrap();
+    let readable = "SELECT count(*) FROM shipments WHERE shipments::text ~ '94001|labels.example'";
+    assert_eq!(count(&database, readable).await, 0);
+    let kept = shipments(&database, 1).await.remove(0).label.unwrap();
+    assert_eq!(
+        (kept.tracking_number.as_str(), kept.url.as_str()),
+        ("94001", "https://labels.example/1.png")
+    );
+
+    let before = "UPDATE shipments SET sealed_label = NULL, tracking_number = '94001', \
+                  label_url = 'https://labels.example/1.png'";
+    database.superuser().await.execute_unprepared(before).await.unwrap();
+    let found = by_tracking_number(&database.pg, &patient(1), "94001").await.unwrap().shipment;
+    assert_eq!(found.label.as_ref(), Some(&kept));
+    let event = event("evt_1", &found, TrackingStatus::InTransit, 5);
+    receive(&database.env, &database.pg, event).await.unwrap();
+    assert_eq!(count(&database, readable).await, 0, "saving it seals it");
+}
+
+#[tokio::test]
 async fn another_patients_shipment_does_not_exist_and_the_attempt_is_recorded() {
     let database = stocked(60).await;
     let carrier = Carrier::new(Mood::Obliging);
@@ -675,5 +838,7 @@ async fn a_full_queue_is_read_page_by_page() {
     assert_eq!(seen.len(), 5);
 }
 
+mod holds;
+mod pharmacists;
 mod release;
 mod withdrawal;

@@ -17,9 +17,9 @@ use salus_tests::{Authenticator, totp_code};
 
 use crate::identity::{Fixture, PASSWORD, request};
 
-const ORIGIN: &str = "https://salus.example";
+pub(crate) const ORIGIN: &str = "https://salus.example";
 
-async fn fixture() -> Fixture {
+pub(crate) async fn fixture() -> Fixture {
     let mut fixture = Fixture::new().await;
     let authenticators = Authenticators::new(ORIGIN).unwrap();
     fixture.services = fixture.services.with_authenticators(authenticators);
@@ -280,4 +280,59 @@ async fn a_passkey_of_another_place_of_a_copy_or_unverified_opens_nothing() {
     assert!(matches!(taken, Err(IdentityError::PasskeyExists)));
     let odd = passkeys::finish_login(services, request(), "token", serde_json::json!({})).await;
     assert!(matches!(odd, Err(IdentityError::Invalid(fields)) if fields[0].path == "credential"));
+}
+
+#[tokio::test]
+async fn a_passkey_that_comes_to_be_synchronized_goes_on_and_one_that_ceases_says_why_not() {
+    let fixture = fixture().await;
+    let services = &fixture.services;
+    fixture.patient("ada@example.com").await;
+    let actor = fixture.actor(&fixture.login("ada@example.com").await).await;
+    let mut device = Authenticator::new(ORIGIN, 5);
+    let begun = passkeys::begin_registration(services, &actor, PASSWORD).await.unwrap();
+    let answer = device.create(&begun.options);
+    passkeys::finish_registration(services, &actor, &begun.token, "Key", answer).await.unwrap();
+    let alone = async |device: &mut Authenticator| {
+        let begun = passkeys::begin_login(services, request()).await.unwrap();
+        let answer = device.get(&begun.options);
+        passkeys::finish_login(services, request(), &begun.token, answer).await
+    };
+    let second = async |device: &mut Authenticator| {
+        let pending = begin(services, "ada@example.com").await;
+        let proof = Proof::Passkey(device.get(&pending.passkey.unwrap()));
+        login::complete(services, request(), &pending.token, proof).await
+    };
+
+    device.synchronized = true;
+    second(&mut device).await.unwrap();
+    alone(&mut device).await.unwrap();
+
+    device.synchronized = false;
+    for refused in [alone(&mut device).await, second(&mut device).await] {
+        assert!(matches!(refused, Err(IdentityError::PasskeyChanged)), "{:?}", refused.err());
+    }
+    device.synchronized = true;
+    alone(&mut device).await.unwrap();
+    // The flag is signed: another key does not pass with it.
+    let mut forged = Authenticator::new(ORIGIN, 9);
+    forged.impersonate(&device);
+    forged.synchronized = true;
+    let refused = alone(&mut forged).await;
+    assert!(matches!(refused, Err(IdentityError::WrongCredentials)), "{:?}", refused.err());
+}
+
+#[tokio::test]
+async fn a_synchronized_passkey_signs_in_alone_first() {
+    let fixture = fixture().await;
+    let services = &fixture.services;
+    fixture.patient("ada@example.com").await;
+    let actor = fixture.actor(&fixture.login("ada@example.com").await).await;
+    let mut device = Authenticator::new(ORIGIN, 5);
+    let begun = passkeys::begin_registration(services, &actor, PASSWORD).await.unwrap();
+    let answer = device.create(&begun.options);
+    passkeys::finish_registration(services, &actor, &begun.token, "Key", answer).await.unwrap();
+    device.synchronized = true;
+    let begun = passkeys::begin_login(services, request()).await.unwrap();
+    let answer = device.get(&begun.options);
+    passkeys::finish_login(services, request(), &begun.token, answer).await.unwrap();
 }

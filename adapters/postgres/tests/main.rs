@@ -12,6 +12,7 @@ mod identity;
 mod identity_factors;
 mod identity_roles;
 mod identity_sessions;
+mod identity_takeover;
 mod intake;
 mod intake_photos;
 mod jobs;

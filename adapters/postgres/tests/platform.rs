@@ -55,8 +55,76 @@ async fn the_audit_log_refuses_to_be_changed() {
         "TRUNCATE audit_entries",
     ] {
         let refused = database.pg.pool().execute_unprepared(sql).await;
+        assert!(refused.unwrap_err().to_string().contains("permission denied"), "{sql}");
+        let refused = database.owner().await.execute_unprepared(sql).await;
         assert!(refused.unwrap_err().to_string().contains("append-only"), "{sql}");
     }
+}
+
+#[tokio::test]
+async fn the_servers_role_cannot_take_down_its_walls() {
+    let database = Database::fresh().await;
+    let pool = database.pg.pool();
+    assert_eq!(Pg::role_faults(pool).await.unwrap(), [""; 0]);
+    for sql in [
+        "ALTER TABLE audit_entries DISABLE TRIGGER ALL",
+        "DROP TRIGGER audit_entries_append_only ON audit_entries",
+        "ALTER TABLE audit_entries DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE identity_profiles NO FORCE ROW LEVEL SECURITY",
+        "DROP POLICY actor_scope ON prescriptions",
+        "CREATE POLICY mine ON prescriptions USING (true)",
+        "CREATE TABLE mine (id integer)",
+        "CREATE TEMPORARY TABLE audit_entries (id uuid)",
+        "CREATE SCHEMA mine",
+        "CREATE OR REPLACE FUNCTION salus_reaches(owner uuid) RETURNS boolean LANGUAGE sql \
+         AS 'SELECT true'",
+        "CREATE FUNCTION mine() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "TRUNCATE prescriptions",
+        "DELETE FROM audit_chain",
+        "UPDATE audit_chain SET sealed_at = now()",
+        "UPDATE ledger_postings SET account = account",
+        "DELETE FROM seaql_migrations",
+        "INSERT INTO graphile_worker.migrations (id) VALUES (1000)",
+        "SET ROLE salus",
+        "SET SESSION AUTHORIZATION salus",
+        "SET session_replication_role = 'replica'",
+    ] {
+        let error = pool.execute_unprepared(sql).await.expect_err(sql).to_string();
+        let refused = ["permission denied", "must be owner", "must be able to SET ROLE"];
+        assert!(refused.iter().any(|words| error.contains(words)), "{sql}: {error}");
+    }
+}
+
+/// What a later migration adds is granted by the next `salus migrate`, and what
+/// somebody granted by hand is taken back.
+#[tokio::test]
+async fn every_migration_grants_anew() {
+    let database = Database::fresh().await;
+    let owner = database.owner().await;
+    owner
+        .execute_unprepared(
+            "CREATE TABLE later (id integer GENERATED ALWAYS AS IDENTITY, note text); \
+             GRANT TRUNCATE, TRIGGER ON prescriptions TO salus_server; \
+             GRANT DELETE ON audit_entries TO salus_server",
+        )
+        .await
+        .unwrap();
+    let pool = database.pg.pool();
+    assert_eq!(Pg::role_faults(pool).await.unwrap().len(), 2);
+    let add = "INSERT INTO later (note) VALUES ('a')";
+    assert!(pool.execute_unprepared(add).await.is_err());
+    Pg::admit(&owner, "salus_server").await.unwrap();
+    pool.execute_unprepared(add).await.unwrap();
+    assert_eq!(Pg::role_faults(pool).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_owner_and_a_superuser_are_no_roles_to_serve_with() {
+    let database = Database::fresh().await;
+    let faults = Pg::role_faults(&database.owner().await).await.unwrap().join("\n");
+    assert!(faults.contains("owns the database"), "{faults}");
+    let faults = Pg::role_faults(&database.superuser().await).await.unwrap().join("\n");
+    assert!(faults.contains("is a superuser"), "{faults}");
 }
 
 #[tokio::test]
@@ -178,15 +246,22 @@ async fn concurrent_requests_with_one_key_make_one_resource() {
 }
 
 #[tokio::test]
-async fn row_level_security_hides_other_patients_rows_from_the_tables_owner() {
+async fn row_level_security_hides_other_patients_rows_from_the_server_and_the_owner() {
     let database = Database::fresh().await;
+    let owner = database.owner().await;
+    owner
+        .execute_unprepared(
+            "CREATE TABLE walled (patient_id uuid); SELECT salus_protect('walled', 'patient_id')",
+        )
+        .await
+        .unwrap();
+    Pg::admit(&owner, "salus_server").await.unwrap();
     let pool = database.pg.pool();
-    pool.execute_unprepared(
-        "CREATE TABLE walled (patient_id uuid); SELECT salus_protect('walled', 'patient_id')",
-    )
-    .await
-    .unwrap();
     let hidden = pool
+        .execute_unprepared("INSERT INTO walled VALUES ('00000000-0000-7000-8000-000000000001')")
+        .await;
+    assert!(hidden.unwrap_err().to_string().contains("row-level security"));
+    let hidden = owner
         .execute_unprepared("INSERT INTO walled VALUES ('00000000-0000-7000-8000-000000000001')")
         .await;
     assert!(hidden.unwrap_err().to_string().contains("row-level security"));

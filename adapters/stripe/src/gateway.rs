@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use billing::{
     CardDetails, ChargeRequest, Decline, GatewayIntent, IntentStatus, PaymentGateway,
+    contest::{ContestKind, GatewayContest},
     gateway::Attached,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,11 +15,13 @@ use stripe::{
 };
 use stripe_core::{
     customer::{CreateCustomer, SearchCustomer},
+    dispute::ListDispute,
     payment_intent::{
         CancelPaymentIntent, CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods,
         CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects, CreatePaymentIntentOffSession,
         ListPaymentIntent, RetrievePaymentIntent,
     },
+    refund::ListRefund,
 };
 use stripe_payment::payment_method::{AttachPaymentMethod, DetachPaymentMethod};
 use stripe_shared::{PaymentIntent, PaymentIntentStatus, PaymentMethod};
@@ -196,6 +199,33 @@ impl PaymentGateway for StripeGateway {
                 None => return Ok(None),
             }
         }
+    }
+
+    async fn contests(&self, intent: &str) -> Result<Vec<GatewayContest>> {
+        // One payment has a handful of each at most.
+        let disputes = ListDispute::new()
+            .payment_intent(intent)
+            .limit(PAGE)
+            .send(&self.client)
+            .await
+            .map_err(|error| reading("listing the disputes of a payment", error))?;
+        let refunds = ListRefund::new()
+            .payment_intent(intent)
+            .limit(PAGE)
+            .send(&self.client)
+            .await
+            .map_err(|error| reading("listing the refunds of a payment", error))?;
+        let disputes = disputes.data.into_iter().map(|dispute| GatewayContest {
+            id: dispute.id.to_string(),
+            kind: ContestKind::Dispute,
+            status: dispute.status.as_str().to_owned(),
+        });
+        let refunds = refunds.data.into_iter().map(|refund| GatewayContest {
+            id: refund.id.to_string(),
+            kind: ContestKind::Refund,
+            status: refund.status.unwrap_or_default(),
+        });
+        Ok(disputes.chain(refunds).collect())
     }
 
     async fn cancel_payment_intent(&self, id: &str) -> Result<GatewayIntent> {

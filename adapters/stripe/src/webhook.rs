@@ -38,6 +38,9 @@ struct Data {
 struct Object {
     id: Option<String>,
     object: Option<String>,
+    /// What a charge, a dispute or a refund belongs to.
+    #[serde(default)]
+    payment_intent: Option<serde_json::Value>,
 }
 
 impl NoticeVerifier for StripeWebhooks {
@@ -56,11 +59,19 @@ impl NoticeVerifier for StripeWebhooks {
         }
         let event: Event =
             serde_json::from_slice(body).map_err(|_| InvalidNotice::MalformedNotice)?;
-        let about_a_payment = event.data.object.object.as_deref() == Some("payment_intent");
+        let object = event.data.object;
+        let intent = match object.object.as_deref() {
+            Some("payment_intent") => object.id,
+            Some("charge" | "dispute" | "refund") => object.payment_intent.and_then(|intent| {
+                let id = intent.as_str().or_else(|| intent["id"].as_str());
+                id.map(str::to_owned)
+            }),
+            _ => None,
+        };
         Ok(GatewayNotice {
             id: event.id,
             kind: event.kind,
-            intent: event.data.object.id.filter(|_| about_a_payment),
+            intent,
             created_at: DateTime::from_timestamp(event.created, 0)
                 .ok_or(InvalidNotice::MalformedNotice)?,
         })
@@ -85,6 +96,9 @@ mod tests {
             "data":{"object":{"id":"pi_1","object":"payment_intent"}}}"#;
         let notice = receive(payment, "whsec_old").unwrap();
         assert_eq!((notice.id.as_str(), notice.intent.as_deref()), ("evt_1", Some("pi_1")));
+        let dispute = r#"{"id":"evt_3","type":"charge.dispute.created","created":1,
+            "data":{"object":{"id":"dp_1","object":"dispute","payment_intent":"pi_1"}}}"#;
+        assert_eq!(receive(dispute, "whsec_new").unwrap().intent.as_deref(), Some("pi_1"));
         let other = r#"{"id":"evt_2","type":"a.word.of.tomorrow","created":1,
             "data":{"object":{"object":"balance"}}}"#;
         assert_eq!(receive(other, "whsec_new").unwrap().intent, None);

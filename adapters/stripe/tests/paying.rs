@@ -7,8 +7,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use billing::{
-    BillingError, ChargeRequest, GatewayIntent, PaymentGateway, SweepPayments, gateway::Attached,
-    payment_methods::set_default_payment_method, settlement::sweep_payments,
+    BillingError, ChargeRequest, GatewayIntent, PaymentGateway, SweepPayments,
+    contest::GatewayContest, gateway::Attached, payment_methods::set_default_payment_method,
+    settlement::sweep_payments,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{PatientId, PaymentId, PaymentMethodId};
@@ -66,6 +67,10 @@ impl PaymentGateway for Dying {
         since: DateTime<Utc>,
     ) -> Result<Option<GatewayIntent>> {
         self.inner.find_payment_intent(payment, customer, since).await
+    }
+
+    async fn contests(&self, id: &str) -> Result<Vec<GatewayContest>> {
+        self.inner.contests(id).await
     }
 
     async fn cancel_payment_intent(&self, id: &str) -> Result<GatewayIntent> {
@@ -187,7 +192,7 @@ async fn a_lost_answer_is_looked_up_before_another_attempt() {
     assert!(results.iter().any(unknown), "{results:?}");
     let job = billing::ChargeInvoice { invoice: invoice.id };
     let (env, store) = (&house.database.env, &house.database.pg);
-    billing::charge::charge_invoice(env, store, house.gateway.as_ref(), &house.policy, job)
+    billing::charge::charge_invoice(env, store, house.gateway.as_ref(), &house.policy, &house, job)
         .await
         .unwrap();
     house.until(&invoice, "paid").await;
@@ -243,7 +248,7 @@ async fn insufficient_funds_are_tried_again_when_the_schedule_says() {
     // Asking early changes nothing.
     let job = billing::ChargeInvoice { invoice: invoice.id };
     let (env, store) = (&house.database.env, &house.database.pg);
-    billing::charge::charge_invoice(env, store, house.gateway.as_ref(), &house.policy, job)
+    billing::charge::charge_invoice(env, store, house.gateway.as_ref(), &house.policy, &house, job)
         .await
         .unwrap();
     assert_eq!(house.stripe.charges(&invoice).await, 0);

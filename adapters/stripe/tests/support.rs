@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,9 +14,11 @@ use billing::{
     BillablePeriod, BillingStore, Catalogue, ChargeInvoice, Customers, Invoice, Lookup, Party,
     Payment, PaymentGateway, Period, RetryPolicy, SettlePayment,
     charge::charge_invoice,
+    contest::{CheckContests, check_contests},
     invoicing::{Billing, on_subscription_started},
     payment_methods::{DetachPaymentMethod, add_payment_method, detach_payment_method},
     settlement::settle_payment,
+    stopped::Treatments,
     withdraw::{WithdrawInvoice, on_subscription_canceled, withdraw_invoice},
 };
 use emulators::stripe::{StripeConfig as EmulatorConfig, serve};
@@ -75,6 +80,14 @@ impl Stripe {
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
     }
 
+    /// Somebody gives a payment back in Stripe's own dashboard.
+    pub async fn refund(&self, intent: &str) {
+        let url = format!("{}/v1/refunds", self.url);
+        let form = [("payment_intent", intent)];
+        let answer = self.http.post(url).bearer_auth(KEY).form(&form).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
     pub async fn ask(&self, path: &str) -> Value {
         let url = format!("{}/_control/{path}", self.url);
         self.http.get(url).send().await.unwrap().json().await.unwrap()
@@ -123,6 +136,8 @@ pub struct House {
     pub gateway: Arc<dyn PaymentGateway>,
     pub policy: RetryPolicy,
     pub patient: PatientId,
+    /// Something speaks against sending what the patient pays for.
+    pub stopped: AtomicBool,
     /// Kinds of the jobs that ran.
     pub ran: Mutex<Vec<String>>,
     _stop: DropGuard,
@@ -159,6 +174,7 @@ impl House {
             gateway,
             policy: RetryPolicy::default(),
             patient,
+            stopped: AtomicBool::new(false),
             ran: Mutex::default(),
             _stop: stop.drop_guard(),
         }
@@ -228,7 +244,7 @@ impl House {
         on_subscription_canceled(env, store, delivery, subscription, patient).await.unwrap();
     }
 
-    async fn begin(&self) -> Box<dyn billing::BillingTx> {
+    pub async fn begin(&self) -> Box<dyn billing::BillingTx> {
         BillingStore::begin(&self.database.pg, &Actor::system("tests.stripe")).await.unwrap()
     }
 
@@ -283,7 +299,11 @@ impl House {
         match kind {
             ChargeInvoice::KIND => {
                 let job = serde_json::from_value(payload).unwrap();
-                charge_invoice(env, store, gateway, policy, job).await
+                charge_invoice(env, store, gateway, policy, self, job).await
+            }
+            CheckContests::KIND => {
+                let job = serde_json::from_value(payload).unwrap();
+                check_contests(env, store, gateway, job).await
             }
             SettlePayment::KIND => {
                 let job = serde_json::from_value(payload).unwrap();
@@ -315,6 +335,21 @@ impl House {
 
 fn party(name: &str) -> Party {
     Party { name: name.to_owned(), address: None, email: None, tax_id: None }
+}
+
+#[async_trait]
+impl Treatments for House {
+    async fn is_stopped(&self, _: PatientId, _: CategoryId) -> ports::Result<bool> {
+        Ok(self.stopped.load(Ordering::SeqCst))
+    }
+
+    async fn blocked_prescription(
+        &self,
+        _: PatientId,
+        _: CategoryId,
+    ) -> ports::Result<Option<Uuid>> {
+        Ok(None)
+    }
 }
 
 struct Others(BillablePeriod);

@@ -118,7 +118,7 @@ async fn a_charge_that_never_reached_the_gateway_is_given_up_and_never_begun_aga
     assert_eq!(words(&house, &invoice).await, ("open", vec!["intended"]));
     let job = ChargeInvoice { invoice: invoice.id };
     let (env, store) = (&house.database.env, &house.database.pg);
-    charge_invoice(env, store, house.gateway.as_ref(), &house.policy, job).await.unwrap();
+    charge_invoice(env, store, house.gateway.as_ref(), &house.policy, &house, job).await.unwrap();
     assert_eq!(house.stripe.charges(&invoice).await, 0, "the repeated job does not begin it");
     house.database.clock.advance(TimeDelta::minutes(6));
     sweep_payments(env, store, SweepPayments {}).await.unwrap();

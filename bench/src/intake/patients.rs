@@ -67,6 +67,7 @@ async fn sign_up(
         verification: None,
         reset: None,
         email_change: None,
+        previous_email: None,
         created_at: now,
         version: 0,
     };

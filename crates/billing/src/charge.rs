@@ -4,7 +4,7 @@
 //! the gateway what happened, before it would charge.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, InvoiceId};
+use kernel::{Actor, CategoryId, InvoiceId, PatientId};
 use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ use crate::{
     ledger::LedgerTransaction,
     payment::{Change, Payment, Source},
     retry::{Retry, RetryPolicy},
+    staff_task::{BillingTaskKind, raise},
+    stopped::Treatments,
     store::{BillingStore, BillingTx, Lookup},
     withdraw::{WithdrawInvoice, withdraw_invoice},
 };
@@ -56,6 +58,12 @@ enum Step {
     Done,
     /// The subscription has ended: nothing more is charged for it.
     Ended,
+    /// A new charge is about to begin: whether the treatment is stopped is to be
+    /// asked first.
+    Ask {
+        patient: PatientId,
+        category: CategoryId,
+    },
     Charge(Box<Ready>),
     Cancel {
         payment: Box<Payment>,
@@ -63,18 +71,29 @@ enum Step {
     },
 }
 
-/// Charges an open invoice with the patient's default method.
+/// Charges an open invoice with the patient's default method. While something
+/// speaks against sending what it pays for, a charge that has not begun waits,
+/// whether it is the first one, a renewal or another try; the sweep brings it
+/// here again.
 pub async fn charge_invoice(
     env: &Env,
     store: &dyn BillingStore,
     gateway: &dyn PaymentGateway,
     policy: &RetryPolicy,
+    treatments: &dyn Treatments,
     job: ChargeInvoice,
 ) -> Result<(), BillingError> {
     let actor = Actor::system(ChargeInvoice::KIND);
+    let mut asked = false;
     loop {
-        match store_intent(env, store, &actor, job.invoice).await? {
+        match store_intent(env, store, &actor, job.invoice, asked).await? {
             Step::Done => return Ok(()),
+            Step::Ask { patient, category } => {
+                if treatments.is_stopped(patient, category).await? {
+                    return wait(env, store, &actor, job.invoice, patient).await;
+                }
+                asked = true;
+            }
             Step::Ended => {
                 let job = WithdrawInvoice { invoice: job.invoice };
                 return withdraw_invoice(env, store, gateway, policy, job).await;
@@ -95,6 +114,7 @@ async fn store_intent(
     store: &dyn BillingStore,
     actor: &Actor,
     id: InvoiceId,
+    asked: bool,
 ) -> Result<Step, BillingError> {
     let mut tx = store.begin(actor).await?;
     let Some(invoice) = tx.invoice(id, Lookup::Lock).await? else {
@@ -128,6 +148,9 @@ async fn store_intent(
             return Ok(Step::Cancel { payment: Box::new(payment), intent });
         }
         ChargeDecision::Resume(payment) => (payment, true),
+        ChargeDecision::Start { .. } if !asked => {
+            return Ok(Step::Ask { patient: invoice.patient, category: invoice.category });
+        }
         ChargeDecision::Start { method, attempt } => {
             (Payment::intend(env.fresh(), &invoice, method, attempt, env.now()), false)
         }
@@ -157,6 +180,22 @@ async fn store_intent(
         tx.commit().await?;
     }
     Ok(Step::Charge(Box::new(Ready { payment, request, resumed })))
+}
+
+/// Leaves an invoice open while its treatment is stopped, and tells staff once.
+async fn wait(
+    env: &Env,
+    store: &dyn BillingStore,
+    actor: &Actor,
+    invoice: InvoiceId,
+    patient: PatientId,
+) -> Result<(), BillingError> {
+    let mut tx = store.begin(actor).await?;
+    let about = (patient, invoice.uuid());
+    if raise(env, tx.as_mut(), BillingTaskKind::ChargeWaits, about).await? {
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 async fn charge(

@@ -26,6 +26,8 @@ pub enum BillingError {
         "a running subscription or an open invoice needs this payment method; add another one first"
     )]
     PaymentMethodNeeded,
+    #[error("the task is done already")]
+    TaskDone,
     #[error("only a patient has payment methods")]
     NotAPatient,
     #[error("the amounts do not fit together: {0}")]
@@ -37,6 +39,11 @@ pub enum BillingError {
 }
 
 impl BillingError {
+    /// One field at fault.
+    pub fn field(path: &str, code: &str, message: &str) -> Self {
+        Self::Invalid(vec![FieldError::new(path, code, message)])
+    }
+
     pub fn card_declined(decline: Decline) -> Self {
         let fields = vec![FieldError::new(
             "payment_method",
@@ -54,7 +61,8 @@ impl DomainError for BillingError {
             Self::InvoiceState(_)
             | Self::PaymentState(_)
             | Self::PaymentMethodState(_)
-            | Self::PaymentMethodNeeded => ErrorKind::Conflict,
+            | Self::PaymentMethodNeeded
+            | Self::TaskDone => ErrorKind::Conflict,
             Self::CardDeclined { .. } | Self::Invalid(_) => ErrorKind::Invalid,
             Self::NotAPatient => ErrorKind::Forbidden,
             Self::Money(_) => ErrorKind::Internal,
@@ -72,6 +80,7 @@ impl DomainError for BillingError {
             Self::CardDeclined { .. } => "billing.card_declined",
             Self::Invalid(_) => "billing.invalid",
             Self::PaymentMethodNeeded => "billing.payment_method_needed",
+            Self::TaskDone => "billing.task_done",
             Self::NotAPatient => "billing.not_a_patient",
             Self::Money(_) => "billing.amounts",
             Self::Forbidden(_) => "forbidden",

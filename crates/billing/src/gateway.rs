@@ -7,6 +7,8 @@ use ports::Result;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
+use crate::contest::GatewayContest;
+
 /// What a refusal of the card network means for trying again.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
@@ -163,6 +165,9 @@ pub trait PaymentGateway: Send + Sync {
         customer: &str,
         since: DateTime<Utc>,
     ) -> Result<Option<GatewayIntent>>;
+
+    /// Every dispute and every refund of a payment, as it is now.
+    async fn contests(&self, intent: &str) -> Result<Vec<GatewayContest>>;
 
     /// Cancels an intent that waits for the cardholder. The answer says where
     /// it stands then, which is not canceled if the cardholder was faster.

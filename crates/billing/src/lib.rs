@@ -13,6 +13,8 @@
 //! | `SubscriptionStarted` | [`invoicing::on_subscription_started`] |
 //! | `SubscriptionPeriodStarted` | [`invoicing::on_subscription_period_started`] |
 //! | `SubscriptionCanceled` | [`withdraw::on_subscription_canceled`] |
+//! | `PrescriptionChanged`, `FillHeld` | [`stopped::on_stopped`] |
+//! | `InvoicePaid` | [`stopped::on_invoice_paid`] |
 //!
 //! # Its jobs
 //!
@@ -21,10 +23,12 @@
 //! | [`charge::ChargeInvoice`] | [`charge::charge_invoice`] |
 //! | [`settlement::SettlePayment`] | [`settlement::settle_payment`] |
 //! | [`settlement::SweepPayments`] | [`settlement::sweep_payments`], every minute |
+//! | [`contest::CheckContests`] | [`contest::check_contests`] |
 //! | [`withdraw::WithdrawInvoice`] | [`withdraw::withdraw_invoice`] |
 //! | [`payment_methods::DetachPaymentMethod`] | [`payment_methods::detach_payment_method`] |
 
 pub mod charge;
+pub mod contest;
 pub mod decision;
 pub mod error;
 pub mod gateway;
@@ -40,6 +44,8 @@ pub mod reading;
 pub mod render;
 pub mod retry;
 pub mod settlement;
+pub mod staff_task;
+pub mod stopped;
 pub mod store;
 pub mod withdraw;
 

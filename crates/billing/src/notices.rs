@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use kernel::Actor;
 use ports::{AuditAction, AuditEntry, Env, JobRequest};
 
-use crate::{error::BillingError, settlement::SettlePayment, store::BillingStore};
+use crate::{
+    contest::CheckContests, error::BillingError, settlement::SettlePayment, store::BillingStore,
+};
 
 /// A notice whose signature was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,10 @@ pub async fn receive_notice(
         let job = SettlePayment { intent: intent.clone() };
         tx.enqueue(JobRequest::new(&job).at(env.now())).await?;
     }
+    if let Some(intent) = notice.intent.as_ref().filter(|_| contests_a_payment(&notice.kind)) {
+        let job = CheckContests { intent: intent.clone() };
+        tx.enqueue(JobRequest::new(&job).at(env.now())).await?;
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Create, "gateway_notice", &notice.id)
             .detail("kind", notice.kind.clone()),
@@ -64,6 +70,13 @@ pub async fn receive_notice(
     .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Disputes in every step, and refunds that were made at the gateway.
+fn contests_a_payment(kind: &str) -> bool {
+    kind.starts_with("charge.dispute.")
+        || kind.starts_with("charge.refund")
+        || kind.starts_with("refund.")
 }
 
 fn is_about_a_payment(kind: &str) -> bool {

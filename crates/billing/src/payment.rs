@@ -108,6 +108,9 @@ pub struct Payment {
     /// The how-manieth attempt with this method for this invoice, from 1.
     pub attempt: u32,
     pub state: PaymentState,
+    /// What contests it, with the gateway's last word, as in
+    /// `dispute:needs_response`.
+    pub contest: Option<String>,
     /// When a declined payment is to be tried again.
     pub retry_at: Option<DateTime<Utc>>,
     /// When the sweep is to look it up, while it is not settled.
@@ -135,6 +138,7 @@ impl Payment {
             amount: invoice.total,
             attempt,
             state: PaymentState::Intended,
+            contest: None,
             retry_at: None,
             check_at: now + PATIENCE,
             checks: 0,

@@ -5,16 +5,19 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, InvoiceId, Page, PageRequest, PatientId, PaymentId, PaymentMethodId, SubscriptionId,
+    Actor, CategoryId, InvoiceId, Page, PageRequest, PatientId, PaymentId, PaymentMethodId,
+    SubscriptionId, TaskId,
 };
 use ports::{Result, UnitOfWork};
 
 use crate::{
+    contest::PaymentContest,
     invoice::{Invoice, InvoiceNumber},
     ledger::LedgerTransaction,
     notices::GatewayNotice,
     payment::Payment,
     payment_method::PaymentMethod,
+    staff_task::BillingTask,
 };
 
 /// The patient as the gateway's customer.
@@ -134,6 +137,28 @@ pub trait BillingTx: UnitOfWork {
         patient: PatientId,
         page: &PageRequest,
     ) -> Result<Page<LedgerTransaction>>;
+
+    /// What contests the payments of an invoice, the first seen first.
+    async fn contests_of(&mut self, invoice: InvoiceId) -> Result<Vec<PaymentContest>>;
+
+    /// Adds a contest, or brings it up to date by its id, and marks its payment
+    /// with it.
+    async fn save_contest(&mut self, contest: &PaymentContest) -> Result<()>;
+
+    /// Whether an invoice of the patient in the category is paid.
+    async fn has_paid(&mut self, patient: PatientId, category: CategoryId) -> Result<bool>;
+
+    /// `false` where there is an open task of that kind about that subject.
+    async fn add_billing_task(&mut self, task: &BillingTask) -> Result<bool>;
+
+    /// A task, locked.
+    async fn billing_task(&mut self, id: TaskId) -> Result<Option<BillingTask>>;
+
+    /// The open tasks, the oldest first.
+    async fn open_billing_tasks(&mut self, page: &PageRequest) -> Result<Page<BillingTask>>;
+
+    /// Saves how a task ended.
+    async fn end_billing_task(&mut self, task: &BillingTask) -> Result<()>;
 
     /// Keeps a notice of the gateway; `false` when it came before.
     async fn keep_notice(&mut self, notice: &GatewayNotice) -> Result<bool>;

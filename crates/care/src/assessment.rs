@@ -1,6 +1,8 @@
 //! An assessment: what eligibility decided of one submitted response, and the
 //! review that a provider makes of it where one is needed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Duration, Utc};
 use kernel::{
     AssessmentId, CategoryId, FormResponseId, PatientId, ProviderId, TreatmentPlanId, UsState,
@@ -169,7 +171,7 @@ impl Review {
     }
 
     /// Whether this provider may decide it now.
-    fn held_by(&self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
+    pub(crate) fn held_by(&self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
         match self {
             Self::Claimed { provider, until } if *provider == by && now < *until => Ok(()),
             Self::Claimed { provider, until } if *provider != by && now < *until => {
@@ -241,6 +243,14 @@ impl Assessment {
     /// Whether the rules refused or a provider rejected.
     pub fn said_no(&self) -> bool {
         self.outcome == AssessmentOutcome::Refused || matches!(self.review, Review::Rejected { .. })
+    }
+
+    /// When it was decided, by eligibility or by a provider after it.
+    fn settled_at(&self) -> DateTime<Utc> {
+        match &self.review {
+            Review::Approved { at, .. } | Review::Rejected { at, .. } => *at,
+            _ => self.decided_at,
+        }
     }
 
     /// Whether this assessment approves treatment. `None` where it says nothing
@@ -411,6 +421,40 @@ pub fn pregnancy(assessments: &[Assessment], now: DateTime<Utc>) -> Option<bool>
         .max_by_key(|(at, _)| *at)
         .filter(|(at, answer)| !answer || now - *at < PREGNANCY)
         .map(|(_, answer)| answer)
+}
+
+/// The yes-or-no questions that a patient has last affirmed, in whichever
+/// category they were asked, by link id.
+pub fn affirmed(assessments: &[Assessment]) -> BTreeSet<String> {
+    let mut last: BTreeMap<&str, (DateTime<Utc>, bool)> = BTreeMap::new();
+    for told in assessments {
+        for (question, answer) in &told.trace.inputs.answers {
+            let Some(answer) = answer.as_bool() else { continue };
+            let known = last.entry(question).or_insert((told.decided_at, answer));
+            if known.0 < told.decided_at {
+                *known = (told.decided_at, answer);
+            }
+        }
+    }
+    let yes = last.into_iter().filter(|(_, (_, answer))| *answer);
+    yes.map(|(question, _)| question.to_owned()).collect()
+}
+
+/// The refusal that stands against a treatment of a category which began at
+/// that time: of the assessments decided since, the newest that decides
+/// anything, where it says no.
+pub fn standing_refusal(
+    assessments: &[Assessment],
+    category: CategoryId,
+    since: DateTime<Utc>,
+) -> Option<AssessmentId> {
+    assessments
+        .iter()
+        .filter(|one| one.category == category && one.settled_at() > since)
+        .filter_map(|one| Some((one.settled_at(), one.approves()?, one)))
+        .max_by_key(|(at, _, one)| (*at, one.id))
+        .filter(|(_, approves, one)| !approves && one.said_no())
+        .map(|(_, _, one)| one.id)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //! | `PatientProfileChanged` | [`tasks::on_profile_changed`] |
 //! | `ClinicalRecordChanged` | [`tasks::on_record_changed`] |
 //! | `TreatmentPlanModified` | [`tasks::on_treatment_plan_modified`] |
+//! | `ProviderStandingChanged` | [`standing::on_standing_changed`] |
 //! | `PrescriptionChanged` | [`tasks::on_prescription_changed`], [`plans::on_prescription_changed`] |
 //!
 //! # Jobs
@@ -24,6 +25,7 @@
 //! | [`consultations::CreateVideoRoom`] | [`consultations::create_video_room`] |
 //! | [`information::EscalateReviews`], every minute | [`information::escalate_reviews`] |
 //! | [`assigning::AssignReviews`], every minute and when a review enters the queue | [`assigning::assign_reviews`] |
+//! | [`standing::CheckStanding`], every ten minutes | [`standing::check_standing`] |
 //!
 //! The video vendor's callbacks come in through
 //! [`consultations::on_video_callback`].
@@ -41,7 +43,9 @@ pub mod dosing;
 pub mod eligibility;
 pub mod ending;
 pub mod error;
+pub mod handover;
 pub mod information;
+pub mod pharmacy_tasks;
 pub mod plans;
 pub mod portal;
 pub mod protocol;
@@ -50,11 +54,13 @@ pub mod rules;
 pub mod setting;
 pub mod setup;
 pub mod sources;
+pub mod standing;
 pub mod store;
 pub mod task;
 pub mod tasks;
 pub mod treatment;
 pub mod video;
+pub mod whole_review;
 
 pub use assessment::{Assessment, Priority, RejectionReason, Review};
 pub use assigning::AssignmentTx;
@@ -64,12 +70,13 @@ pub use diff::FieldChange;
 pub use eligibility::{Decision, Inputs, Rule, RuleSet, Severity, Trace};
 pub use ending::{EndReason, PlanEnding};
 pub use error::{CareError, PlanChange};
+pub use handover::HandoverTx;
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
 pub use sources::{
-    Categories, CategoryTerms, ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts,
-    PatientName, Prescribed, ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS,
-    VisitCover, VisitCovers,
+    AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, ExpiringLicence,
+    IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory, SafetyAlert,
+    SafetyChecks, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};

@@ -23,7 +23,11 @@ pub struct DoseLimit {
     pub display: String,
     pub max_single: f64,
     pub max_daily: f64,
-    /// The UCUM unit of both.
+    /// The most of it in a week, for what is taken less often than daily; a
+    /// daily maximum alone would let a weekly dose be taken every day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_weekly: Option<f64>,
+    /// The UCUM unit of all three.
     pub unit: String,
     pub reference: String,
     /// The strength of one unit, as in `50 MG`.
@@ -31,6 +35,13 @@ pub struct DoseLimit {
     pub schedule: DeaSchedule,
     /// The packages that are this drug.
     pub ndcs: Vec<Ndc>,
+    /// The drug of the next step, where this is one of the steps of a titration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed_by: Option<RxNorm>,
+    /// What of this entry no source has confirmed, for a pharmacist to look up
+    /// before it is used on patients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_confirm: Option<String>,
 }
 
 impl DoseLimit {
@@ -66,6 +77,23 @@ impl DoseLimit {
                 "out_of_range",
                 "At least the largest single dose, and at most 1,000,000.",
             );
+        }
+        if self.max_weekly.is_some_and(|most| !sound(most) || most < self.max_single) {
+            refuse(
+                "max_weekly",
+                "out_of_range",
+                "At least the largest single dose, and at most 1,000,000.",
+            );
+        }
+        if self.followed_by.as_ref() == Some(&self.rxnorm) {
+            refuse("followed_by", "invalid", "No step follows itself.");
+        }
+        if let Some(text) = &self.to_confirm
+            && (text.trim().is_empty()
+                || text.chars().count() > 1000
+                || text.chars().any(char::is_control))
+        {
+            refuse("to_confirm", "invalid", "Between 1 and 1,000 characters.");
         }
         if !self.ndcs.is_empty() && self.strength.trim().is_empty() {
             refuse("strength", "required", "What is dispensed has a strength.");
@@ -120,11 +148,14 @@ mod tests {
             display: "sertraline 50 MG Oral Tablet".into(),
             max_single: 200.0,
             max_daily: 200.0,
+            max_weekly: None,
             unit: "mg".into(),
             reference: "Label, section 2".into(),
             strength: "50 MG".into(),
             schedule: DeaSchedule::None,
             ndcs: vec!["00049490066".parse().unwrap()],
+            followed_by: None,
+            to_confirm: None,
         }
     }
 
@@ -174,6 +205,29 @@ mod tests {
                 (limit.max_single, limit.max_daily) = (single, daily);
             };
             check(&format!("{single} at a time, {daily} a day"), &change, expected);
+        }
+        for (most, sound) in [
+            (200.0, true),
+            (199.9, false),
+            (1_000_000.0, true),
+            (1_000_000.5, false),
+            (f64::NAN, false),
+        ] {
+            let expected = if sound { &[][..] } else { &["max_weekly"] };
+            check("a week", &|limit| limit.max_weekly = Some(most), expected);
+        }
+        for (next, sound) in [("312940", true), ("312941", false)] {
+            let expected = if sound { &[][..] } else { &["followed_by"] };
+            check("next", &|limit| limit.followed_by = Some(next.parse().unwrap()), expected);
+        }
+        for (text, sound) in [
+            (" ".into(), false),
+            ("é".repeat(1000), true),
+            ("é".repeat(1001), false),
+            ("a\n".to_owned(), false),
+        ] {
+            let expected = if sound { &[][..] } else { &["to_confirm"] };
+            check("to confirm", &|limit| limit.to_confirm = Some(text.clone()), expected);
         }
         for (length, sound) in [(60, true), (61, false)] {
             let expected = if sound { &[][..] } else { &["strength"] };

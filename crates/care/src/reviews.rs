@@ -12,8 +12,9 @@ use crate::{
     Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
     Sources, Treatment, TreatmentPlan, assigning,
     dosing::{Body, DoseOverride, Kidneys},
-    plans, tasks,
+    plans, standing, tasks,
     treatment::NewPlan,
+    whole_review::Around,
 };
 
 /// A provider with the states in which a licence is active right now.
@@ -97,7 +98,8 @@ pub async fn claim(
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_licence(sources, assessment.patient).await?;
     let claimed = assessment.claim(reviewer.provider, env.now())?;
-    save(store, (actor, reviewer.reach()), claimed, Change::Claim, None).await
+    let change = Change::Claim { by: reviewer.provider, at: env.now() };
+    save(store, (actor, reviewer.reach()), claimed, change, None).await
 }
 
 /// Gives a claimed review back to the queue.
@@ -172,7 +174,10 @@ pub(crate) async fn lost(
 /// What was done with a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    Claim,
+    Claim {
+        by: ProviderId,
+        at: DateTime<Utc>,
+    },
     /// It is back in the queue, and whoever let it go is not given it again.
     Release {
         by: ProviderId,
@@ -191,7 +196,7 @@ pub(crate) enum Change {
 impl Change {
     fn word(self) -> &'static str {
         match self {
-            Self::Claim => "claim",
+            Self::Claim { .. } => "claim",
             Self::Release { .. } => "release",
             Self::Reject { .. } => "reject",
             Self::HandOver { .. } => "reassign",
@@ -209,6 +214,9 @@ pub(crate) async fn save(
     event: Option<Event>,
 ) -> Result<Assessment, CareError> {
     let mut tx = store.begin(actor).await?;
+    if let Change::Claim { by, at } | Change::Reject { by, at } = change {
+        standing::still_licensed(tx.as_mut(), by, assessment.state, at).await?;
+    }
     if let Err(error) = tx.save_review(&assessment).await {
         drop(tx);
         return Err(lost(store, actor, assessment.id, &reach, error).await);
@@ -244,6 +252,8 @@ pub(crate) async fn save(
 /// What a provider approves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Approval {
+    /// The version of the whole review as it was read, with this treatment.
+    pub seen: String,
     /// The category's protocol where it is left out.
     pub treatment: Option<Treatment>,
     /// What was measured, for the category's protocol.
@@ -280,6 +290,8 @@ pub async fn approve(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     let facts = reviewer.check_licence(sources, assessment.patient).await?;
+    let given = approval.treatment.as_ref();
+    let around = Around::read(store, sources, &assessment, facts.clone(), given).await?;
     let terms = sources.covers.terms(assessment.category).await?;
     let terms = terms.ok_or(CareError::NotFound("category"))?;
 
@@ -294,7 +306,13 @@ pub async fn approve(
     if !decided.is_of(facts.sex, facts.birth_date, assessment.decided_at) {
         return Err(CareError::ProfileChanged);
     }
-    let approved = assessment.approve(reviewer.provider, plan_id, env.now())?;
+    let approved = assessment.clone().approve(reviewer.provider, plan_id, env.now())?;
+    // What was read before the transaction is held, with the rest, against what
+    // the provider was shown.
+    let whole = around.complete(tx.as_mut(), assessment, approval.treatment.clone(), env.now());
+    whole.await?.check(&approval.seen)?;
+    // An account that was closed meanwhile signs nothing.
+    standing::still_licensed(tx.as_mut(), reviewer.provider, facts.state, env.now()).await?;
     let met = approval.met_elsewhere.as_deref();
     plans::check_visit(env, tx.as_mut(), terms, about, facts.state, met).await?;
     let reason = plans::with_meeting("Approved on review.", met);

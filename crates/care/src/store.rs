@@ -11,10 +11,11 @@ use ports::Result;
 
 use crate::{
     Assessment, Consultation, ConsultationStatus, DoseLimit, Modality, Priority, Protocol, Review,
-    StatePolicy, Task, TreatmentPlan,
+    StatePolicy, Task, TaskKind, TreatmentPlan,
     assigning::AssignmentTx,
     break_glass::BreakGlass,
     dosing::DosingRule,
+    handover::HandoverTx,
     information::Exchange,
     portal::PortalTx,
     rules::RuleTx,
@@ -78,7 +79,7 @@ pub struct QueueItem {
 }
 
 #[async_trait]
-pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
+pub trait CareTx: RuleTx + AssignmentTx + PortalTx + HandoverTx {
     async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>>;
 
     /// The same with its version, for whoever changes it: another who does so
@@ -216,6 +217,13 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx {
         now: DateTime<Utc>,
         page: &PageRequest,
     ) -> Result<Page<Task>>;
+
+    /// The open tasks of these kinds about a patient, the oldest first.
+    async fn open_tasks_about(
+        &mut self,
+        patient: PatientId,
+        kinds: &[TaskKind],
+    ) -> Result<Vec<TaskId>>;
 
     /// How many tasks a provider has open.
     async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64>;

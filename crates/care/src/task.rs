@@ -33,9 +33,29 @@ pub enum TaskKind {
     /// assessment that refuses, or the one that the treatment rests on, where
     /// the record has changed since.
     ChangedHealth,
+    /// A plan, the subject, treats with something else than the patient's
+    /// subscription pays for.
+    UncoveredTreatment,
+    /// A step of a titration is used up, and the next one is to be decided on; the
+    /// subject is the plan.
+    TitrationStep,
+    /// A plan, the subject, was a colleague's until now; it is to be looked at and
+    /// prescribed in one's own name.
+    TakenOver,
+    /// A pharmacy holds a prescription, the subject, that has ended, and does
+    /// not hear of it by itself.
+    PhonePharmacy,
+    /// A paid fill is held, the subject, until a provider decides.
+    HeldFill,
 }
 
 impl TaskKind {
+    /// Those that only a person ends, whatever becomes of the subject.
+    pub const BY_HAND: [Self; 1] = [Self::PhonePharmacy];
+
+    /// Those that a change of the patient's health or profile has raised.
+    pub const CHANGES: [Self; 2] = [Self::ChangedHealth, Self::ChangedProfile];
+
     /// The title; it tells nothing of the patient.
     pub fn title(self) -> &'static str {
         match self {
@@ -47,6 +67,11 @@ impl TaskKind {
             Self::ChangedProfile => "A patient under treatment has changed the profile",
             Self::UnprescribedTreatment => "A treatment plan has to be prescribed",
             Self::ChangedHealth => "A patient under treatment tells of something new",
+            Self::UncoveredTreatment => "A treatment is not what the patient has bought",
+            Self::TitrationStep => "The next step of a titration has to be decided on",
+            Self::TakenOver => "A treatment was taken over from a colleague",
+            Self::PhonePharmacy => "Phone the pharmacy: a prescription there has ended",
+            Self::HeldFill => "A paid fill is held and waits for a decision",
         }
     }
 
@@ -55,11 +80,16 @@ impl TaskKind {
             Self::UrgentReview
             | Self::OverdueReview
             | Self::BlockedPrescription
-            | Self::ChangedHealth => Priority::Urgent,
+            | Self::ChangedHealth
+            | Self::PhonePharmacy
+            | Self::HeldFill => Priority::Urgent,
             Self::FailedPrescription
             | Self::ChangedTreatment
             | Self::ChangedProfile
-            | Self::UnprescribedTreatment => Priority::Routine,
+            | Self::UncoveredTreatment
+            | Self::TitrationStep
+            | Self::UnprescribedTreatment
+            | Self::TakenOver => Priority::Routine,
         }
     }
 
@@ -149,8 +179,8 @@ impl Task {
         if self.ended.is_none() { Ok(self) } else { Err(CareError::TaskDone) }
     }
 
-    /// The provider has done it. Where an answer pointed to danger, what was
-    /// done about it has to be said.
+    /// The provider has done it. Where an answer pointed to danger, or a pharmacy
+    /// was to be phoned, what was done has to be said.
     pub fn complete(
         self,
         by: ProviderId,
@@ -162,8 +192,15 @@ impl Task {
         if note.is_some_and(|note| note.chars().count() > Self::NOTE) {
             return Err(CareError::field("note", "too_long", "At most 4,000 characters."));
         }
-        if note.is_none() && task.kind == TaskKind::UrgentReview {
-            let message = "Say what was done about the answer that points to danger.";
+        let asked = match task.kind {
+            TaskKind::UrgentReview => {
+                Some("Say what was done about the answer that points to danger.")
+            }
+            TaskKind::PhonePharmacy => Some("Say who was spoken to at the pharmacy, and when."),
+            TaskKind::HeldFill => Some("Say what becomes of the fill; releasing it ends the task."),
+            _ => None,
+        };
+        if let Some(message) = asked.filter(|_| note.is_none()) {
             return Err(CareError::field("note", "required", message));
         }
         task.snoozed_until = None;

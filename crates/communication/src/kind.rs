@@ -53,6 +53,10 @@ pub enum NotificationKind {
     AccountExists,
     /// The link that proves a new address; it goes there.
     ChangeEmail,
+    /// The link that proves a second factor to be the owner's.
+    ConfirmFactor,
+    /// The account has another address; it goes to the one before.
+    AddressLeft,
     /// What the account signs in with has changed.
     SignInChanged,
     AssessmentDecided,
@@ -68,6 +72,8 @@ pub enum NotificationKind {
     MessageReceived,
     ConsultationChanged,
     TaskCreated,
+    /// A colleague answers for the patient's care from now on.
+    CareTeamChanged,
     /// A chart was opened in an emergency; it waits to be judged.
     GlassBroken,
     LicenseExpiring,
@@ -78,9 +84,12 @@ impl NotificationKind {
     pub fn channels(self) -> &'static [Channel] {
         match self {
             // Whoever cannot sign in yet reads nothing in the application.
-            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists | Self::ChangeEmail => {
-                &[Channel::Mail]
-            }
+            Self::VerifyEmail
+            | Self::PasswordReset
+            | Self::AccountExists
+            | Self::ChangeEmail
+            | Self::ConfirmFactor
+            | Self::AddressLeft => &[Channel::Mail],
             _ => &[Channel::InApp, Channel::Mail],
         }
     }
@@ -89,12 +98,16 @@ impl NotificationKind {
     /// account cannot be used, or a treatment ends without a word.
     pub fn mandatory(self, channel: Channel) -> bool {
         match self {
-            Self::VerifyEmail | Self::PasswordReset | Self::AccountExists | Self::ChangeEmail => {
-                true
-            }
+            Self::VerifyEmail
+            | Self::PasswordReset
+            | Self::AccountExists
+            | Self::ChangeEmail
+            | Self::ConfirmFactor
+            | Self::AddressLeft => true,
             Self::SignInChanged
             | Self::PaymentFailed
             | Self::SubscriptionStopped
+            | Self::CareTeamChanged
             | Self::GlassBroken => channel == Channel::Mail,
             _ => false,
         }

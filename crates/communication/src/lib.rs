@@ -8,11 +8,13 @@
 //!
 //! **Handles** every event through [`notifying::notify`] (handler name
 //! [`notifying::HANDLER`]); events that nobody is told of are ignored.
+//! Threads follow `PatientHandedOver` through [`handover::on_patient_handed_over`].
 //! **Emits** `MessageSent`. **Jobs**: [`mailing::SendMail`], done by
 //! [`mailing::send_mail`].
 
 pub mod body;
 pub mod error;
+pub mod handover;
 pub mod kind;
 pub mod mailing;
 pub mod message;

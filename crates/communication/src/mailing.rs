@@ -58,6 +58,18 @@ pub async fn send_mail(
         NotificationKind::PasswordReset => {
             Some(office.links.reset_link(notification.recipient).await?)
         }
+        NotificationKind::ConfirmFactor => {
+            let factor = notification.about.id;
+            Some(office.links.factor_link(notification.recipient, factor).await?)
+        }
+        NotificationKind::AddressLeft => {
+            let left = office.links.previous_address(notification.recipient).await?;
+            if let Some(email) = &left {
+                recipient.email = email.clone();
+            }
+            // It takes no link, and without an address there is nobody to tell.
+            left.is_none().then_some(None)
+        }
         NotificationKind::ChangeEmail => {
             let change = office.links.new_address(notification.recipient).await?;
             Some(change.map(|(email, link)| {
@@ -109,6 +121,15 @@ async fn settle(
         Err(PortError::Refused { .. }) => (Attempt::Refused(FailureReason::MessageRefused), None),
         Err(error) => (Attempt::Inconclusive, Some(error)),
     };
+    if let Attempt::Refused(reason) = attempt {
+        // By its ids alone: the address stays out of the log.
+        tracing::warn!(
+            notification = %notification.id,
+            kind = %notification.kind,
+            ?reason,
+            "a mail was refused and is not sent again"
+        );
+    }
     let notification = notification.finish_attempt(attempt, env.now());
 
     let mut tx = store.begin(actor).await?;
@@ -137,6 +158,14 @@ async fn give_up(
     notification: Notification,
     reason: DropReason,
 ) -> Result<(), CommunicationError> {
+    if reason != DropReason::NoLongerNeeded {
+        tracing::warn!(
+            notification = %notification.id,
+            kind = %notification.kind,
+            %reason,
+            "a mail was not sent"
+        );
+    }
     let notification = notification.drop_for(reason, env.now());
     let mut tx = store.begin(actor).await?;
     tx.save_notification(&notification).await?;

@@ -101,6 +101,12 @@ pub fn news_of(event: &Event) -> Vec<News> {
         Event::EmailChangeRequested { account } => {
             vec![to_account(*account, Kind::ChangeEmail, "account", account.uuid(), None)]
         }
+        Event::FactorConfirmationRequested { account, factor } => {
+            vec![to_account(*account, Kind::ConfirmFactor, "factor", *factor, None)]
+        }
+        Event::AddressLeft { account } => {
+            vec![to_account(*account, Kind::AddressLeft, "account", account.uuid(), None)]
+        }
         Event::SignInChanged { account, change } => {
             let (kind, id) = (Kind::SignInChanged, account.uuid());
             vec![to_account(*account, kind, "account", id, Some(change.as_str()))]
@@ -133,6 +139,9 @@ pub fn news_of(event: &Event) -> Vec<News> {
             .iter()
             .map(|watcher| to_account(*watcher, Kind::GlassBroken, "break_glass", id.uuid(), None))
             .collect(),
+        Event::PatientHandedOver { patient, to, .. } => {
+            vec![to_patient(*patient, Kind::CareTeamChanged, "care_team", to.uuid(), None)]
+        }
         Event::TaskCreated { task, provider } => {
             vec![to_provider(*provider, None, Kind::TaskCreated, "task", task.uuid(), None)]
         }
@@ -150,6 +159,11 @@ pub fn news_of(event: &Event) -> Vec<News> {
         }
         Event::PrescriptionChanged { prescription, patient, provider, status, .. } => {
             prescription_news(prescription.uuid(), *patient, *provider, *status)
+        }
+        // Whoever has to decide has a task.
+        Event::FillHeld { hold, patient, .. } => {
+            let (kind, status) = (Kind::PrescriptionChanged, Some("under_review"));
+            vec![to_patient(*patient, kind, "held_fill", hold.uuid(), status)]
         }
         Event::DispatchCreated { dispatch, patient, .. } => {
             vec![to_patient(*patient, Kind::DispatchCreated, "dispatch", dispatch.uuid(), None)]
@@ -181,7 +195,8 @@ pub fn news_of(event: &Event) -> Vec<News> {
 }
 
 /// A patient hears of what they can see or act on; the steps between and the
-/// alerts are for the prescriber, who alone can settle them.
+/// alerts are for the prescriber, who alone can settle them. That a provider
+/// looks at it the patient hears too.
 fn prescription_news(
     id: Uuid,
     patient: PatientId,
@@ -196,7 +211,12 @@ fn prescription_news(
         || to_provider(provider, Some(patient), kind, "prescription", id, Some(word));
     match status {
         Status::Queued => Vec::new(),
-        Status::Blocked => vec![for_provider()],
+        // What stands in the way is for the prescriber; the patient hears that
+        // somebody is looking.
+        Status::Blocked => vec![
+            to_patient(patient, kind, "prescription", id, Some("under_review")),
+            for_provider(),
+        ],
         Status::Sent | Status::Active | Status::Completed => vec![for_patient()],
         Status::Failed | Status::Canceled => vec![for_patient(), for_provider()],
     }
@@ -263,9 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn a_safety_alert_is_told_to_the_prescriber_and_not_to_the_patient() {
+    fn what_an_alert_says_is_for_the_prescriber_and_the_patient_hears_that_somebody_looks() {
         let provider = AccountId(Uuid::from_u128(2));
-        assert_eq!(prescription(PrescriptionStatusWord::Blocked), [provider]);
+        assert_eq!(prescription(PrescriptionStatusWord::Blocked), [patient().account(), provider]);
         assert_eq!(prescription(PrescriptionStatusWord::Active), [patient().account()]);
         assert!(prescription(PrescriptionStatusWord::Queued).is_empty());
         assert_eq!(prescription(PrescriptionStatusWord::Failed).len(), 2);

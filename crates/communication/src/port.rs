@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use kernel::{AccountId, EmailAddress, PatientId, ProviderId, SubscriptionId};
+use kernel::{AccountId, EmailAddress, PatientId, ProviderId, SubscriptionId, Uuid};
 use ports::Result;
 
 /// Who may write to whom. Care answers it from the provider's panel.
@@ -56,6 +56,12 @@ pub trait SignInLinks: Send + Sync {
     /// The new address of an account and the link that proves it, which goes
     /// there; `None` where no change waits.
     async fn new_address(&self, account: AccountId) -> Result<Option<(EmailAddress, String)>>;
+
+    /// The link that proves a second factor; `None` where it is proved or gone.
+    async fn factor_link(&self, account: AccountId, factor: Uuid) -> Result<Option<String>>;
+
+    /// The address that the account was left from; `None` where it never was.
+    async fn previous_address(&self, account: AccountId) -> Result<Option<EmailAddress>>;
 }
 
 /// A mail, ready to go out.
@@ -94,6 +100,9 @@ pub trait Mailer: Send + Sync {
     /// - `Unknown`: the mail was handed over but not acknowledged. Try again
     ///   with the same `message_id`.
     async fn send(&self, mail: &Mail) -> Result<()>;
+
+    /// Whether the server takes addresses beyond ASCII (RFC 6531).
+    async fn takes_international(&self) -> Result<bool>;
 }
 
 /// The code of a refusal that concerns the address and not the mail.

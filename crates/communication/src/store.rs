@@ -5,7 +5,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, Actor, EmailAddress, MessageId, NotificationId, Page, PageRequest, ThreadId,
+    AccountId, Actor, EmailAddress, MessageId, NotificationId, Page, PageRequest, PatientId,
+    ProviderId, ThreadId,
 };
 use ports::{Result, UnitOfWork};
 
@@ -29,6 +30,16 @@ pub trait CommunicationTx: UnitOfWork {
         account: AccountId,
         page: &PageRequest,
     ) -> Result<Page<ThreadSummary>>;
+
+    /// Gives the threads of a patient to another provider, with what the one
+    /// before has not read, and says how many there were. Where the two have a
+    /// thread on the same already, the messages join that one.
+    async fn move_threads(
+        &mut self,
+        patient: PatientId,
+        from: ProviderId,
+        to: ProviderId,
+    ) -> Result<u64>;
 
     async fn add_message(&mut self, thread: &Thread, message: &Message) -> Result<()>;
 

@@ -51,7 +51,9 @@ macro_rules! sources {
 sources! {
     "en": [
         "account_exists.jinja",
+        "address_left.jinja",
         "change_email.jinja",
+        "confirm_factor.jinja",
         "glass_broken.jinja",
         "in_app.jinja",
         "layout.html",
@@ -74,6 +76,8 @@ fn mail_template(kind: NotificationKind) -> &'static str {
         NotificationKind::PasswordReset => "password_reset",
         NotificationKind::AccountExists => "account_exists",
         NotificationKind::ChangeEmail => "change_email",
+        NotificationKind::ConfirmFactor => "confirm_factor",
+        NotificationKind::AddressLeft => "address_left",
         NotificationKind::SignInChanged => "sign_in_changed",
         NotificationKind::MessageReceived => "message_received",
         NotificationKind::TaskCreated => "task_created",
@@ -88,6 +92,7 @@ fn mail_template(kind: NotificationKind) -> &'static str {
         | NotificationKind::InvoicePaid
         | NotificationKind::SubscriptionStopped
         | NotificationKind::ConsultationChanged
+        | NotificationKind::CareTeamChanged
         | NotificationKind::LicenseExpiring => "update",
     }
 }
@@ -100,6 +105,9 @@ fn statuses(kind: NotificationKind) -> &'static [&'static str] {
         }
         NotificationKind::SignInChanged => &[
             "password_changed",
+            "password_reset",
+            "factors_suspended",
+            "factor_confirmed",
             "email_change_requested",
             "email_changed",
             "totp_added",

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use ports::{Env, objects::Objects};
+use ports::{ChainKeys, Env, objects::Objects};
 
-use crate::{Anchor, ComplianceError, Head, Link, RecordedEntry, anchor, chain};
+use crate::{Anchor, ComplianceError, Hash, Head, Link, RecordedEntry, anchor, chain};
 
 /// One transaction of the sealer. It is no unit of work of the business: what
 /// it writes is about the audit log and so leaves no entry in it.
@@ -64,6 +64,8 @@ const BATCH: u64 = 500;
 #[derive(Debug, Default)]
 pub struct SealerState {
     anchored: Option<Anchor>,
+    /// The head that this sealer saw last.
+    seen: Option<Head>,
     started: bool,
 }
 
@@ -82,6 +84,7 @@ pub async fn step(
     env: &Env,
     store: &dyn ChainStore,
     objects: &dyn Objects,
+    keys: &dyn ChainKeys,
     state: &mut SealerState,
     anchor_every: TimeDelta,
 ) -> Result<Step, ComplianceError> {
@@ -96,16 +99,28 @@ pub async fn step(
         }
         let mut head = tx.head().await?;
         if !state.started {
-            done.broken = disagrees(state.anchored.as_ref(), head.as_ref());
+            let anchored = state.anchored.as_ref();
+            let anchored = anchored.map(|anchor| (anchor.position, anchor.chain_hash));
+            done.broken |= disagrees(anchored, head.as_ref());
+            if let Some(head) = head
+                && head.key.is_none()
+                && !anchor::any_signed(objects).await?
+            {
+                state.anchored = Some(anchor::put(objects, keys, &head, true, env.now()).await?);
+            }
             state.started = true;
         }
+        // What this sealer saw is still there, or somebody cut it off since.
+        let seen = state.seen.map(|seen| (seen.position, seen.chain_hash));
+        done.broken |= disagrees(seen, head.as_ref());
         let entries = tx.unchained(BATCH).await?;
-        let links = chain::link(head.as_ref(), &entries, env.now());
+        let links = chain::link(keys, head.as_ref(), &entries, env.now())?;
         if let Some(last) = links.last() {
             tx.append(&links).await?;
             head = Some(last.into());
         }
         tx.commit().await?;
+        state.seen = head;
         done.linked += links.len();
         if links.len() as u64 == BATCH {
             continue;
@@ -113,18 +128,20 @@ pub async fn step(
         if let Some(head) = head
             && is_due(state.anchored.as_ref(), &head, env.now(), anchor_every)
         {
-            state.anchored = Some(anchor::put(objects, &head, env.now()).await?);
+            state.anchored = Some(anchor::put(objects, keys, &head, false, env.now()).await?);
             done.anchored = true;
         }
         return Ok(done);
     }
 }
 
-fn disagrees(anchored: Option<&Anchor>, head: Option<&Head>) -> bool {
-    anchored.is_some_and(|anchor| match head {
+/// Whether the chain no longer reaches a position that it had, or has another
+/// hash there.
+fn disagrees(known: Option<(i64, Hash)>, head: Option<&Head>) -> bool {
+    known.is_some_and(|(position, hash)| match head {
         None => true,
-        Some(head) if head.position == anchor.position => head.chain_hash != anchor.chain_hash,
-        Some(head) => head.position < anchor.position,
+        Some(head) if head.position == position => head.chain_hash != hash,
+        Some(head) => head.position < position,
     })
 }
 

@@ -6,11 +6,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use kernel::AuditEntryId;
-use ports::objects::Objects;
+use ports::{ChainKeys, objects::Objects};
 
 use crate::{
     Anchor, ChainStore, ComplianceError, Hash, Link, RecordedEntry, anchor,
-    chain::{GENESIS, chain_hash},
+    chain::{GENESIS, keyed_hash, plain_hash},
 };
 
 /// One thing that is wrong.
@@ -28,6 +28,10 @@ pub enum Finding {
     AnchorDiffers { position: i64, entry: AuditEntryId },
     /// The chain ends before a position that was anchored.
     CutOff { position: i64, anchored: i64, entry: AuditEntryId },
+    /// The link was made without the key, and no signed anchor vouches for it.
+    Unkeyed { position: i64, entry: AuditEntryId },
+    /// The anchor was not signed by this key ring.
+    AnchorForged { position: i64 },
     /// The entry is neither in the chain nor on its way into it: it was put in
     /// behind the writers' backs.
     EntryInserted { entry: AuditEntryId, seq: i64 },
@@ -56,6 +60,13 @@ impl fmt::Display for Finding {
                 f,
                 "the chain ends before position {position}, though it reached position {anchored} with entry {entry} when that was anchored"
             ),
+            Self::Unkeyed { position, entry } => write!(
+                f,
+                "the link of entry {entry} at position {position} was made without the key, and no signed anchor vouches for it"
+            ),
+            Self::AnchorForged { position } => {
+                write!(f, "the anchor of position {position} was not signed by this key ring")
+            }
             Self::EntryInserted { entry, seq } => {
                 write!(f, "entry {entry} (number {seq}) was inserted behind the chain")
             }
@@ -134,10 +145,11 @@ const STRIDE: u64 = 1_000;
 pub async fn verify(
     store: &dyn ChainStore,
     objects: &dyn Objects,
+    keys: &dyn ChainKeys,
 ) -> Result<Report, ComplianceError> {
     // The anchors are read before the snapshot is taken, so that each of them
     // was committed when the snapshot saw the chain.
-    let mut walk = Walk::new(anchor::all(objects).await?);
+    let mut walk = Walk::new(keys, anchor::all(objects).await?);
     let mut snapshot = store.snapshot().await?;
     let mut position = 0;
     loop {
@@ -157,22 +169,43 @@ pub async fn verify(
 }
 
 /// The walk along the chain, as a pure state machine.
-#[derive(Debug)]
-pub struct Walk {
+pub struct Walk<'a> {
+    keys: &'a dyn ChainKeys,
     anchors: BTreeMap<i64, Vec<Anchor>>,
+    /// The last position for which a plain digest is enough.
+    plain_until: i64,
+    /// The key of the link before; they only grow.
+    key: Option<u32>,
+    unkeyed: bool,
     position: i64,
     chain_hash: Hash,
     report: Report,
 }
 
-impl Walk {
-    pub fn new(anchors: Vec<Anchor>) -> Self {
-        let report = Report { anchors: anchors.len(), ..Report::default() };
+impl<'a> Walk<'a> {
+    pub fn new(keys: &'a dyn ChainKeys, anchors: Vec<Anchor>) -> Self {
+        let mut report = Report { anchors: anchors.len(), ..Report::default() };
+        let (anchors, forged): (Vec<_>, Vec<_>) =
+            anchors.into_iter().partition(|anchor| anchor.is_genuine(keys));
+        for anchor in forged {
+            report.add(Finding::AnchorForged { position: anchor.position });
+        }
+        let adopted = anchors.iter().filter(|a| a.signature.is_some_and(|s| s.adopts));
+        let plain_until = adopted.map(|anchor| anchor.position).min().unwrap_or(0);
         let mut by_position: BTreeMap<i64, Vec<Anchor>> = BTreeMap::new();
         for anchor in anchors {
             by_position.entry(anchor.position).or_default().push(anchor);
         }
-        Self { anchors: by_position, position: 0, chain_hash: GENESIS, report }
+        Self {
+            keys,
+            anchors: by_position,
+            plain_until,
+            key: None,
+            unkeyed: false,
+            position: 0,
+            chain_hash: GENESIS,
+            report,
+        }
     }
 
     pub fn visit(&mut self, link: &Link, entry: Option<&RecordedEntry>) {
@@ -184,8 +217,14 @@ impl Walk {
         // After a gap the hash before this link is not known, so that only the
         // entry itself can be compared.
         let follows = |entry_hash| {
-            gap || chain_hash(position, link.sealed_at, self.chain_hash, entry_hash)
-                == link.chain_hash
+            let (at, before) = (link.sealed_at, self.chain_hash);
+            let hash = match link.key {
+                None => Some(plain_hash(position, at, before, entry_hash)),
+                // A key that was replaced vouches for nothing newer.
+                Some(key) if self.key.is_some_and(|last| key < last) => None,
+                Some(key) => keyed_hash(self.keys, key, position, at, before, entry_hash),
+            };
+            gap || hash == Some(link.chain_hash)
         };
         let recomputed = entry.map(RecordedEntry::digest);
         let finding = match recomputed {
@@ -203,6 +242,12 @@ impl Walk {
         if let Some(finding) = finding {
             self.report.add(finding);
         }
+        // The first of them is enough: all that follow are of the same making.
+        if link.key.is_none() && position > self.plain_until && !self.unkeyed {
+            self.unkeyed = true;
+            self.report.add(Finding::Unkeyed { position, entry: link.entry });
+        }
+        self.key = self.key.max(link.key);
         for anchor in self.anchors.remove(&position).unwrap_or_default() {
             if anchor.chain_hash != link.chain_hash {
                 self.report.add(Finding::AnchorDiffers { position, entry: anchor.entry });

@@ -60,8 +60,8 @@ async fn identify(
             };
             Ok((actor, complete))
         }
-        Bearer::Client { client, scopes } => {
-            if !services.client_is_active(client).await? {
+        Bearer::Client { client, generation, scopes } => {
+            if services.client_generation(client).await? != Some(generation) {
                 return Err(IdentityError::InvalidToken);
             }
             let kind = ActorKind::Client { client, scopes: Arc::new(scopes.into_iter().collect()) };

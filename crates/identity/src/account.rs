@@ -38,6 +38,8 @@ pub enum ChallengePurpose {
     VerifyEmail,
     ResetPassword,
     ChangeEmail,
+    /// A second factor is the owner's.
+    ConfirmFactor,
 }
 
 impl ChallengePurpose {
@@ -46,6 +48,7 @@ impl ChallengePurpose {
             Self::VerifyEmail => "identity.verify_email",
             Self::ResetPassword => "identity.reset_password",
             Self::ChangeEmail => "identity.change_email",
+            Self::ConfirmFactor => "identity.confirm_factor",
         }
     }
 
@@ -53,6 +56,7 @@ impl ChallengePurpose {
         match self {
             Self::VerifyEmail => TimeDelta::hours(24),
             Self::ResetPassword | Self::ChangeEmail => TimeDelta::hours(1),
+            Self::ConfirmFactor => TimeDelta::days(7),
         }
     }
 }
@@ -77,6 +81,8 @@ pub struct Account {
     pub verification: Option<Challenge>,
     pub reset: Option<Challenge>,
     pub email_change: Option<EmailChange>,
+    /// The address before the last change, which is told of the change.
+    pub previous_email: Option<EmailAddress>,
     pub created_at: DateTime<Utc>,
     pub version: i64,
 }
@@ -96,7 +102,7 @@ pub struct RoleChange {
 }
 
 impl Challenge {
-    fn new(purpose: ChallengePurpose, ids: &dyn Ids, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(purpose: ChallengePurpose, ids: &dyn Ids, now: DateTime<Utc>) -> Self {
         Self { nonce: ids.secret(), issued_at: now, expires_at: now + purpose.lifetime() }
     }
 
@@ -120,7 +126,7 @@ impl Challenge {
         }
     }
 
-    fn too_soon(challenge: Option<&Self>, now: DateTime<Utc>) -> bool {
+    pub(crate) fn too_soon(challenge: Option<&Self>, now: DateTime<Utc>) -> bool {
         challenge.is_some_and(|last| now < last.issued_at + MAIL_INTERVAL)
     }
 }
@@ -144,6 +150,7 @@ impl Account {
             verification: Some(Challenge::new(ChallengePurpose::VerifyEmail, ids, now)),
             reset: None,
             email_change: None,
+            previous_email: None,
             created_at: now,
             version: 0,
         }
@@ -172,6 +179,7 @@ impl Account {
             verification: None,
             reset: Some(invitation),
             email_change: None,
+            previous_email: None,
             created_at: now,
             version: 0,
         })
@@ -209,28 +217,25 @@ impl Account {
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
     ) -> ports::Result<Option<String>> {
-        let Some(challenge) = self.challenge(purpose).filter(|open| now < open.expires_at) else {
-            return Ok(None);
-        };
-        let mut bytes = self.id.uuid().as_bytes().to_vec();
-        bytes.extend(self.link_secret(purpose, challenge, sealer)?);
-        Ok(Some(URL_SAFE_NO_PAD.encode(bytes)))
+        let idle = purpose == ChallengePurpose::VerifyEmail && self.is_active();
+        let open = self.challenge(purpose).filter(|open| !idle && now < open.expires_at);
+        let Some(challenge) = open else { return Ok(None) };
+        let secret = self.link_secret(purpose, challenge, sealer)?;
+        Ok(Some(LinkToken { account: self.id, secret }.to_text()))
     }
 
-    /// Whether `secret` is that of the open challenge.
+    /// Whether the link is that of the open challenge.
     fn answers(
         &self,
         purpose: ChallengePurpose,
-        secret: &[u8; 32],
+        link: &LinkToken,
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
     ) -> ports::Result<bool> {
         let Some(challenge) = self.challenge(purpose).filter(|open| now < open.expires_at) else {
             return Ok(false);
         };
-        let right = self.link_secret(purpose, challenge, sealer)?;
-        // Every byte is compared, so that the time does not tell how many were right.
-        Ok(right.iter().zip(secret).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0)
+        Ok(link.holds(&self.link_secret(purpose, challenge, sealer)?))
     }
 
     fn challenge(&self, purpose: ChallengePurpose) -> Option<&Challenge> {
@@ -240,7 +245,30 @@ impl Account {
             ChallengePurpose::ChangeEmail => {
                 self.email_change.as_ref().map(|change| &change.challenge)
             }
+            // Each factor has one of its own.
+            ChallengePurpose::ConfirmFactor => None,
         }
+    }
+
+    /// The secret of the link that proves a factor; it is of the address that
+    /// it goes to.
+    pub(crate) fn factor_secret(
+        &self,
+        factor: Uuid,
+        challenge: &Challenge,
+        sealer: &dyn Sealer,
+    ) -> ports::Result<[u8; 32]> {
+        let nonce = URL_SAFE_NO_PAD.encode(challenge.nonce);
+        let value = format!("{}|{}|{factor}|{nonce}", self.id, self.email);
+        Ok(sealer.blind_index(ChallengePurpose::ConfirmFactor.word(), &value)?.0)
+    }
+
+    /// Voids every open link of the account. One that waits to be verified goes
+    /// on waiting, for a link that is yet to be asked for.
+    pub(crate) fn void_links(self, now: DateTime<Utc>) -> Self {
+        let ended = |open: Challenge| Challenge { expires_at: open.issued_at.min(now), ..open };
+        let verification = self.verification.map(ended);
+        Self { reset: None, email_change: None, verification, ..self }
     }
 
     fn link_secret(
@@ -259,19 +287,30 @@ impl Account {
         Ok(sealer.blind_index(purpose.word(), &value)?.0)
     }
 
-    /// The holder of the verification link has proven the address.
+    /// The holder of the verification link has proven the address. The link of
+    /// an address that is verified says so for as long as the address is the
+    /// account's.
     pub fn verify_email(
         self,
         link: &LinkToken,
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
     ) -> Result<Self> {
-        if self.state != AccountState::Unverified
-            || !self.answers(ChallengePurpose::VerifyEmail, &link.secret, sealer, now)?
-        {
+        let verified = self.is_active();
+        let Some(challenge) = self.verification.filter(|open| verified || now < open.expires_at)
+        else {
             return Err(IdentityError::InvalidLink);
+        };
+        let right =
+            link.holds(&self.link_secret(ChallengePurpose::VerifyEmail, &challenge, sealer)?);
+        match self.state {
+            _ if !right => Err(IdentityError::InvalidLink),
+            AccountState::Unverified => {
+                Ok(Self { state: AccountState::Active { verified_at: now }, ..self })
+            }
+            AccountState::Active { .. } => Ok(self),
+            AccountState::Disabled { .. } => Err(IdentityError::InvalidLink),
         }
-        Ok(Self { state: AccountState::Active { verified_at: now }, verification: None, ..self })
     }
 
     /// Whether the link opens a reset; asked before the costly hashing.
@@ -282,7 +321,7 @@ impl Account {
         now: DateTime<Utc>,
     ) -> Result<()> {
         let disabled = matches!(self.state, AccountState::Disabled { .. });
-        if disabled || !self.answers(ChallengePurpose::ResetPassword, &link.secret, sealer, now)? {
+        if disabled || !self.answers(ChallengePurpose::ResetPassword, link, sealer, now)? {
             return Err(IdentityError::InvalidLink);
         }
         Ok(())
@@ -301,11 +340,12 @@ impl Account {
             AccountState::Unverified => AccountState::Active { verified_at: now },
             state => state,
         };
-        Ok(Self { password: Some(password), reset: None, verification: None, state, ..self })
+        Ok(Self { password: Some(password), reset: None, state, ..self })
     }
 
-    /// Asks to sign in with another address; `None` when the last mail about it
-    /// is too recent. A request for yet another address replaces the last.
+    /// Asks to sign in with another address. A request for yet another address
+    /// voids the link to the last at once; `None` when the last mail to the same
+    /// address is too recent.
     pub fn request_email_change(
         self,
         email: EmailAddress,
@@ -313,10 +353,10 @@ impl Account {
         now: DateTime<Utc>,
     ) -> Option<Self> {
         let last = self.email_change.as_ref();
-        if Challenge::too_soon(last.map(|change| &change.challenge), now) {
+        let same = last.filter(|change| change.email == email).map(|change| &change.challenge);
+        if Challenge::too_soon(same, now) {
             return None;
         }
-        let same = last.filter(|change| change.email == email).map(|change| &change.challenge);
         let challenge = Challenge::renew(same, ChallengePurpose::ChangeEmail, ids, now);
         Some(Self { email_change: Some(EmailChange { email, challenge }), ..self })
     }
@@ -329,10 +369,11 @@ impl Account {
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
     ) -> Result<Self> {
-        let answered = self.answers(ChallengePurpose::ChangeEmail, &link.secret, sealer, now)?;
+        let answered = self.answers(ChallengePurpose::ChangeEmail, link, sealer, now)?;
         match self.email_change.clone().filter(|_| answered && self.is_active()) {
             Some(EmailChange { email, .. }) => {
-                Ok(Self { email, email_change: None, reset: None, verification: None, ..self })
+                let previous_email = Some(self.email);
+                Ok(Self { email, previous_email, email_change: None, ..self })
             }
             None => Err(IdentityError::InvalidLink),
         }
@@ -357,9 +398,15 @@ impl Account {
                     AccountState::Active { verified_at: now }
                 }
             }
-            (AccountState::Unverified | AccountState::Active { .. }, true) => {
-                AccountState::Disabled { at: now }
+            (AccountState::Active { .. }, true) => {
+                return Self {
+                    state: AccountState::Disabled { at: now },
+                    // What waits to be verified is told by it.
+                    verification: None,
+                    ..self
+                };
             }
+            (AccountState::Unverified, true) => AccountState::Disabled { at: now },
             (state, _) => state,
         };
         Self { state, ..self }
@@ -413,7 +460,7 @@ fn check_staff_roles(roles: &BTreeSet<Role>) -> Result<()> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LinkToken {
     pub account: AccountId,
-    secret: [u8; 32],
+    pub(crate) secret: [u8; 32],
 }
 
 impl LinkToken {
@@ -424,6 +471,18 @@ impl LinkToken {
         let account = Uuid::from_slice(account).map_err(|_| IdentityError::InvalidLink)?;
         let secret = secret.try_into().map_err(|_| IdentityError::InvalidLink)?;
         Ok(Self { account: account.into(), secret })
+    }
+
+    pub(crate) fn to_text(self) -> String {
+        let mut bytes = self.account.uuid().as_bytes().to_vec();
+        bytes.extend(self.secret);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whether this is the secret. Every byte is compared, so that the time does
+    /// not tell how many were right.
+    pub(crate) fn holds(&self, secret: &[u8; 32]) -> bool {
+        secret.iter().zip(self.secret).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
     }
 }
 

@@ -22,7 +22,10 @@ pub struct ApiClient {
     /// Public keys only, each with a `kid`, for RS384 or ES384.
     pub keys: JwkSet,
     pub scopes: BTreeSet<SystemScope>,
-    pub active: bool,
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// Tokens of an earlier one are void: it counts up when the client is
+    /// disabled and when a key is withdrawn.
+    pub generation: i32,
     pub created_at: DateTime<Utc>,
 }
 
@@ -34,7 +37,8 @@ pub struct ClientForm {
     pub scopes: Vec<String>,
 }
 
-const MOST_KEYS: usize = 10;
+/// The key in use and the one that follows it.
+const MOST_KEYS: usize = 2;
 const LEAST_RSA_BYTES: usize = 256;
 /// Larger keys only cost time to verify with.
 const MOST_RSA_BYTES: usize = 512;
@@ -67,10 +71,78 @@ impl ApiClient {
         }
         match keys {
             Some(keys) if errors.is_empty() => {
-                Ok(Self { id, name: name.to_owned(), keys, scopes, active: true, created_at: now })
+                let name = name.to_owned();
+                Ok(Self {
+                    id,
+                    name,
+                    keys,
+                    scopes,
+                    disabled_at: None,
+                    generation: 0,
+                    created_at: now,
+                })
             }
             _ => Err(IdentityError::Invalid(errors)),
         }
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.disabled_at.is_none()
+    }
+
+    /// Shuts the client out, whose tokens end, or lets it in again.
+    fn set_disabled(self, disabled: bool, now: DateTime<Utc>) -> Self {
+        match (self.disabled_at, disabled) {
+            (None, true) => {
+                Self { disabled_at: Some(now), generation: self.generation + 1, ..self }
+            }
+            (Some(_), false) => Self { disabled_at: None, ..self },
+            _ => self,
+        }
+    }
+
+    /// Takes a key beside the one that it will follow.
+    fn add_key(mut self, key: &serde_json::Value) -> IdentityResult<Self> {
+        let alone = serde_json::json!({ "keys": [key] });
+        let renamed = |error: FieldError| FieldError {
+            path: error
+                .path
+                .replace("jwks.keys[0]", "jwk")
+                .replace("jwks.keys", "jwk")
+                .replace("jwks", "jwk"),
+            ..error
+        };
+        let added = parse_keys(&alone)
+            .map_err(|found| IdentityError::Invalid(found.into_iter().map(renamed).collect()))?;
+        let kids = |set: &JwkSet| -> BTreeSet<Option<String>> {
+            set.keys.iter().map(|key| key.common.key_id.clone()).collect()
+        };
+        if !kids(&added).is_disjoint(&kids(&self.keys)) {
+            return Err(IdentityError::field("jwk.kid", "taken", "A key with this kid is there."));
+        }
+        if self.keys.keys.len() >= MOST_KEYS {
+            return Err(IdentityError::TooManyKeys);
+        }
+        self.keys.keys.extend(added.keys);
+        Ok(self)
+    }
+
+    /// Withdraws a key. Which key a token was got with is not known, so all
+    /// tokens of the client end, and it asks for new ones.
+    fn withdraw_key(mut self, kid: &str) -> IdentityResult<Self> {
+        if self.keys.find(kid).is_none() {
+            return Err(IdentityError::NotFound("key"));
+        }
+        if self.keys.keys.len() == 1 {
+            return Err(IdentityError::LastKey);
+        }
+        self.keys.keys.retain(|key| key.common.key_id.as_deref() != Some(kid));
+        self.generation += 1;
+        Ok(self)
+    }
+
+    fn kids(&self) -> Vec<String> {
+        self.keys.keys.iter().filter_map(|key| key.common.key_id.clone()).collect()
     }
 
     /// The key that an assertion names, when it fits the algorithm.
@@ -98,7 +170,10 @@ fn parse_keys(value: &serde_json::Value) -> Result<JwkSet, Vec<FieldError>> {
         .map_err(|_| vec![wrong("jwks".to_owned(), "A JWK set with a list of keys.")])?;
     let mut errors = Vec::new();
     if set.keys.is_empty() || set.keys.len() > MOST_KEYS {
-        errors.push(wrong("jwks.keys".to_owned(), "Between one and ten keys."));
+        errors.push(wrong(
+            "jwks.keys".to_owned(),
+            "One key, or two while one takes the place of the other.",
+        ));
     }
     let mut kids = BTreeSet::new();
     for (index, key) in set.keys.iter().enumerate() {
@@ -240,6 +315,82 @@ pub async fn register_as(
     .await?;
     tx.commit().await?;
     Ok(client)
+}
+
+/// All clients, the oldest first.
+pub async fn list(services: &Services, actor: &Actor) -> IdentityResult<Vec<ApiClient>> {
+    actor.require(Permission::ClientAdminister)?;
+    Ok(services.store.begin(actor).await?.clients().await?)
+}
+
+pub async fn read(
+    services: &Services,
+    actor: &Actor,
+    id: ApiClientId,
+) -> IdentityResult<ApiClient> {
+    actor.require(Permission::ClientAdminister)?;
+    let mut tx = services.store.begin(actor).await?;
+    tx.client(id).await?.ok_or(IdentityError::NotFound("API client"))
+}
+
+/// Shuts a client out or lets it in again. Its tokens end at once here, and
+/// within a second at every other node; they stay ended.
+pub async fn set_disabled(
+    services: &Services,
+    actor: &Actor,
+    id: ApiClientId,
+    disabled: bool,
+) -> IdentityResult<ApiClient> {
+    let now = services.now();
+    let word = if disabled { "disabled" } else { "enabled" };
+    change(services, actor, id, word, |client| Ok(client.set_disabled(disabled, now))).await
+}
+
+/// Registers the key that is to follow the one in use.
+pub async fn add_key(
+    services: &Services,
+    actor: &Actor,
+    id: ApiClientId,
+    key: &serde_json::Value,
+) -> IdentityResult<ApiClient> {
+    change(services, actor, id, "key_added", |client| client.add_key(key)).await
+}
+
+/// Withdraws a key, and ends the tokens of the client as disabling does.
+pub async fn withdraw_key(
+    services: &Services,
+    actor: &Actor,
+    id: ApiClientId,
+    kid: &str,
+) -> IdentityResult<ApiClient> {
+    change(services, actor, id, "key_withdrawn", |client| client.withdraw_key(kid)).await
+}
+
+async fn change(
+    services: &Services,
+    actor: &Actor,
+    id: ApiClientId,
+    word: &str,
+    transition: impl FnOnce(ApiClient) -> IdentityResult<ApiClient> + Send,
+) -> IdentityResult<ApiClient> {
+    actor.require(Permission::ClientAdminister)?;
+    let mut tx = services.store.begin(actor).await?;
+    let old = tx.lock_client(id).await?.ok_or(IdentityError::NotFound("API client"))?;
+    let new = transition(old.clone())?;
+    if new == old {
+        return Ok(old);
+    }
+    tx.save_client(&new).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, "api_client", id)
+            .detail("change", word)
+            .detail("old_keys", old.kids())
+            .detail("new_keys", new.kids()),
+    )
+    .await?;
+    tx.commit().await?;
+    services.forget_client(id).await;
+    Ok(new)
 }
 
 #[cfg(test)]

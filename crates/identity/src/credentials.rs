@@ -1,16 +1,17 @@
 //! Changing what one signs in with: the password, and the address.
 
-use kernel::{AccountId, Actor, EmailAddress, RequestContext, SessionId};
+use kernel::{AccountId, Actor, EmailAddress, RequestContext, Role, SessionId};
 use ports::{AuditAction, AuditEntry, Event, PortError};
 
 use crate::{
-    Account, IdentityError, IdentityTx, Services, Throttle,
+    Account, IdentityError, IdentityTx, Services,
     account::{ChallengePurpose, LinkToken},
+    directory::contact,
     error::Result,
-    login::login_entry,
-    password,
-    second_factor::{changed, own},
+    login::{count_failure, login_entry},
+    second_factor::{changed, hold, own},
     session::RevocationReason,
+    voiding::{Cause, Voided, void},
 };
 
 /// Asks whoever acts for the password again, before something is changed that
@@ -22,28 +23,27 @@ pub(crate) async fn reauthenticate(
     given: &str,
 ) -> Result<Account> {
     let (id, _) = own(actor)?;
+    let network = actor.request.ip;
     let (account, throttle) = {
         let mut tx = services.store.begin(actor).await?;
         let account = tx.account(id).await?.filter(Account::is_active);
         let account = account.ok_or(IdentityError::InvalidToken)?;
-        let throttle = tx.throttle(&account.email).await?;
+        let throttle = tx.throttles(&account.email, network).await?;
         (account, throttle)
     };
     if let Some(until) = throttle.locked_until(services.now()) {
-        return Err(IdentityError::LoginLocked { until });
+        return Err(IdentityError::locked(until, services.now()));
     }
-    let candidate = if given.len() <= 4 * password::MAX_LENGTH { given } else { "" };
-    if services.passwords.verify(candidate, account.password.as_ref()).await? {
+    if services.verify_password(given, account.password.as_ref()).await?.is_some() {
         return Ok(account);
     }
     let now = services.now();
     let mut tx = services.store.begin(actor).await?;
-    let throttle = tx.lock_throttle(&account.email).await?;
+    let throttle = tx.lock_throttles(&account.email, network).await?;
     if let Some(until) = throttle.locked_until(now) {
-        return Err(IdentityError::LoginLocked { until });
+        return Err(IdentityError::locked(until, now));
     }
-    tx.save_throttle(&account.email, throttle.fail(now)).await?;
-    tx.purge_throttles(Throttle::forgotten_before(now)).await?;
+    count_failure(tx.as_mut(), &account.email, network, throttle, now).await?;
     tx.audit(login_entry(Some(&account)).failed().detail("reason", "identity.wrong_credentials"))
         .await?;
     tx.commit().await?;
@@ -58,25 +58,20 @@ pub async fn change_password(
     new: &str,
 ) -> Result<()> {
     let account = reauthenticate(services, actor, "current_password", current).await?;
-    services.check_password("new_password", new, &account.email).await?;
-    let hash = services.passwords.hash(new).await?;
+    let name = contact(services, account.id).await?.name;
+    let new = services.check_password("new_password", new, &account.email, name.as_ref()).await?;
+    let hash = services.passwords.hash(&new).await?;
     let mut tx = services.store.begin(actor).await?;
-    // The account as it is now; its version tells of a change meanwhile.
-    let now_stored = tx.account(account.id).await?.ok_or(IdentityError::InvalidToken)?;
-    if now_stored.password != account.password {
+    // The account as it is now.
+    let held = hold(services, tx.as_mut(), actor).await?;
+    if held.account.password != account.password {
         return Err(IdentityError::VersionChanged("account"));
     }
-    let changed_account = Account { password: Some(hash), reset: None, ..now_stored };
-    tx.save_account(&changed_account).await?;
-    let (_, this) = own(actor)?;
-    let ended = end_sessions(
-        services,
-        tx.as_mut(),
-        &account,
-        Some(this),
-        RevocationReason::PasswordChanged,
-    )
-    .await?;
+    let changed_account = Account { password: Some(hash), ..held.account };
+    let cause = Cause::PasswordChanged(held.session.id);
+    let Voided { account, sessions: ended, .. } =
+        void(services, tx.as_mut(), changed_account, cause).await?;
+    tx.save_account(&account).await?;
     tx.audit(changed(account.id, "password_changed").detail("sessions_ended", ended.len())).await?;
     tell(tx.as_mut(), &account, "password_changed").await?;
     tx.commit().await?;
@@ -84,7 +79,7 @@ pub async fn change_password(
     Ok(())
 }
 
-async fn tell(tx: &mut dyn IdentityTx, account: &Account, change: &str) -> Result<()> {
+pub(crate) async fn tell(tx: &mut dyn IdentityTx, account: &Account, change: &str) -> Result<()> {
     let change = change.to_owned();
     tx.emit(Event::SignInChanged { account: account.id, change }).await?;
     Ok(())
@@ -131,21 +126,20 @@ pub async fn request_email_change(
             "This is the account's address already.",
         ));
     }
+    services.check_reach("email", &email).await?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(account.id).await?.ok_or(IdentityError::InvalidToken)?;
+    let held = hold(services, tx.as_mut(), actor).await?;
+    held.require()?;
+    let account = held.account;
     let ids = services.env.ids.as_ref();
     let Some(account) = account.request_email_change(email, ids, services.now()) else {
         return Ok(());
     };
     tx.save_account(&account).await?;
     tx.audit(changed(account.id, "email_change_requested")).await?;
-    // Somebody else's address gets no mail, and its owner learns nothing.
-    let pending = account.email_change.as_ref().map(|change| change.email.clone());
-    if let Some(pending) = pending
-        && tx.account_by_email(&pending).await?.is_none()
-    {
-        tx.emit(Event::EmailChangeRequested { account: account.id }).await?;
-    }
+    // Asked for whoever has the address, so that the time tells nothing; the
+    // mail to somebody else's address is dropped when it is due.
+    tx.emit(Event::EmailChangeRequested { account: account.id }).await?;
     tell(tx.as_mut(), &account, "email_change_requested").await?;
     tx.commit().await?;
     Ok(())
@@ -161,12 +155,14 @@ pub async fn confirm_email_change(
     let link = LinkToken::parse(token)?;
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let old = account.email.clone();
     let account = account.change_email(&link, services.sealer.as_ref(), services.now())?;
     if tx.account_by_email(&account.email).await?.is_some() {
         return Err(IdentityError::AccountExists);
     }
+    let Voided { account, sessions: ended, .. } =
+        void(services, tx.as_mut(), account, Cause::EmailChanged).await?;
     match tx.save_account(&account).await {
         // Somebody registered the address in this moment.
         Err(PortError::Conflict(what)) if what.contains("email") => {
@@ -176,24 +172,40 @@ pub async fn confirm_email_change(
         Err(PortError::Conflict(_)) => return Err(IdentityError::InvalidLink),
         other => other?,
     }
-    tx.save_throttle(&old, Throttle::default()).await?;
-    let reason = RevocationReason::EmailChanged;
-    let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
+    tx.move_networks(&old, &account.email).await?;
     tx.audit(changed(account.id, "email_changed").detail("sessions_ended", ended.len())).await?;
     tell(tx.as_mut(), &account, "email_changed").await?;
+    // The address that was left hears of it as well.
+    tx.emit(Event::AddressLeft { account: account.id }).await?;
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(())
 }
 
+/// The address that the account was last left from, for whoever tells it.
+pub async fn previous_address(
+    services: &Services,
+    account: AccountId,
+) -> Result<Option<EmailAddress>> {
+    let mut tx = services.store.begin(&Actor::system("identity.previous_address")).await?;
+    let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    Ok(account.previous_email)
+}
+
 /// The address that waits to be proven and the secret of the link to it, for
-/// whoever sends the mail.
+/// whoever sends the mail; `None` for somebody else's address, whose owner
+/// learns nothing.
 pub async fn email_change_link_token(
     services: &Services,
     account: AccountId,
 ) -> Result<Option<(EmailAddress, String)>> {
     let mut tx = services.store.begin(&Actor::system("identity.link_token")).await?;
     let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    if let Some(change) = &account.email_change
+        && tx.account_by_email(&change.email).await?.is_some()
+    {
+        return Ok(None);
+    }
     let (purpose, sealer) = (ChallengePurpose::ChangeEmail, services.sealer.as_ref());
     let token = account.link_token(purpose, sealer, services.now())?;
     Ok(account.email_change.map(|change| change.email).zip(token))
@@ -211,7 +223,7 @@ pub async fn set_disabled(
         return Err(IdentityError::field("status", "own", "Nobody disables their own account."));
     }
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(id).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = tx.lock_account(id).await?.ok_or(IdentityError::NotFound("account"))?;
     let old = account.state_word();
     let account = account.set_disabled(disabled, services.now());
     let new = account.state_word();
@@ -222,9 +234,10 @@ pub async fn set_disabled(
         let none = std::collections::BTreeSet::new();
         crate::staff::keep_somebody(tx.as_mut(), id, &account.roles, &none).await?;
     }
+    let cause = if disabled { Cause::Disabled } else { Cause::Enabled };
+    let Voided { account, sessions: ended, .. } =
+        void(services, tx.as_mut(), account, cause).await?;
     tx.save_account(&account).await?;
-    let reason = RevocationReason::Administrator;
-    let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account_status", id)
             .detail("old", old)
@@ -232,6 +245,9 @@ pub async fn set_disabled(
             .detail("sessions_ended", ended.len()),
     )
     .await?;
+    if account.roles.contains(&Role::Provider) {
+        tx.emit(crate::provider::standing_changed(id.as_provider(), "account")).await?;
+    }
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(Account { version: account.version + 1, ..account })

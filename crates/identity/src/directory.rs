@@ -108,6 +108,15 @@ pub async fn names(
     Ok(tx.names(patients).await?)
 }
 
+/// Where the patients are that have a profile, for Salus itself.
+pub async fn patient_states(
+    services: &Services,
+    patients: &[PatientId],
+) -> Result<Vec<(PatientId, UsState)>> {
+    let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
+    Ok(tx.states(patients).await?)
+}
+
 async fn reaches(panel: &dyn Panel, actor: &Actor, patient: PatientId) -> Result<bool> {
     if actor.is_patient(patient) || actor.may(Permission::PatientReadAny) {
         return Ok(true);
@@ -141,6 +150,20 @@ pub async fn practises(services: &Services, provider: ProviderId) -> Result<bool
     let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
     let account = tx.account(provider.account()).await?;
     Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Provider)))
+}
+
+/// Whether this is the active account of somebody who works in pharmacies.
+pub async fn dispenses(services: &Services, account: AccountId) -> Result<bool> {
+    let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
+    let account = tx.account(account).await?;
+    Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Pharmacist)))
+}
+
+/// Whether this is a patient whose account is active.
+pub async fn is_active_patient(services: &Services, patient: PatientId) -> Result<bool> {
+    let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
+    let account = tx.account(patient.account()).await?;
+    Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Patient)))
 }
 
 /// How to reach an account, for those who send mails and notifications.

@@ -22,6 +22,15 @@ pub enum IdentityError {
     /// not shown. Until then only setting one up is open.
     #[error("this account signs in with a second factor, which is to be set up first")]
     SecondFactorRequired,
+    /// The account has a factor that is proved to be the owner's, and this
+    /// session has not shown one.
+    #[error("sign in with the confirmed second factor to change how this account signs in")]
+    ProvedFactorRequired,
+    #[error(
+        "this factor is suspended since the password was reset; \
+         confirm it by the link that was mailed"
+    )]
+    FactorSuspended,
     #[error("the sign-in was begun too long ago or is over; start again")]
     InvalidCeremony,
     #[error("the roles of this account ask for a second factor, and this is the last")]
@@ -30,16 +39,25 @@ pub enum IdentityError {
     LastKeeper,
     #[error("an active administrator exists, who invites others")]
     AdministratorExists,
+    #[error("the client has two keys; withdraw the one that is no longer in use first")]
+    TooManyKeys,
+    #[error("this is the client's only key; add the one that follows it, or disable the client")]
+    LastKey,
     #[error("an authenticator app is set up already")]
     TotpExists,
     #[error("no authenticator app waits to be confirmed")]
     NoTotp,
     #[error("passkeys are not to be had here: the public address is no name")]
     PasskeysUnavailable,
+    #[error(
+        "this passkey says that it can no longer be synchronized, so it is not the one that was \
+         registered; sign in another way and register it anew"
+    )]
+    PasskeyChanged,
     #[error("this passkey is registered already")]
     PasskeyExists,
     #[error("too many failed attempts; try again after {until}")]
-    LoginLocked { until: DateTime<Utc> },
+    LoginLocked { until: DateTime<Utc>, seconds: u64 },
     #[error("the access token is not valid or has expired")]
     InvalidToken,
     #[error("the session has ended")]
@@ -76,6 +94,12 @@ fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 impl IdentityError {
+    pub(crate) fn locked(until: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        // Rounded up, so that whoever waits as long finds it open.
+        let seconds = (until - now).num_milliseconds().max(0).unsigned_abs().div_ceil(1000).max(1);
+        Self::LoginLocked { until, seconds }
+    }
+
     pub fn field(path: &str, code: &str, message: &str) -> Self {
         Self::Invalid(vec![FieldError::new(path, code, message)])
     }
@@ -91,13 +115,18 @@ impl DomainError for IdentityError {
             | Self::SessionEnded
             | Self::InvalidRefreshToken
             | Self::RefreshTokenReused => ErrorKind::Unauthenticated,
-            Self::EmailNotVerified | Self::SecondFactorRequired | Self::Forbidden(_) => {
-                ErrorKind::Forbidden
-            }
+            Self::EmailNotVerified
+            | Self::SecondFactorRequired
+            | Self::ProvedFactorRequired
+            | Self::FactorSuspended
+            | Self::PasskeyChanged
+            | Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::LoginLocked { .. } => ErrorKind::RateLimited,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::AccountExists
             | Self::AdministratorExists
+            | Self::TooManyKeys
+            | Self::LastKey
             | Self::LastFactor
             | Self::LastKeeper
             | Self::TotpExists
@@ -116,13 +145,18 @@ impl DomainError for IdentityError {
             Self::EmailNotVerified => "identity.email_not_verified",
             Self::WrongSecondFactor => "identity.wrong_second_factor",
             Self::SecondFactorRequired => "identity.second_factor_required",
+            Self::ProvedFactorRequired => "identity.proved_factor_required",
+            Self::FactorSuspended => "identity.factor_suspended",
             Self::InvalidCeremony => "identity.invalid_ceremony",
             Self::LastFactor => "identity.last_factor",
             Self::LastKeeper => "identity.last_keeper",
             Self::AdministratorExists => "identity.administrator_exists",
+            Self::TooManyKeys => "identity.too_many_keys",
+            Self::LastKey => "identity.last_key",
             Self::TotpExists => "identity.totp_exists",
             Self::NoTotp => "identity.no_totp",
             Self::PasskeysUnavailable => "identity.passkeys_unavailable",
+            Self::PasskeyChanged => "identity.passkey_changed",
             Self::PasskeyExists => "identity.passkey_exists",
             Self::LoginLocked { .. } => "identity.login_locked",
             Self::InvalidToken => "identity.invalid_token",
@@ -135,6 +169,13 @@ impl DomainError for IdentityError {
             Self::VersionChanged(_) | Self::GrantChanged { .. } => "identity.version_changed",
             Self::Forbidden(_) => "forbidden",
             Self::Port(error) => error.code(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::LoginLocked { seconds, .. } => Some(*seconds),
+            _ => None,
         }
     }
 

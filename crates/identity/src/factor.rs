@@ -11,7 +11,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 use totp_rs::{Builder, Secret};
 
 use crate::{
-    IdentityError,
+    IdentityError, Standing,
     error::Result,
     session::{RefreshToken, SignInMethod, TokenDigest},
 };
@@ -30,6 +30,7 @@ pub struct Totp {
     pub created_at: DateTime<Utc>,
     /// When the first right code came; before that it proves nothing.
     pub confirmed_at: Option<DateTime<Utc>>,
+    pub standing: Standing,
 }
 
 impl fmt::Debug for Totp {
@@ -49,7 +50,19 @@ pub struct TotpSetup {
 impl Totp {
     pub fn new(account: AccountId, ids: &dyn Ids, now: DateTime<Utc>) -> Self {
         let secret = ids.secret()[..SECRET_BYTES].to_vec();
-        Self { account, secret, last_step: 0, created_at: now, confirmed_at: None }
+        Self {
+            account,
+            secret,
+            last_step: 0,
+            created_at: now,
+            confirmed_at: None,
+            standing: Standing::default(),
+        }
+    }
+
+    /// Whether it is asked for at a sign-in.
+    pub fn is_active(&self) -> bool {
+        self.confirmed_at.is_some() && self.standing.is_active()
     }
 
     fn reader(&self) -> Builder {

@@ -15,6 +15,7 @@ fn totp() -> Totp {
         last_step: 0,
         created_at: at(0),
         confirmed_at: None,
+        standing: Standing::default(),
     }
 }
 

@@ -6,17 +6,18 @@
 //!
 //! Events it emits: `AccountRegistered`, `EmailVerificationRequested`,
 //! `RegistrationRepeated`, `PasswordResetRequested`, `EmailVerified`,
-//! `EmailChangeRequested`, `SignInChanged`, `PatientProfileChanged` and
-//! `LicenseExpiring`. It handles no events. Its one job is
-//! [`license_alerts::AlertLicenses`], every day. Whoever sends the mails asks
+//! `EmailChangeRequested`, `FactorConfirmationRequested`, `AddressLeft`,
+//! `SignInChanged`, `PatientProfileChanged` and `LicenseExpiring`. It handles no events. Its jobs are
+//! [`license_alerts::AlertLicenses`], every day, and [`registration::AnswerAsk`]. Whoever sends the mails asks
 //! [`registration::verification_link_token`],
-//! [`registration::reset_link_token`] and
+//! [`registration::reset_link_token`], [`confirmation::link_token`] and
 //! [`credentials::email_change_link_token`] for the secret part of the links and
 //! [`directory::contact`] for the address.
 
 pub mod access;
 pub mod account;
 pub mod client;
+pub mod confirmation;
 pub mod credentials;
 pub mod directory;
 pub mod error;
@@ -39,9 +40,11 @@ pub mod services;
 pub mod session;
 pub mod sessions;
 pub mod staff;
+pub mod standing;
 pub mod store;
 pub mod throttle;
 pub mod token;
+mod voiding;
 pub mod working_hours;
 
 pub use access::{authenticate, authenticate_to_enrol};
@@ -58,7 +61,8 @@ pub use provider::{License, LicenseStatus, ProviderForm, ProviderProfile};
 pub use scope::{Interaction, SystemScope};
 pub use services::{Policy, Services};
 pub use session::{Session, SessionState};
+pub use standing::Standing;
 pub use store::{IdentityStore, IdentityTx};
-pub use throttle::Throttle;
+pub use throttle::{Throttle, Throttles};
 pub use token::{SigningKey, SigningKeys, TokenPair};
 pub use working_hours::{HoursForm, Shift, ShiftForm, WorkingHours};

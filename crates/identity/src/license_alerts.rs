@@ -7,7 +7,7 @@ use kernel::{Actor, ProviderId};
 use ports::{AuditAction, AuditEntry, Event, JobSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::{License, LicenseStatus, Services, error::Result};
+use crate::{License, LicenseStatus, Services, error::Result, provider};
 
 /// How many days before the last one a provider is told.
 pub const DAYS: [u32; 4] = [90, 30, 7, 1];
@@ -78,6 +78,40 @@ pub async fn alert_licenses(services: &Services, _: AlertLicenses) -> Result<usi
         tx.commit().await?;
     }
     Ok(alerted)
+}
+
+/// Looks for licences whose last day is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndLicenses {}
+
+impl JobSpec for EndLicenses {
+    const KIND: &'static str = "identity.end_licenses";
+}
+
+/// Tells of every licence that has run out, once. Returns how many there were.
+pub async fn end_licenses(services: &Services, _: EndLicenses) -> Result<usize> {
+    let actor = Actor::system("identity.end_licenses");
+    let now = services.now();
+    let mut tx = services.store.begin(&actor).await?;
+    let mut ended = 0;
+    for (provider, license) in tx.licenses_ended_by(now.date_naive()).await? {
+        // Of two runs at once the second finds the first one's row.
+        if license.in_force(now) || !tx.add_license_end(provider, &license, now).await? {
+            continue;
+        }
+        tx.emit(provider::standing_changed(provider, "expiry")).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Create, "license_end", provider)
+                .detail("state", license.state.to_string())
+                .detail("expires_on", license.expires_on.to_string()),
+        )
+        .await?;
+        ended += 1;
+    }
+    if ended > 0 {
+        tx.commit().await?;
+    }
+    Ok(ended)
 }
 
 #[cfg(test)]

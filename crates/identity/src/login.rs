@@ -1,16 +1,20 @@
 //! Logging in, staying in and getting out.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
-use kernel::{Actor, ActorKind, EmailAddress, RequestContext};
+use kernel::{AccountId, Actor, ActorKind, EmailAddress, RequestContext, Uuid};
 use ports::{AuditAction, AuditEntry};
 use serde_json::Value;
 
 use crate::{
-    Account, IdentityError, IdentityTx, Services, Session, Throttle, TokenPair,
+    Account, IdentityError, IdentityTx, Services, Session, Throttle, Throttles, TokenPair,
     error::Result,
     factor::{Ceremony, CeremonyKind, Proof},
     second_factor,
+    services::Verified,
     session::{Device, RefreshToken, Refreshed, RevocationReason, SignInMethod, TokenDigest},
+    throttle::networks_forgotten_before,
     token::{Bearer, issue},
 };
 
@@ -50,19 +54,27 @@ pub async fn login(
     let actor = Actor::anonymous(request);
     let (throttle, account) = {
         let mut tx = services.store.begin(&actor).await?;
-        (tx.throttle(&email).await?, tx.account_by_email(&email).await?)
+        (tx.throttles(&email, device.ip).await?, tx.account_by_email(&email).await?)
     };
     if let Some(until) = throttle.locked_until(services.now()) {
         return refuse_locked(services, &actor, account.as_ref(), until).await;
     }
-    // An overlong password is nobody's, and is not worth the hashing.
-    let candidate = if password.len() <= 4 * crate::password::MAX_LENGTH { password } else { "" };
     let hash = account.as_ref().and_then(|account| account.password.as_ref());
-    let right = services.passwords.verify(candidate, hash).await?;
+    let right = services.verify_password(password, hash).await?;
+    let renewed = match right {
+        Some(Verified::Outdated) => {
+            Some(services.passwords.hash(&crate::password::normalize(password)).await?)
+        }
+        _ => None,
+    };
 
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    let throttle = tx.lock_throttle(&email).await?;
+    // Held, so that a reset ends this session or this login sees the reset. An
+    // address that nobody has takes as long.
+    let id = account.as_ref().map_or_else(|| AccountId(Uuid::nil()), |account| account.id);
+    tx.lock_account(id).await?;
+    let throttle = tx.lock_throttles(&email, device.ip).await?;
     if let Some(until) = throttle.locked_until(now) {
         drop(tx);
         return refuse_locked(services, &actor, account.as_ref(), until).await;
@@ -72,20 +84,23 @@ pub async fn login(
     let unchanged = |other: &Account| {
         account.as_ref().is_some_and(|account| account.password == other.password)
     };
-    let Some(current) = current.filter(|current| right && unchanged(current)) else {
-        tx.save_throttle(&email, throttle.fail(now)).await?;
-        tx.purge_throttles(Throttle::forgotten_before(now)).await?;
+    let Some(mut current) = current.filter(|current| right.is_some() && unchanged(current)) else {
+        count_failure(tx.as_mut(), &email, device.ip, throttle, now).await?;
         return refuse(tx, account.as_ref(), IdentityError::WrongCredentials).await;
     };
     if let Err(error) = current.admit() {
         return refuse(tx, Some(&current), error).await;
+    }
+    if let Some(hash) = renewed {
+        current.password = Some(hash);
+        tx.save_account(&current).await?;
     }
     if let Some(pending) = await_factor(services, tx.as_mut(), &current).await? {
         tx.audit(login_entry(Some(&current)).detail("awaits", "second_factor")).await?;
         tx.commit().await?;
         return Ok(Login::SecondFactor(pending));
     }
-    open(services, tx, &current, SignInMethod::Password, device).await.map(Login::Open)
+    open(services, tx, &current, (SignInMethod::Password, false), device).await.map(Login::Open)
 }
 
 /// Begins to wait for the second factor, where the account has one. Failures
@@ -95,8 +110,9 @@ async fn await_factor(
     tx: &mut dyn IdentityTx,
     account: &Account,
 ) -> Result<Option<PendingLogin>> {
-    let totp = tx.totp(account.id).await?.is_some_and(|totp| totp.confirmed_at.is_some());
-    let passkeys = tx.passkeys(account.id).await?;
+    let totp = tx.totp(account.id).await?.is_some_and(|totp| totp.is_active());
+    let mut passkeys = tx.passkeys(account.id).await?;
+    passkeys.retain(|passkey| passkey.standing.is_active());
     if !totp && passkeys.is_empty() {
         return Ok(None);
     }
@@ -126,41 +142,45 @@ pub async fn complete(
     let actor = Actor::anonymous(request);
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
-    let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
-    ceremony.check(CeremonyKind::Login, now)?;
-    let id = ceremony.account.ok_or(IdentityError::InvalidCeremony)?;
-    let account = tx.account(id).await?.filter(Account::is_active);
+    let digest = TokenDigest::of(token);
+    let id = tx.ceremony_account(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
+    let account = tx.lock_account(id).await?.filter(Account::is_active);
     let account = account.ok_or(IdentityError::InvalidCeremony)?;
-    let throttle = tx.lock_throttle(&account.email).await?;
+    let ceremony = tx.lock_ceremony(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
+    ceremony.check(CeremonyKind::Login, now)?;
+    let throttle = tx.lock_throttles(&account.email, device.ip).await?;
     if let Some(until) = throttle.locked_until(now) {
-        return refuse(tx, Some(&account), IdentityError::LoginLocked { until }).await;
+        let locked = IdentityError::locked(until, now);
+        return refuse(tx, Some(&account), locked).await;
     }
     let method = proof.method();
     let state = ceremony.state.as_deref();
-    if !second_factor::prove(services, tx.as_mut(), &account, proof, state).await? {
-        tx.save_throttle(&account.email, throttle.fail(now)).await?;
+    let shown = second_factor::prove(services, tx.as_mut(), &account, proof, state).await?;
+    let Some(proved) = shown else {
+        count_failure(tx.as_mut(), &account.email, device.ip, throttle, now).await?;
         tx.save_ceremony(&ceremony.fail()).await?;
         return refuse(tx, Some(&account), IdentityError::WrongSecondFactor).await;
-    }
+    };
     tx.remove_ceremony(ceremony.id).await?;
-    open(services, tx, &account, method, device).await
+    open(services, tx, &account, (method, proved), device).await
 }
 
-/// Opens a session for somebody who has shown all that it takes.
+/// Opens a session for somebody who has shown all that it takes, and whether
+/// that was a proved factor. The account is held.
 pub(crate) async fn open(
     services: &Services,
     mut tx: Box<dyn IdentityTx>,
     account: &Account,
-    method: SignInMethod,
+    (method, proved): (SignInMethod, bool),
     device: Device,
 ) -> Result<TokenPair> {
-    tx.save_throttle(&account.email, Throttle::default()).await?;
     let (env, now) = (&services.env, services.now());
+    tx.know_network(&account.email, device.ip, now).await?;
     let token = RefreshToken::from_secret(env.ids.secret());
     let limits = services.policy.session_limits(account);
     let signed_in = (method, device);
-    let session = Session::start(env.fresh(), account.id, signed_in, token.digest(), limits, now);
+    let session = Session::start(env.fresh(), account.id, signed_in, token.digest(), limits, now)
+        .strengthen(method, proved);
     tx.insert_session(&session).await?;
     tx.audit(
         login_entry(Some(account))
@@ -201,7 +221,21 @@ async fn refuse_locked<T>(
     until: DateTime<Utc>,
 ) -> Result<T> {
     let tx = services.store.begin(actor).await?;
-    refuse(tx, account, IdentityError::LoginLocked { until }).await
+    refuse(tx, account, IdentityError::locked(until, services.now())).await
+}
+
+/// Counts a wrong password or a wrong factor, and forgets what no longer counts.
+pub(crate) async fn count_failure(
+    tx: &mut dyn IdentityTx,
+    email: &EmailAddress,
+    network: Option<IpAddr>,
+    throttles: Throttles,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    tx.save_throttles(email, network, throttles.fail(now)).await?;
+    tx.purge_throttles(Throttle::forgotten_before(now)).await?;
+    tx.purge_networks(networks_forgotten_before(now)).await?;
+    Ok(())
 }
 
 /// Exchanges a refresh token for a new pair. A token that was used before ends

@@ -6,7 +6,7 @@ use kernel::{Actor, ApiClientId, RequestContext};
 use ports::{AuditAction, AuditEntry, PortError};
 
 use crate::{
-    Services,
+    ApiClient, Services,
     client::{check_assertion, claimed_client},
     scope::grant,
     token::{Bearer, issue},
@@ -109,7 +109,7 @@ async fn exchange(
     let client = tx
         .client(id)
         .await?
-        .filter(|client| client.active)
+        .filter(ApiClient::is_active)
         .ok_or(OAuthError::InvalidClient("no active client is registered under this id"))?;
     let checked = check_assertion(&client, assertion, &services.policy.token_url, now)?;
     if !tx.first_use_of(id, &checked.jti, checked.expires_at).await? {
@@ -125,7 +125,7 @@ async fn exchange(
         .await?;
     tx.commit().await?;
 
-    let bearer = Bearer::Client { client: id, scopes };
+    let bearer = Bearer::Client { client: id, generation: client.generation, scopes };
     let jti = services.env.ids.uuid();
     let (access_token, expires_at) =
         issue(services.keys.as_ref(), &services.policy, bearer, jti, now)

@@ -13,10 +13,10 @@ use serde_json::Value;
 use webauthn_rs::prelude::{
     AuthenticationResult, DiscoverableAuthentication, Passkey as Credential, PasskeyAuthentication,
     PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential, Url, Webauthn,
-    WebauthnBuilder,
+    WebauthnBuilder, WebauthnError,
 };
 
-use crate::{Account, IdentityError, error::Result};
+use crate::{Account, IdentityError, Standing, error::Result};
 
 /// An authenticator that an account may sign in with.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ pub struct Passkey {
     pub credential: Credential,
     pub created_at: DateTime<Utc>,
     pub last_used_at: Option<DateTime<Utc>>,
+    pub standing: Standing,
 }
 
 impl fmt::Debug for Passkey {
@@ -91,6 +92,47 @@ fn answer<T: DeserializeOwned>(path: &str, answer: Value) -> Result<T> {
         let message = format!("This is no answer of an authenticator: {error}.");
         IdentityError::field(path, "invalid", &message)
     })
+}
+
+/// The library refuses a passkey whose flags of backup are not those of its
+/// registration. One that has come to be synchronized is checked once more as
+/// such, signature and all; one that says that it no longer can be is not the
+/// key that was registered, and its owner is told so.
+fn backup_has_changed(error: &WebauthnError) -> bool {
+    matches!(
+        error,
+        WebauthnError::CredentialBackupEligibilityInconsistent
+            | WebauthnError::CredentialMayNotBeHardwareBound
+    )
+}
+
+fn right(
+    checked: Result<AuthenticationResult, WebauthnError>,
+) -> Result<Option<AuthenticationResult>> {
+    match checked {
+        Ok(result) => Ok(Some(result)),
+        Err(error) if backup_has_changed(&error) => Err(IdentityError::PasskeyChanged),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The same credential as one that may be synchronized.
+fn eligible(credential: &Credential) -> Result<Credential> {
+    let broken = |error| PortError::internal("reading a passkey", error);
+    let mut value = serde_json::to_value(credential).map_err(broken)?;
+    value["cred"]["backup_eligible"] = Value::Bool(true);
+    Ok(serde_json::from_value(value).map_err(broken)?)
+}
+
+/// The same for the credentials that a challenge was made for.
+fn eligible_state(state: Option<&str>) -> Result<Option<String>> {
+    let broken = |error| PortError::internal("reading the state of a passkey's ceremony", error);
+    let Some(state) = state else { return Ok(None) };
+    let mut value: Value = serde_json::from_str(state).map_err(broken)?;
+    for credential in value["ast"]["credentials"].as_array_mut().into_iter().flatten() {
+        credential["backup_eligible"] = Value::Bool(true);
+    }
+    Ok(Some(value.to_string()))
 }
 
 impl Authenticators {
@@ -157,10 +199,16 @@ impl Authenticators {
         now: DateTime<Utc>,
     ) -> Result<Option<Passkey>> {
         let given: PublicKeyCredential = answer("passkey", given)?;
-        let kept: PasskeyAuthentication = state(kept)?;
-        let Ok(result) = self.0.finish_passkey_authentication(&given, &kept) else {
-            return Ok(None);
+        let text = kept;
+        let kept: PasskeyAuthentication = state(text)?;
+        let checked = match self.0.finish_passkey_authentication(&given, &kept) {
+            Err(error) if backup_has_changed(&error) => {
+                let kept: PasskeyAuthentication = state(eligible_state(text)?.as_deref())?;
+                self.0.finish_passkey_authentication(&given, &kept)
+            }
+            checked => checked,
         };
+        let Some(result) = right(checked)? else { return Ok(None) };
         let used =
             passkeys.into_iter().find(|passkey| passkey.credential.cred_id() == result.cred_id());
         Ok(used.map(|passkey| passkey.used(&result, now)))
@@ -193,10 +241,17 @@ impl Authenticators {
         claimed: &Claimed,
         now: DateTime<Utc>,
     ) -> Result<Option<Passkey>> {
-        let kept: DiscoverableAuthentication = state(kept)?;
-        let result =
-            self.0.finish_discoverable_authentication_v2(&claimed.given, kept, &passkey.credential);
-        Ok(result.ok().map(|result| passkey.used(&result, now)))
+        let read: DiscoverableAuthentication = state(kept)?;
+        let check = |kept, credential: &Credential| {
+            self.0.finish_discoverable_authentication_v2(&claimed.given, kept, credential)
+        };
+        let checked = match check(read, &passkey.credential) {
+            Err(error) if backup_has_changed(&error) => {
+                check(state(kept)?, &eligible(&passkey.credential)?)
+            }
+            checked => checked,
+        };
+        Ok(right(checked)?.map(|result| passkey.used(&result, now)))
     }
 }
 

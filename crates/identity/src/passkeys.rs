@@ -8,10 +8,10 @@ use crate::{
     Account, IdentityError, Services, TokenPair,
     credentials::reauthenticate,
     error::Result,
-    factor::{Ceremony, CeremonyKind, RecoveryCode},
+    factor::{Ceremony, CeremonyKind, RecoveryCode, Totp},
     login::{login_entry, open, refuse},
     passkey::{Authenticators, Passkey},
-    second_factor::{changed, first_codes, leave_enough, own, settle},
+    second_factor::{ask_owner, changed, first_codes, hold, leave_enough, settle},
     session::{Device, SignInMethod, TokenDigest},
 };
 
@@ -39,7 +39,9 @@ pub async fn begin_registration(
     let authenticators = authenticators(services)?;
     let account = reauthenticate(services, actor, "password", password).await?;
     let mut tx = services.store.begin(actor).await?;
-    let existing = tx.passkeys(account.id).await?;
+    let held = hold(services, tx.as_mut(), actor).await?;
+    held.require()?;
+    let existing = held.passkeys;
     if existing.len() >= MAX_PASSKEYS {
         let message = "An account has at most twenty passkeys; remove one first.";
         return Err(IdentityError::field("", "too_many", message));
@@ -73,8 +75,10 @@ pub async fn finish_registration(
         let message = "A name of 1 to 60 characters, to tell the passkey by.";
         return Err(IdentityError::Invalid(vec![FieldError::new("name", "invalid", message)]));
     }
-    let (account, _) = own(actor)?;
     let mut tx = services.store.begin(actor).await?;
+    let held = hold(services, tx.as_mut(), actor).await?;
+    held.require()?;
+    let account = held.account.id;
     let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
     let ceremony = ceremony.filter(|ceremony| ceremony.account == Some(account));
     let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
@@ -87,13 +91,16 @@ pub async fn finish_registration(
         credential,
         created_at: services.now(),
         last_used_at: None,
+        standing: held.standing_of_new(services),
     };
     match tx.insert_passkey(&passkey).await {
         Err(PortError::Conflict(_)) => return Err(IdentityError::PasskeyExists),
         other => other?,
     }
-    let codes = first_codes(services, tx.as_mut(), account).await?;
-    settle(services, tx, actor, SignInMethod::Passkey, "passkey_added").await?;
+    let codes = first_codes(services, tx.as_mut(), &held).await?;
+    ask_owner(tx.as_mut(), account, passkey.id.uuid(), &passkey.standing).await?;
+    let shown = (SignInMethod::Passkey, passkey.standing.is_proved());
+    settle(services, tx, actor, shown, "passkey_added").await?;
     Ok((passkey, codes))
 }
 
@@ -105,14 +112,18 @@ pub async fn remove(
 ) -> Result<()> {
     let account = reauthenticate(services, actor, "password", password).await?;
     let mut tx = services.store.begin(actor).await?;
-    let passkeys = tx.lock_passkeys(account.id).await?;
-    if !passkeys.iter().any(|passkey| passkey.id == id) {
-        return Err(IdentityError::NotFound("passkey"));
+    let held = hold(services, tx.as_mut(), actor).await?;
+    held.require()?;
+    let removed = held.passkeys.iter().find(|passkey| passkey.id == id);
+    let removed = removed.ok_or(IdentityError::NotFound("passkey"))?;
+    if removed.standing.is_active() {
+        let active = |passkey: &&Passkey| passkey.id != id && passkey.standing.is_active();
+        let others = held.totp.as_ref().is_some_and(Totp::is_active)
+            || held.passkeys.iter().any(|passkey| active(&passkey));
+        leave_enough(services, tx.as_mut(), &account, others).await?;
     }
-    let totp = tx.totp(account.id).await?.is_some_and(|totp| totp.confirmed_at.is_some());
-    leave_enough(services, tx.as_mut(), &account, totp || passkeys.len() > 1).await?;
     tx.remove_passkey(account.id, id).await?;
-    settle(services, tx, actor, SignInMethod::Password, "passkey_removed").await
+    settle(services, tx, actor, (SignInMethod::Password, false), "passkey_removed").await
 }
 
 /// Begins a login by passkey alone. It names no account, so that it tells
@@ -142,12 +153,12 @@ pub async fn finish_login(
     let device = Device::of(&request);
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
+    let account = tx.lock_account(claimed.account).await?.filter(Account::is_active);
     let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
     let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
     ceremony.check(CeremonyKind::PasskeyLogin, services.now())?;
     // A challenge is answered once, rightly or wrongly.
     tx.remove_ceremony(ceremony.id).await?;
-    let account = tx.account(claimed.account).await?.filter(Account::is_active);
     let passkeys = tx.lock_passkeys(claimed.account).await?;
     let passkey =
         passkeys.into_iter().find(|passkey| passkey.credential_id() == claimed.credential);
@@ -156,9 +167,13 @@ pub async fn finish_login(
     };
     let (state, now) = (ceremony.state.as_deref(), services.now());
     match authenticators.finish_login(state, passkey, &claimed, now)? {
+        Some(used) if !used.standing.is_active() => {
+            refuse(tx, Some(&account), IdentityError::FactorSuspended).await
+        }
         Some(used) => {
             tx.save_passkey(&used).await?;
-            open(services, tx, &account, SignInMethod::Passkey, device).await
+            let shown = (SignInMethod::Passkey, used.standing.is_proved());
+            open(services, tx, &account, shown, device).await
         }
         None => refuse(tx, Some(&account), IdentityError::WrongCredentials).await,
     }

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, fmt, sync::LazyLock};
 
 use async_trait::async_trait;
-use kernel::{EmailAddress, FieldError};
+use kernel::{EmailAddress, FieldError, HumanName};
+use unicode_normalization::UnicodeNormalization as _;
+use zxcvbn::{Score, zxcvbn};
 
 /// A digest in PHC form; it never shows itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,10 +56,26 @@ static BREACHED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     include_str!("breached_passwords.txt").lines().filter(|line| !line.is_empty()).collect()
 });
 
-/// Checks a new password against the rules of NIST SP 800-63B: length, known
-/// breaches and what is too close to the account, and nothing about classes
-/// of characters.
-pub fn check(path: &str, password: &str, email: &EmailAddress) -> Result<(), FieldError> {
+/// The form in which a password is counted and digested (NFKC), so that one
+/// that is typed on another keyboard is the same.
+pub fn normalize(password: &str) -> String {
+    password.nfkc().collect()
+}
+
+/// What an attacker tries first here, besides what is said of the person.
+const PRODUCT: [&str; 4] = ["salus", "telehealth", "health", "clinic"];
+/// How much of a password is estimated; it bounds the work.
+const ESTIMATED: usize = 64;
+
+/// Checks a new password, which is normalized, against the rules of NIST SP
+/// 800-63B: length, known breaches, what is too close to the account and what
+/// is guessed soon, and nothing about classes of characters.
+pub fn check(
+    path: &str,
+    password: &str,
+    email: &EmailAddress,
+    name: Option<&HumanName>,
+) -> Result<(), FieldError> {
     let length = password.chars().count();
     if length < MIN_LENGTH {
         return Err(FieldError::new(path, "too_short", "A password has at least 12 characters."));
@@ -73,12 +91,24 @@ pub fn check(path: &str, password: &str, email: &EmailAddress) -> Result<(), Fie
     if BREACHED.contains(folded.as_str()) || distinct.len() < 5 || is_run(&folded) {
         return Err(breached(path));
     }
-    let local = email.as_str().split('@').next().unwrap_or_default();
-    if local.len() >= 4 && folded.contains(local) {
+    let (local, domain) = email.as_str().split_once('@').unwrap_or_default();
+    if [local, domain].iter().any(|part| part.len() >= 4 && folded.contains(part)) {
         return Err(FieldError::new(
             path,
             "too_similar",
             "A password does not contain the e-mail address.",
+        ));
+    }
+    let mut known: Vec<&str> = PRODUCT.to_vec();
+    known.push(email.as_str());
+    known.extend(email.as_str().split(['@', '.', '-', '_', '+']).filter(|part| part.len() > 2));
+    known.extend(name.iter().flat_map(|name| [name.given.as_str(), name.family.as_str()]));
+    let estimated: String = password.chars().take(ESTIMATED).collect();
+    if zxcvbn(&estimated, &known).score() < Score::Four {
+        return Err(FieldError::new(
+            path,
+            "too_weak",
+            "This password is guessed soon. Take several words that do not belong together.",
         ));
     }
     Ok(())
@@ -105,7 +135,8 @@ mod tests {
 
     fn code(password: &str) -> Option<String> {
         let email = "ada.byron@example.com".parse().unwrap();
-        check("password", password, &email).err().map(|error| error.code)
+        let name = HumanName { given: "Augusta".to_owned(), family: "Lovelace".to_owned() };
+        check("password", &normalize(password), &email, Some(&name)).err().map(|error| error.code)
     }
 
     #[test]
@@ -124,6 +155,33 @@ mod tests {
         assert_eq!(code("aaaaaaaaaaaaaaaa").as_deref(), Some("breached"));
         assert_eq!(code("abcdefghijklmno").as_deref(), Some("breached"));
         assert_eq!(code("my Ada.Byron pass").as_deref(), Some("too_similar"));
+    }
+
+    #[test]
+    fn what_is_guessed_soon_is_refused_though_it_is_long() {
+        for weak in [
+            "SalusSalusSalus",
+            "Salus2026!Salus",
+            "telehealth-salus",
+            "1qaz2wsx3edc4rfv",
+            "qwertyuiop[]asdf",
+            "zxcvbnm,./asdfg",
+            "abc123abc123abc123",
+            "AugustaLovelace1",
+            "byron.example.com",
+            "P@ssw0rdP@ssw0rd",
+        ] {
+            assert!(code(weak).is_some(), "{weak}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_counted_and_kept_in_one_form() {
+        // The same word by two keyboards: composed, and letter by letter.
+        assert_eq!(normalize("zwo\u{308}lf Zeichen!"), "zw\u{f6}lf Zeichen!");
+        assert_eq!(normalize("\u{ff41}\u{ff42}\u{ff43}"), "abc", "full-width letters");
+        // Eleven letters, one of them with a mark of its own.
+        assert_eq!(code("e\u{301}qzvxkwmpt7").as_deref(), Some("too_short"));
     }
 
     #[test]

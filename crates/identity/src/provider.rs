@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     Actor, Dea, FieldError, HumanName, Npi, Permission, ProviderId, Role, Speciality, UsState,
 };
-use ports::{AuditAction, AuditEntry, PortError};
+use ports::{AuditAction, AuditEntry, Event, PortError};
 use serde_json::json;
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -62,6 +62,12 @@ impl ProviderProfile {
     /// The licence that lets the provider treat in that state at that time.
     pub fn license_in_force(&self, state: UsState, at: DateTime<Utc>) -> Option<&License> {
         self.licenses.iter().find(|license| license.state == state && license.in_force(at))
+    }
+
+    /// Where the provider may treat at that time.
+    fn states_in_force(&self, at: DateTime<Utc>) -> BTreeSet<UsState> {
+        let held = self.licenses.iter().filter(|license| license.in_force(at));
+        held.map(|license| license.state).collect()
     }
 
     /// Holds to what the licences were verified for: whose they are is not
@@ -350,7 +356,7 @@ pub async fn set_licenses(
             "The provider has to fill in the profile with the NPI before.",
         )
     })?;
-    let old = license_list(&current);
+    let (old, old_states) = (license_list(&current), current.states_in_force(services.now()));
     let mut profile = current.with_licenses(licenses, services.now())?;
     tx.save_provider(&profile).await?;
     profile.version += 1;
@@ -360,8 +366,16 @@ pub async fn set_licenses(
             .detail("new", license_list(&profile)),
     )
     .await?;
+    if old_states != profile.states_in_force(services.now()) {
+        tx.emit(standing_changed(provider, "licences")).await?;
+    }
     tx.commit().await?;
     Ok(profile)
+}
+
+/// Where a provider may practise has changed, for whatever reason.
+pub(crate) fn standing_changed(provider: ProviderId, reason: &str) -> Event {
+    Event::ProviderStandingChanged { provider, reason: reason.to_owned() }
 }
 
 fn license_list(profile: &ProviderProfile) -> serde_json::Value {

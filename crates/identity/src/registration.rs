@@ -2,30 +2,121 @@
 //! verify the address, reset the password. No answer tells whether an address
 //! has an account; the mail does, to its owner.
 
-use kernel::{AccountId, Actor, EmailAddress, FieldError, RequestContext};
-use ports::{AuditAction, AuditEntry, Event, PortError};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kernel::{AccountId, Actor, EmailAddress, FieldError, RequestContext, Uuid};
+use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, PortError, Sealed};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Account, AccountState, IdentityError, PasswordHash, Services,
     account::{ChallengePurpose, LinkToken},
-    credentials::end_sessions,
+    credentials::tell,
+    directory::contact,
     error::Result,
     password,
-    session::RevocationReason,
+    voiding::{Cause, Voided, void},
 };
 
 fn parse_email(text: &str) -> Result<EmailAddress> {
     text.parse().map_err(|_| IdentityError::field("email", "invalid", "This is no e-mail address."))
 }
 
-/// Registers a patient. The answer is the same whether or not the address was
-/// free; its owner learns the difference by mail.
+/// What somebody who is not signed in asks for with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    Register,
+    Verification,
+    Reset,
+}
+
+impl Ask {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Register => "registration",
+            Self::Verification => "verification",
+            Self::Reset => "password_reset",
+        }
+    }
+}
+
+/// The job that does what was asked for, once the answer is given: whether the
+/// address has an account is looked up by nobody who waits, so that the time of
+/// an answer does not tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerAsk {
+    pub id: Uuid,
+    pub ask: Ask,
+    /// The address, and for a registration the digest of the password, sealed.
+    sealed: String,
+}
+
+impl JobSpec for AnswerAsk {
+    const KIND: &'static str = "identity.answer_ask";
+}
+
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    email: String,
+    hash: Option<String>,
+}
+
+fn place(id: Uuid) -> String {
+    format!("identity.ask/{id}")
+}
+
+async fn take(
+    services: &Services,
+    request: RequestContext,
+    ask: Ask,
+    email: &EmailAddress,
+    hash: Option<PasswordHash>,
+) -> Result<AnswerAsk> {
+    let id = services.env.ids.uuid();
+    let hash = hash.map(|hash| hash.as_phc().to_owned());
+    let asked = serde_json::to_vec(&Asked { email: email.as_str().to_owned(), hash })
+        .map_err(|error| PortError::internal("a request does not serialize", error))?;
+    let sealed = services.sealer.seal(&place(id), &asked)?;
+    let job = AnswerAsk { id, ask, sealed: STANDARD.encode(sealed.0) };
+    let mut tx = services.store.begin(&Actor::anonymous(request)).await?;
+    tx.enqueue(JobRequest::new(&job)).await?;
+    // Who asked from where; the address itself stays out of the log.
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "account_request", id).detail("ask", ask.word()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(job)
+}
+
+/// Does what was asked for. Asked again after a crash it mails at most once more.
+pub async fn answer(services: &Services, job: AnswerAsk) -> Result<()> {
+    let broken = |error: &dyn std::fmt::Display| {
+        PortError::bug(format!("an account request does not open: {error}"))
+    };
+    let sealed = STANDARD.decode(&job.sealed).map_err(|error| broken(&error))?;
+    let asked = services.sealer.open(&place(job.id), &Sealed(sealed))?;
+    let asked: Asked = serde_json::from_slice(&asked).map_err(|error| broken(&error))?;
+    let email: EmailAddress = asked.email.parse().map_err(|error| broken(&error))?;
+    let actor = Actor::system(AnswerAsk::KIND);
+    match (job.ask, asked.hash) {
+        (Ask::Register, Some(hash)) => {
+            open_account(services, &actor, &email, PasswordHash::from_phc(hash), job.id).await
+        }
+        (Ask::Register, None) => Err(broken(&"a registration without a password").into()),
+        (Ask::Verification, _) => mail_verification(services, &actor, &email, job.id).await,
+        (Ask::Reset, _) => mail_reset(services, &actor, &email, job.id).await,
+    }
+}
+
+/// Takes the registration of a patient. The answer is the same whether or not
+/// the address is free; its owner learns the difference by mail.
 pub async fn register(
     services: &Services,
     request: RequestContext,
     email: &str,
     new_password: &str,
-) -> Result<()> {
+) -> Result<AnswerAsk> {
     let mut errors = Vec::new();
     let email = email
         .parse::<EmailAddress>()
@@ -34,21 +125,31 @@ pub async fn register(
         })
         .ok();
     if let Some(email) = &email
-        && let Err(error) = password::check("password", new_password, email)
+        && let Err(error) =
+            password::check("password", &password::normalize(new_password), email, None)
     {
         errors.push(error);
     }
     let Some(email) = email.filter(|_| errors.is_empty()) else {
         return Err(IdentityError::Invalid(errors));
     };
-    services.check_password("password", new_password, &email).await?;
-    // Hashing comes before the look-up, so that both outcomes take the time.
-    let hash = services.passwords.hash(new_password).await?;
-    let actor = Actor::anonymous(request);
-    match create(services, &actor, &email, hash).await {
+    services.check_reach("email", &email).await?;
+    let password = services.check_password("password", new_password, &email, None).await?;
+    let hash = services.passwords.hash(&password).await?;
+    take(services, request, Ask::Register, &email, Some(hash)).await
+}
+
+async fn open_account(
+    services: &Services,
+    actor: &Actor,
+    email: &EmailAddress,
+    hash: PasswordHash,
+    ask: Uuid,
+) -> Result<()> {
+    match create(services, actor, email, hash, ask).await {
         // Somebody registered the address since it was looked up.
         Err(IdentityError::Port(PortError::Conflict(_))) => {
-            greet_again(services, &actor, &email).await
+            greet_again(services, actor, email, ask).await
         }
         other => other,
     }
@@ -59,17 +160,19 @@ async fn create(
     actor: &Actor,
     email: &EmailAddress,
     hash: PasswordHash,
+    ask: Uuid,
 ) -> Result<()> {
     let mut tx = services.store.begin(actor).await?;
     if tx.account_by_email(email).await?.is_some() {
         drop(tx);
-        return greet_again(services, actor, email).await;
+        return greet_again(services, actor, email, ask).await;
     }
     let env = &services.env;
     let account =
         Account::register(env.fresh(), email.clone(), hash, env.ids.as_ref(), services.now());
     tx.insert_account(&account).await?;
-    tx.audit(AuditEntry::new(AuditAction::Create, "account", account.id)).await?;
+    let entry = AuditEntry::new(AuditAction::Create, "account", account.id);
+    tx.audit(entry.detail("request", ask.to_string())).await?;
     tx.emit(Event::AccountRegistered { account: account.id }).await?;
     tx.commit().await?;
     Ok(())
@@ -77,7 +180,12 @@ async fn create(
 
 /// Somebody registers with an address that has an account: an unverified one
 /// gets its link again, a verified one a mail that says so.
-async fn greet_again(services: &Services, actor: &Actor, email: &EmailAddress) -> Result<()> {
+async fn greet_again(
+    services: &Services,
+    actor: &Actor,
+    email: &EmailAddress,
+    ask: Uuid,
+) -> Result<()> {
     let mut tx = services.store.begin(actor).await?;
     let Some(account) = tx.account_by_email(email).await? else { return Ok(()) };
     let id = account.id;
@@ -97,7 +205,10 @@ async fn greet_again(services: &Services, actor: &Actor, email: &EmailAddress) -
         AccountState::Disabled { .. } => return Ok(()),
     };
     tx.audit(
-        AuditEntry::new(AuditAction::Create, "account", id).failed().detail("reason", "exists"),
+        AuditEntry::new(AuditAction::Create, "account", id)
+            .failed()
+            .detail("reason", "exists")
+            .detail("request", ask.to_string()),
     )
     .await?;
     tx.emit(event).await?;
@@ -121,11 +232,18 @@ pub async fn resend_verification(
     services: &Services,
     request: RequestContext,
     email: &str,
+) -> Result<AnswerAsk> {
+    take(services, request, Ask::Verification, &parse_email(email)?, None).await
+}
+
+async fn mail_verification(
+    services: &Services,
+    actor: &Actor,
+    email: &EmailAddress,
+    ask: Uuid,
 ) -> Result<()> {
-    let email = parse_email(email)?;
-    let actor = Actor::anonymous(request);
-    let mut tx = services.store.begin(&actor).await?;
-    let account = tx.account_by_email(&email).await?;
+    let mut tx = services.store.begin(actor).await?;
+    let account = tx.account_by_email(email).await?;
     let now = services.now();
     let ids = services.env.ids.as_ref();
     let Some(account) = account.and_then(|account| account.request_verification(ids, now)) else {
@@ -136,7 +254,8 @@ pub async fn resend_verification(
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
-            .detail("change", "verification_requested"),
+            .detail("change", "verification_requested")
+            .detail("request", ask.to_string()),
     )
     .await?;
     tx.emit(Event::EmailVerificationRequested { account: account.id }).await?;
@@ -149,8 +268,12 @@ pub async fn verify_email(services: &Services, request: RequestContext, token: &
     let link = LinkToken::parse(token)?;
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let verified = account.is_active();
     let account = account.verify_email(&link, services.sealer.as_ref(), services.now())?;
+    if verified {
+        return Ok(());
+    }
     tx.save_account(&account).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
@@ -167,11 +290,18 @@ pub async fn forgot_password(
     services: &Services,
     request: RequestContext,
     email: &str,
+) -> Result<AnswerAsk> {
+    take(services, request, Ask::Reset, &parse_email(email)?, None).await
+}
+
+async fn mail_reset(
+    services: &Services,
+    actor: &Actor,
+    email: &EmailAddress,
+    ask: Uuid,
 ) -> Result<()> {
-    let email = parse_email(email)?;
-    let actor = Actor::anonymous(request);
-    let mut tx = services.store.begin(&actor).await?;
-    let account = tx.account_by_email(&email).await?;
+    let mut tx = services.store.begin(actor).await?;
+    let account = tx.account_by_email(email).await?;
     let now = services.now();
     let ids = services.env.ids.as_ref();
     let Some(account) = account.and_then(|account| account.request_reset(ids, now)) else {
@@ -182,7 +312,8 @@ pub async fn forgot_password(
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
-            .detail("change", "password_reset_requested"),
+            .detail("change", "password_reset_requested")
+            .detail("request", ask.to_string()),
     )
     .await?;
     tx.emit(Event::PasswordResetRequested { account: account.id }).await?;
@@ -206,24 +337,30 @@ pub async fn reset_password(
         tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?
     };
     account.may_reset(&link, sealer, services.now())?;
-    services.check_password("password", new_password, &account.email).await?;
-    let hash = services.passwords.hash(new_password).await?;
+    let name = contact(services, account.id).await?.name;
+    let password =
+        services.check_password("password", new_password, &account.email, name.as_ref()).await?;
+    let hash = services.passwords.hash(&password).await?;
 
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let proves_address = account.state == AccountState::Unverified;
     let account = account.reset_password(&link, hash, sealer, now)?;
+    let voided = void(services, tx.as_mut(), account, Cause::PasswordReset).await?;
+    let Voided { account, sessions: ended, suspended } = voided;
     tx.save_account(&account).await?;
-    let reason = RevocationReason::PasswordReset;
-    let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
-    tx.save_throttle(&account.email, crate::Throttle::default()).await?;
+    // Whoever reads the mailbox from here is no stranger any more.
+    tx.know_network(&account.email, actor.request.ip, now).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "password_reset")
-            .detail("sessions_ended", ended.len()),
+            .detail("sessions_ended", ended.len())
+            .detail("factors_suspended", suspended),
     )
     .await?;
+    let change = if suspended > 0 { "factors_suspended" } else { "password_reset" };
+    tell(tx.as_mut(), &account, change).await?;
     if proves_address {
         tx.emit(Event::EmailVerified { account: account.id }).await?;
     }

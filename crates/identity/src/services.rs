@@ -3,15 +3,17 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{AccountId, Actor, ApiClientId, EmailAddress, Role, SessionId};
+use kernel::{AccountId, Actor, ApiClientId, EmailAddress, HumanName, Role, SessionId};
 use moka::future::Cache;
 use ports::{Env, PortError, Sealer};
 
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    Account, IdentityError, IdentityStore, Matrix, PasswordHasher, SigningKeys,
+    Account, ApiClient, IdentityError, IdentityStore, Matrix, PasswordHash, PasswordHasher,
+    SigningKeys,
     passkey::Authenticators,
     password::{self, BreachedPasswords},
     session::{SessionLimits, SignInMethod},
@@ -70,6 +72,20 @@ impl Policy {
     }
 }
 
+/// Whom the mails of this installation can reach.
+#[async_trait]
+pub trait MailReach: Send + Sync {
+    async fn reaches(&self, email: &EmailAddress) -> ports::Result<bool>;
+}
+
+/// How a right password matched its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verified {
+    Current,
+    /// The digest is of the password as it was typed, and is to be replaced.
+    Outdated,
+}
+
 /// What authentication asks of a session, in one read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionGrant {
@@ -93,8 +109,11 @@ pub struct Services {
     pub authenticators: Option<Arc<Authenticators>>,
     /// The passwords of known breaches, where the installation has a list.
     pub breaches: Option<Arc<dyn BreachedPasswords>>,
+    /// Whom mail reaches; everybody where nobody can say.
+    pub reach: Option<Arc<dyn MailReach>>,
     sessions: Cache<SessionId, Option<SessionGrant>>,
-    clients: Cache<ApiClientId, bool>,
+    /// The generation whose tokens are good; `None` where none are.
+    clients: Cache<ApiClientId, Option<i32>>,
     matrix: Cache<(), Arc<Matrix>>,
 }
 
@@ -120,6 +139,7 @@ impl Services {
             policy: Arc::new(policy),
             authenticators: None,
             breaches: None,
+            reach: None,
             sessions: Cache::builder().max_capacity(100_000).time_to_live(SESSION_CACHE).build(),
             clients: Cache::builder().max_capacity(10_000).time_to_live(SESSION_CACHE).build(),
             matrix: Cache::builder().max_capacity(1).time_to_live(MATRIX_CACHE).build(),
@@ -136,21 +156,65 @@ impl Services {
         Self { breaches: Some(breaches), ..self }
     }
 
-    /// Checks a new password against the rules and the lists.
+    /// Refuses addresses that no mail can reach.
+    pub fn with_reach(self, reach: Arc<dyn MailReach>) -> Self {
+        Self { reach: Some(reach), ..self }
+    }
+
+    /// Checks a new password against the rules and the lists, and gives it in
+    /// the form in which it is digested.
     pub(crate) async fn check_password(
         &self,
         path: &str,
-        password: &str,
+        given: &str,
         email: &EmailAddress,
-    ) -> Result<(), IdentityError> {
-        password::check(path, password, email)
+        name: Option<&HumanName>,
+    ) -> Result<String, IdentityError> {
+        let password = password::normalize(given);
+        password::check(path, &password, email, name)
             .map_err(|error| IdentityError::Invalid(vec![error]))?;
         if let Some(breaches) = &self.breaches
-            && breaches.contain(password).await?
+            && (breaches.contain(&password).await? || breaches.contain(given).await?)
         {
             return Err(IdentityError::Invalid(vec![password::breached(path)]));
         }
-        Ok(())
+        Ok(password)
+    }
+
+    /// Whether the password is that of the digest, in the form in which it is
+    /// digested now or as it was typed, which was digested before. Without a
+    /// digest it takes as long.
+    pub(crate) async fn verify_password(
+        &self,
+        given: &str,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Option<Verified>, IdentityError> {
+        // An overlong password is nobody's, and is not worth the hashing.
+        let given = if given.len() <= 4 * password::MAX_LENGTH { given } else { "" };
+        let normalized = password::normalize(given);
+        if self.passwords.verify(&normalized, hash).await? {
+            return Ok(Some(Verified::Current));
+        }
+        if normalized != given && self.passwords.verify(given, hash).await? {
+            return Ok(Some(Verified::Outdated));
+        }
+        Ok(None)
+    }
+
+    /// Refuses an address that no mail from here can reach.
+    pub(crate) async fn check_reach(
+        &self,
+        path: &str,
+        email: &EmailAddress,
+    ) -> Result<(), IdentityError> {
+        match &self.reach {
+            Some(reach) if !reach.reaches(email).await? => Err(IdentityError::field(
+                path,
+                "unreachable",
+                "Our mail server takes no address with letters beyond A to Z; give another one.",
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -168,12 +232,21 @@ impl Services {
         self.sessions.try_get_with(session, load).await.map_err(shared)
     }
 
-    pub(crate) async fn client_is_active(&self, client: ApiClientId) -> Result<bool, PortError> {
+    pub(crate) async fn client_generation(
+        &self,
+        client: ApiClientId,
+    ) -> Result<Option<i32>, PortError> {
         let load = async {
             let mut tx = self.store.begin(&Actor::system("identity.authenticate")).await?;
-            Ok(tx.client(client).await?.is_some_and(|client| client.active))
+            let client = tx.client(client).await?.filter(ApiClient::is_active);
+            Ok(client.map(|client| client.generation))
         };
         self.clients.try_get_with(client, load).await.map_err(shared)
+    }
+
+    /// At the other nodes a client is read again within a second.
+    pub(crate) async fn forget_client(&self, client: ApiClientId) {
+        self.clients.invalidate(&client).await;
     }
 
     pub(crate) async fn matrix(&self) -> Result<Arc<Matrix>, PortError> {

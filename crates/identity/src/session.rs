@@ -117,6 +117,8 @@ pub struct Session {
     pub account: AccountId,
     pub state: SessionState,
     pub method: SignInMethod,
+    /// It has shown a factor that is proved to be the owner's.
+    pub proved: bool,
     pub device: Device,
     /// The digest of the one refresh token that is good; all earlier ones of
     /// the family are remembered by the store.
@@ -156,6 +158,7 @@ impl Session {
             account,
             state: SessionState::Live,
             method,
+            proved: false,
             device,
             current,
             generation: 0,
@@ -194,8 +197,8 @@ impl Session {
     }
 
     /// A second factor was proven within the session.
-    pub fn strengthen(self, method: SignInMethod) -> Self {
-        Self { method, ..self }
+    pub fn strengthen(self, method: SignInMethod, proved: bool) -> Self {
+        Self { method, proved, ..self }
     }
 
     /// Ends the session; one that has been revoked keeps its first reason.

@@ -60,6 +60,7 @@ pub async fn create_account(
     require_rank(actor, &form.roles)?;
     let env = &services.env;
     let (email, name) = parse(&form)?;
+    services.check_reach("email", &email).await?;
     let account =
         Account::invite(env.fresh(), email, name, form.roles, env.ids.as_ref(), services.now())?;
     insert(services, actor, &account, true).await?;
@@ -137,6 +138,9 @@ pub async fn change_roles(
             .detail("new", words(&change.new)),
     )
     .await?;
+    if change.old.contains(&Role::Provider) != change.new.contains(&Role::Provider) {
+        tx.emit(provider::standing_changed(id.as_provider(), "roles")).await?;
+    }
     tx.commit().await?;
     services.forget_all_sessions();
     Ok(account)
@@ -191,7 +195,7 @@ pub async fn seat(services: &Services, actor: &Actor, staff: FirstStaff) -> Resu
     let exists = services.store.begin(actor).await?.account(id).await?.is_some();
     if !exists {
         let (email, name) = parse(&form)?;
-        services.check_password("password", &password, &email).await?;
+        let password = services.check_password("password", &password, &email, Some(&name)).await?;
         let hash = services.passwords.hash(&password).await?;
         let (now, ids) = (services.now(), services.env.ids.as_ref());
         let invited = Account::invite(id, email, name, form.roles.clone(), ids, now)?;

@@ -1,5 +1,7 @@
 //! What identity asks of its database, an aggregate at a time.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
@@ -10,7 +12,7 @@ use ports::{BlindIndex, Result, UnitOfWork};
 
 use crate::{
     Account, ApiClient, ExpiringLicense, License, LicensedProvider, Matrix, PatientProfile,
-    ProviderProfile, Session, Throttle,
+    ProviderProfile, Session, Throttles,
     directory::PatientName,
     factor::{Ceremony, Totp},
     passkey::Passkey,
@@ -46,6 +48,10 @@ impl<T> IdentityTx for T where
 pub trait Accounts: Send {
     async fn account(&mut self, id: AccountId) -> Result<Option<Account>>;
 
+    /// The same, held until the transaction ends, before anything else of the
+    /// account is held.
+    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Account>>;
+
     async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>>;
 
     /// The active accounts that have one of the roles, in the order of their ids.
@@ -61,14 +67,42 @@ pub trait Accounts: Send {
     /// `Conflict` when the version is no longer the one that was loaded.
     async fn save_account(&mut self, account: &Account) -> Result<()>;
 
-    /// The failures of an address so far, whether or not an account has it.
-    async fn throttle(&mut self, email: &EmailAddress) -> Result<Throttle>;
+    /// The failures so far of an address and a network, whether or not an
+    /// account has the address.
+    async fn throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles>;
 
     /// The same, held until the transaction ends, so that parallel guesses
     /// are counted one after another.
-    async fn lock_throttle(&mut self, email: &EmailAddress) -> Result<Throttle>;
+    async fn lock_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles>;
 
-    async fn save_throttle(&mut self, email: &EmailAddress, throttle: Throttle) -> Result<()>;
+    async fn save_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        throttles: Throttles,
+    ) -> Result<()>;
+
+    /// The address has signed in from the network, whose failures are forgotten.
+    async fn know_network(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        at: DateTime<Utc>,
+    ) -> Result<()>;
+
+    /// The account goes by another address, from the networks of the last.
+    async fn move_networks(&mut self, from: &EmailAddress, to: &EmailAddress) -> Result<()>;
+
+    /// Drops the networks that were last signed in from before.
+    async fn purge_networks(&mut self, before: DateTime<Utc>) -> Result<u64>;
 
     /// Drops the failures that no longer count.
     async fn purge_throttles(&mut self, before: DateTime<Utc>) -> Result<u64>;
@@ -110,20 +144,28 @@ pub trait Factors: Send {
 
     async fn remove_totp(&mut self, account: AccountId) -> Result<()>;
 
-    /// The digests of new codes in place of all earlier ones.
+    /// The digests of new codes in place of all earlier ones, and whether it is
+    /// proved that the owner has them.
     async fn replace_recovery_codes(
         &mut self,
         account: AccountId,
         digests: &[BlindIndex],
+        proved: bool,
     ) -> Result<()>;
 
-    /// Uses a code up; `false` when there is none or it was used before.
+    /// Uses a code up and says whether it is a proved one; `None` when there is
+    /// none or it was used before.
     async fn use_recovery_code(
         &mut self,
         account: AccountId,
         digest: &BlindIndex,
         at: DateTime<Utc>,
-    ) -> Result<bool>;
+    ) -> Result<Option<bool>>;
+
+    /// It is proved that the owner has the codes.
+    async fn prove_recovery_codes(&mut self, account: AccountId) -> Result<()>;
+
+    async fn drop_unproved_recovery_codes(&mut self, account: AccountId) -> Result<()>;
 
     async fn recovery_codes_left(&mut self, account: AccountId) -> Result<u64>;
 
@@ -140,6 +182,9 @@ pub trait Factors: Send {
     async fn remove_passkey(&mut self, account: AccountId, id: PasskeyId) -> Result<()>;
 
     async fn insert_ceremony(&mut self, ceremony: &Ceremony) -> Result<()>;
+
+    /// Whose sign-in the token names.
+    async fn ceremony_account(&mut self, token: TokenDigest) -> Result<Option<AccountId>>;
 
     /// Held until the transaction ends.
     async fn lock_ceremony(&mut self, token: TokenDigest) -> Result<Option<Ceremony>>;
@@ -163,6 +208,9 @@ pub trait Profiles: Send {
     /// The names of those of the patients that have a profile, within the same
     /// reach.
     async fn names(&mut self, patients: &[PatientId]) -> Result<Vec<PatientName>>;
+
+    /// Where those of the patients are that have a profile, within the same reach.
+    async fn states(&mut self, patients: &[PatientId]) -> Result<Vec<(PatientId, UsState)>>;
 
     /// Inserts at version zero, else updates under the loaded version.
     async fn save_profile(&mut self, profile: &PatientProfile) -> Result<()>;
@@ -200,11 +248,31 @@ pub trait Providers: Send {
         days: u32,
         at: DateTime<Utc>,
     ) -> Result<bool>;
+
+    /// The licences with a last day before that one of which nobody has been told
+    /// that they have ended.
+    async fn licenses_ended_by(&mut self, day: NaiveDate) -> Result<Vec<(ProviderId, License)>>;
+
+    /// Remembers that the end was told; `false` where that is on record already.
+    async fn add_license_end(
+        &mut self,
+        provider: ProviderId,
+        license: &License,
+        at: DateTime<Utc>,
+    ) -> Result<bool>;
 }
 
 #[async_trait]
 pub trait Clients: Send {
     async fn client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>>;
+
+    /// The same, held until the transaction ends.
+    async fn lock_client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>>;
+
+    /// All of them, the oldest first.
+    async fn clients(&mut self) -> Result<Vec<ApiClient>>;
+
+    async fn save_client(&mut self, client: &ApiClient) -> Result<()>;
 
     async fn insert_client(&mut self, client: &ApiClient) -> Result<()>;
 

@@ -99,8 +99,17 @@ pub struct TokenPair {
 /// Whom a token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bearer {
-    Account { account: AccountId, session: SessionId, roles: Vec<Role> },
-    Client { client: ApiClientId, scopes: Vec<String> },
+    Account {
+        account: AccountId,
+        session: SessionId,
+        roles: Vec<Role>,
+    },
+    /// With the generation of the client's keys that the token is of.
+    Client {
+        client: ApiClientId,
+        generation: i32,
+        scopes: Vec<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,6 +126,9 @@ struct Claims {
     roles: Vec<Role>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<ApiClientId>,
+    /// Tokens of before there were generations are of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
 }
@@ -138,11 +150,15 @@ pub fn issue(
         Bearer::Client { .. } => policy.client_token_life,
     };
     let expires_at = now + life;
+    let generation = match bearer {
+        Bearer::Account { .. } => None,
+        Bearer::Client { generation, .. } => Some(generation),
+    };
     let (sub, sid, roles, client_id, scope) = match bearer {
         Bearer::Account { account, session, roles } => {
             (account.uuid(), Some(session), roles, None, None)
         }
-        Bearer::Client { client, scopes } => {
+        Bearer::Client { client, scopes, .. } => {
             (client.uuid(), None, Vec::new(), Some(client), Some(scopes.join(" ")))
         }
     };
@@ -156,6 +172,7 @@ pub fn issue(
         sid,
         roles,
         client_id,
+        generation,
         scope,
     };
     let key = keys.current();
@@ -200,11 +217,12 @@ pub fn verify(
         Claims { sid: Some(session), client_id: None, sub, roles, .. } => {
             Ok(Bearer::Account { account: sub.into(), session, roles })
         }
-        Claims { sid: None, client_id: Some(client), sub, scope: Some(scope), .. }
-            if client.uuid() == sub =>
-        {
+        Claims {
+            sid: None, client_id: Some(client), sub, scope: Some(scope), generation, ..
+        } if client.uuid() == sub => {
+            let generation = generation.unwrap_or_default();
             let scopes = scope.split_whitespace().map(str::to_owned).collect();
-            Ok(Bearer::Client { client, scopes })
+            Ok(Bearer::Client { client, generation, scopes })
         }
         _ => Err(IdentityError::InvalidToken),
     }

@@ -44,6 +44,7 @@ fn a_token_comes_back_as_whom_it_was_issued_for() {
     let ring = Ring(vec![key(1)]);
     assert_eq!(verify(&ring, &policy(), &signed(&ring), now()).unwrap(), bearer());
     let client = Bearer::Client {
+        generation: 3,
         client: ApiClientId::from_uuid(Uuid::from_u128(9)),
         scopes: vec!["system/Patient.rs".to_owned(), "system/Encounter.rs".to_owned()],
     };

@@ -9,7 +9,9 @@
 
 mod registry;
 mod runtime;
+mod supervise;
 mod tasks;
 
 pub use registry::{JobFailure, Registry};
 pub use runtime::{Backlog, Runtime, RuntimeError, RuntimeSettings};
+pub use supervise::{Liveness, supervise};

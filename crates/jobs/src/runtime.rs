@@ -1,4 +1,8 @@
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use graphile_worker::{WorkerOptions, WorkerRecoveryConfig};
 use ports::jobs::JOB_TASK;
@@ -7,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     registry::Registry,
+    supervise::{Liveness, supervise},
     tasks::{DeliverEvent, Registered, RelayEvent, RunJob},
 };
 
@@ -38,6 +43,9 @@ pub struct Runtime {
     pool: PgPool,
     registry: Arc<Registry>,
     settings: RuntimeSettings,
+    liveness: Liveness,
+    /// The worker that ran last; what it still holds is free once it ended.
+    last_worker: Mutex<Option<String>>,
 }
 
 /// How far the queue is behind.
@@ -54,19 +62,49 @@ pub struct Backlog {
 
 impl Runtime {
     pub fn new(pool: PgPool, registry: Registry, settings: RuntimeSettings) -> Self {
-        Self { pool, registry: Arc::new(registry), settings }
+        Self {
+            pool,
+            registry: Arc::new(registry),
+            settings,
+            liveness: Liveness::default(),
+            last_worker: Mutex::default(),
+        }
     }
 
-    /// Runs until `stop`, then drains.
+    /// Whether jobs are being worked on.
+    pub fn liveness(&self) -> &Liveness {
+        &self.liveness
+    }
+
+    /// Runs until `stop`, then drains. The worker ends at the first error of
+    /// its connection, so another is started then, for as long as it takes.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), RuntimeError> {
-        if self.settings.sole_server {
-            self.release_jobs_of_the_dead().await?;
+        // A schedule that cannot be read stays so.
+        self.options(&stop)?;
+        supervise("the job worker", &self.liveness, &stop, || self.work(&stop)).await;
+        Ok(())
+    }
+
+    async fn work(&self, stop: &CancellationToken) -> Result<(), RuntimeError> {
+        self.release_held_jobs().await?;
+        let worker = self.options(stop)?.init().await;
+        let worker = worker.map_err(|error| RuntimeError::Build(error.to_string()))?;
+        *self.last_worker.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(worker.worker_id().clone());
+        self.liveness.runs();
+        tokio::select! {
+            done = worker.run() => done.map_err(|error| RuntimeError::Run(error.to_string())),
+            never = self.keep_going() => match never {},
         }
+    }
+
+    fn options(&self, stop: &CancellationToken) -> Result<WorkerOptions, RuntimeError> {
         let recovery = WorkerRecoveryConfig::default()
             .heartbeat_interval(Duration::from_secs(5))
             .sweep_interval(Duration::from_secs(10))
             .sweep_threshold(Duration::from_secs(30))
             .recovery_delay(Duration::ZERO);
+        let stop = stop.clone();
         let mut options = WorkerOptions::default()
             .pg_pool(self.pool.clone())
             .schema("graphile_worker")
@@ -81,19 +119,18 @@ impl Runtime {
             .define_job::<RelayEvent>()
             .define_job::<DeliverEvent>();
         for (schedule, kind) in &self.registry.schedules {
+            // What was due while nothing ran is caught up with, once: every
+            // run of a kind has one key. A job of every minute is soon due.
+            let fill = if schedule.starts_with('*') { "" } else { "&fill=1d" };
             let line = format!(
-                "{schedule} {JOB_TASK} ?id={kind}&jobKey={kind} {{kind:\"{kind}\",payload:{{}}}}"
+                "{schedule} {JOB_TASK} ?id={kind}&jobKey={kind}{fill} \
+                 {{kind:\"{kind}\",payload:{{}}}}"
             );
             options = options
                 .with_cron(line.as_str())
                 .map_err(|error| RuntimeError::Build(format!("{kind}: {error:?}")))?;
         }
-        let worker =
-            options.init().await.map_err(|error| RuntimeError::Build(error.to_string()))?;
-        tokio::select! {
-            done = worker.run() => done.map_err(|error| RuntimeError::Run(error.to_string())),
-            never = self.keep_going() => match never {},
-        }
+        Ok(options)
     }
 
     /// Wakes the worker for as long as jobs wait. By itself it takes one job a
@@ -116,13 +153,18 @@ impl Runtime {
         }
     }
 
-    async fn release_jobs_of_the_dead(&self) -> Result<(), RuntimeError> {
+    /// Frees what is held by workers that are gone: by this server's own last
+    /// one, and by all where no other server can be there.
+    async fn release_held_jobs(&self) -> Result<(), RuntimeError> {
+        let last = self.last_worker.lock().unwrap_or_else(PoisonError::into_inner).clone();
         sqlx::query(
             "SELECT graphile_worker.force_unlock_workers(array_agg(DISTINCT locked_by)) \
              FROM (SELECT locked_by FROM graphile_worker._private_jobs \
                    UNION SELECT locked_by FROM graphile_worker._private_job_queues) AS held \
-             WHERE locked_by IS NOT NULL HAVING count(*) > 0",
+             WHERE locked_by IS NOT NULL AND ($1 OR locked_by = $2) HAVING count(*) > 0",
         )
+        .bind(self.settings.sole_server)
+        .bind(last)
         .execute(&self.pool)
         .await?;
         Ok(())

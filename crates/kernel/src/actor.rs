@@ -1,7 +1,11 @@
 //! Who acts. An actor enters with every call and scopes every query; nothing
 //! in Salus runs without one.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use crate::{
     AccountId, ApiClientId, PatientId, Permission, ProviderId, RequestId, Role, SessionId,
@@ -13,6 +17,18 @@ pub struct RequestContext {
     pub request_id: Option<RequestId>,
     pub ip: Option<IpAddr>,
     pub user_agent: Option<String>,
+}
+
+/// What counts as one caller: an IPv4 address, or the network of an IPv6 one,
+/// of which whoever has one has 2⁶⁴.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +102,12 @@ impl Actor {
 
     pub fn as_provider(&self) -> Option<ProviderId> {
         self.account().filter(|_| self.has_role(Role::Provider)).map(AccountId::as_provider)
+    }
+
+    /// The account of somebody who works in pharmacies, and reaches what belongs
+    /// to their own. Salus itself reaches all of them.
+    pub fn as_pharmacist(&self) -> Option<AccountId> {
+        self.account().filter(|_| self.permissions.contains(&Permission::PharmacyWork))
     }
 
     pub fn may(&self, permission: Permission) -> bool {

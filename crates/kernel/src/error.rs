@@ -23,6 +23,9 @@ pub enum ErrorKind {
     RateLimited,
     /// A vendor failed or did not answer.
     Vendor,
+    /// What Salus stands on cannot be reached for now; the same request may
+    /// succeed in a moment.
+    Unavailable,
     /// Salus itself failed; the cause is logged and never shown.
     Internal,
 }
@@ -62,6 +65,11 @@ pub trait DomainError: std::error::Error + Send + Sync + 'static {
 
     fn fields(&self) -> &[FieldError] {
         &[]
+    }
+
+    /// After how many seconds it is worth trying again, where that is known.
+    fn retry_after(&self) -> Option<u64> {
+        None
     }
 }
 

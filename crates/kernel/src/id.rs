@@ -98,6 +98,8 @@ ids! {
     ErxMessageId,
     InventoryLotId,
     DispatchId,
+    /// A paid fill that is held until a provider decides.
+    FillHoldId,
     ShipmentId,
     SubscriptionId,
     PaymentMethodId,

@@ -11,9 +11,12 @@
 //! While it is `labelling`, and after, the carrier may know of it, so it can not
 //! be cancelled here.
 
+pub mod checks;
 pub mod due;
 pub mod handlers;
+pub mod hold;
 pub mod label;
+pub mod release;
 pub mod supply;
 pub mod withdraw;
 pub mod work;
@@ -25,7 +28,10 @@ use kernel::{
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
-    PharmacyError, fulfilment::PaidFill, inventory::Allocation, prescription::Prescription,
+    PharmacyError,
+    fulfilment::{PaidFill, store::PaidFillKey},
+    inventory::Allocation,
+    prescription::Prescription,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
@@ -67,6 +73,13 @@ pub enum HoldReason {
     /// The prescription ended while the label was bought: nothing may go out,
     /// and the label is to be given back to the carrier.
     PrescriptionEnded,
+    /// The pharmacy is no longer in use.
+    PharmacyInactive,
+    /// The pharmacy is not licensed in the state that the box would go to.
+    PharmacyNotLicensed,
+    /// Something spoke against the fill once the label was asked for: the fill
+    /// is held, and a provider decides.
+    FillHeld,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +168,11 @@ impl Dispatch {
         })
     }
 
+    /// The first of the paid fills that it serves.
+    pub fn paid(&self) -> PaidFillKey {
+        (self.invoice, self.paid_fill)
+    }
+
     /// Whether this paid fill is one of those that it serves.
     pub fn serves(&self, paid: &PaidFill) -> bool {
         self.invoice == paid.invoice
@@ -206,6 +224,12 @@ impl Dispatch {
     /// The hold is lifted; the units are still reserved.
     pub fn resumed(mut self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
         self.expect(&[DispatchState::OnHold], DispatchState::Reserved)?;
+        if self.hold_reason == Some(HoldReason::FillHeld) {
+            return Err(PharmacyError::conflict(
+                "pharmacy.fill_held",
+                "The fill is held; a provider has to release it.",
+            ));
+        }
         self.hold_reason = None;
         Ok(self.moved(DispatchState::Reserved, now))
     }

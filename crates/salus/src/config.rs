@@ -129,8 +129,11 @@ pub struct Server {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
-    /// A PostgreSQL URL; without one a private cluster is started.
+    /// A PostgreSQL URL; without one a private cluster is started. `salus
+    /// migrate` is given that of the owner, the server that of `server_role`.
     pub url: Secret,
+    /// The role that `salus migrate` grants what the server needs.
+    pub server_role: String,
     pub max_connections: u32,
 }
 
@@ -359,7 +362,11 @@ impl Default for Server {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: Secret::default(), max_connections: 20 }
+        Self {
+            url: Secret::default(),
+            server_role: postgres::cluster::Cluster::SERVER.to_owned(),
+            max_connections: 20,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use compliance::ChainStore;
-use jobs::Runtime;
+use jobs::{Liveness, Runtime};
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{
     EndpointExt as _, IntoResponse, Response, Route, get, handler,
@@ -19,11 +19,15 @@ use tokio_util::sync::CancellationToken;
 const LATEST_JOB: Duration = Duration::from_secs(120);
 /// The oldest unchained audit entry may be this old.
 const LATEST_SEAL: Duration = Duration::from_secs(30);
+/// How long the database may take to say how it is.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 pub struct Health {
     pub pg: Pg,
     pub chain: Arc<dyn ChainStore>,
     pub jobs: Arc<Runtime>,
+    /// Further tasks that must run, by their names.
+    pub tasks: Vec<(&'static str, Liveness)>,
     pub vendors: Arc<Vec<Vendor>>,
     pub metrics: PrometheusHandle,
     pub draining: CancellationToken,
@@ -106,6 +110,29 @@ impl Health {
             ok: !draining,
             detail: if draining { "draining" } else { "serving" }.to_owned(),
         }];
+        for (name, liveness) in &self.tasks {
+            let dead = liveness.why_dead();
+            checks.push(Check {
+                name,
+                ok: dead.is_none(),
+                detail: dead.unwrap_or_else(|| "running".to_owned()),
+            });
+        }
+        let asked = async {
+            if !self.pg.is_reachable() {
+                return None;
+            }
+            tokio::time::timeout(PATIENCE, self.database_checks()).await.ok()
+        };
+        checks.extend(asked.await.unwrap_or_else(|| {
+            vec![Check { name: "database", ok: false, detail: "it does not answer".to_owned() }]
+        }));
+        checks
+    }
+
+    /// What only the database can tell.
+    async fn database_checks(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
         checks.push(match Pg::migration_state(self.pg.pool()).await {
             Ok(state) => Check {
                 name: "database",
@@ -121,12 +148,16 @@ impl Health {
         checks.push(match self.jobs.backlog().await {
             Ok(backlog) => Check {
                 name: "jobs",
-                ok: backlog.oldest <= LATEST_JOB,
+                ok: backlog.oldest <= LATEST_JOB && self.jobs.liveness().is_alive(),
                 detail: format!(
-                    "{} waiting, the oldest for {} s, {} given up",
+                    "{} waiting, the oldest for {} s, {} given up{}",
                     backlog.waiting,
                     backlog.oldest.as_secs(),
-                    backlog.exhausted
+                    backlog.exhausted,
+                    match self.jobs.liveness().why_dead() {
+                        Some(why) => format!("; the worker is started again: {why}"),
+                        None => String::new(),
+                    }
                 ),
             },
             Err(error) => Check { name: "jobs", ok: false, detail: error.to_string() },

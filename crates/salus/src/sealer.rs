@@ -7,7 +7,7 @@ use compliance::{
     ChainStore, ComplianceError,
     sealer::{SealerState, Step, step},
 };
-use ports::{Env, objects::Objects};
+use ports::{ChainKeys, Env, objects::Objects};
 use tokio_util::sync::CancellationToken;
 
 /// Entries wait no longer than this for the sealer, give or take its own work.
@@ -22,6 +22,7 @@ pub async fn run(
     env: Env,
     store: Arc<dyn ChainStore>,
     objects: Arc<dyn Objects>,
+    keys: Arc<dyn ChainKeys>,
     stop: CancellationToken,
 ) {
     let mut state = SealerState::default();
@@ -29,7 +30,8 @@ pub async fn run(
     loop {
         let stopping = stop.is_cancelled();
         let anchor_every = if stopping { TimeDelta::zero() } else { ANCHOR_EVERY };
-        let done = step(&env, store.as_ref(), objects.as_ref(), &mut state, anchor_every).await;
+        let (store, objects, keys) = (store.as_ref(), objects.as_ref(), keys.as_ref());
+        let done = step(&env, store, objects, keys, &mut state, anchor_every).await;
         report(&done, &mut failing);
         if stopping {
             return;

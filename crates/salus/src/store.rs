@@ -13,11 +13,11 @@ use ports::{Env, Ids as _};
 use postgres::{
     Pg,
     cluster::{Cluster, Durability},
-    core::ConnectionSettings,
+    core::{ConnectionSettings, DatabaseConnection},
 };
 
 use crate::{
-    config::Config,
+    config::{Config, Environment},
     system::{SystemClock, SystemIds},
 };
 
@@ -29,7 +29,7 @@ pub struct Foundation {
     pub pg: Pg,
     pub keyring: Arc<Keyring>,
     pub objects: Arc<StoredObjects>,
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<Arc<Cluster>>,
     /// The data folder, absolute.
     pub data_dir: PathBuf,
 }
@@ -75,6 +75,8 @@ pub enum As {
     Setup,
     /// A command that looks at what is there, and makes nothing.
     Command,
+    /// The command that migrates.
+    Owner,
 }
 
 impl Foundation {
@@ -98,17 +100,27 @@ impl Foundation {
             let folder = data_dir.clone();
             let cluster = tokio::task::spawn_blocking(move || match who {
                 As::Server => Cluster::start(&folder, Durability::Full),
-                As::Setup | As::Command => Cluster::open(&folder, Durability::Full),
+                As::Setup | As::Command | As::Owner => Cluster::open(&folder, Durability::Full),
             })
             .await??;
             cluster.ensure_database(DATABASE)?;
-            let url = cluster.url(DATABASE);
-            (Some(cluster), url)
+            let url = match who {
+                As::Owner => cluster.owner_url(DATABASE),
+                As::Server | As::Setup | As::Command => cluster.url(DATABASE),
+            };
+            (Some(Arc::new(cluster)), url)
         } else {
             (None, config.database.url.expose().to_owned())
         };
-        let settings = ConnectionSettings { url, max_connections: config.database.max_connections };
-        let pool = Pg::connect(&settings).await?;
+        if let (As::Server | As::Setup, Some(cluster)) = (who, &cluster) {
+            let owner = connect(cluster.owner_url(DATABASE), 2).await?;
+            migrate(&owner, Cluster::SERVER).await?;
+            owner.close().await?;
+        }
+        let pool = connect(url, config.database.max_connections).await?;
+        if matches!(who, As::Server | As::Setup) && cluster.is_none() {
+            prepare_given(config, &pool).await?;
+        }
         let pg = Pg::new(pool, env.clone(), keyring.clone());
         Ok(Self { env, pg, keyring, objects, cluster, data_dir })
     }
@@ -122,31 +134,16 @@ impl Foundation {
     ) -> anyhow::Result<T> {
         let foundation = Self::open(config, who).await?;
         let done = match who {
-            As::Command => match foundation.check_schema().await {
+            As::Command => match check_schema(foundation.pg.pool()).await {
                 Ok(()) => work(&foundation).await,
                 Err(error) => Err(error),
             },
-            As::Server | As::Setup => work(&foundation).await,
+            As::Server | As::Setup | As::Owner => work(&foundation).await,
         };
         let closed = foundation.close().await;
         let done = done?;
         closed?;
         Ok(done)
-    }
-
-    /// Refuses a database whose schema is not that of this version.
-    async fn check_schema(&self) -> anyhow::Result<()> {
-        let state = Pg::migration_state(self.pg.pool()).await?;
-        if state.applied == 0 {
-            anyhow::bail!("the database holds no schema of Salus; run `salus migrate` first");
-        }
-        if !state.pending.is_empty() {
-            anyhow::bail!(
-                "the database lacks {} migrations of this version; run `salus migrate` first",
-                state.pending.len()
-            );
-        }
-        Ok(())
     }
 
     /// Closes the pool and stops a private cluster that this process owns.
@@ -158,4 +155,61 @@ impl Foundation {
         }
         Ok(())
     }
+}
+
+async fn connect(url: String, max_connections: u32) -> anyhow::Result<DatabaseConnection> {
+    Ok(Pg::connect(&ConnectionSettings { url, max_connections }).await?)
+}
+
+/// Brings the schema up to date, and lets the server's role in.
+pub async fn migrate(owner: &DatabaseConnection, server_role: &str) -> anyhow::Result<()> {
+    Pg::migrate(owner).await.context("migrating")?;
+    if Pg::role(owner).await? == server_role {
+        anyhow::bail!(
+            "the schema is up to date, but the role that migrates is that of the server; \
+             migrate as the database's owner"
+        );
+    }
+    Pg::admit(owner, server_role).await.with_context(|| {
+        format!("letting in the role {server_role}; where it is not there, create it with LOGIN")
+    })
+}
+
+/// A database that was given is migrated by its owner beforehand. Outside
+/// production the owner may serve as well, and then migrates by itself.
+async fn prepare_given(config: &Config, pool: &DatabaseConnection) -> anyhow::Result<()> {
+    let faults = Pg::role_faults(pool).await?;
+    if !faults.is_empty() && config.environment == Environment::Production {
+        anyhow::bail!(
+            "production does not serve with a role that could take down its own walls: {}; \
+             see \"Database roles\" in docs/operations.md",
+            faults.join("; ")
+        );
+    }
+    if !faults.is_empty() {
+        tracing::warn!(faults = faults.join("; "), "production would not serve with this role");
+    }
+    match check_schema(pool).await {
+        Err(lacks) if !faults.is_empty() => {
+            Pg::migrate(pool).await.with_context(|| lacks.to_string())
+        }
+        checked => checked,
+    }
+}
+
+/// Refuses a database whose schema is not that of this version.
+async fn check_schema(pool: &DatabaseConnection) -> anyhow::Result<()> {
+    let state = Pg::migration_state(pool)
+        .await
+        .context("reading the state of the schema; `salus migrate` lets the server's role in")?;
+    if state.applied == 0 {
+        anyhow::bail!("the database holds no schema of Salus; run `salus migrate` first");
+    }
+    if !state.pending.is_empty() {
+        anyhow::bail!(
+            "the database lacks {} migrations of this version; run `salus migrate` first",
+            state.pending.len()
+        );
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use kernel::{DomainError, ErrorKind, FieldError, Misfit, actor::MissingPermission};
 use ports::PortError;
 
 use crate::StateWord;
@@ -14,6 +14,9 @@ pub enum SubscriptionError {
     /// Nothing is left to be prescribed from: the plan has ended.
     #[error("an active treatment plan in this category is needed first; the last one has ended")]
     NotTreated,
+    /// The plan does not sell what the patient is treated with.
+    #[error("{}", misfit_in_words(*.0))]
+    PlanDoesNotFit(Misfit),
     #[error(
         "every fill of the treatment plan in this category is used or paid for; \
          ask a provider to renew the treatment first"
@@ -24,6 +27,16 @@ pub enum SubscriptionError {
          choose a shorter period or ask a provider to renew the treatment first"
     )]
     PeriodTooLong { asked: u32, left: u32 },
+    /// Something speaks against sending what would be paid for.
+    #[error(
+        "the treatment in this category is stopped until a provider has looked at it; \
+         nothing is charged meanwhile"
+    )]
+    TreatmentStopped,
+    #[error("a payment method is needed first")]
+    NoPaymentMethod,
+    #[error("it was decided about the period already")]
+    AlreadyDecided,
     #[error("there is already a subscription in this category")]
     AlreadySubscribed,
     #[error("only a patient can subscribe")]
@@ -46,6 +59,22 @@ pub enum SubscriptionError {
     Port(#[from] PortError),
 }
 
+fn misfit_in_words(misfit: Misfit) -> &'static str {
+    match misfit {
+        Misfit::NamesNone => "the plan names no treatment yet, so it cannot be bought",
+        Misfit::OtherDrug => {
+            "the plan pays for another drug than the active treatment; choose one that fits"
+        }
+        Misfit::OtherForm => {
+            "the plan pays for another form of the drug than the active treatment; choose one \
+             that fits"
+        }
+        Misfit::OtherDose => {
+            "the plan pays for other doses than the active treatment has; choose one that fits"
+        }
+    }
+}
+
 impl DomainError for SubscriptionError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -56,9 +85,13 @@ impl DomainError for SubscriptionError {
             | Self::OutOfCalendar => ErrorKind::Invalid,
             Self::NotApproved
             | Self::NotTreated
+            | Self::PlanDoesNotFit(_)
             | Self::NoFillLeft
             | Self::PeriodTooLong { .. }
             | Self::AlreadySubscribed
+            | Self::TreatmentStopped
+            | Self::NoPaymentMethod
+            | Self::AlreadyDecided
             | Self::NoTimeZone
             | Self::WrongState { .. }
             | Self::NotDue => ErrorKind::Conflict,
@@ -73,9 +106,16 @@ impl DomainError for SubscriptionError {
             Self::PriceNotFound => "subscriptions.price_not_found",
             Self::NotApproved => "subscriptions.not_approved",
             Self::NotTreated => "subscriptions.not_treated",
+            Self::PlanDoesNotFit(Misfit::NamesNone) => "subscriptions.plan_names_no_treatment",
+            Self::PlanDoesNotFit(Misfit::OtherDrug) => "subscriptions.plan_of_another_drug",
+            Self::PlanDoesNotFit(Misfit::OtherForm) => "subscriptions.plan_of_another_form",
+            Self::PlanDoesNotFit(Misfit::OtherDose) => "subscriptions.plan_of_another_dose",
             Self::NoFillLeft => "subscriptions.no_fill_left",
             Self::PeriodTooLong { .. } => "subscriptions.period_too_long",
             Self::AlreadySubscribed => "subscriptions.already_subscribed",
+            Self::TreatmentStopped => "subscriptions.treatment_stopped",
+            Self::NoPaymentMethod => "subscriptions.no_payment_method",
+            Self::AlreadyDecided => "subscriptions.already_decided",
             Self::NotAPatient => "subscriptions.not_a_patient",
             Self::NoTimeZone => "subscriptions.no_time_zone",
             Self::Invalid(_) => "subscriptions.invalid",

@@ -13,6 +13,7 @@
 //! | `InvoicePaid` | [`handlers::on_invoice_paid`] |
 //! | `PaymentFailed` | [`handlers::on_payment_failed`] |
 //! | `SubscriptionStarted` | [`treatment::on_subscription_started`] |
+//! | `TreatmentPlanCreated`, `TreatmentPlanModified` | [`treatment::on_treatment_changed`] |
 //! | `TreatmentPlanEnded` | [`treatment::on_treatment_plan_ended`] |
 //!
 //! **Jobs**
@@ -22,15 +23,17 @@
 //! | `subscriptions.renew` | [`renewal::renew`] |
 //!
 //! **Events emitted**: `SubscriptionStarted`, `SubscriptionActivated`,
-//! `SubscriptionPeriodStarted`, `SubscriptionCanceled`, `SubscriptionStopped`.
+//! `SubscriptionPeriodStarted`, `SubscriptionCanceled`, `SubscriptionStopped`,
+//! `SubscriptionMismatched`.
 //!
-//! **Needed from outside**: [`Approvals`], [`Prices`], [`PatientZones`]
-//! and [`access::Offers`].
+//! **Needed from outside**: [`Approvals`], [`Prices`], [`PatientZones`],
+//! [`PaymentMethods`] and [`access::Offers`].
 
 pub mod access;
 pub mod error;
 pub mod handlers;
 pub mod manage;
+pub mod missed;
 pub mod period;
 pub mod renewal;
 pub mod start;
@@ -40,6 +43,8 @@ pub mod treatment;
 
 pub use error::SubscriptionError;
 pub use period::{BillingInterval, Period};
-pub use start::{Approvals, PatientZones, PriceTerms, Prices, Shop, StartSubscription, Supply};
+pub use start::{
+    Approvals, PatientZones, PaymentMethods, PriceTerms, Prices, Shop, StartSubscription, Supply,
+};
 pub use store::{SubscriptionsStore, SubscriptionsTx};
 pub use subscription::{Change, ChangeReason, Consent, State, StateWord, Subscription, Tier};

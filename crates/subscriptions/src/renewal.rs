@@ -1,14 +1,21 @@
 //! Renewal: at the end of a period the next one begins, and billing hears of
-//! it. One period of one subscription begins once, however often the job runs.
+//! it. After an outage or a jump of the clock the current one alone begins; the
+//! others are noted as missed. One period of one subscription begins once,
+//! however often the job runs.
 
+use chrono::TimeDelta;
 use kernel::{Actor, SubscriptionId};
-use ports::{Env, Event, JobRequest, JobSpec};
+use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Approvals, ChangeReason, State, Subscription, SubscriptionError, SubscriptionsStore,
-    handlers::audit, treatment,
+    handlers::audit, missed::MissedPeriod, treatment,
 };
+
+/// How long a renewal waits before it asks again whether the treatment is
+/// stopped.
+const ASK_AGAIN: TimeDelta = TimeDelta::hours(6);
 
 /// Begin the period `period_index` of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +39,9 @@ impl RenewSubscription {
     }
 }
 
-/// Begins the next period, or ends the subscription where that was asked for
-/// or less is left to be sent than the period would pay for.
+/// Begins the period that runs now, or ends the subscription where that was
+/// asked for, where less is left to be sent than the period would pay for, or
+/// where the treatment is not one that was bought.
 /// A job that comes twice or too late finds nothing to do: the subscription
 /// already has that period, or is paused, overdue or canceled.
 pub async fn renew(
@@ -56,6 +64,8 @@ pub async fn renew(
         return Ok(());
     }
     let supply = approvals.supply(found.patient, found.category).await?;
+    let treated = approvals.treated(found.patient, found.category).await?;
+    let stopped = approvals.is_stopped(found.patient, found.category).await?;
     let mut tx = store.begin(&actor).await?;
     let Some(subscription) = tx.lock_subscription(job.subscription).await? else {
         return Err(SubscriptionError::NotFound);
@@ -63,10 +73,40 @@ pub async fn renew(
     if !waits(&subscription) {
         return Ok(());
     }
-    let supplied = supply.covers(subscription.interval);
-    let (subscription, change) = subscription.renew(supplied, &actor, env.now())?;
+    let ends = if !supply.covers(subscription.interval) {
+        Some(ChangeReason::TreatmentEnded)
+    } else if subscription.misfit(treated.as_ref()).is_some() {
+        Some(ChangeReason::TreatmentNotCovered)
+    } else {
+        None
+    };
+    let now = env.now();
+    if stopped && ends.is_none() && !subscription.cancel_at_period_end {
+        // Nothing is sent now, so nothing is charged; what passes until a
+        // provider has decided is not charged afterwards either.
+        tx.enqueue(RenewSubscription::after(&subscription).at(now + ASK_AGAIN)).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Execute, "subscription", subscription.id)
+                .patient(subscription.patient)
+                .detail("renewal_waits", true),
+        )
+        .await?;
+        tx.commit().await?;
+        return Ok(());
+    }
+    let last = subscription.period;
+    let (subscription, change) = subscription.renew(ends, &actor, now)?;
     tx.save_subscription(&subscription, &change).await?;
-    if change.reason == ChangeReason::TreatmentEnded {
+    for period in subscription.missed_since(&last)? {
+        tx.add_missed_period(&MissedPeriod::note(&subscription, period, now)).await?;
+        tx.audit(
+            AuditEntry::new(AuditAction::Create, "missed_period", subscription.id)
+                .patient(subscription.patient)
+                .detail("period", period.index),
+        )
+        .await?;
+    }
+    if ends == Some(change.reason) {
         tx.emit(treatment::stopped(&subscription)).await?;
     }
     if subscription.is_canceled() {

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use kernel::{
-    Actor, AssessmentId, CategoryId, Feature, FieldError, Money, PatientId, Permission, PlanId,
-    PriceId, SubscriptionId,
+    Actor, AssessmentId, CategoryId, CoveredTreatment, Feature, FieldError, Misfit, Money,
+    PatientId, Permission, PlanId, PriceId, SubscriptionId, TreatedWith,
 };
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
 
@@ -46,6 +46,24 @@ pub trait Approvals: Send + Sync {
 
     /// What is left of the patient's treatment in the category now.
     async fn supply(&self, patient: PatientId, category: CategoryId) -> ports::Result<Supply>;
+
+    /// What the patient is treated with in the category now; `None` without an
+    /// active treatment plan.
+    async fn treated(
+        &self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> ports::Result<Option<TreatedWith>>;
+
+    /// Whether something speaks against sending it now: a safety alert that
+    /// blocks, a later refusal, or whatever else holds a fill.
+    async fn is_stopped(&self, patient: PatientId, category: CategoryId) -> ports::Result<bool>;
+}
+
+/// Whether the patient has something to pay with.
+#[async_trait]
+pub trait PaymentMethods: Send + Sync {
+    async fn has_default(&self, patient: PatientId) -> ports::Result<bool>;
 }
 
 /// A price of the catalogue as it stands now.
@@ -62,6 +80,8 @@ pub struct PriceTerms {
     pub tier: Tier,
     /// What the plan unlocks.
     pub features: Vec<Feature>,
+    /// The treatments that the plan pays for.
+    pub treatments: Vec<CoveredTreatment>,
     /// Whether another period follows; what is paid upfront runs out.
     pub renews: bool,
     /// Whether new subscriptions may still buy it.
@@ -86,6 +106,7 @@ pub struct Shop<'a> {
     pub approvals: &'a dyn Approvals,
     pub prices: &'a dyn Prices,
     pub zones: &'a dyn PatientZones,
+    pub methods: &'a dyn PaymentMethods,
 }
 
 #[derive(Clone, Debug)]
@@ -115,13 +136,16 @@ pub async fn start(
     // The facts are read before the transaction and judged inside it: a
     // repeated request must be answered even if they changed since.
     let terms = shop.prices.price(request.price).await?;
-    let (approved, supply) = match &terms {
+    let (approved, supply, treated, stopped) = match &terms {
         Some(terms) => (
             shop.approvals.approved(patient, terms.category).await?,
             shop.approvals.supply(patient, terms.category).await?,
+            shop.approvals.treated(patient, terms.category).await?,
+            shop.approvals.is_stopped(patient, terms.category).await?,
         ),
-        None => (None, Supply::NoPlan),
+        None => (None, Supply::NoPlan, None, false),
     };
+    let can_pay = shop.methods.has_default(patient).await?;
     let zone = shop.zones.zone(patient).await?;
 
     let now = env.now();
@@ -142,6 +166,10 @@ pub async fn start(
     if tx.live_in_category(patient, terms.category).await?.is_some() {
         return Err(SubscriptionError::AlreadySubscribed);
     }
+    let treated = treated.ok_or(SubscriptionError::NotTreated)?;
+    if let Some(misfit) = Misfit::of(&terms.treatments, &treated) {
+        return Err(SubscriptionError::PlanDoesNotFit(misfit));
+    }
     match supply {
         Supply::NoPlan => return Err(SubscriptionError::NotTreated),
         Supply::NoFillLeft => return Err(SubscriptionError::NoFillLeft),
@@ -150,6 +178,12 @@ pub async fn start(
             return Err(SubscriptionError::PeriodTooLong { asked, left });
         }
         Supply::Months(_) => {}
+    }
+    if stopped {
+        return Err(SubscriptionError::TreatmentStopped);
+    }
+    if !can_pay && terms.amount.minor > 0 {
+        return Err(SubscriptionError::NoPaymentMethod);
     }
     let purchase = Purchase { id, patient, assessment, terms, zone, consent };
     let (subscription, change) = Subscription::start(purchase, actor, now)?;

@@ -1,10 +1,10 @@
 //! The store of subscriptions.
 
 use async_trait::async_trait;
-use kernel::{Actor, CategoryId, InvoiceId, PatientId, SubscriptionId};
+use kernel::{Actor, CategoryId, InvoiceId, Page, PageRequest, PatientId, SubscriptionId};
 use ports::{Result, UnitOfWork};
 
-use crate::{Change, Subscription};
+use crate::{Change, Subscription, missed::MissedPeriod};
 
 /// The unique rule of the database that keeps a patient from holding two
 /// subscriptions of one category that have not ended.
@@ -50,6 +50,21 @@ pub trait SubscriptionsTx: UnitOfWork {
 
     /// The history, the oldest line first.
     async fn subscription_history(&mut self, id: SubscriptionId) -> Result<Vec<Change>>;
+
+    /// Notes a period that was missed; one that is noted already stays.
+    async fn add_missed_period(&mut self, missed: &MissedPeriod) -> Result<()>;
+
+    async fn missed_period(
+        &mut self,
+        subscription: SubscriptionId,
+        index: u32,
+    ) -> Result<Option<MissedPeriod>>;
+
+    /// The missed periods without a decision.
+    async fn missed_periods(&mut self, page: &PageRequest) -> Result<Page<MissedPeriod>>;
+
+    /// Saves a decision; where there is one already it is a `Conflict`.
+    async fn decide_missed_period(&mut self, missed: &MissedPeriod) -> Result<()>;
 
     /// Remembers that this invoice was paid.
     async fn note_paid_invoice(

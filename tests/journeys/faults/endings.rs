@@ -48,8 +48,12 @@ async fn a_canceled_subscription_is_neither_charged_nor_sent_anything() {
     let prices = patient.prices().await;
     let (cheap, dear) = (&prices[0], &prices[1]);
 
-    // Without a card: the dear one is canceled, eight times at once, and the
-    // cheap one kept.
+    // Without a card nothing is sold.
+    let poor = patient.subscribe("poor", dear).await;
+    assert_eq!(poor.problem(), (409, "subscriptions.no_payment_method", vec![]), "{}", poor.body);
+    // With one that is declined: the dear one is canceled, eight times at once,
+    // and the cheap one kept.
+    patient.card("declined", "pm_card_chargeCustomerFail").await;
     let canceled = text(&patient.subscribe("dear", dear).await.body, "id");
     invoices(&patient, "open", 1).await;
     let all = futures::future::join_all((0..8).map(|_| cancel(&patient, &canceled))).await;
@@ -61,7 +65,11 @@ async fn a_canceled_subscription_is_neither_charged_nor_sent_anything() {
     assert_eq!(void[0]["total"], dear["amount"]);
     let kept = text(&patient.subscribe("cheap", cheap).await.body, "id");
     invoices(&patient, "open", 1).await;
-    patient.card("card", "pm_card_visa").await;
+    let good = patient.card("card", "pm_card_visa").await;
+    let default = patient
+        .ask(Method::PUT, &format!("/api/payment-methods/{}", text(&good, "id")))
+        .json(&json!({ "is_default": true }));
+    assert_eq!(once(default).await.status, 200);
     subscription(&patient, &kept, "active").await;
     patient.shipment().await;
     let paid = invoices(&patient, "paid", 1).await;

@@ -5,6 +5,7 @@
 mod endings;
 mod input;
 mod limits;
+mod outages;
 pub mod patient;
 mod photos;
 mod repeats;

@@ -91,6 +91,9 @@ pub fn perform(world: &mut World, post: bool, path: &str, params: &Params) -> Re
         }
         (true, ["payment_intents", id, "cancel"]) => cancel(world, id, params),
         (true, ["refunds"]) => refund(world, params),
+        (false, ["refunds"]) => of_intent("/v1/refunds", &world.refunds, params),
+        (false, ["disputes"]) => of_intent("/v1/disputes", &world.disputes, params),
+        (false, ["disputes", id]) => read(&world.disputes, "dispute", id),
         (false, ["refunds", id]) => read(&world.refunds, "refund", id),
         (false, ["charges", id]) => read(&world.charges, "charge", id),
         (false, ["events", id]) => match world.event(id) {
@@ -119,6 +122,33 @@ fn read(table: &Table, what: &str, id: &str) -> Reply {
 fn listed(url: &str, table: &Table, params: &Params, wanted: impl Fn(&Value) -> bool) -> Reply {
     let items = table.values().filter(|object| wanted(object)).cloned().collect();
     (200, objects::list(url, items, params))
+}
+
+/// The objects of one payment, or of all.
+fn of_intent(url: &str, table: &Table, params: &Params) -> Reply {
+    listed(url, table, params, |object| {
+        params.get("payment_intent").is_none_or(|intent| object["payment_intent"] == intent)
+    })
+}
+
+/// The cardholder disputes the payment, or the dispute comes to a new status.
+pub fn dispute(world: &mut World, intent: &str, status: &str) -> Option<Value> {
+    let known = world.disputes.values().find(|dispute| dispute["payment_intent"] == intent);
+    let (mut dispute, kind) = match known {
+        Some(known) => {
+            let closed = matches!(status, "won" | "lost" | "warning_closed");
+            (known.clone(), if closed { "charge.dispute.closed" } else { "charge.dispute.updated" })
+        }
+        None => {
+            let charge = world.payment_intents.get(intent)?["latest_charge"].as_str()?;
+            let charge = world.charges.get(charge)?;
+            (objects::dispute(charge), "charge.dispute.created")
+        }
+    };
+    dispute["status"] = json!(status);
+    world.happened(kind, &dispute);
+    keep(&mut world.disputes, dispute.clone());
+    Some(dispute)
 }
 
 /// Understands the one query that a metadata look-up needs:

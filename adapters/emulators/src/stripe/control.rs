@@ -82,6 +82,27 @@ pub fn authenticate(
 }
 
 #[derive(Deserialize)]
+struct Dispute {
+    /// As in `needs_response`, `won` or `lost`.
+    status: String,
+}
+
+/// The cardholder disputes the payment or, once it is disputed, the dispute
+/// comes to another status.
+#[handler]
+pub fn dispute(
+    Data(shared): Data<&Arc<Shared>>,
+    Path(id): Path<String>,
+    Json(order): Json<Dispute>,
+) -> poem::Result<Response> {
+    let dispute = shared.change(|world| api::dispute(world, &id, &order.status))?;
+    Ok(match dispute {
+        Some(dispute) => Json(dispute).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    })
+}
+
+#[derive(Deserialize)]
 struct Replay {
     #[serde(default)]
     signature: Signature,

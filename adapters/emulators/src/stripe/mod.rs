@@ -14,6 +14,8 @@
 //! - `POST /_control/cards/{payment_method}` `{"decline_code": …}`: charges of
 //!   this saved card are declined from now on; `null` makes it good again.
 //! - `POST /_control/intents/{id}/succeed`: the cardholder authenticates.
+//! - `POST /_control/intents/{id}/dispute` `{"status": …}`: the cardholder
+//!   disputes the payment, or the dispute comes to that status.
 //! - `POST /_control/events/{id}/replay` `{"signature"?: "bad" | "old",
 //!   "url"?: …}`: sends an event again, on request with a wrong or an outdated
 //!   signature, or to another endpoint.
@@ -96,6 +98,7 @@ pub async fn serve(
         .at("/requests", get(control::requests))
         .at("/cards/:id", post(control::decline_card))
         .at("/intents/:id/succeed", post(control::authenticate))
+        .at("/intents/:id/dispute", post(control::dispute))
         .at("/events/:id/replay", post(control::replay))
         .at("/webhooks", post(control::hold))
         .at("/faults", post(control::faults))

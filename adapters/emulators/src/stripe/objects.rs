@@ -232,6 +232,69 @@ pub fn refund(charge: &Value, amount: i64, params: &Params) -> Value {
     })
 }
 
+/// What the merchant can say against a dispute.
+const EVIDENCE: &[&str] = &[
+    "access_activity_log",
+    "billing_address",
+    "cancellation_policy",
+    "cancellation_policy_disclosure",
+    "cancellation_rebuttal",
+    "customer_communication",
+    "customer_email_address",
+    "customer_name",
+    "customer_purchase_ip",
+    "customer_signature",
+    "duplicate_charge_documentation",
+    "duplicate_charge_explanation",
+    "duplicate_charge_id",
+    "product_description",
+    "receipt",
+    "refund_policy",
+    "refund_policy_disclosure",
+    "refund_refusal_explanation",
+    "service_date",
+    "service_documentation",
+    "shipping_address",
+    "shipping_carrier",
+    "shipping_date",
+    "shipping_documentation",
+    "shipping_tracking_number",
+    "uncategorized_file",
+    "uncategorized_text",
+];
+
+pub fn dispute(charge: &Value) -> Value {
+    let mut evidence: Map<String, Value> =
+        EVIDENCE.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    evidence.insert("enhanced_evidence".to_owned(), json!({}));
+    json!({
+        "id": fresh("du"),
+        "object": "dispute",
+        "amount": charge["amount"],
+        "balance_transactions": [],
+        "charge": charge["id"],
+        "created": now().timestamp(),
+        "currency": charge["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": evidence,
+        "evidence_details": {
+            "due_by": now().timestamp() + 9 * 86_400,
+            "enhanced_eligibility": {},
+            "has_evidence": false,
+            "past_due": false,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": false,
+        "livemode": false,
+        "metadata": {},
+        "network_reason_code": "10.4",
+        "payment_intent": charge["payment_intent"],
+        "payment_method_details": null,
+        "reason": "fraudulent",
+        "status": "needs_response",
+    })
+}
+
 /// A page of a list, newest first, cut as the parameters say.
 pub fn list(url: &str, mut items: Vec<Value>, params: &Params) -> Value {
     items.sort_by_key(|item| std::cmp::Reverse(item["created"].as_i64()));

@@ -19,6 +19,8 @@ pub struct World {
     pub payment_intents: BTreeMap<String, Value>,
     pub charges: BTreeMap<String, Value>,
     pub refunds: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub disputes: BTreeMap<String, Value>,
     /// The token that a payment method was made from.
     pub tokens: BTreeMap<String, String>,
     /// Saved cards whose charges are declined on request, with the code.

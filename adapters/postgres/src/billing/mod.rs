@@ -5,16 +5,18 @@ mod invoices;
 mod ledger;
 mod methods;
 mod payments;
+mod staff;
 
 use async_trait::async_trait;
 use billing::{
     BillingCustomer, BillingStore, BillingTx, GatewayNotice, Invoice, InvoiceNumber,
-    LedgerTransaction, Lookup, Payment, PaymentMethod,
+    LedgerTransaction, Lookup, Payment, PaymentMethod, contest::PaymentContest,
+    staff_task::BillingTask,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, Currency, InvoiceId, Money, Page, PageRequest, PatientId, PaymentId, PaymentMethodId,
-    Permission, SubscriptionId,
+    Actor, CategoryId, Currency, InvoiceId, Money, Page, PageRequest, PatientId, PaymentId,
+    PaymentMethodId, Permission, SubscriptionId, TaskId,
 };
 use ports::{PortError, Result};
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};
@@ -158,6 +160,34 @@ impl BillingTx for PgTx {
         page: &PageRequest,
     ) -> Result<Page<LedgerTransaction>> {
         ledger::of_patient(self, patient, page).await
+    }
+
+    async fn contests_of(&mut self, invoice: InvoiceId) -> Result<Vec<PaymentContest>> {
+        staff::contests_of(self, invoice).await
+    }
+
+    async fn save_contest(&mut self, contest: &PaymentContest) -> Result<()> {
+        staff::save_contest(self, contest).await
+    }
+
+    async fn has_paid(&mut self, patient: PatientId, category: CategoryId) -> Result<bool> {
+        staff::has_paid(self, patient, category).await
+    }
+
+    async fn add_billing_task(&mut self, task: &BillingTask) -> Result<bool> {
+        staff::add_task(self, task).await
+    }
+
+    async fn billing_task(&mut self, id: TaskId) -> Result<Option<BillingTask>> {
+        staff::task(self, id).await
+    }
+
+    async fn open_billing_tasks(&mut self, page: &PageRequest) -> Result<Page<BillingTask>> {
+        staff::open_tasks(self, page).await
+    }
+
+    async fn end_billing_task(&mut self, task: &BillingTask) -> Result<()> {
+        staff::end_task(self, task).await
     }
 
     async fn keep_notice(&mut self, notice: &GatewayNotice) -> Result<bool> {

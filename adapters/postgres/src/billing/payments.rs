@@ -141,6 +141,7 @@ fn payment(row: &QueryResult) -> Result<Payment> {
         amount: money(row, "amount")?,
         attempt: count(row, "attempt")?,
         state,
+        contest: get(row, "contest")?,
         retry_at: get(row, "retry_at")?,
         check_at: get(row, "check_at")?,
         checks: count(row, "checks")?,

@@ -9,7 +9,7 @@ use kernel::{
 use ports::{PortError, Result, events::AssessmentOutcome};
 use sea_orm::{QueryResult, Value};
 
-use super::{all, codes, get, json, one as query_one, to_json, word};
+use super::{all, codes, get, handover, json, one as query_one, to_json, word};
 use crate::core::{PgTx, cursor, expect_changed, read_time_cursor, time_cursor_of};
 
 const REASONS: &str = "care_assessments.reasons";
@@ -171,6 +171,7 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
             [assessment.patient.uuid().into(), provider.into()],
         )
         .await?;
+        handover::rejoin(tx, ProviderId(provider), assessment.patient).await?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use kernel::{AccountId, BreakGlassId, Page, PageRequest, PatientId, ProviderId, 
 use ports::Result;
 use sea_orm::QueryResult;
 
-use super::{all, get, one as query_one};
+use super::{all, get, handover, one as query_one};
 use crate::core::{PgTx, expect_changed, id_cursor};
 
 const REASON: &str = "care_break_glass.reason";
@@ -49,6 +49,7 @@ pub async fn locked(tx: &mut PgTx, id: BreakGlassId) -> Result<Option<BreakGlass
 }
 
 pub async fn add(tx: &mut PgTx, glass: &BreakGlass) -> Result<()> {
+    handover::open_until(tx, glass.provider, glass.patient, glass.expires_at).await?;
     let reason = tx.seal(REASON, glass.id, glass.reason.as_bytes())?;
     tx.execute(
         "opening a chart in an emergency",

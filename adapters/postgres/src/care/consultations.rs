@@ -6,7 +6,7 @@ use kernel::{CategoryId, ConsultationId, Page, PageRequest, PatientId, ProviderI
 use ports::Result;
 use sea_orm::{QueryResult, Value};
 
-use super::{all, get, one as query_one, word};
+use super::{all, get, handover, one as query_one, word};
 use crate::core::{PgTx, expect_changed, time_cursor, time_cursor_of};
 
 const NOTES: &str = "care_consultations.notes";
@@ -123,7 +123,7 @@ pub async fn add(tx: &mut PgTx, consultation: &Consultation) -> Result<()> {
         ],
     )
     .await?;
-    Ok(())
+    handover::rejoin(tx, consultation.provider, consultation.patient).await
 }
 
 pub async fn save(tx: &mut PgTx, consultation: &Consultation) -> Result<()> {

@@ -6,6 +6,7 @@ mod assigning;
 mod break_glass;
 mod consultations;
 mod exchanges;
+mod handover;
 mod plans;
 mod portal;
 mod reference;
@@ -15,7 +16,7 @@ mod tasks;
 use async_trait::async_trait;
 use care::{
     Assessment, CareStore, CareTx, Consultation, ConsultationStatus, DoseLimit, Modality, Protocol,
-    QueueItem, Reach, StatePolicy, Task, TreatmentPlan,
+    QueueItem, Reach, StatePolicy, Task, TaskKind, TreatmentPlan,
     break_glass::BreakGlass,
     dosing::DosingRule,
     information::Exchange,
@@ -227,6 +228,14 @@ impl CareTx for PgTx {
         page: &PageRequest,
     ) -> Result<Page<Task>> {
         tasks::list(self, scope, shown, now, page).await
+    }
+
+    async fn open_tasks_about(
+        &mut self,
+        patient: PatientId,
+        kinds: &[TaskKind],
+    ) -> Result<Vec<TaskId>> {
+        tasks::open_about(self, patient, kinds).await
     }
 
     async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64> {

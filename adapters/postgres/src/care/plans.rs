@@ -5,7 +5,7 @@ use kernel::{AssessmentId, CategoryId, PatientId, ProviderId, TreatmentPlanId, U
 use ports::{PortError, Result};
 use sea_orm::{QueryResult, Value};
 
-use super::{all, get, json, one as query_one, to_json, word};
+use super::{all, get, handover, json, one as query_one, to_json, word};
 use crate::core::{PgTx, expect_changed};
 
 const TREATMENT: &str = "care_treatment_plan_versions.treatment";
@@ -93,6 +93,7 @@ pub async fn add(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
         ],
     )
     .await?;
+    handover::rejoin(tx, plan.provider, plan.patient).await?;
     add_versions(tx, plan).await
 }
 
@@ -104,7 +105,7 @@ pub async fn save(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
         .execute(
             "saving a treatment plan",
             "UPDATE care_treatment_plans SET status = $3, ended_at = $4, ended_by = $5, \
-             end_reason = $6, end_note = $7, superseded_by = $8, version = version + 1 \
+             end_reason = $6, end_note = $7, superseded_by = $8, provider_id = $9, version = version + 1 \
              WHERE id = $1 AND version = $2",
             [
                 plan.id.uuid().into(),
@@ -115,6 +116,7 @@ pub async fn save(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
                 ended.map(|ending| ending.reason.to_string()).into(),
                 note.into(),
                 ended.and_then(|ending| ending.superseded_by).map(TreatmentPlanId::uuid).into(),
+                plan.provider.uuid().into(),
             ],
         )
         .await?;

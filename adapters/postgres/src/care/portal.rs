@@ -151,7 +151,7 @@ impl PortalTx for PgTx {
             Some(false) => filter.push_str(&format!("AND NOT {treated}) ")),
         }
         // The page is cut before anything is looked up for its patients. The
-        // three parts are those of salus_care_treats.
+        // parts are those of salus_care_treats.
         let sql = format!(
             "WITH panel AS ( \
                 SELECT p.patient_id FROM ( \
@@ -159,7 +159,9 @@ impl PortalTx for PgTx {
                     UNION SELECT patient_id FROM care_treatment_plans WHERE provider_id = $1 \
                     UNION SELECT patient_id FROM care_consultations \
                         WHERE provider_id = $1 AND status <> 'canceled' \
-                ) p WHERE true {filter} ORDER BY p.patient_id LIMIT $3 \
+                ) p WHERE NOT EXISTS (SELECT 1 FROM care_closed_charts c \
+                    WHERE c.provider_id = $1 AND c.patient_id = p.patient_id \
+                    AND (c.unlicensed OR c.handed_over_at IS NOT NULL)) {filter} ORDER BY p.patient_id LIMIT $3 \
              ) \
              SELECT p.patient_id, \
                 greatest( \

@@ -1,7 +1,7 @@
 //! Provider tasks.
 
 use care::{
-    Task, TaskStatus,
+    Task, TaskKind, TaskStatus,
     task::TaskEnding,
     tasks::{Shown, TaskScope},
 };
@@ -10,7 +10,7 @@ use kernel::{Page, PageRequest, PatientId, ProviderId, TaskId, Uuid};
 use ports::{PortError, Result};
 use sea_orm::{QueryResult, Value};
 
-use super::{all, codes, get, one as query_one, word};
+use super::{all, codes, get, handover, one as query_one, word};
 use crate::core::{PgTx, expect_changed, time_cursor, time_cursor_of};
 
 const NOTE: &str = "care_tasks.note";
@@ -84,6 +84,7 @@ pub async fn save(tx: &mut PgTx, task: &Task) -> Result<()> {
             [task.patient.uuid().into(), provider.uuid().into()],
         )
         .await?;
+        handover::rejoin(tx, provider, task.patient).await?;
     }
     Ok(())
 }
@@ -99,8 +100,13 @@ pub async fn settle(
             "settling the tasks about something",
             "UPDATE care_tasks SET status = 'done', done_at = $2, done_by = $3, \
              snoozed_until = NULL, version = version + 1 \
-             WHERE subject_id = $1 AND status = 'open'",
-            [subject.into(), now.into(), by.map(ProviderId::uuid).into()],
+             WHERE subject_id = $1 AND status = 'open' AND NOT (kind = ANY($4))",
+            [
+                subject.into(),
+                now.into(),
+                by.map(ProviderId::uuid).into(),
+                kinds(&TaskKind::BY_HAND),
+            ],
         )
         .await?;
     Ok(settled.rows_affected())
@@ -147,6 +153,23 @@ pub async fn list(
         let at = task.ended.as_ref().map_or(task.due_at, |ending| ending.at);
         time_cursor_of(at, task.id.uuid())
     }))
+}
+
+/// The open tasks of these kinds about a patient, the oldest first.
+pub async fn open_about(tx: &mut PgTx, patient: PatientId, of: &[TaskKind]) -> Result<Vec<TaskId>> {
+    let rows = all(
+        tx,
+        "reading the open tasks about a patient",
+        "SELECT id FROM care_tasks WHERE patient_id = $1 AND status = 'open' \
+         AND kind = ANY($2) ORDER BY created_at, id",
+        vec![patient.uuid().into(), kinds(of)],
+    )
+    .await?;
+    rows.iter().map(|row| Ok(TaskId(get::<Uuid>(row, "id")?))).collect()
+}
+
+fn kinds(of: &[TaskKind]) -> Value {
+    of.iter().map(ToString::to_string).collect::<Vec<_>>().into()
 }
 
 pub async fn count_open(tx: &mut PgTx, provider: ProviderId) -> Result<u64> {

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use communication::{Message, Thread, ThreadSummary};
-use kernel::{AccountId, MessageId, Page, PageRequest, ThreadId};
+use kernel::{AccountId, MessageId, Page, PageRequest, PatientId, ProviderId, ThreadId};
 use ports::{PortError, Result};
 
 use super::{
@@ -59,6 +59,48 @@ pub(super) async fn open_thread(tx: &mut PgTx, thread: &Thread) -> Result<Thread
     let found: Vec<ThreadRow> = rows(tx, "loading a thread", &sql, values).await?;
     let standing = found.into_iter().next();
     standing.ok_or_else(|| PortError::Conflict("message_threads".to_owned()))?.into_domain()
+}
+
+pub(super) async fn move_threads(
+    tx: &mut PgTx,
+    patient: PatientId,
+    from: ProviderId,
+    to: ProviderId,
+) -> Result<u64> {
+    let who = || [patient.uuid().into(), from.uuid().into(), to.uuid().into()];
+    tx.execute(
+        "handing over what was not read",
+        "UPDATE messages m SET recipient_id = $3, version = m.version + 1 \
+         FROM message_threads t WHERE t.id = m.thread_id AND t.patient_id = $1 \
+         AND t.provider_id = $2 AND m.recipient_id = $2 AND m.read_at IS NULL",
+        who(),
+    )
+    .await?;
+    let joined = tx
+        .execute(
+            "joining threads on the same",
+            "UPDATE messages m SET thread_id = kept.id \
+             FROM message_threads t JOIN message_threads kept \
+                 ON kept.patient_id = t.patient_id AND kept.provider_id = $3 \
+                 AND kept.topic = t.topic \
+                 AND kept.subscription_id IS NOT DISTINCT FROM t.subscription_id \
+             WHERE t.id = m.thread_id AND t.patient_id = $1 AND t.provider_id = $2",
+            who(),
+        )
+        .await?;
+    let moved = tx
+        .execute(
+            "handing over threads",
+            "UPDATE message_threads t SET provider_id = $3 \
+             WHERE t.patient_id = $1 AND t.provider_id = $2 AND NOT EXISTS ( \
+                 SELECT 1 FROM message_threads kept \
+                 WHERE kept.patient_id = t.patient_id AND kept.provider_id = $3 \
+                 AND kept.topic = t.topic \
+                 AND kept.subscription_id IS NOT DISTINCT FROM t.subscription_id)",
+            who(),
+        )
+        .await?;
+    Ok(moved.rows_affected() + u64::from(joined.rows_affected() > 0))
 }
 
 pub(super) async fn threads_of(

@@ -11,7 +11,8 @@ use communication::{
     Preferences, Thread, ThreadSummary,
 };
 use kernel::{
-    AccountId, Actor, EmailAddress, MessageId, NotificationId, Page, PageRequest, ThreadId,
+    AccountId, Actor, EmailAddress, MessageId, NotificationId, Page, PageRequest, PatientId,
+    ProviderId, ThreadId,
 };
 use ports::Result;
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
@@ -41,6 +42,15 @@ impl CommunicationTx for PgTx {
         page: &PageRequest,
     ) -> Result<Page<ThreadSummary>> {
         messages::threads_of(self, account, page).await
+    }
+
+    async fn move_threads(
+        &mut self,
+        patient: PatientId,
+        from: ProviderId,
+        to: ProviderId,
+    ) -> Result<u64> {
+        messages::move_threads(self, patient, from, to).await
     }
 
     async fn add_message(&mut self, thread: &Thread, message: &Message) -> Result<()> {

@@ -6,7 +6,7 @@ use kernel::{AuditEntryId, Uuid};
 use ports::{PortError, Result};
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
-    QueryResult, Statement, TransactionTrait as _, Value,
+    QueryResult, Statement, Value,
 };
 
 use super::entry;
@@ -18,7 +18,7 @@ const SEALER_LOCK: i64 = 0x5a1_05ea1;
 #[async_trait]
 impl ChainStore for Pg {
     async fn begin_sealing(&self) -> Result<Box<dyn ChainTx>> {
-        let tx = self.pool().begin().await.map_err(|e| db("beginning to seal", e))?;
+        let tx = self.begin_transaction("beginning to seal", None, None).await?;
         Ok(Box::new(Sealing(tx)))
     }
 
@@ -38,11 +38,9 @@ impl ChainStore for Pg {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn ChainSnapshot>> {
-        let tx = self
-            .pool()
-            .begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly))
-            .await
-            .map_err(|e| db("taking a snapshot of the audit log", e))?;
+        let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
+        let doing = "taking a snapshot of the audit log";
+        let tx = self.begin_transaction(doing, Some(isolation), Some(access)).await?;
         Ok(Box::new(Snapshot(tx)))
     }
 }
@@ -85,15 +83,16 @@ impl ChainTx for Sealing {
         let doing = "appending to the audit chain";
         for batch in links.chunks(1_000) {
             let mut rows = Vec::with_capacity(batch.len());
-            let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 5);
+            let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 6);
             for link in batch {
                 let first = values.len() + 1;
                 rows.push(format!(
-                    "(${first}, ${}, ${}, ${}, ${})",
+                    "(${first}, ${}, ${}, ${}, ${}, ${})",
                     first + 1,
                     first + 2,
                     first + 3,
-                    first + 4
+                    first + 4,
+                    first + 5
                 ));
                 values.extend([
                     link.position.into(),
@@ -101,11 +100,12 @@ impl ChainTx for Sealing {
                     link.entry_hash.0.to_vec().into(),
                     link.chain_hash.0.to_vec().into(),
                     link.sealed_at.into(),
+                    link.key.map(i64::from).into(),
                 ]);
             }
             let sql = format!(
                 "WITH linked AS (INSERT INTO audit_chain \
-                 (position, entry_id, entry_hash, chain_hash, sealed_at) VALUES {} \
+                 (position, entry_id, entry_hash, chain_hash, sealed_at, key_id) VALUES {} \
                  RETURNING entry_id) \
                  DELETE FROM audit_unchained u USING linked WHERE u.entry_id = linked.entry_id",
                 rows.join(", ")
@@ -199,5 +199,10 @@ fn link(row: &QueryResult) -> Result<Link, DbErr> {
         entry_hash: hash("entry_hash")?,
         chain_hash: hash("chain_hash")?,
         sealed_at: row.try_get("", "sealed_at")?,
+        key: row
+            .try_get::<Option<i64>>("", "key_id")?
+            .map(u32::try_from)
+            .transpose()
+            .map_err(|_| DbErr::Type("key_id is not the number of a key".to_owned()))?,
     })
 }

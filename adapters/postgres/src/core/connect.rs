@@ -11,7 +11,12 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::error::db;
 
+/// How long a request waits for a connection while the pool is busy; that the
+/// database is away is known sooner, by its pulse.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The queue's own connections are needed for moments only, and a server that
+/// stops while the database is away waits for them.
+const QUEUE_ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
@@ -50,7 +55,7 @@ impl super::Pg {
             .options([("synchronous_commit", "off")]);
         PgPoolOptions::new()
             .max_connections(max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(QUEUE_ACQUIRE_TIMEOUT)
             .connect_with(options)
             .await
             .map_err(|error| PortError::internal("the job queue has no connection", error))
@@ -73,8 +78,10 @@ impl super::Pg {
 
     pub async fn migration_state(pool: &DatabaseConnection) -> Result<MigrationState> {
         let doing = "reading the state of the migrations";
-        let applied = Migrator::get_applied_migrations(pool).await.map_err(|e| db(doing, e))?.len();
-        let pending = Migrator::get_pending_migrations(pool).await.map_err(|e| db(doing, e))?;
+        let applied =
+            Migrator::get_applied_migrations_read_only(pool).await.map_err(|e| db(doing, e))?.len();
+        let pending =
+            Migrator::get_pending_migrations_read_only(pool).await.map_err(|e| db(doing, e))?;
         Ok(MigrationState {
             applied,
             pending: pending.iter().map(|migration| migration.name().to_owned()).collect(),

@@ -1,10 +1,13 @@
 use ports::PortError;
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
-/// Maps a database failure. A unique or check violation, a serialization
+/// Maps a database failure. One of the connection is an outage. A unique or check violation, a serialization
 /// failure and a deadlock are conflicts that name the constraint; the rest is
 /// ours.
 pub fn db(doing: &str, error: DbErr) -> PortError {
+    if is_outage(&error) {
+        return PortError::outage(format!("the database was not reached while {doing}"), error);
+    }
     if let DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) =
         &error
         && let sqlx::Error::Database(cause) = cause.as_ref()
@@ -36,7 +39,64 @@ pub fn db(doing: &str, error: DbErr) -> PortError {
     PortError::internal(format!("the database failed while {doing}"), error)
 }
 
+/// Whether the database could not be reached, or ended the connection.
+fn is_outage(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => {
+            true
+        }
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => is_lost(cause),
+        _ => false,
+    }
+}
+
+/// The same of the driver's own error.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // Class 08 is the connection; 57P01 to 57P03 and 57P05 are a server
+        // that stops, crashed, starts or ends an idle session; 53300 is one
+        // without a connection to spare.
+        sqlx::Error::Database(cause) => cause.code().is_some_and(|code| {
+            code.starts_with("08")
+                || ["57P01", "57P02", "57P03", "57P05", "53300"].contains(&code.as_ref())
+        }),
+        _ => false,
+    }
+}
+
 /// For conditional updates: no row changed means that someone else was first.
 pub fn expect_changed(rows: u64, what: &str) -> Result<(), PortError> {
     if rows == 0 { Err(PortError::Conflict(what.to_owned())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kernel::{DomainError as _, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_an_outage_and_a_broken_rule_is_not() {
+        let driver = |error| RuntimeErr::SqlxError(Arc::new(error));
+        let lost = || driver(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
+        for error in [
+            DbErr::Conn(lost()),
+            DbErr::Exec(lost()),
+            DbErr::Query(driver(sqlx::Error::PoolTimedOut)),
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        ] {
+            assert_eq!(db("testing", error.clone()).kind(), ErrorKind::Unavailable, "{error}");
+        }
+        for error in [DbErr::Query(driver(sqlx::Error::RowNotFound)), DbErr::RecordNotInserted] {
+            assert_eq!(db("testing", error.clone()).kind(), ErrorKind::Internal, "{error}");
+        }
+    }
 }

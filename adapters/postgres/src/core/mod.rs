@@ -5,14 +5,21 @@ mod connect;
 mod cursor;
 mod error;
 mod notices;
+mod pulse;
+mod roles;
 mod transaction;
 
 use std::sync::Arc;
 
-use kernel::{Actor, actor::Scope};
-use ports::{Env, Result, Sealer};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
+pub use sea_orm::DatabaseConnection;
 
+use kernel::{Actor, Permission, actor::Scope};
+use ports::{Env, Result, Sealer};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseTransaction, IsolationLevel, Statement, TransactionTrait,
+};
+
+use self::pulse::Pulse;
 pub use self::{
     connect::{ConnectionSettings, MigrationState},
     cursor::{cursor, id_cursor, read_time_cursor, time_cursor, time_cursor_of},
@@ -26,11 +33,12 @@ pub struct Pg {
     pool: DatabaseConnection,
     env: Env,
     sealer: Arc<dyn Sealer>,
+    pulse: Pulse,
 }
 
 impl Pg {
     pub fn new(pool: DatabaseConnection, env: Env, sealer: Arc<dyn Sealer>) -> Self {
-        Self { pool, env, sealer }
+        Self { pool, env, sealer, pulse: Pulse::default() }
     }
 
     pub fn pool(&self) -> &DatabaseConnection {
@@ -45,20 +53,50 @@ impl Pg {
         &self.sealer
     }
 
+    /// Begins a transaction, or says at once that the database is away.
+    pub(crate) async fn begin_transaction(
+        &self,
+        doing: &str,
+        isolation: Option<IsolationLevel>,
+        access: Option<AccessMode>,
+    ) -> Result<DatabaseTransaction> {
+        tokio::select! {
+            biased;
+            outage = self.pulse.lost() => Err(outage),
+            begun = self.pool.begin_with_config(isolation, access) => {
+                begun.map_err(|error| db(doing, error))
+            }
+        }
+    }
+
     /// Opens a transaction in the actor's name; row-level security sees the
     /// actor's scope until it ends.
     pub async fn open(&self, actor: &Actor) -> Result<PgTx> {
-        let tx = self.pool.begin().await.map_err(|error| db("opening a transaction", error))?;
+        let tx = self.begin_transaction("opening a transaction", None, None).await?;
         let (scope, patient) = match actor.scope() {
             Scope::Nobody => ("nobody", String::new()),
             Scope::Patient(patient) => ("patient", patient.to_string()),
             Scope::Staff => ("staff", String::new()),
             Scope::System => ("system", String::new()),
         };
+        // Whoever treats as well reaches by that what they have written.
+        let pharmacist = actor.as_pharmacist().filter(|_| actor.as_provider().is_none());
+        let pharmacist = pharmacist.map_or_else(String::new, |account| account.to_string());
+        // Some charts are closed to a provider; who may read any chart has none such.
+        let provider = actor.as_provider().filter(|_| !actor.may(Permission::PatientReadAny));
+        let provider = provider.map(|provider| provider.to_string()).unwrap_or_default();
         let statement = Statement::from_sql_and_values(
             sea_orm::DbBackend::Postgres,
-            "SELECT set_config('salus.scope', $1, true), set_config('salus.patient', $2, true)",
-            [scope.into(), patient.into()],
+            "SELECT set_config('salus.scope', $1, true), set_config('salus.patient', $2, true), \
+             set_config('salus.pharmacist', $3, true), set_config('salus.provider', $4, true), \
+             set_config('salus.now', $5, true)",
+            [
+                scope.into(),
+                patient.into(),
+                pharmacist.into(),
+                provider.into(),
+                self.env.now().to_rfc3339().into(),
+            ],
         );
         tx.query_one_raw(statement).await.map_err(|error| db("naming the actor", error))?;
         Ok(PgTx::new(tx, actor.clone(), self.env.clone(), self.sealer.clone()))

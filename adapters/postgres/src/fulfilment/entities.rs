@@ -66,6 +66,34 @@ pub mod paid_fill {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub mod fill_hold {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "fill_holds")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub invoice_id: Uuid,
+        pub number: i32,
+        pub patient_id: Uuid,
+        pub category_id: Uuid,
+        pub prescription_id: Option<Uuid>,
+        pub provider_id: Option<Uuid>,
+        pub grounds: Vec<u8>,
+        pub held_at: ChronoDateTimeUtc,
+        pub released_at: Option<ChronoDateTimeUtc>,
+        pub released_by: Option<Uuid>,
+        pub decision: Option<Vec<u8>>,
+        pub version: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub mod dispatch {
     use sea_orm::entity::prelude::*;
 
@@ -136,6 +164,7 @@ pub mod shipment {
         pub tracker_id: Option<String>,
         pub label_id: Option<String>,
         pub label_url: Option<String>,
+        pub sealed_label: Option<Vec<u8>>,
         pub cost_minor: Option<i64>,
         pub cost_currency: Option<String>,
         pub status: String,

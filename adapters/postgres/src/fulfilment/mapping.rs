@@ -9,12 +9,21 @@ use pharmacy::{
 };
 use ports::{PortError, Result};
 use sea_orm::ActiveValue::Set;
+use serde::{Deserialize, Serialize};
 
 use super::entities::{allocation, dispatch, lot, paid_fill, shipment, stock, tracking};
 use crate::PgTx;
 
 /// Where a recipient is sealed.
 const RECIPIENT: &str = "shipments.recipient";
+/// Where what a label tells whoever has it is sealed.
+const LABEL: &str = "shipments.sealed_label";
+
+#[derive(Serialize, Deserialize)]
+struct SealedLabel {
+    tracking_number: String,
+    url: String,
+}
 
 fn corrupt(what: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PortError {
     PortError::internal(format!("a stored {what} is invalid"), cause)
@@ -142,8 +151,22 @@ pub fn allocation_rows(value: &Dispatch) -> impl Iterator<Item = allocation::Act
     })
 }
 
-pub fn shipment(tx: &PgTx, row: shipment::Model) -> Result<Shipment> {
+/// By what a tracking number is found.
+pub fn tracking_index(tx: &PgTx, number: &str) -> Result<String> {
+    let index = tx.sealer().blind_index("shipments.tracking_number", number)?;
+    Ok(hex::encode(index.0))
+}
+
+pub fn shipment(tx: &PgTx, mut row: shipment::Model) -> Result<Shipment> {
     let recipient = tx.unseal(RECIPIENT, row.id, row.recipient)?;
+    // A row from before labels were sealed has both in the clear.
+    if let Some(sealed) = row.sealed_label {
+        let label = tx.unseal(LABEL, row.id, sealed)?;
+        let label: SealedLabel =
+            serde_json::from_slice(&label).map_err(|error| corrupt("label", error))?;
+        row.tracking_number = Some(label.tracking_number);
+        row.label_url = Some(label.url);
+    }
     let label = match (
         row.label_id,
         row.label_url,
@@ -191,6 +214,15 @@ pub fn shipment_row(tx: &PgTx, value: &Shipment, version: i64) -> Result<shipmen
         serde_json::to_vec(&value.recipient).map_err(|error| corrupt("recipient", error))?;
     let label = value.label.clone();
     let text = |pick: fn(Label) -> String| Set(label.clone().map(pick));
+    let (sealed_label, tracking_number) = match &label {
+        Some(Label { tracking_number, url, .. }) => {
+            let sealed = SealedLabel { tracking_number: tracking_number.clone(), url: url.clone() };
+            let sealed = serde_json::to_vec(&sealed).map_err(|error| corrupt("label", error))?;
+            let index = tracking_index(tx, tracking_number)?;
+            (Some(tx.seal(LABEL, value.id, &sealed)?), Some(index))
+        }
+        None => (None, None),
+    };
     Ok(shipment::ActiveModel {
         id: Set(value.id.uuid()),
         dispatch_id: Set(value.dispatch.uuid()),
@@ -200,10 +232,11 @@ pub fn shipment_row(tx: &PgTx, value: &Shipment, version: i64) -> Result<shipmen
         carrier_shipment_id: Set(value.carrier_shipment.clone()),
         carrier: text(|label| label.carrier),
         service: text(|label| label.service),
-        tracking_number: text(|label| label.tracking_number),
+        tracking_number: Set(tracking_number),
+        sealed_label: Set(sealed_label),
         tracker_id: text(|label| label.tracker_id),
         label_id: text(|label| label.id),
-        label_url: text(|label| label.url),
+        label_url: text(|_| String::new()),
         cost_minor: Set(label.as_ref().map(|label| label.cost.minor)),
         cost_currency: text(|label| label.cost.currency.code().to_owned()),
         status: Set(value.status.to_string()),

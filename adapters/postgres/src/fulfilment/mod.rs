@@ -1,25 +1,28 @@
 //! The store of inventory, dispatches and shipments.
 
 mod entities;
+mod holds;
 mod mapping;
 mod rows;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, DispatchId, Ndc, Page, PageRequest, PatientId, Permission, PharmacyId,
-    PrescriptionId, ShipmentId, Uuid,
+    Actor, CategoryId, CoveredTreatment, DispatchId, FillHoldId, Ndc, Page, PageRequest, PatientId,
+    Permission, PharmacyId, PrescriptionId, ProviderId, ShipmentId, SubscriptionId, Uuid,
 };
 use pharmacy::{
-    dispatch::{Dispatch, DispatchState},
+    dispatch::{Dispatch, DispatchState, hold::FillHold},
     fulfilment::{FulfilmentStore, FulfilmentTx, PaidFill, TrackingUpdate},
     inventory::Stock,
     shipment::Shipment,
 };
 use ports::Result;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
-    FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Statement,
+    sea_query::{Expr, OnConflict},
 };
 
 use self::{
@@ -34,10 +37,17 @@ use crate::{
 
 const WORK: Permission = Permission::PharmacyWork;
 
+/// The column that holds the sealed treatments of a subscription.
+const SOLD: &str = "sold_treatments.treatments";
+
 /// A paid fill `p` that no dispatch serves.
 const OPEN_FILL: &str = "NOT EXISTS (SELECT 1 FROM dispatches d \
      WHERE d.invoice_id = p.invoice_id AND d.state <> 'cancelled' \
      AND p.number >= d.paid_fill AND p.number < d.paid_fill + d.covers)";
+
+/// A paid fill `p` that waits for no decision.
+const NOT_HELD: &str = "NOT EXISTS (SELECT 1 FROM fill_holds h \
+     WHERE h.invoice_id = p.invoice_id AND h.number = p.number AND h.released_at IS NULL)";
 
 #[derive(FromQueryResult)]
 struct Waiting {
@@ -49,6 +59,35 @@ struct Waiting {
 struct Supplied {
     prescription_id: Uuid,
     at: DateTime<Utc>,
+}
+
+/// Rows with a `pharmacy_id`: a pharmacist reaches those of the pharmacies in
+/// which they work.
+fn own_pharmacies(actor: &Actor) -> Condition {
+    match actor.as_pharmacist() {
+        Some(account) => Condition::all().add(Expr::cust_with_values(
+            "pharmacy_id IN (SELECT pharmacy_id FROM pharmacy_staff WHERE account_id = $1)",
+            [account.uuid()],
+        )),
+        None => Condition::all(),
+    }
+}
+
+fn own_dispatches(actor: &Actor) -> Condition {
+    reach(actor, dispatch::Column::PatientId, WORK).add(own_pharmacies(actor))
+}
+
+/// A shipment belongs to the pharmacy of its dispatch.
+fn own_shipments(actor: &Actor) -> Condition {
+    let scope = reach(actor, shipment::Column::PatientId, WORK);
+    match actor.as_pharmacist() {
+        Some(account) => scope.add(Expr::cust_with_values(
+            "dispatch_id IN (SELECT d.id FROM dispatches d JOIN pharmacy_staff s \
+             ON s.pharmacy_id = d.pharmacy_id WHERE s.account_id = $1)",
+            [account.uuid()],
+        )),
+        None => scope,
+    }
 }
 
 #[async_trait]
@@ -82,6 +121,45 @@ impl FulfilmentTx for PgTx {
             .await
             .map_err(|error| db("adding a paid fill", error))?;
         Ok(())
+    }
+
+    async fn keep_sold(
+        &mut self,
+        subscription: SubscriptionId,
+        patient: PatientId,
+        treatments: &[CoveredTreatment],
+    ) -> Result<()> {
+        if treatments.is_empty() {
+            return Ok(());
+        }
+        let plain = serde_json::to_vec(treatments)
+            .map_err(|error| ports::PortError::internal("writing what was sold", error))?;
+        let sealed = self.seal(SOLD, subscription.uuid(), &plain)?;
+        self.execute(
+            "keeping what was sold",
+            "INSERT INTO sold_treatments (subscription_id, patient_id, treatments) \
+             VALUES ($1, $2, $3) ON CONFLICT (subscription_id) DO NOTHING",
+            [subscription.uuid().into(), patient.uuid().into(), sealed.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn sold(&mut self, subscription: SubscriptionId) -> Result<Vec<CoveredTreatment>> {
+        #[derive(FromQueryResult)]
+        struct Sold {
+            treatments: Vec<u8>,
+        }
+        let sql = "SELECT treatments FROM sold_treatments WHERE subscription_id = $1";
+        let values = [subscription.uuid().into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        let found = Sold::find_by_statement(statement)
+            .one(self.read())
+            .await
+            .map_err(|error| db("reading what was sold", error))?;
+        let Some(found) = found else { return Ok(Vec::new()) };
+        serde_json::from_slice(&self.unseal(SOLD, subscription.uuid(), found.treatments)?)
+            .map_err(|error| ports::PortError::internal("reading what was sold", error))
     }
 
     async fn postpone_fill(&mut self, fill: &PaidFill, due_at: DateTime<Utc>) -> Result<()> {
@@ -119,6 +197,38 @@ impl FulfilmentTx for PgTx {
         Ok(rows.into_iter().map(mapping::paid_fill).collect())
     }
 
+    async fn add_fill_hold(&mut self, hold: &FillHold) -> Result<()> {
+        holds::add(self, hold).await
+    }
+
+    async fn fill_hold(&mut self, id: FillHoldId) -> Result<Option<FillHold>> {
+        holds::one(self, id).await
+    }
+
+    async fn save_fill_hold(&mut self, hold: &FillHold) -> Result<()> {
+        holds::save(self, hold).await
+    }
+
+    async fn fill_holds(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<FillHold>> {
+        holds::of(self, patient, category).await
+    }
+
+    async fn held_fills(
+        &mut self,
+        of: Option<ProviderId>,
+        page: &PageRequest,
+    ) -> Result<Page<FillHold>> {
+        holds::held(self, of, page).await
+    }
+
+    async fn held_back(&mut self, patient: PatientId) -> Result<Vec<Dispatch>> {
+        holds::held_back(self, patient).await
+    }
+
     async fn patients_with_open_fills(
         &mut self,
         now: DateTime<Utc>,
@@ -133,7 +243,7 @@ impl FulfilmentTx for PgTx {
             DbBackend::Postgres,
             format!(
                 "SELECT p.patient_id, p.category_id FROM paid_fills p WHERE p.due_at <= $2 \
-                 AND {OPEN_FILL} \
+                 AND {OPEN_FILL} AND {NOT_HELD} \
                  AND EXISTS (SELECT 1 FROM prescriptions r WHERE r.patient_id = p.patient_id \
                  AND r.category_id = p.category_id AND r.state = 'active') \
                  GROUP BY p.patient_id, p.category_id ORDER BY min(p.due_at) LIMIT $1"
@@ -185,6 +295,7 @@ impl FulfilmentTx for PgTx {
                  FROM dispatches d LEFT JOIN prescription_fills f ON f.dispatch_id = d.id \
                  WHERE d.patient_id = $1 AND d.state NOT IN ('cancelled', 'returned') \
                  AND d.hold_reason IS DISTINCT FROM 'prescription_ended' \
+                 AND d.hold_reason IS DISTINCT FROM 'fill_held' \
              ) supplied WHERE at > $2 - interval '100 days' \
              GROUP BY prescription_id ORDER BY prescription_id",
             [patient.uuid().into(), now.into()],
@@ -200,7 +311,7 @@ impl FulfilmentTx for PgTx {
         let numbers: Vec<i32> = dispatch::Entity::find()
             .select_only()
             .column(dispatch::Column::FillNumber)
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::PrescriptionId.eq(prescription.uuid()))
             .filter(dispatch::Column::State.ne(DispatchState::Cancelled.to_string()))
             .into_tuple()
@@ -274,7 +385,8 @@ impl FulfilmentTx for PgTx {
             return Ok(Page { items: Vec::new(), next: None });
         }
         let doing = "reading stock levels";
-        let mut query = stock::Entity::find().filter(after_stock(page)?);
+        let mut query =
+            stock::Entity::find().filter(after_stock(page)?).filter(own_pharmacies(self.actor()));
         if let Some(pharmacy) = pharmacy {
             query = query.filter(stock::Column::PharmacyId.eq(pharmacy.uuid()));
         }
@@ -320,7 +432,7 @@ impl FulfilmentTx for PgTx {
 
     async fn dispatch(&mut self, id: DispatchId) -> Result<Option<Dispatch>> {
         let row = dispatch::Entity::find_by_id(id.uuid())
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .one(self.read())
             .await
             .map_err(|error| db("loading a dispatch", error))?;
@@ -354,7 +466,7 @@ impl FulfilmentTx for PgTx {
             None => DispatchState::OPEN.iter().map(ToString::to_string).collect(),
         };
         let mut query = dispatch::Entity::find()
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::State.is_in(states));
         if let Some(after) = id_cursor(page)? {
             query = query.filter(dispatch::Column::Id.gt(after));
@@ -371,7 +483,7 @@ impl FulfilmentTx for PgTx {
 
     async fn awaiting_stock(&mut self, pharmacy: PharmacyId, ndc: &Ndc) -> Result<Vec<Dispatch>> {
         let rows = dispatch::Entity::find()
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::PharmacyId.eq(pharmacy.uuid()))
             .filter(dispatch::Column::Ndc.eq(ndc.to_string()))
             .filter(dispatch::Column::State.eq(DispatchState::AwaitingStock.to_string()))
@@ -386,7 +498,7 @@ impl FulfilmentTx for PgTx {
     async fn open_dispatches(&mut self, prescription: PrescriptionId) -> Result<Vec<Dispatch>> {
         let open: Vec<String> = DispatchState::OPEN.iter().map(ToString::to_string).collect();
         let rows = dispatch::Entity::find()
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::PrescriptionId.eq(prescription.uuid()))
             .filter(dispatch::Column::State.is_in(open))
             .all(self.read())
@@ -406,7 +518,7 @@ impl FulfilmentTx for PgTx {
 
     async fn shipment(&mut self, id: ShipmentId) -> Result<Option<Shipment>> {
         let row = shipment::Entity::find_by_id(id.uuid())
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
+            .filter(own_shipments(self.actor()))
             .one(self.read())
             .await
             .map_err(|error| db("loading a shipment", error))?;
@@ -423,7 +535,7 @@ impl FulfilmentTx for PgTx {
             either = either.add(shipment::Column::CarrierShipmentId.eq(id));
         }
         let row = shipment::Entity::find()
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
+            .filter(own_shipments(self.actor()))
             .filter(either)
             .one(self.read())
             .await
@@ -432,9 +544,10 @@ impl FulfilmentTx for PgTx {
     }
 
     async fn shipment_by_tracking_number(&mut self, number: &str) -> Result<Option<Shipment>> {
+        let index = mapping::tracking_index(self, number)?;
         let row = shipment::Entity::find()
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
-            .filter(shipment::Column::TrackingNumber.eq(number))
+            .filter(own_shipments(self.actor()))
+            .filter(shipment::Column::TrackingNumber.is_in([index.as_str(), number]))
             .order_by_desc(shipment::Column::ShippedAt)
             .order_by_desc(shipment::Column::Id)
             .limit(1)
@@ -450,7 +563,7 @@ impl FulfilmentTx for PgTx {
         page: &PageRequest,
     ) -> Result<Page<Shipment>> {
         let mut query = shipment::Entity::find()
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
+            .filter(own_shipments(self.actor()))
             .filter(shipment::Column::PatientId.eq(patient.uuid()))
             .filter(shipment::Column::TrackingNumber.is_not_null());
         if let Some(after) = id_cursor(page)? {

@@ -1,15 +1,17 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{
-    Account, AccountState, Challenge, EmailChange, PasswordHash, Throttle, store::Accounts,
+    Account, AccountState, Challenge, EmailChange, PasswordHash, Throttle, Throttles,
+    store::Accounts,
 };
 use kernel::{AccountId, EmailAddress, HumanName, Role};
 use ports::{PortError, Result};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::SimpleExpr,
+    QuerySelect,
+    sea_query::{LockType, SimpleExpr},
 };
 
 use super::{fixed, stored};
@@ -40,6 +42,7 @@ mod account {
         pub new_email_nonce: Option<Vec<u8>>,
         pub new_email_issued_at: Option<DateTimeUtc>,
         pub new_email_expires_at: Option<DateTimeUtc>,
+        pub previous_email: Option<Vec<u8>>,
         pub created_at: DateTimeUtc,
         pub version: i64,
     }
@@ -72,10 +75,10 @@ mod login_throttle {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "identity_login_throttles")]
+    #[sea_orm(table_name = "identity_sign_in_throttles")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub email_index: Vec<u8>,
+        pub key: Vec<u8>,
         pub failures: i32,
         pub last_failure_at: Option<DateTimeUtc>,
     }
@@ -86,12 +89,82 @@ mod login_throttle {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+mod known_network {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "identity_known_networks")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub email_index: Vec<u8>,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub network_index: Vec<u8>,
+        pub seen_at: DateTimeUtc,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+struct ThrottleKeys {
+    own: Vec<u8>,
+    strangers: Option<Vec<u8>>,
+    email: Vec<u8>,
+    network: Vec<u8>,
+}
+
 const EMAIL: &str = "identity_accounts.email";
 const NEW_EMAIL: &str = "identity_accounts.new_email";
+const PREVIOUS_EMAIL: &str = "identity_accounts.previous_email";
 
 impl PgTx {
     fn email_index(&self, email: &EmailAddress) -> Result<Vec<u8>> {
         Ok(self.sealer().blind_index("identity.email", email.as_str())?.0.to_vec())
+    }
+
+    /// By what an attempt is counted. An address that nobody has is looked up
+    /// like any other.
+    async fn throttle_keys(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<ThrottleKeys> {
+        let index = |value: &str| -> Result<Vec<u8>> {
+            Ok(self.sealer().blind_index("identity.sign_in", value)?.0.to_vec())
+        };
+        let network = network.map(kernel::actor::network);
+        let network = network.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
+        let own = index(&format!("{email}|{network}"))?;
+        let (strangers, network) = (index(email.as_str())?, index(&network)?);
+        let email = self.email_index(email)?;
+        let known = known_network::Entity::find_by_id((email.clone(), network.clone()))
+            .one(self.read())
+            .await
+            .map_err(|error| db("finding a known network", error))?;
+        let strangers = known.is_none().then_some(strangers);
+        Ok(ThrottleKeys { own, strangers, email, network })
+    }
+
+    async fn throttle_row(
+        &mut self,
+        key: Vec<u8>,
+        hold: bool,
+    ) -> Result<Option<login_throttle::Model>> {
+        let mut found = login_throttle::Entity::find_by_id(key.clone());
+        if hold {
+            // The row has to be there before it can be locked.
+            self.execute(
+                "noting an address",
+                "INSERT INTO identity_sign_in_throttles (key, failures) VALUES ($1, 0) \
+                 ON CONFLICT DO NOTHING",
+                [key.into()],
+            )
+            .await?;
+            found = found.lock_exclusive();
+        }
+        found.one(self.read()).await.map_err(|error| db("reading an address's failures", error))
     }
 
     fn account_row(&self, account: &Account) -> Result<account::Model> {
@@ -110,6 +183,11 @@ impl PgTx {
             }
             None => None,
         };
+        let previous_email = account
+            .previous_email
+            .as_ref()
+            .map(|email| self.seal(PREVIOUS_EMAIL, account.id, email.as_str().as_bytes()))
+            .transpose()?;
         Ok(account::Model {
             id: account.id.uuid(),
             email: self.seal(EMAIL, account.id, account.email.as_str().as_bytes())?,
@@ -129,6 +207,7 @@ impl PgTx {
             new_email_nonce: nonce(change),
             new_email_issued_at: issued(change),
             new_email_expires_at: expires(change),
+            previous_email,
             created_at: account.created_at,
             version: account.version + 1,
         })
@@ -150,6 +229,12 @@ impl PgTx {
             Some(sealed) => Some(stored(NEW_EMAIL, &self.unseal_text(NEW_EMAIL, id, sealed)?)?),
             None => None,
         };
+        let previous_email = match row.previous_email {
+            Some(sealed) => {
+                Some(stored(PREVIOUS_EMAIL, &self.unseal_text(PREVIOUS_EMAIL, id, sealed)?)?)
+            }
+            None => None,
+        };
         let change =
             challenge(row.new_email_nonce, row.new_email_issued_at, row.new_email_expires_at)?;
         Ok(Some(Account {
@@ -168,6 +253,7 @@ impl PgTx {
             email_change: new_email
                 .zip(change)
                 .map(|(email, challenge)| EmailChange { email, challenge }),
+            previous_email,
             created_at: row.created_at,
             version: row.version,
         }))
@@ -218,7 +304,7 @@ impl PgTx {
     }
 }
 
-fn challenge(
+pub(super) fn challenge(
     nonce: Option<Vec<u8>>,
     issued_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
@@ -246,6 +332,15 @@ impl Accounts for PgTx {
             .one(self.read())
             .await
             .map_err(|error| db("loading an account", error))?;
+        self.load_account(row).await
+    }
+
+    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Account>> {
+        let row = account::Entity::find_by_id(id.uuid())
+            .lock(LockType::NoKeyUpdate)
+            .one(self.read())
+            .await
+            .map_err(|error| db("locking an account", error))?;
         self.load_account(row).await
     }
 
@@ -293,44 +388,110 @@ impl Accounts for PgTx {
         self.insert_roles(account).await
     }
 
-    async fn throttle(&mut self, email: &EmailAddress) -> Result<Throttle> {
-        let row = login_throttle::Entity::find_by_id(self.email_index(email)?)
-            .one(self.read())
-            .await
-            .map_err(|error| db("reading an address's failures", error))?;
-        Ok(throttle_of(row))
+    async fn throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles> {
+        let keys = self.throttle_keys(email, network).await?;
+        let own = throttle_of(self.throttle_row(keys.own, false).await?);
+        let strangers = match keys.strangers {
+            Some(key) => Some(throttle_of(self.throttle_row(key, false).await?)),
+            None => None,
+        };
+        Ok(Throttles { own, strangers })
     }
 
-    async fn lock_throttle(&mut self, email: &EmailAddress) -> Result<Throttle> {
-        let index = self.email_index(email)?;
-        // The row has to be there before it can be locked.
+    async fn lock_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+    ) -> Result<Throttles> {
+        let keys = self.throttle_keys(email, network).await?;
+        let own = throttle_of(self.throttle_row(keys.own, true).await?);
+        let strangers = match keys.strangers {
+            Some(key) => Some(throttle_of(self.throttle_row(key, true).await?)),
+            None => None,
+        };
+        Ok(Throttles { own, strangers })
+    }
+
+    async fn save_throttles(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        throttles: Throttles,
+    ) -> Result<()> {
+        let keys = self.throttle_keys(email, network).await?;
+        let strangers = keys.strangers.zip(throttles.strangers);
+        for (key, throttle) in std::iter::once((keys.own, throttles.own)).chain(strangers) {
+            let failures = i32::try_from(throttle.failures).unwrap_or(i32::MAX);
+            self.execute(
+                "saving an address's failures",
+                "INSERT INTO identity_sign_in_throttles (key, failures, last_failure_at) \
+                 VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE \
+                 SET failures = excluded.failures, last_failure_at = excluded.last_failure_at",
+                [key.into(), failures.into(), throttle.last_failure_at.into()],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn know_network(
+        &mut self,
+        email: &EmailAddress,
+        network: Option<IpAddr>,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        let keys = self.throttle_keys(email, network).await?;
         self.execute(
-            "noting an address",
-            "INSERT INTO identity_login_throttles (email_index, failures) VALUES ($1, 0) \
-             ON CONFLICT DO NOTHING",
-            [index.clone().into()],
+            "forgetting the failures of a network",
+            "DELETE FROM identity_sign_in_throttles WHERE key = $1",
+            [keys.own.into()],
         )
         .await?;
-        let row = login_throttle::Entity::find_by_id(index)
-            .lock_exclusive()
-            .one(self.read())
-            .await
-            .map_err(|error| db("locking an address's failures", error))?;
-        Ok(throttle_of(row))
-    }
-
-    async fn save_throttle(&mut self, email: &EmailAddress, throttle: Throttle) -> Result<()> {
-        let index = self.email_index(email)?;
-        let failures = i32::try_from(throttle.failures).unwrap_or(i32::MAX);
         self.execute(
-            "saving an address's failures",
-            "INSERT INTO identity_login_throttles (email_index, failures, last_failure_at) \
-             VALUES ($1, $2, $3) ON CONFLICT (email_index) DO UPDATE \
-             SET failures = excluded.failures, last_failure_at = excluded.last_failure_at",
-            [index.into(), failures.into(), throttle.last_failure_at.into()],
+            "remembering a network",
+            "INSERT INTO identity_known_networks (email_index, network_index, seen_at) \
+             VALUES ($1, $2, $3) ON CONFLICT (email_index, network_index) DO UPDATE \
+             SET seen_at = excluded.seen_at",
+            [keys.email.into(), keys.network.into(), at.into()],
         )
         .await?;
         Ok(())
+    }
+
+    async fn move_networks(&mut self, from: &EmailAddress, to: &EmailAddress) -> Result<()> {
+        let (from, to) = (self.email_index(from)?, self.email_index(to)?);
+        self.execute(
+            "keeping an account's networks",
+            "INSERT INTO identity_known_networks (email_index, network_index, seen_at) \
+             SELECT $2, network_index, seen_at FROM identity_known_networks \
+             WHERE email_index = $1 ON CONFLICT DO NOTHING",
+            [from.clone().into(), to.into()],
+        )
+        .await?;
+        self.execute(
+            "forgetting an address's networks",
+            "DELETE FROM identity_known_networks WHERE email_index = $1",
+            [from.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn purge_networks(&mut self, before: DateTime<Utc>) -> Result<u64> {
+        let purged = self
+            .execute(
+                "forgetting old networks",
+                "DELETE FROM identity_known_networks WHERE (email_index, network_index) IN ( \
+                 SELECT email_index, network_index FROM identity_known_networks \
+                 WHERE seen_at < $1 LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+                [before.into()],
+            )
+            .await?;
+        Ok(purged.rows_affected())
     }
 
     async fn purge_throttles(&mut self, before: DateTime<Utc>) -> Result<u64> {
@@ -338,8 +499,8 @@ impl Accounts for PgTx {
         let purged = self
             .execute(
                 "forgetting old failures",
-                "DELETE FROM identity_login_throttles WHERE email_index IN ( \
-                 SELECT email_index FROM identity_login_throttles WHERE last_failure_at < $1 \
+                "DELETE FROM identity_sign_in_throttles WHERE key IN ( \
+                 SELECT key FROM identity_sign_in_throttles WHERE last_failure_at < $1 \
                  LIMIT 1000 FOR UPDATE SKIP LOCKED)",
                 [before.into()],
             )

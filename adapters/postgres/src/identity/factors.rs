@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{
+    Standing,
     factor::{Ceremony, Totp},
     passkey::{Passkey, credential_index},
     session::TokenDigest,
@@ -13,7 +14,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, Select, sea_query::OnConflict,
 };
 
-use super::{fixed, stored};
+use super::{accounts::challenge, fixed, stored};
 use crate::{PgTx, core::expect_changed, db};
 
 mod totp {
@@ -28,6 +29,11 @@ mod totp {
         pub last_step: i64,
         pub created_at: DateTimeUtc,
         pub confirmed_at: Option<DateTimeUtc>,
+        pub proved_at: Option<DateTimeUtc>,
+        pub suspended_at: Option<DateTimeUtc>,
+        pub confirmation_nonce: Option<Vec<u8>>,
+        pub confirmation_issued_at: Option<DateTimeUtc>,
+        pub confirmation_expires_at: Option<DateTimeUtc>,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -47,6 +53,7 @@ mod recovery_code {
         #[sea_orm(primary_key, auto_increment = false)]
         pub digest: Vec<u8>,
         pub used_at: Option<DateTimeUtc>,
+        pub proved: bool,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -69,6 +76,11 @@ mod passkey {
         pub credential: Vec<u8>,
         pub created_at: DateTimeUtc,
         pub last_used_at: Option<DateTimeUtc>,
+        pub proved_at: Option<DateTimeUtc>,
+        pub suspended_at: Option<DateTimeUtc>,
+        pub confirmation_nonce: Option<Vec<u8>>,
+        pub confirmation_issued_at: Option<DateTimeUtc>,
+        pub confirmation_expires_at: Option<DateTimeUtc>,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -119,6 +131,15 @@ impl PgTx {
             last_step: row.last_step.unsigned_abs(),
             created_at: row.created_at,
             confirmed_at: row.confirmed_at,
+            standing: Standing {
+                proved_at: row.proved_at,
+                suspended_at: row.suspended_at,
+                confirmation: challenge(
+                    row.confirmation_nonce,
+                    row.confirmation_issued_at,
+                    row.confirmation_expires_at,
+                )?,
+            },
         }))
     }
 
@@ -132,6 +153,15 @@ impl PgTx {
                 .map_err(|error| PortError::internal("reading a passkey", error))?,
             created_at: row.created_at,
             last_used_at: row.last_used_at,
+            standing: Standing {
+                proved_at: row.proved_at,
+                suspended_at: row.suspended_at,
+                confirmation: challenge(
+                    row.confirmation_nonce,
+                    row.confirmation_issued_at,
+                    row.confirmation_expires_at,
+                )?,
+            },
         })
     }
 
@@ -147,6 +177,11 @@ impl PgTx {
             credential: self.seal(CREDENTIAL, passkey.id, &credential)?,
             created_at: passkey.created_at,
             last_used_at: passkey.last_used_at,
+            proved_at: passkey.standing.proved_at,
+            suspended_at: passkey.standing.suspended_at,
+            confirmation_nonce: passkey.standing.confirmation.map(|open| open.nonce.to_vec()),
+            confirmation_issued_at: passkey.standing.confirmation.map(|open| open.issued_at),
+            confirmation_expires_at: passkey.standing.confirmation.map(|open| open.expires_at),
         })
     }
 
@@ -191,6 +226,11 @@ impl Factors for PgTx {
             last_step: i64::try_from(totp.last_step).unwrap_or(i64::MAX),
             created_at: totp.created_at,
             confirmed_at: totp.confirmed_at,
+            proved_at: totp.standing.proved_at,
+            suspended_at: totp.standing.suspended_at,
+            confirmation_nonce: totp.standing.confirmation.map(|open| open.nonce.to_vec()),
+            confirmation_issued_at: totp.standing.confirmation.map(|open| open.issued_at),
+            confirmation_expires_at: totp.standing.confirmation.map(|open| open.expires_at),
         };
         let replace = OnConflict::column(totp::Column::AccountId)
             .update_columns([
@@ -198,6 +238,11 @@ impl Factors for PgTx {
                 totp::Column::LastStep,
                 totp::Column::CreatedAt,
                 totp::Column::ConfirmedAt,
+                totp::Column::ProvedAt,
+                totp::Column::SuspendedAt,
+                totp::Column::ConfirmationNonce,
+                totp::Column::ConfirmationIssuedAt,
+                totp::Column::ConfirmationExpiresAt,
             ])
             .to_owned();
         totp::Entity::insert(row.into_active_model().reset_all())
@@ -220,6 +265,7 @@ impl Factors for PgTx {
         &mut self,
         account: AccountId,
         digests: &[BlindIndex],
+        proved: bool,
     ) -> Result<()> {
         recovery_code::Entity::delete_many()
             .filter(recovery_code::Column::AccountId.eq(account.uuid()))
@@ -234,6 +280,7 @@ impl Factors for PgTx {
                 account_id: account.uuid(),
                 digest: digest.0.to_vec(),
                 used_at: None,
+                proved,
             };
             row.into_active_model().reset_all()
         });
@@ -249,16 +296,42 @@ impl Factors for PgTx {
         account: AccountId,
         digest: &BlindIndex,
         at: DateTime<Utc>,
-    ) -> Result<bool> {
-        let used = self
-            .execute(
-                "using a recovery code",
-                "UPDATE identity_recovery_codes SET used_at = $3 \
-                 WHERE account_id = $1 AND digest = $2 AND used_at IS NULL",
-                [account.uuid().into(), digest.0.to_vec().into(), at.into()],
-            )
-            .await?;
-        Ok(used.rows_affected() == 1)
+    ) -> Result<Option<bool>> {
+        let code = recovery_code::Entity::find_by_id((account.uuid(), digest.0.to_vec()))
+            .filter(recovery_code::Column::UsedAt.is_null())
+            .lock_exclusive()
+            .one(self.read())
+            .await
+            .map_err(|error| db("finding a recovery code", error))?;
+        let Some(code) = code else { return Ok(None) };
+        self.execute(
+            "using a recovery code",
+            "UPDATE identity_recovery_codes SET used_at = $3 \
+             WHERE account_id = $1 AND digest = $2 AND used_at IS NULL",
+            [account.uuid().into(), digest.0.to_vec().into(), at.into()],
+        )
+        .await?;
+        Ok(Some(code.proved))
+    }
+
+    async fn prove_recovery_codes(&mut self, account: AccountId) -> Result<()> {
+        self.execute(
+            "proving recovery codes",
+            "UPDATE identity_recovery_codes SET proved = true WHERE account_id = $1",
+            [account.uuid().into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn drop_unproved_recovery_codes(&mut self, account: AccountId) -> Result<()> {
+        self.execute(
+            "dropping unproved recovery codes",
+            "DELETE FROM identity_recovery_codes WHERE account_id = $1 AND NOT proved",
+            [account.uuid().into()],
+        )
+        .await?;
+        Ok(())
     }
 
     async fn recovery_codes_left(&mut self, account: AccountId) -> Result<u64> {
@@ -324,6 +397,15 @@ impl Factors for PgTx {
             .await
             .map_err(|error| db("beginning a sign-in", error))?;
         Ok(())
+    }
+
+    async fn ceremony_account(&mut self, token: TokenDigest) -> Result<Option<AccountId>> {
+        let row = ceremony::Entity::find()
+            .filter(ceremony::Column::Digest.eq(token.0.to_vec()))
+            .one(self.read())
+            .await
+            .map_err(|error| db("finding whose sign-in was begun", error))?;
+        Ok(row.and_then(|row| row.account_id).map(AccountId::from_uuid))
     }
 
     async fn lock_ceremony(&mut self, token: TokenDigest) -> Result<Option<Ceremony>> {

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use identity::{PatientProfile, directory::PatientName, store::Profiles};
-use kernel::{Address, HumanName, PatientId, Uuid, actor::Scope};
+use kernel::{Address, HumanName, PatientId, UsState, Uuid, actor::Scope};
 use ports::{PortError, Result};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
@@ -155,6 +155,27 @@ impl Profiles for PgTx {
                     birth_date: stored(BIRTH_DATE, &birth_date)?,
                 })
             })
+            .collect()
+    }
+
+    async fn states(&mut self, patients: &[PatientId]) -> Result<Vec<(PatientId, UsState)>> {
+        let ids = patients.iter().map(|patient| patient.uuid());
+        let mut query = profile::Entity::find()
+            .select_only()
+            .columns([profile::Column::PatientId, profile::Column::State])
+            .filter(profile::Column::PatientId.is_in(ids));
+        match self.actor().scope() {
+            Scope::Nobody => return Ok(Vec::new()),
+            Scope::Patient(own) => query = query.filter(profile::Column::PatientId.eq(own.uuid())),
+            Scope::Staff | Scope::System => {}
+        }
+        let rows: Vec<(Uuid, String)> = query
+            .into_tuple()
+            .all(self.read())
+            .await
+            .map_err(|error| db("loading where patients are", error))?;
+        rows.into_iter()
+            .map(|(id, state)| Ok((id.into(), stored("identity_profiles.state", &state)?)))
             .collect()
     }
 

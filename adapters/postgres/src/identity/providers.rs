@@ -385,4 +385,47 @@ impl Providers for PgTx {
             .await?;
         Ok(added.rows_affected() == 1)
     }
+
+    async fn licenses_ended_by(&mut self, day: NaiveDate) -> Result<Vec<(ProviderId, License)>> {
+        let doing = "finding the licences that have ended";
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT l.provider_id, l.state, l.number, l.expires_on, l.status \
+             FROM identity_licenses l \
+             WHERE l.status = 'active' AND l.expires_on < $1 \
+             AND NOT EXISTS (SELECT 1 FROM identity_license_ends e \
+                             WHERE e.provider_id = l.provider_id AND e.state = l.state \
+                             AND e.expires_on = l.expires_on) \
+             ORDER BY l.provider_id, l.state",
+            [day.into()],
+        );
+        let rows = license::Entity::find()
+            .from_raw_sql(statement)
+            .all(self.read())
+            .await
+            .map_err(|error| db(doing, error))?;
+        rows.into_iter().map(|row| Ok((row.provider_id.into(), license_of(row)?))).collect()
+    }
+
+    async fn add_license_end(
+        &mut self,
+        provider: ProviderId,
+        license: &License,
+        at: DateTime<Utc>,
+    ) -> Result<bool> {
+        let added = self
+            .execute(
+                "recording the end of a licence",
+                "INSERT INTO identity_license_ends (provider_id, state, expires_on, told_at) \
+                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                [
+                    provider.uuid().into(),
+                    license.state.to_string().into(),
+                    license.expires_on.into(),
+                    at.into(),
+                ],
+            )
+            .await?;
+        Ok(added.rows_affected() == 1)
+    }
 }

@@ -30,6 +30,7 @@ mod session {
         pub revoked_at: Option<DateTimeUtc>,
         pub revoked_reason: Option<String>,
         pub method: String,
+        pub proved: bool,
         pub ip: Option<String>,
         pub user_agent: Option<String>,
         pub current_digest: Vec<u8>,
@@ -77,6 +78,7 @@ fn to_row(session: &Session) -> session::Model {
         revoked_at,
         revoked_reason,
         method: session.method.to_string(),
+        proved: session.proved,
         ip: session.device.ip.map(|ip| ip.to_string()),
         user_agent: session.device.user_agent.clone(),
         current_digest: session.current.0.to_vec(),
@@ -102,6 +104,7 @@ fn from_row(row: session::Model) -> Result<Session> {
         account: row.account_id.into(),
         state,
         method: stored("identity_sessions.method", &row.method)?,
+        proved: row.proved,
         device: Device {
             ip: row.ip.map(|ip| stored("identity_sessions.ip", &ip)).transpose()?,
             user_agent: row.user_agent,

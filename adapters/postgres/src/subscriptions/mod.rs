@@ -2,15 +2,20 @@
 
 mod entities;
 mod mapping;
+mod missed;
 
 use async_trait::async_trait;
-use kernel::{Actor, CategoryId, InvoiceId, PatientId, Permission, SubscriptionId};
+use kernel::{
+    Actor, CategoryId, InvoiceId, Page, PageRequest, PatientId, Permission, SubscriptionId,
+};
 use ports::Result;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::OnConflict,
 };
-use subscriptions::{Change, Subscription, SubscriptionsStore, SubscriptionsTx};
+use subscriptions::{
+    Change, Subscription, SubscriptionsStore, SubscriptionsTx, missed::MissedPeriod,
+};
 
 use self::entities::{change, paid_invoice, period, subscription};
 use crate::{
@@ -36,7 +41,7 @@ impl SubscriptionsTx for PgTx {
             .one(self.read())
             .await
             .map_err(|error| db("loading a subscription", error))?;
-        row.map(mapping::subscription).transpose()
+        row.map(|row| mapping::subscription(self, row)).transpose()
     }
 
     async fn lock_subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
@@ -48,7 +53,7 @@ impl SubscriptionsTx for PgTx {
             .one(self.read())
             .await
             .map_err(|error| db("locking a subscription", error))?;
-        row.map(mapping::subscription).transpose()
+        row.map(|row| mapping::subscription(self, row)).transpose()
     }
 
     async fn live_in_category(
@@ -80,7 +85,7 @@ impl SubscriptionsTx for PgTx {
             .all(self.read())
             .await
             .map_err(|error| db("listing a patient's subscriptions", error))?;
-        rows.into_iter().map(mapping::subscription).collect()
+        rows.into_iter().map(|row| mapping::subscription(self, row)).collect()
     }
 
     async fn add_subscription(
@@ -88,7 +93,8 @@ impl SubscriptionsTx for PgTx {
         subscription: &Subscription,
         change: &Change,
     ) -> Result<()> {
-        subscription::Entity::insert(mapping::subscription_row(subscription, 1)?)
+        let row = mapping::subscription_row(self, subscription, 1)?;
+        subscription::Entity::insert(row)
             .exec_without_returning(self.write())
             .await
             .map_err(|error| db("adding a subscription", error))?;
@@ -101,8 +107,9 @@ impl SubscriptionsTx for PgTx {
         change: &Change,
     ) -> Result<()> {
         let version = subscription.version;
+        let row = mapping::subscription_row(self, subscription, version + 1)?;
         let updated = subscription::Entity::update_many()
-            .set(mapping::subscription_row(subscription, version + 1)?)
+            .set(row)
             .filter(subscription::Column::Id.eq(subscription.id.uuid()))
             .filter(subscription::Column::Version.eq(version))
             .exec(self.write())
@@ -122,6 +129,26 @@ impl SubscriptionsTx for PgTx {
             .await
             .map_err(|error| db("reading a subscription's history", error))?;
         rows.into_iter().map(mapping::change).collect()
+    }
+
+    async fn add_missed_period(&mut self, missed: &MissedPeriod) -> Result<()> {
+        missed::add(self, missed).await
+    }
+
+    async fn missed_period(
+        &mut self,
+        subscription: SubscriptionId,
+        index: u32,
+    ) -> Result<Option<MissedPeriod>> {
+        missed::one(self, subscription, index).await
+    }
+
+    async fn missed_periods(&mut self, page: &PageRequest) -> Result<Page<MissedPeriod>> {
+        missed::open(self, page).await
+    }
+
+    async fn decide_missed_period(&mut self, missed: &MissedPeriod) -> Result<()> {
+        missed::decide(self, missed).await
     }
 
     async fn note_paid_invoice(

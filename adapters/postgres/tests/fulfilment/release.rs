@@ -1,13 +1,10 @@
 //! Fills are released one by one, and never while the patient still has enough.
 
-use pharmacy::dispatch::due::{ReleaseFills, release_fills};
-
 use super::*;
 
-async fn release(database: &Database, number: u128) {
-    let job = ReleaseFills { patient: patient_id(number), category: CATEGORY };
+async fn release(database: &Arc<Database>, number: u128) {
     for _ in 0..2 {
-        release_fills(&database.env, &database.pg, job).await.unwrap();
+        look(database, number).await;
     }
 }
 
@@ -23,7 +20,7 @@ async fn looked_at_again_in(database: &Database) -> Vec<i64> {
 }
 
 /// Ships whatever is reserved.
-async fn ship(database: &Database, carrier: &Carrier) -> usize {
+async fn ship(database: &Arc<Database>, carrier: &Carrier) -> usize {
     let reserved = dispatches(database, Some(DispatchState::Reserved)).await;
     for dispatch in &reserved {
         label(database, carrier, dispatch.id).await.unwrap();
@@ -41,7 +38,7 @@ async fn six_invoices_at_once_are_one_fill_and_the_next_waits_for_its_day() {
     }
     assert_eq!(ship(&database, &carrier).await, 1);
     release(&database, 1).await;
-    assert_eq!(dispatch_due(&database.env, &database.pg, &pharmacist()).await.unwrap(), []);
+    assert_eq!(due(&database).await.unwrap(), []);
     assert_eq!(looked_at_again_in(&database).await, [24 * 24]);
 
     database.clock.advance(TimeDelta::days(24) - TimeDelta::seconds(1));

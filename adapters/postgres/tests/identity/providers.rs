@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc, Weekday};
 use identity::{
     HoursForm, ProviderForm, ShiftForm,
-    license_alerts::{AlertLicenses, alert_licenses},
+    license_alerts::{AlertLicenses, EndLicenses, alert_licenses, end_licenses},
 };
 use kernel::{DomainError as _, ErrorKind, Speciality};
 
@@ -167,4 +167,44 @@ async fn a_licence_that_expires_is_told_of_at_four_distances_once_each() {
     let audited = "SELECT detail->>'days' FROM audit_entries WHERE entity = 'license_alert' \
                    AND action = 'create'";
     assert_eq!(fixture.text(audited).await.len(), 5);
+}
+
+#[tokio::test]
+async fn whatever_ends_or_gives_back_a_right_to_practise_is_told() {
+    let fixture = Fixture::new().await;
+    let services = &fixture.services;
+    let (_, id) = seated(&fixture, 1, "1234567893").await;
+    let admin = fixture.staff(3, Role::Admin).await;
+    let told = async || {
+        let sql = "SELECT payload->>'reason' FROM outbox_events \
+                   WHERE kind = 'provider_standing_changed' ORDER BY occurred_at, id";
+        fixture.text(sql).await
+    };
+    // The tests' clock stands at noon UTC of 2 March 2026.
+    let set = async |licenses: Vec<License>| {
+        provider::set_licenses(services, &admin, id, licenses).await.unwrap();
+    };
+    set(vec![license(UsState::Hi, "2026-03-03")]).await;
+    let number = License { number: "MD-2".to_owned(), ..license(UsState::Hi, "2026-03-03") };
+    set(vec![number]).await;
+    assert_eq!(told().await, ["licences"], "another number changes nothing");
+    let suspended =
+        License { status: LicenseStatus::Suspended, ..license(UsState::Hi, "2026-03-03") };
+    set(vec![suspended]).await;
+    set(vec![license(UsState::Hi, "2026-03-03")]).await;
+    assert_eq!(told().await.len(), 3);
+
+    // The last day ends where the licence is, ten hours behind Greenwich.
+    let job = EndLicenses {};
+    for (hours, ended) in [(0, 0), (45, 0), (1, 1), (48, 0)] {
+        fixture.database.clock.advance(TimeDelta::hours(hours));
+        let (one, two) = tokio::join!(end_licenses(services, job), end_licenses(services, job));
+        assert_eq!(one.unwrap() + two.unwrap(), ended, "{hours}");
+    }
+    let account = id.account();
+    identity::credentials::set_disabled(services, &admin, account, true).await.unwrap();
+    identity::credentials::set_disabled(services, &admin, account, false).await.unwrap();
+    let support = BTreeSet::from([Role::Support]);
+    identity::staff::change_roles(services, &admin, account, support).await.unwrap();
+    assert_eq!(told().await[3..], ["expiry", "account", "account", "roles"]);
 }

@@ -104,3 +104,66 @@ async fn a_drug_that_is_controlled_since_takes_no_override() {
     let code = "pharmacy.controlled_substance";
     assert!(matches!(&refused, Err(error) if error.code() == code), "{refused:?}");
 }
+
+#[tokio::test]
+async fn whoever_has_read_another_version_of_the_treatment_signs_nothing() {
+    let database = database().await;
+    let world = World::new();
+    modify(&world);
+    let (actor, ports) = (provider_actor(PROVIDER), world.ports());
+    let (env, pg) = (&database.env, &database.pg);
+    let refused = prescribe(env, pg, &ports, &actor, request(), &key("a")).await;
+    let code = "pharmacy.treatment_changed";
+    assert!(matches!(&refused, Err(error) if error.code() == code), "{refused:?}");
+    assert_eq!(count_all(&database, "prescriptions").await, 0);
+}
+
+#[tokio::test]
+async fn what_a_colleague_signed_who_handed_over_is_signed_anew() {
+    let database = database().await;
+    let world = World::new();
+    let old = write(&database, &world, "a").await.unwrap();
+    let successor: ProviderId = id(0x5cc);
+    world.treatment.lock().unwrap().provider = successor;
+    world.prescriber.lock().unwrap().provider = successor;
+    let (env, pg, ports) = (&database.env, &database.pg, world.ports());
+    let actor = provider_actor(successor);
+    let new = prescribe(env, pg, &ports, &actor, request(), &key("b")).await.unwrap();
+    assert_eq!(new.provider, successor);
+    assert_ne!(new.id, old.id);
+    assert!(is_canceled(&load(&database, &old).await));
+}
+
+#[tokio::test]
+async fn an_alert_is_overridden_as_it_was_shown() {
+    let database = database().await;
+    let world = World::new();
+    let allergic = |to: &str| {
+        let allergy = RecordedAllergy {
+            codings: Vec::new(),
+            display: to.to_owned(),
+            categories: vec![AllergyCategory::Medication],
+        };
+        *world.facts.lock().unwrap() =
+            Some(ClinicalFacts { allergies: vec![allergy], ..ClinicalFacts::default() });
+    };
+    allergic("sildenafil");
+    let blocked = write(&database, &world, "a").await.unwrap();
+    let alert = blocked.alerts[0].key.clone();
+    let (env, pg, ports) = (&database.env, &database.pg, world.ports());
+    let give = async |word: &str| {
+        let reason = "Taken for years without any reaction.".to_owned();
+        let given = [OverrideRequest { alert: alert.clone(), reason }];
+        let (actor, key) = (provider_actor(PROVIDER), key(word));
+        override_alerts(env, pg, &ports, &actor, blocked.id, &given, &key).await
+    };
+    // The same alert in other words.
+    allergic("Sildenafil");
+    let refused = give("o1").await;
+    let code = "pharmacy.alerts_changed";
+    assert!(matches!(&refused, Err(error) if error.code() == code), "{refused:?}");
+    let shown = load(&database, &blocked).await;
+    assert_eq!(shown.state.word(), "blocked");
+    assert!(shown.alerts[0].summary.contains("Sildenafil"), "it is shown now");
+    assert_eq!(give("o2").await.unwrap().state.word(), "queued");
+}

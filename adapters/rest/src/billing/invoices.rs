@@ -95,6 +95,9 @@ pub struct BillingPaymentView {
     pub status: String,
     /// Why it failed, in the card network's word, as in `insufficient_funds`.
     pub decline_code: Option<String>,
+    /// What contests it, with the gateway's last word, as in
+    /// `dispute:needs_response` or `refund:succeeded`.
+    pub contest: Option<String>,
     /// When it is tried again, where it is.
     pub retry_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
@@ -114,6 +117,7 @@ impl From<Payment> for BillingPaymentView {
                 PaymentState::Failed { decline, .. } => Some(decline.code),
                 _ => None,
             },
+            contest: payment.contest,
             retry_at: payment.retry_at,
             created_at: payment.created_at,
             updated_at: payment.updated_at,

@@ -2,6 +2,7 @@
 
 mod invoices;
 mod payment_methods;
+mod tasks;
 mod webhook;
 
 pub use self::{
@@ -13,6 +14,9 @@ pub use self::{
     payment_methods::{
         AddPaymentMethod, PaymentMethodView, PaymentMethodsApi, PaymentMethodsView,
         UpdatePaymentMethod,
+    },
+    tasks::{
+        BillingTaskPage, BillingTaskView, BillingTaskWord, BillingTasksApi, CompleteBillingTask,
     },
     webhook::StripeWebhookApi,
 };

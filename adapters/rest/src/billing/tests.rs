@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use billing::{
     BillingStore, BillingTx, ChargeRequest, GatewayIntent, GatewayNotice, InvalidNotice,
     InvoiceDocument, InvoiceRenderer, NoticeVerifier, PaymentGateway, Subscriptions,
-    gateway::Attached,
+    contest::GatewayContest, gateway::Attached,
 };
 use chrono::{DateTime, Utc};
 use kernel::{Actor, ActorKind, PatientId, PaymentId, PaymentMethodId, RequestContext, Uuid};
@@ -74,6 +74,10 @@ impl PaymentGateway for Unreachable {
         _: &str,
         _: DateTime<Utc>,
     ) -> PortResult<Option<GatewayIntent>> {
+        reached()
+    }
+
+    async fn contests(&self, _: &str) -> PortResult<Vec<GatewayContest>> {
         reached()
     }
 

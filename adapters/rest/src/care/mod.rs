@@ -5,6 +5,7 @@ mod assignment;
 mod break_glass;
 mod consultations;
 mod dosing;
+mod handover;
 mod information;
 mod names;
 mod plans;
@@ -17,6 +18,7 @@ mod settings;
 mod tasks;
 mod treatment;
 mod webhook;
+mod whole_review;
 
 pub use self::{
     assessments::{AssessmentView, AssessmentsApi, AssessmentsView, ReasonView},
@@ -30,6 +32,7 @@ pub use self::{
         ComputeDose, ComputedDoseView, DoseOnView, DoseOverrideBody, DosingApi, DosingRuleBody,
         RenalBandBody,
     },
+    handover::{HandOverPanel, HandoverApi, HandoversView, OrphansView},
     information::{
         ExchangeView, ExchangesView, GiveInformation, InformationApi, ReassignReview,
         RequestInformation,
@@ -56,6 +59,7 @@ pub use self::{
         VersionHistoryView,
     },
     webhook::VideoWebhookApi,
+    whole_review::{ProposeTreatment, WholeReviewApi, WholeReviewFound, WholeReviewView},
 };
 
 #[cfg(test)]

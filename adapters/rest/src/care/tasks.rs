@@ -37,7 +37,16 @@ pub enum TaskKindWord {
     ChangedTreatment,
     ChangedProfile,
     UnprescribedTreatment,
+    /// A plan was a colleague's until now.
+    TakenOver,
     ChangedHealth,
+    UncoveredTreatment,
+    TitrationStep,
+    /// A prescription has ended that a pharmacy holds: phone it. A note says
+    /// who was spoken to.
+    PhonePharmacy,
+    /// A paid fill is held; decide with `releaseHeldFill`.
+    HeldFill,
 }
 
 /// How far a task has come.
@@ -63,7 +72,8 @@ pub struct TaskView {
     pub patient_id: Uuid,
     /// Who that is; absent where the patient has no profile.
     pub patient: Option<PatientNameView>,
-    /// The assessment, the prescription or the treatment plan that it is about.
+    /// The assessment, the prescription, the treatment plan or the held fill that
+    /// it is about.
     pub subject_id: Uuid,
     pub created_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
@@ -107,7 +117,12 @@ impl TaskView {
                 TaskKind::ChangedTreatment => TaskKindWord::ChangedTreatment,
                 TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
                 TaskKind::UnprescribedTreatment => TaskKindWord::UnprescribedTreatment,
+                TaskKind::TakenOver => TaskKindWord::TakenOver,
                 TaskKind::ChangedHealth => TaskKindWord::ChangedHealth,
+                TaskKind::UncoveredTreatment => TaskKindWord::UncoveredTreatment,
+                TaskKind::TitrationStep => TaskKindWord::TitrationStep,
+                TaskKind::PhonePharmacy => TaskKindWord::PhonePharmacy,
+                TaskKind::HeldFill => TaskKindWord::HeldFill,
             },
             title: task.kind.title().to_owned(),
             priority: task.kind.priority().into(),

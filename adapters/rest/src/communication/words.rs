@@ -42,6 +42,8 @@ words! {
         PasswordReset,
         AccountExists,
         ChangeEmail,
+        ConfirmFactor,
+        AddressLeft,
         SignInChanged,
         AssessmentDecided,
         ReviewDecided,
@@ -55,6 +57,7 @@ words! {
         MessageReceived,
         ConsultationChanged,
         TaskCreated,
+        CareTeamChanged,
         GlassBroken,
         LicenseExpiring,
     }

@@ -7,7 +7,7 @@
 //! bucket again.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -20,7 +20,10 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::{InMemoryState, NotKeyed},
 };
-use kernel::{Actor, ErrorKind, actor::ActorKind};
+use kernel::{
+    Actor, ErrorKind,
+    actor::{ActorKind, network},
+};
 use moka::{future::Cache, policy::EvictionPolicy};
 use poem::{
     Request,
@@ -300,18 +303,6 @@ pub(super) fn describe(standings: &[Standing], headers: &mut HeaderMap) {
     say("ratelimit-policy", format!("{};w={}", nearest.limit, WINDOW.as_secs()));
     if let Some(wait) = nearest.wait {
         say("retry-after", whole_seconds(wait).max(1).to_string());
-    }
-}
-
-/// What counts as one caller: an IPv4 address, or the network of an IPv6 one,
-/// of which whoever has one has 2⁶⁴.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }
 

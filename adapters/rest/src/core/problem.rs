@@ -80,14 +80,27 @@ pub enum Problem {
     Invalid(Json<ProblemBody>),
     /// Too many requests.
     #[oai(status = 429, content_type = "application/problem+json")]
-    RateLimited(Json<ProblemBody>),
+    RateLimited(Json<ProblemBody>, #[oai(header = "Retry-After")] Option<u64>),
     /// Salus failed; the cause is logged under the request's id.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<ProblemBody>),
     /// A vendor failed or did not answer.
     #[oai(status = 502, content_type = "application/problem+json")]
     Vendor(Json<ProblemBody>),
+    /// Salus cannot answer for now; the same request may succeed after the
+    /// seconds that `Retry-After` names.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<ProblemBody>,
+        /// Seconds to wait before the next attempt.
+        #[oai(header = "Retry-After")]
+        String,
+    ),
 }
+
+/// Whoever is told to come back waits this many seconds; a database that
+/// starts again after a crash takes about as long.
+pub const RETRY_AFTER: &str = "2";
 
 impl Problem {
     pub fn new(kind: ErrorKind, code: &str, detail: impl Into<String>) -> Self {
@@ -113,8 +126,13 @@ impl Problem {
             ErrorKind::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, Self::PreconditionFailed)
             }
-            ErrorKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Self::RateLimited),
+            ErrorKind::RateLimited => {
+                (StatusCode::TOO_MANY_REQUESTS, |body| Self::RateLimited(body, None))
+            }
             ErrorKind::Vendor => (StatusCode::BAD_GATEWAY, Self::Vendor),
+            ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, |body| {
+                Self::Unavailable(body, RETRY_AFTER.to_owned())
+            }),
             ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, Self::Internal),
         };
         wrap(body(status, code, detail.into(), fields))
@@ -211,8 +229,15 @@ impl<E: DomainError> From<E> for Problem {
                 tracing::warn!(error = with_causes(&error), code = error.code(), "a vendor failed");
                 "A service that this depends on failed; try again later.".to_owned()
             }
+            ErrorKind::Unavailable => {
+                tracing::warn!(error = with_causes(&error), "the database cannot be reached");
+                "Salus cannot answer for a moment; try again.".to_owned()
+            }
             _ => error.to_string(),
         };
-        Self::with_fields(kind, error.code(), detail, error.fields())
+        match Self::with_fields(kind, error.code(), detail, error.fields()) {
+            Self::RateLimited(body, _) => Self::RateLimited(body, error.retry_after()),
+            other => other,
+        }
     }
 }

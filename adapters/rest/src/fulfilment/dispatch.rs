@@ -5,6 +5,7 @@ use kernel::{DispatchId, Uuid};
 use pharmacy::{
     dispatch::{
         Dispatch, DispatchState,
+        checks::FillChecks,
         due::dispatch_due,
         work::{DispatchOrder, order, queue},
     },
@@ -23,6 +24,7 @@ use crate::core::{Body, Caller, PageQuery, Problem, Tag};
 pub struct DispatchApi {
     pub env: Env,
     pub store: Arc<dyn FulfilmentStore>,
+    pub checks: FillChecks,
 }
 
 /// Where a dispatch stands.
@@ -90,7 +92,8 @@ pub struct DispatchView {
     /// In dispensing units, as in tablets.
     pub quantity: i64,
     pub status: DispatchStatus,
-    /// `no_delivery_address` or `carrier_refused`, while it is on hold.
+    /// Why, while it is on hold: `no_delivery_address`, `carrier_refused`,
+    /// `prescription_ended`, `pharmacy_inactive`, `pharmacy_not_licensed` or `fill_held`.
     pub hold_reason: Option<String>,
     /// The shipment, from the moment the carrier is asked for one.
     pub shipment_id: Option<Uuid>,
@@ -163,12 +166,14 @@ impl DispatchApi {
     /// Dispatch what is due
     ///
     /// Dispatches every paid fill that meets an active prescription with a
-    /// fill left. This happens by itself when the facts arrive; a call finds
+    /// fill left, unless something speaks against sending it: then the fill is
+    /// held (`listHeldFills`). This happens by itself when the facts arrive; a call finds
     /// what was missed. Calling again changes nothing, because a fill and an
     /// invoice have one dispatch each.
     #[oai(path = "/api/dispatch/auto", method = "post", operation_id = "dispatchDue")]
     async fn auto(&self, caller: Caller) -> Result<Json<DispatchDueView>, Problem> {
-        let created = dispatch_due(&self.env, self.store.as_ref(), caller.actor()).await?;
+        let created =
+            dispatch_due(&self.env, self.store.as_ref(), &self.checks, caller.actor()).await?;
         Ok(Json(DispatchDueView { created: created.into_iter().map(Into::into).collect() }))
     }
 

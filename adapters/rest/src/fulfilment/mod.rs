@@ -1,6 +1,7 @@
 //! Inventory, dispatch and shipments; and what the carriers call.
 
 mod dispatch;
+mod held;
 mod inventory;
 mod shipments;
 mod webhook;
@@ -9,6 +10,9 @@ pub use self::{
     dispatch::{
         DispatchApi, DispatchDueView, DispatchPage, DispatchStatus, DispatchStatusChange,
         DispatchView, UpdateDispatchStatus,
+    },
+    held::{
+        HeldFillPage, HeldFillView, HeldFillsApi, HoldGroundKind, HoldGroundView, ReleaseHeldFill,
     },
     inventory::{InventoryApi, InventoryLotView, InventoryPage, InventoryView, ReceiveLot},
     shipments::{

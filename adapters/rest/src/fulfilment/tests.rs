@@ -5,10 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kernel::{
-    Actor, ActorKind, AssessmentId, CategoryId, PatientId, PriceId, RequestContext, Uuid,
+    Actor, ActorKind, AssessmentId, CategoryId, InvoiceId, PatientId, PriceId, ProviderId,
+    RequestContext, TreatedWith, Uuid,
 };
-use pharmacy::fulfilment::{
-    CarrierEvent, CarrierWebhooks, FulfilmentStore, FulfilmentTx, WebhookRefused,
+use pharmacy::{
+    dispatch::{
+        checks::{FillChecks, FillCircumstances},
+        hold::{Contest, PrescriberStanding, TreatmentStanding},
+    },
+    fulfilment::{CarrierEvent, CarrierWebhooks, FulfilmentStore, FulfilmentTx, WebhookRefused},
+    safety::{ClinicalFacts, ClinicalRecord, CuratedInteractions},
 };
 use poem::{
     EndpointExt as _, Route,
@@ -17,16 +23,17 @@ use poem::{
     test::TestClient,
 };
 use poem_openapi::OpenApiService;
-use ports::PortError;
+use ports::{Panel, PortError};
 use serde_json::{Value, json};
 use subscriptions::{
-    Approvals, PatientZones, PriceTerms, Prices, SubscriptionsStore, SubscriptionsTx, Supply,
+    Approvals, PatientZones, PaymentMethods, PriceTerms, Prices, SubscriptionsStore,
+    SubscriptionsTx, Supply,
 };
 
-use super::{CarrierWebhookApi, DispatchApi, InventoryApi, ShipmentsApi};
+use super::{CarrierWebhookApi, DispatchApi, HeldFillsApi, InventoryApi, ShipmentsApi};
 use crate::{
     core::{Authenticator, Problem},
-    subscriptions::SubscriptionsApi,
+    subscriptions::{MissedPeriodsApi, SubscriptionsApi},
 };
 
 /// A store that nothing may reach, and other contexts that know nobody.
@@ -54,6 +61,54 @@ impl Approvals for Unreachable {
 
     async fn supply(&self, _: PatientId, _: CategoryId) -> ports::Result<Supply> {
         Err(PortError::bug("supplies were asked for without a permission"))
+    }
+
+    async fn treated(&self, _: PatientId, _: CategoryId) -> ports::Result<Option<TreatedWith>> {
+        Err(PortError::bug("treatments were asked for without a permission"))
+    }
+
+    async fn is_stopped(&self, _: PatientId, _: CategoryId) -> ports::Result<bool> {
+        Err(PortError::bug("treatments were asked for without a permission"))
+    }
+}
+
+#[async_trait]
+impl PaymentMethods for Unreachable {
+    async fn has_default(&self, _: PatientId) -> ports::Result<bool> {
+        Err(PortError::bug("payment methods were asked for without a permission"))
+    }
+}
+
+#[async_trait]
+impl Panel for Unreachable {
+    async fn treats(&self, _: ProviderId, _: PatientId) -> ports::Result<bool> {
+        Err(PortError::bug("a panel was asked for without a permission"))
+    }
+}
+
+#[async_trait]
+impl ClinicalRecord for Unreachable {
+    async fn facts(&self, _: PatientId) -> ports::Result<ClinicalFacts> {
+        Err(PortError::bug("a record was asked for without a permission"))
+    }
+}
+
+#[async_trait]
+impl FillCircumstances for Unreachable {
+    async fn patient_active(&self, _: PatientId) -> ports::Result<bool> {
+        Err(PortError::bug("an account was asked for without a permission"))
+    }
+
+    async fn treatment(&self, _: PatientId, _: CategoryId) -> ports::Result<TreatmentStanding> {
+        Err(PortError::bug("a treatment was asked for without a permission"))
+    }
+
+    async fn prescriber(&self, _: ProviderId, _: PatientId) -> ports::Result<PrescriberStanding> {
+        Err(PortError::bug("a prescriber was asked for without a permission"))
+    }
+
+    async fn contests(&self, _: InvoiceId) -> ports::Result<Vec<Contest>> {
+        Err(PortError::bug("a payment was asked for without a permission"))
     }
 }
 
@@ -99,17 +154,25 @@ impl Authenticator for Powerless {
 fn client() -> TestClient<BoxEndpoint<'static>> {
     let (env, _) = salus_tests::test_env();
     let store = Arc::new(Unreachable);
+    let checks = FillChecks {
+        circumstances: store.clone(),
+        record: store.clone(),
+        interactions: Arc::new(CuratedInteractions),
+    };
     let apis = (
         InventoryApi { env: env.clone(), store: store.clone() },
-        DispatchApi { env: env.clone(), store: store.clone() },
+        DispatchApi { env: env.clone(), store: store.clone(), checks: checks.clone() },
+        HeldFillsApi { env: env.clone(), store: store.clone(), panel: store.clone(), checks },
         ShipmentsApi { env: env.clone(), store: store.clone() },
         CarrierWebhookApi { env: env.clone(), store: store.clone(), webhooks: store.clone() },
+        MissedPeriodsApi { env: env.clone(), store: store.clone(), approvals: store.clone() },
         SubscriptionsApi {
             env,
             store: store.clone(),
             approvals: store.clone(),
             prices: store.clone(),
-            zones: store,
+            zones: store.clone(),
+            methods: store,
         },
     );
     let authenticator: Arc<dyn Authenticator> = Arc::new(Powerless);
@@ -136,6 +199,18 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         (Method::POST, "/api/dispatch/auto".to_owned(), None),
         (Method::GET, "/api/dispatch/queue?status=on_hold".to_owned(), None),
         (Method::PUT, format!("/api/dispatch/{id}/status"), Some(json!({ "status": "picked" }))),
+        (Method::GET, "/api/held-fills".to_owned(), None),
+        (
+            Method::POST,
+            format!("/api/held-fills/{id}/release"),
+            Some(json!({ "reason": "Spoke with the patient.", "grounds": [] })),
+        ),
+        (Method::GET, "/api/missed-periods".to_owned(), None),
+        (
+            Method::POST,
+            format!("/api/missed-periods/{id}/1"),
+            Some(json!({ "decision": "waived", "reason": "Nothing was sent." })),
+        ),
         (Method::GET, "/api/shipments/9400100000000000000001".to_owned(), None),
         (Method::GET, format!("/api/shipments/history/{id}"), None),
         (Method::POST, format!("/api/shipments/{id}/confirm"), None),

@@ -16,8 +16,8 @@ struct RegisterRequest {
     /// The address that mails go to and that signs in.
     #[oai(validator(max_length = 320))]
     email: String,
-    /// 12 to 128 characters, none of the well-known ones.
-    #[oai(validator(max_length = 128))]
+    /// 12 to 128 characters, counted in the form NFKC, and not guessed soon.
+    #[oai(validator(max_length = 512))]
     password: String,
 }
 
@@ -75,8 +75,8 @@ struct ResetPasswordRequest {
     /// The `token` of the link in the mail.
     #[oai(validator(max_length = 200))]
     token: String,
-    /// 12 to 128 characters, none of the well-known ones.
-    #[oai(validator(max_length = 128))]
+    /// 12 to 128 characters, counted in the form NFKC, and not guessed soon.
+    #[oai(validator(max_length = 512))]
     password: String,
 }
 
@@ -228,7 +228,8 @@ impl AuthApi {
 
     /// Verify an address
     ///
-    /// Proves an address by the token of the link that was mailed to it.
+    /// Proves an address by the token of the link that was mailed to it. The
+    /// same answer comes where the link proved the address before.
     #[oai(path = "/api/auth/verify-email", method = "post", operation_id = "verifyEmail")]
     async fn verify_email(
         &self,
@@ -262,8 +263,10 @@ impl AuthApi {
     /// Log in
     ///
     /// Opens a session, or answers 202 where the account has a second factor.
-    /// After five failures an address is locked for a minute, and twice as long
-    /// after each further one, up to an hour.
+    /// After five failures an address is locked to the network that they came
+    /// from for a minute, and twice as long after each further one, up to an
+    /// hour; `Retry-After` tells how long. Networks that the address has not
+    /// signed in from before share a further count of twenty failures.
     ///
     /// Where the account's roles ask for a second factor that it does not have
     /// yet, the session is good for setting one up and for nothing else: every

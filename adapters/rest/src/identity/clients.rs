@@ -3,6 +3,7 @@ use identity::{ApiClient, OAuthError, Services, client, oauth};
 use kernel::Uuid;
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
+    param::Path,
     payload::{Form, Json},
 };
 use serde::Deserialize;
@@ -15,7 +16,7 @@ struct ClientRequest {
     /// The partner's name.
     #[oai(validator(max_length = 200))]
     name: String,
-    /// A JWK set of one to ten public keys, each with a `kid`: RSA of 2048 to
+    /// A JWK set of one public key, or of two while one follows the other, each with a `kid`: RSA of 2048 to
     /// 4096 bits for RS384, or EC on P-384 for ES384.
     jwks: serde_json::Value,
     /// The SMART system scopes that the client may ask for, as in
@@ -46,6 +47,7 @@ struct ClientView {
     jwks: serde_json::Value,
     scopes: Vec<String>,
     active: bool,
+    disabled_at: Option<DateTime<Utc>>,
     /// The `aud` of its assertions.
     token_url: String,
     created_at: DateTime<Utc>,
@@ -53,14 +55,54 @@ struct ClientView {
 
 impl ClientView {
     fn new(client: ApiClient, token_url: &str) -> Self {
+        let active = client.is_active();
         Self {
             id: client.id.uuid(),
             name: client.name,
             jwks: serde_json::to_value(client.keys).unwrap_or_default(),
             scopes: client.scopes.iter().map(ToString::to_string).collect(),
-            active: client.active,
+            active,
+            disabled_at: client.disabled_at,
             token_url: token_url.to_owned(),
             created_at: client.created_at,
+        }
+    }
+}
+
+/// The API clients.
+#[derive(Debug, Object)]
+struct ClientsView {
+    /// The oldest first.
+    clients: Vec<ClientView>,
+}
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct ClientStatusRequest {
+    disabled: bool,
+}
+
+impl poem_openapi::types::Example for ClientStatusRequest {
+    fn example() -> Self {
+        Self { disabled: true }
+    }
+}
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct ClientKeyRequest {
+    /// A public key with a `kid` of its own: RSA of 2048 to 4096 bits for RS384,
+    /// or EC on P-384 for ES384.
+    jwk: serde_json::Value,
+}
+
+impl poem_openapi::types::Example for ClientKeyRequest {
+    fn example() -> Self {
+        Self {
+            jwk: serde_json::json!({
+                "kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": "key-2",
+                "x": "base64url of the x coordinate", "y": "base64url of the y coordinate",
+            }),
         }
     }
 }
@@ -160,6 +202,15 @@ enum TokenProblem {
     /// Salus failed; the cause is logged under the request's id.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<ProblemBody>),
+    /// Salus cannot answer for now; the same request may succeed after the
+    /// seconds that `Retry-After` names.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<ProblemBody>,
+        /// Seconds to wait before the next attempt.
+        #[oai(header = "Retry-After")]
+        String,
+    ),
 }
 
 impl From<Problem> for TokenProblem {
@@ -167,7 +218,8 @@ impl From<Problem> for TokenProblem {
         match problem {
             Problem::TooLarge(body) => Self::TooLarge(body),
             Problem::UnsupportedMediaType(body) => Self::UnsupportedMediaType(body),
-            Problem::RateLimited(body) => Self::RateLimited(body),
+            Problem::RateLimited(body, _) => Self::RateLimited(body),
+            Problem::Unavailable(body, wait) => Self::Unavailable(body, wait),
             Problem::BadRequest(body)
             | Problem::Unauthenticated(body)
             | Problem::Forbidden(body)
@@ -221,6 +273,12 @@ pub struct ClientApi {
     pub services: Services,
 }
 
+impl ClientApi {
+    fn view(&self, client: ApiClient) -> ClientView {
+        ClientView::new(client, &self.services.policy.token_url)
+    }
+}
+
 #[OpenApi(tag = "Tag::Identity")]
 impl ClientApi {
     /// Register an API client
@@ -236,8 +294,78 @@ impl ClientApi {
         let ClientRequest { name, jwks, scopes } = body.0;
         let form = client::ClientForm { name, keys: jwks, scopes };
         let client = client::register(&self.services, caller.actor(), form).await?;
-        let view = ClientView::new(client, &self.services.policy.token_url);
-        Ok(CreatedClient::Created(Json(view)))
+        Ok(CreatedClient::Created(Json(self.view(client))))
+    }
+
+    /// List the API clients
+    ///
+    /// With their public keys and scopes, the disabled ones too.
+    #[oai(path = "/api/admin/clients", method = "get", operation_id = "listClients")]
+    async fn list(&self, caller: Caller) -> Result<Json<ClientsView>, Problem> {
+        let clients = client::list(&self.services, caller.actor()).await?;
+        Ok(Json(ClientsView { clients: clients.into_iter().map(|one| self.view(one)).collect() }))
+    }
+
+    /// Read an API client
+    ///
+    /// With its public keys and scopes.
+    #[oai(path = "/api/admin/clients/:id", method = "get", operation_id = "readClient")]
+    async fn read(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<ClientView>, Problem> {
+        let client = client::read(&self.services, caller.actor(), id.0.into()).await?;
+        Ok(Json(self.view(client)))
+    }
+
+    /// Disable an API client, or enable it again
+    ///
+    /// A disabled client gets no tokens, and those it has end within a second
+    /// at every node. They stay ended when it is enabled again.
+    #[oai(path = "/api/admin/clients/:id/status", method = "put", operation_id = "setClientStatus")]
+    async fn set_status(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<ClientStatusRequest>,
+    ) -> Result<Json<ClientView>, Problem> {
+        let (actor, disabled) = (caller.actor(), body.0.disabled);
+        let client = client::set_disabled(&self.services, actor, id.0.into(), disabled).await?;
+        Ok(Json(self.view(client)))
+    }
+
+    /// Add a key to an API client
+    ///
+    /// Beside the one in use, which it is to follow; both are good until the
+    /// older one is withdrawn. A client has two keys at most.
+    #[oai(path = "/api/admin/clients/:id/keys", method = "post", operation_id = "addClientKey")]
+    async fn add_key(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        body: Body<ClientKeyRequest>,
+    ) -> Result<Json<ClientView>, Problem> {
+        let actor = caller.actor();
+        let client = client::add_key(&self.services, actor, id.0.into(), &body.0.jwk).await?;
+        Ok(Json(self.view(client)))
+    }
+
+    /// Withdraw a key of an API client
+    ///
+    /// It signs no more assertions, and the client's tokens end within a second
+    /// at every node: it asks for new ones with the other key. The only key
+    /// stays; a client is disabled instead.
+    #[oai(
+        path = "/api/admin/clients/:id/keys/:kid",
+        method = "delete",
+        operation_id = "withdrawClientKey"
+    )]
+    async fn withdraw_key(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        kid: Path<String>,
+    ) -> Result<Json<ClientView>, Problem> {
+        let actor = caller.actor();
+        let client = client::withdraw_key(&self.services, actor, id.0.into(), &kid.0).await?;
+        Ok(Json(self.view(client)))
     }
 
     /// Exchange a client assertion for an access token

@@ -9,8 +9,8 @@ use crate::core::{Body, Caller, Done, Enrolling, Problem, Tag, Visitor};
 struct ChangePasswordRequest {
     #[oai(validator(max_length = 512))]
     current_password: String,
-    /// 12 to 128 characters, none of the well-known ones.
-    #[oai(validator(max_length = 128))]
+    /// 12 to 128 characters, counted in the form NFKC, and not guessed soon.
+    #[oai(validator(max_length = 512))]
     new_password: String,
 }
 
@@ -83,8 +83,9 @@ impl CredentialsApi {
     /// Ask for another address
     ///
     /// Mails a link to the new address and a notice to the old one. The account
-    /// keeps its address until the link is followed, within an hour. The answer
-    /// does not tell whether the new address has an account.
+    /// keeps its address until the link is followed, within an hour. Asking for
+    /// yet another address mails at once and voids the link to the last; a new
+    /// password voids it as well. The answer does not tell whether the new address has an account.
     #[oai(path = "/api/auth/email", method = "put", operation_id = "changeEmail")]
     async fn change_email(
         &self,

@@ -1,14 +1,14 @@
 use chrono::{DateTime, Utc};
 use identity::{
-    IdentityError, Services,
+    IdentityError, Services, Standing, confirmation,
     factor::{Proof, RecoveryCode},
     login, passkeys, second_factor,
 };
 use kernel::Uuid;
-use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Any};
+use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Any};
 use serde_json::Value;
 
-use super::{auth::SessionTokens, sessions::SignInMethod};
+use super::{Accepted, auth::SessionTokens, sessions::SignInMethod};
 use crate::core::{Body, Done, Enrolling, Problem, Tag, Visitor};
 
 /// A change of how one signs in asks for the password again.
@@ -67,6 +67,30 @@ struct PasskeyView {
     name: String,
     created_at: DateTime<Utc>,
     last_used_at: Option<DateTime<Utc>>,
+    standing: StandingWord,
+}
+
+/// How far a factor is proved to be the owner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+enum StandingWord {
+    /// It outlives a password reset.
+    Proved,
+    /// It works; a password reset suspends it until the link of the mail about
+    /// it is followed.
+    Unconfirmed,
+    /// A password reset has switched it off until its link is followed.
+    Suspended,
+}
+
+impl From<Standing> for StandingWord {
+    fn from(standing: Standing) -> Self {
+        match (standing.is_proved(), standing.is_active()) {
+            (true, _) => Self::Proved,
+            (false, true) => Self::Unconfirmed,
+            (false, false) => Self::Suspended,
+        }
+    }
 }
 
 impl From<identity::passkey::Passkey> for PasskeyView {
@@ -76,6 +100,7 @@ impl From<identity::passkey::Passkey> for PasskeyView {
             name: passkey.name,
             created_at: passkey.created_at,
             last_used_at: passkey.last_used_at,
+            standing: passkey.standing.into(),
         }
     }
 }
@@ -89,8 +114,23 @@ struct FactorsView {
     method: SignInMethod,
     /// Since when an authenticator app is set up.
     totp_since: Option<DateTime<Utc>>,
+    totp_standing: Option<StandingWord>,
     passkeys: Vec<PasskeyView>,
     recovery_codes_left: u64,
+}
+
+#[derive(Debug, Object)]
+#[oai(example)]
+struct ConfirmFactorRequest {
+    /// The `token` of the link in the mail.
+    #[oai(validator(max_length = 200))]
+    token: String,
+}
+
+impl poem_openapi::types::Example for ConfirmFactorRequest {
+    fn example() -> Self {
+        Self { token: "token-of-the-link".to_owned() }
+    }
 }
 
 /// Exactly one of `code`, `recovery_code` and `passkey`.
@@ -232,15 +272,47 @@ impl FactorsApi {
             required: factors.required,
             method: factors.method.into(),
             totp_since: factors.totp_since,
+            totp_standing: factors.totp_standing.map(StandingWord::from),
             passkeys: factors.passkeys.into_iter().map(PasskeyView::from).collect(),
             recovery_codes_left: factors.recovery_codes_left,
         }))
     }
 
+    /// Prove that a second factor is one's own
+    ///
+    /// By the token of the link that was mailed when it was added. Until then a
+    /// password reset suspends the factor; a suspended one counts again from
+    /// now on, and every session of the account ends.
+    #[oai(path = "/api/auth/mfa/confirm", method = "post", operation_id = "confirmFactor")]
+    async fn confirm_factor(
+        &self,
+        visitor: Visitor,
+        body: Body<ConfirmFactorRequest>,
+    ) -> Result<Done, Problem> {
+        let request = visitor.actor().request.clone();
+        confirmation::confirm(&self.services, request, &body.0.token).await?;
+        Ok(Done::Done)
+    }
+
+    /// Mail the links that prove one's second factors again
+    ///
+    /// For those that are not proved, at most once a minute each. The links of
+    /// earlier mails open nothing any more.
+    #[oai(
+        path = "/api/auth/mfa/resend-confirmation",
+        method = "post",
+        operation_id = "resendFactorConfirmation"
+    )]
+    async fn resend_confirmation(&self, caller: Enrolling) -> Result<Accepted, Problem> {
+        confirmation::request(&self.services, caller.actor()).await?;
+        Ok(Accepted::Accepted)
+    }
+
     /// Set up an authenticator app
     ///
     /// It counts once its first code is confirmed; asking again replaces what
-    /// was not confirmed.
+    /// was not confirmed. Where the account has a confirmed second factor, the
+    /// session must have shown one (403 `identity.proved_factor_required`).
     #[oai(path = "/api/auth/mfa/totp", method = "post", operation_id = "beginTotp")]
     async fn begin_totp(
         &self,
@@ -255,7 +327,8 @@ impl FactorsApi {
     /// Confirm the authenticator app
     ///
     /// By a first code. The account's other sessions end; this one counts as
-    /// signed in with two factors.
+    /// signed in with two factors. The first factor of an account works at once,
+    /// and a link is mailed that proves it to be the owner's.
     #[oai(path = "/api/auth/mfa/totp/confirm", method = "post", operation_id = "confirmTotp")]
     async fn confirm_totp(
         &self,

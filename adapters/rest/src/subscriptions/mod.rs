@@ -1,5 +1,6 @@
 //! The life cycle of subscriptions.
 
+mod missed;
 mod views;
 
 use std::sync::Arc;
@@ -11,8 +12,13 @@ use poem_openapi::{
     payload::Json,
 };
 use ports::Env;
-use subscriptions::{Approvals, PatientZones, Prices, Shop, SubscriptionsStore, manage, start};
+use subscriptions::{
+    Approvals, PatientZones, PaymentMethods, Prices, Shop, SubscriptionsStore, manage, start,
+};
 
+pub use self::missed::{
+    DecideMissedPeriod, MissedPeriodDecision, MissedPeriodPage, MissedPeriodView, MissedPeriodsApi,
+};
 pub use self::views::{
     CancelSubscriptionRequest, CancellationTime, RenewalConsent, StartSubscriptionRequest,
     SubscriptionChangeView, SubscriptionFeaturesView, SubscriptionHistoryView, SubscriptionStatus,
@@ -26,6 +32,7 @@ pub struct SubscriptionsApi {
     pub approvals: Arc<dyn Approvals>,
     pub prices: Arc<dyn Prices>,
     pub zones: Arc<dyn PatientZones>,
+    pub methods: Arc<dyn PaymentMethods>,
 }
 
 #[OpenApi(tag = "Tag::Subscriptions")]
@@ -35,8 +42,10 @@ impl SubscriptionsApi {
     /// Starts a subscription for the calling patient on a price of the
     /// catalogue. It needs an approved assessment in the price's category, an
     /// active treatment plan there whose fills that are not paid for yet last
-    /// for the price's months, and the express consent to automatic renewal,
-    /// and is pending until its first invoice is paid. On an upfront price it is paid once and ends with
+    /// for the price's months, a payment method, and the express consent to
+    /// automatic renewal. While something speaks against sending the treatment
+    /// it is refused (409 `subscriptions.treatment_stopped`), so that nobody
+    /// pays for what is stopped. It is pending until its first invoice is paid. On an upfront price it is paid once and ends with
     /// its months. Repeated with the same `Idempotency-Key`, it
     /// answers with the subscription that was started first.
     #[oai(path = "/api/subscriptions", method = "post", operation_id = "startSubscription")]
@@ -53,6 +62,7 @@ impl SubscriptionsApi {
             approvals: self.approvals.as_ref(),
             prices: self.prices.as_ref(),
             zones: self.zones.as_ref(),
+            methods: self.methods.as_ref(),
         };
         let (store, request) = (self.store.as_ref(), body.0.parse()?);
         let started = start::start(&self.env, store, shop, caller.actor(), &key, request).await?;

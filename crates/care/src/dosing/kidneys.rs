@@ -55,6 +55,7 @@ impl Kidneys {
 pub struct Body {
     pub age: u32,
     pub sex: Sex,
+    pub state: UsState,
     /// Where the patient is.
     pub today: NaiveDate,
 }
@@ -63,7 +64,7 @@ impl Body {
     pub fn of(facts: &ClinicalFacts, now: DateTime<Utc>) -> Self {
         let state: UsState = facts.state;
         let today = now.with_timezone(&state.zone()).date_naive();
-        Self { age: facts.age(now), sex: facts.sex, today }
+        Self { age: facts.age(now).years, sex: facts.sex, state, today }
     }
 }
 
@@ -152,7 +153,7 @@ mod tests {
     }
 
     fn body(age: u32) -> Body {
-        Body { age, sex: Sex::Male, today: day("2026-03-02") }
+        Body { age, sex: Sex::Male, state: UsState::Ma, today: day("2026-03-02") }
     }
 
     /// At 40 years and 72 kg the clearance is 100 over the creatinine.

@@ -2,14 +2,32 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::{chain, entry::tests::entry};
+use crate::{
+    anchor::Signature,
+    chain::{
+        self,
+        tests::{KEYS, Keys},
+    },
+    entry::tests::entry,
+};
 
 type Log = Vec<(Link, Option<RecordedEntry>)>;
 
 fn log(count: i64) -> Log {
     let entries: Vec<_> = (1..=count).map(entry).collect();
-    let links = chain::link(None, &entries, entries[0].occurred_at);
+    let links = chain::link(&KEYS, None, &entries, entries[0].occurred_at).unwrap();
     links.into_iter().zip(entries.into_iter().map(Some)).collect()
+}
+
+/// The same as it was made before there was a key.
+fn plain_log(count: i64) -> Log {
+    let mut log = log(count);
+    let mut before = GENESIS;
+    for (link, _) in &mut log {
+        before = plain_hash(link.position, link.sealed_at, before, link.entry_hash);
+        (link.chain_hash, link.key) = (before, None);
+    }
+    log
 }
 
 fn anchor_of(log: &Log, index: usize) -> Anchor {
@@ -20,11 +38,18 @@ fn anchor_of(log: &Log, index: usize) -> Anchor {
         chain_hash: link.chain_hash,
         sealed_at: link.sealed_at,
         anchored_at: link.sealed_at,
+        signature: None,
     }
 }
 
+fn signed(mut anchor: Anchor, keys: &Keys, adopts: bool) -> Anchor {
+    let mac = keys.mac(keys.0, &anchor.message(keys.0, adopts)).unwrap();
+    anchor.signature = Some(Signature { key: keys.0, adopts, mac: Hash(mac) });
+    anchor
+}
+
 fn walk(log: &Log, anchors: Vec<Anchor>) -> Report {
-    let mut walk = Walk::new(anchors);
+    let mut walk = Walk::new(&KEYS, anchors);
     for (link, entry) in log {
         walk.visit(link, entry.as_ref());
     }
@@ -48,11 +73,77 @@ fn a_chain_that_was_written_anew_differs_from_its_anchor() {
     let mut entries: Vec<_> = original.iter().filter_map(|(_, entry)| entry.clone()).collect();
     entries[5].outcome = "denied".into();
     let now = entries[0].occurred_at;
-    let links = chain::link(None, &entries, now);
-    let forged: Log = links.into_iter().zip(entries.into_iter().map(Some)).collect();
-    assert!(walk(&forged, vec![]).is_intact(), "only the anchor can tell");
+    let links = chain::link(&KEYS, None, &entries, now).unwrap();
+    let forged: Log = links.into_iter().zip(entries.clone().into_iter().map(Some)).collect();
+    assert!(walk(&forged, vec![]).is_intact(), "with the key, only the anchor can tell");
     let report = walk(&forged, anchors.clone());
     assert_eq!(report.findings, [Finding::AnchorDiffers { position: 8, entry: anchors[1].entry }]);
+
+    // Without the key there is no chain to write, anchored or not.
+    let links = chain::link(&Keys(1, "theirs"), None, &entries, now).unwrap();
+    let forged: Log = links.into_iter().zip(entries.into_iter().map(Some)).collect();
+    let first = walk(&forged, vec![]).first().cloned();
+    assert_eq!(first, Some(Finding::LinkAltered { position: 1, entry: forged[0].0.entry }));
+}
+
+#[test]
+fn a_chain_of_plain_digests_holds_where_a_signed_anchor_vouches_for_it() {
+    let mut log = plain_log(6);
+    let unkeyed = |position: usize| Finding::Unkeyed {
+        position: position as i64,
+        entry: AuditEntryId(Uuid::from_u128(0xa000 + position as u128)),
+    };
+    assert_eq!(walk(&log, vec![]).findings, [unkeyed(1)]);
+    assert_eq!(walk(&log, vec![anchor_of(&log, 5)]).findings, [unkeyed(1)]);
+    let merely_signed = signed(anchor_of(&log, 5), &KEYS, false);
+    assert_eq!(walk(&log, vec![merely_signed]).findings, [unkeyed(1)]);
+    let adopted = signed(anchor_of(&log, 5), &KEYS, true);
+    assert!(walk(&log, vec![adopted.clone()]).is_intact());
+
+    // What follows has the key; a plain link after it is of somebody else.
+    let more: Vec<_> = (7..=9).map(entry).collect();
+    let head = chain::Head::from(&log[5].0);
+    let links = chain::link(&KEYS, Some(&head), &more, head.sealed_at).unwrap();
+    log.extend(links.into_iter().zip(more.into_iter().map(Some)));
+    assert!(walk(&log, vec![adopted.clone()]).is_intact());
+    let (before, last) = (log[7].0.chain_hash, &mut log[8].0);
+    last.chain_hash = plain_hash(9, last.sealed_at, before, last.entry_hash);
+    last.key = None;
+    assert_eq!(walk(&log, vec![adopted]).findings, [unkeyed(9)]);
+}
+
+#[test]
+fn an_anchor_that_was_made_up_or_changed_shows() {
+    let log = log(4);
+    let genuine = signed(anchor_of(&log, 3), &KEYS, false);
+    assert!(walk(&log, vec![genuine.clone()]).is_intact());
+    let made_up = signed(anchor_of(&log, 3), &Keys(1, "theirs"), false);
+    let mut moved = genuine.clone();
+    moved.position = 3;
+    let mut adopting = genuine;
+    adopting.signature = adopting.signature.map(|s| Signature { adopts: true, ..s });
+    for (anchor, position) in [(made_up, 4), (moved, 3), (adopting, 4)] {
+        let report = walk(&log, vec![anchor]);
+        assert_eq!(report.findings, [Finding::AnchorForged { position }]);
+    }
+}
+
+#[test]
+fn a_key_that_was_replaced_makes_no_newer_links() {
+    let entries: Vec<_> = (1..=4).map(entry).collect();
+    let now = entries[0].occurred_at;
+    let (old, new) = (Keys(1, "ours"), Keys(2, "ours"));
+    let mut links = chain::link(&old, None, &entries[..1], now).unwrap();
+    for (keys, entry) in [&new, &new, &old].iter().zip(&entries[1..]) {
+        let head = links.last().map(chain::Head::from);
+        links.extend(chain::link(*keys, head.as_ref(), std::slice::from_ref(entry), now).unwrap());
+    }
+    let mut walk = Walk::new(&new, vec![]);
+    for (link, entry) in links.iter().zip(&entries) {
+        walk.visit(link, Some(entry));
+    }
+    let altered = Finding::LinkAltered { position: 4, entry: entries[3].id };
+    assert_eq!(walk.finish().findings, [altered]);
 }
 
 #[test]

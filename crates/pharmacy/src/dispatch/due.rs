@@ -3,18 +3,23 @@
 //! used up. Whichever of the facts arrives last makes the dispatch.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, CategoryId, DispatchId, PatientId, Permission};
-use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec};
+use kernel::{
+    Actor, CategoryId, DispatchId, Misfit, PatientId, Permission, PrescriptionId, ProviderId,
+};
+use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Dispatch, Fillable,
+    checks::{self, FillChecks, Moment},
+    hold::{FillHold, Ground, accepted, grounds, grounds_without_prescription},
     label::BuyLabel,
     supply::{Supply, refillable_from, supplies},
+    work::cancel_within,
 };
 use crate::{
     PharmacyError,
-    fulfilment::{FulfilmentStore, FulfilmentTx, PaidFill},
+    fulfilment::{FulfilmentStore, FulfilmentTx, PaidFill, store::PaidFillKey},
     inventory::Stock,
     prescription::fill::prescription_to_fill,
 };
@@ -46,10 +51,11 @@ impl ReleaseFills {
 pub async fn release_fills(
     env: &Env,
     store: &dyn FulfilmentStore,
+    checks: &FillChecks,
     job: ReleaseFills,
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system("pharmacy.release_fills");
-    dispatch_patient(env, store, &actor, job.patient, job.category).await.map(drop)
+    dispatch_patient(env, store, checks, &actor, job.patient, job.category).await.map(drop)
 }
 
 /// Dispatches everything that is due now; a second call finds nothing left to
@@ -58,6 +64,7 @@ pub async fn release_fills(
 pub async fn dispatch_due(
     env: &Env,
     store: &dyn FulfilmentStore,
+    checks: &FillChecks,
     actor: &Actor,
 ) -> Result<Vec<Dispatch>, PharmacyError> {
     actor.require(Permission::PharmacyWork)?;
@@ -68,54 +75,86 @@ pub async fn dispatch_due(
     )
     .await?;
     tx.commit().await?;
-    let mut created = Vec::new();
+    let system = Actor::system("pharmacy.dispatch_due");
+    let mut made = Vec::new();
     for (patient, category) in waiting {
-        match dispatch_patient(env, store, actor, patient, category).await {
-            Ok(dispatches) => created.extend(dispatches),
+        // What is due is decided by all that went out to the patient, from
+        // whichever pharmacy, so Salus decides; the caller is shown their own.
+        match dispatch_patient(env, store, checks, &system, patient, category).await {
+            Ok(dispatches) => made.extend(dispatches),
             Err(error) => tracing::error!(%error, "the fills of a patient were not decided"),
         }
     }
+    let mut tx = store.begin(actor).await?;
+    let mut created = Vec::new();
+    for dispatch in made {
+        created.extend(tx.dispatch(dispatch.id).await?);
+    }
+    let shown = created.iter().map(|each| (each.patient, each.id.uuid()));
+    let entry = AuditEntry::new(AuditAction::Search, "dispatch", "due");
+    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.commit().await?;
     Ok(created)
 }
 
 async fn dispatch_patient(
     env: &Env,
     store: &dyn FulfilmentStore,
+    checks: &FillChecks,
     actor: &Actor,
     patient: PatientId,
     category: CategoryId,
 ) -> Result<Vec<Dispatch>, PharmacyError> {
-    let mut tx = store.begin(actor).await?;
-    let dispatches = evaluate(env, tx.as_mut(), patient, category).await?;
-    tx.commit().await?;
-    Ok(dispatches)
+    let mut again = false;
+    loop {
+        // Other contexts answer this; no transaction of ours waits for them.
+        let moment = checks::read(env, store, checks, (patient, category), None).await?;
+        let mut tx = store.begin(actor).await?;
+        match evaluate(env, tx.as_mut(), &moment, patient, category).await {
+            // Something to fill came in after the facts were read.
+            Err(PharmacyError::Port(PortError::Conflict(_))) if !again => again = true,
+            dispatches => {
+                let dispatches = dispatches?;
+                tx.commit().await?;
+                return Ok(dispatches);
+            }
+        }
+    }
 }
 
-/// Decides on the open fills of one patient in one category, within the
-/// transaction of whoever brought a new fact. What is too soon stays open with
-/// the time at which it will be looked at again.
-pub(crate) async fn evaluate(
+/// Decides on the open fills of one patient in one category by the facts of
+/// the moment. What is too soon stays open with the time at which it will be
+/// looked at again; what something speaks against is held.
+async fn evaluate(
     env: &Env,
     tx: &mut dyn FulfilmentTx,
+    moment: &Moment,
     patient: PatientId,
     category: CategoryId,
 ) -> Result<Vec<Dispatch>, PharmacyError> {
     tx.lock_fills(patient).await?;
     let now = env.now();
+    let holds = tx.fill_holds(patient, category).await?;
+    free_released(env, tx, patient, &holds).await?;
     let mut supplies = supplies(tx, patient, now).await?;
     let mut created: Vec<Dispatch> = Vec::new();
     let mut wake: Option<DateTime<Utc>> = None;
     for paid in tx.open_fills(patient, category).await? {
-        if created.iter().any(|dispatch| dispatch.serves(&paid)) {
+        if is_taken(&created, &holds, &paid) {
             continue;
         }
         let due = if paid.scheduled_for > now {
             paid.scheduled_for
         } else {
-            match next_fill(env, tx, &paid, &supplies).await? {
+            match next_fill(env, tx, moment, &holds, &paid, &supplies).await? {
                 Next::Due(dispatch, supply) => {
                     supplies.push(supply);
                     created.push(add(env, tx, *dispatch).await?);
+                    continue;
+                }
+                Next::Held { prescription, provider, grounds } => {
+                    let who = (prescription, provider);
+                    hold(env, tx, paid.key(), (patient, category), who, grounds).await?;
                     continue;
                 }
                 Next::TooSoon(until) => until,
@@ -140,9 +179,44 @@ pub(crate) async fn evaluate(
     Ok(created)
 }
 
+/// A dispatch that was held back at its label, and whose fill a provider has
+/// released since, gives way to a new one with a label of its own.
+async fn free_released(
+    env: &Env,
+    tx: &mut dyn FulfilmentTx,
+    patient: PatientId,
+    holds: &[FillHold],
+) -> Result<(), PharmacyError> {
+    for dispatch in tx.held_back(patient).await? {
+        // Those of another category have their own turn.
+        if is_released(holds, dispatch.paid()) {
+            cancel_within(env, tx, dispatch).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a dispatch serves the fill by now, or it is held.
+fn is_taken(created: &[Dispatch], holds: &[FillHold], paid: &PaidFill) -> bool {
+    created.iter().any(|dispatch| dispatch.serves(paid))
+        || holds.iter().any(|hold| hold.holds(paid.key()))
+}
+
+/// Whether the fill was held, and every hold of it is decided.
+fn is_released(holds: &[FillHold], paid: PaidFillKey) -> bool {
+    let mut own = holds.iter().filter(|hold| hold.fill() == paid).peekable();
+    own.peek().is_some() && own.all(|hold| !hold.is_held())
+}
+
 /// What can be done for a paid fill.
 enum Next {
     Due(Box<Dispatch>, Supply),
+    /// It is due, and something speaks against sending it.
+    Held {
+        prescription: Option<PrescriptionId>,
+        provider: Option<ProviderId>,
+        grounds: Vec<Ground>,
+    },
     /// There is a prescription, and the patient has enough of its drug until
     /// then.
     TooSoon(DateTime<Utc>),
@@ -152,32 +226,93 @@ enum Next {
 async fn next_fill(
     env: &Env,
     tx: &mut dyn FulfilmentTx,
+    moment: &Moment,
+    holds: &[FillHold],
     paid: &PaidFill,
     supplies: &[Supply],
 ) -> Result<Next, PharmacyError> {
     let now = env.now();
-    let mut next = Next::Nothing;
+    let sold = tx.sold(paid.subscription).await?;
+    let accepted = accepted(holds, paid.key());
+    let responsible = moment.treatment.active.map(|plan| plan.provider);
+    let (mut held, mut soon) = (None, None::<DateTime<Utc>>);
     for prescription in tx.active_prescriptions(paid.patient, paid.category).await? {
         let prescription = prescription_to_fill(&mut *tx, prescription).await?;
         let Some(fillable) = Fillable::of(&prescription) else { continue };
+        let pharmacy = tx.pharmacy(prescription.pharmacy).await?;
+        if !pharmacy.is_some_and(|pharmacy| pharmacy.active) {
+            continue;
+        }
+        // What is prescribed now is not what was bought: staff have a task, and
+        // the fill waits until the two agree.
+        if !sold.is_empty() && Misfit::of(&sold, &prescription.medication.product()).is_some() {
+            continue;
+        }
         let taken = tx.fill_numbers(prescription.id).await?;
         let id: DispatchId = env.fresh();
         let Some(dispatch) = Dispatch::next(id, paid, &fillable, &taken, now) else { continue };
-        match refillable_from(&prescription.medication, supplies).filter(|from| *from > now) {
-            None => {
-                let days = prescription.dosing.days_supply;
-                let supply = Supply { medication: prescription.medication, days, at: now };
-                return Ok(Next::Due(Box::new(dispatch), supply));
-            }
-            Some(from) => {
-                next = Next::TooSoon(match next {
-                    Next::TooSoon(earlier) => earlier.min(from),
-                    _ => from,
-                });
-            }
+        if let Some(from) =
+            refillable_from(&prescription.medication, supplies).filter(|from| *from > now)
+        {
+            soon = Some(soon.map_or(from, |earlier| earlier.min(from)));
+            continue;
         }
+        let facts = moment.facts(prescription.id, paid.invoice)?;
+        let found = grounds(&prescription, &facts, &accepted);
+        if found.is_empty() {
+            let days = prescription.dosing.days_supply;
+            let supply = Supply { medication: prescription.medication, days, at: now };
+            return Ok(Next::Due(Box::new(dispatch), supply));
+        }
+        held = held.or(Some(Next::Held {
+            prescription: Some(prescription.id),
+            provider: Some(responsible.unwrap_or(prescription.provider)),
+            grounds: found,
+        }));
     }
-    Ok(next)
+    if let Some(held) = held {
+        return Ok(held);
+    }
+    if let Some(until) = soon {
+        return Ok(Next::TooSoon(until));
+    }
+    let grounds = grounds_without_prescription(&moment.treatment);
+    let provider = moment.treatment.last_provider;
+    Ok(match grounds.is_empty() {
+        true => Next::Nothing,
+        false => Next::Held { prescription: None, provider, grounds },
+    })
+}
+
+/// Holds a paid fill, tells of it and audits it. What it is held for stays out
+/// of the log but for its kinds.
+pub(super) async fn hold(
+    env: &Env,
+    tx: &mut dyn FulfilmentTx,
+    paid: PaidFillKey,
+    whose: (PatientId, CategoryId),
+    who: (Option<PrescriptionId>, Option<ProviderId>),
+    grounds: Vec<Ground>,
+) -> Result<(), PharmacyError> {
+    let hold = FillHold::place(env.fresh(), paid, whose, who, grounds, env.now());
+    tx.add_fill_hold(&hold).await?;
+    tx.emit(hold.event()).await?;
+    // The pharmacy has the prescription and may fill it by itself.
+    if hold.concerns_the_pharmacy()
+        && let Some(id) = hold.prescription
+    {
+        let prescription = prescription_to_fill(&mut *tx, id).await?;
+        tx.emit(prescription.tell_pharmacy()).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "fill_hold", hold.id)
+            .patient(hold.patient)
+            .detail("invoice", hold.invoice.to_string())
+            .detail("number", hold.number)
+            .detail("held_for", hold.kinds()),
+    )
+    .await?;
+    Ok(())
 }
 
 async fn postpone(

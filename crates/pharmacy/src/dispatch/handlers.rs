@@ -1,16 +1,17 @@
-//! The facts that make a fill due, in whichever order they arrive.
+//! The facts that make a fill due, in whichever order they arrive. Each asks
+//! for the patient's fills to be looked at; what speaks against one is read
+//! there.
 
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, PrescriptionId, SubscriptionId};
 use ports::{AuditAction, AuditEntry, Delivery, Env, PortError, events::PrescriptionStatusWord};
 
-use super::{DispatchState, due::evaluate, supply::schedule, work::cancel_within};
+use super::{DispatchState, due::ReleaseFills, supply::schedule, work::cancel_within};
 use crate::{
     PharmacyError,
     fulfilment::{FulfilmentStore, PaidFill, PaidPeriods},
 };
 
-/// A paid invoice entitles to a fill for each month of its period; what can be
-/// dispatched now is, and the rest when its time comes.
+/// A paid invoice entitles to a fill for each month of its period.
 pub async fn on_invoice_paid(
     env: &Env,
     store: &dyn FulfilmentStore,
@@ -24,11 +25,13 @@ pub async fn on_invoice_paid(
     let months = periods.months(subscription).await?.ok_or_else(|| {
         PortError::bug(format!("the paid subscription {subscription} does not exist"))
     })?;
+    let sold = periods.sold(subscription).await?;
     let mut tx = store.begin(&actor).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
     tx.lock_fills(patient).await?;
+    tx.keep_sold(subscription, patient, &sold).await?;
     let paid_at = env.now();
     for (number, scheduled_for) in (1..).zip(schedule(paid_at, months)) {
         tx.add_paid_fill(&PaidFill {
@@ -50,7 +53,7 @@ pub async fn on_invoice_paid(
             .detail("fills", months),
     )
     .await?;
-    evaluate(env, tx.as_mut(), patient, category).await?;
+    tx.enqueue(ReleaseFills { patient, category }.request().at(paid_at)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -75,7 +78,13 @@ pub async fn on_prescription_changed(
     tx.lock_fills(patient).await?;
     match status {
         PrescriptionStatusWord::Active => {
-            evaluate(env, tx.as_mut(), patient, category).await?;
+            tx.enqueue(ReleaseFills { patient, category }.request().at(env.now())).await?;
+            tx.audit(
+                AuditEntry::new(AuditAction::Execute, "paid_fill", category)
+                    .patient(patient)
+                    .detail("prescription", prescription.to_string()),
+            )
+            .await?;
         }
         PrescriptionStatusWord::Canceled | PrescriptionStatusWord::Failed => {
             for dispatch in tx.open_dispatches(prescription).await? {

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Dispatch, DispatchState, HoldReason,
-    due::{ReleaseFills, audit},
+    checks::{self, FillChecks, Moment},
+    due::{self, ReleaseFills, audit},
+    hold::{Ground, accepted, grounds},
     work::cancel_within,
 };
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
         Sender, ShipmentOrder,
     },
     prescription::{
-        PrescriptionState,
+        Prescription, PrescriptionState,
         fill::{prescription_to_fill, record_fill},
     },
     shipment::{Shipment, tracking::RefreshTracking},
@@ -49,13 +51,14 @@ pub async fn buy_label(
     store: &dyn FulfilmentStore,
     carriers: &dyn Carriers,
     addresses: &dyn DeliveryAddresses,
+    checks: &FillChecks,
     job: BuyLabel,
 ) -> Result<(), PharmacyError> {
-    let Some(intent) = store_intent(env, store, addresses, job.dispatch).await? else {
+    let Some(intent) = store_intent(env, store, addresses, checks, job.dispatch).await? else {
         return Ok(());
     };
     match ask(carriers, &intent).await {
-        Ok(label) => store_label(env, store, job.dispatch, label).await,
+        Ok(label) => store_label(env, store, checks, job.dispatch, label).await,
         Err(PortError::Refused { code, .. }) => hold(env, store, job.dispatch, &code).await,
         Err(other) => Err(other.into()),
     }
@@ -66,42 +69,71 @@ async fn store_intent(
     env: &Env,
     store: &dyn FulfilmentStore,
     addresses: &dyn DeliveryAddresses,
+    checks: &FillChecks,
     id: DispatchId,
 ) -> Result<Option<Intent>, PharmacyError> {
     let actor = Actor::system(ACTOR);
-    let patient = load(store.begin(&actor).await?.as_mut(), id).await?.patient;
-    // Another context answers this; no transaction of ours waits for it.
-    let recipient = addresses.delivery_address(patient).await?;
+    let seen = load(store.begin(&actor).await?.as_mut(), id).await?;
+    // Other contexts answer this; no transaction of ours waits for them.
+    let recipient = addresses.delivery_address(seen.patient).await?;
+    let moment = match seen.state {
+        DispatchState::Reserved | DispatchState::Picked => {
+            Some(facts_about(env, store, checks, &seen).await?)
+        }
+        _ => None,
+    };
     let mut tx = store.begin(&actor).await?;
+    tx.lock_fills(seen.patient).await?;
     let dispatch = load(tx.as_mut(), id).await?;
     let asked_before = match dispatch.state {
         DispatchState::Reserved | DispatchState::Picked => false,
         DispatchState::Labelling => true,
         _ => return Ok(None),
     };
-    let from: Sender = tx
+    let pharmacy = tx
         .pharmacy(dispatch.pharmacy)
         .await?
-        .ok_or_else(|| PortError::bug("a dispatch names a pharmacy that does not exist"))?
-        .into();
-    if !asked_before && !is_fillable(tx.as_mut(), &dispatch).await? {
-        // The prescription ended, and the news of it has not cancelled this yet.
-        tx.enqueue(look_again(&dispatch)).await?;
-        cancel_within(env, tx.as_mut(), dispatch).await?;
-        tx.commit().await?;
-        return Ok(None);
+        .ok_or_else(|| PortError::bug("a dispatch names a pharmacy that does not exist"))?;
+    if !asked_before {
+        let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
+        if !prescription.is_fillable() {
+            // It ended, and the news of it has not cancelled this yet.
+            tx.enqueue(look_again(&dispatch)).await?;
+            cancel_within(env, tx.as_mut(), dispatch).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
+        let moment =
+            moment.ok_or_else(|| PortError::Conflict("the state of a dispatch".to_owned()))?;
+        let found = against(tx.as_mut(), &moment, &dispatch, &prescription).await?;
+        if !found.is_empty() {
+            let dispatch = cancel_within(env, tx.as_mut(), dispatch).await?;
+            hold_fill(env, tx.as_mut(), &moment, &dispatch, &prescription, found).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
     }
     if asked_before {
+        let from = Sender::from(pharmacy);
         let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
         return Ok(Some(Intent { order: order(&shipment, from), asked_before }));
     }
-    let Some(recipient) = recipient else {
-        let dispatch = dispatch.on_hold(HoldReason::NoDeliveryAddress, env.now())?;
-        tx.save_dispatch(&dispatch).await?;
-        audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
-        tx.commit().await?;
-        return Ok(None);
+    let recipient = match recipient {
+        Some(recipient) if pharmacy.serves(recipient.address.state) => recipient,
+        other => {
+            let reason = match other {
+                None => HoldReason::NoDeliveryAddress,
+                Some(_) if pharmacy.active => HoldReason::PharmacyNotLicensed,
+                Some(_) => HoldReason::PharmacyInactive,
+            };
+            let dispatch = dispatch.on_hold(reason, env.now())?;
+            tx.save_dispatch(&dispatch).await?;
+            audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
     };
+    let from = Sender::from(pharmacy);
     let shipment_id: ShipmentId = env.fresh();
     let shipment = Shipment::intended(shipment_id, &dispatch, recipient, env.now());
     let dispatch = dispatch.labelling(shipment_id, env.now())?;
@@ -117,12 +149,43 @@ fn look_again(dispatch: &Dispatch) -> JobRequest {
     ReleaseFills { patient: dispatch.patient, category: dispatch.category }.request()
 }
 
-/// Whether the prescription may be filled now; its row stays locked.
-async fn is_fillable(
-    tx: &mut dyn FulfilmentTx,
+/// The facts about a dispatch, as of now.
+async fn facts_about(
+    env: &Env,
+    store: &dyn FulfilmentStore,
+    checks: &FillChecks,
     dispatch: &Dispatch,
-) -> Result<bool, PharmacyError> {
-    Ok(prescription_to_fill(tx, dispatch.prescription).await?.is_fillable())
+) -> Result<Moment, PharmacyError> {
+    let whose = (dispatch.patient, dispatch.category);
+    let also = Some((dispatch.prescription, dispatch.invoice));
+    checks::read(env, store, checks, whose, also).await
+}
+
+/// What speaks against sending a dispatch that was made already. The same rule
+/// decides as when the fill was released.
+async fn against(
+    tx: &mut dyn FulfilmentTx,
+    moment: &Moment,
+    dispatch: &Dispatch,
+    prescription: &Prescription,
+) -> Result<Vec<Ground>, PharmacyError> {
+    let holds = tx.fill_holds(dispatch.patient, dispatch.category).await?;
+    let facts = moment.facts(prescription.id, dispatch.invoice)?;
+    Ok(grounds(prescription, &facts, &accepted(&holds, dispatch.paid())))
+}
+
+async fn hold_fill(
+    env: &Env,
+    tx: &mut dyn FulfilmentTx,
+    moment: &Moment,
+    dispatch: &Dispatch,
+    prescription: &Prescription,
+    found: Vec<Ground>,
+) -> Result<(), PharmacyError> {
+    let provider = moment.treatment.active.map_or(prescription.provider, |plan| plan.provider);
+    let whose = (dispatch.patient, dispatch.category);
+    let who = (Some(prescription.id), Some(provider));
+    due::hold(env, tx, dispatch.paid(), whose, who, found).await
 }
 
 async fn load(tx: &mut dyn FulfilmentTx, id: DispatchId) -> Result<Dispatch, PharmacyError> {
@@ -181,11 +244,16 @@ async fn ask(
 async fn store_label(
     env: &Env,
     store: &dyn FulfilmentStore,
+    checks: &FillChecks,
     id: DispatchId,
     (at_carrier, label): (CarrierShipment, Label),
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system(ACTOR);
+    let seen = load(store.begin(&actor).await?.as_mut(), id).await?;
+    // What was learned while the carrier was being asked counts as well.
+    let moment = facts_about(env, store, checks, &seen).await?;
     let mut tx = store.begin(&actor).await?;
+    tx.lock_fills(seen.patient).await?;
     let dispatch = load(tx.as_mut(), id).await?;
     if dispatch.state != DispatchState::Labelling {
         return Ok(());
@@ -193,12 +261,22 @@ async fn store_label(
     let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
     let now = env.now();
     let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
-    if let PrescriptionState::Canceled { .. } = prescription.state {
+    let ended = matches!(prescription.state, PrescriptionState::Canceled { .. });
+    let found = match ended {
+        true => Vec::new(),
+        false => against(tx.as_mut(), &moment, &dispatch, &prescription).await?,
+    };
+    if ended || !found.is_empty() {
         // The label is kept with the shipment, so that it can be given back.
         let shipment = shipment.labelled(at_carrier.id, label, now)?.abandoned(now);
         tx.save_shipment(&shipment).await?;
-        let dispatch = dispatch.on_hold(HoldReason::PrescriptionEnded, now)?;
-        tx.enqueue(look_again(&dispatch)).await?;
+        let reason = if ended { HoldReason::PrescriptionEnded } else { HoldReason::FillHeld };
+        let dispatch = dispatch.on_hold(reason, now)?;
+        if ended {
+            tx.enqueue(look_again(&dispatch)).await?;
+        } else {
+            hold_fill(env, tx.as_mut(), &moment, &dispatch, &prescription, found).await?;
+        }
         tx.save_dispatch(&dispatch).await?;
         audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
         tx.commit().await?;

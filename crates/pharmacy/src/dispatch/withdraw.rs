@@ -3,17 +3,17 @@
 //!
 //! Only our own side is closed here. A pharmacy outside that holds the NewRx
 //! already has to be told with a CancelRx message, which is not sent yet; until
-//! it is, the prescriber who ended or changed the plan has to call that
-//! pharmacy.
+//! it is, an urgent task asks the prescriber to phone that pharmacy
+//! (`prescription::announce`).
 
 use kernel::{Actor, PatientId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Delivery, Env};
 
-use super::{DispatchState, work::cancel_within};
+use super::{DispatchState, due::ReleaseFills, work::cancel_within};
 use crate::{
     PharmacyError,
     fulfilment::{FulfilmentStore, FulfilmentTx},
-    prescription::{Prescription, PrescriptionTx},
+    prescription::{Prescription, PrescriptionTx, announce},
 };
 
 /// Why such a prescription is canceled, as it stands on it.
@@ -66,9 +66,11 @@ async fn take_back(
     let open = tx.open_prescription(plan).await?.filter(concerns);
     entry = entry.detail("withdrawn", open.is_some());
     if let Some(open) = open {
-        let id = open.id;
+        let (id, category) = (open.id, open.category);
         withdraw(env, tx.as_mut(), open, reason).await?;
         cancel_open(env, tx.as_mut(), id).await?;
+        // What is paid and has nothing to be filled from any more is held.
+        tx.enqueue(ReleaseFills { patient, category }.request().at(env.now())).await?;
         entry = entry.detail("prescription", id.to_string());
     }
     tx.audit(entry).await?;
@@ -97,16 +99,14 @@ pub(crate) async fn withdraw(
     prescription: Prescription,
     reason: &'static str,
 ) -> Result<(), PharmacyError> {
-    let before = prescription.state.word();
+    let before = prescription.state.clone();
     let Some(prescription) = prescription.withdrawn(reason, env.now()) else { return Ok(()) };
     tx.save_prescription(&prescription).await?;
-    if let Some(event) = prescription.event() {
-        tx.emit(event).await?;
-    }
+    announce(tx, Some(&before), &prescription).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "prescription", prescription.id)
             .patient(prescription.patient)
-            .detail("old", before)
+            .detail("old", before.word())
             .detail("state", prescription.state.word())
             .detail("treatment_plan", prescription.treatment_plan.to_string()),
     )

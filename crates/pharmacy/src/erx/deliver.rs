@@ -16,7 +16,7 @@ use crate::{
     PharmacyError,
     dispatch::withdraw::{CHANGED, ENDED, withdraw},
     prescription::{
-        Prescription, PrescriptionReach, PrescriptionState, PrescriptionStore,
+        Prescription, PrescriptionReach, PrescriptionState, PrescriptionStore, announce,
         write::{PrescribingPorts, field_codes},
     },
 };
@@ -142,6 +142,12 @@ async fn text_of(
     };
     let text = network.compose(&new_rx)?;
     let mut tx = store.begin(&actor).await?;
+    // With its row locked nobody ends the prescription without seeing that it
+    // is about to be sent.
+    let locked = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?;
+    if !locked.is_some_and(|locked| waits(&locked, job)) {
+        return Ok(None);
+    }
     tx.add_message(&ErxMessage {
         id: job.message,
         prescription: job.prescription,
@@ -235,11 +241,10 @@ async fn fail(
     if !waits(&prescription, job) {
         return Ok(());
     }
+    let before = prescription.state.clone();
     let prescription = prescription.failed(code, reason, env.now())?;
     tx.save_prescription(&prescription).await?;
-    if let Some(event) = prescription.event() {
-        tx.emit(event).await?;
-    }
+    announce(tx.as_mut(), Some(&before), &prescription).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "prescription", prescription.id)
             .patient(prescription.patient)

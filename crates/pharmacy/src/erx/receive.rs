@@ -10,7 +10,7 @@ use ports::{AuditAction, AuditEntry, Env, PortError};
 use super::{Acknowledgement, ErxNetwork, Inbound, ReceivedMessage, Reply};
 use crate::{
     PharmacyError,
-    prescription::{Prescription, PrescriptionReach, PrescriptionStore, PrescriptionTx},
+    prescription::{Prescription, PrescriptionReach, PrescriptionStore, PrescriptionTx, announce},
 };
 
 /// Our answer to a message that came in.
@@ -90,6 +90,7 @@ pub(crate) async fn apply(
             received_at: now,
         })
         .await?;
+    let before = prescription.state.clone();
     let moved = if first { moved(prescription, message, &inbound.reply, now) } else { None };
     let mut entry = AuditEntry::new(AuditAction::Update, "prescription", id)
         .patient(patient)
@@ -97,9 +98,7 @@ pub(crate) async fn apply(
         .detail("repeated", !first);
     if let Some(prescription) = &moved {
         tx.save_prescription(prescription).await?;
-        if let Some(event) = prescription.event() {
-            tx.emit(event).await?;
-        }
+        announce(tx, Some(&before), prescription).await?;
         entry = entry.detail("state", prescription.state.word());
     }
     tx.audit(entry).await?;

@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, DispatchId, InvoiceId, Ndc, Page, PageRequest, PatientId, PharmacyId,
-    PrescriptionId, ShipmentId, SubscriptionId,
+    Actor, CategoryId, CoveredTreatment, DispatchId, FillHoldId, InvoiceId, Ndc, Page, PageRequest,
+    PatientId, PharmacyId, PrescriptionId, ProviderId, ShipmentId, SubscriptionId,
 };
 use ports::Result;
 
 use super::TrackingUpdate;
 use crate::{
-    dispatch::{Dispatch, DispatchState},
+    dispatch::{Dispatch, DispatchState, hold::FillHold},
     inventory::Stock,
     prescription::PrescriptionTx,
     shipment::Shipment,
@@ -34,6 +34,15 @@ pub struct PaidFill {
     pub due_at: DateTime<Utc>,
 }
 
+/// What names a paid fill: the invoice and the number of the fill.
+pub type PaidFillKey = (InvoiceId, u32);
+
+impl PaidFill {
+    pub fn key(&self) -> PaidFillKey {
+        (self.invoice, self.number)
+    }
+}
+
 /// A transaction on the fulfilment half of the pharmacy; it reaches the
 /// prescribing half too, because a dispatch uses a fill in the same transaction. Every read is scoped
 /// by the actor: a patient reaches their own shipments and dispatches, staff
@@ -52,6 +61,18 @@ pub trait FulfilmentTx: PrescriptionTx {
     /// Remembers a paid fill; one that is known already changes nothing.
     async fn add_paid_fill(&mut self, fill: &PaidFill) -> Result<()>;
 
+    /// Keeps which treatments a subscription was bought for; what is kept stays.
+    async fn keep_sold(
+        &mut self,
+        subscription: SubscriptionId,
+        patient: PatientId,
+        treatments: &[CoveredTreatment],
+    ) -> Result<()>;
+
+    /// The treatments that a subscription was bought for; none where nothing
+    /// was kept.
+    async fn sold(&mut self, subscription: SubscriptionId) -> Result<Vec<CoveredTreatment>>;
+
     /// Puts off when a paid fill is looked at again.
     async fn postpone_fill(&mut self, fill: &PaidFill, due_at: DateTime<Utc>) -> Result<()>;
 
@@ -61,6 +82,35 @@ pub trait FulfilmentTx: PrescriptionTx {
         patient: PatientId,
         category: CategoryId,
     ) -> Result<Vec<PaidFill>>;
+
+    /// Adds a hold. A second one of a fill that is held already is a
+    /// `Conflict`.
+    async fn add_fill_hold(&mut self, hold: &FillHold) -> Result<()>;
+
+    /// One hold, if the actor may work it.
+    async fn fill_hold(&mut self, id: FillHoldId) -> Result<Option<FillHold>>;
+
+    /// Saves a hold; a version other than the loaded one is a `Conflict`.
+    async fn save_fill_hold(&mut self, hold: &FillHold) -> Result<()>;
+
+    /// Every hold of the patient in the category, released ones too.
+    async fn fill_holds(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<FillHold>>;
+
+    /// The fills that are held now, the longest first: those whose task is this
+    /// provider's or, without one, all.
+    async fn held_fills(
+        &mut self,
+        of: Option<ProviderId>,
+        page: &PageRequest,
+    ) -> Result<Page<FillHold>>;
+
+    /// The patient's dispatches whose label was asked for before the fill was
+    /// held.
+    async fn held_back(&mut self, patient: PatientId) -> Result<Vec<Dispatch>>;
 
     /// The patients and categories with open fills that are due, the longest
     /// waiting first.

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use kernel::{DispatchId, PrescriptionId};
 use ports::{AuditAction, AuditEntry, Env};
 
-use super::{Prescription, PrescriptionReach, PrescriptionTx, store::Fill};
+use super::{Prescription, PrescriptionReach, PrescriptionTx, announce, store::Fill};
 use crate::PharmacyError;
 
 /// The prescription that a dispatch would fill, locked until the end of the
@@ -41,6 +41,7 @@ pub async fn record_fill(
         };
     }
     let now = env.now();
+    let before = prescription.state.clone();
     let prescription = prescription.filled(filled_on, now)?;
     tx.add_fill(&Fill {
         prescription: id,
@@ -59,10 +60,8 @@ pub async fn record_fill(
             .detail("state", prescription.state.word()),
     )
     .await?;
-    if !prescription.state.is_open()
-        && let Some(event) = prescription.event()
-    {
-        tx.emit(event).await?;
+    if !prescription.state.is_open() {
+        announce(tx, Some(&before), &prescription).await?;
     }
     Ok(prescription)
 }

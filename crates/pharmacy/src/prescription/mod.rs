@@ -1,5 +1,6 @@
 //! The prescription: its states, and every way from one to the next.
 
+pub mod administer;
 mod controlled;
 pub mod directory;
 pub mod fill;
@@ -27,6 +28,7 @@ pub use store::{PrescriptionReach, PrescriptionStore, PrescriptionTx};
 
 use crate::{
     PharmacyError,
+    dispatch::hold::with_overrides,
     safety::{AlertOverride, SafetyAlert},
 };
 
@@ -108,6 +110,25 @@ impl PrescriptionState {
         )
     }
 
+    /// Whether a pharmacy has to be told by telephone that a prescription has
+    /// come from here to `after`: the message is there, or may be on its way or
+    /// have arrived without an answer. `composed` says whether there is a
+    /// message at all. A prescription that is used up needs no call, nor does
+    /// one that the pharmacy refused at the first attempt.
+    fn leaves_a_pharmacy_behind(&self, composed: bool, after: &Self) -> bool {
+        match (self, after) {
+            (Self::Queued { attempts, .. }, Self::Failed { .. }) => composed && *attempts > 0,
+            (Self::Queued { .. }, Self::Canceled { .. } | Self::Draft | Self::Blocked { .. }) => {
+                composed
+            }
+            (
+                Self::Sent { .. } | Self::Active { .. },
+                Self::Canceled { .. } | Self::Draft | Self::Blocked { .. },
+            ) => true,
+            _ => false,
+        }
+    }
+
     fn status(&self) -> Option<PrescriptionStatusWord> {
         Some(match self {
             Self::Draft => return None,
@@ -168,8 +189,9 @@ impl Prescription {
         matches!(self.state, PrescriptionState::Active { .. }) && self.remaining_fills() > 0
     }
 
-    /// The event that tells the other contexts of the state it is in.
-    pub fn event(&self) -> Option<Event> {
+    /// The event that tells the other contexts of the state it is in. It goes
+    /// out with [`announce`].
+    fn event(&self) -> Option<Event> {
         self.state.status().map(|status| Event::PrescriptionChanged {
             prescription: self.id,
             treatment_plan: self.treatment_plan,
@@ -179,6 +201,16 @@ impl Prescription {
             category: self.category,
             status,
         })
+    }
+
+    /// The event with which somebody is asked to phone the pharmacy.
+    pub(crate) fn tell_pharmacy(&self) -> Event {
+        Event::PharmacyToBeTold {
+            prescription: self.id,
+            treatment_plan: self.treatment_plan,
+            patient: self.patient,
+            provider: self.provider,
+        }
     }
 
     /// Controlled substances are refused unless a later configuration allows
@@ -219,19 +251,7 @@ impl Prescription {
         if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
             return Err(self.refused("checked again"));
         }
-        let before = std::mem::take(&mut self.alerts);
-        self.alerts = found
-            .into_iter()
-            .map(|mut alert| {
-                alert.overridden = alert.overridden.or_else(|| {
-                    before
-                        .iter()
-                        .find(|old| old.key == alert.key && old.severity == alert.severity)
-                        .and_then(|old| old.overridden.clone())
-                });
-                alert
-            })
-            .collect();
+        self.alerts = with_overrides(found, &self.alerts);
         let blocking: Vec<String> = self
             .alerts
             .iter()
@@ -417,5 +437,28 @@ impl Prescription {
     }
 }
 
+/// Tells the other contexts of the state that a prescription has come to, from
+/// `before` where it is not new. Every change of state goes through here, so
+/// that a pharmacy which holds what has ended is always told: the event is
+/// committed with the change.
+pub(crate) async fn announce(
+    tx: &mut (impl PrescriptionTx + ?Sized),
+    before: Option<&PrescriptionState>,
+    after: &Prescription,
+) -> Result<(), PharmacyError> {
+    if let Some(event) = after.event() {
+        tx.emit(event).await?;
+    }
+    let Some(before) = before else { return Ok(()) };
+    let composed = match before {
+        PrescriptionState::Queued { message, .. } => tx.message(*message).await?.is_some(),
+        _ => true,
+    };
+    if before.leaves_a_pharmacy_behind(composed, &after.state) {
+        tx.emit(after.tell_pharmacy()).await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

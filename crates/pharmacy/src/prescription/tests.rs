@@ -9,7 +9,7 @@ fn id<T: From<Uuid>>(value: u128) -> T {
     T::from(Uuid::from_u128(value))
 }
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap()
 }
 
@@ -17,7 +17,7 @@ fn today() -> NaiveDate {
     now().date_naive()
 }
 
-fn draft(refills: u8) -> Prescription {
+pub(crate) fn draft(refills: u8) -> Prescription {
     Prescription {
         id: id(1),
         treatment_plan: id(2),
@@ -191,4 +191,35 @@ proptest! {
         let expected = if order.contains(&true) { "active" } else { "sent" };
         prop_assert_eq!(prescription.state.word(), expected);
     }
+}
+
+/// Every way in which a prescription comes to an end.
+#[test]
+fn whoever_may_hold_what_has_ended_is_phoned_and_nobody_else() {
+    let at = now();
+    let held = message();
+    let queued = |attempts| PrescriptionState::Queued { message: held, attempts };
+    let sent = PrescriptionState::Sent { message: held, at };
+    let active = PrescriptionState::Active { message: held, verified_at: at };
+    let canceled = PrescriptionState::Canceled { reason: "over".into(), at };
+    let blocked = PrescriptionState::Blocked { alerts: Vec::new() };
+    let failed = PrescriptionState::Failed { code: "900".into(), reason: "no".into(), at };
+    let completed = PrescriptionState::Completed { at };
+    let phoned = |before: &PrescriptionState, composed, after: &PrescriptionState| {
+        before.leaves_a_pharmacy_behind(composed, after)
+    };
+    for before in [&sent, &active, &queued(0), &queued(3)] {
+        for after in [&canceled, &blocked, &PrescriptionState::Draft] {
+            assert!(phoned(before, true, after), "{before:?} to {after:?}");
+        }
+        assert!(!phoned(before, true, &completed), "a used-up one needs no call");
+    }
+    // No message was ever written, so none can have arrived.
+    assert!(!phoned(&queued(0), false, &canceled));
+    for before in [&PrescriptionState::Draft, &blocked, &completed, &failed, &canceled] {
+        assert!(!phoned(before, true, &canceled), "{before:?}");
+    }
+    // An attempt without an answer may have arrived before the refusal.
+    assert!(phoned(&queued(1), true, &failed));
+    assert!(!phoned(&queued(0), true, &failed) && !phoned(&sent, true, &failed));
 }

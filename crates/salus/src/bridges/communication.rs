@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use communication::{CareTeam, Recipient, Recipients, SignInLinks};
-use identity::{credentials, registration};
-use kernel::{AccountId, Actor, EmailAddress, PatientId, ProviderId, SubscriptionId};
+use identity::{confirmation, credentials, registration};
+use kernel::{AccountId, Actor, EmailAddress, PatientId, ProviderId, SubscriptionId, Uuid};
 use ports::Result;
 
 use super::{Bridges, absent_or, crossing};
@@ -65,5 +65,16 @@ impl SignInLinks for Bridges {
         Ok(absent_or("a new address", change)?
             .flatten()
             .map(|(email, token)| (email, self.link("/confirm-email", &token))))
+    }
+    async fn factor_link(&self, account: AccountId, factor: Uuid) -> Result<Option<String>> {
+        let token = confirmation::link_token(&self.identity, account, factor).await;
+        Ok(absent_or("a factor's token", token)?
+            .flatten()
+            .map(|token| self.link("/confirm-factor", &token)))
+    }
+
+    async fn previous_address(&self, account: AccountId) -> Result<Option<EmailAddress>> {
+        let left = credentials::previous_address(&self.identity, account).await;
+        Ok(absent_or("a previous address", left)?.flatten())
     }
 }

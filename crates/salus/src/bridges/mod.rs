@@ -7,6 +7,8 @@ mod billing;
 mod care;
 mod catalog;
 mod communication;
+mod fills;
+pub mod identity;
 mod intake;
 mod pharmacy;
 mod records;
@@ -16,6 +18,7 @@ pub use self::care::schema_of;
 
 use std::sync::Arc;
 
+use ::billing::BillingStore;
 use ::care::CareStore;
 use ::catalog::CatalogStore;
 use ::communication::CommunicationStore;
@@ -36,6 +39,7 @@ pub struct Bridges {
     pub practice: Practice,
     pub identity: Services,
     pub panel: Arc<dyn Panel>,
+    pub billing: Arc<dyn BillingStore>,
     pub catalog: Arc<dyn CatalogStore>,
     pub intake: Arc<dyn IntakeStore>,
     pub care: Arc<dyn CareStore>,
@@ -59,14 +63,18 @@ impl Bridges {
             .map_err(|error| crossing("a patient's profile", error))
     }
 
+    /// A provider's profile. Whoever has no open account or not the role holds no
+    /// licence here, whatever the boards say.
     async fn provider(&self, provider: ProviderId) -> Result<Option<ProviderProfile>> {
-        ::identity::directory::provider(
-            &self.identity,
-            &Actor::system("bridges.provider"),
-            provider,
-        )
-        .await
-        .map_err(|error| crossing("a provider's profile", error))
+        let failed = |error| crossing("a provider's profile", error);
+        let actor = Actor::system("bridges.provider");
+        let found = ::identity::directory::provider(&self.identity, &actor, provider);
+        let Some(mut profile) = found.await.map_err(failed)? else { return Ok(None) };
+        let practises = ::identity::directory::practises(&self.identity, provider).await;
+        if !practises.map_err(failed)? {
+            profile.licenses.clear();
+        }
+        Ok(Some(profile))
     }
 }
 

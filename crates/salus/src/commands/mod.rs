@@ -13,7 +13,7 @@ use postgres::Pg;
 
 use crate::{
     config::Config,
-    store::{As, Foundation},
+    store::{self, As, Foundation},
     wiring::Operations,
 };
 
@@ -34,10 +34,10 @@ pub fn config(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 pub async fn migrate(config: Config, down: Option<u32>) -> anyhow::Result<ExitCode> {
-    let state = Foundation::within(&config, As::Setup, async |foundation| {
+    let state = Foundation::within(&config, As::Owner, async |foundation| {
         match down {
             Some(steps) => Pg::migrate_down(foundation.pg.pool(), Some(steps)).await?,
-            None => Pg::migrate(foundation.pg.pool()).await?,
+            None => store::migrate(foundation.pg.pool(), &config.database.server_role).await?,
         }
         Ok(Pg::migration_state(foundation.pg.pool()).await?)
     })
@@ -65,7 +65,8 @@ pub fn keys_rotate(config: &Config) -> anyhow::Result<ExitCode> {
 
 pub async fn audit_verify(config: Config) -> anyhow::Result<ExitCode> {
     let report = Foundation::within(&config, As::Command, async |foundation| {
-        Ok(compliance::verify::verify(&foundation.pg, foundation.objects.as_ref()).await?)
+        let (objects, keys) = (foundation.objects.as_ref(), foundation.keyring.as_ref());
+        Ok(compliance::verify::verify(&foundation.pg, objects, keys).await?)
     })
     .await?;
     print(&format!("{report}\n"))?;

@@ -3,8 +3,6 @@
 
 use std::process::ExitCode;
 
-use postgres::Pg;
-
 use crate::{
     config::Config,
     seed,
@@ -14,11 +12,8 @@ use crate::{
 
 pub async fn run(mut config: Config) -> anyhow::Result<ExitCode> {
     config.seed_demo()?;
-    Foundation::within(&config, As::Setup, async |foundation| {
-        Pg::migrate(foundation.pg.pool()).await?;
-        create(foundation, &config).await
-    })
-    .await?;
+    Foundation::within(&config, As::Setup, async |foundation| create(foundation, &config).await)
+        .await?;
     super::print("the demo data is there\n")?;
     Ok(ExitCode::SUCCESS)
 }

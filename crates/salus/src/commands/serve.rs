@@ -1,13 +1,12 @@
 //! The server: foundation, emulators, wiring, then requests and jobs until a
 //! signal; then everything is drained in the opposite order.
 
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use jobs::{Runtime, RuntimeSettings};
+use jobs::{Liveness, Runtime, RuntimeSettings, supervise};
 use poem::{EndpointExt as _, Server, listener::TcpAcceptor};
-use postgres::Pg;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -42,7 +41,6 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     }
 
     let foundation = Foundation::open(&config, As::Server).await?;
-    Pg::migrate(foundation.pg.pool()).await.context("migrating")?;
 
     let draining = CancellationToken::new();
     let emulators = Emulators::start(&mut config, &foundation.data_dir).await?;
@@ -57,10 +55,12 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
             sole_server: foundation.cluster.is_some(),
         },
     ));
+    let (notices_alive, sealer_alive) = (Liveness::default(), Liveness::default());
     let health = Health {
         pg: foundation.pg.clone(),
         chain: Arc::new(foundation.pg.clone()),
         jobs: runtime.clone(),
+        tasks: vec![("notices", notices_alive.clone()), ("audit_sealer", sealer_alive.clone())],
         vendors: Arc::new(emulators.vendors()),
         metrics,
         draining: draining.clone(),
@@ -72,25 +72,45 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         let (runtime, stop) = (runtime.clone(), stop_jobs.clone());
         tokio::spawn(async move { runtime.run(stop).await })
     };
-    let (stop_notices, stopped) = watch::channel(false);
+    let stop_watching = CancellationToken::new();
+    let watching = watch_database(&foundation, &stop_watching);
+    let stop_notices = CancellationToken::new();
     let notices = {
-        let pg = foundation.pg.clone();
+        let (pg, stop) = (foundation.pg.clone(), stop_notices.clone());
         let (identity, rollout) = (wiring.identity, wiring.rollout);
         tokio::spawn(async move {
             let forget = || {
                 identity.forget_matrix();
                 rollout.forget();
             };
-            pg.on_notice(&["salus_permissions", "salus_feature_flags"], forget, stopped).await;
+            supervise("the notices", &notices_alive, &stop, || async {
+                notices_alive.runs();
+                let channels = ["salus_permissions", "salus_feature_flags"];
+                let (_never, stopped) = watch::channel(false);
+                tokio::select! {
+                    () = pg.on_notice(&channels, forget, stopped) => {}
+                    () = stop.cancelled() => {}
+                }
+                Ok::<_, Infallible>(())
+            })
+            .await;
         })
     };
     let stop_sealing = CancellationToken::new();
-    let sealing = tokio::spawn(sealer::run(
-        foundation.env.clone(),
-        Arc::new(foundation.pg.clone()),
-        foundation.objects.clone(),
-        stop_sealing.clone(),
-    ));
+    let sealing = {
+        let (env, stop) = (foundation.env.clone(), stop_sealing.clone());
+        let (pg, objects) = (foundation.pg.clone(), foundation.objects.clone());
+        let keys = foundation.keyring.clone();
+        tokio::spawn(async move {
+            supervise("the audit sealer", &sealer_alive, &stop, || async {
+                sealer_alive.runs();
+                let (pg, objects) = (Arc::new(pg.clone()), objects.clone());
+                sealer::run(env.clone(), pg, objects, keys.clone(), stop.clone()).await;
+                Ok::<_, Infallible>(())
+            })
+            .await;
+        })
+    };
 
     if config.demo.seed {
         seed::create(&foundation, &config).await.context("seeding the demo data")?;
@@ -115,16 +135,34 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     if let Err(error) = jobs.await? {
         tracing::error!(%error, "the job runtime failed");
     }
-    // Nobody hears it where the task is gone already.
-    let _ = stop_notices.send(true);
+    stop_notices.cancel();
     notices.await?;
     stop_sealing.cancel();
     sealing.await?;
     emulators.stop().await;
     queue.close().await;
+    stop_watching.cancel();
+    for watcher in watching {
+        watcher.await?;
+    }
     foundation.close().await?;
     served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Watches the database, and the private cluster where it is that.
+fn watch_database(foundation: &Foundation, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let (pg, stopped) = (foundation.pg.clone(), stop.clone());
+    let mut watching = vec![tokio::spawn(async move {
+        stopped.run_until_cancelled(pg.feel_pulse()).await;
+    })];
+    if let Some(cluster) = foundation.cluster.clone() {
+        let stopped = stop.clone();
+        watching.push(tokio::spawn(async move {
+            stopped.run_until_cancelled(cluster.keep_up()).await;
+        }));
+    }
+    watching
 }
 
 async fn stop_signal() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jobs::Registry;
-use ports::Event;
+use ports::{Event, events::PrescriptionStatusWord};
 
 use super::World;
 
@@ -54,6 +54,14 @@ pub fn register(world: &Arc<World>) -> Registry {
 }
 
 fn identity(registry: &mut Registry, world: &Arc<World>) {
+    let ending = Arc::clone(world);
+    registry.scheduled("*/10 * * * *", move |job: identity::license_alerts::EndLicenses| {
+        let w = Arc::clone(&ending);
+        async move { identity::license_alerts::end_licenses(&w.identity, job).await.map(drop) }
+    });
+    job!(registry, world, |w, job: identity::registration::AnswerAsk| {
+        identity::registration::answer(&w.identity, job)
+    });
     let world = Arc::clone(world);
     // In the morning of the American east.
     registry.scheduled("0 13 * * *", move |job: identity::license_alerts::AlertLicenses| {
@@ -92,14 +100,47 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
             &w.env, &w.pg, w.bridges.as_ref(), delivery, treatment_plan,
         )
     });
+    on!(registry, world, "care.on_pharmacy_to_be_told",
+        PharmacyToBeTold { prescription, treatment_plan, patient, provider } => |w, delivery| {
+        care::pharmacy_tasks::on_pharmacy_to_be_told(
+            &w.env, &w.pg, &w.sources, delivery, (prescription, treatment_plan),
+            (patient, provider),
+        )
+    });
+    on!(registry, world, "care.on_fill_held",
+        FillHeld { hold, patient, provider } => |w, delivery| {
+        care::pharmacy_tasks::on_fill_held(
+            &w.env, &w.pg, &w.sources, delivery, hold, (patient, provider),
+        )
+    });
+    on!(registry, world, "care.on_fill_released",
+        FillReleased { hold, patient, provider } => |w, delivery| {
+        care::pharmacy_tasks::on_fill_released(&w.env, &w.pg, delivery, hold, (patient, provider))
+    });
     on!(registry, world, "care.on_record_changed", ClinicalRecordChanged { patient } => |w, delivery| {
         care::tasks::on_record_changed(&w.env, &w.pg, delivery, patient)
+    });
+    on!(registry, world, "care.on_subscription_mismatched",
+        SubscriptionMismatched { patient, category } => |w, delivery| {
+        care::tasks::on_subscription_mismatched(&w.env, &w.pg, delivery, patient, category)
     });
     on!(registry, world, "care.complete_plan",
         PrescriptionChanged { treatment_plan, plan_version, status } => |w, delivery| {
         care::plans::on_prescription_changed(
             &w.env, &w.pg, delivery, (treatment_plan, plan_version), status,
         )
+    });
+    on!(registry, world, "care.on_standing_changed",
+        ProviderStandingChanged { provider } => |w, delivery| {
+        care::standing::on_standing_changed(&w.env, &w.pg, &w.sources, delivery, provider)
+    });
+    on!(registry, world, "care.on_patient_moved", PatientProfileChanged { patient } => |w, delivery| {
+        care::standing::on_patient_moved(&w.env, &w.pg, &w.sources, delivery, patient)
+    });
+    let standing = Arc::clone(world);
+    registry.scheduled("*/10 * * * *", move |job: care::standing::CheckStanding| {
+        let w = Arc::clone(&standing);
+        async move { care::standing::check_standing(&w.env, &w.pg, &w.sources, job).await }
     });
     let escalating = Arc::clone(world);
     registry.scheduled("* * * * *", move |job: care::information::EscalateReviews| {
@@ -158,10 +199,17 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
         erx::deliver::send_new_rx(&w.env, &w.pg, &w.prescribing, &w.erx, job)
     });
     job!(registry, world, |w, job: dispatch::label::BuyLabel| {
-        dispatch::label::buy_label(&w.env, &w.pg, w.carriers.as_ref(), w.bridges.as_ref(), job)
+        dispatch::label::buy_label(
+            &w.env,
+            &w.pg,
+            w.carriers.as_ref(),
+            w.bridges.as_ref(),
+            &w.fill_checks,
+            job,
+        )
     });
     job!(registry, world, |w, job: dispatch::due::ReleaseFills| {
-        dispatch::due::release_fills(&w.env, &w.pg, job)
+        dispatch::due::release_fills(&w.env, &w.pg, &w.fill_checks, job)
     });
     job!(registry, world, |w, job: shipment::tracking::RefreshTracking| {
         shipment::tracking::refresh_tracking(&w.env, &w.pg, w.carriers.as_ref(), job)
@@ -191,13 +239,21 @@ fn subscriptions(registry: &mut Registry, world: &Arc<World>) {
             &w.env, &w.pg, w.bridges.as_ref(), delivery, patient, category,
         )
     });
+    on!(registry, world, "subscriptions.on_treatment_plan_created",
+        TreatmentPlanCreated { patient, category } => |w, delivery| {
+        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), delivery, patient, category)
+    });
+    on!(registry, world, "subscriptions.on_treatment_plan_modified",
+        TreatmentPlanModified { patient, category } => |w, delivery| {
+        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), delivery, patient, category)
+    });
     job!(registry, world, |w, job: renewal::RenewSubscription| {
         renewal::renew(&w.env, &w.pg, w.bridges.as_ref(), job)
     });
 }
 
 fn billing(registry: &mut Registry, world: &Arc<World>) {
-    use billing::{charge, invoicing, payment_methods, settlement, withdraw};
+    use billing::{charge, contest, invoicing, payment_methods, settlement, stopped, withdraw};
 
     on!(registry, world, "billing.on_subscription_started",
         SubscriptionStarted { subscription } => |w, delivery| {
@@ -213,11 +269,47 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
         SubscriptionCanceled { subscription, patient } => |w, delivery| {
         withdraw::on_subscription_canceled(&w.env, &w.pg, delivery, subscription, patient)
     });
+    on!(registry, world, "billing.paid_but_stopped",
+        InvoicePaid { invoice, patient, category } => |w, delivery| {
+        stopped::on_invoice_paid(
+            &w.env, &w.pg, w.bridges.as_ref(), delivery, invoice, (patient, category),
+        )
+    });
+    on!(registry, world, "billing.on_fill_held",
+        FillHeld { hold, patient, category } => |w, delivery| {
+        stopped::on_stopped(&w.env, &w.pg, delivery, hold.uuid(), (patient, category))
+    });
+    let blocked = Arc::clone(world);
+    registry.on(
+        "billing.on_prescription_blocked",
+        |event| {
+            let status = match event {
+                Event::PrescriptionChanged { status, .. } => *status,
+                _ => return false,
+            };
+            status == PrescriptionStatusWord::Blocked
+        },
+        move |delivery, envelope| {
+            let w = Arc::clone(&blocked);
+            async move {
+                let Event::PrescriptionChanged { prescription, patient, category, .. } =
+                    envelope.event
+                else {
+                    return Ok(());
+                };
+                let (subject, whose) = (prescription.uuid(), (patient, category));
+                stopped::on_stopped(&w.env, &w.pg, delivery, subject, whose).await
+            }
+        },
+    );
+    job!(registry, world, |w, job: contest::CheckContests| {
+        contest::check_contests(&w.env, &w.pg, w.gateway.as_ref(), job)
+    });
     job!(registry, world, |w, job: withdraw::WithdrawInvoice| {
         withdraw::withdraw_invoice(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, job)
     });
     job!(registry, world, |w, job: charge::ChargeInvoice| {
-        charge::charge_invoice(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, job)
+        charge::charge_invoice(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, w.bridges.as_ref(), job)
     });
     job!(registry, world, |w, job: settlement::SettlePayment| {
         settlement::settle_payment(&w.env, &w.pg, w.gateway.as_ref(), &w.retry, job)
@@ -233,6 +325,10 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
 }
 
 fn communication(registry: &mut Registry, world: &Arc<World>) {
+    on!(registry, world, "communication.on_patient_handed_over",
+        PatientHandedOver { patient, from, to } => |w, delivery| {
+        communication::handover::on_patient_handed_over(&w.pg, delivery, patient, (from, to))
+    });
     let w = Arc::clone(world);
     registry.on(
         communication::notifying::HANDLER,

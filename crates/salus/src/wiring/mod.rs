@@ -14,8 +14,8 @@ use ::identity::{Policy, Services, passkey::Authenticators};
 use ::intake::PhotoVault;
 use ::jobs::Registry;
 use ::pharmacy::{
-    erx::ErxNetwork, fulfilment::Carriers, prescription::write::PrescribingPorts,
-    safety::CuratedInteractions,
+    dispatch::checks::FillChecks, erx::ErxNetwork, fulfilment::Carriers,
+    prescription::write::PrescribingPorts, safety::CuratedInteractions,
 };
 use ::records::FhirMapper;
 use keyring::{Argon2Passwords, BreachList, SigningKeyFolder};
@@ -24,7 +24,11 @@ use postgres::Pg;
 
 pub use self::surface::{Operations, Surface};
 use self::vendors::Vendors;
-use crate::{bridges::Bridges, config::Config, store::Foundation};
+use crate::{
+    bridges::{Bridges, identity::MailServerReach},
+    config::Config,
+    store::Foundation,
+};
 
 /// All that handlers and jobs work with.
 pub struct World {
@@ -36,6 +40,7 @@ pub struct World {
     pub sources: Sources,
     pub photos: PhotoVault,
     pub prescribing: PrescribingPorts,
+    pub fill_checks: FillChecks,
     pub mapper: Arc<dyn FhirMapper>,
     pub templates: Arc<Templates>,
     pub seller: Party,
@@ -111,12 +116,14 @@ pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Re
 fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow::Result<World> {
     let (env, pg) = (foundation.env.clone(), foundation.pg.clone());
     let store = Arc::new(pg.clone());
-    let identity = identity_services(config, foundation)?;
+    let reach = MailServerReach::new(vendors.mailer.clone());
+    let identity = identity_services(config, foundation)?.with_reach(Arc::new(reach));
     let bridges = Arc::new(Bridges {
         env: env.clone(),
         practice: config.practice.clone(),
         identity: identity.clone(),
         panel: store.clone(),
+        billing: store.clone(),
         catalog: store.clone(),
         intake: store.clone(),
         care: store.clone(),
@@ -140,12 +147,18 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
             facts: bridges.clone(),
             directory: bridges.clone(),
             covers: bridges.clone(),
+            safety: bridges.clone(),
         },
         photos: PhotoVault::new(foundation.objects.clone(), foundation.keyring.clone()),
         prescribing: PrescribingPorts {
             plans: bridges.clone(),
             prescribers: bridges.clone(),
             patients: bridges.clone(),
+            record: bridges.clone(),
+            interactions: Arc::new(CuratedInteractions),
+        },
+        fill_checks: FillChecks {
+            circumstances: bridges.clone(),
             record: bridges.clone(),
             interactions: Arc::new(CuratedInteractions),
         },

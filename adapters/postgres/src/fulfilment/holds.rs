@@ -1,0 +1,173 @@
+//! Held fills.
+
+use kernel::{CategoryId, FillHoldId, Page, PageRequest, PatientId, ProviderId, Uuid};
+use pharmacy::dispatch::{
+    Dispatch, DispatchState, HoldReason,
+    hold::{FillHold, Ground, Release},
+};
+use ports::{PortError, Result};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    WORK,
+    entities::{dispatch, fill_hold},
+    mapping::small,
+};
+use crate::{
+    PgTx,
+    core::{db, expect_changed, id_cursor},
+};
+
+/// Where what a fill is held for, and the decision, are sealed.
+const GROUNDS: &str = "fill_holds.grounds";
+const DECISION: &str = "fill_holds.decision";
+
+/// A provider's own words, and what was accepted with them.
+#[derive(Serialize, Deserialize)]
+struct Decision {
+    reason: String,
+    accepted: Vec<String>,
+}
+
+/// The staff that works held fills; nobody else sees any.
+fn reach(tx: &PgTx) -> Condition {
+    match tx.actor().may(WORK) || tx.actor().as_provider().is_some() {
+        true => Condition::all(),
+        false => Condition::all().add(sea_orm::sea_query::Expr::value(false)),
+    }
+}
+
+pub async fn add(tx: &mut PgTx, hold: &FillHold) -> Result<()> {
+    fill_hold::Entity::insert(row_of(tx, hold, 1)?)
+        .exec_without_returning(tx.write())
+        .await
+        .map_err(|error| db("adding a held fill", error))?;
+    Ok(())
+}
+
+pub async fn one(tx: &mut PgTx, id: FillHoldId) -> Result<Option<FillHold>> {
+    let row = fill_hold::Entity::find_by_id(id.uuid())
+        .filter(reach(tx))
+        .one(tx.read())
+        .await
+        .map_err(|error| db("loading a held fill", error))?;
+    row.map(|row| hold_of(tx, row)).transpose()
+}
+
+pub async fn save(tx: &mut PgTx, hold: &FillHold) -> Result<()> {
+    let updated = fill_hold::Entity::update_many()
+        .set(row_of(tx, hold, hold.version + 1)?)
+        .filter(fill_hold::Column::Id.eq(hold.id.uuid()))
+        .filter(fill_hold::Column::Version.eq(hold.version))
+        .exec(tx.write())
+        .await
+        .map_err(|error| db("saving a held fill", error))?;
+    expect_changed(updated.rows_affected, "fill_holds.version")
+}
+
+pub async fn of(tx: &mut PgTx, patient: PatientId, category: CategoryId) -> Result<Vec<FillHold>> {
+    let rows = fill_hold::Entity::find()
+        .filter(reach(tx))
+        .filter(fill_hold::Column::PatientId.eq(patient.uuid()))
+        .filter(fill_hold::Column::CategoryId.eq(category.uuid()))
+        .order_by_asc(fill_hold::Column::Id)
+        .all(tx.read())
+        .await
+        .map_err(|error| db("reading a patient's held fills", error))?;
+    rows.into_iter().map(|row| hold_of(tx, row)).collect()
+}
+
+pub async fn held(
+    tx: &mut PgTx,
+    of: Option<ProviderId>,
+    page: &PageRequest,
+) -> Result<Page<FillHold>> {
+    let mut query =
+        fill_hold::Entity::find().filter(reach(tx)).filter(fill_hold::Column::ReleasedAt.is_null());
+    if let Some(provider) = of {
+        query = query.filter(fill_hold::Column::ProviderId.eq(provider.uuid()));
+    }
+    if let Some(after) = id_cursor(page)? {
+        query = query.filter(fill_hold::Column::Id.gt(after));
+    }
+    let rows = query
+        .order_by_asc(fill_hold::Column::Id)
+        .limit(u64::from(page.limit()) + 1)
+        .all(tx.read())
+        .await
+        .map_err(|error| db("reading the held fills", error))?;
+    let found = rows.into_iter().map(|row| hold_of(tx, row)).collect::<Result<Vec<_>>>()?;
+    Ok(Page::from_overfetch(found, page, |last| last.id.to_string()))
+}
+
+pub async fn held_back(tx: &mut PgTx, patient: PatientId) -> Result<Vec<Dispatch>> {
+    let rows = dispatch::Entity::find()
+        .filter(reach(tx))
+        .filter(dispatch::Column::PatientId.eq(patient.uuid()))
+        .filter(dispatch::Column::State.eq(DispatchState::OnHold.to_string()))
+        .filter(dispatch::Column::HoldReason.eq(HoldReason::FillHeld.to_string()))
+        .all(tx.read())
+        .await
+        .map_err(|error| db("reading what was held back at its label", error))?;
+    tx.with_allocations(rows).await
+}
+
+fn row_of(tx: &PgTx, hold: &FillHold, version: i64) -> Result<fill_hold::ActiveModel> {
+    let sealed = |column, value: serde_json::Result<Vec<u8>>| {
+        let bytes = value.map_err(|error| PortError::internal("a held fill", error))?;
+        tx.seal(column, hold.id, &bytes)
+    };
+    let decision = hold.released.as_ref().map(|release| Decision {
+        reason: release.reason.clone(),
+        accepted: release.accepted.clone(),
+    });
+    Ok(fill_hold::ActiveModel {
+        id: Set(hold.id.uuid()),
+        invoice_id: Set(hold.invoice.uuid()),
+        number: Set(small(hold.number, "number of a paid fill")?),
+        patient_id: Set(hold.patient.uuid()),
+        category_id: Set(hold.category.uuid()),
+        prescription_id: Set(hold.prescription.map(Uuid::from)),
+        provider_id: Set(hold.provider.map(Uuid::from)),
+        grounds: Set(sealed(GROUNDS, serde_json::to_vec(&hold.grounds))?),
+        held_at: Set(hold.held_at),
+        released_at: Set(hold.released.as_ref().map(|release| release.at)),
+        released_by: Set(hold.released.as_ref().map(|release| release.by.uuid())),
+        decision: Set(decision
+            .map(|decision| sealed(DECISION, serde_json::to_vec(&decision)))
+            .transpose()?),
+        version: Set(version),
+    })
+}
+
+fn hold_of(tx: &PgTx, row: fill_hold::Model) -> Result<FillHold> {
+    let corrupt = |error| PortError::internal("a stored held fill is invalid", error);
+    let id = FillHoldId(row.id);
+    let grounds = tx.unseal(GROUNDS, id, row.grounds)?;
+    let grounds: Vec<Ground> = serde_json::from_slice(&grounds).map_err(corrupt)?;
+    let released = match (row.released_at, row.released_by, row.decision) {
+        (Some(at), Some(by), Some(decision)) => {
+            let decision = tx.unseal(DECISION, id, decision)?;
+            let Decision { reason, accepted } =
+                serde_json::from_slice(&decision).map_err(corrupt)?;
+            Some(Release { at, by: by.into(), reason, accepted })
+        }
+        _ => None,
+    };
+    Ok(FillHold {
+        id,
+        invoice: row.invoice_id.into(),
+        number: row.number.unsigned_abs(),
+        patient: row.patient_id.into(),
+        category: row.category_id.into(),
+        prescription: row.prescription_id.map(Into::into),
+        provider: row.provider_id.map(Into::into),
+        grounds,
+        held_at: row.held_at,
+        released,
+        version: row.version,
+    })
+}

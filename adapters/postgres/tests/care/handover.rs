@@ -1,0 +1,241 @@
+//! When a provider leaves or a licence ends: what they hold goes back, charts
+//! are closed in queries and by row-level security, and a panel is handed over.
+
+use care::{
+    break_glass,
+    handover::{self, Handover, HandoverRequest, Obstacle},
+    standing::{self, CheckStanding},
+};
+use kernel::DomainError as _;
+
+use super::{endings::approved, *};
+
+fn admin() -> Actor {
+    account(Uuid::from_u128(0xad), Role::Admin, &[Permission::AccountAdminister])
+}
+
+async fn tell(setting: &Setting, of: ProviderId) {
+    let event: EventId = setting.database.env.fresh();
+    let delivery = Delivery { event, handler: "care.on_standing_changed" };
+    let (env, store) = (&setting.database.env, setting.store());
+    standing::on_standing_changed(env, store, &setting.sources, delivery, of).await.unwrap();
+}
+
+fn license(setting: &Setting, of: ProviderId, states: &[UsState]) {
+    setting.neighbours.licences.lock().unwrap().insert(of, states.to_vec());
+}
+
+async fn hand_over(setting: &Setting, request: HandoverRequest) -> Vec<Handover> {
+    let (env, store) = (&setting.database.env, setting.store());
+    handover::hand_over(env, store, &setting.sources, &admin(), IN_MASSACHUSETTS, request)
+        .await
+        .unwrap()
+}
+
+async fn book(setting: &Setting, who: PatientId, by: ProviderId, slot: i64) {
+    let (env, store) = (&setting.database.env, setting.store());
+    let starts_at = env.now() + TimeDelta::minutes(15 * slot);
+    let booking = Booking { provider: by, category: None, starts_at };
+    let key = key("care.book_consultation", &format!("{who}-{slot}"));
+    consultations::book(env, store, &setting.sources, &patient(who), booking, &key).await.unwrap();
+}
+
+/// How many rows of the patient the provider sees in the table itself, behind
+/// every query.
+async fn seen(setting: &Setting, by: ProviderId, table: &str, who: PatientId) -> i64 {
+    let tx = setting.database.pg.open(&provider(by)).await.unwrap();
+    let sql = format!("SELECT count(*) FROM {table} WHERE patient_id = '{who}'");
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let row = tx.read().query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+#[tokio::test]
+async fn a_licence_that_ends_closes_charts_and_gives_reviews_back() {
+    let setting = setting().await;
+    approved(&setting).await;
+    let held = setting.assess(EVE, &["review"]).await;
+    setting.claim(held, IN_MASSACHUSETTS).await.unwrap();
+    let (pg, env) = (&setting.database.pg, &setting.database.env);
+    let chart = async || plans::of_patient(pg, &provider(IN_MASSACHUSETTS), ADA).await;
+    assert_eq!(chart().await.unwrap().len(), 1);
+    assert_eq!(seen(&setting, IN_MASSACHUSETTS, "care_treatment_plans", ADA).await, 1);
+
+    license(&setting, IN_MASSACHUSETTS, &[UsState::Tx]);
+    tell(&setting, IN_MASSACHUSETTS).await;
+    assert_eq!(chart().await.unwrap_err().code(), "care.not_found");
+    assert!(!pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap());
+    assert_eq!(seen(&setting, IN_MASSACHUSETTS, "care_treatment_plans", ADA).await, 0, "the wall");
+    assert_eq!(seen(&setting, ALSO_THERE, "care_treatment_plans", ADA).await, 1);
+    assert_eq!(setting.queue(ALSO_THERE).await, [held], "it waits for anybody");
+    let signed = setting.approve(held, IN_MASSACHUSETTS, None, "k1").await.unwrap_err();
+    assert_eq!(signed.code(), "care.not_found");
+
+    // An emergency opens the chart, through the wall too, and for an hour.
+    let reason = "Found unconscious at home, allergies unknown.";
+    let actor = provider(IN_MASSACHUSETTS);
+    break_glass::open(env, pg, &setting.sources, &actor, ADA, reason).await.unwrap();
+    assert_eq!(chart().await.unwrap().len(), 1);
+    setting.database.clock.advance(TimeDelta::minutes(61));
+    assert_eq!(chart().await.unwrap_err().code(), "care.not_found");
+    assert_eq!(seen(&setting, IN_MASSACHUSETTS, "care_treatment_plans", ADA).await, 0);
+
+    // With the licence the charts come back.
+    license(&setting, IN_MASSACHUSETTS, &[UsState::Ma]);
+    tell(&setting, IN_MASSACHUSETTS).await;
+    assert_eq!(chart().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_began_before_an_account_was_closed_is_closed_after() {
+    let setting = setting().await;
+    license(&setting, IN_MASSACHUSETTS, &[]);
+    tell(&setting, IN_MASSACHUSETTS).await;
+    // A claim that was on its way when the event was handled.
+    license(&setting, IN_MASSACHUSETTS, &[UsState::Ma]);
+    let id = setting.assess(ADA, &["review"]).await;
+    setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
+    license(&setting, IN_MASSACHUSETTS, &[]);
+    assert_eq!(setting.queue(ALSO_THERE).await, []);
+    let (env, store) = (&setting.database.env, setting.store());
+    standing::check_standing(env, store, &setting.sources, CheckStanding {}).await.unwrap();
+    assert_eq!(setting.queue(ALSO_THERE).await, [id]);
+    assert!(!setting.database.pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
+    let setting = setting().await;
+    let id = setting.assess(ADA, &["review"]).await;
+    let superuser = setting.database.superuser().await;
+    let uuid = IN_MASSACHUSETTS.uuid();
+    let run = async |sql: String| drop(superuser.execute_unprepared(&sql).await.unwrap());
+    run(format!(
+        "INSERT INTO identity_accounts (id, email, email_index, status, status_at, created_at, \
+         version) VALUES ('{uuid}', '', '', 'active', now(), now(), 1); \
+         INSERT INTO identity_account_roles VALUES ('{uuid}', 'provider'); \
+         INSERT INTO identity_providers (provider_id, given_name, family_name, npi, specialities, \
+         updated_at, version) VALUES ('{uuid}', 'A', 'B', '1234567893', '{{}}', now(), 1); \
+         INSERT INTO identity_licenses VALUES ('{uuid}', 'MA', 'N-1', '2199-12-31', 'active')"
+    ))
+    .await;
+    setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
+    // The directory has been asked already when these change.
+    for (broken, mended) in [
+        (
+            "UPDATE identity_accounts SET status = 'disabled'",
+            "UPDATE identity_accounts SET status = 'active'",
+        ),
+        (
+            "UPDATE identity_licenses SET status = 'suspended'",
+            "UPDATE identity_licenses SET status = 'active'",
+        ),
+        (
+            "UPDATE identity_account_roles SET role = 'support'",
+            "UPDATE identity_account_roles SET role = 'provider'",
+        ),
+    ] {
+        run(broken.to_owned()).await;
+        let refused = setting.approve(id, IN_MASSACHUSETTS, None, broken).await.unwrap_err();
+        assert_eq!(refused.code(), "care.licence_required", "{broken}");
+        let rejected = reviews::reject(
+            &setting.database.env,
+            setting.store(),
+            &setting.sources,
+            &provider(IN_MASSACHUSETTS),
+            id,
+            RejectionReason::NotIndicated,
+            None,
+        );
+        assert_eq!(rejected.await.unwrap_err().code(), "care.licence_required", "{broken}");
+        run(mended.to_owned()).await;
+    }
+    setting.approve(id, IN_MASSACHUSETTS, None, "mended").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panel_goes_to_colleagues_who_are_licensed_where_each_patient_is() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    book(&setting, ADA, IN_MASSACHUSETTS, 4).await;
+    let held = setting.assess(EVE, &["review"]).await;
+    setting.claim(held, IN_MASSACHUSETTS).await.unwrap();
+    license(&setting, IN_MASSACHUSETTS, &[]);
+    tell(&setting, IN_MASSACHUSETTS).await;
+
+    let (env, pg) = (&setting.database.env, &setting.database.pg);
+    let orphans = async || handover::orphans(env, pg, &setting.sources, &admin()).await.unwrap();
+    let listed = orphans().await;
+    assert_eq!(listed.len(), 1, "the review of the other went back by itself: {listed:?}");
+    assert_eq!((listed[0].work.patient, listed[0].licensed_colleagues), (ADA, 1));
+    assert_eq!((listed[0].work.plans.len(), listed[0].work.visits.len()), (1, 1));
+
+    let would = hand_over(&setting, HandoverRequest { dry_run: true, ..Default::default() }).await;
+    assert_eq!(would[0].outcome, Ok(ALSO_THERE));
+    assert_eq!(orphans().await.len(), 1, "a dry run changes nothing");
+
+    // Not while the colleague meets somebody else at that time.
+    book(&setting, EVE, ALSO_THERE, 4).await;
+    let all = HandoverRequest::default;
+    assert_eq!(hand_over(&setting, all()).await[0].outcome, Err(Obstacle::VisitsCollide));
+    let cancel = "UPDATE care_consultations SET status = 'canceled' WHERE provider_id <> '{}'";
+    let cancel = cancel.replace("{}", &IN_MASSACHUSETTS.to_string());
+    setting.database.superuser().await.execute_unprepared(&cancel).await.unwrap();
+    // Nor to whom has no licence there.
+    let texan = HandoverRequest { to: Some(IN_TEXAS), ..all() };
+    assert_eq!(hand_over(&setting, texan).await[0].outcome, Err(Obstacle::NobodyLicensed));
+
+    assert_eq!(hand_over(&setting, all()).await[0].outcome, Ok(ALSO_THERE));
+    assert_eq!(orphans().await, []);
+    assert_eq!(hand_over(&setting, all()).await, [], "nothing is left");
+    let moved = plans::of_patient(pg, &provider(ALSO_THERE), ADA).await.unwrap().remove(0);
+    assert_eq!(
+        (moved.id, moved.provider, moved.first.author),
+        (plan.id, ALSO_THERE, IN_MASSACHUSETTS)
+    );
+    let open = |kind: &str| {
+        format!(
+            "SELECT count(*) FROM care_tasks WHERE status = 'open' AND kind = '{kind}' \
+             AND provider_id = '{ALSO_THERE}'"
+        )
+    };
+    assert_eq!(setting.count(&open("taken_over")).await, 1);
+    assert_eq!(setting.count(&open("unprescribed_treatment")).await, 1, "it went with the patient");
+    let visits = format!(
+        "SELECT count(*) FROM care_consultations WHERE provider_id = '{ALSO_THERE}' \
+         AND status = 'scheduled' AND patient_id = '{ADA}'"
+    );
+    assert_eq!(setting.count(&visits).await, 1);
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'patient_handed_over'";
+    assert_eq!(setting.count(told).await, 1);
+
+    // Whoever handed over reads nothing more, also with the licence back.
+    license(&setting, IN_MASSACHUSETTS, &[UsState::Ma]);
+    tell(&setting, IN_MASSACHUSETTS).await;
+    let former = plans::of_patient(pg, &provider(IN_MASSACHUSETTS), ADA).await;
+    assert_eq!(former.unwrap_err().code(), "care.not_found");
+    // A new review of the patient is a new beginning.
+    let again = setting.assess(ADA, &["review"]).await;
+    setting.claim(again, IN_MASSACHUSETTS).await.unwrap();
+    assert!(pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap());
+}
+
+#[tokio::test]
+async fn only_administrators_hand_over_and_nobody_to_themselves() {
+    let setting = setting().await;
+    let (env, store) = (&setting.database.env, setting.store());
+    let ask = async |actor: &Actor, request| {
+        let from = IN_MASSACHUSETTS;
+        handover::hand_over(env, store, &setting.sources, actor, from, request).await.unwrap_err()
+    };
+    let refused = ask(&provider(IN_MASSACHUSETTS), HandoverRequest::default()).await;
+    assert_eq!(refused.code(), "forbidden");
+    let own = HandoverRequest {
+        to: Some(IN_MASSACHUSETTS),
+        patients: Some(Vec::new()),
+        ..HandoverRequest::default()
+    };
+    let refused = ask(&admin(), own).await;
+    let paths: Vec<&str> = refused.fields().iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["to", "patient_ids"]);
+}

@@ -1,0 +1,82 @@
+//! A treatment that is stopped is not charged for, and who has paid for one is
+//! not left alone with it.
+
+use async_trait::async_trait;
+use kernel::{Actor, CategoryId, InvoiceId, PatientId, Uuid};
+use ports::{AuditAction, AuditEntry, Delivery, Env, Result};
+
+use crate::{
+    error::BillingError,
+    staff_task::{BillingTaskKind, raise},
+    store::BillingStore,
+};
+
+/// What the clinical side says of a charge.
+#[async_trait]
+pub trait Treatments: Send + Sync {
+    /// Whether something speaks against sending the patient what the category
+    /// treats with, as of now. An error is no answer, and nothing is charged.
+    async fn is_stopped(&self, patient: PatientId, category: CategoryId) -> Result<bool>;
+
+    /// The prescription of the patient in the category that an alert blocks.
+    async fn blocked_prescription(
+        &self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Option<Uuid>>;
+}
+
+/// Handles a prescription that is blocked, and a fill that is held: where an
+/// invoice of the category is paid, somebody decides what becomes of the money.
+pub async fn on_stopped(
+    env: &Env,
+    store: &dyn BillingStore,
+    delivery: Delivery,
+    subject: Uuid,
+    (patient, category): (PatientId, CategoryId),
+) -> Result<(), BillingError> {
+    let mut tx = store.begin(&Actor::system("billing.on_stopped")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let paid = tx.has_paid(patient, category).await?;
+    if paid {
+        raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "stopped_treatment", subject)
+            .patient(patient)
+            .detail("paid", paid),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Handles `InvoicePaid`: a block that came while the money was on its way
+/// found no payment to tell of.
+pub async fn on_invoice_paid(
+    env: &Env,
+    store: &dyn BillingStore,
+    treatments: &dyn Treatments,
+    delivery: Delivery,
+    invoice: InvoiceId,
+    (patient, category): (PatientId, CategoryId),
+) -> Result<(), BillingError> {
+    let blocked = treatments.blocked_prescription(patient, category).await?;
+    let mut tx = store.begin(&Actor::system("billing.paid_but_stopped")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    if let Some(subject) = blocked {
+        raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "invoice", invoice)
+            .patient(patient)
+            .detail("treatment_blocked", blocked.is_some()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Tasks that the pharmacy's side asks for: to phone a pharmacy, and to decide
+//! about a held fill. They go to the provider who answers for the treatment,
+//! or where that one may not treat the patient any more, to a colleague.
+
+use kernel::{Actor, FillHoldId, PatientId, PrescriptionId, ProviderId, TreatmentPlanId, UsState};
+use ports::{AuditAction, AuditEntry, Delivery, Env};
+
+use crate::{
+    CareError, CareStore, Reach, Sources, TaskKind,
+    tasks::{raise, settle},
+};
+
+/// Handles `PharmacyToBeTold`. A task that is open already asks for the same
+/// call. The subject may be gone or settled by now; the pharmacy is phoned all
+/// the same.
+pub async fn on_pharmacy_to_be_told(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    delivery: Delivery,
+    (prescription, plan): (PrescriptionId, TreatmentPlanId),
+    (patient, prescriber): (PatientId, ProviderId),
+) -> Result<(), CareError> {
+    let (licensed, state) = licensed_for(env, sources, patient).await?;
+    let mut tx = store.begin(&Actor::system("care.phone_pharmacy")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let plan = tx.plan(plan, &Reach::All).await?;
+    let responsible = plan.map_or(prescriber, |plan| plan.provider);
+    let candidates = candidates(Some(responsible), &licensed, state);
+    let about = (patient, prescription.uuid());
+    let raised =
+        raise(env, tx.as_mut(), TaskKind::PhonePharmacy, (&candidates, state), about).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "prescription", prescription)
+            .patient(patient)
+            .detail("phone_pharmacy", raised.is_some()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Handles `FillHeld`.
+pub async fn on_fill_held(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    delivery: Delivery,
+    hold: FillHoldId,
+    (patient, provider): (PatientId, Option<ProviderId>),
+) -> Result<(), CareError> {
+    let (licensed, state) = licensed_for(env, sources, patient).await?;
+    let mut tx = store.begin(&Actor::system("care.held_fills")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let candidates = candidates(provider, &licensed, state);
+    let about = (patient, hold.uuid());
+    let raised = raise(env, tx.as_mut(), TaskKind::HeldFill, (&candidates, state), about).await?;
+    if raised.is_some() {
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Handles `FillReleased`.
+pub async fn on_fill_released(
+    env: &Env,
+    store: &dyn CareStore,
+    delivery: Delivery,
+    hold: FillHoldId,
+    (patient, provider): (PatientId, ProviderId),
+) -> Result<(), CareError> {
+    let mut tx = store.begin(&Actor::system("care.held_fills")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let settled = settle(tx.as_mut(), hold.uuid(), Some(provider), env.now()).await?;
+    if settled > 0 {
+        tx.audit(
+            AuditEntry::new(AuditAction::Update, "task", hold)
+                .patient(patient)
+                .detail("task", "settle")
+                .detail("tasks", settled),
+        )
+        .await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Who may treat the patient where the patient is, and where that is.
+async fn licensed_for(
+    env: &Env,
+    sources: &Sources,
+    patient: PatientId,
+) -> Result<(Vec<ProviderId>, Option<UsState>), CareError> {
+    let Some(facts) = sources.facts.facts(patient).await? else { return Ok((Vec::new(), None)) };
+    let licensed = sources.directory.licensed_providers(facts.state, env.now()).await?;
+    Ok((licensed, Some(facts.state)))
+}
+
+/// The one who answers for the treatment, while that one may treat the
+/// patient; else everybody who may. Where nobody knows where the patient is,
+/// it is the one who answers for it.
+fn candidates(
+    responsible: Option<ProviderId>,
+    licensed: &[ProviderId],
+    state: Option<UsState>,
+) -> Vec<ProviderId> {
+    match responsible {
+        Some(one) if state.is_none() || licensed.contains(&one) => vec![one],
+        _ => licensed.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn who_may_not_treat_the_patient_any_more_gives_way_to_those_who_may() {
+        let [one, two] = [1, 2].map(|id| ProviderId(Uuid::from_u128(id)));
+        let state = Some(UsState::Ma);
+        assert_eq!(candidates(Some(one), &[one, two], state), [one]);
+        assert_eq!(candidates(Some(one), &[two], state), [two]);
+        assert_eq!(candidates(None, &[one, two], state), [one, two]);
+        assert!(
+            candidates(Some(one), &[], state).is_empty(),
+            "it is nobody's, and shows in the state"
+        );
+        assert_eq!(candidates(Some(one), &[], None), [one]);
+    }
+}
