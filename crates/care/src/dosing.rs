@@ -12,6 +12,7 @@ use kernel::{FieldError, RxNorm, Sex};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
+pub(crate) use self::compute::is_close;
 pub use self::{
     compute::{ComputedDose, body_surface, compute, creatinine_clearance},
     kidneys::{Body, Kidneys, objections},

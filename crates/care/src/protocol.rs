@@ -5,7 +5,7 @@ use kernel::{CategoryId, DeaSchedule, FieldError, Ndc, RxNorm};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{CareError, Medication, Treatment};
+use crate::{CareError, Dose, Medication, Treatment};
 
 /// The treatment with which a category begins unless a provider chooses
 /// otherwise.
@@ -114,6 +114,12 @@ impl DoseLimit {
             && self.display == medication.display
             && self.ndcs.contains(&medication.ndc)
     }
+
+    /// Whether it is not too much at a time. A unit that is not the limit's cannot
+    /// be held against it, so it counts as too much until somebody looks.
+    pub fn allows(&self, dose: &Dose) -> bool {
+        self.unit == dose.unit && dose.value <= self.max_single
+    }
 }
 
 /// How a state lets provider and patient establish their relation.
@@ -128,4 +134,142 @@ pub enum Modality {
     /// Provider and patient must have met by video. It is what holds where
     /// nothing is known of a state.
     Video,
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::DomainError;
+
+    use super::*;
+
+    fn limit() -> DoseLimit {
+        DoseLimit {
+            rxnorm: "312941".parse().unwrap(),
+            display: "sertraline 50 MG Oral Tablet".into(),
+            max_single: 200.0,
+            max_daily: 200.0,
+            max_weekly: None,
+            unit: "mg".into(),
+            reference: "Label, section 2".into(),
+            strength: "50 MG".into(),
+            schedule: DeaSchedule::None,
+            ndcs: vec!["00049490066".parse().unwrap()],
+            followed_by: None,
+            to_confirm: None,
+        }
+    }
+
+    /// Every field with the values at its bounds: the last that is allowed and the
+    /// first that is not.
+    #[test]
+    fn a_limit_is_refused_by_the_field_that_is_out_of_bounds() {
+        let check = |of: &str, change: &dyn Fn(&mut DoseLimit), expected: &[&str]| {
+            let mut limit = limit();
+            change(&mut limit);
+            let error = limit.validate().err();
+            let fields = error.iter().flat_map(|error| error.fields());
+            let paths: Vec<&str> = fields.map(|field| field.path.as_str()).collect();
+            assert_eq!(paths, expected, "{of}");
+        };
+        check("as it is", &|_| {}, &[]);
+        for (text, sound) in [
+            ("é".repeat(200), true),
+            ("é".repeat(201), false),
+            (" ".into(), false),
+            ("a\n".into(), false),
+        ] {
+            let expected = if sound { &[][..] } else { &["display"] };
+            check(&text, &|limit| limit.display = String::clone(&text), expected);
+        }
+        for (length, sound) in [(0, false), (20, true), (21, false)] {
+            let expected = if sound { &[][..] } else { &["unit"] };
+            check("unit", &|limit| limit.unit = "é".repeat(length), expected);
+        }
+        for (length, sound) in [(0, false), (500, true), (501, false)] {
+            let expected = if sound { &[][..] } else { &["reference"] };
+            check("reference", &|limit| limit.reference = "é".repeat(length), expected);
+        }
+        for (single, daily, expected) in [
+            (200.0, 199.9, &["max_daily"][..]),
+            (200.0, 200.0, &[]),
+            (200.0, 400.0, &[]),
+            (1_000_000.0, 1_000_000.0, &[]),
+            (200.0, 1_000_000.5, &["max_daily"]),
+            (1_000_000.5, 1_000_000.5, &["max_single", "max_daily"]),
+            (0.0, 200.0, &["max_single"]),
+            (-1.0, 200.0, &["max_single"]),
+            (f64::NAN, 200.0, &["max_single"]),
+            (0.001, f64::NAN, &["max_daily"]),
+        ] {
+            let change = |limit: &mut DoseLimit| {
+                (limit.max_single, limit.max_daily) = (single, daily);
+            };
+            check(&format!("{single} at a time, {daily} a day"), &change, expected);
+        }
+        for (most, sound) in [
+            (200.0, true),
+            (199.9, false),
+            (1_000_000.0, true),
+            (1_000_000.5, false),
+            (f64::NAN, false),
+        ] {
+            let expected = if sound { &[][..] } else { &["max_weekly"] };
+            check("a week", &|limit| limit.max_weekly = Some(most), expected);
+        }
+        for (next, sound) in [("312940", true), ("312941", false)] {
+            let expected = if sound { &[][..] } else { &["followed_by"] };
+            check("next", &|limit| limit.followed_by = Some(next.parse().unwrap()), expected);
+        }
+        for (text, sound) in [
+            (" ".into(), false),
+            ("é".repeat(1000), true),
+            ("é".repeat(1001), false),
+            ("a\n".to_owned(), false),
+        ] {
+            let expected = if sound { &[][..] } else { &["to_confirm"] };
+            check("to confirm", &|limit| limit.to_confirm = Some(text.clone()), expected);
+        }
+        for (length, sound) in [(60, true), (61, false)] {
+            let expected = if sound { &[][..] } else { &["strength"] };
+            check("strength", &|limit| limit.strength = "é".repeat(length), expected);
+        }
+        let undispensed = |limit: &mut DoseLimit| {
+            limit.strength = " ".into();
+            limit.ndcs.clear();
+        };
+        check("nothing is dispensed", &undispensed, &[]);
+        check("no strength", &|limit| limit.strength = " ".into(), &["strength"]);
+        for (count, sound) in [(200, true), (201, false)] {
+            let expected = if sound { &[][..] } else { &["ndcs"] };
+            check("ndcs", &|limit| limit.ndcs = vec![limit.ndcs[0].clone(); count], expected);
+        }
+    }
+
+    #[test]
+    fn a_limit_is_for_one_drug_under_one_name_in_its_packages() {
+        let of = |rxnorm: &str, display: &str, ndc: &str| Medication {
+            rxnorm: rxnorm.parse().unwrap(),
+            ndc: ndc.parse().unwrap(),
+            display: display.into(),
+        };
+        let name = "sertraline 50 MG Oral Tablet";
+        for (medication, lists) in [
+            (of("312941", name, "00049490066"), true),
+            (of("312940", name, "00049490066"), false),
+            (of("312941", "Xanax", "00049490066"), false),
+            (of("312941", name, "00069421030"), false),
+        ] {
+            assert_eq!(limit().lists(&medication), lists, "{medication:?}");
+        }
+    }
+
+    #[test]
+    fn a_dose_is_allowed_up_to_the_largest_in_the_unit_of_the_limit() {
+        for (value, unit, allowed) in
+            [(199.9, "mg", true), (200.0, "mg", true), (200.1, "mg", false), (0.2, "g", false)]
+        {
+            let dose = Dose { value, unit: unit.into() };
+            assert_eq!(limit().allows(&dose), allowed, "{value} {unit}");
+        }
+    }
 }

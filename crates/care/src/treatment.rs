@@ -12,7 +12,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     CareError, DoseLimit, EndReason, PlanEnding,
-    dosing::{DoseAlert, DoseOn, DoseOverride, Kidneys, Titration},
+    dosing::{DoseAlert, DoseOn, DoseOverride, Kidneys, Titration, is_close},
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -240,7 +240,7 @@ impl Treatment {
             return refuse("dose.value", "not_dispensable", message);
         }
         let told = dispensed::told_by(&self.sig);
-        if told.is_some_and(|told| (told - units).abs() > 1e-6) {
+        if told.is_some_and(|told| !is_close(told, units)) {
             let message = format!("The dose is {units} of the units that are dispensed.");
             refuse("sig", "not_this_dose", message);
         }

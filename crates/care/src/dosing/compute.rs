@@ -135,12 +135,17 @@ fn for_kidneys(
     lowered
 }
 
+/// Whether two numbers are one, but for the rounding errors of their arithmetic.
+pub(crate) fn is_close(one: f64, other: f64) -> bool {
+    (one - other).abs() < 1e-9
+}
+
 /// A multiple of the increment that is never above the rule's largest dose.
 fn dispensable(rule: &DosingRule, amount: f64) -> f64 {
     // What misses a whole count by a rounding error of its own is that count.
     let count = amount / rule.increment;
     let near = count.round();
-    let count = if (count - near).abs() < 1e-9 { near } else { count };
+    let count = if is_close(count, near) { near } else { count };
     let mut whole = match rule.rounding {
         Rounding::Nearest => count.round(),
         Rounding::Down => count.floor(),

@@ -211,4 +211,23 @@ mod tests {
         let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
         assert_eq!(paths, ["kidneys.serum_creatinine_mg_dl", "kidneys.measured_on"]);
     }
+
+    #[test]
+    fn the_bounds_are_those_of_the_rule() {
+        let found = |dose, age, creatinine| {
+            objections(&rule(bands()), &of(dose, Some(creatinine), "2026-02-01"), body(age))
+        };
+        // At 80 years and 72 kg the clearance is 60 over the creatinine.
+        assert_eq!(found(50.0, 80, 1.0), [], "the band is below 60");
+        assert_eq!(found(50.0, 80, 1.1), [DoseAlert::AboveRenalDose]);
+        assert_eq!(found(25.5, 80, 1.5), [DoseAlert::AboveRenalDose], "half of 50 is 25");
+        assert_eq!(found(50.0, 18, 1.0), [], "an adult");
+        let today = day("2026-03-02");
+        for (measured_on, sound) in
+            [("2026-03-01", true), ("2026-03-02", true), ("2026-03-03", false)]
+        {
+            let kidneys = of(25.0, Some(1.0), measured_on).kidneys.unwrap();
+            assert_eq!(kidneys.validate(today, "kidneys").is_ok(), sound, "{measured_on}");
+        }
+    }
 }

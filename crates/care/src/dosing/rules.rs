@@ -91,13 +91,8 @@ pub async fn compute_for_patient(
         serum_creatinine_mg_dl: request.serum_creatinine_mg_dl,
     };
     let mut computed = compute(&rule, &body)?;
-    // A unit that is not the limit's cannot be held against it, so it counts
-    // as too much until somebody looks.
     let limit = tx.dose_limit(&request.drug).await?;
-    let within = limit.is_some_and(|limit| {
-        limit.unit == computed.dose.unit && computed.dose.value <= limit.max_single
-    });
-    if !within {
+    if !limit.is_some_and(|limit| limit.allows(&computed.dose)) {
         computed.alerts.insert(0, DoseAlert::AboveMaximum);
     }
     let alerts: Vec<String> = computed.alerts.iter().map(ToString::to_string).collect();

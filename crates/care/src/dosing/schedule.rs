@@ -4,6 +4,8 @@ use chrono::{Days, NaiveDate};
 use kernel::FieldError;
 use serde::{Deserialize, Serialize};
 
+use super::is_close;
+
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TitrationStep {
     /// In the unit of the treatment's dose.
@@ -78,7 +80,7 @@ impl Titration {
                 _ => {}
             }
         }
-        if self.steps.first().is_some_and(|step| (step.dose - first).abs() > 1e-9) {
+        if self.steps.first().is_some_and(|step| !is_close(step.dose, first)) {
             refuse("steps[0].dose".into(), "mismatch", "It begins with the treatment's dose.");
         }
     }

@@ -1,4 +1,5 @@
 use chrono::{Days, NaiveDate};
+use kernel::DomainError;
 use proptest::prelude::*;
 
 use super::*;
@@ -153,6 +154,210 @@ fn the_step_of_a_day_follows_from_the_schedule() {
     let expected =
         ["titration.steps[1].days", "titration.steps[4].days", "titration.steps[0].dose"];
     assert_eq!(paths, expected);
+}
+
+fn refused(result: Result<(), CareError>) -> Vec<String> {
+    match result {
+        Ok(()) => Vec::new(),
+        Err(error) => error.fields().iter().map(|field| field.path.clone()).collect(),
+    }
+}
+
+/// Every field of a rule with the values at its bounds: the last that is allowed
+/// and the first that is not.
+#[test]
+fn a_rule_is_refused_by_the_field_that_is_out_of_bounds() {
+    let usual = || rule(Method::Fixed { amount: 50.0 });
+    let check = |of: &str, change: &dyn Fn(&mut DosingRule), path: Option<&str>| {
+        let mut rule = usual();
+        change(&mut rule);
+        assert_eq!(refused(rule.validate()), Vec::from_iter(path), "{of}");
+    };
+    check("as it is", &|_| {}, None);
+    for (value, sound) in
+        [(0.001, true), (0.0, false), (-1.0, false), (f64::NAN, false), (f64::INFINITY, false)]
+    {
+        let path = |path| (!sound).then_some(path);
+        let of = format!("{value}");
+        check(&of, &|rule| rule.method = Method::Fixed { amount: value }, path("amount"));
+        check(&of, &|rule| rule.increment = value, path("increment"));
+        let band = |below, effect| vec![RenalBand { below, effect }];
+        for (below, effect, path) in [
+            (value, RenalEffect::Contraindicated, path("renal[0].below")),
+            (30.0, RenalEffect::AtMost { amount: value }, path("renal[0].value")),
+            (30.0, RenalEffect::Multiply { factor: value }, path("renal[0].value")),
+        ] {
+            check(&of, &|rule| rule.renal = band(below, effect), path);
+        }
+    }
+    for (below, path) in [(200.0, None), (200.5, Some("renal[0].below"))] {
+        let effect = RenalEffect::Multiply { factor: 1.0 };
+        check("below", &|rule| rule.renal = vec![RenalBand { below, effect }], path);
+    }
+    let effect = RenalEffect::Multiply { factor: 1.01 };
+    let more = |rule: &mut DosingRule| rule.renal = vec![RenalBand { below: 30.0, effect }];
+    check("more for bad kidneys", &more, Some("renal[0].value"));
+    for (most, path) in [
+        (25.0, None),
+        (24.9, Some("max_dose")),
+        (f64::NAN, Some("max_dose")),
+        (f64::INFINITY, Some("max_dose")),
+    ] {
+        check(&format!("at most {most}"), &|rule| rule.max_dose = Some(most), path);
+    }
+    for (least, most, path) in [
+        (Some(18), Some(18), None),
+        (Some(18), Some(17), Some("max_age")),
+        (Some(18), Some(65), None),
+        (Some(18), None, None),
+        (None, Some(17), None),
+    ] {
+        let ages = |rule: &mut DosingRule| (rule.min_age, rule.max_age) = (least, most);
+        check(&format!("{least:?} to {most:?}"), &ages, path);
+    }
+    for (text, path) in [(" ".into(), "unit"), ("m".repeat(41), "unit"), ("m".repeat(40), "")] {
+        check(
+            "unit",
+            &|rule| rule.unit = String::clone(&text),
+            Some(path).filter(|p| !p.is_empty()),
+        );
+    }
+    for (text, sound) in [(" ".into(), false), ("é".repeat(500), true), ("é".repeat(501), false)]
+    {
+        let path = (!sound).then_some("reference");
+        check("reference", &|rule| rule.reference = String::clone(&text), path);
+    }
+    let steps = |last| {
+        vec![TitrationStep { dose: 50.0, days: Some(7) }, TitrationStep { dose: last, days: None }]
+    };
+    for (last, path) in [(100.0, None), (100.5, Some("schedule[1].dose"))] {
+        let change = |rule: &mut DosingRule| {
+            rule.max_dose = Some(100.0);
+            rule.schedule = steps(last);
+        };
+        check("schedule", &change, path);
+    }
+}
+
+#[test]
+fn a_rule_is_for_the_ages_that_it_names_both_included() {
+    for (least, most, age, fits) in [
+        (Some(18), Some(65), 17, false),
+        (Some(18), Some(65), 18, true),
+        (Some(18), Some(65), 65, true),
+        (Some(18), Some(65), 66, false),
+        (None, Some(65), 1, true),
+        (Some(18), None, 120, true),
+    ] {
+        let rule =
+            DosingRule { min_age: least, max_age: most, ..rule(Method::Fixed { amount: 25.0 }) };
+        assert_eq!(rule.fits_age(age), fits, "{age} in {least:?} to {most:?}");
+    }
+}
+
+#[test]
+fn a_dose_by_surface_is_the_amount_for_each_square_metre() {
+    let formula = SurfaceFormula::Mosteller;
+    let rule = rule(Method::PerSquareMetre { amount: 100.0, formula });
+    let computed = compute(&rule, &body(70.0)).unwrap();
+    assert_eq!(computed.dose.value, 175.0, "1.871 m² want 187.1");
+    assert!(close(computed.raw, 187.1, 0.05), "{}", computed.raw);
+    assert_eq!(computed.body_surface.map(|surface| surface * 100.0), Some(computed.raw));
+    let unmeasured = Measurements { height_cm: None, ..body(70.0) };
+    assert_eq!(refused(compute(&rule, &unmeasured).map(drop)), ["height_cm"]);
+}
+
+#[test]
+fn a_dose_is_rounded_to_what_can_be_dispensed_and_never_above_the_largest() {
+    for (amount, increment, rounding, most, dose, capped) in [
+        // Exactly the largest is not lowered.
+        (100.0, 25.0, Rounding::Nearest, Some(100.0), 100.0, false),
+        (101.0, 25.0, Rounding::Nearest, Some(100.0), 100.0, true),
+        // Up where the largest lets it, down where it does not.
+        (95.0, 25.0, Rounding::Nearest, Some(100.0), 100.0, false),
+        (115.0, 25.0, Rounding::Nearest, Some(120.0), 100.0, false),
+        (10.6, 1.0, Rounding::Nearest, Some(10.6), 10.0, false),
+        (115.0, 25.0, Rounding::Nearest, None, 125.0, false),
+        // 0.3 by 0.1 is a little less than 3 to the machine, and 3 to everybody else.
+        (0.3, 0.1, Rounding::Down, None, 0.3, false),
+        (0.29, 0.1, Rounding::Down, None, 0.2, false),
+    ] {
+        let rule =
+            DosingRule { increment, rounding, max_dose: most, ..rule(Method::Fixed { amount }) };
+        let computed = compute(&rule, &body(70.0)).unwrap();
+        assert_eq!(computed.dose.value, dose, "{amount} by {increment}");
+        assert_eq!(computed.alerts.contains(&DoseAlert::Capped), capped, "{amount}");
+    }
+}
+
+#[test]
+fn a_band_of_the_kidneys_begins_below_its_number() {
+    let with = |amount: f64, age: u32, creatinine: f64, effect| {
+        let rule = DosingRule {
+            renal: vec![RenalBand { below: 60.0, effect }],
+            ..rule(Method::Fixed { amount })
+        };
+        let body = Measurements { age, serum_creatinine_mg_dl: Some(creatinine), ..body(72.0) };
+        let computed = compute(&rule, &body).unwrap();
+        (computed.dose.value, computed.creatinine_clearance, computed.alerts)
+    };
+    let half = RenalEffect::Multiply { factor: 0.5 };
+    // At 80 years and 72 kg the clearance is 60 over the creatinine.
+    assert_eq!(with(100.0, 80, 1.0, half), (100.0, Some(60.0), vec![]));
+    assert_eq!(with(100.0, 80, 2.0, half), (50.0, Some(30.0), vec![DoseAlert::RenalReduction]));
+    // What is within the bound already is not lowered, and not told as lowered.
+    let most = RenalEffect::AtMost { amount: 50.0 };
+    assert_eq!(with(50.0, 80, 2.0, most), (50.0, Some(30.0), vec![]));
+    // The formula is for adults, from the birthday on.
+    assert_eq!(with(100.0, 18, 1.0, half), (100.0, Some(122.0), vec![]));
+    let unknown = vec![DoseAlert::AgeLimit, DoseAlert::RenalFunctionUnknown];
+    assert_eq!(with(100.0, 17, 1.0, half), (100.0, None, unknown));
+}
+
+#[test]
+fn the_words_of_an_override_have_an_end() {
+    let with = |length: usize, reason| {
+        let note = Some("é".repeat(length));
+        let given = [DoseOverride { alert: DoseAlert::AboveMaximum, reason, note }];
+        refused(settle(&[DoseAlert::AboveMaximum], &given, "overrides"))
+    };
+    for reason in [OverrideReason::Other, OverrideReason::SpecialistAdvice] {
+        assert_eq!(with(1000, reason), [""; 0]);
+        assert_eq!(with(1001, reason), ["overrides[0].note"]);
+    }
+    assert_eq!(with(0, OverrideReason::SpecialistAdvice), [""; 0]);
+    assert_eq!(with(0, OverrideReason::Other), ["overrides[0].note"]);
+}
+
+#[test]
+fn a_schedule_is_refused_by_the_step_that_is_out_of_bounds() {
+    let step = |dose, days| TitrationStep { dose, days };
+    let check = |steps: Vec<TitrationStep>, expected: &[&str]| {
+        let mut errors = Vec::new();
+        let first = steps.first().map_or(1.0, |step| step.dose);
+        Titration { starts_on: day(0), steps }.validate(first, "t", &mut errors);
+        let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, expected);
+    };
+    let of = |count: usize| {
+        let mut steps = vec![step(1.0, Some(7)); count - 1];
+        steps.push(step(2.0, None));
+        steps
+    };
+    check(Vec::new(), &["t.steps"]);
+    check(of(1), &["t.steps"]);
+    check(of(2), &[]);
+    check(of(20), &[]);
+    check(of(21), &["t.steps"]);
+    for (days, expected) in
+        [(0, &["t.steps[0].days"][..]), (1, &[]), (365, &[]), (366, &["t.steps[0].days"])]
+    {
+        check(vec![step(1.0, Some(days)), step(2.0, None)], expected);
+    }
+    for dose in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        check(vec![step(1.0, Some(7)), step(dose, None)], &["t.steps[1].dose"]);
+    }
+    check(vec![step(1.0, Some(7)), step(0.001, None)], &[]);
 }
 
 proptest! {

@@ -291,4 +291,48 @@ mod tests {
         assert!(check("patient.age <").is_err());
         assert!(check("pateint.age < 18").unwrap_err().contains("pateint"));
     }
+
+    fn named(expression: &str) -> Vec<String> {
+        let path = |(root, member): &(&str, Option<String>)| match member {
+            Some(member) => format!("{root}.{member}"),
+            None => (*root).to_owned(),
+        };
+        named_paths(expression).iter().map(path).collect()
+    }
+
+    #[test]
+    fn only_a_root_names_an_input_and_only_outside_of_a_text() {
+        for (expression, expected) in [
+            ("answers.blood_pressure > 3", &["answers.blood_pressure"][..]),
+            // A member of something else may have the name of a root.
+            ("medications.exists(m, m.scores == 1)", &["medications"]),
+            // A quote behind a backslash ends no text, and one without an end has no
+            // more names in it.
+            (r#"answers.a == "\" patient.age" && scores.b > 1"#, &["answers.a", "scores.b"]),
+            (r"answers.a == '\' patient.age' && scores.b > 1", &["answers.a", "scores.b"]),
+            ("answers.a == 'patient.age", &["answers.a"]),
+            // Where no member is named it is the whole.
+            ("answers.", &["answers"]),
+            ("answers", &["answers"]),
+            ("answers[0]", &["answers"]),
+            ("size(answers) > 1", &["answers"]),
+        ] {
+            assert_eq!(named(expression), expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_whole_as_long_as_it_is_exact() {
+        for (value, whole) in [
+            (json!(12), true),
+            (json!(12.0), true),
+            (json!(-12.0), true),
+            (json!(12.5), false),
+            (json!(8.999e15), true),
+            (json!(9e15), false),
+            (json!(1e300), false),
+        ] {
+            assert_eq!(matches!(cel_value(&value), Cel::Int(_)), whole, "{value}");
+        }
+    }
 }

@@ -358,4 +358,107 @@ mod tests {
         let codes: Vec<_> = faults.iter().map(|fault| fault.code.as_str()).collect();
         assert_eq!(codes, ["not_unique", "too_long"]);
     }
+
+    #[test]
+    fn a_scope_covers_what_it_names_and_a_drug_is_narrower_than_a_state() {
+        let [drug, other]: [RxNorm; 2] = ["200172", "312941"].map(|code| code.parse().unwrap());
+        let (texas, there) = (Some(UsState::Tx), Some(drug.clone()));
+        for (state, of, rank, covered) in [
+            (None, None, 0, [true, true, true, true]),
+            (texas, None, 1, [true, true, false, true]),
+            (None, there.clone(), 2, [true, false, true, false]),
+            (texas, there, 3, [true, false, false, false]),
+        ] {
+            let scope = Scope { state, drug: of };
+            assert_eq!(scope.rank(), rank, "{scope:?}");
+            let covers = [
+                (UsState::Tx, Some(&drug)),
+                (UsState::Tx, Some(&other)),
+                (UsState::Ma, Some(&drug)),
+                (UsState::Tx, None),
+            ]
+            .map(|(state, drug)| scope.covers(state, drug));
+            assert_eq!(covers, covered, "{scope:?}");
+        }
+        let texas = Scope { state: texas, drug: None };
+        let sets = vec![
+            set(1, texas, vec![rule("age", "true")]),
+            set(2, Scope::default(), vec![rule("age", "false")]),
+        ];
+        let book = RuleBook::of(sets);
+        let general: Vec<bool> = book.sets.iter().map(|set| set.general).collect();
+        assert_eq!(general, [true, false]);
+        assert_eq!(book.rules()[0].expression, "true", "the narrower one, whichever came first");
+    }
+
+    #[test]
+    fn a_revision_takes_what_the_author_wrote_and_counts() {
+        let later = DateTime::UNIX_EPOCH + chrono::Duration::days(1);
+        let content = RuleSetContent {
+            rules: vec![rule("age", "patient.age > 70")],
+            note: Some("Why.".into()),
+            based_on: Some(RuleSetId(Uuid::from_u128(7))),
+        };
+        let first = set(1, Scope::default(), vec![rule("age", "patient.age > 65")]);
+        let revised = first.clone().revise(1, content.clone(), later).unwrap();
+        let expected = RuleSet {
+            rules: content.rules,
+            note: content.note,
+            based_on: content.based_on,
+            revision: 2,
+            changed_at: later,
+            ..first
+        };
+        assert_eq!(revised, expected);
+    }
+
+    #[test]
+    fn publishing_puts_one_version_in_force_and_the_other_out_of_it() {
+        let later = DateTime::UNIX_EPOCH + chrono::Duration::days(1);
+        let rules = vec![rule("age", "patient.age > 65")];
+        let first = set(1, Scope::default(), rules.clone());
+        let next = RuleSet { based_on: Some(first.id), ..set(2, Scope::default(), rules) };
+        let current = RuleSet { status: RuleSetStatus::Published, revision: 5, ..first };
+        let (published, retired) = next.clone().publish(1, Some(current.clone()), later).unwrap();
+        let expected = RuleSet {
+            status: RuleSetStatus::Published,
+            revision: 2,
+            changed_at: later,
+            published_at: Some(later),
+            ..next
+        };
+        assert_eq!(published, expected);
+        let expected =
+            RuleSet { status: RuleSetStatus::Retired, revision: 6, changed_at: later, ..current };
+        assert_eq!(retired, Some(expected));
+    }
+
+    #[test]
+    fn a_draft_with_a_fault_is_not_published() {
+        let broken = set(1, Scope::default(), vec![rule("age", "patient.age >")]);
+        let refused = broken.publish(1, None, DateTime::UNIX_EPOCH);
+        assert!(matches!(refused, Err(CareError::Invalid(_))));
+    }
+
+    #[test]
+    fn a_set_has_so_many_rules_of_such_a_length_each_with_an_id() {
+        let many = |count: usize| -> Vec<Rule> {
+            (0..count).map(|number| rule(&format!("r{number}"), "true")).collect()
+        };
+        let padded = |length: usize| vec![rule("a", &format!("{:length$}", "true"))];
+        for (rules, expected) in [
+            (many(0), Some("required")),
+            (many(1), None),
+            (many(MOST_RULES), None),
+            (many(MOST_RULES + 1), Some("too_many")),
+            (padded(LONGEST), None),
+            (padded(LONGEST + 1), Some("too_long")),
+            (vec![rule("", "true")], Some("not_unique")),
+            (vec![rule("a", "pateint.age > 3")], Some("invalid")),
+        ] {
+            let codes: Vec<_> = RuleSet::faults(&rules).into_iter().map(|f| f.code).collect();
+            assert_eq!(codes, Vec::from_iter(expected));
+            assert_eq!(RuleSet::validate(&rules).is_ok(), expected.is_none());
+        }
+    }
 }

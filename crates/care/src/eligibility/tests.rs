@@ -190,6 +190,36 @@ fn the_age_is_that_of_the_submission_and_the_trace_names_its_day() {
     assert!(patient.is_of(Sex::Male, facts.birth_date, later));
 }
 
+#[test]
+fn gates_that_were_stored_before_they_were_asked_are_replayed_as_open() {
+    let mut stored = serde_json::to_value(open_gates()).unwrap();
+    let asked_later = [
+        "under_treatment",
+        "record_answered",
+        "profile_unchanged",
+        "only_request",
+        "never_refused",
+        "of_age",
+    ];
+    for gate in asked_later {
+        assert!(stored.as_object_mut().unwrap().remove(gate).is_some(), "{gate}");
+    }
+    assert_eq!(serde_json::from_value::<Gates>(stored).unwrap(), open_gates());
+}
+
+#[test]
+fn the_trace_tells_which_rules_fired() {
+    let rules = [
+        rule("fires", Severity::Info, "patient.age > 30"),
+        rule("does_not", Severity::Info, "patient.age > 40"),
+        rule("errs", Severity::Info, "answers.unasked"),
+        rule("fires_too", Severity::Review, "true"),
+    ];
+    let (_, trace) = decide(None, &rules, inputs(), open_gates());
+    let fired: Vec<&str> = trace.fired().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(fired, ["fires", "fires_too"]);
+}
+
 fn any_severity() -> impl Strategy<Value = Severity> {
     prop_oneof![Just(Severity::Refuse), Just(Severity::Review), Just(Severity::Info)]
 }

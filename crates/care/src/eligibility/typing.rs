@@ -505,8 +505,8 @@ mod tests {
         }
     }
 
-    fn codes_of(expression: &str) -> Vec<String> {
-        let rule = Rule {
+    fn rule(expression: &str) -> Rule {
+        Rule {
             id: "r".into(),
             description: "A rule.".into(),
             severity: Severity::Review,
@@ -514,8 +514,11 @@ mod tests {
             reason_code: "r".into(),
             reason_text: "Because.".into(),
             urgent: false,
-        };
-        misfits(&[rule], &schema()).into_iter().map(|error| error.code).collect()
+        }
+    }
+
+    fn codes_of(expression: &str) -> Vec<String> {
+        misfits(&[rule(expression)], &schema()).into_iter().map(|error| error.code).collect()
     }
 
     #[test]
@@ -538,6 +541,17 @@ mod tests {
             "medications.all(m, m.system != \"x\") && allergies.exists_one(a, a.code == \"2\")",
             "answers.smokes ? scores.phq9 > 3 : patient.age > 40",
             "size(medications) == 0",
+            r#"answers.name + "x" == "yx""#,
+            "size(answers.scalp + answers.scalp) > 0",
+            "-answers.pain < 3 && -answers.operations.map(o, o.year)[0] < 3",
+            "answers.operations.map(o, o.year)[0] > 2000",
+            r#"answers.operations.map(o, o.year)[0].contains("20")"#,
+            "double(answers.name) > 1.0",
+            "double(answers.operations.map(o, o.year)[0]) > 1.0",
+            "answers.smokes == true",
+            // What is bound in a loop may have the name of a root, which stays one outside.
+            "answers.operations.exists(patient, patient.year > 2020) && patient.age > 3",
+            "medications.exists(m, m.code == \"1\" && patient.age > 3)",
         ] {
             assert_eq!(codes_of(expression), Vec::<String>::new(), "{expression}");
         }
@@ -568,6 +582,27 @@ mod tests {
             ("answers.weight * 2 > 100", "mixed_numbers"),
             ("size(answers) > 2", "whole_root"),
             ("answers.smokes.exists(s, s)", "wrong_type"),
+            ("medications.code == \"1\"", "wrong_type"),
+            (r#"answers.pressure in ["normal", "low"]"#, "not_a_choice"),
+            ("answers.smokes ? 1 : 2", "wrong_type"),
+            ("answers.smokes < true", "wrong_type"),
+            ("answers.smokes == 3", "wrong_type"),
+            ("answers.name == true", "wrong_type"),
+            ("true == answers.name", "wrong_type"),
+            ("answers.pain == \"3\"", "wrong_type"),
+            ("\"3\" == answers.pain", "wrong_type"),
+            ("-answers.name == \"x\"", "wrong_type"),
+            ("answers.pain.contains(\"x\")", "wrong_type"),
+            ("answers.name.contains(answers.pain)", "wrong_type"),
+            ("double(answers.smokes) > 1.0", "wrong_type"),
+            ("size(answers.pain) > 3", "wrong_type"),
+            ("answers.name - \"x\" == \"y\"", "wrong_type"),
+            ("size(answers.scalp - answers.scalp) > 0", "wrong_type"),
+            ("answers.pain + answers.name == \"x\"", "wrong_type"),
+            ("answers.name + answers.pain == \"x\"", "wrong_type"),
+            ("answers.smokes + 1 > 2", "wrong_type"),
+            ("1 + answers.smokes > 2", "wrong_type"),
+            ("answers.name * 2 > 3", "wrong_type"),
             ("duration(answers.name) > duration(\"1h\")", "unknown_function"),
         ] {
             assert_eq!(codes_of(expression), [code], "{expression}");
@@ -575,16 +610,22 @@ mod tests {
     }
 
     #[test]
-    fn the_names_that_rules_read_are_known() {
-        let rule = Rule {
-            id: "r".into(),
-            description: String::new(),
-            severity: Severity::Info,
-            expression: "answers.smokes && scores.phq9 > 2 && patient.age > 3".into(),
-            reason_code: String::new(),
-            reason_text: String::new(),
-            urgent: false,
+    fn a_fault_is_told_in_words_and_once() {
+        let told = |expression: &str| -> Vec<String> {
+            let faults = misfits(&[rule(expression)], &schema());
+            faults.into_iter().map(|error| error.message).collect()
         };
+        assert_eq!(told("answers.weight"), ["The rule is a number, not true or false. (r)"]);
+        assert_eq!(told("f(1)"), ["A rule cannot use f like this. (r)"]);
+        let smoke = "The form does not give answers.smoke. (r)";
+        assert_eq!(told("answers.smoke || answers.smoke"), [smoke]);
+        let smoked = "The form does not give answers.smoked. (r)";
+        assert_eq!(told("answers.smoke || answers.smoked"), [smoke, smoked]);
+    }
+
+    #[test]
+    fn the_names_that_rules_read_are_known() {
+        let rule = rule("answers.smokes && scores.phq9 > 2 && patient.age > 3");
         let names: Vec<String> = reads(&[rule]).into_iter().collect();
         assert_eq!(names, ["answers.smokes", "patient.age", "scores.phq9"]);
     }

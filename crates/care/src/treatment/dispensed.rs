@@ -1,7 +1,7 @@
 //! Whether a dose can be taken from what is dispensed: the dose is what is
 //! checked, and the units in the package are what the patient swallows.
 
-use crate::DoseLimit;
+use crate::{DoseLimit, dosing::is_close};
 
 /// The smallest part of a tablet that a patient can take.
 const PART: f64 = 0.5;
@@ -17,7 +17,7 @@ pub fn units_of(dose: f64, limit: &DoseLimit) -> Option<f64> {
 /// Whether so many units can be taken.
 pub fn is_whole(units: f64) -> bool {
     let parts = units / PART;
-    parts > 0.5 && (parts - parts.round()).abs() < 1e-6
+    parts.round() >= 1.0 && is_close(parts, parts.round())
 }
 
 /// The number of tablets or capsules that a sig tells to take, where it begins
@@ -81,7 +81,9 @@ mod tests {
         {
             assert_eq!(is_whole(units(dose)), can_be_taken, "{dose}");
         }
-        for (strength, unit) in [("", "mg"), ("0.5 MG/ML", "mg"), ("1 %", "mg"), ("x MG", "mg")] {
+        for (strength, unit) in
+            [("", "mg"), ("0.5 MG/ML", "mg"), ("1 %", "mg"), ("x MG", "mg"), ("0 MG", "mg")]
+        {
             assert_eq!(units_of(1.0, &limit(strength, unit)), None, "{strength}");
         }
     }
@@ -95,6 +97,8 @@ mod tests {
             ("Take 1/2 tablet.", Some(0.5)),
             ("Take one-half of a tablet", Some(0.5)),
             ("Take 1.5 tablets", Some(1.5)),
+            ("Take two tablets, then rest", Some(2.0)),
+            ("Take 3 tablets; rest", Some(3.0)),
             ("Take as directed.", None),
             ("Apply a thin layer", None),
             ("Take 10 mL by mouth", None),

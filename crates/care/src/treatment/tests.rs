@@ -148,6 +148,197 @@ fn a_dose_that_is_no_number_is_refused() {
     for value in [0.0, -5.0, f64::NAN, f64::INFINITY] {
         let result = treatment(value, 1, 1, PeriodUnit::D).validate(Some(&limit()), "t");
         assert_eq!(paths(result), ["t.dose.value"], "{value}");
+        // The package says nothing of the dose of a gel.
+        let gel = DoseLimit { strength: String::new(), ..limit() };
+        let result = treatment(value, 1, 1, PeriodUnit::D).validate(Some(&gel), "t");
+        assert_eq!(paths(result), ["t.dose.value"], "{value}");
+    }
+}
+
+/// Every field with the values at its bounds: the last that is allowed and the
+/// first that is not.
+#[test]
+fn a_treatment_is_refused_by_the_field_that_is_out_of_bounds() {
+    let check = |of: &str, change: &dyn Fn(&mut Treatment), field: Option<&str>| {
+        let mut written = treatment(50.0, 1, 1, PeriodUnit::D);
+        change(&mut written);
+        let display = written.medication.display.clone();
+        let limit = DoseLimit { display, max_daily: 1e6, ..limit() };
+        let expected = Vec::from_iter(field.map(|field| format!("treatment.{field}")));
+        assert_eq!(paths(written.validate(Some(&limit), "treatment")), expected, "{of}");
+    };
+    check("as it is", &|_| {}, None);
+    for (text, sound) in [(" ".into(), false), ("d".repeat(200), true), ("d".repeat(201), false)] {
+        let field = (!sound).then_some("medication.display");
+        check(&text, &|written| written.medication.display = String::clone(&text), field);
+    }
+    for (text, sound) in [(" ".into(), false), ("é".repeat(1000), true), ("é".repeat(1001), false)]
+    {
+        let field = (!sound).then_some("sig");
+        check(&text, &|written| written.sig = String::clone(&text), field);
+    }
+    for (number, sound) in [(0, false), (1, true), (24, true), (25, false)] {
+        let field = (!sound).then_some("frequency.frequency");
+        check("frequency", &|written| written.frequency.frequency = number, field);
+    }
+    for (number, sound) in [(0, false), (1, true), (90, true), (91, false)] {
+        let field = (!sound).then_some("frequency.period");
+        check("period", &|written| written.frequency.period = number, field);
+    }
+    for (days, sound) in [(0, false), (1, true), (365, true), (366, false)] {
+        let field = (!sound).then_some("duration_days");
+        check("days", &|written| written.duration_days = days, field);
+    }
+    for (quantity, sound) in [(0, false), (1, true), (1000, true), (1001, false)] {
+        let field = (!sound).then_some("quantity");
+        check("quantity", &|written| written.quantity = quantity, field);
+    }
+    for (word, sound) in [("tablet", true), ("g", true), ("crate", false)] {
+        let field = (!sound).then_some("quantity_unit");
+        check(word, &|written| written.quantity_unit = word.into(), field);
+    }
+    for (refills, sound) in [(0, true), (11, true), (12, false)] {
+        let field = (!sound).then_some("refills");
+        check("refills", &|written| written.refills = refills, field);
+    }
+}
+
+/// The limit is 200 mg at a time and 300 mg a day; a sum of parts may miss it by a
+/// millionth.
+#[test]
+fn the_maximum_itself_is_allowed_and_what_is_above_it_is_not() {
+    let limit = DoseLimit { max_daily: 300.0, strength: String::new(), ..limit() };
+    for (dose, a_day, refused) in [
+        (200.0, 1, None),
+        (200.0 * SLACK, 1, None),
+        (200.5, 1, Some("treatment.dose.value")),
+        (201.0, 1, Some("treatment.dose.value")),
+        (150.0, 2, None),
+        (150.25, 2, Some("treatment.frequency")),
+        (100.0, 3, None),
+        (75.1, 4, Some("treatment.frequency")),
+        (10.0, 24, None),
+    ] {
+        let mut written = treatment(dose, a_day, 1, PeriodUnit::D);
+        written.sig = "As directed.".into();
+        assert_eq!(paths(written.validate(Some(&limit), "treatment")), Vec::from_iter(refused));
+        assert_eq!(written.exceeds(&limit), refused.is_some(), "{dose} {a_day} times a day");
+    }
+    let daily = DoseLimit { max_single: 1000.0, ..limit };
+    for (dose, exceeds) in [(300.0, false), (300.0 * SLACK, false), (300.5, true), (301.0, true)] {
+        let written = treatment(dose, 1, 1, PeriodUnit::D);
+        let above = ["treatment.frequency"];
+        let expected = if exceeds { &above[..] } else { &[] };
+        assert_eq!(paths(written.validate(Some(&daily), "treatment")), expected, "{dose}");
+        assert_eq!(written.exceeds(&daily), exceeds, "{dose}");
+    }
+}
+
+#[test]
+fn an_override_of_something_else_does_not_lift_the_maximum() {
+    let mut written = treatment(250.0, 1, 1, PeriodUnit::D);
+    for (alert, refused) in [
+        (DoseAlert::AgeLimit, &["treatment.dose.value", "treatment.frequency"][..]),
+        (DoseAlert::AboveMaximum, &[]),
+    ] {
+        let (reason, note) = (OverrideReason::SpecialistAdvice, None);
+        written.overrides = vec![DoseOverride { alert, reason, note }];
+        assert_eq!(paths(written.validate(Some(&limit()), "treatment")), refused, "{alert}");
+    }
+}
+
+/// The tablet has 50 mg.
+#[test]
+fn the_sig_tells_the_units_that_make_the_dose() {
+    let check = |dose: f64, sig: &str| {
+        let mut written = treatment(dose, 1, 1, PeriodUnit::D);
+        written.sig = sig.into();
+        paths(written.validate(Some(&limit()), "treatment"))
+    };
+    for sig in ["Take 1 tablet daily.", "Take one tablet daily.", "As directed."] {
+        assert_eq!(check(50.0, sig), [""; 0], "{sig}");
+    }
+    assert_eq!(check(75.0, "Take 1.5 tablets daily."), [""; 0]);
+    assert_eq!(check(50.0, "Take 2 tablets daily."), ["treatment.sig"]);
+    assert_eq!(check(100.0, "Take 1 tablet daily."), ["treatment.sig"]);
+    assert_eq!(check(60.0, "As directed."), ["treatment.dose.value"], "it cannot be broken so");
+    // The steps of a titration have packages of their own.
+    let mut rising = treatment(60.0, 1, 1, PeriodUnit::D);
+    let step = |dose, days| TitrationStep { dose, days };
+    let steps = vec![step(60.0, Some(7)), step(70.0, None)];
+    rising.titration = Some(Titration { starts_on: NaiveDate::default(), steps });
+    assert_eq!(paths(rising.validate(Some(&limit()), "treatment")), [""; 0]);
+    // Another unit is told as such, and not counted in tablets.
+    let mut grams = treatment(60.0, 1, 1, PeriodUnit::D);
+    grams.dose.unit = "g".into();
+    assert_eq!(paths(grams.validate(Some(&limit()), "treatment")), ["treatment.dose.unit"]);
+}
+
+#[test]
+fn the_dose_of_a_day_is_that_of_the_step_or_else_the_one_dose() {
+    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+    let mut written = treatment(50.0, 1, 1, PeriodUnit::D);
+    let always = DoseOn { step: None, dose: 50.0, from: None, until: None };
+    assert_eq!(written.on(day("2026-03-02")), Some(always));
+    let step = |dose, days| TitrationStep { dose, days };
+    let steps = vec![step(50.0, Some(7)), step(100.0, None)];
+    written.titration = Some(Titration { starts_on: day("2026-03-02"), steps });
+    let dose = |text| written.on(day(text)).map(|on| on.dose);
+    assert_eq!(dose("2026-03-01"), None);
+    assert_eq!(dose("2026-03-08"), Some(50.0));
+    assert_eq!(dose("2026-03-09"), Some(100.0));
+}
+
+#[test]
+fn a_plan_is_outdated_for_who_saw_an_earlier_version() {
+    let changed = treatment(100.0, 1, 1, PeriodUnit::D);
+    let author = ProviderId(Uuid::from_u128(1));
+    let plan = plan().modify(changed, author, "More.", DateTime::UNIX_EPOCH).unwrap();
+    for (version, outdated) in [(0, false), (1, true), (2, false), (3, false)] {
+        assert_eq!(plan.is_outdated(version), outdated, "{version}");
+    }
+}
+
+#[test]
+fn a_plan_was_taken_back_when_it_was_revoked_and_not_replaced() {
+    for (status, reason, taken_back) in [
+        (PlanStatus::Active, None, false),
+        (PlanStatus::Completed, Some(EndReason::GoalReached), false),
+        (PlanStatus::Revoked, Some(EndReason::AdverseReaction), true),
+        (PlanStatus::Revoked, Some(EndReason::Superseded), false),
+        (PlanStatus::Revoked, None, true),
+    ] {
+        let ended = reason.map(|reason| PlanEnding {
+            at: DateTime::UNIX_EPOCH,
+            by: None,
+            reason,
+            note: None,
+            superseded_by: None,
+        });
+        let plan = TreatmentPlan { status, ended, ..plan() };
+        assert_eq!(plan.was_taken_back(), taken_back, "{status}: {reason:?}");
+    }
+}
+
+#[test]
+fn a_plan_is_changed_with_a_reason_and_only_while_it_is_active() {
+    let change = |plan: TreatmentPlan, dose: f64, reason: &str| {
+        let author = ProviderId(Uuid::from_u128(1));
+        plan.modify(treatment(dose, 1, 1, PeriodUnit::D), author, reason, DateTime::UNIX_EPOCH)
+    };
+    for (reason, sound) in [
+        (String::new(), false),
+        (" ".into(), false),
+        ("é".repeat(1000), true),
+        ("é".repeat(1001), false),
+    ] {
+        let expected = if sound { &[][..] } else { &["reason"] };
+        assert_eq!(paths(change(plan(), 100.0, &reason).map(drop)), expected);
+    }
+    assert_eq!(paths(change(plan(), 50.0, "The same.").map(drop)), ["treatment"]);
+    for status in [PlanStatus::Completed, PlanStatus::Revoked] {
+        let ended = TreatmentPlan { status, ..plan() };
+        assert!(matches!(change(ended, 100.0, "More."), Err(CareError::PlanNotActive)));
     }
 }
 

@@ -160,7 +160,8 @@ impl Formulary {
     }
 
     /// Whether any ingredient is such.
-    pub fn any(&self, such: impl Fn(&Ingredient) -> bool) -> bool {
+    #[cfg(test)]
+    pub(super) fn any(&self, such: impl Fn(&Ingredient) -> bool) -> bool {
         self.ingredients.values().any(such)
     }
 
@@ -341,7 +342,7 @@ pub(crate) fn micrograms(text: &str, default_unit: &str) -> Option<u64> {
         _ => return None,
     };
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || decimals.len() > 6 {
+    if decimals.len() > 6 {
         return None;
     }
     let whole: u64 = whole.parse().ok()?;
@@ -416,12 +417,57 @@ mod tests {
             ("75 MCG", Some(75)),
             ("1 G", Some(1_000_000)),
             ("0.075 MG", Some(75)),
+            // What is less than a microgram counts as one.
+            ("0.0004 MG", Some(1)),
+            ("0.123456 MG", Some(124)),
+            // Six decimals are read, and no more.
+            ("0.000001 G", Some(1)),
+            ("0.0000001 G", None),
+            ("0.1234567 MG", None),
+            ("99999999999999 G", None),
             ("50 MG/ML", None),
+            (".5 MG", None),
             ("MG", None),
             ("", None),
         ] {
             assert_eq!(micrograms(text, ""), expected, "{text}");
         }
         assert_eq!(micrograms("40", "mg"), Some(40_000));
+    }
+
+    #[test]
+    fn an_ingredient_that_is_named_twice_counts_once() {
+        let twice = "lisinopril 10 MG / lisinopril 20 MG Oral Tablet";
+        assert_eq!(names(None, twice), Some(vec!["lisinopril".to_owned()]));
+    }
+
+    #[test]
+    fn a_coding_of_an_allergy_is_read_in_its_own_system() {
+        let formulary = Formulary::shipped();
+        let read = |system: &str, code: &str, display: &str| {
+            formulary.allergen(&[Coding::new(system, code, "")], display).map(|found| {
+                let names = found.ingredients.iter().filter_map(|code| formulary.ingredient(code));
+                names.map(|one| one.name.clone()).collect::<Vec<_>>()
+            })
+        };
+        let lisinopril = Some(vec!["lisinopril".to_owned()]);
+        assert_eq!(read(system::RXNORM, "29046", "a tablet"), lisinopril);
+        assert_eq!(read(system::SNOMED, "29046", "a tablet"), None, "another system's number");
+        for words in ["Allergy to lisinopril (disorder)", "Lisinopril allergy", "lisinopril"] {
+            assert_eq!(read(system::SNOMED, "1", words), lisinopril, "{words}");
+        }
+    }
+
+    #[test]
+    fn pregnancy_is_read_as_the_label_has_it() {
+        let formulary = Formulary::shipped();
+        for (code, risk) in [
+            ("29046", Some(PregnancyRisk::Contraindicated)),
+            ("38404", Some(PregnancyRisk::Caution)),
+            ("36437", None),
+        ] {
+            let code = code.parse::<RxNorm>().unwrap();
+            assert_eq!(formulary.ingredient(&code).unwrap().pregnancy, risk, "{code}");
+        }
     }
 }

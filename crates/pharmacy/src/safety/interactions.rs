@@ -163,4 +163,29 @@ mod tests {
             assert!(!condition.answer.is_empty() && !condition.source.is_empty());
         }
     }
+
+    #[tokio::test]
+    async fn a_pair_interacts_whichever_of_the_two_is_proposed() {
+        let [sildenafil, nitroglycerin, sertraline, pimozide, lisinopril] =
+            ["136411", "4917", "36437", "8331", "29046"]
+                .map(|code| code.parse::<RxNorm>().unwrap());
+        for (proposed, taken, severity) in [
+            (&sildenafil, &nitroglycerin, Some(Severity::High)),
+            (&nitroglycerin, &sildenafil, Some(Severity::High)),
+            (&sertraline, &pimozide, Some(Severity::High)),
+            (&pimozide, &sertraline, Some(Severity::High)),
+            (&lisinopril, &sertraline, None),
+            (&sildenafil, &lisinopril, None),
+            (&lisinopril, &nitroglycerin, None),
+            // A drug does not interact with itself: that is a duplicate.
+            (&sildenafil, &sildenafil, None),
+        ] {
+            let found = CuratedInteractions
+                .interactions(std::slice::from_ref(proposed), std::slice::from_ref(taken))
+                .await
+                .unwrap();
+            let severities: Vec<Severity> = found.iter().map(|one| one.severity).collect();
+            assert_eq!(severities, Vec::from_iter(severity), "{proposed} with {taken}");
+        }
+    }
 }

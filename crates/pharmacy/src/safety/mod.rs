@@ -198,3 +198,6 @@ pub trait InteractionProvider: Send + Sync {
         taken: &[RxNorm],
     ) -> ports::Result<Vec<Interaction>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,3 +218,126 @@ fn what_rules_are_made_of_is_within_the_limits() {
         compile(&expression).unwrap_or_else(|refused| panic!("{expression}: {refused}"));
     }
 }
+
+/// Each limit of the text with the most that is allowed, and one more.
+#[test]
+fn a_text_may_be_as_long_and_as_deep_as_the_limits_say() {
+    let fits = |text: &str| assert_eq!(check_text(text), Ok(()), "{text}");
+    let refused = |text: &str, told: &str| {
+        let message = check_text(text).expect_err(text);
+        assert!(message.contains(told), "{text}: {message}");
+    };
+    fits(&format!("{:LONGEST$}", "true"));
+    refused(&format!("{:length$}", "true", length = LONGEST + 1), "characters");
+    for separated in ["1,", "1&&", "1||"] {
+        fits(&separated.repeat(MOST_TOKENS / 2));
+        refused(&(separated.repeat(MOST_TOKENS / 2) + "1"), "words and signs");
+    }
+    for (row, alone) in
+        [("a ", 40), ("a_1\t", 40), ("_a\n", 40), ("'a b'", 40), ("()", 20), ("[]", 20), ("{}", 20)]
+    {
+        fits(&row.repeat(alone));
+        refused(&(row.repeat(alone) + "a"), "in a row");
+    }
+    // One `&` or `|` is a sign as any other.
+    for sign in ["a&", "a|"] {
+        fits(&sign.repeat(LONGEST_TERM / 2));
+        refused(&(sign.repeat(LONGEST_TERM / 2) + "a"), "in a row");
+    }
+    for open in ["(", "[", "{"] {
+        fits(&open.repeat(DEEPEST));
+        refused(&open.repeat(DEEPEST + 1), "brackets in one another");
+    }
+    fits(&"?,".repeat(MOST_CHOICES));
+    refused(&"?,".repeat(MOST_CHOICES + 1), "question marks");
+    for sum in ["+,", "-,", "*,", "/,", "%,"] {
+        fits(&sum.repeat(MOST_SUMS));
+        refused(&sum.repeat(MOST_SUMS + 1), "calculations");
+    }
+    for unmatched in ["(]", "[}", "{)", ")", "]", "}"] {
+        refused(unmatched, "brackets do not match");
+    }
+    // What stands in a remark is not read.
+    fits(&format!("true // {}\n && true", "(".repeat(DEEPEST + 1)));
+}
+
+#[test]
+fn a_text_in_quotes_ends_where_the_grammar_says() {
+    for text in [
+        "''",
+        r#""""#,
+        r"'\a\b\f\n\r\t\v\'\\\?\`'",
+        r#""\"""#,
+        r"'\012' == '\377'",
+        r"'\x4f' == '\X4F'",
+        r"'\u00e9'",
+        r"'\U0001f600'",
+        r"r'\d'",
+        r"R'\d'",
+    ] {
+        assert_eq!(check_text(text), Ok(()), "{text}");
+    }
+    for (text, told) in [
+        ("'a", "no end"),
+        ("'a\n'", "no end"),
+        ("'a\r'", "no end"),
+        (r"'\'", "no end"),
+        (r"'\q'", "escapes nothing"),
+        (r"'\08'", "escapes nothing"),
+        (r"'\018'", "escapes nothing"),
+        (r"'\400'", "escapes nothing"),
+        (r"'\x4'", "escapes nothing"),
+        (r"'\xg4'", "escapes nothing"),
+        (r"'\u00e'", "escapes nothing"),
+        (r"'\U0001f60'", "escapes nothing"),
+        ("'''a'''", "not in three"),
+        ("b'a'", "stands apart"),
+        ("rb'a'", "stands apart"),
+        ("a.`b`", "backquotes"),
+    ] {
+        let message = check_text(text).expect_err(text);
+        assert!(message.contains(told), "{text}: {message}");
+    }
+}
+
+/// Each limit of the tree with the most that is allowed, and one more.
+#[test]
+fn an_expression_may_cost_as_much_as_the_limits_say() {
+    let both = |of: &dyn Fn(usize) -> String, most: usize, told: &str| {
+        let fits = of(most);
+        assert!(compile(&fits).is_ok(), "{fits}: {:?}", compile(&fits).err());
+        let beyond = of(most + 1);
+        let message = compile(&beyond).expect_err(&beyond);
+        assert!(message.contains(told), "{beyond}: {message}");
+    };
+    let path = format!("answers{}", ".a".repeat(19));
+    let nested =
+        |depth: usize| format!("{}{path}{}", "[".repeat(depth - 19), "]".repeat(depth - 19));
+    both(&nested, DEEPEST_TREE, "nested more than");
+    let loops = |count: usize| vec!["[1].all(x, true)"; count].join(" && ");
+    both(&loops, MOST_LOOPS, "of all, exists, map, filter");
+    let patterns = |count: usize| vec!["answers.s.matches('a')"; count].join(" && ");
+    both(&patterns, MOST_PATTERNS, "of matches");
+    let pattern = |length: usize| format!("answers.s.matches('{}')", "a".repeat(length));
+    both(&pattern, LONGEST_PATTERN, "a pattern has at most");
+    let list = |length: usize| format!("answers.s in [{}]", vec!["1"; length].join(", "));
+    both(&list, LONGEST_LIST, "a list of more than");
+}
+
+#[test]
+fn the_limits_hold_wherever_an_expression_stands() {
+    let fault = "answers.s.matches(answers.s)";
+    for expression in [
+        format!("({fault}).a"),
+        format!("{fault} == true"),
+        format!("size({fault}) > 1"),
+        format!("[{fault}].a"),
+        format!("{{'a': {fault}}}.a"),
+        format!("{{{fault}: 1}}.a"),
+        format!("Named{{a: {fault}}}.a"),
+        format!("[{fault}].all(x, true)"),
+    ] {
+        let message = compile(&expression).expect_err(&expression);
+        assert!(message.contains("stands in the rule itself"), "{expression}: {message}");
+    }
+}

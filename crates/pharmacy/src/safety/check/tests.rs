@@ -342,3 +342,92 @@ async fn pens_of_a_week_are_held_against_the_highest_weekly_dose() {
         assert_eq!((alerts[0].kind, alerts[0].severity), (AlertKind::MaximumDose, severity));
     }
 }
+
+#[tokio::test]
+async fn what_was_never_asked_is_not_taken_for_none() {
+    let unasked = |medications, allergies| ClinicalFacts {
+        medications_unasked: medications,
+        allergies_unasked: allergies,
+        ..ClinicalFacts::default()
+    };
+    for (facts, keys) in [
+        (unasked(false, false), vec![]),
+        (unasked(true, false), vec!["unavailable:medications"]),
+        (unasked(false, true), vec!["unavailable:allergies"]),
+        (unasked(true, true), vec!["unavailable:medications", "unavailable:allergies"]),
+    ] {
+        let alerts = found(SILDENAFIL, "50 MG", facts).await;
+        assert_eq!(alerts.iter().map(|alert| alert.key.as_str()).collect::<Vec<_>>(), keys);
+        assert!(alerts.iter().all(SafetyAlert::blocks));
+    }
+}
+
+#[tokio::test]
+async fn an_allergy_to_one_class_warns_of_the_other_both_ways_and_of_no_third() {
+    let (penicillin, cephalosporin) = (("7984", "Penicillin V"), ("2231", "Cephalexin"));
+    let sulfonamide = ("10831", "Sulfamethoxazole / Trimethoprim");
+    for ((code, allergy), drug, severities) in [
+        (penicillin, "cephalexin 500 MG Oral Capsule", vec![Severity::Moderate]),
+        (cephalosporin, "amoxicillin 500 MG Oral Tablet", vec![Severity::Moderate]),
+        (sulfonamide, "hydrochlorothiazide 25 MG Oral Tablet", vec![Severity::Low]),
+        (penicillin, "hydrochlorothiazide 25 MG Oral Tablet", vec![]),
+        (cephalosporin, "sertraline 50 MG Oral Tablet", vec![]),
+        (sulfonamide, "amoxicillin 500 MG Oral Tablet", vec![]),
+        (sulfonamide, "cephalexin 500 MG Oral Capsule", vec![]),
+    ] {
+        let strength = drug.split(' ').nth(1).unwrap().to_owned() + " MG";
+        let alerts = found(drug, &strength, allergic(code, allergy, &[])).await;
+        let found: Vec<Severity> = alerts.iter().map(|alert| alert.severity).collect();
+        assert_eq!(found, severities, "{drug} with an allergy to {allergy}");
+    }
+}
+
+#[tokio::test]
+async fn a_caution_in_pregnancy_is_shown_and_does_not_block() {
+    let facts = ClinicalFacts { pregnant: Some(true), ..ClinicalFacts::default() };
+    let alerts = found("topiramate 25 MG Oral Tablet", "25 MG", facts).await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!((alerts[0].kind, alerts[0].severity), (AlertKind::Pregnancy, Severity::Moderate));
+    assert!(!alerts[0].blocks());
+}
+
+#[tokio::test]
+async fn another_drug_that_is_prescribed_here_is_no_duplicate() {
+    let mut facts = taking("loratadine 10 MG Oral Tablet");
+    facts.medications[0].prescribed = true;
+    assert_eq!(found("sertraline 50 MG Oral Tablet", "50 MG", facts).await, []);
+}
+
+#[tokio::test]
+async fn a_duplicate_is_named_by_the_drug_or_by_both_drugs_of_the_class() {
+    let sertraline = "sertraline 50 MG Oral Tablet";
+    for (taken, key) in [
+        (sertraline, "duplicate_therapy:36437"),
+        ("escitalopram 10 MG Oral Tablet", "duplicate_therapy:36437-321988"),
+    ] {
+        let alerts = found(sertraline, "50 MG", taking(taken)).await;
+        assert!(alerts.iter().any(|alert| alert.key == key), "{alerts:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_highest_daily_dose_is_held_a_day_and_only_where_it_is_counted_in_units() {
+    let name = "sertraline 100 MG Oral Tablet";
+    let medication = medication(name, "100 MG");
+    for (quantity, days, unit, above) in [
+        (30, 15, QuantityUnit::Tablet, false),
+        (31, 15, QuantityUnit::Tablet, true),
+        (31, 15, QuantityUnit::Capsule, true),
+        // A part of a unit counts as a whole one, and no days as one day.
+        (3, 1, QuantityUnit::Tablet, true),
+        (3, 0, QuantityUnit::Tablet, true),
+        (60, 15, QuantityUnit::Milliliter, false),
+    ] {
+        let dosing = Dosing { unit, days_supply: days, ..dosing(quantity, 30) };
+        let proposed = Proposed { medication: &medication, dosing: &dosing };
+        let facts = Ok(ClinicalFacts::default());
+        let alerts = check(Formulary::shipped(), &CuratedInteractions, &facts, proposed).await;
+        let found = alerts.iter().any(|alert| alert.kind == AlertKind::MaximumDose);
+        assert_eq!(found, above, "{quantity} {unit} in {days} days");
+    }
+}
