@@ -17,7 +17,7 @@ use postgres::{
 };
 
 use crate::{
-    config::{Config, Environment},
+    config::Config,
     system::{SystemClock, SystemIds},
 };
 
@@ -194,7 +194,7 @@ pub async fn migrate(owner: &DatabaseConnection, server_role: &str) -> anyhow::R
 /// production the owner may serve as well, and then migrates by itself.
 async fn prepare_given(config: &Config, pool: &DatabaseConnection) -> anyhow::Result<()> {
     let faults = Pg::role_faults(pool).await?;
-    if !faults.is_empty() && config.environment == Environment::Production {
+    if !faults.is_empty() && config.is_production() {
         anyhow::bail!(
             "production does not serve with a role that could take down its own walls: {}; \
              see \"Database roles\" in docs/operations.md",

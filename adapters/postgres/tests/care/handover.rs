@@ -109,7 +109,9 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
     let id = setting.assess(ADA, &["review"]).await;
     let superuser = setting.database.superuser().await;
     let uuid = IN_MASSACHUSETTS.uuid();
-    let run = async |sql: String| drop(superuser.execute_unprepared(&sql).await.unwrap());
+    let run = async |sql: String| {
+        superuser.execute_unprepared(&sql).await.unwrap();
+    };
     run(format!(
         "INSERT INTO identity_accounts (id, email, email_index, status, status_at, created_at, \
          version) VALUES ('{uuid}', '', '', 'active', now(), now(), 1); \

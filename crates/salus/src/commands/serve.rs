@@ -2,6 +2,7 @@
 //! signal; then everything is drained in the opposite order.
 
 use std::{
+    convert::Infallible,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
     process::ExitCode,
@@ -12,7 +13,6 @@ use std::{
 use anyhow::Context as _;
 use jobs::{Liveness, Runtime, RuntimeSettings, supervise};
 use poem::EndpointExt as _;
-use postgres::Pg;
 use rest::core::Proxies;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;

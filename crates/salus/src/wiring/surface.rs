@@ -145,8 +145,8 @@ impl Surface {
             intake.apis(),
             (
                 ReviewsApi { env: env(), store: store.clone(), sources: world.sources.clone() },
-                HandoverApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 WholeReviewApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                HandoverApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 AssessmentsApi { store: store.clone() },
                 TreatmentPlansApi {
                     env: env(),
