@@ -157,6 +157,7 @@ fn inputs(form: &FormDefinition, patient: u64) -> Inputs {
             age: 20 + u32::try_from(draw(60)).unwrap_or(0),
             sex: if draw(2) == 0 { Sex::Male } else { Sex::Female },
             state: UsState::Ma,
+            age_counted_on: None,
         },
         medications: vec![
             Coding::new(system::RXNORM, "314076", "Lisinopril 10 MG Oral Tablet"),

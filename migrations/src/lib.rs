@@ -86,6 +86,8 @@ history![
     "095_compliance",
     "096_audit_times",
     "097_analytics",
+    "110_sold_treatments",
+    "111_pharmacies",
 ];
 
 pub struct Migrator;

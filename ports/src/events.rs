@@ -215,6 +215,12 @@ pub enum Event {
         /// What is paid for runs out; without it, it has ended already.
         at_period_end: bool,
     },
+    /// What the patient is treated with is not what the subscription pays for.
+    SubscriptionMismatched {
+        subscription: SubscriptionId,
+        patient: PatientId,
+        category: CategoryId,
+    },
     // billing
     InvoiceFinalized {
         invoice: InvoiceId,

@@ -32,6 +32,8 @@ const PROVIDER: Who = Roles(&["provider"]);
 const PARTIES: Who = Roles(&["patient", "provider"]);
 const PHARMACIST: Who = Roles(&["pharmacist"]);
 const ADMIN: Who = Roles(&["admin", "super_admin"]);
+/// Whoever signs treatments, and whoever sets what they are held against.
+const SIGNING: Who = Roles(&["provider", "admin", "super_admin"]);
 const AUDITOR: Who = Roles(&["auditor", "admin", "super_admin"]);
 const BILLED: Who = Roles(&["patient", "support", "admin", "super_admin"]);
 const CHART: Who = Roles(&["patient", "provider", "super_admin"]);
@@ -88,6 +90,7 @@ pub const TABLE: &[(&str, Who)] = &[
     ("listPlans", Public),
     ("createPlan", ADMIN),
     ("getPlan", Public),
+    ("listFittingPlans", PATIENT),
     ("updatePlan", ADMIN),
     ("adminComparePlans", ADMIN),
     ("ownFeatureFlags", Anyone),
@@ -128,6 +131,8 @@ pub const TABLE: &[(&str, Who)] = &[
     ("listReviewQueue", PROVIDER),
     ("claimReview", PROVIDER),
     ("releaseReview", PROVIDER),
+    ("getReview", PROVIDER),
+    ("proposeReviewTreatment", PROVIDER),
     ("approveReview", PROVIDER),
     ("rejectReview", PROVIDER),
     ("requestReviewInformation", PROVIDER),
@@ -166,14 +171,14 @@ pub const TABLE: &[(&str, Who)] = &[
     ("getTreatmentPlanHistory", CHART),
     ("getTreatmentPlanDose", CHART),
     ("computeDose", PROVIDER),
-    ("listFormulary", ADMIN),
-    ("getFormularyDrug", ADMIN),
+    ("listFormulary", SIGNING),
+    ("getFormularyDrug", SIGNING),
     ("setFormularyDrug", ADMIN),
-    ("getDefaultTreatment", ADMIN),
+    ("getDefaultTreatment", SIGNING),
     ("setDefaultTreatment", ADMIN),
     ("getStatePolicy", ADMIN),
     ("setStatePolicy", ADMIN),
-    ("getDosingRule", ADMIN),
+    ("getDosingRule", SIGNING),
     ("setDosingRule", ADMIN),
     ("bookVideoConsultation", PATIENT),
     ("listVideoConsultations", PARTIES),
@@ -189,6 +194,13 @@ pub const TABLE: &[(&str, Who)] = &[
     ("overridePrescriptionAlerts", PROVIDER),
     ("listPrescriptions", Roles(&["patient", "provider", "pharmacist"])),
     ("listPharmacies", Anyone),
+    ("adminListPharmacies", ADMIN),
+    ("createPharmacy", ADMIN),
+    ("getPharmacy", ADMIN),
+    ("updatePharmacy", ADMIN),
+    ("deactivatePharmacy", ADMIN),
+    ("listPharmacists", ADMIN),
+    ("setPharmacists", ADMIN),
     ("receiveErxMessage", Vendor),
     ("dispatchDue", PHARMACIST),
     ("getDispatchQueue", PHARMACIST),

@@ -31,6 +31,23 @@ async fn ten_steps_hold_twice_and_tampering_is_named() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(said.matches("✓").count(), 10, "{said}");
+        // Everybody who is treated has bought the drug that is dispensed, and
+        // the demo sells each drug that the formulary was completed with.
+        let bought: Vec<&str> = said.lines().filter(|line| line.contains(" bought ")).collect();
+        let active = said.lines().find(|line| line.contains("subscriptions active")).expect("one");
+        let active = active.split_whitespace().next().and_then(|word| word.parse().ok());
+        assert_eq!(Some(bought.len()), active, "{said}");
+        for (plan, drug) in [
+            ("Weight GLP-1", "semaglutide"),
+            ("Weight Essential", "metformin"),
+            ("Daily", "tadalafil"),
+            ("On Demand", "sildenafil"),
+            ("Hair Complete", "minoxidil"),
+            ("Hair Complete", "finasteride"),
+        ] {
+            let told = |line: &&&str| line.contains(plan) && line.contains(drug);
+            assert!(bought.iter().any(|line| told(&line)), "{plan} for {drug}: {said}");
+        }
     }
     for file in ["invoice.pdf", "newrx.xml", "fhir-bundle.json", "audit.csv"] {
         let size = std::fs::metadata(out.path().join(file)).expect(file).len();

@@ -23,7 +23,10 @@ async fn claim(doctor: &Desk<'_>, assessment: &str) {
 }
 
 async fn approve(doctor: &Desk<'_>, assessment: &str, key: &str, body: &Value) -> Seen {
-    doctor.post(&format!("/api/providers/reviews/{assessment}/approve"), key, body).await
+    let path = format!("/api/providers/reviews/{assessment}");
+    let mut body = body.clone();
+    body["version"] = doctor.get(&path).await["version"].clone();
+    doctor.post(&format!("{path}/approve"), key, &body).await
 }
 
 /// Submits a form and waits for what is decided.
@@ -113,7 +116,9 @@ async fn a_pregnancy_that_a_form_tells_of_stops_the_prescription() {
     let pharmacies = once(doctor.ask(Method::GET, "/api/pharmacies")).await;
     let mut ships = pharmacies.body["items"].as_array().expect("pharmacies").iter();
     let pharmacy = &ships.find(|one| one["mail_order"] == true).expect("one that ships")["id"];
-    let erx = json!({ "treatment_plan_id": plan.body["id"], "pharmacy_id": pharmacy });
+    let erx = json!({
+        "treatment_plan_id": plan.body["id"], "plan_version": 1, "pharmacy_id": pharmacy,
+    });
     let written = doctor.post("/api/prescriptions/erx", "erx", &erx).await;
     assert_eq!(written.body["status"], "blocked", "{}", written.body);
     let alerts = written.body["alerts"].as_array().expect("alerts");

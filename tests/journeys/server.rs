@@ -21,6 +21,7 @@ pub struct Server {
     folder: Folder,
     port: u16,
     settings: Settings,
+    demo: bool,
     pub client: Client,
 }
 
@@ -52,13 +53,24 @@ impl Server {
 
     /// The same with settings of the environment.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::started(settings, true)
+    }
+
+    /// A server on an empty database, with the vendors' emulators and without
+    /// the demo's seeds.
+    pub fn start_empty(settings: &[(&str, &str)]) -> Self {
+        let all = r#"["stripe", "erx", "opentok", "easypost", "smtp"]"#;
+        Self::started(&[&[("SALUS_EMULATORS", all)], settings].concat(), false)
+    }
+
+    fn started(settings: &[(&str, &str)], demo: bool) -> Self {
         let folder = Folder::new();
         let settings: Settings =
             settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let (child, port, internal) = launch(&folder.path, 0, "127.0.0.1:0", &settings);
+        let (child, port, internal) = launch(&folder.path, 0, "127.0.0.1:0", &settings, demo);
         let mut client = Client::new(&format!("http://127.0.0.1:{port}")).expect("a client");
         client.internal = internal;
-        Self { child, folder, port, settings, client }
+        Self { child, folder, port, settings, demo, client }
     }
 
     pub fn url(&self) -> &str {
@@ -95,8 +107,9 @@ impl Server {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().expect("killing the server");
         self.child.wait().expect("the killed server's end");
-        let internal = self.client.internal.trim_start_matches("http://");
-        let (child, port, _) = launch(&self.folder.path, self.port, internal, &self.settings);
+        let inside = self.client.internal.trim_start_matches("http://");
+        let (child, port, _) =
+            launch(&self.folder.path, self.port, inside, &self.settings, self.demo);
         assert_eq!(port, self.port);
         self.child = child;
     }
@@ -142,15 +155,24 @@ fn terminate(pid: u32) {
 
 /// Starts the binary and waits until it says that it is up; gives its port and
 /// its internal address.
-fn launch(data_dir: &Path, port: u16, inside: &str, settings: &Settings) -> (Child, u16, String) {
+fn launch(
+    data_dir: &Path,
+    port: u16,
+    inside: &str,
+    settings: &Settings,
+    demo: bool,
+) -> (Child, u16, String) {
     let log = data_dir.with_file_name("server.log");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
     let mut child = Command::new(SALUS)
-        .args(["serve", "--demo", "--port", &port.to_string(), "--data-dir"])
+        .arg("serve")
+        .args(demo.then_some("--demo"))
+        .args(["--port", &port.to_string(), "--data-dir"])
         .arg(data_dir)
         .env("SALUS_DEMO_PASSWORD", PASSWORD)
         // Servers run beside each other, so each has a free port inside too.
         .env("SALUS_SERVER__INTERNAL_LISTEN", inside)
+        .envs((!demo).then_some(("SALUS_ENVIRONMENT", "development")))
         .env_remove("DATABASE_URL")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())

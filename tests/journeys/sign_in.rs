@@ -175,3 +175,54 @@ async fn a_patient_sees_to_sessions_and_moves_to_another_address() {
     let (status, session) = browser.post("/api/auth/login", login("moved@patients.example")).await;
     assert_eq!(status, 200, "{session}");
 }
+
+/// The token of a link that a command printed.
+fn printed_token(output: &std::process::Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let token = text.split_once("?token=").expect("a link").1;
+    token.split_whitespace().next().expect("a token").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_administrator_is_created_on_the_host_and_sets_up_a_second_factor() {
+    let server = Server::start_empty(&[]);
+    let create = |email: &str| server.command(&["admin", "create", "--email", email]);
+    let mistyped = printed_token(&create("bos@example.com"));
+    let token = printed_token(&create("boss@example.com"));
+    let mut browser = Browser { server: &server, token: None };
+    let password = "seven quiet lighthouses";
+    let choose = |token: String| {
+        browser.post("/api/auth/reset-password", json!({ "token": token, "password": password }))
+    };
+    assert_eq!(choose(mistyped).await.0, 422, "the link of the mistyped address is void");
+    assert_eq!(choose(token.clone()).await.0, 204);
+    assert_eq!(choose(token).await.0, 422, "a link is good once");
+    let login = json!({ "email": "boss@example.com", "password": password });
+    let (status, session) = browser.post("/api/auth/login", login).await;
+    assert_eq!((status, &session["roles"]), (200, &json!(["super_admin"])), "{session}");
+    browser.take(&session);
+
+    let invite = || {
+        let body = json!({
+            "email": "second@example.com", "roles": ["admin"],
+            "name": { "given": "Second", "family": "Administrator" },
+        });
+        browser.post("/api/admin/accounts", body)
+    };
+    let (status, refused) = invite().await;
+    assert_eq!(
+        (status, problem(&refused)),
+        (403, "urn:salus:problem:identity.second_factor_required")
+    );
+    let (_, setup) = browser.post("/api/auth/mfa/totp", json!({ "password": password })).await;
+    let secret = setup["secret"].as_str().expect("a secret");
+    let code = json!({ "code": totp_code(secret, SystemClock.now()) });
+    assert_eq!(browser.post("/api/auth/mfa/totp/confirm", code).await.0, 200);
+    let (status, invited) = invite().await;
+    assert_eq!(status, 201, "{invited}");
+
+    let refused = create("third@example.com");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("active administrator"), "{said}");
+}

@@ -204,6 +204,9 @@ fn rx(message: u128) -> NewRx {
             phone: "+16175550199".parse().unwrap(),
             mail_order: true,
             active: true,
+            dea: None,
+            licensed_in: [UsState::Ma].into(),
+            version: 1,
         },
         prescriber: RxPrescriber {
             name: HumanName { given: "Grace".into(), family: "Example".into() },

@@ -52,6 +52,8 @@ struct Neighbours {
     unanswered: Mutex<Vec<PatientId>>,
     /// Those who say that they are women.
     women: Mutex<Vec<PatientId>>,
+    /// What the safety check finds against any treatment.
+    alerts: Mutex<Vec<care::SafetyAlert>>,
     covers: Mutex<BTreeMap<PatientId, care::VisitCover>>,
     terms: Mutex<CategoryTerms>,
     skills: Mutex<BTreeMap<ProviderId, BTreeSet<Speciality>>>,
@@ -64,6 +66,31 @@ struct Neighbours {
 impl IntakeReader for Neighbours {
     async fn submitted(&self, id: FormResponseId) -> ports::Result<Option<SubmittedResponse>> {
         Ok(self.responses.lock().unwrap().get(&id).cloned())
+    }
+
+    async fn asked(&self, id: FormResponseId) -> ports::Result<Option<Vec<care::AskedQuestion>>> {
+        let found = self.responses.lock().unwrap().get(&id).cloned();
+        Ok(found.map(|response| {
+            let asked = |(link_id, value): (String, serde_json::Value)| care::AskedQuestion {
+                question: format!("Does it {link_id}?"),
+                answer: value.to_string(),
+                link_id,
+                value,
+            };
+            response.answers.into_iter().map(asked).collect()
+        }))
+    }
+}
+
+#[async_trait]
+impl care::SafetyChecks for Neighbours {
+    async fn alerts(
+        &self,
+        _: PatientId,
+        _: &Treatment,
+        _: Option<TreatmentPlanId>,
+    ) -> ports::Result<Vec<care::SafetyAlert>> {
+        Ok(self.alerts.lock().unwrap().clone())
     }
 }
 
@@ -180,6 +207,7 @@ async fn setting() -> Setting {
         facts: neighbours.clone(),
         directory: neighbours.clone(),
         covers: neighbours.clone(),
+        safety: neighbours.clone(),
     };
     let setting = Setting { database, neighbours, sources };
     setting.publish().await;
@@ -282,6 +310,9 @@ impl Setting {
             strength: "1 MG".into(),
             schedule: DeaSchedule::None,
             ndcs: vec!["31722052630".parse().unwrap()],
+            max_weekly: None,
+            to_confirm: None,
+            followed_by: None,
         };
         setup::set_dose_limit(store, &actor, &limit).await.unwrap();
         let protocol = Protocol { category: CATEGORY, treatment: treatment() };
@@ -352,6 +383,15 @@ impl Setting {
         page.items.into_iter().map(|item| item.id).collect()
     }
 
+    /// The version of the whole review as the provider reads it; nothing where
+    /// they may not.
+    async fn read(&self, id: AssessmentId, by: ProviderId, treatment: Option<Treatment>) -> String {
+        let (env, actor) = (&self.database.env, provider(by));
+        let read =
+            care::whole_review::read(env, self.store(), &self.sources, &actor, id, treatment);
+        read.await.map(|whole| whole.version()).unwrap_or_default()
+    }
+
     async fn approve(
         &self,
         id: AssessmentId,
@@ -361,7 +401,8 @@ impl Setting {
     ) -> Result<care::TreatmentPlan, CareError> {
         let key = key("care.approve_review", key_text);
         let (env, actor) = (&self.database.env, provider(by));
-        let approval = Approval { treatment, ..Approval::default() };
+        let seen = self.read(id, by, treatment.clone()).await;
+        let approval = Approval { seen, treatment, ..Approval::default() };
         reviews::approve(env, self.store(), &self.sources, &actor, id, approval, &key).await
     }
 }
@@ -702,4 +743,5 @@ mod safeguards;
 mod settings;
 mod superseded;
 mod visits;
+mod whole;
 mod working;

@@ -98,7 +98,7 @@ impl Setting {
         let inputs = Inputs {
             answers: [("weight".to_owned(), json!(80.5))].into(),
             scores: [("phq9".to_owned(), 3.0)].into(),
-            patient: PatientInputs { age, sex: Sex::Female, state },
+            patient: PatientInputs { age, sex: Sex::Female, state, age_counted_on: None },
             medications: vec![],
             allergies: vec![],
         };

@@ -49,6 +49,7 @@ fn spec(name: &str, minor: i64) -> PlanSpec {
             Feature::new("free_shipping", "Free shipping").unwrap(),
             Feature::new("messages", "Messages").unwrap(),
         ],
+        treatments: vec![],
         comparison: vec![("Visits".into(), "Unlimited".into())],
         window: ActivationWindow::default(),
         active: true,

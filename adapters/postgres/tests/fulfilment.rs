@@ -6,9 +6,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, Address, CategoryId, DeaSchedule, DispatchId, EventId, HumanName, InvoiceId,
-    Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, QuantityUnit,
-    RequestContext, Role, SubscriptionId, UsState, Uuid, actor::ActorKind,
+    AccountId, Actor, Address, CategoryId, CoveredTreatment, DeaSchedule, DispatchId, EventId,
+    HumanName, InvoiceId, Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId,
+    QuantityUnit, RequestContext, Role, SubscriptionId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
@@ -195,12 +195,26 @@ async fn stocked(units: i64) -> Arc<Database> {
         phone: "+16175550199".parse().unwrap(),
         mail_order: true,
         active: true,
+        dea: None,
+        licensed_in: [UsState::Ma].into(),
+        version: 1,
     };
     read::put_pharmacy(&database.pg, &Actor::system("tests.fulfilment"), &entry).await.unwrap();
+    employ(&database, PHARMACY, 0xf).await;
     if units > 0 {
         restock(&database, units).await;
     }
     Arc::new(database)
+}
+
+/// Says that this account is the one that works in the pharmacy.
+async fn employ(database: &Database, pharmacy: PharmacyId, account: u128) {
+    let actor = Actor::system("tests.fulfilment");
+    let mut tx = PrescriptionStore::begin(&database.pg, &actor).await.unwrap();
+    tx.set_pharmacists(pharmacy, &[AccountId(Uuid::from_u128(account))]).await.unwrap();
+    let entry = ports::AuditEntry::new(ports::AuditAction::Update, "pharmacy", pharmacy);
+    tx.audit(entry).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn restock(database: &Database, units: i64) {
@@ -270,6 +284,10 @@ struct Months(u32);
 impl PaidPeriods for Months {
     async fn months(&self, _: SubscriptionId) -> ports::Result<Option<u32>> {
         Ok(Some(self.0))
+    }
+
+    async fn sold(&self, _: SubscriptionId) -> ports::Result<Vec<CoveredTreatment>> {
+        Ok(Vec::new())
     }
 }
 
@@ -675,5 +693,6 @@ async fn a_full_queue_is_read_page_by_page() {
     assert_eq!(seen.len(), 5);
 }
 
+mod pharmacists;
 mod release;
 mod withdrawal;

@@ -605,4 +605,5 @@ async fn a_client_gets_what_it_is_allowed_and_uses_an_assertion_once() {
     assert!(matches!(expired, Err(IdentityError::InvalidToken)));
 }
 
+mod first_administrator;
 mod providers;

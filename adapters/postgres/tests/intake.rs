@@ -44,7 +44,7 @@ impl Surroundings for Around {
         Ok(Vec::new())
     }
 
-    async fn facts(&self, _: PatientId) -> ports::Result<Facts> {
+    async fn facts(&self, _: PatientId, _: chrono::DateTime<chrono::Utc>) -> ports::Result<Facts> {
         Ok(self.facts)
     }
 }
@@ -266,7 +266,7 @@ impl Surroundings for Objecting {
         Ok(if asked { Vec::new() } else { vec![missed] })
     }
 
-    async fn facts(&self, _: PatientId) -> ports::Result<Facts> {
+    async fn facts(&self, _: PatientId, _: chrono::DateTime<chrono::Utc>) -> ports::Result<Facts> {
         Ok(Facts::default())
     }
 }
@@ -308,7 +308,7 @@ async fn a_draft_is_saved_read_and_sealed() {
     let database = Database::fresh().await;
     let (env, pg) = (&database.env, &database.pg);
     let form = published(&database).await;
-    let none = open_draft(pg, &AROUND, &patient(ADA), CATEGORY).await;
+    let none = open_draft(&database.env, pg, &AROUND, &patient(ADA), CATEGORY).await;
     assert!(matches!(none, Err(IntakeError::DraftNotFound)), "{none:?}");
 
     let written = answers(json!({"medications": true, "which": "isotretinoin"}));
@@ -316,7 +316,7 @@ async fn a_draft_is_saved_read_and_sealed() {
         save_draft(env, pg, &AROUND, &patient(ADA), save(None, written.clone())).await.unwrap();
     assert_eq!((saved.draft.version, saved.draft.form_version), (1, form.id));
     assert!(saved.evaluation.enabled.contains("which"));
-    let read = open_draft(pg, &AROUND, &patient(ADA), CATEGORY).await.unwrap();
+    let read = open_draft(&database.env, pg, &AROUND, &patient(ADA), CATEGORY).await.unwrap();
     assert_eq!(read.draft.answers, written);
 
     let changed = answers(json!({"medications": false, "which": "isotretinoin"}));
@@ -326,7 +326,7 @@ async fn a_draft_is_saved_read_and_sealed() {
     assert!(!changed.evaluation.answers.contains_key("which"));
     assert!(changed.draft.answers.contains_key("which"), "a draft forgets nothing");
 
-    let other = open_draft(pg, &AROUND, &patient(BOB), CATEGORY).await;
+    let other = open_draft(&database.env, pg, &AROUND, &patient(BOB), CATEGORY).await;
     assert!(matches!(other, Err(IntakeError::DraftNotFound)), "{other:?}");
     let pool = database.superuser().await;
     let clear =
@@ -361,7 +361,10 @@ async fn of_two_saves_of_a_draft_one_loses() {
     let created = race(None).await;
     let changed = race(Some(created.version)).await;
     assert_eq!((changed.id, changed.version), (created.id, 2));
-    assert_eq!(open_draft(pg, &AROUND, &actor, CATEGORY).await.unwrap().draft, changed);
+    assert_eq!(
+        open_draft(&database.env, pg, &AROUND, &actor, CATEGORY).await.unwrap().draft,
+        changed
+    );
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn a_photo_is_sealed_read_by_its_patient_and_taken_by_the_response() {
     let (env, pg) = (&world.database.env, &world.database.pg);
     let save = SaveDraft { category: CATEGORY, seen: None, answers: drafted.clone() };
     save_draft(env, pg, &AROUND, &patient(ADA), save).await.unwrap();
-    let draft = open_draft(pg, &AROUND, &patient(ADA), CATEGORY).await.unwrap().draft;
+    let draft = open_draft(env, pg, &AROUND, &patient(ADA), CATEGORY).await.unwrap().draft;
     assert_eq!(draft.answers, drafted);
     let second = world.upload(ADA, "k2").await.unwrap();
     drafted.insert("rows".into(), json!([{ "each": [second.id] }]));

@@ -263,6 +263,9 @@ fn pharmacy() -> Pharmacy {
         phone: "+16175550199".parse().unwrap(),
         mail_order: true,
         active: true,
+        dea: None,
+        licensed_in: [UsState::Ma].into(),
+        version: 1,
     }
 }
 
@@ -276,7 +279,12 @@ async fn database() -> Database {
 }
 
 fn request() -> PrescribeRequest {
-    PrescribeRequest { treatment_plan: id(PLAN), pharmacy: id(6), overrides: Vec::new() }
+    PrescribeRequest {
+        treatment_plan: id(PLAN),
+        plan_version: 1,
+        pharmacy: id(6),
+        overrides: Vec::new(),
+    }
 }
 
 fn key(word: &str) -> IdempotencyKey {
@@ -289,7 +297,9 @@ async fn write(
     word: &str,
 ) -> Result<Prescription, PharmacyError> {
     let actor = provider_actor(PROVIDER);
-    prescribe(&database.env, &database.pg, &world.ports(), &actor, request(), &key(word)).await
+    let plan_version = world.treatment.lock().unwrap().version;
+    let request = PrescribeRequest { plan_version, ..request() };
+    prescribe(&database.env, &database.pg, &world.ports(), &actor, request, &key(word)).await
 }
 
 async fn load(database: &Database, prescription: &Prescription) -> Prescription {
@@ -653,5 +663,6 @@ async fn a_dispatch_uses_one_fill_however_often_it_is_recorded() {
 
 mod changed;
 mod elsewhere;
+mod licensed;
 mod unmapped;
 mod withdrawal;

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, ActorKind, AssessmentId, CategoryId, DomainError as _, ErrorKind, EventId,
-    Feature, InvoiceId, Money, PatientId, Permission, PriceId, RequestContext, Role,
-    SubscriptionId, Uuid,
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, CoveredTreatment, DomainError as _,
+    DoseAmount, DoseForm, ErrorKind, EventId, Feature, InvoiceId, Money, PatientId, Permission,
+    PriceId, RequestContext, Role, SubscriptionId, TreatedWith, Uuid,
 };
 use ports::{Delivery, IdempotencyKey, PortError};
 use salus_tests::Database;
@@ -20,11 +20,23 @@ use subscriptions::{
     renewal::{RenewSubscription, renew},
     start::start,
     subscription::CancelWhen,
-    treatment::{on_subscription_started, on_treatment_plan_ended},
+    treatment::{on_subscription_started, on_treatment_changed, on_treatment_plan_ended},
 };
 
 const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(0xca));
 const PRICE: PriceId = PriceId(Uuid::from_u128(0x70));
+
+const FINASTERIDE: &str = "25025";
+
+fn finasteride() -> CoveredTreatment {
+    CoveredTreatment {
+        drug: FINASTERIDE.parse().unwrap(),
+        name: "finasteride".into(),
+        form: DoseForm::OralTablet,
+        unit: "mg".into(),
+        doses: vec![DoseAmount::try_from(1.0).unwrap()],
+    }
+}
 
 /// The other contexts, as this patient finds them.
 struct Others {
@@ -33,6 +45,8 @@ struct Others {
     amount: i64,
     months: u32,
     renews: bool,
+    /// The RxNorm ingredient that the patient is treated with.
+    drug: &'static str,
 }
 
 #[async_trait]
@@ -48,6 +62,15 @@ impl Approvals for Others {
 
     async fn supply(&self, _: PatientId, _: CategoryId) -> ports::Result<Supply> {
         Ok(self.supply)
+    }
+
+    async fn treated(&self, _: PatientId, _: CategoryId) -> ports::Result<Option<TreatedWith>> {
+        let treated = TreatedWith {
+            drugs: vec![self.drug.parse().unwrap()],
+            form: Some(DoseForm::OralTablet),
+            doses: Some(("mg".into(), vec![1.0])),
+        };
+        Ok((self.supply != Supply::NoPlan).then_some(treated))
     }
 }
 
@@ -67,6 +90,7 @@ impl Prices for Others {
                 Feature::new("messaging", "Messages").unwrap(),
                 Feature::new("video", "Video").unwrap(),
             ],
+            treatments: vec![finasteride()],
             renews: self.renews,
             on_sale: true,
         }))
@@ -117,8 +141,14 @@ async fn begin(
     start(&database.env, &database.pg, shop, actor, &key(name), request()).await
 }
 
-const WILLING: Others =
-    Others { approved: true, supply: Supply::Months(3), amount: 4900, months: 1, renews: true };
+const WILLING: Others = Others {
+    approved: true,
+    supply: Supply::Months(3),
+    amount: 4900,
+    months: 1,
+    renews: true,
+    drug: FINASTERIDE,
+};
 
 fn delivery(database: &Database, handler: &'static str) -> Delivery {
     Delivery { event: database.env.fresh::<EventId>(), handler }
@@ -347,6 +377,7 @@ impl Prices for Catalogue<'_> {
             interval: BillingInterval::MONTH,
             tier: tier(found.tier),
             features: found.features,
+            treatments: found.treatments,
             renews: true,
             on_sale: found.offered,
         }))
@@ -374,6 +405,7 @@ impl Offers for Catalogue<'_> {
             category_name: "Hair loss".into(),
             tier: tier(plan.tier),
             features: plan.features,
+            treatments: plan.treatments,
         };
         Ok(plans.into_iter().map(offer).collect())
     }
@@ -386,6 +418,7 @@ fn plan_spec(tier: catalog::Tier, feature: &str, minor: i64) -> catalog::PlanSpe
         description: "Daily tablets.".into(),
         tier,
         features: vec![Feature::new(feature, feature).unwrap()],
+        treatments: vec![finasteride()],
         comparison: vec![],
         window: catalog::ActivationWindow::default(),
         active: true,
@@ -455,7 +488,8 @@ async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
     assert_eq!(reason(2, "video_visits").await, AccessReason::Entitled);
     // The plan as it is now is above what was bought, and so is an upgrade.
     let feature = "video_visits".parse().unwrap();
-    let prompt = access::upgrade_prompt(env, pg, &catalogue, &patient(1), &feature, None).await;
+    let prompt =
+        access::upgrade_prompt(env, pg, &catalogue, &WILLING, &patient(1), (&feature, None)).await;
     let prompt = prompt.unwrap();
     assert_eq!(prompt.plans.iter().map(|offer| offer.plan).collect::<Vec<_>>(), [plan.id]);
 
@@ -636,4 +670,95 @@ async fn eight_cancellations_at_once_all_succeed_and_count_once() {
     assert_eq!(reasons, [ChangeReason::CancelRequested, ChangeReason::CanceledByPatient]);
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_canceled'";
     assert_eq!(count(&database, told).await, 1);
+}
+
+const MINOXIDIL: Others = Others { drug: "6984", ..WILLING };
+
+#[tokio::test]
+async fn only_a_plan_that_pays_for_the_treatment_is_bought_and_renewed() {
+    let database = Database::fresh().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let refused = begin(&database, &MINOXIDIL, &patient(1), "other").await.unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (ErrorKind::Conflict, "subscriptions.plan_of_another_drug")
+    );
+    let bought = begin(&database, &WILLING, &patient(1), "fits").await.unwrap();
+    assert_eq!(bought.covers, [finasteride()]);
+    pay(&database, bought.id, env.fresh()).await;
+    let stored = manage::read(pg, &patient(1), bought.id).await.unwrap();
+    assert_eq!(stored.covers, [finasteride()], "what was bought is kept as it was");
+
+    // A treatment that fits is no news; one that does not is told of once.
+    let told = async |others: &Others, event: u128| {
+        let delivery = Delivery { event: EventId(Uuid::from_u128(event)), handler: "changed" };
+        let patient = PatientId(Uuid::from_u128(1));
+        on_treatment_changed(pg, others, delivery, patient, CATEGORY).await.unwrap();
+        count(
+            &database,
+            "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_mismatched'",
+        )
+        .await
+    };
+    assert_eq!(told(&WILLING, 1).await, 0);
+    assert_eq!(told(&MINOXIDIL, 2).await, 1);
+    assert_eq!(told(&MINOXIDIL, 2).await, 1);
+
+    database.clock.set(stored.period.end);
+    let job = RenewSubscription { subscription: bought.id, period_index: 1 };
+    renew(env, pg, &MINOXIDIL, job).await.unwrap();
+    let ended = manage::read(pg, &patient(1), bought.id).await.unwrap();
+    assert!(ended.is_canceled(), "{ended:?}");
+    let history = manage::history(pg, &patient(1), bought.id).await.unwrap();
+    assert_eq!(history.last().unwrap().reason, ChangeReason::TreatmentNotCovered);
+    let stopped = "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_stopped'";
+    assert_eq!(count(&database, stopped).await, 1, "the patient is told");
+}
+
+#[tokio::test]
+async fn a_checkout_is_offered_what_fits_and_an_upgrade_too() {
+    let database = Database::fresh().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let system = Actor::system("tests.catalogue");
+    let category = catalog::CategorySpec {
+        slug: "hair-loss".into(),
+        name: "Hair loss".into(),
+        description: "Androgenetic alopecia.".into(),
+        active: true,
+        configuration: catalog::CategoryConfiguration {
+            required_modality: catalog::Modality::Asynchronous,
+            minimum_age: 18,
+            maximum_age: None,
+        },
+    };
+    catalog::save_category(pg, &system, CATEGORY, category).await.unwrap();
+    let dear = plan_spec(catalog::Tier::Premium, "video_visits", 9900);
+    let cheap = plan_spec(catalog::Tier::Basic, "messages", 4900);
+    let nameless = catalog::PlanSpec {
+        treatments: Vec::new(),
+        ..plan_spec(catalog::Tier::Basic, "none", 100)
+    };
+    let mut ids = Vec::new();
+    for spec in [dear, cheap, nameless] {
+        ids.push(catalog::create_plan(env, pg, &system, spec).await.unwrap().id);
+    }
+    let catalogue = Catalogue(&database);
+    let fitting = async |others: &Others| {
+        let found = access::fitting(pg, &catalogue, others, &patient(1), None).await.unwrap();
+        found.iter().map(|offer| offer.plan).collect::<Vec<_>>()
+    };
+    assert_eq!(fitting(&WILLING).await, [ids[1], ids[0]]);
+    assert_eq!(fitting(&MINOXIDIL).await, []);
+    assert_eq!(fitting(&Others { supply: Supply::NoPlan, ..WILLING }).await, []);
+    let feature = "video_visits".parse().unwrap();
+    let upgrade = async |others: &Others| {
+        let asked = (&feature, None);
+        let prompt = access::upgrade_prompt(env, pg, &catalogue, others, &patient(1), asked).await;
+        prompt.unwrap().plans.len()
+    };
+    let untreated = Others { supply: Supply::NoPlan, ..WILLING };
+    assert_eq!(
+        (upgrade(&WILLING).await, upgrade(&MINOXIDIL).await, upgrade(&untreated).await),
+        (1, 0, 1)
+    );
 }

@@ -45,7 +45,7 @@ pub async fn on_response_submitted(
     tx.lock_reviews(submitted.patient, submitted.category).await?;
     let sets = tx.rule_sets_in_force(submitted.category).await?;
     let protocol = tx.protocol(submitted.category).await?;
-    let inputs = Inputs::new(&submitted, &facts, now);
+    let inputs = Inputs::new(&submitted, &facts);
     let earlier = tx.assessments(submitted.patient, &Reach::All).await?;
     let plans = tx.plans(submitted.patient, &Reach::All).await?;
     let mut plans = plans.into_iter().filter(|plan| plan.category == submitted.category);
@@ -55,7 +55,7 @@ pub async fn on_response_submitted(
         && !earlier.iter().any(|other| other.category == submitted.category && other.said_no());
     let gates = Gates {
         never_refused,
-        of_age: terms.admits(facts.age(now)),
+        of_age: terms.admits(inputs.patient.age),
         profile_unchanged: earlier.iter().all(|earlier| {
             let decided = &earlier.trace.inputs.patient;
             decided.is_of(facts.sex, facts.birth_date, earlier.decided_at)

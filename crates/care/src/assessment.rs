@@ -1,6 +1,8 @@
 //! An assessment: what eligibility decided of one submitted response, and the
 //! review that a provider makes of it where one is needed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Duration, Utc};
 use kernel::{
     AssessmentId, CategoryId, FormResponseId, PatientId, ProviderId, TreatmentPlanId, UsState,
@@ -169,7 +171,7 @@ impl Review {
     }
 
     /// Whether this provider may decide it now.
-    fn held_by(&self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
+    pub(crate) fn held_by(&self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
         match self {
             Self::Claimed { provider, until } if *provider == by && now < *until => Ok(()),
             Self::Claimed { provider, until } if *provider != by && now < *until => {
@@ -411,6 +413,23 @@ pub fn pregnancy(assessments: &[Assessment], now: DateTime<Utc>) -> Option<bool>
         .max_by_key(|(at, _)| *at)
         .filter(|(at, answer)| !answer || now - *at < PREGNANCY)
         .map(|(_, answer)| answer)
+}
+
+/// The yes-or-no questions that a patient has last affirmed, in whichever
+/// category they were asked, by link id.
+pub fn affirmed(assessments: &[Assessment]) -> BTreeSet<String> {
+    let mut last: BTreeMap<&str, (DateTime<Utc>, bool)> = BTreeMap::new();
+    for told in assessments {
+        for (question, answer) in &told.trace.inputs.answers {
+            let Some(answer) = answer.as_bool() else { continue };
+            let known = last.entry(question).or_insert((told.decided_at, answer));
+            if known.0 < told.decided_at {
+                *known = (told.decided_at, answer);
+            }
+        }
+    }
+    let yes = last.into_iter().filter(|(_, (_, answer))| *answer);
+    yes.map(|(question, _)| question.to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use kernel::{
 };
 use ports::PortError;
 
-use crate::{Consultation, PlanStatus, TreatmentPlan, diff, setting::SettingChange};
+use crate::{
+    Consultation, PlanStatus, TreatmentPlan, diff, setting::SettingChange,
+    whole_review::ReviewChange,
+};
 
 /// What has become of a plan since somebody read it.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +92,12 @@ pub enum CareError {
     ReviewSuperseded,
     #[error("this review is already decided")]
     ReviewClosed,
+    /// What is signed is not what was read.
+    #[error(
+        "the review is not as it was read, or the treatment is not the one that was shown; read it \
+         again and send the version of that"
+    )]
+    ReviewChanged(ReviewChange),
     #[error("the category has no protocol; give the whole treatment")]
     NoProtocol,
     #[error("the patient's profile lacks what a decision needs")]
@@ -210,6 +219,7 @@ impl DomainError for CareError {
             | Self::ReviewAlreadyClaimed
             | Self::ReviewNotClaimed
             | Self::ReviewClosed
+            | Self::ReviewChanged(_)
             | Self::ReviewSuperseded
             | Self::ReviewWaitsForPatient
             | Self::NothingAsked
@@ -255,6 +265,7 @@ impl DomainError for CareError {
             Self::NothingAsked => "care.nothing_asked",
             Self::ReviewSuperseded => "care.review_superseded",
             Self::ReviewClosed => "care.review_closed",
+            Self::ReviewChanged(_) => "care.review_changed",
             Self::NoProtocol => "care.no_protocol",
             Self::ProfileIncomplete => "care.profile_incomplete",
             Self::PlanNotActive => "care.plan_not_active",
@@ -289,6 +300,7 @@ impl DomainError for CareError {
         match self {
             Self::Invalid(fields) => fields,
             Self::PlanChanged(change) => &change.fields,
+            Self::ReviewChanged(change) => &change.fields,
             Self::SettingChanged(change) => &change.fields,
             Self::RevisionChanged { fields, .. } => fields,
             Self::Port(error) => error.fields(),

@@ -55,6 +55,7 @@ pub mod task;
 pub mod tasks;
 pub mod treatment;
 pub mod video;
+pub mod whole_review;
 
 pub use assessment::{Assessment, Priority, RejectionReason, Review};
 pub use assigning::AssignmentTx;
@@ -67,9 +68,9 @@ pub use error::{CareError, PlanChange};
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
 pub use sources::{
-    Categories, CategoryTerms, ClinicalFacts, ExpiringLicence, IntakeReader, PatientFacts,
-    PatientName, Prescribed, ProviderDirectory, Sources, Standing, SubmittedResponse, VIDEO_VISITS,
-    VisitCover, VisitCovers,
+    AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, ExpiringLicence,
+    IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory, SafetyAlert,
+    SafetyChecks, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
 pub use store::{CareStore, CareTx, QueueItem, Reach};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};

@@ -15,7 +15,7 @@ pub use history::{PlanHistory, VersionHistory, history};
 
 use crate::{
     CareError, CareStore, CareTx, CategoryTerms, ClinicalFacts, Dose, Frequency, Modality,
-    PlanChange, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
+    PlanChange, PlanStatus, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
     dosing::{self, Body, DoseAlert, DoseOverride, Kidneys, Titration},
     tasks,
     treatment::NewPlan,
@@ -392,9 +392,22 @@ pub(crate) async fn check_treatment(
     treatment: &Treatment,
     body: Body,
 ) -> Result<(), CareError> {
+    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
+    treatment.validate(limit.as_ref(), "treatment")?;
+    let found = dose_alerts(tx, treatment, body).await?;
+    dosing::settle(&found, &treatment.overrides, "treatment.overrides")
+}
+
+/// What speaks against a dose, for whoever reads it before signing. A treatment
+/// that nobody could sign, whatever they override, is refused.
+pub(crate) async fn dose_alerts(
+    tx: &mut dyn CareTx,
+    treatment: &Treatment,
+    body: Body,
+) -> Result<Vec<DoseAlert>, CareError> {
     let drug = &treatment.medication.rxnorm;
     let limit = tx.dose_limit(drug).await?;
-    treatment.validate(limit.as_ref(), "treatment")?;
+    treatment.validate_shape(limit.as_ref(), "treatment")?;
     if let Some(kidneys) = &treatment.kidneys {
         kidneys.validate(body.today, "treatment.kidneys")?;
     }
@@ -405,11 +418,11 @@ pub(crate) async fn check_treatment(
     if let Some((rule, _)) = tx.dosing_rule(drug).await? {
         found.extend(dosing::objections(&rule, treatment, body));
     }
-    dosing::settle(&found, &treatment.overrides, "treatment.overrides")
+    Ok(found)
 }
 
 /// Handles `PrescriptionChanged`: with the last fill of its prescription a plan
-/// is completed.
+/// is completed, unless what was filled is a step of a titration.
 pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
@@ -427,6 +440,18 @@ pub async fn on_prescription_changed(
     let plan = tx.plan(id, &Reach::All).await?.ok_or(CareError::NotFound("treatment plan"))?;
     if plan.is_outdated(version) {
         // The treatment as it is now has fills of its own.
+        return Ok(());
+    }
+    let drug = plan.current().treatment.medication.rxnorm.clone();
+    let step = tx.dose_limit(&drug).await?.and_then(|limit| limit.followed_by);
+    if plan.status == PlanStatus::Active && step.is_some() {
+        // The treatment goes on with another step, which a provider decides on.
+        let about = (plan.patient, plan.id.uuid());
+        let kind = TaskKind::TitrationStep;
+        let provider = plan.provider;
+        if tasks::raise(env, tx.as_mut(), kind, (&[provider], None), about).await?.is_some() {
+            tx.commit().await?;
+        }
         return Ok(());
     }
     let Some(completed) = plan.complete(env.now()) else { return Ok(()) };

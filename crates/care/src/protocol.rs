@@ -23,7 +23,11 @@ pub struct DoseLimit {
     pub display: String,
     pub max_single: f64,
     pub max_daily: f64,
-    /// The UCUM unit of both.
+    /// The most of it in a week, for what is taken less often than daily; a
+    /// daily maximum alone would let a weekly dose be taken every day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_weekly: Option<f64>,
+    /// The UCUM unit of all three.
     pub unit: String,
     pub reference: String,
     /// The strength of one unit, as in `50 MG`.
@@ -31,6 +35,13 @@ pub struct DoseLimit {
     pub schedule: DeaSchedule,
     /// The packages that are this drug.
     pub ndcs: Vec<Ndc>,
+    /// The drug of the next step, where this is one of the steps of a titration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed_by: Option<RxNorm>,
+    /// What of this entry no source has confirmed, for a pharmacist to look up
+    /// before it is used on patients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_confirm: Option<String>,
 }
 
 impl DoseLimit {
@@ -66,6 +77,23 @@ impl DoseLimit {
                 "out_of_range",
                 "At least the largest single dose, and at most 1,000,000.",
             );
+        }
+        if self.max_weekly.is_some_and(|most| !sound(most) || most < self.max_single) {
+            refuse(
+                "max_weekly",
+                "out_of_range",
+                "At least the largest single dose, and at most 1,000,000.",
+            );
+        }
+        if self.followed_by.as_ref() == Some(&self.rxnorm) {
+            refuse("followed_by", "invalid", "No step follows itself.");
+        }
+        if let Some(text) = &self.to_confirm
+            && (text.trim().is_empty()
+                || text.chars().count() > 1000
+                || text.chars().any(char::is_control))
+        {
+            refuse("to_confirm", "invalid", "Between 1 and 1,000 characters.");
         }
         if !self.ndcs.is_empty() && self.strength.trim().is_empty() {
             refuse("strength", "required", "What is dispensed has a strength.");

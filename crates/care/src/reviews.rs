@@ -14,6 +14,7 @@ use crate::{
     dosing::{Body, DoseOverride, Kidneys},
     plans, tasks,
     treatment::NewPlan,
+    whole_review::Around,
 };
 
 /// A provider with the states in which a licence is active right now.
@@ -244,6 +245,8 @@ pub(crate) async fn save(
 /// What a provider approves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Approval {
+    /// The version of the whole review as it was read, with this treatment.
+    pub seen: String,
     /// The category's protocol where it is left out.
     pub treatment: Option<Treatment>,
     /// What was measured, for the category's protocol.
@@ -280,6 +283,8 @@ pub async fn approve(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     let facts = reviewer.check_licence(sources, assessment.patient).await?;
+    let given = approval.treatment.as_ref();
+    let around = Around::read(store, sources, &assessment, facts.clone(), given).await?;
     let terms = sources.covers.terms(assessment.category).await?;
     let terms = terms.ok_or(CareError::NotFound("category"))?;
 
@@ -294,7 +299,11 @@ pub async fn approve(
     if !decided.is_of(facts.sex, facts.birth_date, assessment.decided_at) {
         return Err(CareError::ProfileChanged);
     }
-    let approved = assessment.approve(reviewer.provider, plan_id, env.now())?;
+    let approved = assessment.clone().approve(reviewer.provider, plan_id, env.now())?;
+    // What was read before the transaction is held, with the rest, against what
+    // the provider was shown.
+    let whole = around.complete(tx.as_mut(), assessment, approval.treatment.clone(), env.now());
+    whole.await?.check(&approval.seen)?;
     let met = approval.met_elsewhere.as_deref();
     plans::check_visit(env, tx.as_mut(), terms, about, facts.state, met).await?;
     let reason = plans::with_meeting("Approved on review.", met);

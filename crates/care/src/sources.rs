@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, CategoryId, Coding, FormResponseId, HumanName, PatientId, ProviderId, Sex,
+    AccountId, Age, CategoryId, Coding, FormResponseId, HumanName, PatientId, ProviderId, Sex,
     TreatmentPlanId, UsState,
 };
 use ports::Result;
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::{assignment::Colleague, eligibility::age_on};
+use crate::{Treatment, assignment::Colleague};
 
 /// A submitted form response as eligibility reads it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,61 @@ pub struct SubmittedResponse {
 pub trait IntakeReader: Send + Sync {
     /// A submitted response; `None` while it does not exist.
     async fn submitted(&self, response: FormResponseId) -> Result<Option<SubmittedResponse>>;
+
+    /// What was asked and answered, in the words and the order of the version
+    /// that the patient was shown.
+    async fn asked(&self, response: FormResponseId) -> Result<Option<Vec<AskedQuestion>>>;
+}
+
+/// A question of a form with its answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AskedQuestion {
+    pub link_id: String,
+    /// As the patient read it.
+    pub question: String,
+    /// In the words of the form: the texts of the choices, a number with its
+    /// unit, the score of what is calculated.
+    pub answer: String,
+    /// As rules read it.
+    pub value: Value,
+}
+
+/// How grave a finding of the safety check is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertSeverity {
+    High,
+    Moderate,
+    Low,
+    /// Not known, and therefore not safe.
+    Undefined,
+}
+
+/// What the safety check finds against a treatment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SafetyAlert {
+    /// What names it when it is overridden.
+    pub key: String,
+    pub kind: String,
+    pub severity: AlertSeverity,
+    pub summary: String,
+    /// Where the knowledge comes from.
+    pub source: String,
+    /// The prescription will not be sent until it is overridden.
+    pub blocks: bool,
+    pub overridable: bool,
+}
+
+#[async_trait]
+pub trait SafetyChecks: Send + Sync {
+    /// Everything that speaks against the treatment, on the record as it is and
+    /// beside what is prescribed, without the plan that it takes the place of.
+    async fn alerts(
+        &self,
+        patient: PatientId,
+        treatment: &Treatment,
+        replaced: Option<TreatmentPlanId>,
+    ) -> Result<Vec<SafetyAlert>>;
 }
 
 /// What is known of a patient apart from the form.
@@ -53,9 +109,8 @@ pub struct ClinicalFacts {
 }
 
 impl ClinicalFacts {
-    /// Whole years, where the patient is.
-    pub fn age(&self, at: DateTime<Utc>) -> u32 {
-        age_on(self.birth_date, at.with_timezone(&self.state.zone()).date_naive())
+    pub fn age(&self, at: DateTime<Utc>) -> Age {
+        Age::at(self.birth_date, self.state, at)
     }
 }
 
@@ -200,4 +255,5 @@ pub struct Sources {
     pub facts: Arc<dyn PatientFacts>,
     pub directory: Arc<dyn ProviderDirectory>,
     pub covers: Arc<dyn VisitCovers>,
+    pub safety: Arc<dyn SafetyChecks>,
 }

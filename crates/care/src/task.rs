@@ -33,6 +33,12 @@ pub enum TaskKind {
     /// assessment that refuses, or the one that the treatment rests on, where
     /// the record has changed since.
     ChangedHealth,
+    /// A plan, the subject, treats with something else than the patient's
+    /// subscription pays for.
+    UncoveredTreatment,
+    /// A step of a titration is used up, and the next one is to be decided on; the
+    /// subject is the plan.
+    TitrationStep,
 }
 
 impl TaskKind {
@@ -47,6 +53,8 @@ impl TaskKind {
             Self::ChangedProfile => "A patient under treatment has changed the profile",
             Self::UnprescribedTreatment => "A treatment plan has to be prescribed",
             Self::ChangedHealth => "A patient under treatment tells of something new",
+            Self::UncoveredTreatment => "A treatment is not what the patient has bought",
+            Self::TitrationStep => "The next step of a titration has to be decided on",
         }
     }
 
@@ -59,6 +67,8 @@ impl TaskKind {
             Self::FailedPrescription
             | Self::ChangedTreatment
             | Self::ChangedProfile
+            | Self::UncoveredTreatment
+            | Self::TitrationStep
             | Self::UnprescribedTreatment => Priority::Routine,
         }
     }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, TaskId,
-    TreatmentPlanId, UsState, Uuid,
+    Actor, CategoryId, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId,
+    TaskId, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{
     AuditAction, AuditEntry, Delivery, Env, Event, PortError, events::PrescriptionStatusWord,
@@ -239,6 +239,29 @@ async fn follow(
         assigning::announce(tx).await?;
     }
     Ok(moved)
+}
+
+/// Handles `SubscriptionMismatched`: what the patient is treated with is not what
+/// was bought, so that nothing goes out for it and nothing is renewed. The
+/// plan's provider changes the one or tells the patient to buy the other.
+pub async fn on_subscription_mismatched(
+    env: &Env,
+    store: &dyn CareStore,
+    delivery: Delivery,
+    patient: PatientId,
+    category: CategoryId,
+) -> Result<(), CareError> {
+    let mut tx = store.begin(&Actor::system("care.mismatched_subscriptions")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let Some(id) = tx.active_plan(patient, category).await? else { return Ok(()) };
+    let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(()) };
+    let (kind, about) = (TaskKind::UncoveredTreatment, (patient, plan.id.uuid()));
+    if raise(env, tx.as_mut(), kind, (&[plan.provider], None), about).await?.is_some() {
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Handles `ClinicalRecordChanged`: a medication or an allergy that a patient

@@ -112,6 +112,22 @@ impl Treatment {
     /// without a limit is off the formulary: an unknown maximum is not a safe
     /// one. Paths begin with `prefix`, as in `treatment`.
     pub fn validate(&self, limit: Option<&DoseLimit>, prefix: &str) -> Result<(), CareError> {
+        let above = self.overrides.iter().any(|one| one.alert == DoseAlert::AboveMaximum);
+        self.check(limit, prefix, above)
+    }
+
+    /// The same for a treatment that is only shown: a dose above the maximum
+    /// stands among its alerts.
+    pub fn validate_shape(&self, limit: Option<&DoseLimit>, prefix: &str) -> Result<(), CareError> {
+        self.check(limit, prefix, true)
+    }
+
+    fn check(
+        &self,
+        limit: Option<&DoseLimit>,
+        prefix: &str,
+        may_exceed: bool,
+    ) -> Result<(), CareError> {
         let mut errors = Vec::new();
         let mut refuse = |path: &str, code: &str, message: String| {
             errors.push(FieldError::new(format!("{prefix}.{path}"), code, message));
@@ -173,7 +189,7 @@ impl Treatment {
                 "unit_mismatch",
                 format!("The dose of this drug is given in {}.", limit.unit),
             ),
-            Some(_) if self.overrides.iter().any(|one| one.alert == DoseAlert::AboveMaximum) => {}
+            Some(_) if may_exceed => {}
             Some(limit) if dose_is_sound => {
                 if self.largest() > limit.max_single * SLACK {
                     refuse(
@@ -188,6 +204,13 @@ impl Treatment {
                         "frequency",
                         "above_maximum",
                         format!("At most {} {} a day.", limit.max_daily, limit.unit),
+                    );
+                }
+                if let Some(most) = limit.max_weekly.filter(|most| per_day * 7.0 > most * SLACK) {
+                    refuse(
+                        "frequency",
+                        "above_maximum",
+                        format!("At most {most} {} a week.", limit.unit),
                     );
                 }
             }
@@ -229,11 +252,13 @@ impl Treatment {
         steps.map(|step| step.dose).fold(self.dose.value, f64::max)
     }
 
-    /// Whether a dose is above the drug's maximum, a time or a day.
+    /// Whether a dose is above the drug's maximum, a time, a day or a week.
     pub fn exceeds(&self, limit: &DoseLimit) -> bool {
         let largest = self.largest();
         let per_day = largest * self.frequency.per_day();
-        largest > limit.max_single * SLACK || per_day > limit.max_daily * SLACK
+        largest > limit.max_single * SLACK
+            || per_day > limit.max_daily * SLACK
+            || limit.max_weekly.is_some_and(|most| per_day * 7.0 > most * SLACK)
     }
 
     /// The dose that holds on a day; `None` before a titration begins.

@@ -104,6 +104,7 @@ mod tests {
                 .iter()
                 .map(|label| Feature::new(&label.to_lowercase(), *label).unwrap())
                 .collect(),
+            treatments: vec![],
             comparison: comparison
                 .iter()
                 .map(|(label, value)| ((*label).to_owned(), (*value).to_owned()))

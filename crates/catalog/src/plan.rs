@@ -1,7 +1,7 @@
 //! A plan: what a subscriber of a category gets, and at which prices.
 
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, Feature, FieldError, PlanId, PriceId};
+use kernel::{CategoryId, CoveredTreatment, Feature, FieldError, PlanId, PriceId};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{CatalogError, Price, PriceSpec, category::check_text};
@@ -40,6 +40,8 @@ pub struct Plan {
     pub tier: Tier,
     /// What the subscriber gets; each code stands once.
     pub features: Vec<Feature>,
+    /// The treatments that it pays for. One that names none is sold to nobody.
+    pub treatments: Vec<CoveredTreatment>,
     /// Rows of the comparison table: a label and what this plan says to it.
     pub comparison: Vec<(String, String)>,
     pub window: ActivationWindow,
@@ -57,6 +59,7 @@ pub struct PlanSpec {
     pub description: String,
     pub tier: Tier,
     pub features: Vec<Feature>,
+    pub treatments: Vec<CoveredTreatment>,
     pub comparison: Vec<(String, String)>,
     pub window: ActivationWindow,
     pub active: bool,
@@ -81,6 +84,7 @@ impl Plan {
             description: spec.description,
             tier: spec.tier,
             features: spec.features,
+            treatments: spec.treatments,
             comparison: spec.comparison,
             window: spec.window,
             active: spec.active,
@@ -126,6 +130,7 @@ impl Plan {
             description: spec.description,
             tier: spec.tier,
             features: spec.features,
+            treatments: spec.treatments,
             comparison: spec.comparison,
             window: spec.window,
             active: spec.active,
@@ -175,6 +180,7 @@ fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
             ));
         }
     }
+    CoveredTreatment::check(&spec.treatments, "treatments", &mut errors);
     if spec.comparison.len() > 50 {
         errors.push(FieldError::new("comparison", "too_many", "At most 50 rows."));
     }

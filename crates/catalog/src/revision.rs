@@ -74,12 +74,18 @@ impl Revision {
             .offered_prices()
             .map(|price| (price.interval.to_string(), json!(price.amount.to_string())))
             .collect();
+        let treatments: Map<String, Value> = plan
+            .treatments
+            .iter()
+            .map(|one| (format!("{} {}", one.drug, one.form), json!(one)))
+            .collect();
         let fields = json!({
             "category_id": plan.category.to_string(),
             "name": plan.name,
             "description": plan.description,
             "tier": plan.tier.to_string(),
             "features": features,
+            "treatments": treatments,
             "comparison": comparison,
             "active_from": plan.window.from,
             "active_until": plan.window.until,

@@ -1,12 +1,14 @@
 //! What can be done with the catalog. Reading it is open to everyone; changing
 //! it takes `catalog.administer`.
 
-use kernel::{Actor, CategoryId, Feature, Money, Permission, PlanId, PriceId, Seen, Uuid};
+use kernel::{
+    Actor, CategoryId, CoveredTreatment, Feature, Money, Permission, PlanId, PriceId, Seen, Uuid,
+};
 use ports::{AuditAction, AuditEntry, Env, PortError};
 
 use crate::{
     BillingInterval, CatalogError, CatalogStore, CatalogTx, Category, CategorySpec, Comparison,
-    Plan, PlanFilter, PlanSpec, PriceSpec, Revision, Tier,
+    Plan, PlanFilter, PlanSpec, Price, PriceSpec, Revision, Tier,
 };
 
 /// The unique rule that keeps two plans of a category from having one name.
@@ -84,6 +86,8 @@ pub struct PricedPlan {
     pub plan_version: i64,
     pub tier: Tier,
     pub features: Vec<Feature>,
+    /// The treatments that the plan pays for.
+    pub treatments: Vec<CoveredTreatment>,
     pub category: CategoryId,
     pub category_slug: String,
     pub category_name: String,
@@ -112,6 +116,7 @@ pub async fn price(
         offered: price.active && category.active && plan.is_offered(env.now()),
         plan_name: plan.name,
         features: plan.features,
+        treatments: plan.treatments,
         category: category.id,
         category_slug: category.slug,
         category_name: category.name,
@@ -294,7 +299,9 @@ pub async fn create_plan(
 }
 
 /// Creates the plan under a known id unless it is there already. The ids of
-/// its prices follow from the plan's id, so that a seed can name them.
+/// its prices follow from the plan's id, so that a seed can name them. One that
+/// was sown before plans named treatments, and that nobody has changed since,
+/// becomes what the seed says now, at the prices that it has.
 pub async fn seed_plan(
     store: &dyn CatalogStore,
     actor: &Actor,
@@ -302,12 +309,26 @@ pub async fn seed_plan(
     spec: PlanSpec,
 ) -> Result<Plan, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    if let Some(plan) = store.begin(actor).await?.plan(id).await? {
-        return Ok(plan);
-    }
     let named = |price: &PriceSpec| {
         PriceId(Uuid::new_v5(&id.uuid(), price.interval.to_string().as_bytes()))
     };
+    let mut tx = store.begin(actor).await?;
+    if let Some(known) = tx.plan(id).await? {
+        let names_news = known.treatments.is_empty() && !spec.treatments.is_empty();
+        if known.version > 1 || !names_news {
+            return Ok(known);
+        }
+        // What it costs stays: a price never changes.
+        let kept = |price: &Price| PriceSpec { interval: price.interval, amount: price.amount };
+        let prices = known.offered_prices().map(kept).collect();
+        let plan = known.revise(PlanSpec { prices, ..spec }, named)?;
+        tx.save_plan(&plan).await.map_err(name_taken)?;
+        let (before, after) = (Revision::of_plan(&known), Revision::of_plan(&plan));
+        record(tx.as_mut(), Some(before), after, None).await?;
+        tx.commit().await?;
+        return Ok(plan);
+    }
+    drop(tx);
     insert_plan(store, actor, Plan::create(id, spec, named)?).await
 }
 

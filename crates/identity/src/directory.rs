@@ -143,6 +143,13 @@ pub async fn practises(services: &Services, provider: ProviderId) -> Result<bool
     Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Provider)))
 }
 
+/// Whether this is the active account of somebody who works in pharmacies.
+pub async fn dispenses(services: &Services, account: AccountId) -> Result<bool> {
+    let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
+    let account = tx.account(account).await?;
+    Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Pharmacist)))
+}
+
 /// How to reach an account, for those who send mails and notifications.
 pub async fn contact(services: &Services, account: AccountId) -> Result<Contact> {
     let actor = Actor::system("identity.contact");

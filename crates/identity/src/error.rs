@@ -28,6 +28,8 @@ pub enum IdentityError {
     LastFactor,
     #[error("this is the last active account that may edit the permission matrix")]
     LastKeeper,
+    #[error("an active administrator exists, who invites others")]
+    AdministratorExists,
     #[error("an authenticator app is set up already")]
     TotpExists,
     #[error("no authenticator app waits to be confirmed")]
@@ -95,6 +97,7 @@ impl DomainError for IdentityError {
             Self::LoginLocked { .. } => ErrorKind::RateLimited,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::AccountExists
+            | Self::AdministratorExists
             | Self::LastFactor
             | Self::LastKeeper
             | Self::TotpExists
@@ -116,6 +119,7 @@ impl DomainError for IdentityError {
             Self::InvalidCeremony => "identity.invalid_ceremony",
             Self::LastFactor => "identity.last_factor",
             Self::LastKeeper => "identity.last_keeper",
+            Self::AdministratorExists => "identity.administrator_exists",
             Self::TotpExists => "identity.totp_exists",
             Self::NoTotp => "identity.no_totp",
             Self::PasskeysUnavailable => "identity.passkeys_unavailable",

@@ -21,6 +21,7 @@ pub mod credentials;
 pub mod directory;
 pub mod error;
 pub mod factor;
+pub mod first_administrator;
 pub mod license_alerts;
 pub mod login;
 pub mod oauth;

@@ -224,6 +224,7 @@ fn own(role: Role) -> &'static [Permission] {
             FormAdminister,
             RuleAdminister,
             BillingAdminister,
+            PharmacyAdminister,
             AnalyticsRead,
             AuditRead,
             AuditExport,

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    Actor, Address, FieldError, HumanName, PatientId, Permission, PhoneNumber, Sex, UsState,
+    Actor, Address, Age, FieldError, HumanName, PatientId, Permission, PhoneNumber, Sex, UsState,
 };
 use ports::{AuditAction, AuditEntry, Event};
 
@@ -131,8 +131,9 @@ impl PatientProfile {
             }
         };
         let ssn = collect(&mut errors, ssn);
-        // Whether a date lies in the future is decided where the person lives.
-        let today = now.with_timezone(&time_zone.unwrap_or(Tz::UTC)).date_naive();
+        // Whether a date lies in the future is decided where the person lives, by
+        // the day that ages are counted on.
+        let today = kernel::age::today(address.state, now);
         collect(&mut errors, check_birth_date(form.birth_date, today));
 
         match (name, phone, time_zone, ssn) {
@@ -173,10 +174,12 @@ impl PatientProfile {
 }
 
 fn check_birth_date(birth_date: NaiveDate, today: NaiveDate) -> Result<(), Vec<FieldError>> {
-    let message = match today.years_since(birth_date) {
-        None => "A birth date does not lie in the future.",
-        Some(years) if years > OLDEST_YEARS => "A birth date lies at most 125 years back.",
-        Some(_) => return Ok(()),
+    let message = if birth_date > today {
+        "A birth date does not lie in the future."
+    } else if Age::on(birth_date, today).years > OLDEST_YEARS {
+        "A birth date lies at most 125 years back."
+    } else {
+        return Ok(());
     };
     Err(vec![FieldError::new("birth_date", "out_of_range", message)])
 }
@@ -320,6 +323,10 @@ mod tests {
         // It is still the ninth of March in New York.
         assert_eq!(paths(born(2026, 3, 10)), ["birth_date"]);
         assert!(fill(born(2026, 3, 9)).is_ok());
+        // Whoever sets another zone has no other day.
+        let elsewhere =
+            ProfileForm { time_zone: "Pacific/Kiritimati".to_owned(), ..born(2026, 3, 10) };
+        assert_eq!(paths(elsewhere), ["birth_date"]);
         assert_eq!(paths(born(1900, 3, 9)), ["birth_date"]);
         assert!(fill(born(1901, 3, 9)).is_ok());
     }

@@ -51,6 +51,10 @@ pub trait Accounts: Send {
     /// The active accounts that have one of the roles, in the order of their ids.
     async fn accounts_with_roles(&mut self, roles: &[Role]) -> Result<Vec<AccountId>>;
 
+    /// The accounts with one of the roles that nobody has chosen a password for
+    /// yet, in the order of their ids.
+    async fn unclaimed_accounts(&mut self, roles: &[Role]) -> Result<Vec<AccountId>>;
+
     /// `Conflict` when an account with the address exists.
     async fn insert_account(&mut self, account: &Account) -> Result<()>;
 

@@ -31,6 +31,7 @@ pub mod reach;
 pub mod response;
 pub mod risk;
 pub mod store;
+pub mod told;
 pub mod units;
 pub mod use_cases;
 
@@ -46,6 +47,7 @@ pub use form::{Form, FormVersion, VersionStatus};
 pub use photo::{MediaType, Photo, PhotoVault};
 pub use response::FormResponse;
 pub use store::{IntakeStore, IntakeTx, PhotoTx, ResponseQuery, Surroundings};
+pub use told::{Told, told};
 pub use use_cases::{
     FormChange, NewFormVersion, NewPhoto, OpenDraft, SaveDraft, Submission, SweepPhotos,
     administered_version, compare_versions, create_version, current_form, delete_photo, draft_from,

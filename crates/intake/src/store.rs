@@ -26,7 +26,7 @@ pub trait Surroundings: Send + Sync {
     ) -> Result<Vec<FieldError>>;
 
     /// What the patient's profile says; what it leaves open is `None`.
-    async fn facts(&self, patient: PatientId) -> Result<Facts>;
+    async fn facts(&self, patient: PatientId, at: DateTime<Utc>) -> Result<Facts>;
 }
 
 /// Which responses to list, the latest first.

@@ -88,6 +88,12 @@ impl Actor {
         self.account().filter(|_| self.has_role(Role::Provider)).map(AccountId::as_provider)
     }
 
+    /// The account of somebody who works in pharmacies, and reaches what belongs
+    /// to their own. Salus itself reaches all of them.
+    pub fn as_pharmacist(&self) -> Option<AccountId> {
+        self.account().filter(|_| self.permissions.contains(&Permission::PharmacyWork))
+    }
+
     pub fn may(&self, permission: Permission) -> bool {
         self.is_system() || self.permissions.contains(&permission)
     }

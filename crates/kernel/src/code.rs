@@ -102,6 +102,28 @@ codes! {
     Icd10, "ICD-10-CM code", is_icd10;
 }
 
+impl Ndc {
+    /// Reads a package code as it is printed: eleven digits, or three groups with
+    /// hyphens of which one lacks its leading zero (4-4-2, 5-3-2, 5-4-1). Ten
+    /// digits without hyphens could be any of these, and are refused.
+    pub fn printed(text: &str) -> Result<Self, InvalidCode> {
+        let text = text.trim();
+        let groups: Vec<&str> = text.split('-').collect();
+        match groups[..] {
+            [_] => text.parse(),
+            [labeler, product, package]
+                if matches!(
+                    (labeler.len(), product.len(), package.len()),
+                    (4, 4, 2) | (5, 3, 2) | (5, 4, 1) | (5, 4, 2)
+                ) =>
+            {
+                format!("{labeler:0>5}{product:0>4}{package:0>2}").parse()
+            }
+            _ => Err(InvalidCode("NDC of eleven digits, or with hyphens")),
+        }
+    }
+}
+
 fn is_digits(value: &str, least: usize, most: usize) -> bool {
     (least..=most).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -239,6 +261,23 @@ impl QuantityUnit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_printed_package_code_gets_the_zero_that_it_lacks() {
+        for (printed, code) in [
+            ("0093-3017-56", "00093301756"),
+            ("13668-005-01", "13668000501"),
+            ("00904-5899-4", "00904589904"),
+            ("00093-3017-56", "00093301756"),
+            (" 00093301756 ", "00093301756"),
+        ] {
+            assert_eq!(Ndc::printed(printed).unwrap().as_str(), code, "{printed}");
+        }
+        for bad in ["0093301756", "0093-3017", "009-33017-56", "0093-3017-56-1", "a093-3017-56", ""]
+        {
+            assert!(Ndc::printed(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_npi_needs_its_check_digit() {

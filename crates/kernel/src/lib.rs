@@ -3,7 +3,9 @@
 //! outside world and knows nothing of databases, HTTP or any vendor.
 
 pub mod actor;
+pub mod age;
 pub mod code;
+pub mod covered;
 pub mod error;
 pub mod feature;
 pub mod id;
@@ -16,7 +18,9 @@ pub mod seen;
 pub mod speciality;
 
 pub use actor::{Actor, ActorKind, RequestContext};
+pub use age::Age;
 pub use code::{Coding, Dea, DeaSchedule, FeatureCode, Icd10, Ndc, Npi, QuantityUnit, RxNorm};
+pub use covered::{CoveredTreatment, DoseAmount, DoseForm, Misfit, TreatedWith};
 pub use error::{DomainError, ErrorKind, FieldError};
 pub use feature::Feature;
 pub use id::*;

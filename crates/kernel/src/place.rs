@@ -17,6 +17,10 @@ macro_rules! states {
         pub enum UsState {$($code,)+}
 
         impl UsState {
+            pub fn all() -> impl Iterator<Item = Self> {
+                [$(Self::$code,)+].into_iter()
+            }
+
             pub const fn name(self) -> &'static str {
                 match self {$(Self::$code => $name,)+}
             }

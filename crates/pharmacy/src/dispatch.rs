@@ -67,6 +67,10 @@ pub enum HoldReason {
     /// The prescription ended while the label was bought: nothing may go out,
     /// and the label is to be given back to the carrier.
     PrescriptionEnded,
+    /// The pharmacy is no longer in use.
+    PharmacyInactive,
+    /// The pharmacy is not licensed in the state that the box would go to.
+    PharmacyNotLicensed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,6 +20,9 @@ pub enum PharmacyError {
     /// namespaced word, as in `pharmacy.prescription_already_sent`.
     #[error("{message}")]
     Conflict { code: &'static str, message: String },
+    /// The version that the caller saw is no longer the current one.
+    #[error("the pharmacy has changed since it was read")]
+    Changed(Vec<FieldError>),
     /// What was asked for is against a rule of the company or of the law,
     /// whoever asks. The code is a stable, namespaced word.
     #[error("{message}")]
@@ -53,6 +56,7 @@ impl DomainError for PharmacyError {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Changed(_) => ErrorKind::PreconditionFailed,
             Self::Refused { .. } => ErrorKind::Invalid,
         }
     }
@@ -63,13 +67,14 @@ impl DomainError for PharmacyError {
             Self::Forbidden(_) => "forbidden",
             Self::Invalid(_) => "pharmacy.invalid",
             Self::NotFound(_) => "pharmacy.not_found",
+            Self::Changed(_) => "pharmacy.version_mismatch",
             Self::Conflict { code, .. } | Self::Refused { code, .. } => code,
         }
     }
 
     fn fields(&self) -> &[FieldError] {
         match self {
-            Self::Invalid(fields) => fields,
+            Self::Invalid(fields) | Self::Changed(fields) => fields,
             Self::Port(error) => error.fields(),
             _ => &[],
         }

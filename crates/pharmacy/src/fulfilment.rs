@@ -26,7 +26,7 @@ pub mod carriers;
 pub mod store;
 
 use async_trait::async_trait;
-use kernel::{Address, HumanName, PatientId, PhoneNumber, SubscriptionId};
+use kernel::{Address, CoveredTreatment, HumanName, PatientId, PhoneNumber, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
 pub use carriers::{
@@ -57,4 +57,7 @@ pub trait PaidPeriods: Send + Sync {
     /// How many months one period of the subscription has; `None` where there
     /// is no such subscription.
     async fn months(&self, subscription: SubscriptionId) -> ports::Result<Option<u32>>;
+
+    /// The treatments that it was bought for; none where that was not kept.
+    async fn sold(&self, subscription: SubscriptionId) -> ports::Result<Vec<CoveredTreatment>>;
 }

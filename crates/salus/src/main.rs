@@ -42,6 +42,11 @@ enum Command {
         #[arg(long)]
         down: Option<u32>,
     },
+    /// Administrators.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
     /// The audit log.
     Audit {
         #[command(subcommand)]
@@ -61,6 +66,12 @@ enum Command {
     Permissions,
     /// Print the OpenAPI document.
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Create the first administrator; refused while an active one exists.
+    Create(commands::admin::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -106,6 +117,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Seed => commands::seed::run(config).await,
             Command::Config => commands::config(&config),
             Command::Migrate { down } => commands::migrate(config, down).await,
+            Command::Admin { command: AdminCommand::Create(arguments) } => {
+                commands::admin::create(config, arguments).await
+            }
             Command::Audit { command: AuditCommand::Verify } => {
                 commands::audit_verify(config).await
             }

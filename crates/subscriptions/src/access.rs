@@ -1,16 +1,20 @@
 //! What a subscriber may use, and which plan would open what they may not.
 //! Features are asked for by their codes, as in `video_visits`.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, Feature, FeatureCode, FieldError, Money, PatientId, PlanId, PriceId,
-    SubscriptionId,
+    Actor, CategoryId, CoveredTreatment, Feature, FeatureCode, FieldError, Misfit, Money,
+    PatientId, Permission, PlanId, PriceId, SubscriptionId, TreatedWith,
 };
 use ports::{AuditAction, AuditEntry, Env, Result};
 use strum::{Display, IntoStaticStr};
 
-use crate::{BillingInterval, Subscription, SubscriptionError, SubscriptionsStore, Tier};
+use crate::{
+    Approvals, BillingInterval, Subscription, SubscriptionError, SubscriptionsStore, Tier,
+};
 
 /// A plan that can be taken now, as the catalogue offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,7 @@ pub struct Offer {
     pub category_name: String,
     pub tier: Tier,
     pub features: Vec<Feature>,
+    pub treatments: Vec<CoveredTreatment>,
     pub prices: Vec<OfferedPrice>,
 }
 
@@ -169,14 +174,14 @@ pub async fn validate(
 }
 
 /// Which plans would open a feature to the calling patient, and at which
-/// prices.
+/// prices. Where the patient is treated, only plans that pay for the treatment.
 pub async fn upgrade_prompt(
     env: &Env,
     store: &dyn SubscriptionsStore,
     offers: &dyn Offers,
+    approvals: &dyn Approvals,
     actor: &Actor,
-    feature: &FeatureCode,
-    category: Option<CategoryId>,
+    (feature, category): (&FeatureCode, Option<CategoryId>),
 ) -> Result<UpgradePrompt, SubscriptionError> {
     let held = held(store, actor).await?;
     let access = Access::decide(feature, category, &held, env.now());
@@ -190,7 +195,56 @@ pub async fn upgrade_prompt(
         .filter(|held| held.entitles(env.now()))
         .map(|held| (held.category, held.tier))
         .collect();
-    Ok(UpgradePrompt { access, plans: unlocking(feature, offered, &in_force) })
+    let patient = actor.as_patient().ok_or(SubscriptionError::NotAPatient)?;
+    let found = unlocking(feature, offered, &in_force);
+    Ok(UpgradePrompt { access, plans: keep_fitting(approvals, patient, found, true).await? })
+}
+
+/// The plans that the calling patient can subscribe to: those on offer that pay
+/// for what the patient is treated with now, in each category where there is an
+/// active treatment plan. The cheapest by the month comes first.
+pub async fn fitting(
+    store: &dyn SubscriptionsStore,
+    offers: &dyn Offers,
+    approvals: &dyn Approvals,
+    actor: &Actor,
+    category: Option<CategoryId>,
+) -> Result<Vec<Offer>, SubscriptionError> {
+    actor.require(Permission::SubscribeOwn)?;
+    let patient = actor.as_patient().ok_or(SubscriptionError::NotAPatient)?;
+    let offered = offers.offers(category).await?;
+    let mut fitting = keep_fitting(approvals, patient, offered, false).await?;
+    fitting.sort_by_key(|offer| (offer.category, offer.cheapest(), offer.tier, offer.plan));
+    let mut tx = store.begin(actor).await?;
+    tx.audit(AuditEntry::new(AuditAction::Search, "treatment_plan", patient).patient(patient))
+        .await?;
+    tx.commit().await?;
+    Ok(fitting)
+}
+
+/// Leaves out what the patient cannot buy, because it pays for something else
+/// than the active treatment. What is `untreated`, so that nothing can be said
+/// yet, is kept where that is asked for.
+async fn keep_fitting(
+    approvals: &dyn Approvals,
+    patient: PatientId,
+    offers: Vec<Offer>,
+    untreated: bool,
+) -> Result<Vec<Offer>> {
+    let mut treated: BTreeMap<CategoryId, Option<TreatedWith>> = BTreeMap::new();
+    let mut fitting = Vec::new();
+    for offer in offers {
+        let now = match treated.entry(offer.category) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unasked) => {
+                unasked.insert(approvals.treated(patient, offer.category).await?)
+            }
+        };
+        if now.as_ref().map_or(untreated, |now| Misfit::of(&offer.treatments, now).is_none()) {
+            fitting.push(offer);
+        }
+    }
+    Ok(fitting)
 }
 
 /// What plans say of a feature that a patient asks for by using it.
@@ -301,6 +355,7 @@ mod tests {
             interval: BillingInterval::MONTH,
             tier: Tier::Basic,
             features: features(codes),
+            covers: Vec::new(),
             zone,
             anchor,
             consent: Consent {
@@ -335,6 +390,7 @@ mod tests {
             category_name: "Category".into(),
             tier,
             features: features(codes),
+            treatments: Vec::new(),
             prices: prices
                 .iter()
                 .map(|(months, minor)| OfferedPrice {

@@ -1,4 +1,4 @@
-use kernel::{DomainError, ErrorKind, FieldError, actor::MissingPermission};
+use kernel::{DomainError, ErrorKind, FieldError, Misfit, actor::MissingPermission};
 use ports::PortError;
 
 use crate::StateWord;
@@ -14,6 +14,9 @@ pub enum SubscriptionError {
     /// Nothing is left to be prescribed from: the plan has ended.
     #[error("an active treatment plan in this category is needed first; the last one has ended")]
     NotTreated,
+    /// The plan does not sell what the patient is treated with.
+    #[error("{}", misfit_in_words(*.0))]
+    PlanDoesNotFit(Misfit),
     #[error(
         "every fill of the treatment plan in this category is used or paid for; \
          ask a provider to renew the treatment first"
@@ -46,6 +49,22 @@ pub enum SubscriptionError {
     Port(#[from] PortError),
 }
 
+fn misfit_in_words(misfit: Misfit) -> &'static str {
+    match misfit {
+        Misfit::NamesNone => "the plan names no treatment yet, so it cannot be bought",
+        Misfit::OtherDrug => {
+            "the plan pays for another drug than the active treatment; choose one that fits"
+        }
+        Misfit::OtherForm => {
+            "the plan pays for another form of the drug than the active treatment; choose one \
+             that fits"
+        }
+        Misfit::OtherDose => {
+            "the plan pays for other doses than the active treatment has; choose one that fits"
+        }
+    }
+}
+
 impl DomainError for SubscriptionError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -56,6 +75,7 @@ impl DomainError for SubscriptionError {
             | Self::OutOfCalendar => ErrorKind::Invalid,
             Self::NotApproved
             | Self::NotTreated
+            | Self::PlanDoesNotFit(_)
             | Self::NoFillLeft
             | Self::PeriodTooLong { .. }
             | Self::AlreadySubscribed
@@ -73,6 +93,10 @@ impl DomainError for SubscriptionError {
             Self::PriceNotFound => "subscriptions.price_not_found",
             Self::NotApproved => "subscriptions.not_approved",
             Self::NotTreated => "subscriptions.not_treated",
+            Self::PlanDoesNotFit(Misfit::NamesNone) => "subscriptions.plan_names_no_treatment",
+            Self::PlanDoesNotFit(Misfit::OtherDrug) => "subscriptions.plan_of_another_drug",
+            Self::PlanDoesNotFit(Misfit::OtherForm) => "subscriptions.plan_of_another_form",
+            Self::PlanDoesNotFit(Misfit::OtherDose) => "subscriptions.plan_of_another_dose",
             Self::NoFillLeft => "subscriptions.no_fill_left",
             Self::PeriodTooLong { .. } => "subscriptions.period_too_long",
             Self::AlreadySubscribed => "subscriptions.already_subscribed",

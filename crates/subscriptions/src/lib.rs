@@ -13,6 +13,7 @@
 //! | `InvoicePaid` | [`handlers::on_invoice_paid`] |
 //! | `PaymentFailed` | [`handlers::on_payment_failed`] |
 //! | `SubscriptionStarted` | [`treatment::on_subscription_started`] |
+//! | `TreatmentPlanCreated`, `TreatmentPlanModified` | [`treatment::on_treatment_changed`] |
 //! | `TreatmentPlanEnded` | [`treatment::on_treatment_plan_ended`] |
 //!
 //! **Jobs**
@@ -22,7 +23,8 @@
 //! | `subscriptions.renew` | [`renewal::renew`] |
 //!
 //! **Events emitted**: `SubscriptionStarted`, `SubscriptionActivated`,
-//! `SubscriptionPeriodStarted`, `SubscriptionCanceled`, `SubscriptionStopped`.
+//! `SubscriptionPeriodStarted`, `SubscriptionCanceled`, `SubscriptionStopped`,
+//! `SubscriptionMismatched`.
 //!
 //! **Needed from outside**: [`Approvals`], [`Prices`], [`PatientZones`]
 //! and [`access::Offers`].

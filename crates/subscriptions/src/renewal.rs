@@ -32,8 +32,9 @@ impl RenewSubscription {
     }
 }
 
-/// Begins the next period, or ends the subscription where that was asked for
-/// or less is left to be sent than the period would pay for.
+/// Begins the next period, or ends the subscription where that was asked for,
+/// where less is left to be sent than the period would pay for, or where the
+/// treatment is not one that was bought.
 /// A job that comes twice or too late finds nothing to do: the subscription
 /// already has that period, or is paused, overdue or canceled.
 pub async fn renew(
@@ -56,6 +57,7 @@ pub async fn renew(
         return Ok(());
     }
     let supply = approvals.supply(found.patient, found.category).await?;
+    let treated = approvals.treated(found.patient, found.category).await?;
     let mut tx = store.begin(&actor).await?;
     let Some(subscription) = tx.lock_subscription(job.subscription).await? else {
         return Err(SubscriptionError::NotFound);
@@ -63,10 +65,16 @@ pub async fn renew(
     if !waits(&subscription) {
         return Ok(());
     }
-    let supplied = supply.covers(subscription.interval);
-    let (subscription, change) = subscription.renew(supplied, &actor, env.now())?;
+    let ends = if !supply.covers(subscription.interval) {
+        Some(ChangeReason::TreatmentEnded)
+    } else if subscription.misfit(treated.as_ref()).is_some() {
+        Some(ChangeReason::TreatmentNotCovered)
+    } else {
+        None
+    };
+    let (subscription, change) = subscription.renew(ends, &actor, env.now())?;
     tx.save_subscription(&subscription, &change).await?;
-    if change.reason == ChangeReason::TreatmentEnded {
+    if ends == Some(change.reason) {
         tx.emit(treatment::stopped(&subscription)).await?;
     }
     if subscription.is_canceled() {

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use kernel::{
-    Actor, AssessmentId, CategoryId, Feature, FieldError, Money, PatientId, Permission, PlanId,
-    PriceId, SubscriptionId,
+    Actor, AssessmentId, CategoryId, CoveredTreatment, Feature, FieldError, Misfit, Money,
+    PatientId, Permission, PlanId, PriceId, SubscriptionId, TreatedWith,
 };
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
 
@@ -46,6 +46,14 @@ pub trait Approvals: Send + Sync {
 
     /// What is left of the patient's treatment in the category now.
     async fn supply(&self, patient: PatientId, category: CategoryId) -> ports::Result<Supply>;
+
+    /// What the patient is treated with in the category now; `None` without an
+    /// active treatment plan.
+    async fn treated(
+        &self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> ports::Result<Option<TreatedWith>>;
 }
 
 /// A price of the catalogue as it stands now.
@@ -62,6 +70,8 @@ pub struct PriceTerms {
     pub tier: Tier,
     /// What the plan unlocks.
     pub features: Vec<Feature>,
+    /// The treatments that the plan pays for.
+    pub treatments: Vec<CoveredTreatment>,
     /// Whether another period follows; what is paid upfront runs out.
     pub renews: bool,
     /// Whether new subscriptions may still buy it.
@@ -115,12 +125,13 @@ pub async fn start(
     // The facts are read before the transaction and judged inside it: a
     // repeated request must be answered even if they changed since.
     let terms = shop.prices.price(request.price).await?;
-    let (approved, supply) = match &terms {
+    let (approved, supply, treated) = match &terms {
         Some(terms) => (
             shop.approvals.approved(patient, terms.category).await?,
             shop.approvals.supply(patient, terms.category).await?,
+            shop.approvals.treated(patient, terms.category).await?,
         ),
-        None => (None, Supply::NoPlan),
+        None => (None, Supply::NoPlan, None),
     };
     let zone = shop.zones.zone(patient).await?;
 
@@ -141,6 +152,10 @@ pub async fn start(
     let zone = zone.ok_or(SubscriptionError::NoTimeZone)?;
     if tx.live_in_category(patient, terms.category).await?.is_some() {
         return Err(SubscriptionError::AlreadySubscribed);
+    }
+    let treated = treated.ok_or(SubscriptionError::NotTreated)?;
+    if let Some(misfit) = Misfit::of(&terms.treatments, &treated) {
+        return Err(SubscriptionError::PlanDoesNotFit(misfit));
     }
     match supply {
         Supply::NoPlan => return Err(SubscriptionError::NotTreated),

@@ -6,8 +6,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, AssessmentId, CategoryId, Feature, InvoiceId, Money, PatientId, PlanId,
-    PriceId, SubscriptionId,
+    AccountId, Actor, AssessmentId, CategoryId, CoveredTreatment, Feature, InvoiceId, Misfit,
+    Money, PatientId, PlanId, PriceId, SubscriptionId, TreatedWith,
 };
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -100,6 +100,9 @@ pub struct Subscription {
     pub tier: Tier,
     /// What the plan unlocked when it was bought.
     pub features: Vec<Feature>,
+    /// The treatments that the plan paid for when it was bought; none where it
+    /// was bought before plans named them, and then anything counts as covered.
+    pub covers: Vec<CoveredTreatment>,
     pub zone: Tz,
     /// The local day on which it began.
     pub anchor: NaiveDate,
@@ -127,6 +130,8 @@ pub enum ChangeReason {
     PeriodEnded,
     /// There is no treatment any more that it could supply.
     TreatmentEnded,
+    /// The treatment is not one of those that it pays for.
+    TreatmentNotCovered,
 }
 
 /// One line of a subscription's history.
@@ -180,6 +185,7 @@ impl Subscription {
             interval: terms.interval,
             tier: terms.tier,
             features: terms.features,
+            covers: terms.treatments,
             zone,
             anchor,
             consent,
@@ -280,12 +286,22 @@ impl Subscription {
         }
     }
 
+    /// Why it does not pay for what the patient is treated with. What was
+    /// bought before plans named treatments pays for all.
+    pub fn misfit(&self, treated: Option<&TreatedWith>) -> Option<Misfit> {
+        if self.covers.is_empty() {
+            return None;
+        }
+        treated.and_then(|treated| Misfit::of(&self.covers, treated))
+    }
+
     /// The current period is over: the next one begins, or the subscription
-    /// ends where that was asked for, or where what is left to be sent is less
-    /// than the period pays for.
+    /// ends where that was asked for, or for the reason given: what is left to
+    /// be sent is less than the period pays for, or something else than it
+    /// pays for.
     pub fn renew(
         mut self,
-        supplied: bool,
+        ends: Option<ChangeReason>,
         actor: &Actor,
         now: DateTime<Utc>,
     ) -> Result<(Self, Change), SubscriptionError> {
@@ -302,9 +318,8 @@ impl Subscription {
             let ended = State::Canceled { at: now };
             return Ok(self.moved(ended, ChangeReason::PeriodEnded, actor, now));
         }
-        if !supplied {
-            let ended = State::Canceled { at: now };
-            return Ok(self.moved(ended, ChangeReason::TreatmentEnded, actor, now));
+        if let Some(reason) = ends {
+            return Ok(self.moved(State::Canceled { at: now }, reason, actor, now));
         }
         self.period = Period::of(self.anchor, self.zone, self.interval, self.period.index + 1)?;
         let change = self.change(Some(StateWord::Active), ChangeReason::Renewed, actor, now);

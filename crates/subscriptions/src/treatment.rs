@@ -1,5 +1,7 @@
 //! A subscription pays for a treatment. Once that has ended nothing is renewed,
-//! and the patient hears of it, who did not ask for it.
+//! and the patient hears of it, who did not ask for it. Once it is another one
+//! than was bought, staff hear of it: nothing goes out for it and nothing is
+//! renewed until the two agree again.
 
 use kernel::{Actor, CategoryId, PatientId};
 use ports::{AuditAction, AuditEntry, Delivery, Env, Event};
@@ -34,6 +36,39 @@ pub async fn on_subscription_started(
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_subscription_started");
     stop(env, store, approvals, delivery, &actor, (patient, category)).await
+}
+
+/// Handles `TreatmentPlanCreated` and `TreatmentPlanModified`: what the patient
+/// is treated with now may not be what the live subscription pays for.
+pub async fn on_treatment_changed(
+    store: &dyn SubscriptionsStore,
+    approvals: &dyn Approvals,
+    delivery: Delivery,
+    patient: PatientId,
+    category: CategoryId,
+) -> Result<(), SubscriptionError> {
+    let actor = Actor::system("subscriptions.on_treatment_changed");
+    let treated = approvals.treated(patient, category).await?;
+    let mut tx = store.begin(&actor).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let live = match tx.live_in_category(patient, category).await? {
+        Some(id) => tx.subscription(id).await?,
+        None => None,
+    };
+    let Some(subscription) = live else { return Ok(()) };
+    let Some(misfit) = subscription.misfit(treated.as_ref()) else { return Ok(()) };
+    tx.emit(Event::SubscriptionMismatched { subscription: subscription.id, patient, category })
+        .await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "subscription_treatment", subscription.id)
+            .patient(patient)
+            .detail("misfit", misfit.to_string()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn stop(

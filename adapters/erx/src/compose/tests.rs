@@ -44,6 +44,9 @@ fn plain() -> NewRx {
             phone: "+16175550199".parse().unwrap(),
             mail_order: true,
             active: true,
+            dea: None,
+            licensed_in: [UsState::Ma].into(),
+            version: 1,
         },
         prescriber: RxPrescriber {
             name: HumanName { given: "Grace".into(), family: "Example".into() },

@@ -63,8 +63,8 @@ pub async fn save_protocol(tx: &mut PgTx, protocol: &Protocol, version: i64) -> 
     expect_changed(saved.rows_affected(), "the default treatment")
 }
 
-const DRUG: &str = "rxnorm, display, max_single, max_daily, unit, reference, strength, schedule, \
-                    ndcs, version";
+const DRUG: &str = "rxnorm, display, max_single, max_daily, max_weekly, unit, reference, \
+                    strength, schedule, ndcs, to_confirm, followed_by, version";
 
 fn drug_of(row: &QueryResult) -> Result<(DoseLimit, i64)> {
     let limit = DoseLimit {
@@ -72,11 +72,19 @@ fn drug_of(row: &QueryResult) -> Result<(DoseLimit, i64)> {
         display: get(row, "display")?,
         max_single: get(row, "max_single")?,
         max_daily: get(row, "max_daily")?,
+        max_weekly: get(row, "max_weekly")?,
         unit: get(row, "unit")?,
         reference: get(row, "reference")?,
         strength: get(row, "strength")?,
         schedule: word(row, "schedule")?,
         ndcs: document(row, "ndcs")?,
+        to_confirm: get(row, "to_confirm")?,
+        followed_by: get::<Option<String>>(row, "followed_by")?
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|error| {
+                PortError::internal("the formulary names no drug that follows", error)
+            })?,
     };
     Ok((limit, get(row, "version")?))
 }
@@ -111,12 +119,15 @@ pub async fn save_dose_limit(tx: &mut PgTx, limit: &DoseLimit, version: i64) -> 
         .execute(
             "saving a drug of the formulary",
             "INSERT INTO care_dose_limits (rxnorm, display, max_single, max_daily, unit, \
-             reference, strength, schedule, ndcs, version) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             reference, strength, schedule, ndcs, version, max_weekly, to_confirm, \
+             followed_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
              ON CONFLICT (rxnorm) DO UPDATE SET display = excluded.display, \
              max_single = excluded.max_single, max_daily = excluded.max_daily, \
              unit = excluded.unit, reference = excluded.reference, \
              strength = excluded.strength, schedule = excluded.schedule, ndcs = excluded.ndcs, \
+             max_weekly = excluded.max_weekly, to_confirm = excluded.to_confirm, \
+             followed_by = excluded.followed_by, \
              version = excluded.version WHERE care_dose_limits.version = excluded.version - 1",
             [
                 limit.rxnorm.as_str().into(),
@@ -129,6 +140,9 @@ pub async fn save_dose_limit(tx: &mut PgTx, limit: &DoseLimit, version: i64) -> 
                 limit.schedule.to_string().into(),
                 value("the packages of a drug", &limit.ndcs)?,
                 version.into(),
+                limit.max_weekly.into(),
+                limit.to_confirm.clone().into(),
+                limit.followed_by.as_ref().map(|drug| drug.as_str().to_owned()).into(),
             ],
         )
         .await?;

@@ -37,6 +37,7 @@ pub mod plan {
         pub description: String,
         pub tier: String,
         pub features: Json,
+        pub treatments: Json,
         pub comparison: Json,
         pub active_from: Option<ChronoDateTimeUtc>,
         pub active_until: Option<ChronoDateTimeUtc>,

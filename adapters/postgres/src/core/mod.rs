@@ -55,10 +55,14 @@ impl Pg {
             Scope::Staff => ("staff", String::new()),
             Scope::System => ("system", String::new()),
         };
+        // Whoever treats as well reaches by that what they have written.
+        let pharmacist = actor.as_pharmacist().filter(|_| actor.as_provider().is_none());
+        let pharmacist = pharmacist.map_or_else(String::new, |account| account.to_string());
         let statement = Statement::from_sql_and_values(
             sea_orm::DbBackend::Postgres,
-            "SELECT set_config('salus.scope', $1, true), set_config('salus.patient', $2, true)",
-            [scope.into(), patient.into()],
+            "SELECT set_config('salus.scope', $1, true), set_config('salus.patient', $2, true), \
+             set_config('salus.pharmacist', $3, true)",
+            [scope.into(), patient.into(), pharmacist.into()],
         );
         tx.query_one_raw(statement).await.map_err(|error| db("naming the actor", error))?;
         Ok(PgTx::new(tx, actor.clone(), self.env.clone(), self.sealer.clone()))

@@ -7,8 +7,8 @@ mod rows;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, DispatchId, Ndc, Page, PageRequest, PatientId, Permission, PharmacyId,
-    PrescriptionId, ShipmentId, Uuid,
+    Actor, CategoryId, CoveredTreatment, DispatchId, Ndc, Page, PageRequest, PatientId, Permission,
+    PharmacyId, PrescriptionId, ShipmentId, SubscriptionId, Uuid,
 };
 use pharmacy::{
     dispatch::{Dispatch, DispatchState},
@@ -18,8 +18,10 @@ use pharmacy::{
 };
 use ports::Result;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
-    FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Statement,
+    sea_query::{Expr, OnConflict},
 };
 
 use self::{
@@ -33,6 +35,9 @@ use crate::{
 };
 
 const WORK: Permission = Permission::PharmacyWork;
+
+/// The column that holds the sealed treatments of a subscription.
+const SOLD: &str = "sold_treatments.treatments";
 
 /// A paid fill `p` that no dispatch serves.
 const OPEN_FILL: &str = "NOT EXISTS (SELECT 1 FROM dispatches d \
@@ -49,6 +54,35 @@ struct Waiting {
 struct Supplied {
     prescription_id: Uuid,
     at: DateTime<Utc>,
+}
+
+/// Rows with a `pharmacy_id`: a pharmacist reaches those of the pharmacies in
+/// which they work.
+fn own_pharmacies(actor: &Actor) -> Condition {
+    match actor.as_pharmacist() {
+        Some(account) => Condition::all().add(Expr::cust_with_values(
+            "pharmacy_id IN (SELECT pharmacy_id FROM pharmacy_staff WHERE account_id = $1)",
+            [account.uuid()],
+        )),
+        None => Condition::all(),
+    }
+}
+
+fn own_dispatches(actor: &Actor) -> Condition {
+    reach(actor, dispatch::Column::PatientId, WORK).add(own_pharmacies(actor))
+}
+
+/// A shipment belongs to the pharmacy of its dispatch.
+fn own_shipments(actor: &Actor) -> Condition {
+    let scope = reach(actor, shipment::Column::PatientId, WORK);
+    match actor.as_pharmacist() {
+        Some(account) => scope.add(Expr::cust_with_values(
+            "dispatch_id IN (SELECT d.id FROM dispatches d JOIN pharmacy_staff s \
+             ON s.pharmacy_id = d.pharmacy_id WHERE s.account_id = $1)",
+            [account.uuid()],
+        )),
+        None => scope,
+    }
 }
 
 #[async_trait]
@@ -82,6 +116,45 @@ impl FulfilmentTx for PgTx {
             .await
             .map_err(|error| db("adding a paid fill", error))?;
         Ok(())
+    }
+
+    async fn keep_sold(
+        &mut self,
+        subscription: SubscriptionId,
+        patient: PatientId,
+        treatments: &[CoveredTreatment],
+    ) -> Result<()> {
+        if treatments.is_empty() {
+            return Ok(());
+        }
+        let plain = serde_json::to_vec(treatments)
+            .map_err(|error| ports::PortError::internal("writing what was sold", error))?;
+        let sealed = self.seal(SOLD, subscription.uuid(), &plain)?;
+        self.execute(
+            "keeping what was sold",
+            "INSERT INTO sold_treatments (subscription_id, patient_id, treatments) \
+             VALUES ($1, $2, $3) ON CONFLICT (subscription_id) DO NOTHING",
+            [subscription.uuid().into(), patient.uuid().into(), sealed.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn sold(&mut self, subscription: SubscriptionId) -> Result<Vec<CoveredTreatment>> {
+        #[derive(FromQueryResult)]
+        struct Sold {
+            treatments: Vec<u8>,
+        }
+        let sql = "SELECT treatments FROM sold_treatments WHERE subscription_id = $1";
+        let values = [subscription.uuid().into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        let found = Sold::find_by_statement(statement)
+            .one(self.read())
+            .await
+            .map_err(|error| db("reading what was sold", error))?;
+        let Some(found) = found else { return Ok(Vec::new()) };
+        serde_json::from_slice(&self.unseal(SOLD, subscription.uuid(), found.treatments)?)
+            .map_err(|error| ports::PortError::internal("reading what was sold", error))
     }
 
     async fn postpone_fill(&mut self, fill: &PaidFill, due_at: DateTime<Utc>) -> Result<()> {
@@ -200,7 +273,7 @@ impl FulfilmentTx for PgTx {
         let numbers: Vec<i32> = dispatch::Entity::find()
             .select_only()
             .column(dispatch::Column::FillNumber)
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::PrescriptionId.eq(prescription.uuid()))
             .filter(dispatch::Column::State.ne(DispatchState::Cancelled.to_string()))
             .into_tuple()
@@ -274,7 +347,8 @@ impl FulfilmentTx for PgTx {
             return Ok(Page { items: Vec::new(), next: None });
         }
         let doing = "reading stock levels";
-        let mut query = stock::Entity::find().filter(after_stock(page)?);
+        let mut query =
+            stock::Entity::find().filter(after_stock(page)?).filter(own_pharmacies(self.actor()));
         if let Some(pharmacy) = pharmacy {
             query = query.filter(stock::Column::PharmacyId.eq(pharmacy.uuid()));
         }
@@ -320,7 +394,7 @@ impl FulfilmentTx for PgTx {
 
     async fn dispatch(&mut self, id: DispatchId) -> Result<Option<Dispatch>> {
         let row = dispatch::Entity::find_by_id(id.uuid())
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .one(self.read())
             .await
             .map_err(|error| db("loading a dispatch", error))?;
@@ -354,7 +428,7 @@ impl FulfilmentTx for PgTx {
             None => DispatchState::OPEN.iter().map(ToString::to_string).collect(),
         };
         let mut query = dispatch::Entity::find()
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::State.is_in(states));
         if let Some(after) = id_cursor(page)? {
             query = query.filter(dispatch::Column::Id.gt(after));
@@ -371,7 +445,7 @@ impl FulfilmentTx for PgTx {
 
     async fn awaiting_stock(&mut self, pharmacy: PharmacyId, ndc: &Ndc) -> Result<Vec<Dispatch>> {
         let rows = dispatch::Entity::find()
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::PharmacyId.eq(pharmacy.uuid()))
             .filter(dispatch::Column::Ndc.eq(ndc.to_string()))
             .filter(dispatch::Column::State.eq(DispatchState::AwaitingStock.to_string()))
@@ -386,7 +460,7 @@ impl FulfilmentTx for PgTx {
     async fn open_dispatches(&mut self, prescription: PrescriptionId) -> Result<Vec<Dispatch>> {
         let open: Vec<String> = DispatchState::OPEN.iter().map(ToString::to_string).collect();
         let rows = dispatch::Entity::find()
-            .filter(reach(self.actor(), dispatch::Column::PatientId, WORK))
+            .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::PrescriptionId.eq(prescription.uuid()))
             .filter(dispatch::Column::State.is_in(open))
             .all(self.read())
@@ -406,7 +480,7 @@ impl FulfilmentTx for PgTx {
 
     async fn shipment(&mut self, id: ShipmentId) -> Result<Option<Shipment>> {
         let row = shipment::Entity::find_by_id(id.uuid())
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
+            .filter(own_shipments(self.actor()))
             .one(self.read())
             .await
             .map_err(|error| db("loading a shipment", error))?;
@@ -423,7 +497,7 @@ impl FulfilmentTx for PgTx {
             either = either.add(shipment::Column::CarrierShipmentId.eq(id));
         }
         let row = shipment::Entity::find()
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
+            .filter(own_shipments(self.actor()))
             .filter(either)
             .one(self.read())
             .await
@@ -433,7 +507,7 @@ impl FulfilmentTx for PgTx {
 
     async fn shipment_by_tracking_number(&mut self, number: &str) -> Result<Option<Shipment>> {
         let row = shipment::Entity::find()
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
+            .filter(own_shipments(self.actor()))
             .filter(shipment::Column::TrackingNumber.eq(number))
             .order_by_desc(shipment::Column::ShippedAt)
             .order_by_desc(shipment::Column::Id)
@@ -450,7 +524,7 @@ impl FulfilmentTx for PgTx {
         page: &PageRequest,
     ) -> Result<Page<Shipment>> {
         let mut query = shipment::Entity::find()
-            .filter(reach(self.actor(), shipment::Column::PatientId, WORK))
+            .filter(own_shipments(self.actor()))
             .filter(shipment::Column::PatientId.eq(patient.uuid()))
             .filter(shipment::Column::TrackingNumber.is_not_null());
         if let Some(after) = id_cursor(page)? {

@@ -9,7 +9,7 @@ use kernel::{AccountId, EmailAddress, HumanName, Role};
 use ports::{PortError, Result};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, sea_query::SimpleExpr,
 };
 
 use super::{fixed, stored};
@@ -182,6 +182,28 @@ impl PgTx {
         rows.iter().map(|row| stored("identity_account_roles.role", &row.role)).collect()
     }
 
+    /// The accounts that hold one of the roles and meet the condition.
+    async fn holders(&self, roles: &[Role], condition: SimpleExpr) -> Result<Vec<AccountId>> {
+        let words = roles.iter().map(ToString::to_string);
+        let holders = account_role::Entity::find()
+            .filter(account_role::Column::Role.is_in(words))
+            .all(self.read())
+            .await
+            .map_err(|error| db("listing the holders of roles", error))?;
+        let ids = holders.into_iter().map(|row| row.account_id);
+        let found: Vec<uuid::Uuid> = account::Entity::find()
+            .select_only()
+            .column(account::Column::Id)
+            .filter(account::Column::Id.is_in(ids))
+            .filter(condition)
+            .order_by_asc(account::Column::Id)
+            .into_tuple()
+            .all(self.read())
+            .await
+            .map_err(|error| db("listing accounts by their roles", error))?;
+        Ok(found.into_iter().map(AccountId::from_uuid).collect())
+    }
+
     async fn insert_roles(&mut self, account: &Account) -> Result<()> {
         let rows = account.roles.iter().map(|role| {
             account_role::Model { account_id: account.id.uuid(), role: role.to_string() }
@@ -237,24 +259,11 @@ impl Accounts for PgTx {
     }
 
     async fn accounts_with_roles(&mut self, roles: &[Role]) -> Result<Vec<AccountId>> {
-        let words = roles.iter().map(ToString::to_string);
-        let holders = account_role::Entity::find()
-            .filter(account_role::Column::Role.is_in(words))
-            .all(self.read())
-            .await
-            .map_err(|error| db("listing the holders of roles", error))?;
-        let ids = holders.into_iter().map(|row| row.account_id);
-        let active: Vec<uuid::Uuid> = account::Entity::find()
-            .select_only()
-            .column(account::Column::Id)
-            .filter(account::Column::Id.is_in(ids))
-            .filter(account::Column::Status.eq("active"))
-            .order_by_asc(account::Column::Id)
-            .into_tuple()
-            .all(self.read())
-            .await
-            .map_err(|error| db("listing active accounts", error))?;
-        Ok(active.into_iter().map(AccountId::from_uuid).collect())
+        self.holders(roles, account::Column::Status.eq("active")).await
+    }
+
+    async fn unclaimed_accounts(&mut self, roles: &[Role]) -> Result<Vec<AccountId>> {
+        self.holders(roles, account::Column::PasswordHash.is_null()).await
     }
 
     async fn insert_account(&mut self, account: &Account) -> Result<()> {

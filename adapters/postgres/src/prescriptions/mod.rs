@@ -5,8 +5,8 @@ pub(crate) mod rows;
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use kernel::{
-    Actor, DispatchId, ErxMessageId, Page, PageRequest, PatientId, PharmacyId, PrescriptionId,
-    TreatmentPlanId, Uuid,
+    AccountId, Actor, DispatchId, ErxMessageId, Page, PageRequest, PatientId, PharmacyId,
+    PrescriptionId, TreatmentPlanId, UsState, Uuid,
 };
 use pharmacy::{
     erx::{ErxMessage, ReceivedMessage},
@@ -46,15 +46,19 @@ async fn rows<T: FromQueryResult>(
         .map_err(|error| db(doing, error))
 }
 
-/// The two ids that hold a query to its reach: a row has to be of this patient
-/// and of this provider, where they are given.
-fn within(reach: PrescriptionReach) -> (Value, Value) {
-    let (patient, provider) = match reach {
-        PrescriptionReach::Patient(patient) => (Some(patient.uuid()), None),
-        PrescriptionReach::Prescriber(provider) => (None, Some(provider.uuid())),
-        PrescriptionReach::Any => (None, None),
+/// The ids that hold a query to its reach: a row has to be of this patient, of
+/// this provider and of a pharmacy in which this account works, where they are
+/// given.
+fn within(reach: PrescriptionReach) -> (Value, Value, Value) {
+    let (patient, provider, account) = match reach {
+        PrescriptionReach::Patient(patient) => (Some(patient.uuid()), None, None),
+        PrescriptionReach::Prescriber(provider) => (None, Some(provider.uuid()), None),
+        PrescriptionReach::Pharmacist { account, patient } => {
+            (patient.map(|patient| patient.uuid()), None, Some(account.uuid()))
+        }
+        PrescriptionReach::Any => (None, None, None),
     };
-    (patient.into(), provider.into())
+    (patient.into(), provider.into(), account.into())
 }
 
 async fn one_prescription(
@@ -63,14 +67,16 @@ async fn one_prescription(
     reach: PrescriptionReach,
     lock: &str,
 ) -> Result<Option<Prescription>> {
-    let (patient, provider) = within(reach);
+    let (patient, provider, account) = within(reach);
     let sql = format!(
         "SELECT {PRESCRIPTION} FROM prescriptions WHERE id = $1 \
          AND ($2::uuid IS NULL OR patient_id = $2) AND ($3::uuid IS NULL OR provider_id = $3) \
-         {lock}"
+         AND ($4::uuid IS NULL OR pharmacy_id IN \
+         (SELECT pharmacy_id FROM pharmacy_staff WHERE account_id = $4)) {lock}"
     );
     let found: Vec<PrescriptionRow> =
-        rows(tx, "loading a prescription", &sql, [id.uuid().into(), patient, provider]).await?;
+        rows(tx, "loading a prescription", &sql, [id.uuid().into(), patient, provider, account])
+            .await?;
     found.into_iter().next().map(|row| row.into_domain(tx)).transpose()
 }
 
@@ -149,15 +155,18 @@ impl PrescriptionTx for PgTx {
         reach: PrescriptionReach,
         page: &PageRequest,
     ) -> Result<Page<Prescription>> {
-        let (patient, provider) = within(reach);
+        let (patient, provider, account) = within(reach);
         let before = id_cursor(page)?;
         let sql = format!(
             "SELECT {PRESCRIPTION} FROM prescriptions \
              WHERE ($1::uuid IS NULL OR patient_id = $1) \
              AND ($2::uuid IS NULL OR provider_id = $2) AND ($3::uuid IS NULL OR id < $3) \
+             AND ($5::uuid IS NULL OR pharmacy_id IN \
+             (SELECT pharmacy_id FROM pharmacy_staff WHERE account_id = $5)) \
              ORDER BY id DESC LIMIT $4"
         );
-        let values = [patient, provider, before.into(), (i64::from(page.limit()) + 1).into()];
+        let limit = (i64::from(page.limit()) + 1).into();
+        let values = [patient, provider, before.into(), limit, account];
         let found: Vec<PrescriptionRow> = rows(self, "listing prescriptions", &sql, values).await?;
         let found: Vec<Prescription> =
             found.into_iter().map(|row| row.into_domain(self)).collect::<Result<_>>()?;
@@ -332,59 +341,114 @@ impl PrescriptionTx for PgTx {
     }
 
     async fn pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>> {
-        let after = id_cursor(page)?;
-        let sql = format!(
-            "SELECT {PHARMACY} FROM pharmacies WHERE active AND ($1::uuid IS NULL \
-             OR (name, id) > (SELECT last.name, last.id FROM pharmacies last WHERE last.id = $1)) \
-             ORDER BY name, id LIMIT $2"
-        );
-        let values = [after.into(), (i64::from(page.limit()) + 1).into()];
-        let found: Vec<PharmacyRow> = rows(self, "listing pharmacies", &sql, values).await?;
-        let found: Vec<Pharmacy> =
-            found.into_iter().map(PharmacyRow::into_domain).collect::<Result<_>>()?;
-        Ok(Page::from_overfetch(found, page, |last| last.id.to_string()))
+        pharmacies_by_name(self, "active", page).await
     }
 
-    async fn default_pharmacy(&mut self) -> Result<Option<Pharmacy>> {
+    async fn all_pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>> {
+        pharmacies_by_name(self, "true", page).await
+    }
+
+    async fn default_pharmacy(&mut self, state: Option<UsState>) -> Result<Option<Pharmacy>> {
         let sql = format!(
-            "SELECT {PHARMACY} FROM pharmacies WHERE active AND mail_order ORDER BY id LIMIT 1"
+            "SELECT {PHARMACY} FROM pharmacies WHERE active AND mail_order \
+             AND ($1::text IS NULL OR $1 = ANY (licensed_in)) ORDER BY id LIMIT 1"
         );
-        let found: Vec<PharmacyRow> = rows(self, "loading the default pharmacy", &sql, []).await?;
+        let values = [state.map(|state| state.to_string()).into()];
+        let found: Vec<PharmacyRow> =
+            rows(self, "loading the default pharmacy", &sql, values).await?;
         found.into_iter().next().map(PharmacyRow::into_domain).transpose()
     }
 
     async fn put_pharmacy(&mut self, pharmacy: &Pharmacy) -> Result<()> {
         let now = self.now();
-        self.execute(
-            "putting a pharmacy into the directory",
-            "INSERT INTO pharmacies (id, ncpdp_id, npi, name, line1, line2, city, state, \
-             postal_code, phone, mail_order, active, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+        let states: Vec<String> = pharmacy.licensed_in.iter().map(ToString::to_string).collect();
+        let saved = self
+            .execute(
+                "putting a pharmacy into the directory",
+                "INSERT INTO pharmacies (id, ncpdp_id, npi, name, line1, line2, city, state, \
+             postal_code, phone, mail_order, active, updated_at, dea, licensed_in, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
              ON CONFLICT (id) DO UPDATE SET ncpdp_id = excluded.ncpdp_id, npi = excluded.npi, \
              name = excluded.name, line1 = excluded.line1, line2 = excluded.line2, \
              city = excluded.city, state = excluded.state, \
              postal_code = excluded.postal_code, phone = excluded.phone, \
              mail_order = excluded.mail_order, active = excluded.active, \
-             updated_at = excluded.updated_at",
-            [
-                pharmacy.id.uuid().into(),
-                pharmacy.ncpdp_id.to_string().into(),
-                pharmacy.npi.to_string().into(),
-                pharmacy.name.clone().into(),
-                pharmacy.address.line1.clone().into(),
-                pharmacy.address.line2.clone().into(),
-                pharmacy.address.city.clone().into(),
-                pharmacy.address.state.to_string().into(),
-                pharmacy.address.postal_code.clone().into(),
-                pharmacy.phone.to_string().into(),
-                pharmacy.mail_order.into(),
-                pharmacy.active.into(),
-                now.into(),
-            ],
-        )
-        .await?;
+             updated_at = excluded.updated_at, dea = excluded.dea, \
+             licensed_in = excluded.licensed_in, version = excluded.version \
+             WHERE pharmacies.version = excluded.version - 1",
+                [
+                    pharmacy.id.uuid().into(),
+                    pharmacy.ncpdp_id.to_string().into(),
+                    pharmacy.npi.to_string().into(),
+                    pharmacy.name.clone().into(),
+                    pharmacy.address.line1.clone().into(),
+                    pharmacy.address.line2.clone().into(),
+                    pharmacy.address.city.clone().into(),
+                    pharmacy.address.state.to_string().into(),
+                    pharmacy.address.postal_code.clone().into(),
+                    pharmacy.phone.to_string().into(),
+                    pharmacy.mail_order.into(),
+                    pharmacy.active.into(),
+                    now.into(),
+                    pharmacy.dea.as_ref().map(ToString::to_string).into(),
+                    states.into(),
+                    pharmacy.version.into(),
+                ],
+            )
+            .await?;
+        expect_changed(saved.rows_affected(), "pharmacies.version")
+    }
+
+    async fn pharmacists(&mut self, pharmacy: PharmacyId) -> Result<Vec<AccountId>> {
+        #[derive(FromQueryResult)]
+        struct Member {
+            account_id: Uuid,
+        }
+        let sql =
+            "SELECT account_id FROM pharmacy_staff WHERE pharmacy_id = $1 ORDER BY account_id";
+        let found: Vec<Member> =
+            rows(self, "reading who works in a pharmacy", sql, [pharmacy.uuid().into()]).await?;
+        Ok(found.into_iter().map(|member| AccountId(member.account_id)).collect())
+    }
+
+    async fn set_pharmacists(&mut self, pharmacy: PharmacyId, staff: &[AccountId]) -> Result<()> {
+        let doing = "saying who works in a pharmacy";
+        let gone = "DELETE FROM pharmacy_staff WHERE pharmacy_id = $1";
+        self.execute(doing, gone, [pharmacy.uuid().into()]).await?;
+        let now = self.now();
+        for account in staff {
+            self.execute(
+                doing,
+                "INSERT INTO pharmacy_staff (pharmacy_id, account_id, assigned_at) \
+                 VALUES ($1, $2, $3)",
+                [pharmacy.uuid().into(), account.uuid().into(), now.into()],
+            )
+            .await?;
+        }
         Ok(())
     }
+
+    async fn works_at(&mut self, pharmacy: PharmacyId) -> Result<bool> {
+        match self.actor().as_pharmacist() {
+            Some(account) => Ok(self.pharmacists(pharmacy).await?.contains(&account)),
+            None => Ok(self.actor().is_system()),
+        }
+    }
+}
+
+/// The pharmacies of which a condition holds, by name.
+async fn pharmacies_by_name(tx: &PgTx, such: &str, page: &PageRequest) -> Result<Page<Pharmacy>> {
+    let after = id_cursor(page)?;
+    let sql = format!(
+        "SELECT {PHARMACY} FROM pharmacies WHERE {such} AND ($1::uuid IS NULL \
+         OR (name, id) > (SELECT last.name, last.id FROM pharmacies last WHERE last.id = $1)) \
+         ORDER BY name, id LIMIT $2"
+    );
+    let values = [after.into(), (i64::from(page.limit()) + 1).into()];
+    let found: Vec<PharmacyRow> = rows(tx, "listing pharmacies", &sql, values).await?;
+    let found: Vec<Pharmacy> =
+        found.into_iter().map(PharmacyRow::into_domain).collect::<Result<_>>()?;
+    Ok(Page::from_overfetch(found, page, |last| last.id.to_string()))
 }
 
 /// Days of supply are at most a hundred, so the column cannot overflow.

@@ -331,8 +331,8 @@ impl MessageRow {
     }
 }
 
-pub(super) const PHARMACY: &str =
-    "id, ncpdp_id, npi, name, line1, line2, city, state, postal_code, phone, mail_order, active";
+pub(super) const PHARMACY: &str = "id, ncpdp_id, npi, name, line1, line2, city, state, postal_code, phone, mail_order, active, \
+     dea, licensed_in, version";
 
 #[derive(Debug, FromQueryResult)]
 pub(super) struct PharmacyRow {
@@ -348,6 +348,9 @@ pub(super) struct PharmacyRow {
     phone: String,
     mail_order: bool,
     active: bool,
+    dea: Option<String>,
+    licensed_in: Vec<String>,
+    version: i64,
 }
 
 impl PharmacyRow {
@@ -367,6 +370,18 @@ impl PharmacyRow {
             phone: self.phone.parse().map_err(|error| broken("pharmacy's phone", error))?,
             mail_order: self.mail_order,
             active: self.active,
+            dea: self
+                .dea
+                .map(|dea| dea.parse().map_err(|error| broken("pharmacy's DEA number", error)))
+                .transpose()?,
+            licensed_in: self
+                .licensed_in
+                .iter()
+                .map(|state| {
+                    state.parse().map_err(|error| broken("state of a pharmacy's license", error))
+                })
+                .collect::<Result<_>>()?,
+            version: self.version,
         })
     }
 }

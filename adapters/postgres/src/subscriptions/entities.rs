@@ -20,6 +20,7 @@ pub mod subscription {
         pub interval_months: i32,
         pub tier: String,
         pub features: Json,
+        pub covers: Option<Vec<u8>>,
         pub zone: String,
         pub anchor_day: ChronoDate,
         pub consent_terms_version: String,

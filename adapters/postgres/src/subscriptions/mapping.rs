@@ -6,6 +6,7 @@ use sea_orm::ActiveValue::Set;
 use subscriptions::{BillingInterval, Change, Consent, Period, State, StateWord, Subscription};
 
 use super::entities::{change, period, subscription};
+use crate::PgTx;
 
 fn corrupt(column: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PortError {
     PortError::internal(format!("a stored subscription has an invalid {column}"), cause)
@@ -19,7 +20,10 @@ fn signed(value: u32) -> Result<i32> {
     i32::try_from(value).map_err(|error| corrupt("period_index", error))
 }
 
-pub fn subscription(row: subscription::Model) -> Result<Subscription> {
+/// The column that holds the sealed treatments.
+const COVERS: &str = "subscriptions.covers";
+
+pub fn subscription(tx: &PgTx, row: subscription::Model) -> Result<Subscription> {
     let money = |minor, currency: &str| -> Result<Money> {
         let currency = currency.parse().map_err(|error| corrupt("currency", error))?;
         Ok(Money::new(minor, currency))
@@ -56,6 +60,11 @@ pub fn subscription(row: subscription::Model) -> Result<Subscription> {
         tier: row.tier.parse().map_err(|error| corrupt("tier", error))?,
         features: serde_json::from_value(row.features)
             .map_err(|error| corrupt("features", error))?,
+        covers: match row.covers {
+            None => Vec::new(),
+            Some(sealed) => serde_json::from_slice(&tx.unseal(COVERS, row.id, sealed)?)
+                .map_err(|error| corrupt("covers", error))?,
+        },
         zone: row.zone.parse().map_err(|error| corrupt("zone", error))?,
         anchor: row.anchor_day,
         consent: Consent {
@@ -78,7 +87,18 @@ pub fn subscription(row: subscription::Model) -> Result<Subscription> {
     })
 }
 
-pub fn subscription_row(value: &Subscription, version: i64) -> Result<subscription::ActiveModel> {
+pub fn subscription_row(
+    tx: &PgTx,
+    value: &Subscription,
+    version: i64,
+) -> Result<subscription::ActiveModel> {
+    let covers = match value.covers.as_slice() {
+        [] => None,
+        covers => {
+            let plain = serde_json::to_vec(covers).map_err(|error| corrupt("covers", error))?;
+            Some(tx.seal(COVERS, value.id.uuid(), &plain)?)
+        }
+    };
     let (since, failed_invoice) = match &value.state {
         State::Pending => (value.created_at, None),
         State::Active { since } | State::Paused { since } => (*since, None),
@@ -102,6 +122,7 @@ pub fn subscription_row(value: &Subscription, version: i64) -> Result<subscripti
         interval_months: Set(months(value.interval)?),
         tier: Set(value.tier.to_string()),
         features: Set(serde_json::json!(value.features)),
+        covers: Set(covers),
         zone: Set(value.zone.name().to_owned()),
         anchor_day: Set(value.anchor),
         consent_terms_version: Set(value.consent.terms_version.clone()),

@@ -36,7 +36,7 @@ impl SubscriptionsTx for PgTx {
             .one(self.read())
             .await
             .map_err(|error| db("loading a subscription", error))?;
-        row.map(mapping::subscription).transpose()
+        row.map(|row| mapping::subscription(self, row)).transpose()
     }
 
     async fn lock_subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
@@ -48,7 +48,7 @@ impl SubscriptionsTx for PgTx {
             .one(self.read())
             .await
             .map_err(|error| db("locking a subscription", error))?;
-        row.map(mapping::subscription).transpose()
+        row.map(|row| mapping::subscription(self, row)).transpose()
     }
 
     async fn live_in_category(
@@ -80,7 +80,7 @@ impl SubscriptionsTx for PgTx {
             .all(self.read())
             .await
             .map_err(|error| db("listing a patient's subscriptions", error))?;
-        rows.into_iter().map(mapping::subscription).collect()
+        rows.into_iter().map(|row| mapping::subscription(self, row)).collect()
     }
 
     async fn add_subscription(
@@ -88,7 +88,8 @@ impl SubscriptionsTx for PgTx {
         subscription: &Subscription,
         change: &Change,
     ) -> Result<()> {
-        subscription::Entity::insert(mapping::subscription_row(subscription, 1)?)
+        let row = mapping::subscription_row(self, subscription, 1)?;
+        subscription::Entity::insert(row)
             .exec_without_returning(self.write())
             .await
             .map_err(|error| db("adding a subscription", error))?;
@@ -101,8 +102,9 @@ impl SubscriptionsTx for PgTx {
         change: &Change,
     ) -> Result<()> {
         let version = subscription.version;
+        let row = mapping::subscription_row(self, subscription, version + 1)?;
         let updated = subscription::Entity::update_many()
-            .set(mapping::subscription_row(subscription, version + 1)?)
+            .set(row)
             .filter(subscription::Column::Id.eq(subscription.id.uuid()))
             .filter(subscription::Column::Version.eq(version))
             .exec(self.write())

@@ -180,6 +180,8 @@ async fn nothing_that_depends_on_the_kidneys_is_signed_without_them_or_a_reason(
         let key = key("care.approve_review", text);
         let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
         let (store, sources) = (setting.store(), &setting.sources);
+        let seen = setting.read(id, IN_MASSACHUSETTS, approval.treatment.clone()).await;
+        let approval = Approval { seen, ..approval };
         reviews::approve(env, store, sources, &actor, id, approval, &key).await
     };
     let silent = sign(Approval::default(), "k1").await.unwrap_err();

@@ -12,7 +12,8 @@ async fn approve_over(
     text: &str,
 ) -> Result<TreatmentPlan, CareError> {
     let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
-    let approval = Approval { supersedes, ..Approval::default() };
+    let seen = setting.read(review, IN_MASSACHUSETTS, None).await;
+    let approval = Approval { seen, supersedes, ..Approval::default() };
     let (store, key) = (setting.store(), key("care.approve_review", text));
     reviews::approve(env, store, &setting.sources, &actor, review, approval, &key).await
 }
@@ -221,6 +222,37 @@ async fn a_change_of_what_was_prescribed_is_a_task_until_it_is_prescribed_anew()
         let held = plans::of_patient(store, &patient(ADA), ADA).await.unwrap().remove(0);
         assert_eq!(held.status, PlanStatus::Active, "{status:?} of version {version}");
     }
+}
+
+#[tokio::test]
+async fn a_step_of_a_titration_that_is_used_up_asks_for_the_next_and_ends_nothing() {
+    let setting = setting().await;
+    let (env, store) = (&setting.database.env, setting.store());
+    let system = Actor::system("tests.care");
+    let drug = treatment().medication.rxnorm;
+    let (listed, version) = care::setting::drug(store, &system, &drug).await.unwrap();
+    let step = DoseLimit { followed_by: Some("310346".parse().unwrap()), ..listed };
+    care::setting::set_drug(store, &system, &step, Some(version)).await.unwrap();
+    assert_eq!(care::setting::drug(store, &system, &drug).await.unwrap().0, step);
+    let plan = approved(&setting).await;
+    let used_up = async || {
+        let delivery = Delivery { event: env.fresh::<EventId>(), handler: "care.complete_plan" };
+        let status = PrescriptionStatusWord::Completed;
+        plans::on_prescription_changed(env, store, delivery, (plan.id, 1), status).await.unwrap();
+        plans::of_patient(store, &patient(ADA), ADA).await.unwrap().remove(0).status
+    };
+    let open = "SELECT count(*) FROM care_tasks WHERE kind = 'titration_step' AND status = 'open'";
+    for _ in 0..2 {
+        assert_eq!(used_up().await, PlanStatus::Active);
+        assert_eq!(setting.count(open).await, 1);
+    }
+    assert_eq!(setting.count(ENDED).await, 0);
+
+    // The last step has no other after it.
+    let (listed, version) = care::setting::drug(store, &system, &drug).await.unwrap();
+    let last = DoseLimit { followed_by: None, ..listed };
+    care::setting::set_drug(store, &system, &last, Some(version)).await.unwrap();
+    assert_eq!(used_up().await, PlanStatus::Completed);
 }
 
 #[tokio::test]

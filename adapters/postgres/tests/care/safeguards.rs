@@ -61,8 +61,9 @@ async fn without_a_visit_nothing_is_approved_where_one_is_asked_for() {
     assert_eq!(decided(&setting, ADA, id).await.outcome, AssessmentOutcome::InReview);
     setting.claim(id, IN_TEXAS).await.unwrap();
     let approve = async |met_elsewhere: Option<&str>, text: &str| {
-        let approval =
-            Approval { met_elsewhere: met_elsewhere.map(str::to_owned), ..Approval::default() };
+        let seen = setting.read(id, IN_TEXAS, None).await;
+        let met_elsewhere = met_elsewhere.map(str::to_owned);
+        let approval = Approval { seen, met_elsewhere, ..Approval::default() };
         let (actor, key) = (provider(IN_TEXAS), key("care.approve_review", text));
         reviews::approve(env, store, &setting.sources, &actor, id, approval, &key).await
     };
@@ -98,7 +99,8 @@ async fn how_the_two_met_stands_in_the_history() {
     setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
     let (env, store) = (&setting.database.env, setting.store());
     let met = Some("At the practice on Monday.".to_owned());
-    let approval = Approval { met_elsewhere: met.clone(), ..Approval::default() };
+    let seen = setting.read(id, IN_MASSACHUSETTS, None).await;
+    let approval = Approval { seen, met_elsewhere: met.clone(), ..Approval::default() };
     let (actor, approving) = (provider(IN_MASSACHUSETTS), key("care.approve_review", "met"));
     let plan = reviews::approve(env, store, &setting.sources, &actor, id, approval, &approving)
         .await

@@ -37,6 +37,9 @@ fn minoxidil() -> DoseLimit {
         strength: "2.5 MG".into(),
         schedule: DeaSchedule::None,
         ndcs: vec!["00591564201".parse().unwrap()],
+        max_weekly: None,
+        to_confirm: None,
+        followed_by: None,
     }
 }
 

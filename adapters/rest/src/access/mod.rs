@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use kernel::{CategoryId, FeatureCode, FieldError};
-use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json, types::Example};
 use ports::Env;
-use subscriptions::{SubscriptionError, SubscriptionsStore, access};
+use subscriptions::{Approvals, SubscriptionError, SubscriptionsStore, access};
 use uuid::Uuid;
 
 use crate::core::{
@@ -16,6 +16,7 @@ pub struct AccessApi {
     pub env: Env,
     pub store: Arc<dyn SubscriptionsStore>,
     pub offers: Arc<dyn access::Offers>,
+    pub approvals: Arc<dyn Approvals>,
     pub limits: Arc<Limits>,
 }
 
@@ -150,6 +151,13 @@ pub struct UpgradePromptView {
     plans: Vec<UpgradePlan>,
 }
 
+/// The plans that fit the treatment.
+#[derive(Debug, Object)]
+pub struct FittingPlansView {
+    /// By category, the cheapest by the month first.
+    plans: Vec<UpgradePlan>,
+}
+
 /// Where the caller stands with one limit.
 #[derive(Debug, Object)]
 pub struct RateLimit {
@@ -226,12 +234,38 @@ impl AccessApi {
     ) -> Result<Json<UpgradePromptView>, Problem> {
         let (feature, category) = body.0.parse()?;
         let (env, store, offers) = (&self.env, self.store.as_ref(), self.offers.as_ref());
+        let approvals = self.approvals.as_ref();
+        let asked = (&feature, category);
         let prompt =
-            access::upgrade_prompt(env, store, offers, caller.actor(), &feature, category).await?;
+            access::upgrade_prompt(env, store, offers, approvals, caller.actor(), asked).await?;
         Ok(Json(UpgradePromptView {
             access: prompt.access.into(),
             plans: prompt.plans.into_iter().map(Into::into).collect(),
         }))
+    }
+
+    /// List the plans that fit one's treatment
+    ///
+    /// The plans that the calling patient can subscribe to: those on offer that
+    /// pay for the drug, form and dose of an active treatment plan of theirs,
+    /// the cheapest by the month first. A checkout offers these; any other is
+    /// refused. `GET /api/plans` has all plans, for browsing.
+    #[oai(
+        path = "/api/plans/fitting",
+        method = "get",
+        operation_id = "listFittingPlans",
+        tag = "Tag::Subscriptions"
+    )]
+    async fn fitting(
+        &self,
+        caller: Caller,
+        /// Only plans of this category.
+        category_id: Query<Option<Uuid>>,
+    ) -> Result<Json<FittingPlansView>, Problem> {
+        let (store, offers) = (self.store.as_ref(), self.offers.as_ref());
+        let (approvals, category) = (self.approvals.as_ref(), category_id.0.map(CategoryId));
+        let plans = access::fitting(store, offers, approvals, caller.actor(), category).await?;
+        Ok(Json(FittingPlansView { plans: plans.into_iter().map(Into::into).collect() }))
     }
 
     /// Read one's rate limits

@@ -430,7 +430,7 @@ impl DosingApi {
         caller: Caller,
         rxnorm: Path<String>,
     ) -> Result<Versioned<DosingRuleBody>, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
+        care::setting::may_read(caller.actor())?;
         let drug = drug(&rxnorm.0)?;
         let (rule, version) = dosing::rule(self.store.as_ref(), caller.actor(), &drug).await?;
         Ok(Versioned::at(version, rule))

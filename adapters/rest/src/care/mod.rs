@@ -17,6 +17,7 @@ mod settings;
 mod tasks;
 mod treatment;
 mod webhook;
+mod whole_review;
 
 pub use self::{
     assessments::{AssessmentView, AssessmentsApi, AssessmentsView, ReasonView},
@@ -56,6 +57,7 @@ pub use self::{
         VersionHistoryView,
     },
     webhook::VideoWebhookApi,
+    whole_review::{ProposeTreatment, WholeReviewApi, WholeReviewFound, WholeReviewView},
 };
 
 #[cfg(test)]

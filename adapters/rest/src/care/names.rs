@@ -37,10 +37,12 @@ impl Names {
     }
 
     pub fn view(&self, patient: PatientId) -> Option<PatientNameView> {
-        self.0.get(&patient).map(|found| PatientNameView {
-            given: found.name.given.clone(),
-            family: found.name.family.clone(),
-            birth_date: found.birth_date,
-        })
+        self.0.get(&patient).cloned().map(Into::into)
+    }
+}
+
+impl From<PatientName> for PatientNameView {
+    fn from(found: PatientName) -> Self {
+        Self { given: found.name.given, family: found.name.family, birth_date: found.birth_date }
     }
 }

@@ -16,7 +16,9 @@ use super::treatment::{
     CompletePlan, CreatePlan, ModifyPlan, PlanHistoryView, PlanView, PlansView, ReplacePlan,
     RevokePlan,
 };
-use crate::core::{Body, Caller, Problem, Tag, Versioned, any_or_one, idempotency_key};
+use crate::core::{
+    Body, Caller, Problem, Tag, Versioned, any_or_one, idempotency_key, seen_version,
+};
 
 pub struct PlansApi {
     pub env: Env,
@@ -29,6 +31,12 @@ fn place(
     if_match: Header<Option<String>>,
 ) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
     Ok((TreatmentPlanId(id), any_or_one(if_match.0.as_deref())?))
+}
+
+/// For what is signed: the version that was read has to be named, and `*` names
+/// none.
+fn place_read(id: Uuid, if_match: &str) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
+    Ok((TreatmentPlanId(id), Some(seen_version(if_match)?.newest().unwrap_or(0))))
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -71,14 +79,14 @@ impl PlansApi {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// The version that was read; when the plan has changed since, the
-        /// answer is 412 and names what changed.
+        /// The version that was read, which is what is signed on; when the plan
+        /// has changed since, the answer is 412 and names what changed.
         #[oai(name = "If-Match")]
-        if_match: Header<Option<String>>,
+        if_match: Header<String>,
         body: Body<ReplacePlan>,
     ) -> Result<Versioned<PlanView>, Problem> {
         let (treatment, reason) = (body.0.treatment.parse()?, body.0.reason);
-        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (place, actor) = (place_read(id.0, &if_match.0)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan =
             plans::replace(&self.env, store, sources, actor, place, treatment, &reason).await?;
@@ -108,10 +116,10 @@ impl PlansApi {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// The version that was read; when the plan has changed since, the
-        /// answer is 412 and names what changed.
+        /// The version that was read, which is what is signed on; when the plan
+        /// has changed since, the answer is 412 and names what changed.
         #[oai(name = "If-Match")]
-        if_match: Header<Option<String>>,
+        if_match: Header<String>,
         body: Body<ModifyPlan>,
     ) -> Result<Versioned<PlanView>, Problem> {
         let reason = body.0.reason;
@@ -126,7 +134,7 @@ impl PlansApi {
             kidneys: body.0.kidneys.map(Into::into),
             overrides: body.0.overrides.into_iter().map(Into::into).collect(),
         };
-        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (place, actor) = (place_read(id.0, &if_match.0)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan = plans::modify(&self.env, store, sources, actor, place, changes, &reason).await?;
         Ok(Versioned::at(plan.version, plan))

@@ -125,6 +125,11 @@ impl From<Assessment> for ReviewView {
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct ApproveReview {
+    /// The `version` of the whole review as it was read, with the treatment that
+    /// is signed. Where anything of it has changed since, the answer is 409
+    /// `care.review_changed` and names the parts.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    pub version: String,
     pub treatment: Option<TreatmentBody>,
     /// For the category's protocol, where its dose depends on the kidneys; a
     /// treatment has its own.
@@ -145,6 +150,14 @@ pub struct ApproveReview {
 impl poem_openapi::types::Example for ApproveReview {
     fn example() -> Self {
         Self {
+            version: [
+                "9f86d081884c7d659a2feaa0c55ad015",
+                "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "60303ae22b998861bce3b28f33eec1be",
+                "fd61a03af4f77d870fc21e05e7e80678",
+                "3fc9b689459d738f8c88a3a48aa9e335",
+            ]
+            .join("-"),
             treatment: None,
             kidneys: None,
             overrides: Vec::new(),
@@ -395,7 +408,8 @@ impl ReviewsApi {
     /// Approve a claimed review
     ///
     /// Creates the treatment plan: with the given treatment, or with that of
-    /// the category's protocol. The licence is checked once more, and the dose
+    /// the category's protocol, as it was read: what is signed is what was shown.
+    /// The licence is checked once more, and the dose
     /// against the drug's maximum, the ages that it is meant for and the kidneys:
     /// what speaks against it needs an override with a reason. Where the patient has an active plan in the
     /// category, `supersedes` must name it: it ends in the same moment, and
@@ -418,6 +432,7 @@ impl ReviewsApi {
         let id = AssessmentId(assessment_id.0);
         let key = idempotency_key_on("care.approve_review", assessment_id.0, &key.0, &body.0)?;
         let approval = Approval {
+            seen: body.0.version,
             treatment: body.0.treatment.map(TreatmentBody::parse).transpose()?,
             kidneys: body.0.kidneys.map(Into::into),
             overrides: body.0.overrides.into_iter().map(Into::into).collect(),

@@ -46,13 +46,23 @@ pub struct FormularyDrugBody {
     pub max_single: f64,
     /// The largest dose in a day.
     pub max_daily: f64,
-    /// The UCUM unit of both.
+    /// The most of it in a week, for what is taken less often than daily.
+    pub max_weekly: Option<f64>,
+    /// The UCUM unit of the doses.
     pub unit: String,
     /// Where the largest doses are written.
     pub reference: String,
-    /// The NDCs, with eleven digits and no dashes, of the packages that may be
-    /// dispensed for it. Without one it is not prescribed.
+    /// The NDCs, with eleven digits or as printed with hyphens, of the packages
+    /// that may be dispensed for it. Without one it is not prescribed.
     pub ndcs: Vec<String>,
+    /// What of this entry no source has confirmed; a pharmacist looks it up
+    /// before the entry is used on patients, and takes this away.
+    #[oai(validator(max_length = 1000))]
+    pub to_confirm: Option<String>,
+    /// The RxNorm concept of the next step, where this is one of the steps of a
+    /// titration: with its last fill the plan stays, and its provider has a task.
+    #[oai(validator(max_length = 8))]
+    pub followed_by: Option<String>,
 }
 
 impl Example for FormularyDrugBody {
@@ -63,9 +73,12 @@ impl Example for FormularyDrugBody {
             schedule: DeaScheduleWord::None,
             max_single: 200.0,
             max_daily: 200.0,
+            max_weekly: None,
             unit: "mg".to_owned(),
             reference: "Prescribing information of sertraline tablets, section 2".to_owned(),
             ndcs: vec!["16714061201".to_owned()],
+            to_confirm: None,
+            followed_by: None,
         }
     }
 }
@@ -92,15 +105,19 @@ impl FormularyDrugBody {
         let mut errors = Vec::new();
         let mut ndcs = Vec::new();
         for (index, text) in self.ndcs.iter().enumerate() {
-            match text.parse() {
+            match kernel::Ndc::printed(text) {
                 Ok(ndc) => ndcs.push(ndc),
                 Err(error) => {
-                    let error: kernel::code::InvalidCode = error;
                     let path = format!("ndcs[{index}]");
                     errors.push(FieldError::new(path, "invalid", error.to_string()));
                 }
             }
         }
+        let followed_by = self.followed_by.as_deref().map(str::parse::<RxNorm>).transpose();
+        let followed_by = followed_by.unwrap_or_else(|error| {
+            errors.push(FieldError::new("followed_by", "invalid", error.to_string()));
+            None
+        });
         if !errors.is_empty() {
             return Err(CareError::Invalid(errors));
         }
@@ -109,11 +126,14 @@ impl FormularyDrugBody {
             display: self.display,
             max_single: self.max_single,
             max_daily: self.max_daily,
+            max_weekly: self.max_weekly,
             unit: self.unit,
             reference: self.reference,
             strength: self.strength,
             schedule: self.schedule.into(),
             ndcs,
+            to_confirm: self.to_confirm,
+            followed_by,
         })
     }
 }
@@ -126,9 +146,12 @@ impl From<DoseLimit> for FormularyDrugBody {
             schedule: drug.schedule.into(),
             max_single: drug.max_single,
             max_daily: drug.max_daily,
+            max_weekly: drug.max_weekly,
             unit: drug.unit,
             reference: drug.reference,
             ndcs: drug.ndcs.iter().map(ToString::to_string).collect(),
+            to_confirm: drug.to_confirm,
+            followed_by: drug.followed_by.map(Into::into),
         }
     }
 }
@@ -232,7 +255,7 @@ fn state(text: &str) -> Result<UsState, CareError> {
 impl SettingsApi {
     /// List the formulary
     ///
-    /// Takes `rule.administer`. The drugs that can be prescribed, with their
+    /// Takes `rule.administer` or `treatment.write`. The drugs that can be prescribed, with their
     /// largest doses and the packages that are dispensed for them.
     #[oai(path = "/api/admin/formulary", method = "get", operation_id = "listFormulary")]
     async fn formulary(&self, caller: Caller) -> Result<Json<FormularyView>, Problem> {
@@ -247,14 +270,14 @@ impl SettingsApi {
 
     /// Read a drug of the formulary
     ///
-    /// Takes `rule.administer`.
+    /// Takes `rule.administer` or `treatment.write`.
     #[oai(path = "/api/admin/formulary/:rxnorm", method = "get", operation_id = "getFormularyDrug")]
     async fn drug(
         &self,
         caller: Caller,
         rxnorm: Path<String>,
     ) -> Result<Versioned<FormularyDrugBody>, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
+        setting::may_read(caller.actor())?;
         let concept = drug(&rxnorm.0)?;
         let (found, version) = setting::drug(self.store.as_ref(), caller.actor(), &concept).await?;
         Ok(Versioned::at(version, found))
@@ -288,7 +311,7 @@ impl SettingsApi {
 
     /// Read the default treatment of a category
     ///
-    /// Takes `rule.administer`.
+    /// Takes `rule.administer` or `treatment.write`.
     #[oai(
         path = "/api/admin/categories/:id/default-treatment",
         method = "get",

@@ -38,6 +38,8 @@ pub enum TaskKindWord {
     ChangedProfile,
     UnprescribedTreatment,
     ChangedHealth,
+    UncoveredTreatment,
+    TitrationStep,
 }
 
 /// How far a task has come.
@@ -108,6 +110,8 @@ impl TaskView {
                 TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
                 TaskKind::UnprescribedTreatment => TaskKindWord::UnprescribedTreatment,
                 TaskKind::ChangedHealth => TaskKindWord::ChangedHealth,
+                TaskKind::UncoveredTreatment => TaskKindWord::UncoveredTreatment,
+                TaskKind::TitrationStep => TaskKindWord::TitrationStep,
             },
             title: task.kind.title().to_owned(),
             priority: task.kind.priority().into(),

@@ -46,6 +46,22 @@ impl IntakeReader for Unreachable {
     async fn submitted(&self, _: FormResponseId) -> ports::Result<Option<SubmittedResponse>> {
         unreached()
     }
+
+    async fn asked(&self, _: FormResponseId) -> ports::Result<Option<Vec<care::AskedQuestion>>> {
+        unreached()
+    }
+}
+
+#[async_trait]
+impl care::SafetyChecks for Unreachable {
+    async fn alerts(
+        &self,
+        _: PatientId,
+        _: &care::Treatment,
+        _: Option<kernel::TreatmentPlanId>,
+    ) -> ports::Result<Vec<care::SafetyAlert>> {
+        unreached()
+    }
 }
 
 #[async_trait]
@@ -179,12 +195,14 @@ fn client() -> TestClient<impl poem::Endpoint> {
         facts: Arc::new(Unreachable),
         directory: Arc::new(Unreachable),
         covers: Arc::new(Unreachable),
+        safety: Arc::new(Unreachable),
     };
     let service = OpenApiService::new(
         (
             AssessmentsApi { store: store.clone() },
             ReviewsApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             PlansApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
+            WholeReviewApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             InformationApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             AssignmentApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
             TasksApi { env: env.clone(), store: store.clone(), sources: sources.clone() },
@@ -225,7 +243,9 @@ fn operations() -> Vec<(Method, String, Option<Value>)> {
         (Method::GET, "/api/providers/review-queue".into(), None),
         (Method::POST, review("claim"), None),
         (Method::POST, review("release"), None),
-        (Method::POST, review("approve"), Some(json!({}))),
+        (Method::POST, review("approve"), Some(json!({ "version": "as-read" }))),
+        (Method::GET, format!("/api/providers/reviews/{id}"), None),
+        (Method::POST, review("proposal"), Some(json!({ "treatment": treatment }))),
         (Method::POST, review("reject"), Some(json!({ "reason": "other" }))),
         (Method::GET, format!("/api/providers/patients/{id}/eligibility"), None),
         (Method::POST, review("request-information"), Some(json!({ "question": "Since when?" }))),
@@ -289,6 +309,7 @@ async fn every_operation_wants_a_token_and_its_permission() {
         {
             let mut request =
                 client.request(method.clone(), &path).header("Idempotency-Key", "a-key");
+            request = request.header("If-Match", "\"1\"");
             if let Some(token) = token {
                 request = request.header("Authorization", format!("Bearer {token}"));
             }
@@ -376,6 +397,7 @@ async fn a_list_asks_once_for_the_names_of_its_patients_and_shows_them() {
         facts: asked.clone(),
         directory: Arc::new(Unreachable),
         covers: Arc::new(Unreachable),
+        safety: Arc::new(Unreachable),
     };
     let nobody = PatientId(Uuid::from_u128(0xe7e));
     let names = super::names::Names::of(&sources, [nobody, ADA, nobody, ADA]).await.unwrap();

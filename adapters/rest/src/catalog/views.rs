@@ -5,7 +5,7 @@ use catalog::{
     Tier,
 };
 use chrono::{DateTime, Utc};
-use kernel::{Feature, FieldError, Money, Uuid};
+use kernel::{CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError, Money, Uuid};
 use poem_openapi::{Enum, Object, types::Example};
 
 use crate::core::FeatureView;
@@ -123,6 +123,106 @@ pub struct ComparisonRow {
     pub value: String,
 }
 
+/// The form of a product, as its RxNorm name ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "DoseForm", rename_all = "snake_case")]
+pub enum DoseFormWord {
+    OralTablet,
+    OralCapsule,
+    OralSolution,
+    TopicalGel,
+    TopicalCream,
+    TopicalSolution,
+    TopicalFoam,
+    TopicalLotion,
+    Injection,
+}
+
+macro_rules! same_words {
+    ($($word:ident),+ $(,)?) => {
+        impl From<DoseForm> for DoseFormWord {
+            fn from(form: DoseForm) -> Self {
+                match form {
+                    $(DoseForm::$word => Self::$word,)+
+                }
+            }
+        }
+
+        impl From<DoseFormWord> for DoseForm {
+            fn from(word: DoseFormWord) -> Self {
+                match word {
+                    $(DoseFormWord::$word => Self::$word,)+
+                }
+            }
+        }
+    };
+}
+
+same_words!(
+    OralTablet,
+    OralCapsule,
+    OralSolution,
+    TopicalGel,
+    TopicalCream,
+    TopicalSolution,
+    TopicalFoam,
+    TopicalLotion,
+    Injection,
+);
+
+/// A treatment that a plan pays for.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "CoveredTreatment")]
+pub struct CoveredTreatmentBody {
+    /// The RxNorm ingredient, so that a brand and its generic are one drug.
+    #[oai(validator(max_length = 8))]
+    pub drug: String,
+    /// The name of the drug, for people.
+    #[oai(validator(max_length = 200))]
+    pub name: String,
+    pub form: DoseFormWord,
+    /// The UCUM unit of the doses.
+    #[oai(validator(max_length = 20))]
+    pub unit: String,
+    /// How much is taken at a time, in each of the steps that are covered.
+    #[oai(validator(min_items = 1, max_items = 30))]
+    pub doses: Vec<f64>,
+}
+
+impl From<CoveredTreatment> for CoveredTreatmentBody {
+    fn from(covered: CoveredTreatment) -> Self {
+        Self {
+            drug: covered.drug.to_string(),
+            name: covered.name,
+            form: covered.form.into(),
+            unit: covered.unit,
+            doses: covered.doses.into_iter().map(f64::from).collect(),
+        }
+    }
+}
+
+impl CoveredTreatmentBody {
+    fn read(self, index: usize, errors: &mut Vec<FieldError>) -> Option<CoveredTreatment> {
+        let path = |field: &str| format!("treatments.{index}.{field}");
+        let drug = self.drug.parse().map_err(|error: kernel::code::InvalidCode| {
+            errors.push(FieldError::new(path("drug"), "invalid", error.to_string()));
+        });
+        let mut doses = Vec::with_capacity(self.doses.len());
+        for (number, dose) in self.doses.into_iter().enumerate() {
+            match DoseAmount::try_from(dose) {
+                Ok(dose) => doses.push(dose),
+                Err(error) => errors.push(FieldError::new(
+                    path(&format!("doses.{number}")),
+                    "out_of_range",
+                    error.to_string(),
+                )),
+            }
+        }
+        let (name, form, unit) = (self.name, self.form.into(), self.unit);
+        Some(CoveredTreatment { drug: drug.ok()?, name, form, unit, doses })
+    }
+}
+
 /// A plan of a category.
 #[derive(Debug, Object)]
 #[oai(rename = "Plan")]
@@ -134,6 +234,9 @@ pub struct CatalogPlanView {
     pub tier: TierWord,
     /// What the subscriber gets.
     pub features: Vec<FeatureView>,
+    /// The treatments that it pays for. Whoever is treated with another one
+    /// cannot buy it.
+    pub treatments: Vec<CoveredTreatmentBody>,
     pub comparison: Vec<ComparisonRow>,
     /// From when it is offered; absent where there is no limit.
     pub active_from: Option<DateTime<Utc>>,
@@ -167,6 +270,10 @@ pub struct PlanRequest {
     /// What the subscriber gets; each code stands once.
     #[oai(default, validator(max_items = 50))]
     pub features: Vec<FeatureView>,
+    /// The treatments that it pays for; a plan that names none is sold to
+    /// nobody.
+    #[oai(default, validator(max_items = 20))]
+    pub treatments: Vec<CoveredTreatmentBody>,
     #[oai(default, validator(max_items = 50))]
     pub comparison: Vec<ComparisonRow>,
     pub active_from: Option<DateTime<Utc>>,
@@ -193,6 +300,13 @@ impl Example for PlanRequest {
             features: vec![FeatureView {
                 code: "free_shipping".into(),
                 label: "Free discreet shipping".into(),
+            }],
+            treatments: vec![CoveredTreatmentBody {
+                drug: "25025".into(),
+                name: "finasteride".into(),
+                form: DoseFormWord::OralTablet,
+                unit: "mg".into(),
+                doses: vec![1.0],
             }],
             comparison: vec![ComparisonRow { label: "Visits".into(), value: "By message".into() }],
             active_from: None,
@@ -221,6 +335,7 @@ impl CatalogPlanView {
             description: plan.description,
             tier: plan.tier.into(),
             features: plan.features.into_iter().map(Into::into).collect(),
+            treatments: plan.treatments.into_iter().map(Into::into).collect(),
             comparison: plan.comparison.into_iter().map(row).collect(),
             active_from: plan.window.from,
             active_until: plan.window.until,
@@ -273,6 +388,10 @@ impl PlanRequest {
                 )),
             }
         }
+        let mut treatments = Vec::new();
+        for (index, covered) in self.treatments.into_iter().enumerate() {
+            treatments.extend(covered.read(index, &mut errors));
+        }
         if !errors.is_empty() {
             return Err(CatalogError::Invalid(errors));
         }
@@ -282,6 +401,7 @@ impl PlanRequest {
             description: self.description,
             tier: self.tier.into(),
             features,
+            treatments,
             comparison: self.comparison.into_iter().map(|row| (row.label, row.value)).collect(),
             window: ActivationWindow { from: self.active_from, until: self.active_until },
             active: self.active,

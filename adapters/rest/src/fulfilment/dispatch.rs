@@ -90,7 +90,8 @@ pub struct DispatchView {
     /// In dispensing units, as in tablets.
     pub quantity: i64,
     pub status: DispatchStatus,
-    /// `no_delivery_address` or `carrier_refused`, while it is on hold.
+    /// While it is on hold, as in `no_delivery_address`, `carrier_refused`,
+    /// `prescription_ended`, `pharmacy_inactive` or `pharmacy_not_licensed`.
     pub hold_reason: Option<String>,
     /// The shipment, from the moment the carrier is asked for one.
     pub shipment_id: Option<Uuid>,

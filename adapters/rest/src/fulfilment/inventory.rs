@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{PharmacyId, Uuid};
+use kernel::{Ndc, PharmacyId, Uuid};
 use pharmacy::{
     PharmacyError,
     fulfilment::FulfilmentStore,
@@ -102,8 +102,8 @@ pub struct InventoryPage {
 pub struct ReceiveLot {
     /// A pharmacy of the directory.
     pub pharmacy_id: Uuid,
-    /// The drug's NDC of eleven digits.
-    #[oai(validator(pattern = "^[0-9]{11}$"))]
+    /// The drug's NDC: eleven digits, or as printed with hyphens.
+    #[oai(validator(max_length = 14))]
     pub ndc: String,
     /// The manufacturer's lot number, of at most 40 characters.
     pub lot_number: String,
@@ -130,8 +130,9 @@ impl Example for ReceiveLot {
 
 impl ReceiveLot {
     fn parse(self) -> Result<Receipt, PharmacyError> {
-        let ndc = self.ndc.parse().map_err(|_| {
-            PharmacyError::field("ndc", "invalid", "An NDC here has eleven digits.")
+        let ndc = Ndc::printed(&self.ndc).map_err(|_| {
+            let message = "Eleven digits, or the three groups as printed, with hyphens.";
+            PharmacyError::field("ndc", "invalid", message)
         })?;
         Ok(Receipt {
             pharmacy: PharmacyId(self.pharmacy_id),
@@ -148,7 +149,8 @@ impl ReceiveLot {
 impl InventoryApi {
     /// Get inventory levels
     ///
-    /// What every pharmacy, or one, has of each drug, with its lots.
+    /// What each of the caller's own pharmacies, or one of them, has of each drug,
+    /// with its lots.
     #[oai(path = "/api/pharmacy/inventory", method = "get", operation_id = "getInventory")]
     async fn levels(
         &self,

@@ -134,7 +134,7 @@ impl ShipmentsApi {
     /// Get shipment status
     ///
     /// The newest shipment with this tracking number that the caller may see:
-    /// a patient their own, the pharmacy's staff any. Carriers give numbers
+    /// a patient their own, a pharmacist those of their own pharmacies. Carriers give numbers
     /// out again after some months.
     #[oai(path = "/api/shipments/:tracking_number", method = "get", operation_id = "getShipment")]
     async fn status(

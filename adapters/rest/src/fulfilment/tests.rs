@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kernel::{
-    Actor, ActorKind, AssessmentId, CategoryId, PatientId, PriceId, RequestContext, Uuid,
+    Actor, ActorKind, AssessmentId, CategoryId, PatientId, PriceId, RequestContext, TreatedWith,
+    Uuid,
 };
 use pharmacy::fulfilment::{
     CarrierEvent, CarrierWebhooks, FulfilmentStore, FulfilmentTx, WebhookRefused,
@@ -54,6 +55,10 @@ impl Approvals for Unreachable {
 
     async fn supply(&self, _: PatientId, _: CategoryId) -> ports::Result<Supply> {
         Err(PortError::bug("supplies were asked for without a permission"))
+    }
+
+    async fn treated(&self, _: PatientId, _: CategoryId) -> ports::Result<Option<TreatedWith>> {
+        Err(PortError::bug("treatments were asked for without a permission"))
     }
 }
 

@@ -85,7 +85,9 @@ impl DraftsApi {
         category_id: Path<Uuid>,
     ) -> Result<Json<FormDraftView>, Problem> {
         let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let open = intake::open_draft(store, around, caller.actor(), category_id.0.into()).await?;
+        let open =
+            intake::open_draft(&self.0.env, store, around, caller.actor(), category_id.0.into())
+                .await?;
         Ok(Json(open.into()))
     }
 

@@ -51,7 +51,7 @@ impl Surroundings for Unreachable {
         Ok(Vec::new())
     }
 
-    async fn facts(&self, _: PatientId) -> ports::Result<Facts> {
+    async fn facts(&self, _: PatientId, _: chrono::DateTime<chrono::Utc>) -> ports::Result<Facts> {
         Ok(Facts::default())
     }
 }

@@ -1,6 +1,7 @@
 //! Prescriptions, their safety alerts and the pharmacy directory; and what the
 //! eRx network calls.
 
+mod pharmacies;
 mod views;
 mod webhook;
 
@@ -19,6 +20,7 @@ use poem_openapi::{
 use ports::{Env, Panel};
 
 pub use self::{
+    pharmacies::PharmaciesApi,
     views::{
         AlertOverrideRequest, ModifyPrescriptionRequest, OverrideAlertsRequest, PharmacyPage,
         PharmacyView, PrescriptionPage, PrescriptionView, SendPrescriptionRequest,
@@ -69,8 +71,8 @@ impl PrescriptionsApi {
     /// Get prescription status
     ///
     /// One prescription with its state, its alerts and the fills that are
-    /// left. A patient reads their own, a provider those they wrote, the
-    /// pharmacy's staff all.
+    /// left. A patient reads their own, a provider those they wrote, a pharmacist
+    /// those of their own pharmacies.
     #[oai(
         path = "/api/prescriptions/status/:id",
         method = "get",

@@ -28,6 +28,10 @@ pub struct AlertOverrideRequest {
 #[oai(example)]
 pub struct SendPrescriptionRequest {
     pub treatment_plan_id: Uuid,
+    /// The `version` of the plan's treatment that was read; where the treatment
+    /// has changed since, the answer is 409 `pharmacy.treatment_changed`.
+    #[oai(validator(minimum(value = "1")))]
+    pub plan_version: u32,
     /// A pharmacy of the directory.
     pub pharmacy_id: Uuid,
     /// Overrides of alerts that are known beforehand.
@@ -39,6 +43,7 @@ impl poem_openapi::types::Example for SendPrescriptionRequest {
     fn example() -> Self {
         Self {
             treatment_plan_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0001),
+            plan_version: 1,
             pharmacy_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0002),
             overrides: Vec::new(),
         }
@@ -49,6 +54,7 @@ impl SendPrescriptionRequest {
     pub(super) fn into_domain(self) -> PrescribeRequest {
         PrescribeRequest {
             treatment_plan: self.treatment_plan_id.into(),
+            plan_version: self.plan_version,
             pharmacy: self.pharmacy_id.into(),
             overrides: overrides(self.overrides),
         }
@@ -173,6 +179,8 @@ pub enum SafetyAlertKind {
     DuplicateTherapy,
     Pregnancy,
     MaximumDose,
+    /// Something that the patient has affirmed in a form speaks against it.
+    Condition,
     /// Something on the record could not be mapped to a drug.
     Unmapped,
     /// The check could not be made.
@@ -222,6 +230,7 @@ impl SafetyAlertView {
                 AlertKind::DuplicateTherapy => SafetyAlertKind::DuplicateTherapy,
                 AlertKind::Pregnancy => SafetyAlertKind::Pregnancy,
                 AlertKind::MaximumDose => SafetyAlertKind::MaximumDose,
+                AlertKind::Condition => SafetyAlertKind::Condition,
                 AlertKind::Unmapped => SafetyAlertKind::Unmapped,
                 AlertKind::Unavailable => SafetyAlertKind::Unavailable,
             },
@@ -381,6 +390,8 @@ pub struct PharmacyView {
     pub phone: String,
     /// Whether it ships to patients.
     pub mail_order: bool,
+    /// The postal codes of the states for whose patients it fills.
+    pub licensed_in: Vec<String>,
 }
 
 impl PharmacyView {
@@ -397,6 +408,7 @@ impl PharmacyView {
             postal_code: pharmacy.address.postal_code.clone(),
             phone: pharmacy.phone.to_string(),
             mail_order: pharmacy.mail_order,
+            licensed_in: pharmacy.licensed_in.iter().map(ToString::to_string).collect(),
         }
     }
 }

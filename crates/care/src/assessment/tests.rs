@@ -16,7 +16,12 @@ fn waiting() -> Assessment {
     let inputs = Inputs {
         answers: Default::default(),
         scores: Default::default(),
-        patient: PatientInputs { age: 40, sex: Sex::Female, state: UsState::Ny },
+        patient: PatientInputs {
+            age: 40,
+            sex: Sex::Female,
+            state: UsState::Ny,
+            age_counted_on: None,
+        },
         medications: vec![],
         allergies: vec![],
     };

@@ -63,7 +63,7 @@ impl Body {
     pub fn of(facts: &ClinicalFacts, now: DateTime<Utc>) -> Self {
         let state: UsState = facts.state;
         let today = now.with_timezone(&state.zone()).date_naive();
-        Self { age: facts.age(now), sex: facts.sex, today }
+        Self { age: facts.age(now).years, sex: facts.sex, today }
     }
 }
 

@@ -6,7 +6,10 @@ use kernel::{Actor, PatientId, Permission, RxNorm, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Env};
 
 use super::{ComputedDose, DoseAlert, DoseOn, DosingRule, Measurements, compute};
-use crate::{CareError, CareStore, Dose, Reach, Sources, setting::SettingChange};
+use crate::{
+    CareError, CareStore, Dose, Reach, Sources,
+    setting::{SettingChange, may_read},
+};
 
 /// A rule with the version that it is changed by.
 pub async fn rule(
@@ -14,7 +17,7 @@ pub async fn rule(
     actor: &Actor,
     drug: &RxNorm,
 ) -> Result<(DosingRule, i64), CareError> {
-    actor.require(Permission::RuleAdminister)?;
+    may_read(actor)?;
     let mut tx = store.begin(actor).await?;
     tx.dosing_rule(drug).await?.ok_or(CareError::NotFound("dosing rule"))
 }
@@ -81,7 +84,7 @@ pub async fn compute_for_patient(
     let (rule, _) =
         tx.dosing_rule(&request.drug).await?.ok_or(CareError::NotFound("dosing rule"))?;
     let body = Measurements {
-        age: facts.age(env.now()),
+        age: facts.age(env.now()).years,
         sex: facts.sex,
         weight_kg: request.weight_kg,
         height_cm: request.height_cm,

@@ -13,8 +13,8 @@ mod typing;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
-use kernel::{Coding, ProviderId, RuleSetId, Sex, UsState};
+use chrono::{DateTime, NaiveDate, Utc};
+use kernel::{Age, Coding, ProviderId, RuleSetId, Sex, UsState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::{Display, EnumString, IntoStaticStr};
@@ -58,10 +58,14 @@ pub struct Rule {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PatientInputs {
-    /// Whole years at the moment of the decision.
+    /// Whole years when the form was submitted.
     pub age: u32,
     pub sex: Sex,
     pub state: UsState,
+    /// The day on which the age was counted; decisions of before it was kept
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_counted_on: Option<NaiveDate>,
 }
 
 /// Everything that a decision looks at. The trace keeps it whole.
@@ -75,15 +79,18 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    pub fn new(response: &SubmittedResponse, facts: &ClinicalFacts, now: DateTime<Utc>) -> Self {
-        let today = now.with_timezone(&facts.state.zone()).date_naive();
+    /// The age is counted at the moment of the submission, as the form itself
+    /// has counted it, however long the decision takes.
+    pub fn new(response: &SubmittedResponse, facts: &ClinicalFacts) -> Self {
+        let age = facts.age(response.submitted_at);
         Self {
             answers: response.answers.clone(),
             scores: response.scores.clone(),
             patient: PatientInputs {
-                age: age_on(facts.birth_date, today),
+                age: age.years,
                 sex: facts.sex,
                 state: facts.state,
+                age_counted_on: Some(age.on),
             },
             medications: facts.medications.clone(),
             allergies: facts.allergies.clone(),
@@ -95,17 +102,11 @@ impl PatientInputs {
     /// Whether somebody of this sex and birth date can have been decided for: of
     /// the sex of then, and of the age on that day.
     pub fn is_of(&self, sex: Sex, birth_date: NaiveDate, decided_at: DateTime<Utc>) -> bool {
-        let that_day = decided_at.with_timezone(&self.state.zone()).date_naive();
-        self.sex == sex && self.age == age_on(birth_date, that_day)
+        let that_day = self
+            .age_counted_on
+            .unwrap_or_else(|| decided_at.with_timezone(&self.state.zone()).date_naive());
+        self.sex == sex && self.age == Age::on(birth_date, that_day).years
     }
-}
-
-/// Whole years of age; somebody born on 29 February has the birthday on
-/// 1 March of a common year.
-pub fn age_on(birth_date: NaiveDate, today: NaiveDate) -> u32 {
-    let years = today.year() - birth_date.year();
-    let before_birthday = (today.month(), today.day()) < (birth_date.month(), birth_date.day());
-    u32::try_from(years - i32::from(before_birthday)).unwrap_or(0)
 }
 
 /// What must hold besides the rules before anything is approved without a

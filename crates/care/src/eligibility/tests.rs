@@ -26,7 +26,12 @@ fn inputs() -> Inputs {
             ("blood-pressure".to_owned(), json!("normal")),
         ]),
         scores: BTreeMap::from([("phq9".to_owned(), 12.0), ("ratio".to_owned(), 0.5)]),
-        patient: PatientInputs { age: 34, sex: Sex::Male, state: UsState::Ma },
+        patient: PatientInputs {
+            age: 34,
+            sex: Sex::Male,
+            state: UsState::Ma,
+            age_counted_on: None,
+        },
         medications: vec![Coding::new(system::RXNORM, "198039", "Nitroglycerin 0.4 MG Tablet")],
         allergies: vec![],
     }
@@ -159,13 +164,30 @@ fn the_trace_shows_what_each_rule_looked_at() {
 }
 
 #[test]
-fn age_counts_birthdays() {
-    let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).unwrap();
-    assert_eq!(age_on(day(2000, 6, 15), day(2026, 6, 14)), 25);
-    assert_eq!(age_on(day(2000, 6, 15), day(2026, 6, 15)), 26);
-    assert_eq!(age_on(day(2008, 2, 29), day(2026, 2, 28)), 17);
-    assert_eq!(age_on(day(2008, 2, 29), day(2026, 3, 1)), 18);
-    assert_eq!(age_on(day(2030, 1, 1), day(2026, 1, 1)), 0);
+fn the_age_is_that_of_the_submission_and_the_trace_names_its_day() {
+    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+    // Half an hour before midnight in Massachusetts; it is decided a day later.
+    let response = SubmittedResponse {
+        id: kernel::Uuid::from_u128(1).into(),
+        patient: kernel::Uuid::from_u128(2).into(),
+        category: kernel::Uuid::from_u128(3).into(),
+        submitted_at: "2026-03-10T03:30:00Z".parse().unwrap(),
+        answers: BTreeMap::new(),
+        scores: BTreeMap::new(),
+    };
+    let facts = ClinicalFacts {
+        birth_date: day("2008-03-10"),
+        sex: Sex::Male,
+        state: UsState::Ma,
+        medications: Vec::new(),
+        allergies: Vec::new(),
+        record_answered: true,
+    };
+    let patient = Inputs::new(&response, &facts).patient;
+    assert_eq!((patient.age, patient.age_counted_on), (17, Some(day("2026-03-09"))));
+    // The profile is held against that day, whenever it was decided.
+    let later = "2026-03-11T15:00:00Z".parse().unwrap();
+    assert!(patient.is_of(Sex::Male, facts.birth_date, later));
 }
 
 fn any_severity() -> impl Strategy<Value = Severity> {

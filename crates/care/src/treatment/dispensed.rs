@@ -65,6 +65,9 @@ mod tests {
             strength: strength.into(),
             schedule: DeaSchedule::None,
             ndcs: Vec::new(),
+            max_weekly: None,
+            to_confirm: None,
+            followed_by: None,
         }
     }
 

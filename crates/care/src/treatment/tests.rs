@@ -15,6 +15,9 @@ fn limit() -> DoseLimit {
         strength: "50 MG".into(),
         schedule: DeaSchedule::None,
         ndcs: vec!["00049490066".parse().unwrap()],
+        max_weekly: None,
+        to_confirm: None,
+        followed_by: None,
     }
 }
 

@@ -16,6 +16,7 @@ fn spec(prices: Vec<PriceSpec>) -> PlanSpec {
         description: "Daily tablets.".into(),
         tier: Tier::Basic,
         features: vec![Feature::new("free_shipping", "Free shipping").unwrap()],
+        treatments: vec![],
         comparison: vec![("Visits".into(), "Unlimited".into())],
         window: ActivationWindow::default(),
         active: true,

@@ -27,13 +27,14 @@ pub struct SaveDraft {
 
 /// The patient's own open draft in the category.
 pub async fn open_draft(
+    env: &Env,
     store: &dyn IntakeStore,
     surroundings: &dyn Surroundings,
     actor: &Actor,
     category: CategoryId,
 ) -> Result<OpenDraft, IntakeError> {
     let patient = acting_patient(actor)?;
-    let facts = surroundings.facts(patient).await?;
+    let facts = surroundings.facts(patient, env.now()).await?;
     let mut tx = store.begin(actor).await?;
     let draft = tx.draft(patient, category).await?.ok_or(IntakeError::DraftNotFound)?;
     let form = tx.version(draft.form_version).await?.ok_or(IntakeError::VersionNotFound)?;
@@ -57,7 +58,7 @@ pub async fn save_draft(
     if !surroundings.category_is_active(category).await? {
         return Err(IntakeError::CategoryNotFound);
     }
-    let facts = surroundings.facts(patient).await?;
+    let facts = surroundings.facts(patient, env.now()).await?;
     let mut tx = store.begin(actor).await?;
     let existing = tx.draft(patient, category).await?;
     let form = match &existing {

@@ -35,7 +35,8 @@ pub async fn submit(
     let patient = acting_patient(actor)?;
     let Submission { category, form_version, answers } = submission;
     let active = surroundings.category_is_active(category).await?;
-    let facts = surroundings.facts(patient).await?;
+    let now = env.now();
+    let facts = surroundings.facts(patient, now).await?;
     let mut tx = store.begin(actor).await?;
     let id: FormResponseId = env.fresh();
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
@@ -69,7 +70,7 @@ pub async fn submit(
         }
     };
     let taken: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
-    let response = FormResponse::submit(id, patient, &form, evaluation, photos, facts, env.now());
+    let response = FormResponse::submit(id, patient, &form, evaluation, photos, facts, now);
     tx.insert_response(&response).await?;
     tx.attach_photos(patient, &taken, id).await?;
     if let Some(draft) = draft {

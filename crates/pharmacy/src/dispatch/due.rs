@@ -3,7 +3,7 @@
 //! used up. Whichever of the facts arrives last makes the dispatch.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, CategoryId, DispatchId, PatientId, Permission};
+use kernel::{Actor, CategoryId, DispatchId, Misfit, PatientId, Permission};
 use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec};
 use serde::{Deserialize, Serialize};
 
@@ -68,13 +68,25 @@ pub async fn dispatch_due(
     )
     .await?;
     tx.commit().await?;
-    let mut created = Vec::new();
+    let system = Actor::system("pharmacy.dispatch_due");
+    let mut made = Vec::new();
     for (patient, category) in waiting {
-        match dispatch_patient(env, store, actor, patient, category).await {
-            Ok(dispatches) => created.extend(dispatches),
+        // What is due is decided by all that went out to the patient, from
+        // whichever pharmacy, so Salus decides; the caller is shown their own.
+        match dispatch_patient(env, store, &system, patient, category).await {
+            Ok(dispatches) => made.extend(dispatches),
             Err(error) => tracing::error!(%error, "the fills of a patient were not decided"),
         }
     }
+    let mut tx = store.begin(actor).await?;
+    let mut created = Vec::new();
+    for dispatch in made {
+        created.extend(tx.dispatch(dispatch.id).await?);
+    }
+    let shown = created.iter().map(|each| (each.patient, each.id.uuid()));
+    let entry = AuditEntry::new(AuditAction::Search, "dispatch", "due");
+    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.commit().await?;
     Ok(created)
 }
 
@@ -157,9 +169,19 @@ async fn next_fill(
 ) -> Result<Next, PharmacyError> {
     let now = env.now();
     let mut next = Next::Nothing;
+    let sold = tx.sold(paid.subscription).await?;
     for prescription in tx.active_prescriptions(paid.patient, paid.category).await? {
         let prescription = prescription_to_fill(&mut *tx, prescription).await?;
         let Some(fillable) = Fillable::of(&prescription) else { continue };
+        let pharmacy = tx.pharmacy(prescription.pharmacy).await?;
+        if !pharmacy.is_some_and(|pharmacy| pharmacy.active) {
+            continue;
+        }
+        // What is prescribed now is not what was bought: staff have a task, and
+        // the fill waits until the two agree.
+        if !sold.is_empty() && Misfit::of(&sold, &prescription.medication.product()).is_some() {
+            continue;
+        }
         let taken = tx.fill_numbers(prescription.id).await?;
         let id: DispatchId = env.fresh();
         let Some(dispatch) = Dispatch::next(id, paid, &fillable, &taken, now) else { continue };

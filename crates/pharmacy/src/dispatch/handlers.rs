@@ -24,11 +24,13 @@ pub async fn on_invoice_paid(
     let months = periods.months(subscription).await?.ok_or_else(|| {
         PortError::bug(format!("the paid subscription {subscription} does not exist"))
     })?;
+    let sold = periods.sold(subscription).await?;
     let mut tx = store.begin(&actor).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
     tx.lock_fills(patient).await?;
+    tx.keep_sold(subscription, patient, &sold).await?;
     let paid_at = env.now();
     for (number, scheduled_for) in (1..).zip(schedule(paid_at, months)) {
         tx.add_paid_fill(&PaidFill {

@@ -79,11 +79,10 @@ async fn store_intent(
         DispatchState::Labelling => true,
         _ => return Ok(None),
     };
-    let from: Sender = tx
+    let pharmacy = tx
         .pharmacy(dispatch.pharmacy)
         .await?
-        .ok_or_else(|| PortError::bug("a dispatch names a pharmacy that does not exist"))?
-        .into();
+        .ok_or_else(|| PortError::bug("a dispatch names a pharmacy that does not exist"))?;
     if !asked_before && !is_fillable(tx.as_mut(), &dispatch).await? {
         // The prescription ended, and the news of it has not cancelled this yet.
         tx.enqueue(look_again(&dispatch)).await?;
@@ -92,16 +91,26 @@ async fn store_intent(
         return Ok(None);
     }
     if asked_before {
+        let from = Sender::from(pharmacy);
         let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
         return Ok(Some(Intent { order: order(&shipment, from), asked_before }));
     }
-    let Some(recipient) = recipient else {
-        let dispatch = dispatch.on_hold(HoldReason::NoDeliveryAddress, env.now())?;
-        tx.save_dispatch(&dispatch).await?;
-        audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
-        tx.commit().await?;
-        return Ok(None);
+    let recipient = match recipient {
+        Some(recipient) if pharmacy.serves(recipient.address.state) => recipient,
+        other => {
+            let reason = match other {
+                None => HoldReason::NoDeliveryAddress,
+                Some(_) if pharmacy.active => HoldReason::PharmacyNotLicensed,
+                Some(_) => HoldReason::PharmacyInactive,
+            };
+            let dispatch = dispatch.on_hold(reason, env.now())?;
+            tx.save_dispatch(&dispatch).await?;
+            audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
     };
+    let from = Sender::from(pharmacy);
     let shipment_id: ShipmentId = env.fresh();
     let shipment = Shipment::intended(shipment_id, &dispatch, recipient, env.now());
     let dispatch = dispatch.labelling(shipment_id, env.now())?;

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, DispatchId, InvoiceId, Ndc, Page, PageRequest, PatientId, PharmacyId,
-    PrescriptionId, ShipmentId, SubscriptionId,
+    Actor, CategoryId, CoveredTreatment, DispatchId, InvoiceId, Ndc, Page, PageRequest, PatientId,
+    PharmacyId, PrescriptionId, ShipmentId, SubscriptionId,
 };
 use ports::Result;
 
@@ -51,6 +51,18 @@ pub trait FulfilmentTx: PrescriptionTx {
 
     /// Remembers a paid fill; one that is known already changes nothing.
     async fn add_paid_fill(&mut self, fill: &PaidFill) -> Result<()>;
+
+    /// Keeps which treatments a subscription was bought for; what is kept stays.
+    async fn keep_sold(
+        &mut self,
+        subscription: SubscriptionId,
+        patient: PatientId,
+        treatments: &[CoveredTreatment],
+    ) -> Result<()>;
+
+    /// The treatments that a subscription was bought for; none where nothing
+    /// was kept.
+    async fn sold(&mut self, subscription: SubscriptionId) -> Result<Vec<CoveredTreatment>>;
 
     /// Puts off when a paid fill is looked at again.
     async fn postpone_fill(&mut self, fill: &PaidFill, due_at: DateTime<Utc>) -> Result<()>;

@@ -22,6 +22,9 @@ pub async fn receive_lot(
     actor.require(Permission::PharmacyWork)?;
     let id: InventoryLotId = env.fresh();
     let mut tx = store.begin(actor).await?;
+    if !tx.works_at(receipt.pharmacy).await? {
+        return Err(elsewhere(tx, AuditAction::Create, receipt.pharmacy).await?);
+    }
     if let Some(key) = key
         && tx.claim(key, id.uuid()).await?.is_some()
     {
@@ -60,9 +63,26 @@ pub async fn stock_levels(
 ) -> Result<Page<Stock>, PharmacyError> {
     actor.require(Permission::PharmacyWork)?;
     let mut tx = store.begin(actor).await?;
+    if let Some(pharmacy) = pharmacy
+        && !tx.works_at(pharmacy).await?
+    {
+        return Err(elsewhere(tx, AuditAction::Read, pharmacy).await?);
+    }
     let levels = tx.stock_levels(pharmacy, page).await?;
     finish_read(tx, actor).await?;
     Ok(levels)
+}
+
+/// The stock of a pharmacy in which the actor does not work does not exist for
+/// them, and the attempt is on record.
+async fn elsewhere(
+    mut tx: Box<dyn FulfilmentTx>,
+    action: AuditAction,
+    pharmacy: PharmacyId,
+) -> Result<PharmacyError, PharmacyError> {
+    tx.audit(AuditEntry::new(action, "inventory", pharmacy).denied()).await?;
+    tx.commit().await?;
+    Ok(PharmacyError::NotFound("pharmacy"))
 }
 
 async fn finish_read(mut tx: Box<dyn FulfilmentTx>, actor: &Actor) -> Result<(), PharmacyError> {

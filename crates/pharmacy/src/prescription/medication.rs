@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use kernel::{DeaSchedule, FieldError, Ndc, QuantityUnit, RxNorm};
+use kernel::{DeaSchedule, DoseForm, FieldError, Ndc, QuantityUnit, RxNorm, TreatedWith};
+
+use crate::safety::Formulary;
 
 /// One packaged product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,17 @@ pub struct Medication {
     /// The strength of one unit, as in `1 MG`.
     pub strength: String,
     pub schedule: DeaSchedule,
+}
+
+impl Medication {
+    /// The product alone, to be held against what was bought.
+    pub fn product(&self) -> TreatedWith {
+        TreatedWith {
+            drugs: Formulary::shipped().drugs_of(&self.rxnorm, &self.display),
+            form: DoseForm::of_name(&self.display),
+            doses: None,
+        }
+    }
 }
 
 /// An amount in thousandths of a unit, because 2.5 mL is an amount and floats

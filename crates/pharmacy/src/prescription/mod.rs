@@ -1,5 +1,6 @@
 //! The prescription: its states, and every way from one to the next.
 
+pub mod administer;
 mod controlled;
 pub mod directory;
 pub mod fill;

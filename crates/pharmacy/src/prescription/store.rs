@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    Actor, DispatchId, ErxMessageId, Page, PageRequest, PatientId, PharmacyId, PrescriptionId,
-    ProviderId, TreatmentPlanId,
+    AccountId, Actor, DispatchId, ErxMessageId, Page, PageRequest, PatientId, PharmacyId,
+    PrescriptionId, ProviderId, TreatmentPlanId, UsState,
 };
 use ports::{Result, UnitOfWork};
 
@@ -19,7 +19,10 @@ pub enum PrescriptionReach {
     Patient(PatientId),
     /// Those that this provider wrote.
     Prescriber(ProviderId),
-    /// All: the pharmacy's staff, and Salus itself.
+    /// Those that the pharmacies hold in which this account works, of one
+    /// patient or of all.
+    Pharmacist { account: AccountId, patient: Option<PatientId> },
+    /// All: Salus itself.
     Any,
 }
 
@@ -103,12 +106,27 @@ pub trait PrescriptionTx: UnitOfWork {
     /// The active pharmacies, by name.
     async fn pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>>;
 
-    /// The pharmacy that ships where nobody has chosen one: the active
-    /// mail-order pharmacy with the lowest id.
-    async fn default_pharmacy(&mut self) -> Result<Option<Pharmacy>>;
+    /// Every pharmacy, active or not, by name.
+    async fn all_pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>>;
 
-    /// Adds a pharmacy to the directory or replaces its entry.
+    /// The pharmacy that ships where nobody has chosen one: the active
+    /// mail-order pharmacy with the lowest id that is licensed in the state, or
+    /// in any where none is named.
+    async fn default_pharmacy(&mut self, state: Option<UsState>) -> Result<Option<Pharmacy>>;
+
+    /// Adds a pharmacy to the directory, or replaces its entry where that is of
+    /// the version before, else `PortError::Conflict`.
     async fn put_pharmacy(&mut self, pharmacy: &Pharmacy) -> Result<()>;
+
+    /// Who works there, in order.
+    async fn pharmacists(&mut self, pharmacy: PharmacyId) -> Result<Vec<AccountId>>;
+
+    /// Replaces who works there.
+    async fn set_pharmacists(&mut self, pharmacy: PharmacyId, staff: &[AccountId]) -> Result<()>;
+
+    /// Whether the actor may work there: Salus everywhere, a pharmacist where
+    /// they are assigned.
+    async fn works_at(&mut self, pharmacy: PharmacyId) -> Result<bool>;
 }
 
 #[async_trait]

@@ -49,6 +49,8 @@ pub struct OverrideRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrescribeRequest {
     pub treatment_plan: TreatmentPlanId,
+    /// The version of the plan's treatment that the provider has read.
+    pub plan_version: u32,
     pub pharmacy: PharmacyId,
     pub overrides: Vec<OverrideRequest>,
 }
@@ -78,17 +80,8 @@ impl Basis {
             .prescriber(provider)
             .await?
             .ok_or(PharmacyError::NotFound("prescriber"))?;
-        let mut facts = ports.record.facts(patient).await;
-        let mut tx = store.begin(&Actor::system("pharmacy.safety")).await?;
-        let prescribed = prescribed_elsewhere(env, tx.as_mut(), patient, plan).await?;
-        drop(tx);
-        if let Ok(facts) = &mut facts {
-            facts.medications.extend(prescribed.iter().map(|(_, medication)| RecordedMedication {
-                rxnorm: Some(medication.rxnorm.clone()),
-                display: medication.display.clone(),
-                prescribed: true,
-            }));
-        }
+        let (facts, prescribed) =
+            known(env, store, ports.record.as_ref(), (patient, Some(plan))).await?;
         let allergies = facts
             .as_ref()
             .map(|facts| facts.allergies.iter().map(|allergy| allergy.display.clone()).collect())
@@ -107,7 +100,7 @@ impl Basis {
     ) -> Result<(), PharmacyError> {
         let patient = self.patient.patient;
         tx.lock_prescribing(patient).await?;
-        if prescribed_elsewhere(env, tx, patient, plan).await? == self.prescribed {
+        if prescribed_elsewhere(env, tx, patient, Some(plan)).await? == self.prescribed {
             return Ok(());
         }
         Err(PortError::Conflict("prescriptions_of_the_patient".to_owned()).into())
@@ -134,17 +127,51 @@ impl Basis {
     }
 }
 
+/// The record, with what is prescribed here by other plans than this one.
+async fn known(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    record: &dyn ClinicalRecord,
+    (patient, plan): (PatientId, Option<TreatmentPlanId>),
+) -> Result<(ports::Result<ClinicalFacts>, Vec<(PrescriptionId, Medication)>), PharmacyError> {
+    let mut facts = record.facts(patient).await;
+    let mut tx = store.begin(&Actor::system("pharmacy.safety")).await?;
+    let prescribed = prescribed_elsewhere(env, tx.as_mut(), patient, plan).await?;
+    drop(tx);
+    if let Ok(facts) = &mut facts {
+        facts.medications.extend(prescribed.iter().map(|(_, medication)| RecordedMedication {
+            rxnorm: Some(medication.rxnorm.clone()),
+            display: medication.display.clone(),
+            prescribed: true,
+        }));
+    }
+    Ok((facts, prescribed))
+}
+
+/// What the check finds against a treatment that nobody has signed yet; the
+/// plan whose place it would take is left out.
+pub async fn proposed_alerts(
+    env: &Env,
+    store: &dyn PrescriptionStore,
+    (record, interactions): (&dyn ClinicalRecord, &dyn InteractionProvider),
+    about: (PatientId, Option<TreatmentPlanId>),
+    proposed: Proposed<'_>,
+) -> Result<Vec<SafetyAlert>, PharmacyError> {
+    let (facts, _) = known(env, store, record, about).await?;
+    Ok(safety::check(Formulary::shipped(), interactions, &facts, proposed).await)
+}
+
 /// What other plans than this one prescribe to the patient now.
 async fn prescribed_elsewhere(
     env: &Env,
     tx: &mut dyn PrescriptionTx,
     patient: PatientId,
-    plan: TreatmentPlanId,
+    plan: Option<TreatmentPlanId>,
 ) -> Result<Vec<(PrescriptionId, Medication)>, PharmacyError> {
     let taken = tx.taken_prescriptions(patient, env.now().date_naive()).await?;
     Ok(taken
         .into_iter()
-        .filter(|prescription| prescription.treatment_plan != plan)
+        .filter(|prescription| Some(prescription.treatment_plan) != plan)
         .map(|prescription| (prescription.id, prescription.medication))
         .collect())
 }
@@ -219,6 +246,9 @@ async fn write(
         let earlier = PrescriptionId::from_uuid(earlier);
         return answer_again(tx, earlier, PrescriptionReach::Prescriber(treatment.provider)).await;
     }
+    if request.plan_version != treatment.version {
+        return Err(treatment_changed());
+    }
     if let Some(outdated) = outdated {
         withdraw(env, tx.as_mut(), outdated, CHANGED).await?;
     }
@@ -291,10 +321,17 @@ pub async fn on_treatment_plan_created(
     }
     // Where another was signed in between, the event is delivered once more.
     basis.still_holds(env, tx.as_mut(), plan).await?;
-    let pharmacy = tx
-        .default_pharmacy()
-        .await?
-        .ok_or_else(|| PortError::bug("the pharmacy directory has no mail-order pharmacy"))?;
+    // Where none is licensed for the patient one is named all the same, and the
+    // prescription fails with that reason, which is a task of its prescriber.
+    let home = basis.patient.address.as_ref().map(|address| address.state);
+    let licensed = tx.default_pharmacy(home).await?;
+    let pharmacy = match licensed {
+        Some(pharmacy) => pharmacy,
+        None => tx
+            .default_pharmacy(None)
+            .await?
+            .ok_or_else(|| PortError::bug("the pharmacy directory has no mail-order pharmacy"))?,
+    };
     let draft = draft(env, env.fresh(), &treatment, &basis, pharmacy.id);
     let signed = match basis.may_sign(&treatment, env) {
         Ok(()) => {
@@ -374,15 +411,13 @@ async fn resign(
         deny(store, actor, "prescription", id).await?;
         return Err(PharmacyError::NotFound("prescription"));
     };
+    let shown = seen.alerts.clone();
     let changed = change(seen, env.now())?;
     let planned = ports.plans.treatment(changed.treatment_plan).await?;
     let planned = planned.ok_or(PharmacyError::NotFound("treatment plan"))?;
     check_active(&planned)?;
     if changed.plan_version < planned.version {
-        return Err(PharmacyError::conflict(
-            "pharmacy.treatment_changed",
-            "The treatment plan has changed since; send the prescription of the plan as it is now.",
-        ));
+        return Err(treatment_changed());
     }
     let about = (changed.patient, changed.treatment_plan);
     let basis = Basis::read(env, store, ports, about, provider).await?;
@@ -392,6 +427,9 @@ async fn resign(
     Prescription::refuse_controlled(&planned.medication)?;
     basis.may_sign(&treatment, env)?;
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
+    // An alert that is not as it was shown is not overridden but shown.
+    let unread = !are_as_shown(overrides, &shown, &alerts);
+    let overrides = if unread { &[] } else { overrides };
 
     let mut tx = store.begin(actor).await?;
     if let Some(key) = key
@@ -405,6 +443,12 @@ async fn resign(
     // read, so that nothing is signed that was not checked.
     keep(tx.as_mut(), &signed, false, overrides.len()).await?;
     tx.commit().await?;
+    if unread && matches!(signed.state, PrescriptionState::Blocked { .. }) {
+        return Err(PharmacyError::conflict(
+            "pharmacy.alerts_changed",
+            "An alert is not as it was shown; read the prescription again.",
+        ));
+    }
     Ok(signed)
 }
 
@@ -420,6 +464,26 @@ async fn answer_again(
         .await?;
     tx.commit().await?;
     Ok(prescription)
+}
+
+/// An alert is overridden as it was read. One that the check finds graver or in
+/// other words by now has not been read by anybody.
+fn are_as_shown(overrides: &[OverrideRequest], shown: &[SafetyAlert], now: &[SafetyAlert]) -> bool {
+    let of = |alerts: &[SafetyAlert], key: &str| {
+        let found = alerts.iter().find(|alert| alert.key == key);
+        found.map(|alert| (alert.severity, alert.summary.clone(), alert.source.clone()))
+    };
+    overrides.iter().all(|one| {
+        let now = of(now, &one.alert);
+        now.is_none() || of(shown, &one.alert) == now
+    })
+}
+
+fn treatment_changed() -> PharmacyError {
+    PharmacyError::conflict(
+        "pharmacy.treatment_changed",
+        "The treatment plan has changed since; send the prescription of the plan as it is now.",
+    )
 }
 
 fn acting_provider(actor: &Actor) -> Result<ProviderId, PharmacyError> {
@@ -492,6 +556,15 @@ async fn sign(
         tx.pharmacy(prescription.pharmacy).await?.filter(|pharmacy| pharmacy.active).ok_or_else(
             || PharmacyError::field("pharmacy_id", "unknown", "There is no such active pharmacy."),
         )?;
+    if let Some(address) = &basis.patient.address
+        && !pharmacy.serves(address.state)
+    {
+        return Err(PharmacyError::field(
+            "pharmacy_id",
+            "not_licensed",
+            format!("The pharmacy is not licensed in {}.", address.state.name()),
+        ));
+    }
     prescription.dosing.validate().map_err(PharmacyError::Invalid)?;
     let now = env.now();
     let message: ErxMessageId = env.fresh();

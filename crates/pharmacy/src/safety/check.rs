@@ -8,6 +8,7 @@ use super::{
     AlertKind, AllergyCategory, ClinicalFacts, Formulary, Ingredient, InteractionProvider,
     SafetyAlert, Severity,
     formulary::{Allergen, PregnancyRisk, micrograms},
+    interactions::conditions,
 };
 use crate::prescription::{Dosing, Medication, PlannedTreatment};
 
@@ -109,6 +110,7 @@ pub async fn check(
             if facts.pregnant == Some(true) {
                 pregnancy(&ingredients, &mut alerts);
             }
+            against_answers(facts, &ingredients, &mut alerts);
         }
     }
     alerts.sort_by_key(|alert| match alert.severity {
@@ -311,6 +313,22 @@ fn reacts(
     })
 }
 
+/// What the patient has affirmed in a form is held against the drug, whether or
+/// not it is on the record by a code.
+fn against_answers(facts: &ClinicalFacts, proposed: &[&Ingredient], alerts: &mut Vec<SafetyAlert>) {
+    for condition in conditions().iter().filter(|one| facts.affirmed.contains(one.answer)) {
+        for new in proposed.iter().filter(|new| condition.drugs.holds(new)) {
+            alerts.push(SafetyAlert::new(
+                AlertKind::Condition,
+                &format!("{}-{}", new.code, condition.answer),
+                condition.severity,
+                format!("{}, as the patient has answered: {}", new.name, condition.summary),
+                condition.source,
+            ));
+        }
+    }
+}
+
 fn pregnancy(proposed: &[&Ingredient], alerts: &mut Vec<SafetyAlert>) {
     for new in proposed {
         let (severity, summary) = match new.pregnancy {
@@ -341,14 +359,19 @@ fn maximum_dose(
     proposed: Proposed<'_>,
     alerts: &mut Vec<SafetyAlert>,
 ) {
-    let ([ingredient], QuantityUnit::Tablet | QuantityUnit::Capsule) =
-        (ingredients, proposed.dosing.unit)
+    let [ingredient] = ingredients else { return };
+    let about = ingredient.code.as_str();
+    let days = u64::from(proposed.dosing.days_supply.max(1));
+    if let (Some(most), QuantityUnit::Each) =
+        (ingredient.most_weekly_micrograms, proposed.dosing.unit)
+    {
+        return maximum_of_a_week(ingredient, proposed, (most, days), alerts);
+    }
+    let (Some(most), QuantityUnit::Tablet | QuantityUnit::Capsule) =
+        (ingredient.most_daily_micrograms, proposed.dosing.unit)
     else {
         return;
     };
-    let Some(most) = ingredient.most_daily_micrograms else { return };
-    let about = ingredient.code.as_str();
-    let days = u64::from(proposed.dosing.days_supply.max(1));
     let units = u64::from(proposed.dosing.quantity.units()).div_ceil(days);
     match micrograms(&proposed.medication.strength, "") {
         Some(strength) if strength.saturating_mul(units) > most => {
@@ -377,6 +400,40 @@ fn maximum_dose(
             OWN,
         )),
     }
+}
+
+/// The same of single doses, as pens for an injection once a week.
+fn maximum_of_a_week(
+    ingredient: &Ingredient,
+    proposed: Proposed<'_>,
+    (most, days): (u64, u64),
+    alerts: &mut Vec<SafetyAlert>,
+) {
+    let about = ingredient.code.as_str();
+    let strength = &proposed.medication.strength;
+    let units = u64::from(proposed.dosing.quantity.units());
+    let alert = match micrograms(strength, "") {
+        Some(one) if one.saturating_mul(units) * 7 > most.saturating_mul(days) => SafetyAlert::new(
+            AlertKind::MaximumDose,
+            about,
+            Severity::High,
+            format!(
+                "{units} units of {strength} in {days} days are more than the highest weekly dose \
+                 of {} micrograms.",
+                most
+            ),
+            LABEL,
+        ),
+        Some(_) => return,
+        None => SafetyAlert::new(
+            AlertKind::MaximumDose,
+            about,
+            Severity::Undefined,
+            format!("The strength {strength} could not be held against the highest weekly dose."),
+            OWN,
+        ),
+    };
+    alerts.push(alert);
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub struct Ingredient {
     pub classes: BTreeSet<String>,
     /// The highest dose by mouth in one day for an adult, in micrograms.
     pub most_daily_micrograms: Option<u64>,
+    /// The highest dose of a week, where it is taken once a week.
+    pub most_weekly_micrograms: Option<u64>,
     pub pregnancy: Option<PregnancyRisk>,
 }
 
@@ -96,6 +98,9 @@ impl Formulary {
                     name,
                     classes: classes.split_whitespace().map(str::to_owned).collect(),
                     most_daily_micrograms: micrograms(most, "mg"),
+                    most_weekly_micrograms: most
+                        .strip_suffix("/week")
+                        .and_then(|most| micrograms(most, "mg")),
                     pregnancy: match pregnancy {
                         "contraindicated" => Some(PregnancyRisk::Contraindicated),
                         "caution" => Some(PregnancyRisk::Caution),
@@ -209,6 +214,14 @@ impl Formulary {
                 .then(|| self.by_name.get(&words[..count].join(" ")).cloned())
                 .flatten()
         })
+    }
+
+    /// The codes of a drug's ingredients, in order and once each; none where any
+    /// of them is unknown.
+    pub fn drugs_of(&self, code: &RxNorm, display: &str) -> Vec<RxNorm> {
+        let found = self.ingredients_of(Some(code), display).unwrap_or_default();
+        let codes: BTreeSet<RxNorm> = found.into_iter().map(|one| one.code.clone()).collect();
+        codes.into_iter().collect()
     }
 
     /// What an allergy is against, by any of its codings or else by its

@@ -21,13 +21,13 @@ struct Rule {
     source: &'static str,
 }
 
-enum Side {
+pub(crate) enum Side {
     Ingredient(RxNorm),
     Class(&'static str),
 }
 
 impl Side {
-    fn parse(text: &'static str) -> Option<Self> {
+    pub(crate) fn parse(text: &'static str) -> Option<Self> {
         match text.split_once(':')? {
             ("class", class) => Some(Self::Class(class)),
             ("ingredient", code) => code.parse().ok().map(Self::Ingredient),
@@ -35,7 +35,7 @@ impl Side {
         }
     }
 
-    fn holds(&self, ingredient: &Ingredient) -> bool {
+    pub(crate) fn holds(&self, ingredient: &Ingredient) -> bool {
         match self {
             Self::Ingredient(code) => ingredient.code == *code,
             Self::Class(class) => ingredient.classes.contains(*class),
@@ -58,6 +58,33 @@ fn parse(line: &'static str) -> Option<Rule> {
         severity: severity.parse().ok()?,
         summary,
         source,
+    })
+}
+
+/// What an answer says against a drug.
+pub(crate) struct Condition {
+    /// The link id of the question.
+    pub answer: &'static str,
+    pub drugs: Side,
+    pub severity: Severity,
+    pub summary: &'static str,
+    pub source: &'static str,
+}
+
+const CONDITIONS: &str = include_str!("../../data/conditions.psv");
+
+pub(crate) fn conditions() -> &'static [Condition] {
+    static READ: OnceLock<Vec<Condition>> = OnceLock::new();
+    READ.get_or_init(|| {
+        let lines = CONDITIONS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .filter_map(|line| {
+                let fields: Vec<&'static str> = line.split('|').map(str::trim).collect();
+                let [answer, drugs, severity, summary, source] = fields[..] else { return None };
+                let (drugs, severity) = (Side::parse(drugs)?, severity.parse().ok()?);
+                Some(Condition { answer, drugs, severity, summary, source })
+            })
+            .collect()
     })
 }
 
@@ -128,6 +155,12 @@ mod tests {
                 assert!(formulary.any(|one| side.holds(one)), "{}", rule.summary);
             }
             assert!(!rule.source.is_empty());
+        }
+        let listed = CONDITIONS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        assert_eq!(conditions().len(), listed.count());
+        for condition in conditions() {
+            assert!(formulary.any(|one| condition.drugs.holds(one)), "{}", condition.summary);
+            assert!(!condition.answer.is_empty() && !condition.source.is_empty());
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod check;
 pub mod formulary;
 pub mod interactions;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{Coding, PatientId, ProviderId, RxNorm};
@@ -41,6 +43,8 @@ pub enum AlertKind {
     DuplicateTherapy,
     Pregnancy,
     MaximumDose,
+    /// Something that the patient has affirmed in a form speaks against it.
+    Condition,
     /// Something on the record that could not be mapped.
     Unmapped,
     /// The check itself could not be made.
@@ -160,6 +164,9 @@ pub struct ClinicalFacts {
     pub medications_unasked: bool,
     /// The same of allergies.
     pub allergies_unasked: bool,
+    /// The yes-or-no questions of forms that the patient has last affirmed, by
+    /// link id.
+    pub affirmed: BTreeSet<String>,
 }
 
 /// The patient's clinical record. An error means that it could not be read,

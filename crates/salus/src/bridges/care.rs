@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
+use ::pharmacy::safety::{CuratedInteractions, Proposed, Severity};
 use async_trait::async_trait;
 use care::{
-    Categories, CategoryTerms, ClinicalFacts, Colleague, ExpiringLicence, IntakeReader,
-    PatientFacts, PatientName, Prescribed, ProviderDirectory, Standing, SubmittedResponse,
-    VIDEO_VISITS, VisitCover, VisitCovers,
+    AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, Colleague,
+    ExpiringLicence, IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory,
+    SafetyAlert, SafetyChecks, Standing, SubmittedResponse, Treatment, VIDEO_VISITS, VisitCover,
+    VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     portal::Inbox,
     rules::FormSchemas,
@@ -19,7 +21,7 @@ use kernel::{
 use ports::{PortError, Result};
 use subscriptions::access::{Coverage, coverage};
 
-use super::{Bridges, absent_or, crossing};
+use super::{Bridges, absent_or, crossing, pharmacy::prescribable};
 
 #[async_trait]
 impl IntakeReader for Bridges {
@@ -43,6 +45,24 @@ impl IntakeReader for Bridges {
                 .map(|(link_id, score)| (link_id.clone(), score.value))
                 .collect(),
         }))
+    }
+
+    async fn asked(&self, response: FormResponseId) -> Result<Option<Vec<AskedQuestion>>> {
+        let actor = Actor::system("care.whole_review");
+        let found =
+            intake::response(self.intake.as_ref(), self.panel.as_ref(), &actor, response).await;
+        let Some(response) = absent_or("a form response", found)? else { return Ok(None) };
+        let version =
+            intake::form_version(self.intake.as_ref(), &actor, response.form_version).await;
+        let version = version.map_err(|error| crossing("the form of a response", error))?;
+        let told = intake::told(&version.definition, &response);
+        let asked = |one: intake::Told| AskedQuestion {
+            link_id: one.link_id,
+            question: one.question,
+            answer: one.answer,
+            value: one.value,
+        };
+        Ok(Some(told.into_iter().map(asked).collect()))
     }
 }
 
@@ -193,6 +213,46 @@ impl ProviderDirectory for Bridges {
 
 fn licensed(profile: &ProviderProfile, at: DateTime<Utc>) -> impl Iterator<Item = &License> {
     profile.licenses.iter().filter(move |license| license.in_force(at))
+}
+
+#[async_trait]
+impl SafetyChecks for Bridges {
+    async fn alerts(
+        &self,
+        patient: PatientId,
+        treatment: &Treatment,
+        replaced: Option<TreatmentPlanId>,
+    ) -> Result<Vec<SafetyAlert>> {
+        let mut tx = self.care.begin(&Actor::system("care.safety")).await?;
+        let listed = tx.dose_limit(&treatment.medication.rxnorm).await?;
+        drop(tx);
+        let (medication, dosing) = prescribable(treatment, listed.as_ref())
+            .map_err(|what| PortError::bug(format!("a proposed treatment has {what}")))?;
+        let found = ::pharmacy::prescription::write::proposed_alerts(
+            &self.env,
+            self.prescriptions.as_ref(),
+            (self, &CuratedInteractions),
+            (patient, replaced),
+            Proposed { medication: &medication, dosing: &dosing },
+        )
+        .await
+        .map_err(|error| crossing("the safety check", error))?;
+        let told = |alert: ::pharmacy::safety::SafetyAlert| SafetyAlert {
+            kind: alert.kind.to_string(),
+            severity: match alert.severity {
+                Severity::High => AlertSeverity::High,
+                Severity::Moderate => AlertSeverity::Moderate,
+                Severity::Low => AlertSeverity::Low,
+                Severity::Undefined => AlertSeverity::Undefined,
+            },
+            blocks: alert.blocks(),
+            overridable: alert.is_overridable(),
+            key: alert.key,
+            summary: alert.summary,
+            source: alert.source,
+        };
+        Ok(found.into_iter().map(told).collect())
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use intake::{Facts, FormDefinition, store::Surroundings};
-use kernel::{Actor, CategoryId, FieldError, PatientId};
+use kernel::{Actor, Age, CategoryId, FieldError, PatientId};
 use ports::Result;
 
 use super::{Bridges, absent_or, care::schema_of, crossing};
@@ -23,12 +24,11 @@ impl Surroundings for Bridges {
             .map_err(|error| crossing("the rules in force", error))
     }
 
-    async fn facts(&self, patient: PatientId) -> Result<Facts> {
+    async fn facts(&self, patient: PatientId, at: DateTime<Utc>) -> Result<Facts> {
         let Some(profile) = self.profile("intake.facts", patient).await? else {
             return Ok(Facts::default());
         };
-        let today = self.env.now().with_timezone(&profile.time_zone).date_naive();
-        let age = today.years_since(profile.birth_date).and_then(|years| u16::try_from(years).ok());
-        Ok(Facts { sex: Some(profile.sex), age })
+        let age = Age::at(profile.birth_date, profile.address.state, at);
+        Ok(Facts { sex: Some(profile.sex), age: u16::try_from(age.years).ok() })
     }
 }

@@ -2,14 +2,18 @@ use ::pharmacy::{
     fulfilment::{DeliveryAddress, DeliveryAddresses, PaidPeriods},
     prescription::{
         Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, PlannedTreatment,
-        PrescriberDetails, Prescribers, StateLicence, TreatmentPlans, schedule_of,
+        PrescriberDetails, Prescribers, StateLicence, TreatmentPlans, administer::Pharmacists,
+        schedule_of,
     },
     safety::{AllergyCategory, ClinicalFacts, ClinicalRecord, RecordedAllergy, RecordedMedication},
 };
 use async_trait::async_trait;
 use care::{PlanStatus, Reach};
 use identity::LicenseStatus;
-use kernel::{Actor, PatientId, ProviderId, QuantityUnit, SubscriptionId, TreatmentPlanId};
+use kernel::{
+    AccountId, Actor, CoveredTreatment, PatientId, ProviderId, QuantityUnit, SubscriptionId,
+    TreatmentPlanId,
+};
 use ports::{PortError, Result};
 use records::clinical;
 
@@ -23,8 +27,8 @@ impl TreatmentPlans for Bridges {
         let treatment = &plan.current().treatment;
         let listed = tx.dose_limit(&treatment.medication.rxnorm).await?;
         let listed = listed.filter(|drug| drug.lists(&treatment.medication));
-        let unusable =
-            |what: &str| PortError::bug(format!("the treatment plan {} has {what}", plan.id));
+        let (medication, dosing) = prescribable(treatment, listed.as_ref())
+            .map_err(|what| PortError::bug(format!("the treatment plan {} has {what}", plan.id)))?;
         Ok(Some(PlannedTreatment {
             id: plan.id,
             version: plan.current().number,
@@ -33,36 +37,45 @@ impl TreatmentPlans for Bridges {
             category: plan.category,
             active: plan.status == PlanStatus::Active,
             on_formulary: listed.is_some(),
-            medication: Medication {
-                rxnorm: treatment.medication.rxnorm.clone(),
-                ndc: treatment.medication.ndc.clone(),
-                display: treatment.medication.display.clone(),
-                // What is not listed is not signed, whatever its strength.
-                strength: listed.as_ref().map(|drug| drug.strength.clone()).unwrap_or_default(),
-                // What the formulary takes for free may be controlled all the same.
-                schedule: listed
-                    .as_ref()
-                    .map(|drug| drug.schedule)
-                    .filter(|schedule| schedule.is_controlled())
-                    .unwrap_or_else(|| schedule_of(&treatment.medication.display)),
-            },
-            dosing: Dosing {
-                sig: treatment.sig.clone(),
-                quantity: Amount::whole(treatment.quantity)
-                    .map_err(|_| unusable("a quantity that cannot be prescribed"))?,
-                unit: QuantityUnit::from_word(&treatment.quantity_unit)
-                    .ok_or_else(|| unusable("a unit that cannot be prescribed"))?,
-                days_supply: u16::try_from(treatment.duration_days)
-                    .map_err(|_| unusable("too long a supply"))?,
-                refills: u8::try_from(treatment.refills)
-                    .map_err(|_| unusable("too many refills"))?,
-            },
+            medication,
+            dosing,
             diagnosis: Diagnosis {
                 code: treatment.diagnosis.clone(),
                 display: treatment.diagnosis.to_string(),
             },
         }))
     }
+}
+
+/// A treatment in the pharmacy's words, or what keeps it from being prescribed.
+/// `listed` is what the formulary says of exactly this drug.
+pub fn prescribable(
+    treatment: &care::Treatment,
+    listed: Option<&care::DoseLimit>,
+) -> std::result::Result<(Medication, Dosing), &'static str> {
+    let listed = listed.filter(|drug| drug.lists(&treatment.medication));
+    let medication = Medication {
+        rxnorm: treatment.medication.rxnorm.clone(),
+        ndc: treatment.medication.ndc.clone(),
+        display: treatment.medication.display.clone(),
+        // What is not listed is not signed, whatever its strength.
+        strength: listed.map(|drug| drug.strength.clone()).unwrap_or_default(),
+        // What the formulary takes for free may be controlled all the same.
+        schedule: listed
+            .map(|drug| drug.schedule)
+            .filter(|schedule| schedule.is_controlled())
+            .unwrap_or_else(|| schedule_of(&treatment.medication.display)),
+    };
+    let dosing = Dosing {
+        sig: treatment.sig.clone(),
+        quantity: Amount::whole(treatment.quantity)
+            .map_err(|_| "a quantity that cannot be prescribed")?,
+        unit: QuantityUnit::from_word(&treatment.quantity_unit)
+            .ok_or("a unit that cannot be prescribed")?,
+        days_supply: u16::try_from(treatment.duration_days).map_err(|_| "too long a supply")?,
+        refills: u8::try_from(treatment.refills).map_err(|_| "too many refills")?,
+    };
+    Ok((medication, dosing))
 }
 
 #[async_trait]
@@ -123,6 +136,20 @@ impl PaidPeriods for Bridges {
         let found = self.subscription("pharmacy.paid_period", subscription).await?;
         Ok(found.map(|subscription| subscription.interval.months()))
     }
+
+    async fn sold(&self, subscription: SubscriptionId) -> Result<Vec<CoveredTreatment>> {
+        let found = self.subscription("pharmacy.sold", subscription).await?;
+        Ok(found.map(|subscription| subscription.covers).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Pharmacists for Bridges {
+    async fn is_pharmacist(&self, account: AccountId) -> Result<bool> {
+        identity::directory::dispenses(&self.identity, account)
+            .await
+            .map_err(|error| crossing("an account", error))
+    }
 }
 
 #[async_trait]
@@ -139,6 +166,7 @@ impl ClinicalRecord for Bridges {
         let assessments = tx.assessments(patient, &Reach::All).await?;
         drop(tx);
         let pregnant = care::assessment::pregnancy(&assessments, self.env.now());
+        let affirmed = care::assessment::affirmed(&assessments);
         Ok(ClinicalFacts {
             medications: summary
                 .active_medications
@@ -161,6 +189,7 @@ impl ClinicalRecord for Bridges {
                 })
                 .collect(),
             pregnant,
+            affirmed,
             medications_unasked: !summary.active_medications.is_answered(),
             allergies_unasked: !summary.allergies.is_answered(),
         })

@@ -7,10 +7,14 @@ use ::subscriptions::{
 use async_trait::async_trait;
 use care::Reach;
 use chrono_tz::Tz;
-use kernel::{Actor, AssessmentId, CategoryId, InvoiceId, PageRequest, PatientId, PriceId};
+use kernel::{
+    Actor, AssessmentId, CategoryId, DoseForm, InvoiceId, PageRequest, PatientId, PriceId,
+    TreatedWith,
+};
 use pharmacy::{
     dispatch::supply::months_covered,
     prescription::{PrescriptionReach, PrescriptionState},
+    safety::Formulary,
 };
 use ports::{PortError, Result};
 use rest::core::{CallerTier, Tiers};
@@ -60,7 +64,10 @@ impl Approvals for Bridges {
                 let page = PageRequest::new(Some(PageRequest::MAX_LIMIT), None);
                 let last = tx.prescriptions(reach, &page).await?;
                 let used_up = last.items.iter().any(|one| {
+                    // A later version, as the next step of a titration, has
+                    // fills of its own.
                     one.treatment_plan == id
+                        && one.plan_version >= plan.current().number
                         && matches!(one.state, PrescriptionState::Completed { .. })
                 });
                 if used_up {
@@ -86,6 +93,25 @@ impl Approvals for Bridges {
             fills => Supply::Months(fills.saturating_mul(months)),
         })
     }
+
+    async fn treated(
+        &self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Option<TreatedWith>> {
+        let mut tx = self.care.begin(&Actor::system("subscriptions.treated")).await?;
+        let Some(id) = tx.active_plan(patient, category).await? else { return Ok(None) };
+        let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(None) };
+        let treatment = &plan.current().treatment;
+        let medication = &treatment.medication;
+        let steps = treatment.titration.iter().flat_map(|titration| &titration.steps);
+        let doses = std::iter::once(treatment.dose.value).chain(steps.map(|step| step.dose));
+        Ok(Some(TreatedWith {
+            drugs: Formulary::shipped().drugs_of(&medication.rxnorm, &medication.display),
+            form: DoseForm::of_name(&medication.display),
+            doses: Some((treatment.dose.unit.clone(), doses.collect())),
+        }))
+    }
 }
 
 #[async_trait]
@@ -106,6 +132,7 @@ impl Prices for Bridges {
             interval,
             tier: tier(priced.tier),
             features: priced.features,
+            treatments: priced.treatments,
             renews: priced.interval.is_recurring(),
             on_sale: priced.offered,
         }))
@@ -139,6 +166,7 @@ impl Offers for Bridges {
                 category_name: category.name,
                 tier: tier(plan.tier),
                 features: plan.features,
+                treatments: plan.treatments,
                 prices,
                 name: plan.name,
             });

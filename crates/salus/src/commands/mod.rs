@@ -1,5 +1,6 @@
 //! The commands, one module each where one is more than a few lines.
 
+pub mod admin;
 pub mod demo;
 pub mod seed;
 pub mod serve;

@@ -28,6 +28,8 @@ pub struct Person {
     phone: String,
     time_zone: String,
     category: String,
+    /// What the provider chooses instead of the category's own treatment.
+    treatment: Option<String>,
     allergies: Vec<Value>,
     medications: Vec<Value>,
     /// A nitrate that is prescribed elsewhere between the approval and the
@@ -148,6 +150,64 @@ impl Person {
             _ => {}
         }
         answers
+    }
+
+    /// The treatment that the provider chooses for this person, by what was
+    /// measured of the kidneys; `None` for the category's own.
+    pub fn treatment(&self, kidneys: &Value) -> Option<Value> {
+        let drug = self.treatment.as_deref()?;
+        let (rxnorm, ndc, display, dose, sig) = match drug {
+            "minoxidil" => (
+                "197987",
+                "00591564201",
+                "minoxidil 2.5 MG Oral Tablet",
+                2.5,
+                "Take 1 tablet by mouth once a day.",
+            ),
+            "tadalafil" => (
+                "403957",
+                "00093301756",
+                "tadalafil 5 MG Oral Tablet",
+                5.0,
+                "Take 1 tablet by mouth once a day.",
+            ),
+            "metformin" => (
+                "861007",
+                "00093104810",
+                "metformin hydrochloride 500 MG Oral Tablet",
+                500.0,
+                "Take 1 tablet by mouth twice a day with meals.",
+            ),
+            _ => (
+                "1649988",
+                "00143314250",
+                "doxycycline hyclate 100 MG Oral Capsule",
+                100.0,
+                "Take 1 capsule by mouth once a day with a glass of water.",
+            ),
+        };
+        let times = if drug == "metformin" { 2 } else { 1 };
+        let mut treatment = json!({
+            "medication": { "rxnorm": rxnorm, "ndc": ndc, "display": display },
+            "dose": { "value": dose, "unit": "mg" },
+            "sig": sig,
+            "frequency": { "frequency": times, "period": 1, "period_unit": "d" },
+            "duration_days": 30,
+            "quantity": 30 * times,
+            "quantity_unit": if drug == "doxycycline" { "capsule" } else { "tablet" },
+            "refills": 2,
+            "diagnosis": match drug {
+                "minoxidil" => "L64.9",
+                "tadalafil" => "N52.9",
+                "metformin" => "E66.9",
+                _ => "L70.0",
+            },
+        });
+        // These doses depend on the kidneys.
+        if matches!(drug, "tadalafil" | "metformin") {
+            treatment["kidneys"] = kidneys.clone();
+        }
+        Some(treatment)
     }
 
     /// A photo that this person shows, and the question that asks for it.

@@ -15,6 +15,7 @@ use ports::Env;
 use super::catalog;
 
 /// A drug of the formulary with its largest doses.
+#[derive(Clone, Copy)]
 struct Drug {
     rxnorm: &'static str,
     ndc: &'static str,
@@ -24,6 +25,11 @@ struct Drug {
     max_daily: f64,
     unit: &'static str,
     reference: &'static str,
+    max_weekly: Option<f64>,
+    /// What no source has confirmed of it.
+    to_confirm: Option<&'static str>,
+    /// The drug of the next step of a titration.
+    followed_by: Option<&'static str>,
 }
 
 const FINASTERIDE: Drug = Drug {
@@ -35,6 +41,9 @@ const FINASTERIDE: Drug = Drug {
     max_daily: 1.0,
     unit: "mg",
     reference: "Prescribing information of finasteride 1 mg tablets, section 2",
+    max_weekly: None,
+    to_confirm: None,
+    followed_by: None,
 };
 
 const SILDENAFIL: Drug = Drug {
@@ -46,6 +55,9 @@ const SILDENAFIL: Drug = Drug {
     max_daily: 100.0,
     unit: "mg",
     reference: "Prescribing information of sildenafil for erectile dysfunction, section 2.1",
+    max_weekly: None,
+    to_confirm: None,
+    followed_by: None,
 };
 
 const METFORMIN: Drug = Drug {
@@ -57,6 +69,9 @@ const METFORMIN: Drug = Drug {
     max_daily: 2550.0,
     unit: "mg",
     reference: "Prescribing information of metformin hydrochloride tablets, section 2.1",
+    max_weekly: None,
+    to_confirm: None,
+    followed_by: None,
 };
 
 const TRETINOIN: Drug = Drug {
@@ -68,6 +83,9 @@ const TRETINOIN: Drug = Drug {
     max_daily: 1.0,
     unit: "g",
     reference: "Prescribing information of tretinoin gel 0.05 %, section 2: once a day, a thin layer",
+    max_weekly: None,
+    to_confirm: None,
+    followed_by: None,
 };
 
 const DOXYCYCLINE: Drug = Drug {
@@ -79,6 +97,9 @@ const DOXYCYCLINE: Drug = Drug {
     max_daily: 200.0,
     unit: "mg",
     reference: "Prescribing information of doxycycline hyclate capsules, dosage and administration",
+    max_weekly: None,
+    to_confirm: None,
+    followed_by: None,
 };
 
 const SERTRALINE: Drug = Drug {
@@ -90,10 +111,137 @@ const SERTRALINE: Drug = Drug {
     max_daily: 200.0,
     unit: "mg",
     reference: "Prescribing information of sertraline tablets, section 2.1",
+    max_weekly: None,
+    to_confirm: None,
+    followed_by: None,
 };
 
-const FORMULARY: [Drug; 6] =
-    [FINASTERIDE, SILDENAFIL, METFORMIN, TRETINOIN, DOXYCYCLINE, SERTRALINE];
+const TADALAFIL: Drug = Drug {
+    rxnorm: "403957",
+    ndc: "00093301756",
+    display: "tadalafil 5 MG Oral Tablet",
+    strength: "5 MG",
+    max_single: 5.0,
+    max_daily: 5.0,
+    unit: "mg",
+    reference: "Prescribing information of tadalafil, section 2: for use once a day",
+    max_weekly: None,
+    to_confirm: Some(
+        "The package is of a directory of 2019; look up whether it is still marketed.",
+    ),
+    followed_by: None,
+};
+
+const MINOXIDIL: Drug = Drug {
+    rxnorm: "197987",
+    ndc: "00591564201",
+    display: "minoxidil 2.5 MG Oral Tablet",
+    strength: "2.5 MG",
+    max_single: 5.0,
+    max_daily: 5.0,
+    unit: "mg",
+    reference: "Off label for hair loss, at most 5 mg a day; the tablets are labeled for high \
+                blood pressure",
+    max_weekly: None,
+    to_confirm: Some(
+        "The use for hair loss and its doses are off label, and the package is of a directory of \
+         2019; look up both, and what failing kidneys ask for.",
+    ),
+    followed_by: None,
+};
+
+/// What is not certain of each step of semaglutide.
+const PEN_TO_CONFIRM: &str = "No source confirms which of the RxNorm codes of these pens is which \
+                              strength, nor the package code; look up both.";
+const PEN_REFERENCE: &str = "Prescribing information of semaglutide injection for weight \
+                             management, section 2: once a week";
+
+const fn pen(
+    rxnorm: &'static str,
+    ndc: &'static str,
+    display: &'static str,
+    (strength, dose): (&'static str, f64),
+    to_confirm: &'static str,
+    followed_by: Option<&'static str>,
+) -> Drug {
+    Drug {
+        rxnorm,
+        ndc,
+        display,
+        strength,
+        max_single: dose,
+        max_daily: dose,
+        unit: "mg",
+        reference: PEN_REFERENCE,
+        max_weekly: Some(dose),
+        to_confirm: Some(to_confirm),
+        followed_by,
+    }
+}
+
+/// The steps of semaglutide for weight, a pen for each week: four weeks each, and
+/// then the last for as long as it helps.
+const SEMAGLUTIDE_PENS: [Drug; 5] = [
+    pen(
+        "2553501",
+        "00169452514",
+        "0.5 ML semaglutide 0.5 MG/ML Auto-Injector",
+        ("0.25 MG", 0.25),
+        PEN_TO_CONFIRM,
+        Some("2553601"),
+    ),
+    pen(
+        "2553601",
+        "00169450514",
+        "0.5 ML semaglutide 1 MG/ML Auto-Injector",
+        ("0.5 MG", 0.5),
+        PEN_TO_CONFIRM,
+        Some("2553802"),
+    ),
+    pen(
+        "2553802",
+        "00169450114",
+        "0.5 ML semaglutide 2 MG/ML Auto-Injector",
+        ("1 MG", 1.0),
+        PEN_TO_CONFIRM,
+        Some("2553901"),
+    ),
+    pen(
+        "2553901",
+        "00169451714",
+        "0.75 ML semaglutide 2.27 MG/ML Auto-Injector",
+        ("1.7 MG", 1.7),
+        PEN_TO_CONFIRM,
+        Some("2554102"),
+    ),
+    pen(
+        "2554102",
+        "00169452414",
+        "0.75 ML semaglutide 3.2 MG/ML Auto-Injector",
+        ("2.4 MG", 2.4),
+        "No source confirms which of the RxNorm codes of these pens is which strength; look it up.",
+        None,
+    ),
+];
+
+const FORMULARY: [Drug; 13] = {
+    let [quarter, half, one, more, most] = SEMAGLUTIDE_PENS;
+    [
+        FINASTERIDE,
+        SILDENAFIL,
+        METFORMIN,
+        TRETINOIN,
+        DOXYCYCLINE,
+        SERTRALINE,
+        TADALAFIL,
+        MINOXIDIL,
+        quarter,
+        half,
+        one,
+        more,
+        most,
+    ]
+};
 
 /// Where finasteride may be approved under protocol, and where an
 /// asynchronous questionnaire is enough for it.
@@ -112,6 +260,9 @@ impl Drug {
             // None of them is controlled; the pharmacy refuses those that are.
             schedule: DeaSchedule::None,
             ndcs: vec![self.ndc.parse().map_err(broken)?],
+            max_weekly: self.max_weekly,
+            to_confirm: self.to_confirm.map(Into::into),
+            followed_by: self.followed_by.map(|drug| drug.parse().map_err(broken)).transpose()?,
         })
     }
 
@@ -176,15 +327,17 @@ const PROTOCOLS: [ProtocolSeed; 6] = [
     },
     ProtocolSeed {
         category: catalog::WEIGHT_MANAGEMENT,
-        drug: &METFORMIN,
-        dose: 500.0,
-        sig: "Take 1 tablet by mouth twice a day with meals.",
-        frequency: (2, 1, PeriodUnit::D),
+        // The step that everybody begins with; it is not refilled, because the
+        // next is a prescription of its own.
+        drug: &SEMAGLUTIDE_PENS[0],
+        dose: 0.25,
+        sig: "Inject the content of 1 pen (0.25 mg) under the skin once a week.",
+        frequency: (1, 1, PeriodUnit::Wk),
         as_needed: false,
-        days: 30,
-        quantity: 60,
-        unit: "tablet",
-        refills: 2,
+        days: 28,
+        quantity: 4,
+        unit: "each",
+        refills: 0,
         diagnosis: "E66.9",
     },
     ProtocolSeed {

@@ -6,7 +6,10 @@ use catalog::{
     CategoryConfiguration, CategorySpec, Modality, PlanSpec, PriceSpec, Tier, articles,
     save_category, seed_plan,
 };
-use kernel::{Actor, ArticleId, CategoryId, Feature, FieldError, Money, PlanId, Uuid};
+use kernel::{
+    Actor, ArticleId, CategoryId, CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError,
+    Money, PlanId, Uuid,
+};
 
 pub const HAIR_LOSS: CategoryId = category_id(1);
 pub const ERECTILE_DYSFUNCTION: CategoryId = category_id(2);
@@ -40,9 +43,52 @@ struct PlanSeed {
     tier: Tier,
     features: &'static [(&'static str, &'static str)],
     comparison: &'static [(&'static str, &'static str)],
+    /// What it pays for.
+    covers: &'static [Covered],
     /// In cents: a month, a quarter, a year.
     prices: [i64; 3],
 }
+
+/// A treatment that plans pay for.
+struct Covered {
+    drug: &'static str,
+    name: &'static str,
+    form: DoseForm,
+    unit: &'static str,
+    doses: &'static [f64],
+}
+
+const fn covered(
+    (drug, name): (&'static str, &'static str),
+    form: DoseForm,
+    unit: &'static str,
+    doses: &'static [f64],
+) -> Covered {
+    Covered { drug, name, form, unit, doses }
+}
+
+const FINASTERIDE: Covered = covered(("25025", "finasteride"), DoseForm::OralTablet, "mg", &[1.0]);
+const MINOXIDIL: Covered =
+    covered(("6984", "minoxidil"), DoseForm::OralTablet, "mg", &[1.25, 2.5, 5.0]);
+const SILDENAFIL: Covered =
+    covered(("136411", "sildenafil"), DoseForm::OralTablet, "mg", &[25.0, 50.0, 100.0]);
+const TADALAFIL: Covered =
+    covered(("358263", "tadalafil"), DoseForm::OralTablet, "mg", &[2.5, 5.0]);
+const METFORMIN: Covered =
+    covered(("6809", "metformin"), DoseForm::OralTablet, "mg", &[500.0, 1000.0]);
+/// All steps, so that a rising dose stays what was bought.
+const SEMAGLUTIDE: Covered =
+    covered(("1991302", "semaglutide"), DoseForm::Injection, "mg", &[0.25, 0.5, 1.0, 1.7, 2.4]);
+const TRETINOIN: Covered =
+    covered(("10753", "tretinoin"), DoseForm::TopicalGel, "g", &[0.25, 0.5, 0.75, 1.0]);
+const DOXYCYCLINE: Covered =
+    covered(("3640", "doxycycline"), DoseForm::OralCapsule, "mg", &[100.0, 200.0]);
+const SERTRALINE: Covered = covered(
+    ("36437", "sertraline"),
+    DoseForm::OralTablet,
+    "mg",
+    &[25.0, 50.0, 75.0, 100.0, 125.0, 150.0, 175.0, 200.0],
+);
 
 const MESSAGES: (&str, &str) = ("messages", "Unlimited messages with your provider");
 const SHIPPING: (&str, &str) = ("free_shipping", "Free discreet shipping");
@@ -68,26 +114,21 @@ const CATEGORIES: [CategorySeed; 6] = [
                 tier: Tier::Basic,
                 features: &[SHIPPING, MESSAGES],
                 comparison: &[("Medication", "Finasteride 1 mg"), ("Visits", "By message")],
+                covers: &[FINASTERIDE],
                 prices: [2_500, 6_900, 24_000],
             },
             PlanSeed {
-                name: "Hair Dual",
-                description: "Finasteride 1 mg and topical minoxidil 5 %.",
+                name: "Hair Minoxidil",
+                description: "Minoxidil by mouth, one tablet a day.",
                 tier: Tier::Standard,
-                features: &[
-                    SHIPPING,
-                    MESSAGES,
-                    ("dual_treatment", "Two treatments that add to each other"),
-                ],
-                comparison: &[
-                    ("Medication", "Finasteride 1 mg and minoxidil 5 %"),
-                    ("Visits", "By message"),
-                ],
+                features: &[SHIPPING, MESSAGES],
+                comparison: &[("Medication", "Minoxidil 2.5 mg"), ("Visits", "By message")],
+                covers: &[MINOXIDIL],
                 prices: [3_900, 10_500, 37_200],
             },
             PlanSeed {
                 name: "Hair Complete",
-                description: "Both treatments, and video visits to follow your progress.",
+                description: "The one of both treatments that suits you, and video visits.",
                 tier: Tier::Premium,
                 features: &[
                     SHIPPING,
@@ -96,9 +137,10 @@ const CATEGORIES: [CategorySeed; 6] = [
                     ("progress_checks", "Progress check every three months"),
                 ],
                 comparison: &[
-                    ("Medication", "Finasteride 1 mg and minoxidil 5 %"),
+                    ("Medication", "Finasteride 1 mg or minoxidil 2.5 mg"),
                     ("Visits", "By message and video"),
                 ],
+                covers: &[FINASTERIDE, MINOXIDIL],
                 prices: [5_500, 14_900, 52_800],
             },
         ],
@@ -117,6 +159,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 tier: Tier::Basic,
                 features: &[SHIPPING, MESSAGES],
                 comparison: &[("Medication", "Sildenafil 50 mg"), ("Doses a month", "6")],
+                covers: &[SILDENAFIL],
                 prices: [3_000, 8_400, 30_000],
             },
             PlanSeed {
@@ -125,6 +168,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 tier: Tier::Standard,
                 features: &[SHIPPING, MESSAGES, VISITS],
                 comparison: &[("Medication", "Tadalafil 5 mg"), ("Doses a month", "30")],
+                covers: &[TADALAFIL],
                 prices: [4_500, 12_600, 45_600],
             },
         ],
@@ -143,6 +187,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 tier: Tier::Basic,
                 features: &[SHIPPING, MESSAGES, ("coach_messages", "Coach by message")],
                 comparison: &[("Medication", "Metformin"), ("Visits", "By message")],
+                covers: &[METFORMIN],
                 prices: [4_900, 13_500, 47_000],
             },
             PlanSeed {
@@ -151,6 +196,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                 tier: Tier::Standard,
                 features: &[SHIPPING, MESSAGES, VISITS, COLD_CHAIN],
                 comparison: &[("Medication", "Semaglutide"), ("Visits", "By message and video")],
+                covers: &[SEMAGLUTIDE],
                 prices: [29_900, 84_900, 328_800],
             },
             PlanSeed {
@@ -166,6 +212,7 @@ const CATEGORIES: [CategorySeed; 6] = [
                     ("laboratory_tests", "Laboratory tests twice a year"),
                 ],
                 comparison: &[("Medication", "Semaglutide"), ("Visits", "Video every month")],
+                covers: &[SEMAGLUTIDE],
                 prices: [34_900, 99_900, 388_800],
             },
         ],
@@ -180,21 +227,23 @@ const CATEGORIES: [CategorySeed; 6] = [
         plans: &[
             PlanSeed {
                 name: "Clear Topical",
-                description: "Tretinoin cream in the strength that suits your skin.",
+                description: "Tretinoin gel, once a day at bedtime.",
                 tier: Tier::Basic,
                 features: &[SHIPPING, MESSAGES],
-                comparison: &[("Medication", "Tretinoin 0.025 %"), ("Visits", "By message")],
+                comparison: &[("Medication", "Tretinoin gel 0.05 %"), ("Visits", "By message")],
+                covers: &[TRETINOIN],
                 prices: [2_900, 7_800, 27_600],
             },
             PlanSeed {
-                name: "Clear Combination",
-                description: "Tretinoin, and an oral antibiotic for up to three months.",
+                name: "Clear Oral",
+                description: "An oral antibiotic for up to three months.",
                 tier: Tier::Standard,
                 features: &[SHIPPING, MESSAGES, VISITS],
                 comparison: &[
-                    ("Medication", "Tretinoin and doxycycline"),
+                    ("Medication", "Doxycycline 100 mg"),
                     ("Visits", "By message and video"),
                 ],
+                covers: &[DOXYCYCLINE],
                 prices: [4_400, 11_900, 42_000],
             },
         ],
@@ -212,7 +261,8 @@ const CATEGORIES: [CategorySeed; 6] = [
                 description: "Medication management with a GAD-7 every month.",
                 tier: Tier::Standard,
                 features: &[SHIPPING, MESSAGES, VISITS, GAD_7],
-                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every quarter")],
+                comparison: &[("Medication", "Sertraline"), ("Visits", "Video every quarter")],
+                covers: &[SERTRALINE],
                 prices: [6_500, 17_900, 64_800],
             },
             PlanSeed {
@@ -220,7 +270,8 @@ const CATEGORIES: [CategorySeed; 6] = [
                 description: "Medication management and a video visit every month.",
                 tier: Tier::Premium,
                 features: &[SHIPPING, MESSAGES, MONTHLY_VISIT, GAD_7],
-                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every month")],
+                comparison: &[("Medication", "Sertraline"), ("Visits", "Video every month")],
+                covers: &[SERTRALINE],
                 prices: [11_900, 32_900, 118_800],
             },
         ],
@@ -238,7 +289,8 @@ const CATEGORIES: [CategorySeed; 6] = [
                 description: "Medication management with a PHQ-9 every month.",
                 tier: Tier::Standard,
                 features: &[SHIPPING, MESSAGES, VISITS, PHQ_9],
-                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every quarter")],
+                comparison: &[("Medication", "Sertraline"), ("Visits", "Video every quarter")],
+                covers: &[SERTRALINE],
                 prices: [6_500, 17_900, 64_800],
             },
             PlanSeed {
@@ -246,7 +298,8 @@ const CATEGORIES: [CategorySeed; 6] = [
                 description: "Medication management and a video visit every month.",
                 tier: Tier::Premium,
                 features: &[SHIPPING, MESSAGES, MONTHLY_VISIT, PHQ_9],
-                comparison: &[("Medication", "As prescribed"), ("Visits", "Video every month")],
+                comparison: &[("Medication", "Sertraline"), ("Visits", "Video every month")],
+                covers: &[SERTRALINE],
                 prices: [11_900, 32_900, 118_800],
             },
         ],
@@ -272,10 +325,11 @@ const ARTICLES: [ArticleSeed; 3] = [
     },
     ArticleSeed {
         category: HAIR_LOSS,
-        title: "Two treatments together",
-        summary: "How finasteride and minoxidil add to each other.",
-        body: "Finasteride works from within and minoxidil on the scalp. Apply minoxidil to a \
-               dry scalp, wash your hands, and leave **four hours** before you wash your hair.",
+        title: "Minoxidil by mouth",
+        summary: "What to watch in the first weeks.",
+        body: "Rise slowly when you get up. Tell your provider of a *racing heart*, of swollen \
+               ankles, or of a weight that rises quickly: these need to be looked at **the same \
+               day**.",
         minimum_tier: Some(Tier::Standard),
     },
     ArticleSeed {
@@ -335,6 +389,23 @@ pub async fn sow(store: &dyn CatalogStore) -> Result<(), CatalogError> {
     Ok(())
 }
 
+impl Covered {
+    fn treatment(&self) -> Result<CoveredTreatment, CatalogError> {
+        let broken = |_| {
+            let message = format!("{} is not a sound treatment.", self.name);
+            CatalogError::Invalid(vec![FieldError::new("treatments", "invalid", message)])
+        };
+        let doses = self.doses.iter().map(|dose| DoseAmount::try_from(*dose));
+        Ok(CoveredTreatment {
+            drug: self.drug.parse().map_err(|_| broken(()))?,
+            name: self.name.into(),
+            form: self.form,
+            unit: self.unit.into(),
+            doses: doses.collect::<Result<_, _>>().map_err(|_| broken(()))?,
+        })
+    }
+}
+
 impl PlanSeed {
     fn spec(&self, category: CategoryId) -> Result<PlanSpec, CatalogError> {
         let [month, quarter, year] = self.prices;
@@ -349,6 +420,7 @@ impl PlanSeed {
             description: self.description.into(),
             tier: self.tier,
             features,
+            treatments: self.covers.iter().map(Covered::treatment).collect::<Result<_, _>>()?,
             comparison: self
                 .comparison
                 .iter()

@@ -1,4 +1,4 @@
-//! The stock of the demo's pharmacy: every drug that a category begins with,
+//! The stock of the demo's pharmacy: every drug of the formulary,
 //! in two lots, so that the one that expires first is seen to go first.
 
 use std::collections::BTreeSet;
@@ -13,15 +13,13 @@ use pharmacy::{
 };
 use ports::{Env, IdempotencyKey};
 
-use super::catalog;
-
 /// Lot number, months until it expires, and units.
 const LOTS: [(&str, u32, i64); 2] = [("D26-0417", 14, 3_000), ("D26-0902", 22, 6_000)];
 
 /// Below this many units the stock of a drug is low.
 const REORDER_LEVEL: i64 = 600;
 
-/// Stocks what the protocols prescribe, at the pharmacy that ships where nobody
+/// Stocks what the formulary lists, at the pharmacy that ships where nobody
 /// has chosen one. Each lot is taken in once ever: what was sent out since is
 /// not put back. It follows the seeds of care and of the pharmacy directory.
 pub async fn sow(
@@ -30,7 +28,7 @@ pub async fn sow(
     care: &dyn CareStore,
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system("seed.inventory");
-    let pharmacy = store.begin(&actor).await?.default_pharmacy().await?;
+    let pharmacy = store.begin(&actor).await?.default_pharmacy(None).await?;
     let pharmacy = pharmacy.ok_or(PharmacyError::NotFound("mail-order pharmacy"))?.id;
     for ndc in drugs(care, &actor).await? {
         for (lot_number, months, quantity) in LOTS {
@@ -53,21 +51,11 @@ pub async fn sow(
     Ok(())
 }
 
-/// The drugs that the demo's categories begin with.
+/// The packages of the formulary.
 async fn drugs(care: &dyn CareStore, actor: &Actor) -> ports::Result<BTreeSet<Ndc>> {
     let mut tx = care.begin(actor).await?;
-    let mut drugs = BTreeSet::new();
-    for category in [
-        catalog::HAIR_LOSS,
-        catalog::ERECTILE_DYSFUNCTION,
-        catalog::WEIGHT_MANAGEMENT,
-        catalog::ACNE,
-        catalog::ANXIETY,
-        catalog::DEPRESSION,
-    ] {
-        drugs.extend(tx.protocol(category).await?.map(|found| found.treatment.medication.ndc));
-    }
-    Ok(drugs)
+    let listed = tx.formulary().await?;
+    Ok(listed.into_iter().flat_map(|(drug, _)| drug.ndcs).collect())
 }
 
 /// Lots are good until the end of a month.
@@ -79,10 +67,7 @@ fn expiry(today: NaiveDate, months: u32) -> NaiveDate {
 
 #[cfg(test)]
 mod tests {
-    use care::{
-        Dose, DoseLimit, Frequency, Medication, PeriodUnit, Protocol, Treatment,
-        setup::{set_dose_limit, set_protocol},
-    };
+    use care::{DoseLimit, setup::set_dose_limit};
     use kernel::{Address, DeaSchedule, PageRequest, PharmacyId, UsState, Uuid};
     use pharmacy::{
         inventory::receive::stock_levels,
@@ -92,35 +77,6 @@ mod tests {
 
     use super::*;
 
-    fn protocol() -> Protocol {
-        Protocol {
-            category: catalog::ANXIETY,
-            treatment: Treatment {
-                medication: Medication {
-                    rxnorm: "312941".parse().unwrap(),
-                    ndc: "00049490066".parse().unwrap(),
-                    display: "sertraline 50 MG Oral Tablet".into(),
-                },
-                dose: Dose { value: 50.0, unit: "mg".into() },
-                sig: "Take 1 tablet by mouth every morning.".into(),
-                frequency: Frequency {
-                    frequency: 1,
-                    period: 1,
-                    period_unit: PeriodUnit::D,
-                    as_needed: false,
-                },
-                duration_days: 30,
-                quantity: 30,
-                quantity_unit: "tablet".into(),
-                refills: 2,
-                diagnosis: "F41.1".parse().unwrap(),
-                titration: None,
-                kidneys: None,
-                overrides: Vec::new(),
-            },
-        }
-    }
-
     #[test]
     fn a_lot_expires_at_the_end_of_a_month() {
         let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).unwrap();
@@ -129,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_drug_of_a_protocol_is_stocked_once() {
+    async fn every_package_of_the_formulary_is_stocked_once() {
         let database = Database::fresh().await;
         let actor = Actor::system("tests.seed");
         let pharmacy = Pharmacy {
@@ -146,7 +102,10 @@ mod tests {
             },
             phone: "+16175550199".parse().unwrap(),
             mail_order: true,
+            dea: None,
+            licensed_in: [UsState::Ma].into(),
             active: true,
+            version: 1,
         };
         put_pharmacy(&database.pg, &actor, &pharmacy).await.unwrap();
         let limit = DoseLimit {
@@ -159,9 +118,11 @@ mod tests {
             strength: "50 MG".into(),
             schedule: DeaSchedule::None,
             ndcs: vec!["00049490066".parse().unwrap()],
+            max_weekly: None,
+            to_confirm: None,
+            followed_by: None,
         };
         set_dose_limit(&database.pg, &actor, &limit).await.unwrap();
-        set_protocol(&database.pg, &actor, &protocol()).await.unwrap();
         for _ in 0..2 {
             sow(&database.env, &database.pg, &database.pg).await.unwrap();
         }

@@ -7,7 +7,9 @@ use pharmacy::{
     PharmacyError,
     prescription::{Pharmacy, PrescriptionStore, read::put_pharmacy},
 };
-use ports::PortError;
+use ports::{AuditAction, AuditEntry, PortError};
+
+use super::identity::PHARMACIST;
 
 const fn pharmacy_id(number: u128) -> PharmacyId {
     PharmacyId(Uuid::from_u128(0x5a1c_0006_0000_4000_8000_0000_0000_0000 + number))
@@ -32,7 +34,7 @@ struct Entry {
 const PHARMACIES: [Entry; 3] = [
     Entry {
         id: MAIL_ORDER,
-        ncpdp_id: "9900017",
+        ncpdp_id: "9900019",
         npi: "1999900016",
         name: "Harbor Mail Pharmacy",
         line1: "400 Commerce Park Drive",
@@ -44,7 +46,7 @@ const PHARMACIES: [Entry; 3] = [
     },
     Entry {
         id: pharmacy_id(2),
-        ncpdp_id: "9900025",
+        ncpdp_id: "9900021",
         npi: "1999900024",
         name: "Beacon Street Pharmacy",
         line1: "85 Beacon Street",
@@ -85,19 +87,40 @@ impl Entry {
             },
             phone: self.phone.parse().map_err(|_| broken("telephone"))?,
             mail_order: self.mail_order,
+            dea: None,
+            // Whoever ships does so to every state, and a counter to its own.
+            licensed_in: if self.mail_order {
+                UsState::all().collect()
+            } else {
+                [self.state].into()
+            },
             active: true,
+            version: 1,
         })
     }
 }
 
-/// Puts the demo's pharmacies into the directory. An entry that is there stays
-/// as it is.
+/// Puts the demo's pharmacies into the directory, and the demo's pharmacist into
+/// the one that ships. An entry that is there stays as it is, unless it is from
+/// before licenses were kept and nobody has changed it.
 pub async fn sow(store: &dyn PrescriptionStore) -> Result<(), PharmacyError> {
     let actor = Actor::system("seed.pharmacy");
     for entry in &PHARMACIES {
-        let known = store.begin(&actor).await?.pharmacy(entry.id).await?.is_some();
-        if !known {
-            put_pharmacy(store, &actor, &entry.pharmacy()?).await?;
+        let wanted = entry.pharmacy()?;
+        let known = store.begin(&actor).await?.pharmacy(entry.id).await?;
+        let is_older = |known: &Pharmacy| {
+            known.version == 1 && known.licensed_in.len() < wanted.licensed_in.len()
+        };
+        if known.is_some_and(|known| !is_older(&known)) {
+            continue;
+        }
+        put_pharmacy(store, &actor, &wanted).await?;
+        if entry.id == MAIL_ORDER {
+            let mut tx = store.begin(&actor).await?;
+            tx.set_pharmacists(MAIL_ORDER, &[PHARMACIST]).await?;
+            let staffed = AuditEntry::new(AuditAction::Update, "pharmacy", MAIL_ORDER);
+            tx.audit(staffed.detail("pharmacists", vec![PHARMACIST.to_string()])).await?;
+            tx.commit().await?;
         }
     }
     Ok(())
@@ -111,7 +134,8 @@ mod tests {
     fn every_entry_is_a_valid_pharmacy() {
         for entry in &PHARMACIES {
             let pharmacy = entry.pharmacy().unwrap();
-            assert!(pharmacy.address.validate().is_ok());
+            assert!(pharmacy.validate().is_ok());
+            assert!(pharmacy.warnings().is_empty(), "{:?}", pharmacy.warnings());
             assert!(pharmacy.id >= MAIL_ORDER);
         }
     }

@@ -95,6 +95,10 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
     on!(registry, world, "care.on_record_changed", ClinicalRecordChanged { patient } => |w, delivery| {
         care::tasks::on_record_changed(&w.env, &w.pg, delivery, patient)
     });
+    on!(registry, world, "care.on_subscription_mismatched",
+        SubscriptionMismatched { patient, category } => |w, delivery| {
+        care::tasks::on_subscription_mismatched(&w.env, &w.pg, delivery, patient, category)
+    });
     on!(registry, world, "care.complete_plan",
         PrescriptionChanged { treatment_plan, plan_version, status } => |w, delivery| {
         care::plans::on_prescription_changed(
@@ -190,6 +194,14 @@ fn subscriptions(registry: &mut Registry, world: &Arc<World>) {
         treatment::on_treatment_plan_ended(
             &w.env, &w.pg, w.bridges.as_ref(), delivery, patient, category,
         )
+    });
+    on!(registry, world, "subscriptions.on_treatment_plan_created",
+        TreatmentPlanCreated { patient, category } => |w, delivery| {
+        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), delivery, patient, category)
+    });
+    on!(registry, world, "subscriptions.on_treatment_plan_modified",
+        TreatmentPlanModified { patient, category } => |w, delivery| {
+        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), delivery, patient, category)
     });
     job!(registry, world, |w, job: renewal::RenewSubscription| {
         renewal::renew(&w.env, &w.pg, w.bridges.as_ref(), job)

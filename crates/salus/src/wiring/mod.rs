@@ -140,6 +140,7 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
             facts: bridges.clone(),
             directory: bridges.clone(),
             covers: bridges.clone(),
+            safety: bridges.clone(),
         },
         photos: PhotoVault::new(foundation.objects.clone(), foundation.keyring.clone()),
         prescribing: PrescribingPorts {

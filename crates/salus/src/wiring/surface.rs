@@ -19,7 +19,7 @@ use rest::{
     care::{
         AssessmentsApi, AssignmentApi, BreakGlassApi, ConsultationsApi, DosingApi, InformationApi,
         PlansApi as TreatmentPlansApi, PortalApi, ReplaysApi, RequirementsApi, ReviewsApi,
-        RulesApi, SettingsApi, TasksApi, VideoWebhookApi,
+        RulesApi, SettingsApi, TasksApi, VideoWebhookApi, WholeReviewApi,
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
@@ -32,7 +32,7 @@ use rest::{
     intake::{
         DraftsApi, FormsAdminApi, FormsApi, FormsFhirApi, IntakeServices, PhotosApi, ResponsesApi,
     },
-    prescriptions::{ErxWebhookApi, PrescriptionsApi, WebhookCredential},
+    prescriptions::{ErxWebhookApi, PharmaciesApi, PrescriptionsApi, WebhookCredential},
     records::RecordsApi,
     subscriptions::SubscriptionsApi,
     surface::SurfaceSettings,
@@ -51,6 +51,7 @@ pub type Operations = (
     (FormsApi, FormsAdminApi, FormsFhirApi, DraftsApi, PhotosApi, ResponsesApi),
     (
         ReviewsApi,
+        WholeReviewApi,
         AssessmentsApi,
         TreatmentPlansApi,
         DosingApi,
@@ -60,7 +61,7 @@ pub type Operations = (
         VideoWebhookApi,
     ),
     (RulesApi, ReplaysApi, RequirementsApi, SettingsApi, AssignmentApi, TasksApi, PortalApi),
-    (PrescriptionsApi, ErxWebhookApi),
+    (PrescriptionsApi, PharmaciesApi, ErxWebhookApi),
     (DispatchApi, InventoryApi, ShipmentsApi, CarrierWebhookApi),
     (SubscriptionsApi, AccessApi),
     (PaymentMethodsApi, InvoicesApi, StripeWebhookApi),
@@ -143,6 +144,7 @@ impl Surface {
             intake.apis(),
             (
                 ReviewsApi { env: env(), store: store.clone(), sources: world.sources.clone() },
+                WholeReviewApi { env: env(), store: store.clone(), sources: world.sources.clone() },
                 AssessmentsApi { store: store.clone() },
                 TreatmentPlansApi {
                     env: env(),
@@ -181,6 +183,7 @@ impl Surface {
                     ports: world.prescribing.clone(),
                     panel: store.clone(),
                 },
+                PharmaciesApi { env: env(), store: store.clone(), people: bridges.clone() },
                 ErxWebhookApi {
                     env: env(),
                     store: store.clone(),
@@ -209,6 +212,7 @@ impl Surface {
                     env: env(),
                     store: store.clone(),
                     offers: bridges.clone(),
+                    approvals: bridges.clone(),
                     limits: limits.clone(),
                 },
             ),

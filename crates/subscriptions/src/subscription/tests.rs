@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use kernel::{Feature, Uuid};
+use kernel::{DoseAmount, DoseForm, Feature, Uuid};
 use proptest::prelude::*;
 
 use super::*;
@@ -11,6 +11,16 @@ fn id<T: From<Uuid>>(value: u128) -> T {
 
 fn moment(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
+}
+
+fn tadalafil() -> CoveredTreatment {
+    CoveredTreatment {
+        drug: "358263".parse().unwrap(),
+        name: "tadalafil".into(),
+        form: DoseForm::OralTablet,
+        unit: "mg".into(),
+        doses: vec![DoseAmount::try_from(5.0).unwrap()],
+    }
 }
 
 fn system() -> Actor {
@@ -33,6 +43,7 @@ fn pending(now: DateTime<Utc>) -> Subscription {
             interval: BillingInterval::MONTH,
             tier: Tier::Basic,
             features: vec![Feature::new("messaging", "Messages").unwrap()],
+            treatments: vec![tadalafil()],
             renews: true,
             on_sale: true,
         },
@@ -101,7 +112,7 @@ fn canceling_at_the_end_of_the_period_keeps_it_until_then() {
     // It is over at that moment, also before the job has closed it.
     assert!(!subscription.entitles(end));
     assert!(active(now).entitles(end), "one that renews stays open until it has");
-    let (ended, change) = subscription.renew(true, &system(), end).unwrap();
+    let (ended, change) = subscription.renew(None, &system(), end).unwrap();
     assert_eq!(change.reason, ChangeReason::PeriodEnded);
     assert_eq!(ended.state, State::Canceled { at: end });
     assert!(ended.cancel(CancelWhen::Now, &system(), end).is_err());
@@ -114,7 +125,7 @@ fn what_is_paid_upfront_runs_out_with_its_period() {
     let (subscription, _) = upfront.paid(id(10), &system(), now);
     let end = subscription.period.end;
     assert!(subscription.entitles(now) && !subscription.entitles(end));
-    let (ended, change) = subscription.renew(true, &system(), end).unwrap();
+    let (ended, change) = subscription.renew(None, &system(), end).unwrap();
     assert!(ended.is_canceled());
     assert_eq!(change.reason, ChangeReason::PeriodEnded);
 }
@@ -131,7 +142,7 @@ fn it_does_not_renew_before_its_period_ends() {
     let now = moment("2027-01-31T20:00:00Z");
     let subscription = active(now);
     let early = subscription.period.end - TimeDelta::seconds(1);
-    assert!(matches!(subscription.renew(true, &system(), early), Err(SubscriptionError::NotDue)));
+    assert!(matches!(subscription.renew(None, &system(), early), Err(SubscriptionError::NotDue)));
 }
 
 proptest! {
@@ -141,7 +152,7 @@ proptest! {
         let mut subscription = active(now);
         for index in 1..=count {
             let end = subscription.period.end;
-            subscription = subscription.renew(true, &system(), end).unwrap().0;
+            subscription = subscription.renew(None, &system(), end).unwrap().0;
             prop_assert_eq!(subscription.period.index as usize, index);
             prop_assert_eq!(subscription.period.start, end);
         }
@@ -156,7 +167,7 @@ proptest! {
             subscription = match step {
                 0 => subscription.paid(id(20), &system(), far).0,
                 1 => subscription.payment_failed(id(21), &system(), far).0,
-                2 => subscription.clone().renew(true, &system(), far).map_or(subscription, |(s, _)| s),
+                2 => subscription.clone().renew(None, &system(), far).map_or(subscription, |(s, _)| s),
                 _ => subscription
                     .clone()
                     .cancel(CancelWhen::Now, &system(), far)
@@ -189,7 +200,26 @@ fn nothing_is_renewed_that_nothing_can_be_sent_for() {
     let now = moment("2027-01-31T15:00:00Z");
     let active = self::active(now);
     let end = active.period.end;
-    let (ended, change) = active.renew(false, &system(), end).unwrap();
+    let (ended, change) = active.renew(Some(ChangeReason::TreatmentEnded), &system(), end).unwrap();
     assert_eq!(ended.state.word(), StateWord::Canceled);
     assert_eq!((change.reason, ended.period.index), (ChangeReason::TreatmentEnded, 0));
+}
+
+#[test]
+fn what_was_bought_is_held_against_the_treatment_of_now() {
+    let now = moment("2027-01-31T15:00:00Z");
+    let bought = active(now);
+    let treated = |drug: &str, dose: f64| TreatedWith {
+        drugs: vec![drug.parse().unwrap()],
+        form: Some(DoseForm::OralTablet),
+        doses: Some(("mg".into(), vec![dose])),
+    };
+    assert_eq!(bought.misfit(Some(&treated("358263", 5.0))), None);
+    assert_eq!(bought.misfit(Some(&treated("136411", 50.0))), Some(Misfit::OtherDrug));
+    assert_eq!(bought.misfit(Some(&treated("358263", 20.0))), Some(Misfit::OtherDose));
+    // Nothing is prescribed, which is for others to notice.
+    assert_eq!(bought.misfit(None), None);
+    // It was bought before plans named treatments.
+    let older = Subscription { covers: Vec::new(), ..bought };
+    assert_eq!(older.misfit(Some(&treated("136411", 50.0))), None);
 }

@@ -66,7 +66,12 @@ fn inputs() -> Inputs {
     Inputs {
         answers: BTreeMap::from([("s".to_owned(), json!("a".repeat(1_000)))]),
         scores: BTreeMap::new(),
-        patient: PatientInputs { age: 34, sex: Sex::Male, state: UsState::Ma },
+        patient: PatientInputs {
+            age: 34,
+            sex: Sex::Male,
+            state: UsState::Ma,
+            age_counted_on: None,
+        },
         medications: vec![],
         allergies: vec![],
     }

@@ -267,3 +267,78 @@ async fn what_is_prescribed_here_already_blocks_and_what_is_reported_warns() {
         assert_eq!((alerts[0].kind, alerts[0].severity), (AlertKind::DuplicateTherapy, severity));
     }
 }
+
+fn affirming(answers: &[&str]) -> ClinicalFacts {
+    let affirmed = answers.iter().map(|answer| (*answer).to_owned()).collect();
+    ClinicalFacts { affirmed, ..ClinicalFacts::default() }
+}
+
+const TADALAFIL: &str = "tadalafil 5 MG Oral Tablet";
+const MINOXIDIL: &str = "minoxidil 2.5 MG Oral Tablet";
+const SEMAGLUTIDE: &str = "0.5 ML semaglutide 0.5 MG/ML Auto-Injector [Wegovy]";
+
+#[tokio::test]
+async fn tadalafil_is_as_dangerous_with_a_nitrate_as_sildenafil() {
+    for taken in
+        ["nitroglycerin 0.4 MG Sublingual Tablet", "isosorbide mononitrate 20 MG Oral Tablet"]
+    {
+        let alerts = found(TADALAFIL, "5 MG", taking(taken)).await;
+        assert_eq!((alerts[0].kind, alerts[0].severity), (AlertKind::Interaction, Severity::High));
+        assert!(alerts[0].blocks());
+    }
+    let alerts = found(TADALAFIL, "5 MG", ClinicalFacts::default()).await;
+    assert!(alerts.is_empty(), "{alerts:?}");
+}
+
+#[tokio::test]
+async fn what_a_patient_affirms_in_a_form_is_held_against_the_drug() {
+    for (drug, strength, answer, severity) in [
+        (SEMAGLUTIDE, "0.25 MG", "thyroid_cancer", Severity::High),
+        (SEMAGLUTIDE, "0.25 MG", "men2", Severity::High),
+        (SEMAGLUTIDE, "0.25 MG", "pancreatitis", Severity::Moderate),
+        (TADALAFIL, "5 MG", "nitrates", Severity::High),
+        (SILDENAFIL, "50 MG", "riociguat", Severity::High),
+        (SILDENAFIL, "50 MG", "alpha_blockers", Severity::Moderate),
+        (MINOXIDIL, "2.5 MG", "heart_disease", Severity::High),
+    ] {
+        let alerts = found(drug, strength, affirming(&[answer])).await;
+        assert_eq!(alerts.len(), 1, "{drug} {answer}: {alerts:?}");
+        assert_eq!((alerts[0].kind, alerts[0].severity), (AlertKind::Condition, severity));
+        assert_eq!(alerts[0].blocks(), severity == Severity::High);
+        let other =
+            found("metformin hydrochloride 500 MG Oral Tablet", "500 MG", affirming(&[answer]));
+        assert!(other.await.is_empty(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn pregnancy_and_a_second_glp1_agonist_stop_semaglutide() {
+    let pregnant = ClinicalFacts { pregnant: Some(true), ..ClinicalFacts::default() };
+    let alerts = found(SEMAGLUTIDE, "0.25 MG", pregnant).await;
+    assert!(alerts.len() == 1 && alerts[0].kind == AlertKind::Pregnancy && alerts[0].blocks());
+    let alerts =
+        found(SEMAGLUTIDE, "0.25 MG", taking("3 ML liraglutide 6 MG/ML Pen Injector")).await;
+    assert!(alerts.iter().any(|alert| alert.kind == AlertKind::Interaction && alert.blocks()));
+}
+
+#[tokio::test]
+async fn pens_of_a_week_are_held_against_the_highest_weekly_dose() {
+    let pens = async |strength: &str, quantity: u32, days: u16| {
+        let medication = medication(SEMAGLUTIDE, strength);
+        let dosing = Dosing { unit: QuantityUnit::Each, ..dosing(quantity, days) };
+        let proposed = Proposed { medication: &medication, dosing: &dosing };
+        let facts = Ok(ClinicalFacts::default());
+        check(Formulary::shipped(), &CuratedInteractions, &facts, proposed).await
+    };
+    assert!(pens("2.4 MG", 4, 28).await.is_empty());
+    assert!(pens("0.25 MG", 4, 28).await.is_empty());
+    for (strength, quantity, days, severity) in [
+        ("2.4 MG", 5, 28, Severity::High),
+        ("0.5 MG", 28, 28, Severity::High),
+        ("x", 4, 28, Severity::Undefined),
+    ] {
+        let alerts = pens(strength, quantity, days).await;
+        assert_eq!(alerts.len(), 1, "{strength} {quantity}");
+        assert_eq!((alerts[0].kind, alerts[0].severity), (AlertKind::MaximumDose, severity));
+    }
+}

@@ -127,9 +127,30 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
         bail!("the decision has no trace");
     }
     read_photos(world, walk, &provider.token).await?;
+    // What the provider reads is what they sign. After a lost answer the review
+    // is decided, and its plan stands.
+    let shown = world
+        .client
+        .get(format!("/api/providers/reviews/{}", walk.assessment_id))
+        .token(&provider.token)
+        .send()
+        .await?;
+    if shown.status.as_u16() == 409
+        && let Some(plan) = plan_of(world, walk).await?
+    {
+        walk.plan_id = text(&plan, "/id")?;
+        walk.provider_id = provider.account_id.clone();
+        return Ok(());
+    }
+    let shown = shown.expect(200, "reading the review")?.json()?;
+    let (version, questions) = (text(&shown, "/version")?, &shown["questions"]);
+    if questions.as_array().is_none_or(Vec::is_empty) || shown["proposed"].is_null() {
+        bail!("the review shows {questions} and {}", shown["proposed"]);
+    }
     // These doses depend on the kidneys, so the provider has them measured. The
     // day follows from the assessment, so that a repetition says the same.
     let mut approval = json!({
+        "version": version,
         "met_elsewhere": "At the practice, on the day of the request, with an identity card.",
     });
     if matches!(walk.person.category(), "erectile-dysfunction" | "weight-management") {
@@ -138,6 +159,12 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
         approval["kidneys"] = json!({
             "serum_creatinine_mg_dl": 0.9, "weight_kg": 84.0, "measured_on": measured_on,
         });
+    }
+    if let Some(treatment) = walk.person.treatment(&approval["kidneys"]) {
+        approval["treatment"] = treatment;
+        if let Some(approval) = approval.as_object_mut() {
+            approval.remove("kidneys");
+        }
     }
     let plan = world
         .client
@@ -161,6 +188,13 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The plan that the review of this walk made, where it is decided.
+async fn plan_of(world: &World, walk: &Walk) -> anyhow::Result<Option<serde_json::Value>> {
+    let plans = world.get(format!("/api/treatment-plans/{}", walk.patient_id), &walk.token).await?;
+    let mut plans = plans["plans"].as_array().into_iter().flatten();
+    Ok(plans.find(|plan| plan["assessment_id"] == walk.assessment_id.as_str()).cloned())
+}
+
 /// An automatic approval has its plan from the protocol.
 async fn adopt(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     let plan = eventually("the plan of an automatic approval", || async {
@@ -177,14 +211,22 @@ async fn adopt(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Somebody whom a provider treats, and whose plan has video visits.
+async fn somebody_with_visits(world: &World) -> anyhow::Result<Walk> {
+    let seen = world.walks.iter().filter(|walk| walk.outcome == "in_review" && walk.dispensed());
+    for walk in seen {
+        let path = format!("/api/subscriptions/{}/features", walk.subscription_id);
+        let features = world.get(path, &walk.token).await?;
+        let mut all = features["features"].as_array().into_iter().flatten();
+        if all.any(|feature| feature["code"] == "video_visits") {
+            return Ok(walk.clone());
+        }
+    }
+    bail!("nobody to meet")
+}
+
 pub async fn meet(world: &mut World) -> anyhow::Result<()> {
-    let walk = world
-        .walks
-        .iter()
-        .find(|walk| walk.outcome == "in_review" && walk.dispensed())
-        .or_else(|| world.walks.iter().find(|walk| walk.dispensed()))
-        .context("nobody to meet")?
-        .clone();
+    let walk = somebody_with_visits(world).await?;
     let provider = world
         .providers
         .iter()

@@ -58,7 +58,11 @@ async fn prescribe_one(world: &World, walk: &mut Walk, pharmacy: &Value) -> anyh
             .client
             .post(
                 "/api/prescriptions/erx",
-                json!({ "treatment_plan_id": walk.plan_id, "pharmacy_id": pharmacy["id"] }),
+                json!({
+                    "treatment_plan_id": walk.plan_id,
+                    "plan_version": 1,
+                    "pharmacy_id": pharmacy["id"],
+                }),
             )
             .token(&provider.token)
             .key(world.key("prescribe", &walk.email))

@@ -16,6 +16,7 @@ pub async fn subscribe(world: &mut World) -> anyhow::Result<()> {
             .with_context(|| format!("the subscription of {}", walk.person.name()))?;
         paid += 1;
     }
+    sells_nothing_else(world, &walks).await?;
     // Whoever was refused cannot buy the treatment after all.
     if let Some(refused) = walks.iter().find(|walk| walk.outcome == "refused") {
         let price = price(world, refused).await?;
@@ -63,24 +64,107 @@ async fn opens_its_features(world: &World, walk: &Walk) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The plans of the category that anybody can see.
+async fn plans(world: &World, walk: &Walk) -> anyhow::Result<Vec<Value>> {
+    let path = format!("/api/plans?category_id={}", walk.category_id);
+    let plans = world.client.get(path).send().await?.expect(200, "listing plans")?.json()?;
+    Ok(plans["plans"].as_array().cloned().unwrap_or_default())
+}
+
 /// The dearest monthly price of the category.
 async fn price(world: &World, walk: &Walk) -> anyhow::Result<Value> {
-    let plans = world
-        .client
-        .get(format!("/api/plans?category_id={}", walk.category_id))
-        .send()
+    plans(world, walk)
         .await?
-        .expect(200, "listing plans")?
-        .json()?;
-    plans["plans"]
-        .as_array()
-        .into_iter()
-        .flatten()
+        .iter()
         .flat_map(|plan| plan["prices"].as_array().into_iter().flatten())
         .filter(|price| price["interval"] == "monthly")
         .max_by_key(|price| price["amount"]["minor"].as_i64())
         .cloned()
         .context("the category has no monthly price")
+}
+
+/// The dearest monthly price of the plans that fit the treatment, as a checkout
+/// shows them.
+async fn fitting_price(world: &World, walk: &Walk) -> anyhow::Result<Value> {
+    let path = format!("/api/plans/fitting?category_id={}", walk.category_id);
+    let fitting = world.get(path, &walk.token).await?;
+    fitting["plans"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|plan| plan["prices"].as_array().into_iter().flatten())
+        .filter(|price| price["months"] == 1 && price["renews"] == true)
+        .max_by_key(|price| price["amount"]["minor"].as_i64())
+        .map(|price| json!({ "id": price["price_id"], "amount": price["amount"] }))
+        .context("no plan fits the treatment")
+}
+
+/// The drug, the form and the dose that were prescribed are among those of the
+/// plan that was bought.
+async fn bought_what_is_dispensed(
+    world: &World,
+    walk: &Walk,
+    subscription: &Value,
+) -> anyhow::Result<()> {
+    let plans = plans(world, walk).await?;
+    let bought = plans
+        .iter()
+        .find(|plan| plan["id"] == subscription["plan_id"])
+        .context("the plan that was bought is not on offer")?;
+    let path = format!("/api/treatment-plans/{}", walk.patient_id);
+    let treatments = world.get(path, &walk.token).await?;
+    let treatment = treatments["plans"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|plan| plan["id"] == walk.plan_id.as_str())
+        .map(|plan| plan["treatment"].clone())
+        .context("the treatment plan is gone")?;
+    let display = text(&treatment, "/medication/display")?;
+    let covered = bought["treatments"].as_array().into_iter().flatten().any(|covered| {
+        let name = covered["name"].as_str().unwrap_or_default();
+        let of_dose = |dose: &Value| dose.as_f64() == treatment["dose"]["value"].as_f64();
+        !name.is_empty()
+            && display.split_whitespace().any(|word| word == name)
+            && covered["doses"].as_array().is_some_and(|doses| doses.iter().any(of_dose))
+    });
+    if !covered {
+        bail!("{} pays for something else than {display}", bought["name"]);
+    }
+    world.report.detail(&format!(
+        "{:24} bought {} for {display}",
+        walk.person.name(),
+        bought["name"].as_str().unwrap_or_default()
+    ));
+    Ok(())
+}
+
+/// A plan of another drug is refused, whoever asks.
+async fn sells_nothing_else(world: &World, walks: &[Walk]) -> anyhow::Result<()> {
+    let mut refused = 0;
+    for walk in walks.iter().filter(|walk| walk.treated()) {
+        let fitting = world
+            .get(format!("/api/plans/fitting?category_id={}", walk.category_id), &walk.token)
+            .await?;
+        let fits = |plan: &Value| {
+            let mut all = fitting["plans"].as_array().into_iter().flatten();
+            all.any(|one| one["plan_id"] == plan["id"])
+        };
+        for plan in plans(world, walk).await?.iter().filter(|plan| !fits(plan)) {
+            let price = plan["prices"][0].clone();
+            let word = format!("other-{}", text(plan, "/id")?);
+            let answer = start(world, walk, &price, &word).await?;
+            if answer.status.as_u16() != 409 {
+                bail!("{} got {} for a plan of another drug", walk.person.name(), answer.status);
+            }
+            refused += 1;
+        }
+    }
+    if refused == 0 {
+        bail!("nobody tried a plan of another drug");
+    }
+    world.report.detail(&format!("{refused} purchases of another drug were refused"));
+    Ok(())
 }
 
 async fn start(
@@ -115,7 +199,7 @@ async fn subscribe_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     if card["last4"] != "4242" {
         bail!("the card came back another: {card}");
     }
-    let price = price(world, walk).await?;
+    let price = fitting_price(world, walk).await?;
     let subscription =
         start(world, walk, &price, "subscribe").await?.done("subscribing")?.json()?;
     walk.subscription_id = text(&subscription, "/id")?;
@@ -141,6 +225,7 @@ async fn subscribe_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     })
     .await?;
     opens_its_features(world, walk).await?;
+    bought_what_is_dispensed(world, walk, &subscription).await?;
     let path = format!("/_control/charges?invoice_id={}", walk.invoice_id);
     let charges = world.client.emulator_call("stripe", Method::GET, &path, None).await?.json()?;
     match charges["charges"].as_array().map(Vec::len) {

@@ -7,7 +7,10 @@ use care::{
 };
 use kernel::{Actor, DeaSchedule, RxNorm};
 
-use super::{DOXYCYCLINE, Drug, FINASTERIDE, METFORMIN, SERTRALINE, SILDENAFIL, TRETINOIN, broken};
+use super::{
+    DOXYCYCLINE, Drug, FINASTERIDE, METFORMIN, MINOXIDIL, SEMAGLUTIDE_PENS, SERTRALINE, SILDENAFIL,
+    TADALAFIL, TRETINOIN, broken,
+};
 
 /// A rule with a fixed dose.
 struct RuleSeed {
@@ -20,7 +23,20 @@ struct RuleSeed {
     reference: &'static str,
 }
 
-const RULES: [RuleSeed; 6] = [
+/// Each step of semaglutide is a pen of its own.
+const fn pen(step: usize, amount: f64) -> RuleSeed {
+    RuleSeed {
+        drug: &SEMAGLUTIDE_PENS[step],
+        amount,
+        increment: amount,
+        max: amount,
+        min_age: 18,
+        renal: &[],
+        reference: SEMAGLUTIDE_LABEL,
+    }
+}
+
+const RULES: [RuleSeed; 13] = [
     RuleSeed {
         drug: &FINASTERIDE,
         amount: 1.0,
@@ -82,6 +98,30 @@ const RULES: [RuleSeed; 6] = [
         reference: "Prescribing information of sertraline tablets, sections 2 and 8: no change for \
                     the kidneys",
     },
+    RuleSeed {
+        drug: &TADALAFIL,
+        amount: 5.0,
+        increment: 2.5,
+        max: 5.0,
+        min_age: 18,
+        renal: &[RenalBand { below: 30.0, effect: RenalEffect::Contraindicated }],
+        reference: "Prescribing information of tadalafil, sections 2 and 8: not once a day where the \
+                    creatinine clearance is below 30 mL/min",
+    },
+    RuleSeed {
+        drug: &MINOXIDIL,
+        amount: 2.5,
+        increment: 1.25,
+        max: 5.0,
+        min_age: 18,
+        renal: &[],
+        reference: "Off label for hair loss; the tablets are labeled for high blood pressure",
+    },
+    pen(0, 0.25),
+    pen(1, 0.5),
+    pen(2, 1.0),
+    pen(3, 1.7),
+    pen(4, 2.4),
 ];
 
 impl RuleSeed {
@@ -137,12 +177,15 @@ fn semaglutide_limit() -> Result<DoseLimit, CareError> {
         display: "semaglutide".into(),
         max_single: 2.4,
         max_daily: 2.4,
+        max_weekly: Some(2.4),
         unit: "mg".into(),
         reference: SEMAGLUTIDE_LABEL.into(),
         strength: String::new(),
         schedule: DeaSchedule::None,
         // An ingredient comes in no package, so only its steps are prescribed.
         ndcs: Vec::new(),
+        to_confirm: None,
+        followed_by: None,
     })
 }
 

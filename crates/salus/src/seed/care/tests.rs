@@ -76,7 +76,7 @@ fn man(age: u32, answers: Value) -> Inputs {
     Inputs {
         answers: serde_json::from_value(answers).unwrap(),
         scores: BTreeMap::new(),
-        patient: PatientInputs { age, sex: Sex::Male, state: UsState::Ma },
+        patient: PatientInputs { age, sex: Sex::Male, state: UsState::Ma, age_counted_on: None },
         medications: Vec::new(),
         allergies: Vec::new(),
     }

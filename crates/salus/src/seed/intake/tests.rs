@@ -218,7 +218,11 @@ impl intake::Surroundings for Shelf {
         Ok(Vec::new())
     }
 
-    async fn facts(&self, _: kernel::PatientId) -> ports::Result<Facts> {
+    async fn facts(
+        &self,
+        _: kernel::PatientId,
+        _: chrono::DateTime<chrono::Utc>,
+    ) -> ports::Result<Facts> {
         Ok(WOMAN)
     }
 }

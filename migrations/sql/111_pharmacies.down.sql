@@ -1,0 +1,10 @@
+DELETE FROM identity_role_permissions WHERE permission = 'pharmacy.administer';
+DROP POLICY pharmacy_scope ON erx_received;
+DROP POLICY pharmacy_scope ON erx_messages;
+DROP POLICY pharmacy_scope ON prescription_fills;
+DROP POLICY pharmacy_scope ON shipments;
+DROP POLICY pharmacy_scope ON dispatches;
+DROP POLICY pharmacy_scope ON prescriptions;
+DROP FUNCTION salus_reaches_pharmacy;
+DROP TABLE pharmacy_staff;
+ALTER TABLE pharmacies DROP COLUMN dea, DROP COLUMN licensed_in, DROP COLUMN version;
