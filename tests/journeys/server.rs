@@ -186,6 +186,7 @@ fn launch(
         .env("SALUS_DEMO_PASSWORD", PASSWORD)
         // Servers run beside each other, so each has a free port inside too.
         .env("SALUS_SERVER__INTERNAL_LISTEN", inside)
+        .envs((!demo).then_some(("SALUS_ENVIRONMENT", "development")))
         .env_remove("DATABASE_URL")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
