@@ -296,8 +296,11 @@ async fn an_empty_database_becomes_a_delivered_box() {
     let review = |what: &str| format!("/api/providers/reviews/{assessment}/{what}");
     let claimed = once(doctor.ask(Method::POST, &review("claim"))).await;
     assert_eq!(claimed.status, 200, "{}", claimed.body);
-    let plan = doctor.post(&review("approve"), &json!({})).await;
-    let asked = json!({ "treatment_plan_id": plan["id"], "pharmacy_id": pharmacy });
+    let shown = doctor.get(&format!("/api/providers/reviews/{assessment}")).await;
+    let plan = doctor.post(&review("approve"), &json!({ "version": shown["version"] })).await;
+    let asked = json!({
+        "treatment_plan_id": plan["id"], "plan_version": 1, "pharmacy_id": pharmacy,
+    });
     let written = doctor.post("/api/prescriptions/erx", &asked).await;
     assert_eq!(written["alerts"], json!([]), "{written}");
     eventually("the pharmacy to verify", SOON, || async {

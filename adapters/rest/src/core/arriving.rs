@@ -4,12 +4,17 @@
 
 use std::{
     io,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, stream};
+use bytes::Bytes;
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 use poem::{Body, http::StatusCode};
+use tokio::sync::Mutex;
 
 /// How slowly a body may come.
 #[derive(Clone, Copy, Debug)]
@@ -49,49 +54,97 @@ impl Fault {
     }
 }
 
-/// Where the fault of a body is left for whoever answers.
-pub type FaultOf = Arc<OnceLock<Fault>>;
+/// A body on its way in, shared by the operation that reads it and by whoever
+/// answers.
+#[derive(Clone)]
+pub struct Arriving(Arc<Mutex<State>>);
 
-/// The body held to a limit and a pace.
-pub fn guarded(body: Body, limit: usize, pace: Pace, fault: FaultOf) -> Body {
-    let arriving = Box::pin(body.into_bytes_stream());
-    let start = (arriving, 0_usize, Duration::ZERO);
-    Body::from_bytes_stream(stream::try_unfold(start, move |(mut arriving, received, waited)| {
-        let fault = fault.clone();
-        async move {
-            let refuse = |why: Fault| {
-                let _ = fault.set(why);
-                io::Error::other("the body is not read further")
-            };
-            let asked = Instant::now();
-            let left = pace.allows(received).saturating_sub(waited);
-            let next = tokio::time::timeout(left, arriving.next());
-            let Some(part) = next.await.map_err(|_| refuse(Fault::TooSlow))? else {
-                return Ok(None);
-            };
-            let part = part?;
-            let received = received.saturating_add(part.len());
-            if received > limit {
-                return Err(refuse(Fault::TooLarge));
+struct State {
+    parts: BoxStream<'static, io::Result<Bytes>>,
+    received: usize,
+    /// How long the server has waited for parts.
+    waited: Duration,
+    ended: bool,
+    fault: Option<Fault>,
+}
+
+impl Arriving {
+    /// How much of a body that no operation wanted is still taken in, so that
+    /// the connection can be used again.
+    const LEFT_OVER: usize = 64 * 1024;
+    const LEFT_OVER_TIME: Duration = Duration::from_secs(1);
+
+    pub fn new(body: Body) -> Self {
+        let ended = body.is_empty();
+        let parts = body.into_bytes_stream().boxed();
+        let (received, waited) = (0, Duration::ZERO);
+        Self(Arc::new(Mutex::new(State { parts, received, waited, ended, fault: None })))
+    }
+
+    /// The body held to a limit and a pace.
+    pub fn guarded(&self, limit: usize, pace: Pace) -> Body {
+        Body::from_bytes_stream(stream::try_unfold(self.clone(), move |arriving| async move {
+            let part = arriving.0.lock().await.next(limit, pace).await?;
+            Ok::<_, io::Error>(part.map(|part| (part, arriving)))
+        }))
+    }
+
+    pub async fn fault(&self) -> Option<Fault> {
+        self.0.lock().await.fault
+    }
+
+    /// Takes in what an operation left of a small body. Whether the body is at
+    /// its end; where it is not, the connection is of no more use.
+    pub async fn drained(&self, pace: Pace) -> bool {
+        let mut state = self.0.lock().await;
+        let limit = state.received.saturating_add(Self::LEFT_OVER);
+        let rest = async {
+            while state.fault.is_none() && !state.ended {
+                if state.next(limit, pace).await.is_err() {
+                    break;
+                }
             }
-            let waited = waited + asked.elapsed();
-            Ok::<_, io::Error>(Some((part, (arriving, received, waited))))
+            state.ended
+        };
+        tokio::time::timeout(Self::LEFT_OVER_TIME, rest).await.unwrap_or_default()
+    }
+}
+
+impl State {
+    async fn next(&mut self, limit: usize, pace: Pace) -> io::Result<Option<Bytes>> {
+        let asked = Instant::now();
+        let left = pace.allows(self.received).saturating_sub(self.waited);
+        let Ok(next) = tokio::time::timeout(left, self.parts.next()).await else {
+            return self.refuse(Fault::TooSlow);
+        };
+        let Some(part) = next.transpose()? else {
+            self.ended = true;
+            return Ok(None);
+        };
+        self.received = self.received.saturating_add(part.len());
+        if self.received > limit {
+            return self.refuse(Fault::TooLarge);
         }
-    }))
+        self.waited += asked.elapsed();
+        Ok(Some(part))
+    }
+
+    fn refuse(&mut self, why: Fault) -> io::Result<Option<Bytes>> {
+        self.fault.get_or_insert(why);
+        Err(io::Error::other("the body is not read further"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     const PACE: Pace = Pace { grace: Duration::from_millis(200), bytes_per_second: 1_000 };
 
     async fn read(body: Body, limit: usize) -> (bool, Option<Fault>) {
-        let fault = FaultOf::default();
-        let done = guarded(body, limit, PACE, fault.clone()).into_vec().await.is_ok();
-        (done, fault.get().copied())
+        let arriving = Arriving::new(body);
+        let done = arriving.guarded(limit, PACE).into_vec().await.is_ok();
+        (done, arriving.fault().await)
     }
 
     /// Parts that come that far apart.
@@ -118,5 +171,16 @@ mod tests {
         // Longer than the grace, and as fast as is asked.
         let flow = parts(vec![100; 8], Duration::from_millis(50));
         assert_eq!(read(flow, 1_000_000).await, (true, None));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_small_body_is_taken_in_and_a_large_one_is_given_up() {
+        for (sizes, at_its_end) in [(vec![], true), (vec![10, 10], true), (vec![40_000; 2], false)]
+        {
+            let arriving = Arriving::new(parts(sizes.clone(), Duration::ZERO));
+            assert_eq!(arriving.drained(PACE).await, at_its_end, "{sizes:?}");
+        }
+        let never = Body::from_bytes_stream(stream::pending::<io::Result<Bytes>>());
+        assert!(!Arriving::new(never).drained(PACE).await);
     }
 }

@@ -9,14 +9,14 @@ use std::{
 use kernel::{Actor, RequestContext, RequestId};
 use poem::{
     Endpoint, IntoResponse as _, Middleware, PathPattern, Request, Response,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Version, header},
 };
 use ports::Env;
 use tracing::Instrument as _;
 
 use super::{
     DenialLog, Limits, PhotoLimit, Problem, Proxies,
-    arriving::{FaultOf, Pace, guarded},
+    arriving::{Arriving, Pace},
     limits,
     upload::uploads_photo,
 };
@@ -124,11 +124,16 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
             caller_request_id = theirs.as_deref(),
         );
         let started = Instant::now();
-        let fault = FaultOf::default();
+        let http1 = request.version() < Version::HTTP_2;
+        let body = request.take_body();
+        let is_empty = body.is_empty();
+        let arriving = Arriving::new(body);
         let work = async {
             self.surround.limits.before(&request).await?;
             refuse_encoded(request.headers())?;
-            guard_body(&mut request, &self.surround, &fault)?;
+            if !is_empty {
+                guard_body(&mut request, &self.surround, &arriving)?;
+            }
             let answer = self.inner.call(request).await;
             Ok::<_, Problem>((answer, CALLER.with(|caller| caller.get().cloned())))
         };
@@ -160,7 +165,7 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
         if let Some(pattern) = response.data::<PathPattern>() {
             route = pattern.0.to_string();
         }
-        if let Some(fault) = fault.get() {
+        if let Some(fault) = arriving.fault().await {
             // The operation saw no more than that its body could not be read.
             let (status, code, detail) = fault.said();
             response = match dialect {
@@ -180,6 +185,10 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
             if let Err(error) = self.surround.denials.denied(&caller, &operation).await {
                 span.in_scope(|| tracing::error!(%error, operation, "a denial was not audited"));
             }
+        }
+        // A client would send its next request on a connection that is at its end.
+        if http1 && !arriving.drained(self.surround.pace).await {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         finish(&mut response, id, theirs.as_deref());
         let status = response.status().as_u16();
@@ -224,7 +233,11 @@ fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
 /// Refuses a body whose stated length is too large, and holds every other to
 /// its limit and pace. It is read only where an operation asks for it, once it
 /// is known who sends it.
-fn guard_body(request: &mut Request, surround: &Surround, fault: &FaultOf) -> Result<(), Problem> {
+fn guard_body(
+    request: &mut Request,
+    surround: &Surround,
+    arriving: &Arriving,
+) -> Result<(), Problem> {
     let stated =
         request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     let (limit, exceeded) = if uploads_photo(request) {
@@ -237,12 +250,9 @@ fn guard_body(request: &mut Request, surround: &Surround, fault: &FaultOf) -> Re
     if stated.is_some_and(|length| length > limit) {
         return Err(exceeded);
     }
-    let body = request.take_body();
-    if !body.is_empty() {
-        // The upload says itself what is wrong with a photo that is too large.
-        let limit = if uploads_photo(request) { usize::MAX } else { limit };
-        request.set_body(guarded(body, limit, surround.pace, fault.clone()));
-    }
+    // The upload says itself what is wrong with a photo that is too large.
+    let limit = if uploads_photo(request) { usize::MAX } else { limit };
+    request.set_body(arriving.guarded(limit, surround.pace));
     Ok(())
 }
 

@@ -96,6 +96,8 @@ pub async fn read(
     let mut ids = tx.active_prescriptions(patient, category).await?;
     let mut invoices: Vec<InvoiceId> =
         tx.open_fills(patient, category).await?.into_iter().map(|fill| fill.invoice).collect();
+    // A dispatch that was held back may give way, and its fill is then open again.
+    invoices.extend(tx.held_back(patient).await?.into_iter().map(|dispatch| dispatch.invoice));
     if let Some((prescription, invoice)) = also {
         ids.push(prescription);
         invoices.push(invoice);

@@ -161,6 +161,15 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
         });
     }
     if let Some(treatment) = walk.person.treatment(&approval["kidneys"]) {
+        let looked_at = world
+            .client
+            .post(path("proposal"), json!({ "treatment": treatment }))
+            .token(&provider.token)
+            .send()
+            .await?
+            .expect(200, "looking at a treatment before signing it")?
+            .json()?;
+        approval["version"] = text(&looked_at, "/version")?.into();
         approval["treatment"] = treatment;
         if let Some(approval) = approval.as_object_mut() {
             approval.remove("kidneys");
