@@ -99,7 +99,10 @@ async fn a_key_follows_another_without_a_gap_and_the_old_ones_tokens_end() {
     assert!(matches!(twice, Err(IdentityError::Invalid(fields)) if fields[0].path == "jwk.kid"));
     let nonsense = client::add_key(services, &admin, client.id, &json!({ "kty": "oct" })).await;
     let Err(IdentityError::Invalid(fields)) = nonsense else { panic!("it is refused") };
-    assert_eq!(fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>(), ["jwk"]);
+    assert_eq!(
+        fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>(),
+        ["jwk.kid", "jwk"]
+    );
 
     client::add_key(services, &admin, client.id, &key(1).2).await.unwrap();
     let (old, new) = (token(services, &client, 0).await, token(services, &client, 1).await);

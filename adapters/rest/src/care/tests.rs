@@ -1,7 +1,10 @@
 //! Every operation is reached by its path, wants a token and refuses who lacks
 //! the permission; what the store answers is tested beside the stores.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use care::{
@@ -12,8 +15,8 @@ use care::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, Actor, ActorKind, CategoryId, FormResponseId, PatientId, ProviderId, RequestContext,
-    UsState, Uuid,
+    AccountId, Actor, ActorKind, CategoryId, FormResponseId, PatientId, Permission, ProviderId,
+    RequestContext, UsState, Uuid,
 };
 use poem::{
     EndpointExt as _, Route,
@@ -180,13 +183,21 @@ struct Powerless;
 
 #[async_trait]
 impl Authenticator for Powerless {
-    async fn authenticate(&self, _: &str, request: RequestContext) -> Result<Actor, Problem> {
+    async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem> {
         let kind = ActorKind::Account {
             account: Uuid::from_u128(1).into(),
             session: Uuid::from_u128(2).into(),
             roles: Arc::default(),
         };
-        Ok(Actor { kind, permissions: Arc::default(), request })
+        let permissions = match token {
+            "entitled" => BTreeSet::from([
+                Permission::ReviewWork,
+                Permission::TreatmentWrite,
+                Permission::ConsultationOwn,
+            ]),
+            _ => BTreeSet::new(),
+        };
+        Ok(Actor { kind, permissions: Arc::new(permissions), request })
     }
 }
 
@@ -337,7 +348,8 @@ async fn operations_that_make_medicine_want_an_idempotency_key() {
         if !keyed.iter().any(|end| path.ends_with(end)) {
             continue;
         }
-        let request = client.request(method.clone(), &path).header("Authorization", "Bearer any");
+        let request =
+            client.request(method.clone(), &path).header("Authorization", "Bearer entitled");
         let response = request.body_json(&body).send().await;
         assert_eq!(response.0.status(), StatusCode::BAD_REQUEST, "{method} {path}");
     }
@@ -348,7 +360,7 @@ async fn a_version_that_is_no_number_is_refused_before_anything_is_read() {
     let id = Uuid::from_u128(7);
     let response = client()
         .post(format!("/api/treatment-plans/{id}/complete"))
-        .header("Authorization", "Bearer any")
+        .header("Authorization", "Bearer entitled")
         .header("If-Match", "latest")
         .body_json(&json!({}))
         .send()

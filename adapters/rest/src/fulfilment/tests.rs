@@ -1,12 +1,12 @@
 //! Every operation is reached by its path, wants a token and wants the
 //! permission; what the store answers is tested beside the stores.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use kernel::{
-    Actor, ActorKind, AssessmentId, CategoryId, InvoiceId, PatientId, PriceId, ProviderId,
-    RequestContext, TreatedWith, Uuid,
+    Actor, ActorKind, AssessmentId, CategoryId, InvoiceId, PatientId, Permission, PriceId,
+    ProviderId, RequestContext, TreatedWith, Uuid,
 };
 use pharmacy::{
     dispatch::{
@@ -136,18 +136,22 @@ impl CarrierWebhooks for Unreachable {
     }
 }
 
-/// Lets everyone in, with no permission at all.
+/// Lets everyone in, with no permission at all but for the bearer of `entitled`.
 struct Powerless;
 
 #[async_trait]
 impl Authenticator for Powerless {
-    async fn authenticate(&self, _: &str, request: RequestContext) -> Result<Actor, Problem> {
+    async fn authenticate(&self, token: &str, request: RequestContext) -> Result<Actor, Problem> {
         let kind = ActorKind::Account {
             account: Uuid::from_u128(1).into(),
             session: Uuid::from_u128(2).into(),
             roles: Arc::default(),
         };
-        Ok(Actor { kind, permissions: Arc::default(), request })
+        let permissions = match token {
+            "entitled" => BTreeSet::from([Permission::PharmacyWork, Permission::SubscribeOwn]),
+            _ => BTreeSet::new(),
+        };
+        Ok(Actor { kind, permissions: Arc::new(permissions), request })
     }
 }
 
@@ -253,7 +257,7 @@ async fn what_creates_medicine_or_money_wants_an_idempotency_key() {
         if method == Method::POST
             && (path.ends_with("inventory") || path.ends_with("subscriptions"))
         {
-            let request = client.request(method, &path).header("Authorization", "Bearer x");
+            let request = client.request(method, &path).header("Authorization", "Bearer entitled");
             let answer = request.body_json(&body.unwrap()).send().await;
             assert_eq!(answer.0.status(), StatusCode::BAD_REQUEST, "{path}");
         }

@@ -221,7 +221,7 @@ async fn adopt(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
 }
 
 /// Somebody whom a provider treats, and whose plan has video visits.
-async fn somebody_with_visits(world: &World) -> anyhow::Result<Walk> {
+pub(super) async fn somebody_with_visits(world: &World) -> anyhow::Result<Walk> {
     let seen = world.walks.iter().filter(|walk| walk.outcome == "in_review" && walk.dispensed());
     for walk in seen {
         let path = format!("/api/subscriptions/{}/features", walk.subscription_id);

@@ -8,6 +8,7 @@ use p384::{
 };
 use serde_json::{Value, json};
 
+use super::care::somebody_with_visits;
 use crate::demo::{World, client::text};
 
 /// An EHR partner: a key of its own, registered by its public half.
@@ -100,11 +101,8 @@ pub async fn fhir(world: &mut World) -> anyhow::Result<()> {
         bail!("an assertion was good twice");
     }
 
-    let walk = world
-        .walks
-        .iter()
-        .find(|walk| walk.dispensed() && walk.outcome == "in_review")
-        .context("a patient to read")?;
+    // Who was met has an encounter on the record as well.
+    let walk = &somebody_with_visits(world).await?;
     let patient = world.get(format!("/fhir/Patient/{}", walk.patient_id), &token).await?;
     if patient["birthDate"] != walk.person.profile()["birth_date"] {
         bail!("the patient is another: {patient}");

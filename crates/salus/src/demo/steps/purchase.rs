@@ -9,12 +9,15 @@ use crate::demo::{
 
 pub async fn subscribe(world: &mut World) -> anyhow::Result<()> {
     let mut walks = std::mem::take(&mut world.walks);
-    let mut paid = 0;
+    let (mut paid, mut waiting) = (0, 0);
     for walk in walks.iter_mut().filter(|walk| walk.treated()) {
         subscribe_one(world, walk)
             .await
             .with_context(|| format!("the subscription of {}", walk.person.name()))?;
-        paid += 1;
+        match walk.subscription_id.is_empty() {
+            true => waiting += 1,
+            false => paid += 1,
+        }
     }
     sells_nothing_else(world, &walks).await?;
     // Whoever was refused cannot buy the treatment after all.
@@ -25,7 +28,8 @@ pub async fn subscribe(world: &mut World) -> anyhow::Result<()> {
             bail!("a refused patient could subscribe");
         }
     }
-    let last = walks.iter().rfind(|walk| walk.treated()).context("nobody subscribed")?;
+    let last =
+        walks.iter().rfind(|walk| !walk.invoice_id.is_empty()).context("nobody subscribed")?;
     let pdf = world
         .client
         .get(format!("/api/invoices/{}/pdf", last.invoice_id))
@@ -38,7 +42,8 @@ pub async fn subscribe(world: &mut World) -> anyhow::Result<()> {
     }
     world.save("invoice.pdf", &pdf.bytes)?;
     world.report.detail(&format!(
-        "{paid} subscriptions active, each paid once; invoice.pdf has {} bytes",
+        "{paid} subscriptions active, each paid once; {waiting} wait for a provider, uncharged; \
+         invoice.pdf has {} bytes",
         pdf.bytes.len()
     ));
     world.walks = walks;
@@ -186,6 +191,21 @@ async fn start(
         .await
 }
 
+/// Something on the record speaks against the treatment, so a provider looks
+/// before anything is charged.
+async fn pays_nothing(world: &World, walk: &Walk) -> anyhow::Result<()> {
+    let path = format!("/api/invoices/history/{}", walk.patient_id);
+    let history = world.get(path, &walk.token).await?;
+    if history["invoices"].as_array().is_none_or(|invoices| !invoices.is_empty()) {
+        bail!("a stopped treatment was billed: {history}");
+    }
+    world.report.detail(&format!(
+        "{:24} buys nothing until a provider has looked at the record",
+        walk.person.name()
+    ));
+    Ok(())
+}
+
 async fn subscribe_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
     let card = world
         .client
@@ -200,8 +220,11 @@ async fn subscribe_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
         bail!("the card came back another: {card}");
     }
     let price = fitting_price(world, walk).await?;
-    let subscription =
-        start(world, walk, &price, "subscribe").await?.done("subscribing")?.json()?;
+    let answer = start(world, walk, &price, "subscribe").await?;
+    if answer.status.as_u16() == 409 && answer.text().contains("treatment_stopped") {
+        return pays_nothing(world, walk).await;
+    }
+    let subscription = answer.done("subscribing")?.json()?;
     walk.subscription_id = text(&subscription, "/id")?;
 
     let invoice = eventually("the invoice to be paid", || async {
