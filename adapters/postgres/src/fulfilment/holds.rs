@@ -8,6 +8,7 @@ use pharmacy::dispatch::{
 use ports::{PortError, Result};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,11 +33,19 @@ struct Decision {
     accepted: Vec<String>,
 }
 
-/// The staff that works held fills; nobody else sees any.
+/// The staff that works held fills; nobody else sees any, and a pharmacist
+/// those of the own pharmacies.
 fn reach(tx: &PgTx) -> Condition {
-    match tx.actor().may(WORK) || tx.actor().as_provider().is_some() {
-        true => Condition::all(),
-        false => Condition::all().add(sea_orm::sea_query::Expr::value(false)),
+    let all = Condition::all();
+    match (tx.actor().as_pharmacist(), tx.actor().as_provider()) {
+        (Some(account), _) => all.add(Expr::cust_with_values(
+            "prescription_id IN (SELECT p.id FROM prescriptions p JOIN pharmacy_staff s \
+             ON s.pharmacy_id = p.pharmacy_id WHERE s.account_id = $1)",
+            [account.uuid()],
+        )),
+        (None, Some(_)) => all,
+        (None, None) if tx.actor().may(WORK) => all,
+        (None, None) => all.add(Expr::value(false)),
     }
 }
 

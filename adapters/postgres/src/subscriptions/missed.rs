@@ -41,7 +41,9 @@ pub async fn add(tx: &mut PgTx, missed: &MissedPeriod) -> Result<()> {
 pub async fn one(tx: &PgTx, id: SubscriptionId, number: u32) -> Result<Option<MissedPeriod>> {
     let sql = "SELECT * FROM subscription_missed_periods \
                WHERE subscription_id = $1 AND period_index = $2";
-    let rows = all(tx, sql, vec![id.uuid().into(), index(number)?.into()]).await?;
+    // No period has a number beyond what the column holds.
+    let Ok(number) = i32::try_from(number) else { return Ok(None) };
+    let rows = all(tx, sql, vec![id.uuid().into(), number.into()]).await?;
     rows.first().map(|row| read(tx, row)).transpose()
 }
 

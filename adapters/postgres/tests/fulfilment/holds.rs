@@ -61,7 +61,11 @@ impl Around {
     }
 
     async fn held(&self) -> Vec<FillHold> {
-        held(&self.database.pg, &pharmacist(), &PageRequest::default()).await.unwrap().items
+        self.held_for(&Actor::system("tests.holds")).await
+    }
+
+    async fn held_for(&self, actor: &Actor) -> Vec<FillHold> {
+        held(&self.database.pg, actor, &PageRequest::default()).await.unwrap().items
     }
 
     async fn release(&self, id: FillHoldId, keys: &[String]) -> Result<FillHold, PharmacyError> {
@@ -209,6 +213,10 @@ async fn a_fact_while_the_label_is_bought_keeps_the_box_in_the_pharmacy() {
     assert!(matches!(resumed, Err(PharmacyError::Conflict { code: "pharmacy.fill_held", .. })));
     // Nor can a provider, while the dispute is open.
     let hold = around.held().await[0].clone();
+    // It is told to those who work in its pharmacy, and not to those of others.
+    assert_eq!(around.held_for(&pharmacist()).await.len(), 1);
+    let elsewhere = actor(0xe, Role::Pharmacist, Permission::PharmacyWork);
+    assert_eq!(around.held_for(&elsewhere).await, []);
     let keys = vec![hold.grounds[0].key.clone()];
     assert_eq!(code(around.release(hold.id, &keys).await), "pharmacy.hold_stands");
     // Once it is won it still takes a decision; then a new label is bought.

@@ -86,8 +86,10 @@ async fn nine_missed_months_are_one_renewal_and_eight_decisions() {
     assert_eq!(charged.decided.unwrap().reason, reason);
     assert_eq!(started_periods(&database).await, 2);
     assert_eq!(waiting(&database).await.len(), missed.len() - 2);
-    let unknown = settle(99, MissedDecision::Waived, reason, &WILLING).await.unwrap_err();
-    assert_eq!(unknown.code(), "subscriptions.not_found");
+    for nowhere in [99, u32::MAX] {
+        let unknown = settle(nowhere, MissedDecision::Waived, reason, &WILLING).await.unwrap_err();
+        assert_eq!(unknown.code(), "subscriptions.not_found");
+    }
 }
 
 #[tokio::test]

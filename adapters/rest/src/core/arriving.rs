@@ -72,7 +72,7 @@ impl Arriving {
     /// How much of a body that no operation wanted is still taken in, so that
     /// the connection can be used again.
     const LEFT_OVER: usize = 64 * 1024;
-    const LEFT_OVER_TIME: Duration = Duration::from_secs(1);
+    const LEFT_OVER_TIME: Duration = Duration::from_millis(250);
 
     pub fn new(body: Body) -> Self {
         let ended = body.is_empty();
