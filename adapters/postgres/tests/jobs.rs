@@ -106,7 +106,8 @@ impl Own {
             .permissions(std::fs::Permissions::from_mode(0o755))
             .tempdir_in("/tmp")
             .unwrap();
-        let cluster = Cluster::start(folder.path(), Durability::None).unwrap();
+        // A PostgreSQL that is killed keeps only what it has flushed.
+        let cluster = Cluster::start(folder.path(), Durability::Full).unwrap();
         cluster.discard_with_this_process().unwrap();
         cluster.ensure_database("outage").unwrap();
         let pool = async |url: String| {
@@ -172,7 +173,7 @@ async fn the_worker_outlives_an_outage_of_the_database() {
     })
     .await;
     drop(cluster);
-    let cluster = Cluster::start(folder.path(), Durability::None).unwrap();
+    let cluster = Cluster::start(folder.path(), Durability::Full).unwrap();
     eventually("the worker to be back", Duration::from_secs(60), async || {
         runtime.liveness().is_alive().then_some(())
     })
