@@ -258,8 +258,8 @@ impl Cluster {
             return Ok(());
         }
         self.clear_remains()?;
-        // It may have much to recover, which whoever asks the database learns
-        // from itself; but that it runs must be seen, or it could not be stopped.
+        // Recovery can take long, so this does not wait until the database answers.
+        // It does wait until the process runs, because only then can it be stopped.
         self.launch(false)?;
         wait_until(Duration::from_secs(1), || self.running())
             .then_some(())

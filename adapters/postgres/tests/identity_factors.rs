@@ -43,6 +43,12 @@ async fn enrol(fixture: &Fixture, actor: &Actor) -> (String, Vec<String>) {
     (setup.secret_base32, codes.iter().map(|code| code.to_text()).collect())
 }
 
+async fn add_passkey(services: &Services, actor: &Actor, device: &mut Authenticator) {
+    let begun = passkeys::begin_registration(services, actor, PASSWORD).await.unwrap();
+    let answer = device.create(&begun.options);
+    passkeys::finish_registration(services, actor, &begun.token, "Key", answer).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_authenticator_app_is_asked_for_once_it_is_confirmed() {
     let fixture = fixture().await;
@@ -173,9 +179,7 @@ async fn staff_gets_nowhere_before_it_has_set_up_a_second_factor() {
 
     // A second one makes the first dispensable.
     let mut device = Authenticator::new(ORIGIN, 5);
-    let begun = passkeys::begin_registration(services, &actor, PASSWORD).await.unwrap();
-    let answer = device.create(&begun.options);
-    passkeys::finish_registration(services, &actor, &begun.token, "Key", answer).await.unwrap();
+    add_passkey(services, &actor, &mut device).await;
     second_factor::remove_totp(services, &actor, PASSWORD).await.unwrap();
     let code = totp_code(&secret, services.now());
     let pending = begin(services, email).await;
@@ -289,9 +293,7 @@ async fn a_passkey_that_comes_to_be_synchronized_goes_on_and_one_that_ceases_say
     fixture.patient("ada@example.com").await;
     let actor = fixture.actor(&fixture.login("ada@example.com").await).await;
     let mut device = Authenticator::new(ORIGIN, 5);
-    let begun = passkeys::begin_registration(services, &actor, PASSWORD).await.unwrap();
-    let answer = device.create(&begun.options);
-    passkeys::finish_registration(services, &actor, &begun.token, "Key", answer).await.unwrap();
+    add_passkey(services, &actor, &mut device).await;
     let alone = async |device: &mut Authenticator| {
         let begun = passkeys::begin_login(services, request()).await.unwrap();
         let answer = device.get(&begun.options);
@@ -328,9 +330,7 @@ async fn a_synchronized_passkey_signs_in_alone_first() {
     fixture.patient("ada@example.com").await;
     let actor = fixture.actor(&fixture.login("ada@example.com").await).await;
     let mut device = Authenticator::new(ORIGIN, 5);
-    let begun = passkeys::begin_registration(services, &actor, PASSWORD).await.unwrap();
-    let answer = device.create(&begun.options);
-    passkeys::finish_registration(services, &actor, &begun.token, "Key", answer).await.unwrap();
+    add_passkey(services, &actor, &mut device).await;
     device.synchronized = true;
     let begun = passkeys::begin_login(services, request()).await.unwrap();
     let answer = device.get(&begun.options);

@@ -9,6 +9,7 @@ use kernel::{
     PriceId, RequestContext, Role, SubscriptionId, TreatedWith, Uuid,
 };
 use ports::{Delivery, IdempotencyKey, PortError};
+use salus_postgres::Pg;
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use subscriptions::{
@@ -444,12 +445,9 @@ fn plan_spec(tier: catalog::Tier, feature: &str, minor: i64) -> catalog::PlanSpe
     }
 }
 
-#[tokio::test]
-async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
-    let database = Database::fresh().await;
-    let (env, pg) = (&database.env, &database.pg);
-    let system = Actor::system("tests.catalogue");
-    let category = catalog::CategorySpec {
+/// The category whose plans are sold here.
+async fn category(pg: &Pg, system: &Actor) {
+    let spec = catalog::CategorySpec {
         slug: "hair-loss".into(),
         name: "Hair loss".into(),
         description: "Androgenetic alopecia.".into(),
@@ -460,7 +458,15 @@ async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
             maximum_age: None,
         },
     };
-    catalog::save_category(pg, &system, CATEGORY, category).await.unwrap();
+    catalog::save_category(pg, system, CATEGORY, spec).await.unwrap();
+}
+
+#[tokio::test]
+async fn editing_a_plan_changes_nothing_for_who_bought_it_before() {
+    let database = Database::fresh().await;
+    let (env, pg) = (&database.env, &database.pg);
+    let system = Actor::system("tests.catalogue");
+    category(pg, &system).await;
     let first = plan_spec(catalog::Tier::Basic, "messages", 4900);
     let plan = catalog::create_plan(env, pg, &system, first).await.unwrap();
     let catalogue = Catalogue(&database);
@@ -736,18 +742,7 @@ async fn a_checkout_is_offered_what_fits_and_an_upgrade_too() {
     let database = Database::fresh().await;
     let (env, pg) = (&database.env, &database.pg);
     let system = Actor::system("tests.catalogue");
-    let category = catalog::CategorySpec {
-        slug: "hair-loss".into(),
-        name: "Hair loss".into(),
-        description: "Androgenetic alopecia.".into(),
-        active: true,
-        configuration: catalog::CategoryConfiguration {
-            required_modality: catalog::Modality::Asynchronous,
-            minimum_age: 18,
-            maximum_age: None,
-        },
-    };
-    catalog::save_category(pg, &system, CATEGORY, category).await.unwrap();
+    category(pg, &system).await;
     let dear = plan_spec(catalog::Tier::Premium, "video_visits", 9900);
     let cheap = plan_spec(catalog::Tier::Basic, "messages", 4900);
     let nameless = catalog::PlanSpec {

@@ -76,7 +76,7 @@ pub trait HandoverTx: UnitOfWork {
 
     /// Whether the provider may practise in the state, held until the
     /// transaction ends: nobody closes the account or ends the licence meanwhile.
-    async fn holds_licence(
+    async fn holds_license(
         &mut self,
         provider: ProviderId,
         state: UsState,

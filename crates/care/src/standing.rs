@@ -192,7 +192,7 @@ pub(crate) async fn still_licensed(
     state: UsState,
     now: DateTime<Utc>,
 ) -> Result<(), CareError> {
-    if tx.holds_licence(provider, state, now).await? {
+    if tx.holds_license(provider, state, now).await? {
         Ok(())
     } else {
         Err(CareError::LicenceRequired(state))

@@ -44,8 +44,8 @@ fn providers(rows: &[QueryResult]) -> Result<Vec<ProviderId>> {
     rows.iter().map(|row| Ok(ProviderId(get::<Uuid>(row, "provider_id")?))).collect()
 }
 
-/// Whoever is given something of a patient by the rules of a review, a plan, a
-/// task or a visit has the patient on the panel again.
+/// Puts the patient back on the provider's panel: a review, a plan, a task or a
+/// visit of the patient was given to the provider again.
 pub async fn rejoin(tx: &mut PgTx, provider: ProviderId, patient: PatientId) -> Result<()> {
     tx.execute(
         "taking a patient back",
@@ -92,7 +92,7 @@ impl HandoverTx for PgTx {
     }
 
     async fn whole_panel(&mut self, provider: ProviderId) -> Result<BTreeSet<PatientId>> {
-        // The parts of salus_care_treats, and whoever the provider has a task of.
+        // The same sources as salus_care_treats, and the patients of the provider's tasks.
         let sql = "SELECT patient_id FROM care_review_holders WHERE provider_id = $1 \
              UNION SELECT patient_id FROM care_treatment_plans WHERE provider_id = $1 \
              UNION SELECT patient_id FROM care_tasks WHERE provider_id = $1 \
@@ -170,7 +170,7 @@ impl HandoverTx for PgTx {
             .collect()
     }
 
-    async fn holds_licence(
+    async fn holds_license(
         &mut self,
         provider: ProviderId,
         state: UsState,
@@ -198,9 +198,9 @@ impl HandoverTx for PgTx {
         )
         .await?;
         let there = at.with_timezone(&state.zone()).date_naive();
-        let licence = one(
+        let license = one(
             self,
-            "looking for a licence in force",
+            "looking for a license in force",
             "SELECT 1 AS held FROM identity_licenses l \
              JOIN identity_account_roles r ON r.account_id = l.provider_id AND r.role = 'provider' \
              WHERE l.provider_id = $1 AND l.state = $2 AND l.status = 'active' \
@@ -208,7 +208,7 @@ impl HandoverTx for PgTx {
             vec![provider.uuid().into(), state.to_string().into(), there.into()],
         )
         .await?;
-        Ok(licence.is_some())
+        Ok(license.is_some())
     }
 
     async fn is_booked(&mut self, provider: ProviderId, at: &[DateTime<Utc>]) -> Result<bool> {

@@ -121,6 +121,21 @@ fn passkeys_of(account: AccountId) -> Select<passkey::Entity> {
         .order_by_asc(passkey::Column::Id)
 }
 
+/// Both tables have the same columns for how far a factor is proved.
+macro_rules! standing {
+    ($row:ident) => {
+        Standing {
+            proved_at: $row.proved_at,
+            suspended_at: $row.suspended_at,
+            confirmation: challenge(
+                $row.confirmation_nonce,
+                $row.confirmation_issued_at,
+                $row.confirmation_expires_at,
+            )?,
+        }
+    };
+}
+
 impl PgTx {
     fn totp_of(&self, row: Option<totp::Model>) -> Result<Option<Totp>> {
         let Some(row) = row else { return Ok(None) };
@@ -131,15 +146,7 @@ impl PgTx {
             last_step: row.last_step.unsigned_abs(),
             created_at: row.created_at,
             confirmed_at: row.confirmed_at,
-            standing: Standing {
-                proved_at: row.proved_at,
-                suspended_at: row.suspended_at,
-                confirmation: challenge(
-                    row.confirmation_nonce,
-                    row.confirmation_issued_at,
-                    row.confirmation_expires_at,
-                )?,
-            },
+            standing: standing!(row),
         }))
     }
 
@@ -153,15 +160,7 @@ impl PgTx {
                 .map_err(|error| PortError::internal("reading a passkey", error))?,
             created_at: row.created_at,
             last_used_at: row.last_used_at,
-            standing: Standing {
-                proved_at: row.proved_at,
-                suspended_at: row.suspended_at,
-                confirmation: challenge(
-                    row.confirmation_nonce,
-                    row.confirmation_issued_at,
-                    row.confirmation_expires_at,
-                )?,
-            },
+            standing: standing!(row),
         })
     }
 
