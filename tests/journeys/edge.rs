@@ -79,6 +79,25 @@ async fn a_connection_is_held_to_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pings_keep_no_connection_open() {
+    let server = Server::start_with(SHORT);
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .http2_keep_alive_interval(Duration::from_millis(200))
+        .http2_keep_alive_while_idle(true)
+        .build()
+        .expect("a client");
+    let url = format!("{}/health/live", server.url());
+    assert_eq!(client.get(url).send().await.expect("an answer").status(), 200);
+    salus_tests::eventually("the end of the connection", Duration::from_secs(10), || async {
+        let metrics = reqwest::get(format!("{}/metrics", server.internal())).await.ok()?;
+        let told = r#"http_connections_cut_total{reason="idle"} 1"#;
+        metrics.text().await.ok()?.contains(told).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_flows_is_not_cut_however_long_it_takes() {
     let server = Server::start_with(SHORT);
     let mut socket = connect(&server).await;
@@ -230,9 +249,21 @@ fn what_the_server_keeps_is_closed_to_others() {
     for folder in ["keys", "signing", "objects", "emulators", "postgres", "socket"] {
         assert_eq!(mode(folder), 0o700, "{folder}");
     }
-    for key in std::fs::read_dir(server.data_dir().join("keys")).expect("the keys") {
-        let is = key.expect("a key").metadata().expect("what it is");
-        assert_eq!(is.mode() & 0o777, 0o600);
+    assert_eq!(mode("cluster.lock"), 0o600);
+    for folder in ["keys", "signing", "objects", "emulators"] {
+        everything_is_closed(&server.data_dir().join(folder));
+    }
+}
+
+fn everything_is_closed(folder: &std::path::Path) {
+    use std::os::unix::fs::MetadataExt as _;
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let entry = entry.expect("an entry");
+        let is = entry.metadata().expect("what it is");
+        assert_eq!(is.mode() & 0o077, 0, "{}", entry.path().display());
+        if is.is_dir() {
+            everything_is_closed(&entry.path());
+        }
     }
 }
 

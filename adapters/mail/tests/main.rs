@@ -23,12 +23,16 @@ struct Provider {
 
 impl Provider {
     fn start(folder: &TempDir, credentials: Option<(String, String)>) -> Self {
+        Self::start_with(folder, |config| config.credentials = credentials)
+    }
+
+    fn start_with(folder: &TempDir, set: impl FnOnce(&mut emulators::smtp::SmtpConfig)) -> Self {
         let smtp = TcpListener::bind("127.0.0.1:0").unwrap();
         let control = TcpListener::bind("127.0.0.1:0").unwrap();
         let shutdown = CancellationToken::new();
         let mut config = emulators::smtp::SmtpConfig::new(folder.path().join("mail.json"));
-        config.credentials = credentials;
         config.max_size = 20_000;
+        set(&mut config);
         Self {
             smtp: smtp.local_addr().unwrap().port(),
             control: format!("http://{}/_control", control.local_addr().unwrap()),
@@ -137,6 +141,24 @@ async fn a_busy_recipient_is_for_later_and_an_unknown_one_for_never() {
 
     assert!(provider.mailbox("ada@example.com").await.is_empty());
     provider.mailer().send(&mail("1")).await.unwrap();
+    provider.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_for_ascii_addresses_says_so_and_is_given_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::start_with(&folder, |config| config.international = false);
+    let mailer = provider.mailer();
+    assert!(!mailer.takes_international().await.unwrap());
+    let to_jose = Mail { to: "josé@example.com".parse().unwrap(), ..mail("1") };
+    let refused = mailer.send(&to_jose).await;
+    let Err(PortError::Refused { code, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(code, RECIPIENT_REFUSED);
+    mailer.send(&mail("2")).await.unwrap();
+    provider.stop().await;
+
+    let provider = Provider::start(&folder, None);
+    assert!(provider.mailer().takes_international().await.unwrap());
     provider.stop().await;
 }
 

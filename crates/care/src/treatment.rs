@@ -191,27 +191,12 @@ impl Treatment {
             ),
             Some(_) if may_exceed => {}
             Some(limit) if dose_is_sound => {
-                if self.largest() > limit.max_single * SLACK {
-                    refuse(
-                        "dose.value",
-                        "above_maximum",
-                        format!("At most {} {} at a time.", limit.max_single, limit.unit),
-                    );
-                }
-                let per_day = self.largest() * self.frequency.per_day();
-                if per_day.is_finite() && per_day > limit.max_daily * SLACK {
-                    refuse(
-                        "frequency",
-                        "above_maximum",
-                        format!("At most {} {} a day.", limit.max_daily, limit.unit),
-                    );
-                }
-                if let Some(most) = limit.max_weekly.filter(|most| per_day * 7.0 > most * SLACK) {
-                    refuse(
-                        "frequency",
-                        "above_maximum",
-                        format!("At most {most} {} a week.", limit.unit),
-                    );
+                // An amount without bound comes of a frequency that is refused above.
+                for (path, amount, most, time) in self.excesses(limit) {
+                    if amount.is_finite() {
+                        let message = format!("At most {most} {} {time}.", limit.unit);
+                        refuse(path, "above_maximum", message);
+                    }
                 }
             }
             Some(_) => {}
@@ -254,11 +239,25 @@ impl Treatment {
 
     /// Whether a dose is above the drug's maximum, a time, a day or a week.
     pub fn exceeds(&self, limit: &DoseLimit) -> bool {
+        self.excesses(limit).next().is_some()
+    }
+
+    /// What is above the drug's maximum: the field, the amount, the maximum, and
+    /// the time that both are for.
+    fn excesses(
+        &self,
+        limit: &DoseLimit,
+    ) -> impl Iterator<Item = (&'static str, f64, f64, &'static str)> {
         let largest = self.largest();
         let per_day = largest * self.frequency.per_day();
-        largest > limit.max_single * SLACK
-            || per_day > limit.max_daily * SLACK
-            || limit.max_weekly.is_some_and(|most| per_day * 7.0 > most * SLACK)
+        let maxima = [
+            ("dose.value", largest, Some(limit.max_single), "at a time"),
+            ("frequency", per_day, Some(limit.max_daily), "a day"),
+            ("frequency", per_day * 7.0, limit.max_weekly, "a week"),
+        ];
+        maxima.into_iter().filter_map(|(path, amount, most, time)| {
+            most.filter(|most| amount > most * SLACK).map(|most| (path, amount, most, time))
+        })
     }
 
     /// The dose that holds on a day; `None` before a titration begins.

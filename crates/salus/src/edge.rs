@@ -267,7 +267,10 @@ impl State {
     }
 
     fn wrote(&mut self) {
-        self.active = Instant::now();
+        // Answers to pings are written as well: they keep no connection open.
+        if !self.is_http2 {
+            self.active = Instant::now();
+        }
         self.blocked_since = None;
     }
 

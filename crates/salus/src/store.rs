@@ -15,6 +15,7 @@ use postgres::{
     cluster::{Cluster, Durability},
     core::{ConnectionSettings, DatabaseConnection},
 };
+use rustix::fs::Mode;
 
 use crate::{
     config::Config,
@@ -106,6 +107,10 @@ impl Foundation {
             );
         }
         data_folder(&config.data_dir)?;
+        // From here on every file is for this user alone, whoever writes it: an
+        // object, a lock, a document that a library makes. PostgreSQL's user
+        // reads none of them, and walks through the data folder, which stands.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let data_dir = config.data_dir.canonicalize()?;
         closed_folder(&data_dir.join("objects"), 0o700)?;
         let keyring = Arc::new(Keyring::open_or_create(data_dir.join("keys"))?);

@@ -36,6 +36,8 @@ pub struct SmtpConfig {
     pub max_size: usize,
     /// The only user and password, where signing in is demanded.
     pub credentials: Option<(String, String)>,
+    /// Whether it takes addresses that are not ASCII (RFC 6531).
+    pub international: bool,
 }
 
 impl SmtpConfig {
@@ -45,6 +47,7 @@ impl SmtpConfig {
             hostname: "mail.emulator.test".to_owned(),
             max_size: 10 * 1024 * 1024,
             credentials: None,
+            international: true,
         }
     }
 }

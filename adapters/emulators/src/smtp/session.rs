@@ -85,9 +85,10 @@ impl Session {
                 self.greeted = true;
                 let config = &self.provider.config;
                 let auth = config.credentials.as_ref().map_or("", |_| "250-AUTH PLAIN\r\n");
+                let utf8 = if config.international { "250-SMTPUTF8\r\n" } else { "" };
                 reply(format!(
-                    "250-{}\r\n250-SIZE {}\r\n250-8BITMIME\r\n250-PIPELINING\r\n250-SMTPUTF8\r\n\
-                     {auth}250 ENHANCEDSTATUSCODES",
+                    "250-{}\r\n250-SIZE {}\r\n250-8BITMIME\r\n250-PIPELINING\r\n\
+                     {utf8}{auth}250 ENHANCEDSTATUSCODES",
                     config.hostname, config.max_size
                 ))
             }
@@ -170,7 +171,8 @@ impl Session {
                     Ok(_) => {}
                     Err(_) => return reply("501 5.5.4 SIZE=bytes"),
                 },
-                "BODY" | "SMTPUTF8" => {}
+                "BODY" => {}
+                "SMTPUTF8" if self.provider.config.international => {}
                 _ => return reply("555 5.5.4 No such parameter"),
             }
         }
@@ -186,6 +188,9 @@ impl Session {
         else {
             return Ok(reply("501 5.1.3 RCPT TO:<address>"));
         };
+        if !address.is_ascii() && !self.provider.config.international {
+            return Ok(reply("553 5.6.7 Addresses are ASCII here"));
+        }
         if self.recipients.len() >= MOST_RECIPIENTS {
             return Ok(reply("452 4.5.3 Too many recipients"));
         }

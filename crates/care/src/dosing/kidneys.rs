@@ -221,6 +221,11 @@ mod tests {
         assert_eq!(found(50.0, 80, 1.0), [], "the band is below 60");
         assert_eq!(found(50.0, 80, 1.1), [DoseAlert::AboveRenalDose]);
         assert_eq!(found(25.5, 80, 1.5), [DoseAlert::AboveRenalDose], "half of 50 is 25");
+        let at_most = RenalBand { below: 60.0, effect: RenalEffect::AtMost { amount: 12.5 } };
+        for (creatinine, expected) in [(1.0, vec![]), (1.1, vec![DoseAlert::AboveRenalDose])] {
+            let written = of(50.0, Some(creatinine), "2026-02-01");
+            assert_eq!(objections(&rule(vec![at_most]), &written, body(80)), expected);
+        }
         assert_eq!(found(50.0, 18, 1.0), [], "an adult");
         let today = day("2026-03-02");
         for (measured_on, sound) in

@@ -234,6 +234,43 @@ fn the_maximum_itself_is_allowed_and_what_is_above_it_is_not() {
     }
 }
 
+/// Half a milligram at most at a time, one a day and two a week.
+#[test]
+fn the_maximum_of_a_week_is_held_where_the_drug_has_one() {
+    let mut limit = DoseLimit {
+        max_single: 0.5,
+        max_daily: 1.0,
+        max_weekly: Some(2.0),
+        strength: String::new(),
+        ..limit()
+    };
+    for (dose, a_week, exceeds) in [
+        (0.5, 4, false),
+        (0.5 * SLACK, 4, false),
+        (0.5, 5, true),
+        (0.25, 8, false),
+        (0.25, 9, true),
+        (0.1, 1, false),
+    ] {
+        let mut written = treatment(dose, a_week, 1, PeriodUnit::Wk);
+        written.sig = "As directed.".into();
+        let expected = if exceeds { &["treatment.frequency"][..] } else { &[] };
+        assert_eq!(paths(written.validate(Some(&limit), "treatment")), expected, "{dose} {a_week}");
+        assert_eq!(written.exceeds(&limit), exceeds, "{dose} {a_week} times a week");
+    }
+    limit.max_weekly = None;
+    assert!(!treatment(0.5, 9, 1, PeriodUnit::Wk).exceeds(&limit));
+}
+
+#[test]
+fn what_is_only_shown_may_exceed_the_maximum_and_keeps_every_other_rule() {
+    let above = treatment(250.0, 1, 1, PeriodUnit::D);
+    assert!(above.validate(Some(&limit()), "treatment").is_err());
+    assert!(above.validate_shape(Some(&limit()), "treatment").is_ok());
+    let wordless = Treatment { sig: String::new(), ..above };
+    assert_eq!(paths(wordless.validate_shape(Some(&limit()), "treatment")), ["treatment.sig"]);
+}
+
 #[test]
 fn an_override_of_something_else_does_not_lift_the_maximum() {
     let mut written = treatment(250.0, 1, 1, PeriodUnit::D);
