@@ -97,6 +97,8 @@ history![
     "132_identity_sign_in_networks",
     "150_audit_keys",
     "151_sealed_labels",
+    "160_handed_over_charts",
+    "161_fraud_warnings",
 ];
 
 pub struct Migrator;

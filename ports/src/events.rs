@@ -84,6 +84,11 @@ pub enum Event {
         /// `licences`, `expiry`, `roles` or `account`.
         reason: String,
     },
+    /// The account of a patient was closed or opened. What holds now is asked
+    /// for.
+    PatientStandingChanged {
+        patient: PatientId,
+    },
     // records
     ClinicalRecordChanged {
         patient: PatientId,

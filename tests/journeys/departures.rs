@@ -31,6 +31,13 @@ async fn the_patients_of_a_provider_who_leaves_come_to_a_colleague() {
     let message = json!({ "recipient_id": LINDQVIST, "topic": "treatment", "body": "Hello." });
     let written = patient.post("/api/messages/send", "hello", &message).await;
     assert_eq!(written.status, 200, "{}", written.body);
+    let prescription = text(&patient.prescription().await, "id");
+    patient.card("card", "pm_card_visa").await;
+    let plans = patient.get("/api/plans/fitting").await;
+    let mut prices = plans["plans"][0]["prices"].as_array().expect("prices").iter();
+    let quarter = prices.find(|price| price["interval"] == "quarterly").expect("a price");
+    assert_eq!(patient.subscribe("quarter", quarter).await.status, 200);
+    patient.shipment().await;
     let chart = format!("/api/treatment-plans/{}", patient.id);
     assert_eq!(doctor.get(&chart).await["plans"][0]["id"], plan["id"]);
 
@@ -59,20 +66,59 @@ async fn the_patients_of_a_provider_who_leaves_come_to_a_colleague() {
     })
     .await;
 
+    // The next box is due, and held for want of a license.
+    server.sql(
+        "UPDATE prescription_fills SET recorded_at = recorded_at - interval '40 days'; \
+         UPDATE dispatches SET updated_at = updated_at - interval '40 days'; \
+         UPDATE paid_fills SET scheduled_for = now() - interval '1 hour', \
+         due_at = now() - interval '1 hour' WHERE number = 2",
+    );
+    let pharmacist = Desk::of(&server, "pharmacist").await;
+    let due = once(pharmacist.ask(Method::POST, "/api/dispatch/auto")).await;
+    assert_eq!(due.status, 200, "{}", due.body);
+    let held = pharmacist.get("/api/held-fills").await["items"][0].clone();
+    assert_eq!(held["provider_id"], json!(LINDQVIST), "{held}");
+    assert_eq!(held["grounds"][0]["kind"], "prescriber_may_not_prescribe", "{held}");
+
+    // What an administrator asks for is named where it is wrong.
+    let refused = async |of: &str, body: Value| {
+        let path = format!("/api/admin/providers/{of}/handover");
+        let seen = once(admin.ask(Method::POST, &path).json(&body)).await;
+        let errors = seen.body["errors"].as_array().into_iter().flatten();
+        let fields: Vec<String> = errors.map(|error| text(error, "path")).collect();
+        (seen.status, fields)
+    };
+    let nobody = "0192f0c1-a0b0-7c00-8000-00000000000a";
+    let everybody = || json!({ "everybody": true });
+    for of in [nobody, patient.id.as_str()] {
+        assert_eq!(refused(of, everybody()).await, (404, vec![]), "{of}");
+    }
+    let from = LINDQVIST.to_string();
+    for (body, fields) in [
+        (json!({}), vec!["everybody"]),
+        (json!({ "everybody": true, "patient_ids": [patient.id] }), vec!["everybody"]),
+        (json!({ "everybody": true, "to": nobody }), vec!["to"]),
+        (json!({ "everybody": true, "to": patient.id }), vec!["to"]),
+        (json!({ "patient_ids": [patient.id, nobody] }), vec!["patient_ids[1]"]),
+    ] {
+        let fields = fields.into_iter().map(str::to_owned).collect();
+        assert_eq!(refused(&from, body.clone()).await, (422, fields), "{body}");
+    }
+
     let path = format!("/api/admin/providers/{LINDQVIST}/handover");
     let hand_over = async |body: Value| {
         let done = once(admin.ask(Method::POST, &path).json(&body)).await;
         assert_eq!(done.status, 200, "{}", done.body);
         done.body
     };
-    let nobody = hand_over(json!({})).await;
+    let nobody = hand_over(everybody()).await;
     assert_eq!(nobody["patients"][0]["obstacle"], "nobody_licensed", "{nobody}");
 
     licenses(json!(OKONKWO), "active").await;
-    let would = hand_over(json!({ "dry_run": true })).await;
+    let would = hand_over(json!({ "everybody": true, "dry_run": true })).await;
     assert_eq!(would["patients"][0]["to"], json!(OKONKWO), "{would}");
     assert_eq!(patient.plan().await["provider_id"], json!(LINDQVIST));
-    let done = hand_over(json!({})).await;
+    let done = hand_over(json!({ "patient_ids": [patient.id] })).await;
     assert_eq!((&done["handed_over"], &done["left"]), (&json!(1), &json!(0)), "{done}");
     assert_eq!(admin.get("/api/admin/handovers").await["patients"], json!([]));
 
@@ -92,6 +138,49 @@ async fn the_patients_of_a_provider_who_leaves_come_to_a_colleague() {
     salus_tests::eventually("the thread to be theirs", SOON, || async {
         let read = successor(format!("/api/messages/{thread}")).await;
         (read.status == 200).then_some(())
+    })
+    .await;
+
+    // With the license back the former provider reads and decides nothing of it;
+    // the colleague reads the prescription and the hold, and has to prescribe.
+    licenses(json!(LINDQVIST), "active").await;
+    let one = format!("/api/prescriptions/status/{prescription}");
+    salus_tests::eventually("the hold to be theirs", SOON, || async {
+        let seen = successor("/api/held-fills".to_owned()).await.body["items"][0].clone();
+        (seen["provider_id"] == json!(OKONKWO)).then_some(())
+    })
+    .await;
+    let listed = successor("/api/prescriptions".to_owned()).await.body;
+    assert_eq!(listed["items"][0]["id"], json!(prescription), "{listed}");
+    assert_eq!(successor(one.clone()).await.status, 200);
+    for path in ["/api/prescriptions", "/api/held-fills"] {
+        assert_eq!(doctor.get(path).await["items"], json!([]), "{path}");
+    }
+    assert_eq!(doctor.get("/api/providers/tasks").await["tasks"], json!([]));
+    assert_eq!(once(doctor.ask(Method::GET, &one)).await.status, 404);
+    let release = format!("/api/held-fills/{}/release", text(&held, "id"));
+    let decision = json!({ "reason": "The license is back since this morning.",
+        "grounds": [held["grounds"][0]["key"]] });
+    let by_former = once(doctor.ask(Method::POST, &release).json(&decision)).await;
+    assert_eq!(by_former.status, 404, "{}", by_former.body);
+    let theirs = crate::faults::request(&server, Method::POST, &release, &token).json(&decision);
+    let stands = once(theirs).await;
+    assert_eq!(stands.problem(), (409, "pharmacy.hold_stands", vec![]), "{}", stands.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pharmacy_is_phoned_when_a_patient_is_disabled() {
+    let server = Server::start();
+    let (admin, doctor) = (Desk::of(&server, "admin").await, Desk::of(&server, "provider").await);
+    let patient = Patient::arrive(&server, "gone").await;
+    patient.submit().await;
+    patient.prescription().await;
+    let path = format!("/api/admin/accounts/{}/status", patient.id);
+    let set = once(admin.ask(Method::PUT, &path).json(&json!({ "status": "disabled" }))).await;
+    assert_eq!(set.status, 200, "{}", set.body);
+    salus_tests::eventually("the pharmacy to be phoned", SOON, || async {
+        let tasks = doctor.get("/api/providers/tasks").await;
+        tasks.to_string().contains("phone_pharmacy").then_some(())
     })
     .await;
 }

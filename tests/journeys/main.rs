@@ -10,6 +10,7 @@ mod edge;
 mod faults;
 mod from_nothing;
 mod portal;
+mod refills;
 mod restore;
 mod safeguards;
 mod server;

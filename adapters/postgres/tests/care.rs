@@ -161,6 +161,10 @@ impl ProviderDirectory for Neighbours {
         Ok(vec![AUDITOR])
     }
 
+    async fn is_provider(&self, provider: ProviderId) -> ports::Result<bool> {
+        Ok(self.licences.lock().unwrap().contains_key(&provider))
+    }
+
     async fn is_patient(&self, patient: PatientId) -> ports::Result<bool> {
         Ok(self.states.lock().unwrap().contains_key(&patient))
     }
@@ -217,6 +221,7 @@ async fn setting() -> Setting {
     };
     let setting = Setting { database, neighbours, sources };
     setting.publish().await;
+    setting.seat(&[IN_MASSACHUSETTS, ALSO_THERE, IN_TEXAS]).await;
     setting
 }
 
@@ -326,6 +331,26 @@ impl Setting {
         setup::set_modality(store, &actor, UsState::Ma, Modality::Asynchronous).await.unwrap();
         let drug = &limit.rxnorm;
         setup::allow_auto_approval(store, &actor, UsState::Ma, drug).await.unwrap();
+    }
+
+    /// Gives providers accounts with licences in every state that a test asks for:
+    /// what the directory says decides, until a test changes the rows.
+    async fn seat(&self, providers: &[ProviderId]) {
+        let ids: Vec<String> = providers.iter().map(|one| format!("('{one}'::uuid)")).collect();
+        let ids = ids.join(", ");
+        let sql = format!(
+            "INSERT INTO identity_accounts (id, email, email_index, status, status_at, \
+             created_at, version) SELECT id, '', uuid_send(id), 'active', now(), now(), 1 \
+             FROM (VALUES {ids}) AS they (id); \
+             INSERT INTO identity_account_roles SELECT id, 'provider' \
+             FROM (VALUES {ids}) AS they (id); \
+             INSERT INTO identity_providers (provider_id, given_name, family_name, npi, \
+             specialities, updated_at, version) SELECT id, 'A', 'B', id::text, '{{}}', now(), 1 \
+             FROM (VALUES {ids}) AS they (id); \
+             INSERT INTO identity_licenses SELECT id, state, 'N-1', '2199-12-31', 'active' \
+             FROM (VALUES {ids}) AS they (id), unnest(ARRAY['MA', 'TX', 'NY', 'CA']) AS state"
+        );
+        self.database.superuser().await.execute_unprepared(&sql).await.unwrap();
     }
 
     /// A patient in Massachusetts whom nobody has seen before.

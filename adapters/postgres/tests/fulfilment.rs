@@ -203,6 +203,8 @@ struct Facts {
     ended: bool,
     standing: TreatmentStanding,
     prescriber: Option<PrescriberStanding>,
+    /// Who has taken the plan over.
+    successor: Option<ProviderId>,
     inactive: bool,
     contests: Vec<Contest>,
 }
@@ -236,9 +238,11 @@ impl FillCircumstances for Around {
         let newest = tx.prescriptions(reach, &PageRequest::default()).await?.items;
         let active = match (newest.first(), facts.ended) {
             (_, true) => None,
-            (Some(one), false) => {
-                Some(ActivePlan { plan: one.treatment_plan, version: 1, provider: one.provider })
-            }
+            (Some(one), false) => Some(ActivePlan {
+                plan: one.treatment_plan,
+                version: 1,
+                provider: facts.successor.unwrap_or(one.provider),
+            }),
             // Its prescription is still to come.
             (None, false) => {
                 Some(ActivePlan { plan: Uuid::from_u128(1).into(), version: 1, provider: DOCTOR })
@@ -251,8 +255,12 @@ impl FillCircumstances for Around {
         Ok(self.read()?.prescriber.unwrap_or(PrescriberStanding::MayPrescribe))
     }
 
-    async fn contests(&self, _: InvoiceId) -> ports::Result<Vec<Contest>> {
-        Ok(self.read()?.contests)
+    async fn contests(
+        &self,
+        invoices: &[InvoiceId],
+    ) -> ports::Result<BTreeMap<InvoiceId, Vec<Contest>>> {
+        let contests = self.read()?.contests;
+        Ok(invoices.iter().map(|invoice| (*invoice, contests.clone())).collect())
     }
 }
 

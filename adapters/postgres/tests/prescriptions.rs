@@ -278,6 +278,12 @@ async fn database() -> Database {
     read::put_pharmacy(&database.pg, &seed, &pharmacy()).await.unwrap();
     // A second time replaces the entry and adds none.
     read::put_pharmacy(&database.pg, &seed, &pharmacy()).await.unwrap();
+    let treats = format!(
+        "INSERT INTO care_review_holders (patient_id, provider_id) VALUES ('{}', '{}')",
+        Uuid::from_u128(PATIENT),
+        Uuid::from_u128(PROVIDER),
+    );
+    database.superuser().await.execute_unprepared(&treats).await.unwrap();
     database
 }
 

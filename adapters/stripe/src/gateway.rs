@@ -23,6 +23,7 @@ use stripe_core::{
     },
     refund::ListRefund,
 };
+use stripe_fraud::radar_early_fraud_warning::ListRadarEarlyFraudWarning;
 use stripe_payment::payment_method::{AttachPaymentMethod, DetachPaymentMethod};
 use stripe_shared::{PaymentIntent, PaymentIntentStatus, PaymentMethod};
 use stripe_types::{Currency as StripeCurrency, RangeQueryTs};
@@ -215,6 +216,17 @@ impl PaymentGateway for StripeGateway {
             .send(&self.client)
             .await
             .map_err(|error| reading("listing the refunds of a payment", error))?;
+        let warnings = ListRadarEarlyFraudWarning::new()
+            .payment_intent(intent)
+            .limit(PAGE)
+            .send(&self.client)
+            .await
+            .map_err(|error| reading("listing the warnings of fraud of a payment", error))?;
+        let warnings = warnings.data.into_iter().map(|warning| GatewayContest {
+            id: warning.id.to_string(),
+            kind: ContestKind::FraudWarning,
+            status: if warning.actionable { "actionable" } else { "not_actionable" }.to_owned(),
+        });
         let disputes = disputes.data.into_iter().map(|dispute| GatewayContest {
             id: dispute.id.to_string(),
             kind: ContestKind::Dispute,
@@ -225,7 +237,7 @@ impl PaymentGateway for StripeGateway {
             kind: ContestKind::Refund,
             status: refund.status.unwrap_or_default(),
         });
-        Ok(disputes.chain(refunds).collect())
+        Ok(disputes.chain(refunds).chain(warnings).collect())
     }
 
     async fn cancel_payment_intent(&self, id: &str) -> Result<GatewayIntent> {

@@ -38,7 +38,7 @@ struct Data {
 struct Object {
     id: Option<String>,
     object: Option<String>,
-    /// What a charge, a dispute or a refund belongs to.
+    /// What a charge, a dispute, a refund or a warning belongs to.
     #[serde(default)]
     payment_intent: Option<serde_json::Value>,
 }
@@ -62,10 +62,12 @@ impl NoticeVerifier for StripeWebhooks {
         let object = event.data.object;
         let intent = match object.object.as_deref() {
             Some("payment_intent") => object.id,
-            Some("charge" | "dispute" | "refund") => object.payment_intent.and_then(|intent| {
-                let id = intent.as_str().or_else(|| intent["id"].as_str());
-                id.map(str::to_owned)
-            }),
+            Some("charge" | "dispute" | "refund" | "radar.early_fraud_warning") => {
+                object.payment_intent.and_then(|intent| {
+                    let id = intent.as_str().or_else(|| intent["id"].as_str());
+                    id.map(str::to_owned)
+                })
+            }
             _ => None,
         };
         Ok(GatewayNotice {

@@ -22,7 +22,7 @@ async fn paid(house: &House) -> (Invoice, String) {
 }
 
 async fn contests(house: &House, invoice: &Invoice) -> Vec<PaymentContest> {
-    house.begin().await.contests_of(invoice.id).await.unwrap()
+    house.begin().await.contests_of(&[invoice.id]).await.unwrap()
 }
 
 fn staff(house: &House) -> Actor {
@@ -78,6 +78,21 @@ async fn a_dispute_marks_the_payment_and_its_end_is_read_from_its_status() {
     assert_eq!(won.id, open.id);
     assert_eq!(tasks(&house).await.len(), 1, "that it moved is told as well");
     assert_eq!(house.invoice(&invoice).await.state.word(), "paid");
+}
+
+#[tokio::test]
+async fn a_warning_of_fraud_is_told_to_staff_like_a_dispute() {
+    let house = House::build().await;
+    let (invoice, intent) = paid(&house).await;
+    house.stripe.control(&format!("intents/{intent}/warn"), json!({})).await;
+    let warning = until(&house, &invoice, "actionable").await;
+    assert_eq!(
+        (warning.found.kind, warning.found.is_settled()),
+        (ContestKind::FraudWarning, false)
+    );
+    let raised = tasks(&house).await;
+    assert_eq!((raised.len(), raised[0].kind), (1, BillingTaskKind::FraudWarning));
+    assert_eq!(raised[0].subject, warning.id);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What contests a payment after it succeeded: the cardholder disputes it, or
-//! somebody gave it back at the gateway. The books of it are a later matter;
+//! What contests a payment after it succeeded: the cardholder disputes it, the
+//! card's issuer warns of fraud, or somebody gave it back at the gateway. The books of it are a later matter;
 //! here it is known, told to staff, and seen by whoever ships.
 
 use chrono::{DateTime, Utc};
@@ -20,9 +20,10 @@ use crate::{
 pub enum ContestKind {
     Dispute,
     Refund,
+    FraudWarning,
 }
 
-/// A dispute or a refund as the gateway has it.
+/// A dispute, a refund or a warning as the gateway has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayContest {
     /// The gateway's id.
@@ -35,11 +36,13 @@ pub struct GatewayContest {
 impl GatewayContest {
     /// Whether the money is ours for certain all the same: the dispute was won
     /// or was only an inquiry that is closed, or the refund never happened. A
-    /// word that is not known is no reason to be certain.
+    /// warning is never taken back. A word that is not known is no reason to be
+    /// certain.
     pub fn is_settled(&self) -> bool {
         match self.kind {
             ContestKind::Dispute => matches!(self.status.as_str(), "won" | "warning_closed"),
             ContestKind::Refund => matches!(self.status.as_str(), "failed" | "canceled"),
+            ContestKind::FraudWarning => false,
         }
     }
 }
@@ -95,7 +98,7 @@ pub async fn check_contests(
     let found = gateway.contests(&job.intent).await?;
     let mut tx = store.begin(&actor).await?;
     let Some(payment) = tx.payment(payment, Lookup::Lock).await? else { return Ok(()) };
-    let known = tx.contests_of(payment.invoice).await?;
+    let known = tx.contests_of(&[payment.invoice]).await?;
     let now = env.now();
     let mut changed = false;
     for found in &found {
@@ -117,9 +120,13 @@ pub async fn check_contests(
         let kind = match found.kind {
             ContestKind::Dispute => BillingTaskKind::DisputedPayment,
             ContestKind::Refund => BillingTaskKind::OutsideRefund,
+            ContestKind::FraudWarning => BillingTaskKind::FraudWarning,
         };
-        // A new word of a dispute is news as well, its end among them.
-        raise(env, tx.as_mut(), kind, (payment.patient, contest.id)).await?;
+        // A new word of a dispute is news as well, its end among them; a warning is
+        // told once.
+        if before.is_none() || found.kind != ContestKind::FraudWarning {
+            raise(env, tx.as_mut(), kind, (payment.patient, contest.id)).await?;
+        }
         tx.audit(
             AuditEntry::new(AuditAction::Update, "payment_contest", contest.id)
                 .patient(payment.patient)
@@ -163,5 +170,6 @@ mod tests {
         }
         assert!(settled(ContestKind::Refund, "failed"));
         assert!(settled(ContestKind::Refund, "canceled"));
+        assert!(!settled(ContestKind::FraudWarning, "not_actionable"));
     }
 }

@@ -166,7 +166,8 @@ pub trait PaymentGateway: Send + Sync {
         since: DateTime<Utc>,
     ) -> Result<Option<GatewayIntent>>;
 
-    /// Every dispute and every refund of a payment, as it is now.
+    /// Every dispute, every warning of fraud and every refund of a payment, as it
+    /// is now.
     async fn contests(&self, intent: &str) -> Result<Vec<GatewayContest>>;
 
     /// Cancels an intent that waits for the cardholder. The answer says where

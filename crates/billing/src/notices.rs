@@ -72,11 +72,13 @@ pub async fn receive_notice(
     Ok(())
 }
 
-/// Disputes in every step, and refunds that were made at the gateway.
+/// Disputes in every step, warnings of fraud, and refunds that were made at the
+/// gateway.
 fn contests_a_payment(kind: &str) -> bool {
     kind.starts_with("charge.dispute.")
         || kind.starts_with("charge.refund")
         || kind.starts_with("refund.")
+        || kind.starts_with("radar.early_fraud_warning.")
 }
 
 fn is_about_a_payment(kind: &str) -> bool {

@@ -19,6 +19,9 @@ pub enum BillingTaskKind {
     DisputedPayment,
     /// A payment was given back at the gateway; the subject is the contest.
     OutsideRefund,
+    /// The card's issuer warns that a payment is a fraud; the subject is the
+    /// contest.
+    FraudWarning,
     /// The patient has paid, and the prescription or the fill, the subject, is
     /// stopped.
     PaidButStopped,
@@ -32,6 +35,7 @@ impl BillingTaskKind {
         match self {
             Self::DisputedPayment => "A payment is disputed",
             Self::OutsideRefund => "A payment was given back at the gateway",
+            Self::FraudWarning => "A payment may be a fraud",
             Self::PaidButStopped => "A patient has paid for what is stopped",
             Self::ChargeWaits => "A charge waits because the treatment is stopped",
         }

@@ -42,7 +42,8 @@ pub trait HandoverTx: UnitOfWork {
         at: DateTime<Utc>,
     ) -> Result<(), PortError>;
 
-    /// Every patient whom the provider treats or has treated.
+    /// Every patient whom the provider treats or has treated, those among them
+    /// whose charts are closed to them by now.
     async fn whole_panel(&mut self, provider: ProviderId)
     -> Result<BTreeSet<PatientId>, PortError>;
 
@@ -54,6 +55,15 @@ pub trait HandoverTx: UnitOfWork {
 
     /// The providers to whom the patient's chart is closed for want of a licence.
     async fn closed_to(&mut self, patient: PatientId) -> Result<Vec<ProviderId>, PortError>;
+
+    /// The providers to whom it is closed for whatever reason, a handover too.
+    async fn closed_for_whatever(
+        &mut self,
+        patient: PatientId,
+    ) -> Result<Vec<ProviderId>, PortError>;
+
+    /// Puts the patient of a task on the panel of whoever has it.
+    async fn give_chart(&mut self, task: TaskId) -> Result<(), PortError>;
 
     async fn set_unlicensed(
         &mut self,
@@ -74,8 +84,9 @@ pub trait HandoverTx: UnitOfWork {
         now: DateTime<Utc>,
     ) -> Result<Vec<OpenWork>, PortError>;
 
-    /// Whether the provider may practise in the state, held until the
-    /// transaction ends: nobody closes the account or ends the licence meanwhile.
+    /// Whether the provider may practise in the state, by identity's rule and held
+    /// until the transaction ends: nobody closes the account or ends the licence
+    /// meanwhile.
     async fn holds_license(
         &mut self,
         provider: ProviderId,
@@ -119,11 +130,18 @@ pub trait HandoverTx: UnitOfWork {
     ) -> Result<(), PortError>;
 }
 
+/// Whose patients are handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handed {
+    /// All whom the provider has anything open for.
+    Everybody,
+    These(Vec<PatientId>),
+}
+
 /// What an administrator asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandoverRequest {
-    /// All whom the provider has anything open for, where it is left out.
-    pub patients: Option<Vec<PatientId>>,
+    pub patients: Handed,
     /// To this colleague alone; else each patient goes to whoever fits and has
     /// been given the fewest.
     pub to: Option<ProviderId>,
@@ -201,10 +219,20 @@ pub async fn hand_over(
     request: HandoverRequest,
 ) -> Result<Vec<Handover>, CareError> {
     actor.require(Permission::AccountAdminister)?;
-    check(from, &request)?;
+    if !sources.directory.is_provider(from).await? {
+        let mut tx = store.begin(actor).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "panel", from).failed()).await?;
+        tx.commit().await?;
+        return Err(CareError::NotFound("provider"));
+    }
+    check(env, store, sources, actor, from, &request).await?;
     let now = env.now();
     let mut tx = store.begin(actor).await?;
-    let mut work = tx.open_work(from, request.patients.as_deref(), now).await?;
+    let named = match &request.patients {
+        Handed::Everybody => None,
+        Handed::These(patients) => Some(patients.as_slice()),
+    };
+    let mut work = tx.open_work(from, named, now).await?;
     work.truncate(MOST);
     let (policy, _) = tx.assignment_policy().await?;
     let entry = AuditEntry::new(AuditAction::Search, "open_work", from);
@@ -241,19 +269,41 @@ pub async fn hand_over(
     Ok(done)
 }
 
-fn check(from: ProviderId, request: &HandoverRequest) -> Result<(), CareError> {
+/// Names every field that is at fault before anything moves. A patient who was
+/// handed over before is still one whom the provider has treated, so that a
+/// request may be repeated.
+async fn check(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    actor: &Actor,
+    from: ProviderId,
+    request: &HandoverRequest,
+) -> Result<(), CareError> {
     let mut errors = Vec::new();
-    if request.to == Some(from) {
-        let message = "Another provider than the one who hands over.";
-        errors.push(FieldError::new("to", "same_provider", message));
+    if let Some(to) = request.to {
+        if to == from {
+            let message = "Another provider than the one who hands over.";
+            errors.push(FieldError::new("to", "same_provider", message));
+        } else if sources.directory.licensed_states(to, env.now()).await?.is_empty() {
+            let message = "A provider with a license in force.";
+            errors.push(FieldError::new("to", "not_a_provider", message));
+        }
     }
-    if request
-        .patients
-        .as_ref()
-        .is_some_and(|patients| patients.is_empty() || patients.len() > MOST)
-    {
-        let message = "Between 1 and 500 patients; leave it out for all.";
-        errors.push(FieldError::new("patient_ids", "out_of_range", message));
+    match &request.patients {
+        Handed::Everybody => {}
+        Handed::These(patients) if patients.is_empty() || patients.len() > MOST => {
+            let message = "Between 1 and 500 patients.";
+            errors.push(FieldError::new("patient_ids", "out_of_range", message));
+        }
+        Handed::These(patients) => {
+            let panel = store.begin(actor).await?.whole_panel(from).await?;
+            let strange = patients.iter().enumerate().filter(|(_, one)| !panel.contains(one));
+            errors.extend(strange.map(|(index, _)| {
+                let message = "The provider has no such patient.";
+                FieldError::new(format!("patient_ids[{index}]"), "not_theirs", message)
+            }));
+        }
     }
     if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }
 }

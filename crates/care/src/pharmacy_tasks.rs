@@ -28,10 +28,14 @@ pub async fn on_pharmacy_to_be_told(
     }
     let plan = tx.plan(plan, &Reach::All).await?;
     let responsible = plan.map_or(prescriber, |plan| plan.provider);
-    let candidates = candidates(Some(responsible), &licensed, state);
+    let closed = tx.closed_for_whatever(patient).await?;
+    let candidates = candidates(Some(responsible), &licensed, &closed, state);
     let about = (patient, prescription.uuid());
     let raised =
         raise(env, tx.as_mut(), TaskKind::PhonePharmacy, (&candidates, state), about).await?;
+    if let Some(task) = raised {
+        tx.give_chart(task).await?;
+    }
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "prescription", prescription)
             .patient(patient)
@@ -56,10 +60,13 @@ pub async fn on_fill_held(
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    let candidates = candidates(provider, &licensed, state);
+    let closed = tx.closed_for_whatever(patient).await?;
+    let candidates = candidates(provider, &licensed, &closed, state);
     let about = (patient, hold.uuid());
     let raised = raise(env, tx.as_mut(), TaskKind::HeldFill, (&candidates, state), about).await?;
-    if raised.is_some() {
+    if let Some(task) = raised {
+        // Whoever is to decide reads the chart and the hold.
+        tx.give_chart(task).await?;
         tx.commit().await?;
     }
     Ok(())
@@ -103,16 +110,18 @@ async fn licensed_for(
 }
 
 /// The one who answers for the treatment, while that one may treat the
-/// patient; else everybody who may. Where nobody knows where the patient is,
-/// it is the one who answers for it.
+/// patient; else everybody who may and to whom the chart is not closed. Where
+/// nobody knows where the patient is, it is the one who answers for it.
 fn candidates(
     responsible: Option<ProviderId>,
     licensed: &[ProviderId],
+    closed: &[ProviderId],
     state: Option<UsState>,
 ) -> Vec<ProviderId> {
+    let may = |one: &ProviderId| licensed.contains(one) && !closed.contains(one);
     match responsible {
-        Some(one) if state.is_none() || licensed.contains(&one) => vec![one],
-        _ => licensed.to_vec(),
+        Some(one) if state.is_none() || may(&one) => vec![one],
+        _ => licensed.iter().copied().filter(may).collect(),
     }
 }
 
@@ -126,13 +135,16 @@ mod tests {
     fn who_may_not_treat_the_patient_any_more_gives_way_to_those_who_may() {
         let [one, two] = [1, 2].map(|id| ProviderId(Uuid::from_u128(id)));
         let state = Some(UsState::Ma);
-        assert_eq!(candidates(Some(one), &[one, two], state), [one]);
-        assert_eq!(candidates(Some(one), &[two], state), [two]);
-        assert_eq!(candidates(None, &[one, two], state), [one, two]);
+        assert_eq!(candidates(Some(one), &[one, two], &[], state), [one]);
+        assert_eq!(candidates(Some(one), &[two], &[], state), [two]);
+        assert_eq!(candidates(None, &[one, two], &[], state), [one, two]);
         assert!(
-            candidates(Some(one), &[], state).is_empty(),
+            candidates(Some(one), &[], &[], state).is_empty(),
             "it is nobody's, and shows in the state"
         );
-        assert_eq!(candidates(Some(one), &[], None), [one]);
+        assert_eq!(candidates(Some(one), &[], &[], None), [one]);
+        // Who has handed the patient over gets nothing of them.
+        assert_eq!(candidates(Some(one), &[one, two], &[one], state), [two]);
+        assert_eq!(candidates(None, &[one, two], &[one], state), [two]);
     }
 }

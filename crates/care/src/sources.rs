@@ -174,6 +174,10 @@ pub trait ProviderDirectory: Send + Sync {
     async fn access_reviewers(&self) -> Result<Vec<AccountId>>;
 
     async fn is_patient(&self, patient: PatientId) -> Result<bool>;
+
+    /// Whether this is a provider, also one who does not practise any more.
+    async fn is_provider(&self, provider: ProviderId) -> Result<bool>;
+
     /// The same providers with what decides which of them is given a review.
     async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> Result<Vec<Colleague>>;
 

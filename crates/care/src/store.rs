@@ -218,12 +218,17 @@ pub trait CareTx: RuleTx + AssignmentTx + PortalTx + HandoverTx {
         page: &PageRequest,
     ) -> Result<Page<Task>>;
 
-    /// The open tasks of these kinds about a patient, the oldest first.
+    /// The open tasks of these kinds about a patient with their versions, the
+    /// oldest first.
     async fn open_tasks_about(
         &mut self,
         patient: PatientId,
         kinds: &[TaskKind],
-    ) -> Result<Vec<TaskId>>;
+    ) -> Result<Vec<(TaskId, i64)>>;
+
+    /// The open task of that kind about that subject counts up, and shows again
+    /// where it was put off. `None` where there is none.
+    async fn renew_task(&mut self, kind: TaskKind, subject: Uuid) -> Result<Option<TaskId>>;
 
     /// How many tasks a provider has open.
     async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64>;

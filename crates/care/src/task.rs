@@ -42,8 +42,8 @@ pub enum TaskKind {
     /// A plan, the subject, was a colleague's until now; it is to be looked at and
     /// prescribed in one's own name.
     TakenOver,
-    /// A pharmacy holds a prescription, the subject, that has ended, and does
-    /// not hear of it by itself.
+    /// A pharmacy holds a prescription, the subject, that has ended or is
+    /// stopped, and does not hear of it by itself.
     PhonePharmacy,
     /// A paid fill is held, the subject, until a provider decides.
     HeldFill,
@@ -70,7 +70,9 @@ impl TaskKind {
             Self::UncoveredTreatment => "A treatment is not what the patient has bought",
             Self::TitrationStep => "The next step of a titration has to be decided on",
             Self::TakenOver => "A treatment was taken over from a colleague",
-            Self::PhonePharmacy => "Phone the pharmacy: a prescription there has ended",
+            Self::PhonePharmacy => {
+                "Phone the pharmacy: a prescription there has ended or is stopped"
+            }
             Self::HeldFill => "A paid fill is held and waits for a decision",
         }
     }

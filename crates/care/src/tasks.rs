@@ -16,7 +16,9 @@ use crate::{
 
 /// Opens a task for that candidate who has the fewest open, and tells of it.
 /// With no candidate it stays with those licensed in the state. A second task
-/// of one kind about one subject is not opened.
+/// of one kind about one subject is not opened; news of the patient's health or
+/// profile counts the open one up, so that nobody takes it for what they have
+/// read, and is an answer as well.
 pub(crate) async fn raise(
     env: &Env,
     tx: &mut dyn CareTx,
@@ -34,7 +36,18 @@ pub(crate) async fn raise(
     let provider = chosen.map(|(_, provider)| provider);
     let task = Task::open(env.fresh(), kind, (provider, state), (patient, subject), env.now());
     if !tx.add_task(&task).await? {
-        return Ok(None);
+        if !TaskKind::CHANGES.contains(&kind) {
+            return Ok(None);
+        }
+        let Some(renewed) = tx.renew_task(kind, subject).await? else { return Ok(None) };
+        tx.audit(
+            AuditEntry::new(AuditAction::Update, "task", renewed)
+                .patient(patient)
+                .detail("task", "renew")
+                .detail("kind", kind.to_string()),
+        )
+        .await?;
+        return Ok(Some(renewed));
     }
     if let Some(provider) = provider {
         tx.emit(Event::TaskCreated { task: task.id, provider }).await?;
@@ -76,7 +89,7 @@ pub async fn create_task(
 }
 
 /// Handles `PrescriptionChanged`: a prescription that is blocked or failed
-/// becomes a task of its prescriber, and one that goes on settles them. One
+/// becomes a task of whoever answers for its plan, and one that goes on settles them. One
 /// that was canceled because the plan has changed since leaves the treatment
 /// unprescribed, which is a task as well: where the first prescription was
 /// written while the plan changed, the change itself told of none.
@@ -130,7 +143,9 @@ pub async fn on_prescription_changed(
         }
     };
     let about = (patient, prescription.uuid());
-    if raise(env, tx.as_mut(), kind, (&[provider], None), about).await?.is_some() {
+    // The plan may have been taken over from the prescriber.
+    let responsible = tx.plan(plan, &Reach::All).await?.map_or(provider, |plan| plan.provider);
+    if raise(env, tx.as_mut(), kind, (&[responsible], None), about).await?.is_some() {
         tx.commit().await?;
     }
     Ok(())

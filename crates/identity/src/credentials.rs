@@ -248,6 +248,9 @@ pub async fn set_disabled(
     if account.roles.contains(&Role::Provider) {
         tx.emit(crate::provider::standing_changed(id.as_provider(), "account")).await?;
     }
+    if account.roles.contains(&Role::Patient) {
+        tx.emit(Event::PatientStandingChanged { patient: id.as_patient() }).await?;
+    }
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(Account { version: account.version + 1, ..account })

@@ -71,14 +71,22 @@ impl<'a> Patient<'a> {
     }
 
     pub async fn category(&self) -> String {
+        self.category_of("hair-loss").await
+    }
+
+    pub async fn category_of(&self, slug: &str) -> String {
         let found = self.get("/api/categories").await;
         let mut all = found["categories"].as_array().expect("categories").iter();
-        text(all.find(|one| one["slug"] == "hair-loss").expect("the category"), "id")
+        text(all.find(|one| one["slug"] == slug).expect("the category"), "id")
     }
 
     /// The form of the category, filled in by somebody healthy.
     pub async fn form(&self) -> Value {
-        let category = self.category().await;
+        self.form_of(&self.category().await, &BTreeMap::new()).await
+    }
+
+    /// A form that is filled in by somebody healthy but for what they say.
+    pub async fn form_of(&self, category: &str, says: &BTreeMap<String, Value>) -> Value {
         let form = self.get(&format!("/api/forms/categories/{category}")).await;
         let items = form["items"].as_array().expect("items");
         let (mut answers, mut version) = (Answers::new(), Value::Null);
@@ -95,7 +103,7 @@ impl<'a> Patient<'a> {
                 .flatten()
                 .filter_map(|link_id| link_id.as_str().map(str::to_owned))
                 .collect();
-            if !answer_more(items, &enabled, &BTreeMap::new(), &mut answers) {
+            if !answer_more(items, &enabled, says, &mut answers) {
                 break;
             }
         }

@@ -93,6 +93,9 @@ pub fn perform(world: &mut World, post: bool, path: &str, params: &Params) -> Re
         (true, ["refunds"]) => refund(world, params),
         (false, ["refunds"]) => of_intent("/v1/refunds", &world.refunds, params),
         (false, ["disputes"]) => of_intent("/v1/disputes", &world.disputes, params),
+        (false, ["radar", "early_fraud_warnings"]) => {
+            of_intent("/v1/radar/early_fraud_warnings", &world.warnings, params)
+        }
         (false, ["disputes", id]) => read(&world.disputes, "dispute", id),
         (false, ["refunds", id]) => read(&world.refunds, "refund", id),
         (false, ["charges", id]) => read(&world.charges, "charge", id),
@@ -149,6 +152,15 @@ pub fn dispute(world: &mut World, intent: &str, status: &str) -> Option<Value> {
     world.happened(kind, &dispute);
     keep(&mut world.disputes, dispute.clone());
     Some(dispute)
+}
+
+/// The card's issuer takes the payment for a fraud.
+pub fn warn(world: &mut World, intent: &str) -> Option<Value> {
+    let charge = world.payment_intents.get(intent)?["latest_charge"].as_str()?;
+    let warning = objects::early_fraud_warning(world.charges.get(charge)?);
+    world.happened("radar.early_fraud_warning.created", &warning);
+    keep(&mut world.warnings, warning.clone());
+    Some(warning)
 }
 
 /// Understands the one query that a metadata look-up needs:

@@ -102,6 +102,16 @@ pub fn dispute(
     })
 }
 
+/// The card's issuer warns that the payment is a fraud.
+#[handler]
+pub fn warn(Data(shared): Data<&Arc<Shared>>, Path(id): Path<String>) -> poem::Result<Response> {
+    let warning = shared.change(|world| api::warn(world, &id))?;
+    Ok(match warning {
+        Some(warning) => Json(warning).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    })
+}
+
 #[derive(Deserialize)]
 struct Replay {
     #[serde(default)]

@@ -16,6 +16,7 @@
 //! - `POST /_control/intents/{id}/succeed`: the cardholder authenticates.
 //! - `POST /_control/intents/{id}/dispute` `{"status": …}`: the cardholder
 //!   disputes the payment, or the dispute comes to that status.
+//! - `POST /_control/intents/{id}/warn`: the card's issuer warns of fraud.
 //! - `POST /_control/events/{id}/replay` `{"signature"?: "bad" | "old",
 //!   "url"?: …}`: sends an event again, on request with a wrong or an outdated
 //!   signature, or to another endpoint.
@@ -99,6 +100,7 @@ pub async fn serve(
         .at("/cards/:id", post(control::decline_card))
         .at("/intents/:id/succeed", post(control::authenticate))
         .at("/intents/:id/dispute", post(control::dispute))
+        .at("/intents/:id/warn", post(control::warn))
         .at("/events/:id/replay", post(control::replay))
         .at("/webhooks", post(control::hold))
         .at("/faults", post(control::faults))

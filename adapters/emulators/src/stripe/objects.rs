@@ -295,6 +295,19 @@ pub fn dispute(charge: &Value) -> Value {
     })
 }
 
+pub fn early_fraud_warning(charge: &Value) -> Value {
+    json!({
+        "id": fresh("issfr"),
+        "object": "radar.early_fraud_warning",
+        "actionable": true,
+        "charge": charge["id"],
+        "created": now().timestamp(),
+        "fraud_type": "unauthorized_use_of_card",
+        "livemode": false,
+        "payment_intent": charge["payment_intent"],
+    })
+}
+
 /// A page of a list, newest first, cut as the parameters say.
 pub fn list(url: &str, mut items: Vec<Value>, params: &Params) -> Value {
     items.sort_by_key(|item| std::cmp::Reverse(item["created"].as_i64()));

@@ -21,6 +21,8 @@ pub struct World {
     pub refunds: BTreeMap<String, Value>,
     #[serde(default)]
     pub disputes: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub warnings: BTreeMap<String, Value>,
     /// The token that a payment method was made from.
     pub tokens: BTreeMap<String, String>,
     /// Saved cards whose charges are declined on request, with the code.

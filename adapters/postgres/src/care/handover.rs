@@ -92,11 +92,9 @@ impl HandoverTx for PgTx {
     }
 
     async fn whole_panel(&mut self, provider: ProviderId) -> Result<BTreeSet<PatientId>> {
-        // The same sources as salus_care_treats, and the patients of the provider's tasks.
-        let sql = "SELECT patient_id FROM care_review_holders WHERE provider_id = $1 \
-             UNION SELECT patient_id FROM care_treatment_plans WHERE provider_id = $1 \
+        let sql = "SELECT patient_id FROM salus_care_panel($1) AS panel (patient_id) \
              UNION SELECT patient_id FROM care_tasks WHERE provider_id = $1 \
-             UNION SELECT patient_id FROM care_consultations WHERE provider_id = $1";
+             UNION SELECT patient_id FROM care_closed_charts WHERE provider_id = $1";
         patients(&all(self, "reading a whole panel", sql, vec![provider.uuid().into()]).await?)
     }
 
@@ -112,6 +110,25 @@ impl HandoverTx for PgTx {
             &all(self, "reading to whom a chart is closed", sql, vec![patient.uuid().into()])
                 .await?,
         )
+    }
+
+    async fn closed_for_whatever(&mut self, patient: PatientId) -> Result<Vec<ProviderId>> {
+        let sql = "SELECT provider_id FROM care_closed_charts WHERE patient_id = $1 \
+             AND salus_care_is_closed(provider_id, patient_id) ORDER BY provider_id";
+        let values = vec![patient.uuid().into()];
+        providers(&all(self, "reading to whom a chart is closed", sql, values).await?)
+    }
+
+    async fn give_chart(&mut self, task: TaskId) -> Result<()> {
+        self.execute(
+            "giving the chart with a task",
+            "INSERT INTO care_review_holders (patient_id, provider_id) \
+             SELECT patient_id, provider_id FROM care_tasks \
+             WHERE id = $1 AND provider_id IS NOT NULL ON CONFLICT DO NOTHING",
+            [task.uuid().into()],
+        )
+        .await
+        .map(drop)
     }
 
     async fn set_unlicensed(
@@ -176,39 +193,8 @@ impl HandoverTx for PgTx {
         state: UsState,
         at: DateTime<Utc>,
     ) -> Result<bool> {
-        // The rows are held, so that a change of them waits for this transaction.
-        // A provider without an account is one of whom the directory knows
-        // nothing, and has been asked before.
-        let account = one(
-            self,
-            "holding a provider's account",
-            "SELECT status FROM identity_accounts WHERE id = $1 FOR SHARE",
-            vec![provider.uuid().into()],
-        )
-        .await?;
-        let Some(account) = account else { return Ok(true) };
-        if get::<String>(&account, "status")? != "active" {
-            return Ok(false);
-        }
-        one(
-            self,
-            "holding a provider's profile",
-            "SELECT 1 AS held FROM identity_providers WHERE provider_id = $1 FOR SHARE",
-            vec![provider.uuid().into()],
-        )
-        .await?;
-        let there = at.with_timezone(&state.zone()).date_naive();
-        let license = one(
-            self,
-            "looking for a license in force",
-            "SELECT 1 AS held FROM identity_licenses l \
-             JOIN identity_account_roles r ON r.account_id = l.provider_id AND r.role = 'provider' \
-             WHERE l.provider_id = $1 AND l.state = $2 AND l.status = 'active' \
-             AND l.expires_on >= $3",
-            vec![provider.uuid().into(), state.to_string().into(), there.into()],
-        )
-        .await?;
-        Ok(license.is_some())
+        // The rule and the rows are identity's.
+        self.holds_license_in_force(provider, state, at).await
     }
 
     async fn is_booked(&mut self, provider: ProviderId, at: &[DateTime<Utc>]) -> Result<bool> {

@@ -234,8 +234,12 @@ impl CareTx for PgTx {
         &mut self,
         patient: PatientId,
         kinds: &[TaskKind],
-    ) -> Result<Vec<TaskId>> {
+    ) -> Result<Vec<(TaskId, i64)>> {
         tasks::open_about(self, patient, kinds).await
+    }
+
+    async fn renew_task(&mut self, kind: TaskKind, subject: Uuid) -> Result<Option<TaskId>> {
+        tasks::renew(self, kind, subject).await
     }
 
     async fn open_tasks(&mut self, provider: ProviderId) -> Result<u64> {

@@ -14,12 +14,14 @@ use ports::{PortError, Result};
 use sea_orm::{QueryResult, Value};
 use serde::Deserialize;
 
-use super::{all, codes, get, one, reference::document, word};
+use super::{all, codes, get, one, reference::document, tasks::REACH, word};
 use crate::core::{PgTx, id_cursor};
 
 /// Counts the reviews and, for each kind, the tasks, in one statement. A review
 /// that another provider holds counts for nobody else.
-const WORKLOAD: &str = "\
+fn workload() -> String {
+    format!(
+        "\
     WITH open_reviews AS ( \
         SELECT priority, due_at, review = 'claimed' AND claimed_until > $3 AS is_held \
         FROM care_assessments \
@@ -30,7 +32,7 @@ const WORKLOAD: &str = "\
         WHERE review = 'claimed' AND review_provider_id = $1 AND claimed_until > $3 \
     ), open_tasks AS ( \
         SELECT kind, due_at, coalesce(snoozed_until > $3, false) AS is_snoozed FROM care_tasks \
-        WHERE status = 'open' AND (provider_id = $1 OR (provider_id IS NULL AND state = ANY($2))) \
+        WHERE status = 'open' AND {REACH} \
     ), kinds AS ( \
         SELECT kind, count(*) FILTER (WHERE NOT is_snoozed) AS open, \
             count(*) FILTER (WHERE NOT is_snoozed AND due_at <= $3) AS overdue, \
@@ -45,7 +47,9 @@ const WORKLOAD: &str = "\
         (SELECT count(*) FROM care_assessments WHERE review = 'waiting_on_patient' \
             AND review_provider_id = $1) AS waiting_on_patients, \
         (SELECT coalesce(jsonb_agg(to_jsonb(kinds)), '[]') FROM kinds) AS tasks \
-    FROM open_reviews";
+    FROM open_reviews"
+    )
+}
 
 #[derive(Deserialize)]
 struct KindCount {
@@ -76,7 +80,7 @@ impl PortalTx for PgTx {
         now: DateTime<Utc>,
     ) -> Result<(ReviewCounts, TaskCounts)> {
         let values = vec![scope.provider.uuid().into(), codes(&scope.states), now.into()];
-        let row = one(self, "counting a provider's work", WORKLOAD, values).await?;
+        let row = one(self, "counting a provider's work", &workload(), values).await?;
         let row = row.ok_or_else(|| PortError::bug("a count has no row"))?;
         let reviews = ReviewCounts {
             waiting: count(&row, "waiting")?,
@@ -150,18 +154,12 @@ impl PortalTx for PgTx {
             Some(true) => filter.push_str(&format!("AND {treated}) ")),
             Some(false) => filter.push_str(&format!("AND NOT {treated}) ")),
         }
-        // The page is cut before anything is looked up for its patients. The
-        // parts are those of salus_care_treats.
+        // The page is cut before anything is looked up for its patients.
         let sql = format!(
             "WITH panel AS ( \
-                SELECT p.patient_id FROM ( \
-                    SELECT patient_id FROM care_review_holders WHERE provider_id = $1 \
-                    UNION SELECT patient_id FROM care_treatment_plans WHERE provider_id = $1 \
-                    UNION SELECT patient_id FROM care_consultations \
-                        WHERE provider_id = $1 AND status <> 'canceled' \
-                ) p WHERE NOT EXISTS (SELECT 1 FROM care_closed_charts c \
-                    WHERE c.provider_id = $1 AND c.patient_id = p.patient_id \
-                    AND (c.unlicensed OR c.handed_over_at IS NOT NULL)) {filter} ORDER BY p.patient_id LIMIT $3 \
+                SELECT DISTINCT p.patient_id FROM salus_care_panel($1) AS p (patient_id) \
+                WHERE NOT salus_care_is_closed($1, p.patient_id) {filter} \
+                ORDER BY p.patient_id LIMIT $3 \
              ) \
              SELECT p.patient_id, \
                 greatest( \

@@ -40,8 +40,12 @@ pub async fn add(tx: &mut PgTx, task: &Task) -> Result<bool> {
     Ok(added.rows_affected() == 1)
 }
 
-/// A provider's own tasks, and those of nobody where they are licensed.
-const REACH: &str = "(provider_id = $1 OR (provider_id IS NULL AND state = ANY($2)))";
+/// A provider's own tasks, and those of nobody where they are licensed. Of a
+/// patient whose chart is closed to them only what is still open and theirs, so
+/// that they can give it away.
+pub const REACH: &str = "((provider_id = $1 AND status = 'open') \
+     OR ((provider_id = $1 OR (provider_id IS NULL AND state = ANY($2))) \
+     AND NOT salus_care_is_closed($1, patient_id)))";
 
 pub async fn one(tx: &mut PgTx, id: TaskId, scope: &TaskScope) -> Result<Option<Task>> {
     let sql = format!("SELECT * FROM care_tasks WHERE {REACH} AND id = $3");
@@ -56,6 +60,14 @@ pub async fn save(tx: &mut PgTx, task: &Task) -> Result<()> {
         .and_then(|ending| ending.note.as_ref())
         .map(|note| tx.seal(NOTE, task.id, note.as_bytes()))
         .transpose()?;
+    let before = query_one(
+        tx,
+        "reading whose a task was",
+        "SELECT provider_id FROM care_tasks WHERE id = $1",
+        vec![task.id.uuid().into()],
+    )
+    .await?;
+    let before: Option<Uuid> = before.map_or(Ok(None), |row| get(&row, "provider_id"))?;
     let saved = tx
         .execute(
             "saving a task",
@@ -84,7 +96,10 @@ pub async fn save(tx: &mut PgTx, task: &Task) -> Result<()> {
             [task.patient.uuid().into(), provider.uuid().into()],
         )
         .await?;
-        handover::rejoin(tx, provider, task.patient).await?;
+        // Whoever ends what was left with them takes no patient back by it.
+        if before != Some(provider.uuid()) {
+            handover::rejoin(tx, provider, task.patient).await?;
+        }
     }
     Ok(())
 }
@@ -156,16 +171,30 @@ pub async fn list(
 }
 
 /// The open tasks of these kinds about a patient, the oldest first.
-pub async fn open_about(tx: &mut PgTx, patient: PatientId, of: &[TaskKind]) -> Result<Vec<TaskId>> {
+pub async fn open_about(
+    tx: &mut PgTx,
+    patient: PatientId,
+    of: &[TaskKind],
+) -> Result<Vec<(TaskId, i64)>> {
     let rows = all(
         tx,
         "reading the open tasks about a patient",
-        "SELECT id FROM care_tasks WHERE patient_id = $1 AND status = 'open' \
+        "SELECT id, version FROM care_tasks WHERE patient_id = $1 AND status = 'open' \
          AND kind = ANY($2) ORDER BY created_at, id",
         vec![patient.uuid().into(), kinds(of)],
     )
     .await?;
-    rows.iter().map(|row| Ok(TaskId(get::<Uuid>(row, "id")?))).collect()
+    rows.iter().map(|row| Ok((TaskId(get::<Uuid>(row, "id")?), get(row, "version")?))).collect()
+}
+
+/// News of what an open task is about: it counts up, and shows at once.
+pub async fn renew(tx: &mut PgTx, kind: TaskKind, subject: Uuid) -> Result<Option<TaskId>> {
+    let sql = "UPDATE care_tasks SET version = version + 1, snoozed_until = NULL \
+         WHERE kind = $1 AND subject_id = $2 AND status = 'open' RETURNING id";
+    tx.write();
+    let values = vec![kind.to_string().into(), subject.into()];
+    let row = query_one(tx, "adding news to a task", sql, values).await?;
+    row.map(|row| Ok(TaskId(get::<Uuid>(&row, "id")?))).transpose()
 }
 
 fn kinds(of: &[TaskKind]) -> Value {

@@ -7,8 +7,9 @@ use pharmacy::dispatch::{
 };
 use ports::{PortError, Result};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait as _},
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +34,8 @@ struct Decision {
     accepted: Vec<String>,
 }
 
-/// The staff that works held fills; nobody else sees any, and a pharmacist
-/// those of the own pharmacies.
+/// The staff that works held fills; nobody else sees any. A pharmacist sees
+/// those of the own pharmacies, a provider those of the patients whom they treat.
 fn reach(tx: &PgTx) -> Condition {
     let all = Condition::all();
     match (tx.actor().as_pharmacist(), tx.actor().as_provider()) {
@@ -43,7 +44,9 @@ fn reach(tx: &PgTx) -> Condition {
              ON s.pharmacy_id = p.pharmacy_id WHERE s.account_id = $1)",
             [account.uuid()],
         )),
-        (None, Some(_)) => all,
+        (None, Some(provider)) => {
+            all.add(Expr::cust_with_values("salus_care_treats($1, patient_id)", [provider.uuid()]))
+        }
         (None, None) if tx.actor().may(WORK) => all,
         (None, None) => all.add(Expr::value(false)),
     }
@@ -89,16 +92,27 @@ pub async fn of(tx: &mut PgTx, patient: PatientId, category: CategoryId) -> Resu
     rows.into_iter().map(|row| hold_of(tx, row)).collect()
 }
 
-pub async fn held(
+/// Makes the fills that are held for one provider's decision another's.
+pub async fn hand_over(
     tx: &mut PgTx,
-    of: Option<ProviderId>,
-    page: &PageRequest,
-) -> Result<Page<FillHold>> {
+    patient: PatientId,
+    (from, to): (ProviderId, ProviderId),
+) -> Result<u64> {
+    let moved = fill_hold::Entity::update_many()
+        .col_expr(fill_hold::Column::ProviderId, Expr::value(to.uuid()))
+        .col_expr(fill_hold::Column::Version, Expr::col(fill_hold::Column::Version).add(1))
+        .filter(fill_hold::Column::PatientId.eq(patient.uuid()))
+        .filter(fill_hold::Column::ProviderId.eq(from.uuid()))
+        .filter(fill_hold::Column::ReleasedAt.is_null())
+        .exec(tx.write())
+        .await
+        .map_err(|error| db("handing held fills over", error))?;
+    Ok(moved.rows_affected)
+}
+
+pub async fn held(tx: &mut PgTx, page: &PageRequest) -> Result<Page<FillHold>> {
     let mut query =
         fill_hold::Entity::find().filter(reach(tx)).filter(fill_hold::Column::ReleasedAt.is_null());
-    if let Some(provider) = of {
-        query = query.filter(fill_hold::Column::ProviderId.eq(provider.uuid()));
-    }
     if let Some(after) = id_cursor(page)? {
         query = query.filter(fill_hold::Column::Id.gt(after));
     }

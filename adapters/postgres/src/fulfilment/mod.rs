@@ -217,12 +217,17 @@ impl FulfilmentTx for PgTx {
         holds::of(self, patient, category).await
     }
 
-    async fn held_fills(
+    async fn held_fills(&mut self, page: &PageRequest) -> Result<Page<FillHold>> {
+        holds::held(self, page).await
+    }
+
+    async fn hand_holds_over(
         &mut self,
-        of: Option<ProviderId>,
-        page: &PageRequest,
-    ) -> Result<Page<FillHold>> {
-        holds::held(self, of, page).await
+        patient: PatientId,
+        from: ProviderId,
+        to: ProviderId,
+    ) -> Result<u64> {
+        holds::hand_over(self, patient, (from, to)).await
     }
 
     async fn held_back(&mut self, patient: PatientId) -> Result<Vec<Dispatch>> {
@@ -437,6 +442,17 @@ impl FulfilmentTx for PgTx {
             .await
             .map_err(|error| db("loading a dispatch", error))?;
         Ok(self.with_allocations(row.into_iter().collect()).await?.pop())
+    }
+
+    async fn dispatches(&mut self, ids: &[DispatchId]) -> Result<Vec<Dispatch>> {
+        let rows = dispatch::Entity::find()
+            .filter(own_dispatches(self.actor()))
+            .filter(dispatch::Column::Id.is_in(ids.iter().map(|id| id.uuid())))
+            .order_by_asc(dispatch::Column::Id)
+            .all(self.read())
+            .await
+            .map_err(|error| db("loading dispatches", error))?;
+        self.with_allocations(rows).await
     }
 
     async fn save_dispatch(&mut self, value: &Dispatch) -> Result<()> {

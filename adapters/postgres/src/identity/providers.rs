@@ -153,6 +153,43 @@ fn license_of(row: license::Model) -> Result<License> {
     })
 }
 
+impl PgTx {
+    /// Whether the provider's account is active, has the role and holds a license
+    /// in force in the state. Account and profile are held, so that a change of
+    /// them waits for this transaction; whoever has none has no license.
+    pub(crate) async fn holds_license_in_force(
+        &mut self,
+        provider: ProviderId,
+        state: UsState,
+        at: DateTime<Utc>,
+    ) -> Result<bool> {
+        let doing = "holding a provider's license";
+        let held = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT a.id FROM identity_accounts a \
+             JOIN identity_providers p ON p.provider_id = a.id \
+             WHERE a.id = $1 AND a.status = 'active' FOR SHARE",
+            [provider.uuid().into()],
+        );
+        let held = self.read().query_one_raw(held).await.map_err(|error| db(doing, error))?;
+        // What is read from here on is what no other transaction changes.
+        let role = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT role FROM identity_account_roles WHERE account_id = $1 AND role = 'provider'",
+            [provider.uuid().into()],
+        );
+        let role = self.read().query_one_raw(role).await.map_err(|error| db(doing, error))?;
+        if held.is_none() || role.is_none() {
+            return Ok(false);
+        }
+        let found = license::Entity::find_by_id((provider.uuid(), state.to_string()))
+            .one(self.read())
+            .await
+            .map_err(|error| db(doing, error))?;
+        found.map_or(Ok(false), |row| Ok(license_of(row)?.in_force(at)))
+    }
+}
+
 #[async_trait]
 impl Providers for PgTx {
     async fn provider(&mut self, id: ProviderId) -> Result<Option<ProviderProfile>> {
@@ -283,8 +320,6 @@ impl Providers for PgTx {
         at: DateTime<Utc>,
     ) -> Result<Vec<LicensedProvider>> {
         let doing = "finding the providers licensed in a state";
-        // The last day counts where the licence is, so the date is the state's.
-        let there = at.with_timezone(&state.zone()).date_naive();
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT p.provider_id, p.given_name, p.family_name, \
@@ -293,31 +328,32 @@ impl Providers for PgTx {
              JOIN identity_providers p ON p.provider_id = l.provider_id \
              JOIN identity_accounts a ON a.id = p.provider_id AND a.status = 'active' \
              JOIN identity_account_roles r ON r.account_id = a.id AND r.role = 'provider' \
-             WHERE l.state = $1 AND l.status = 'active' AND l.expires_on >= $2 \
-             ORDER BY p.provider_id",
-            [state.to_string().into(), there.into()],
+             WHERE l.state = $1 ORDER BY p.provider_id",
+            [state.to_string().into()],
         );
         let rows = self.read().query_all_raw(statement).await.map_err(|error| db(doing, error))?;
-        rows.iter()
-            .map(|row| {
-                let text = |column| -> Result<String> {
-                    row.try_get("", column).map_err(|error| db(doing, error))
-                };
-                let id: Uuid = row.try_get("", "provider_id").map_err(|error| db(doing, error))?;
-                let license = license::Model {
-                    provider_id: id,
-                    state: text("state")?,
-                    number: text("number")?,
-                    expires_on: row.try_get("", "expires_on").map_err(|error| db(doing, error))?,
-                    status: text("status")?,
-                };
-                Ok(LicensedProvider {
-                    provider: id.into(),
-                    name: HumanName { given: text("given_name")?, family: text("family_name")? },
-                    license: license_of(license)?,
-                })
+        let found = rows.iter().map(|row| {
+            let text = |column| -> Result<String> {
+                row.try_get("", column).map_err(|error| db(doing, error))
+            };
+            let id: Uuid = row.try_get("", "provider_id").map_err(|error| db(doing, error))?;
+            let license = license::Model {
+                provider_id: id,
+                state: text("state")?,
+                number: text("number")?,
+                expires_on: row.try_get("", "expires_on").map_err(|error| db(doing, error))?,
+                status: text("status")?,
+            };
+            Ok(LicensedProvider {
+                provider: id.into(),
+                name: HumanName { given: text("given_name")?, family: text("family_name")? },
+                license: license_of(license)?,
             })
-            .collect()
+        });
+        let counts = |one: &Result<LicensedProvider>| {
+            one.as_ref().is_ok_and(|one| one.license.in_force(at)) || one.is_err()
+        };
+        found.filter(counts).collect()
     }
 
     async fn licenses_expiring_by(&mut self, day: NaiveDate) -> Result<Vec<ExpiringLicense>> {

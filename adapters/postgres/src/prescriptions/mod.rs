@@ -46,19 +46,34 @@ async fn rows<T: FromQueryResult>(
         .map_err(|error| db(doing, error))
 }
 
-/// The ids that hold a query to its reach: a row has to be of this patient, of
-/// this provider and of a pharmacy in which this account works, where they are
-/// given.
-fn within(reach: PrescriptionReach) -> (Value, Value, Value) {
+/// The condition that holds a query to its reach, and its first three values: a
+/// row has to be of this patient, of this provider and of a pharmacy in which
+/// this account works, where they are given.
+fn within(reach: PrescriptionReach) -> (String, [Value; 3]) {
     let (patient, provider, account) = match reach {
         PrescriptionReach::Patient(patient) => (Some(patient.uuid()), None, None),
-        PrescriptionReach::Prescriber(provider) => (None, Some(provider.uuid()), None),
+        PrescriptionReach::Prescriber(provider) | PrescriptionReach::Responsible(provider) => {
+            (None, Some(provider.uuid()), None)
+        }
         PrescriptionReach::Pharmacist { account, patient } => {
             (patient.map(|patient| patient.uuid()), None, Some(account.uuid()))
         }
         PrescriptionReach::Any => (None, None, None),
     };
-    (patient.into(), provider.into(), account.into())
+    let theirs = match reach {
+        PrescriptionReach::Responsible(_) => {
+            "(provider_id = $2 OR treatment_plan_id IN \
+             (SELECT id FROM care_treatment_plans WHERE provider_id = $2))"
+        }
+        _ => "provider_id = $2",
+    };
+    let condition = format!(
+        "($1::uuid IS NULL OR patient_id = $1) \
+         AND ($2::uuid IS NULL OR ({theirs} AND salus_care_treats($2, patient_id))) \
+         AND ($3::uuid IS NULL OR pharmacy_id IN \
+         (SELECT pharmacy_id FROM pharmacy_staff WHERE account_id = $3))"
+    );
+    (condition, [patient.into(), provider.into(), account.into()])
 }
 
 async fn one_prescription(
@@ -67,16 +82,10 @@ async fn one_prescription(
     reach: PrescriptionReach,
     lock: &str,
 ) -> Result<Option<Prescription>> {
-    let (patient, provider, account) = within(reach);
-    let sql = format!(
-        "SELECT {PRESCRIPTION} FROM prescriptions WHERE id = $1 \
-         AND ($2::uuid IS NULL OR patient_id = $2) AND ($3::uuid IS NULL OR provider_id = $3) \
-         AND ($4::uuid IS NULL OR pharmacy_id IN \
-         (SELECT pharmacy_id FROM pharmacy_staff WHERE account_id = $4)) {lock}"
-    );
-    let found: Vec<PrescriptionRow> =
-        rows(tx, "loading a prescription", &sql, [id.uuid().into(), patient, provider, account])
-            .await?;
+    let (within, [patient, provider, account]) = within(reach);
+    let sql = format!("SELECT {PRESCRIPTION} FROM prescriptions WHERE {within} AND id = $4 {lock}");
+    let values = [patient, provider, account, id.uuid().into()];
+    let found: Vec<PrescriptionRow> = rows(tx, "loading a prescription", &sql, values).await?;
     found.into_iter().next().map(|row| row.into_domain(tx)).transpose()
 }
 
@@ -133,6 +142,16 @@ impl PrescriptionTx for PgTx {
         Ok(())
     }
 
+    async fn open_prescriptions(&mut self, patient: PatientId) -> Result<Vec<Prescription>> {
+        let sql = format!(
+            "SELECT {PRESCRIPTION} FROM prescriptions WHERE patient_id = $1 \
+             AND state IN ('queued', 'sent', 'active') ORDER BY id"
+        );
+        let found: Vec<PrescriptionRow> =
+            rows(self, "reading what pharmacies hold", &sql, [patient.uuid().into()]).await?;
+        found.into_iter().map(|row| row.into_domain(self)).collect()
+    }
+
     async fn taken_prescriptions(
         &mut self,
         patient: PatientId,
@@ -155,18 +174,14 @@ impl PrescriptionTx for PgTx {
         reach: PrescriptionReach,
         page: &PageRequest,
     ) -> Result<Page<Prescription>> {
-        let (patient, provider, account) = within(reach);
+        let (within, [patient, provider, account]) = within(reach);
         let before = id_cursor(page)?;
         let sql = format!(
-            "SELECT {PRESCRIPTION} FROM prescriptions \
-             WHERE ($1::uuid IS NULL OR patient_id = $1) \
-             AND ($2::uuid IS NULL OR provider_id = $2) AND ($3::uuid IS NULL OR id < $3) \
-             AND ($5::uuid IS NULL OR pharmacy_id IN \
-             (SELECT pharmacy_id FROM pharmacy_staff WHERE account_id = $5)) \
-             ORDER BY id DESC LIMIT $4"
+            "SELECT {PRESCRIPTION} FROM prescriptions WHERE {within} \
+             AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
         );
         let limit = (i64::from(page.limit()) + 1).into();
-        let values = [patient, provider, before.into(), limit, account];
+        let values = [patient, provider, account, before.into(), limit];
         let found: Vec<PrescriptionRow> = rows(self, "listing prescriptions", &sql, values).await?;
         let found: Vec<Prescription> =
             found.into_iter().map(|row| row.into_domain(self)).collect::<Result<_>>()?;

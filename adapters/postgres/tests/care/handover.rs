@@ -2,13 +2,19 @@
 //! are closed in queries and by row-level security, and a panel is handed over.
 
 use care::{
-    break_glass,
-    handover::{self, Handover, HandoverRequest, Obstacle},
+    TaskKind, break_glass,
+    handover::{self, Handed, Handover, HandoverRequest, Obstacle},
+    pharmacy_tasks,
     standing::{self, CheckStanding},
 };
 use kernel::DomainError as _;
 
 use super::{endings::approved, *};
+
+/// The whole panel, to whoever fits.
+fn all() -> HandoverRequest {
+    HandoverRequest { patients: Handed::Everybody, to: None, dry_run: false }
+}
 
 fn admin() -> Actor {
     account(Uuid::from_u128(0xad), Role::Admin, &[Permission::AccountAdminister])
@@ -108,19 +114,9 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
     let setting = setting().await;
     let id = setting.assess(ADA, &["review"]).await;
     let superuser = setting.database.superuser().await;
-    let uuid = IN_MASSACHUSETTS.uuid();
     let run = async |sql: String| {
         superuser.execute_unprepared(&sql).await.unwrap();
     };
-    run(format!(
-        "INSERT INTO identity_accounts (id, email, email_index, status, status_at, created_at, \
-         version) VALUES ('{uuid}', '', '', 'active', now(), now(), 1); \
-         INSERT INTO identity_account_roles VALUES ('{uuid}', 'provider'); \
-         INSERT INTO identity_providers (provider_id, given_name, family_name, npi, specialities, \
-         updated_at, version) VALUES ('{uuid}', 'A', 'B', '1234567893', '{{}}', now(), 1); \
-         INSERT INTO identity_licenses VALUES ('{uuid}', 'MA', 'N-1', '2199-12-31', 'active')"
-    ))
-    .await;
     setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
     // The directory has been asked already when these change.
     for (broken, mended) in [
@@ -135,6 +131,11 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
         (
             "UPDATE identity_account_roles SET role = 'support'",
             "UPDATE identity_account_roles SET role = 'provider'",
+        ),
+        // The last day of a license counts where the patient is.
+        (
+            "UPDATE identity_licenses SET expires_on = '2000-01-01'",
+            "UPDATE identity_licenses SET expires_on = '2199-12-31'",
         ),
     ] {
         run(broken.to_owned()).await;
@@ -154,6 +155,14 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
         run(mended.to_owned()).await;
     }
     setting.approve(id, IN_MASSACHUSETTS, None, "mended").await.unwrap();
+
+    // Of whom identity knows nothing nobody takes a signature.
+    let stranger = ProviderId(Uuid::from_u128(0xfa));
+    license(&setting, stranger, &[UsState::Ma]);
+    let id = setting.assess(EVE, &["review"]).await;
+    setting.claim(id, stranger).await.unwrap();
+    let refused = setting.approve(id, stranger, None, "stranger").await.unwrap_err();
+    assert_eq!(refused.code(), "care.licence_required");
 }
 
 #[tokio::test]
@@ -173,13 +182,12 @@ async fn a_panel_goes_to_colleagues_who_are_licensed_where_each_patient_is() {
     assert_eq!((listed[0].work.patient, listed[0].licensed_colleagues), (ADA, 1));
     assert_eq!((listed[0].work.plans.len(), listed[0].work.visits.len()), (1, 1));
 
-    let would = hand_over(&setting, HandoverRequest { dry_run: true, ..Default::default() }).await;
+    let would = hand_over(&setting, HandoverRequest { dry_run: true, ..all() }).await;
     assert_eq!(would[0].outcome, Ok(ALSO_THERE));
     assert_eq!(orphans().await.len(), 1, "a dry run changes nothing");
 
     // Not while the colleague meets somebody else at that time.
     book(&setting, EVE, ALSO_THERE, 4).await;
-    let all = HandoverRequest::default;
     assert_eq!(hand_over(&setting, all()).await[0].outcome, Err(Obstacle::VisitsCollide));
     let cancel = "UPDATE care_consultations SET status = 'canceled' WHERE provider_id <> '{}'";
     let cancel = cancel.replace("{}", &IN_MASSACHUSETTS.to_string());
@@ -231,14 +239,98 @@ async fn only_administrators_hand_over_and_nobody_to_themselves() {
         let from = IN_MASSACHUSETTS;
         handover::hand_over(env, store, &setting.sources, actor, from, request).await.unwrap_err()
     };
-    let refused = ask(&provider(IN_MASSACHUSETTS), HandoverRequest::default()).await;
+    let refused = ask(&provider(IN_MASSACHUSETTS), all()).await;
     assert_eq!(refused.code(), "forbidden");
-    let own = HandoverRequest {
-        to: Some(IN_MASSACHUSETTS),
-        patients: Some(Vec::new()),
-        ..HandoverRequest::default()
+    let paths = |refused: CareError| -> Vec<String> {
+        refused.fields().iter().map(|field| field.path.clone()).collect()
     };
-    let refused = ask(&admin(), own).await;
-    let paths: Vec<&str> = refused.fields().iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["to", "patient_ids"]);
+    let none = Handed::These(Vec::new());
+    let own = HandoverRequest { to: Some(IN_MASSACHUSETTS), patients: none, ..all() };
+    assert_eq!(paths(ask(&admin(), own).await), ["to", "patient_ids"]);
+    // Whoever is no provider takes nobody, and nobody else's patients are given.
+    approved(&setting).await;
+    let others = Handed::These(vec![ADA, EVE, PatientId(Uuid::from_u128(0xbad))]);
+    let to = Some(ProviderId(ADA.uuid()));
+    let strange = HandoverRequest { to, patients: others, ..all() };
+    assert_eq!(paths(ask(&admin(), strange).await), ["to", "patient_ids[1]", "patient_ids[2]"]);
+    let nobody = ProviderId(Uuid::from_u128(0xfa));
+    let unknown = handover::hand_over(env, store, &setting.sources, &admin(), nobody, all()).await;
+    assert_eq!(unknown.unwrap_err().code(), "care.not_found");
+
+    // The same request again finds nothing left, and is no mistake.
+    for moved in [1, 0] {
+        let request = HandoverRequest { patients: Handed::These(vec![ADA]), ..all() };
+        assert_eq!(hand_over(&setting, request).await.len(), moved);
+    }
+}
+
+/// What a provider may see and end of a patient's tasks, by kind.
+async fn tasks_of(setting: &Setting, by: ProviderId, shown: Shown) -> Vec<TaskKind> {
+    let (env, store) = (&setting.database.env, setting.store());
+    let page = PageRequest::default();
+    let found = tasks::list(env, store, &setting.sources, &provider(by), shown, &page).await;
+    found.unwrap().items.into_iter().map(|task| task.kind).collect()
+}
+
+#[tokio::test]
+async fn whoever_handed_over_settles_no_task_and_is_given_none() {
+    let setting = setting().await;
+    let plan = approved(&setting).await;
+    assert_eq!(hand_over(&setting, all()).await[0].outcome, Ok(ALSO_THERE));
+    // Both are licensed there; the one has handed the patient over.
+    let (env, store) = (&setting.database.env, setting.store());
+    let fresh = |handler| Delivery { event: env.fresh::<EventId>(), handler };
+    let hold = env.fresh();
+    let about = (ADA, Some(IN_MASSACHUSETTS));
+    pharmacy_tasks::on_fill_held(env, store, &setting.sources, fresh("held"), hold, about)
+        .await
+        .unwrap();
+    let prescription: PrescriptionId = env.fresh();
+    let about = (ADA, IN_MASSACHUSETTS);
+    let ended = (prescription, env.fresh());
+    pharmacy_tasks::on_pharmacy_to_be_told(
+        env,
+        store,
+        &setting.sources,
+        fresh("told"),
+        ended,
+        about,
+    )
+    .await
+    .unwrap();
+    // A prescription of the one that fails now is a task of the other's plan.
+    let failed = PrescriptionStatusWord::Failed;
+    let from = (prescription, plan.id, 1);
+    tasks::on_prescription_changed(env, store, &Last(None), fresh("failed"), from, about, failed)
+        .await
+        .unwrap();
+    let open = tasks_of(&setting, ALSO_THERE, Shown::Open).await;
+    for kind in [TaskKind::HeldFill, TaskKind::PhonePharmacy, TaskKind::FailedPrescription] {
+        assert!(open.contains(&kind), "{kind}: {open:?}");
+    }
+    assert_eq!(tasks_of(&setting, IN_MASSACHUSETTS, Shown::Open).await, []);
+    assert_eq!(tasks_of(&setting, IN_MASSACHUSETTS, Shown::Done).await, []);
+
+    // Nor do they see those that are nobody's, in the list or behind it.
+    let pooled = "UPDATE care_tasks SET provider_id = NULL, state = 'MA'";
+    setting.database.superuser().await.execute_unprepared(pooled).await.unwrap();
+    assert_eq!(tasks_of(&setting, IN_MASSACHUSETTS, Shown::Open).await, []);
+    assert_eq!(seen(&setting, IN_MASSACHUSETTS, "care_tasks", ADA).await, 0);
+    assert!(tasks_of(&setting, ALSO_THERE, Shown::Open).await.contains(&TaskKind::HeldFill));
+    let page = PageRequest::default();
+    let actor = provider(ALSO_THERE);
+    let found =
+        tasks::list(env, store, &setting.sources, &actor, Shown::Open, &page).await.unwrap();
+    let held = found.items.iter().find(|task| task.kind == TaskKind::HeldFill).unwrap();
+    let task = (held.id, None);
+    let change = tasks::TaskChange::HandOver { to: IN_MASSACHUSETTS };
+    let actor = provider(IN_MASSACHUSETTS);
+    let taken = tasks::change(env, store, &setting.sources, &actor, task, change).await;
+    assert_eq!(taken.unwrap_err().code(), "care.not_found");
+    assert!(!setting.database.pg.treats(IN_MASSACHUSETTS, ADA).await.unwrap());
+    // A colleague may give one back on purpose, and the chart with it.
+    let change = tasks::TaskChange::HandOver { to: IN_MASSACHUSETTS };
+    let actor = provider(ALSO_THERE);
+    tasks::change(env, store, &setting.sources, &actor, task, change).await.unwrap();
+    assert!(setting.database.pg.treats(IN_MASSACHUSETTS, ADA).await.unwrap());
 }

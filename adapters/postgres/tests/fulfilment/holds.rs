@@ -6,6 +6,7 @@ use pharmacy::{
     dispatch::{
         hold::{ContestKind, FillHold, GroundKind, ReleaseRequest},
         release::{held, release},
+        withdraw::{on_patient_handed_over, on_patient_standing_changed},
     },
     safety::RecordedAllergy,
 };
@@ -24,7 +25,20 @@ impl Panel for Treats {
 }
 
 fn provider() -> Actor {
-    actor(0xd0c, Role::Provider, Permission::PrescriptionWrite)
+    acting(DOCTOR)
+}
+
+fn acting(provider: ProviderId) -> Actor {
+    actor(provider.uuid().as_u128(), Role::Provider, Permission::PrescriptionWrite)
+}
+
+/// Puts the patient on the provider's panel.
+async fn treats(database: &Database, provider: ProviderId, number: u128) {
+    let sql = format!(
+        "INSERT INTO care_review_holders (patient_id, provider_id) VALUES ('{}', '{provider}')",
+        patient_id(number),
+    );
+    database.superuser().await.execute_unprepared(&sql).await.unwrap();
 }
 
 fn around(database: &Arc<Database>) -> Around {
@@ -103,7 +117,7 @@ async fn a_fact_before_the_release_holds_the_fill_and_a_decision_lets_it_go() {
     let database = stocked(300).await;
     let around = around(&database);
     around.set(allergy_to_the_drug);
-    around.set(|facts| facts.standing.open_tasks = vec![Uuid::from_u128(7).into()]);
+    around.set(|facts| facts.standing.open_tasks = vec![(Uuid::from_u128(7).into(), 1)]);
     let prescribed = around.paid(1).await;
     for _ in 0..2 {
         around.look(1).await.unwrap();
@@ -126,8 +140,9 @@ async fn a_fact_before_the_release_holds_the_fill_and_a_decision_lets_it_go() {
 
     // The pharmacist's call finds nothing due, and staff see the list.
     assert_eq!(due(&database).await.unwrap(), []);
-    let of_provider = held(&database.pg, &provider(), &PageRequest::default()).await.unwrap();
-    assert!(of_provider.items.is_empty(), "it is another provider's");
+    assert!(around.held_for(&provider()).await.is_empty(), "it is another provider's patient");
+    treats(&database, DOCTOR, 1).await;
+    assert_eq!(around.held_for(&provider()).await.len(), 1);
 
     // Half of it is no decision, and neither is anybody else's.
     let keys: Vec<String> = hold.grounds.iter().map(|ground| ground.key.clone()).collect();
@@ -213,6 +228,7 @@ async fn a_fact_while_the_label_is_bought_keeps_the_box_in_the_pharmacy() {
     assert!(matches!(resumed, Err(PharmacyError::Conflict { code: "pharmacy.fill_held", .. })));
     // Nor can a provider, while the dispute is open.
     let hold = around.held().await[0].clone();
+    treats(&database, DOCTOR, 1).await;
     // It is told to those who work in its pharmacy, and not to those of others.
     assert_eq!(around.held_for(&pharmacist()).await.len(), 1);
     let elsewhere = actor(0xe, Role::Pharmacist, Permission::PharmacyWork);
@@ -301,4 +317,140 @@ async fn a_paid_fill_whose_treatment_has_ended_does_not_lie_there_unseen() {
     let all = around.held().await;
     assert_eq!((kinds(&all[0]), all[0].prescription), (vec![GroundKind::PlanEnded], None));
     assert_eq!(all[0].provider, Some(DOCTOR));
+}
+
+/// How many rows of the patient the provider sees in the table itself, behind
+/// every query.
+async fn seen(database: &Database, by: ProviderId, table: &str) -> i64 {
+    let tx = database.pg.open(&acting(by)).await.unwrap();
+    let statement =
+        Statement::from_string(DbBackend::Postgres, format!("SELECT count(*) FROM {table}"));
+    let row = tx.read().query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+#[tokio::test]
+async fn a_treatment_that_was_taken_over_is_the_colleagues_to_read_and_to_decide() {
+    const COLLEAGUE: ProviderId = ProviderId(Uuid::from_u128(0xc011));
+    let database = stocked(300).await;
+    let around = around(&database);
+    let prescribed = around.paid(1).await;
+    around.set(allergy_to_the_drug);
+    around.look(1).await.unwrap();
+    let former = around.held().await[0].provider.unwrap();
+    treats(&database, former, 1).await;
+    treats(&database, COLLEAGUE, 1).await;
+    let reads = |by: ProviderId| Actor {
+        permissions: Arc::new([Permission::PrescriptionRead].into()),
+        ..acting(by)
+    };
+    let written = async |by: ProviderId| {
+        let page = PageRequest::default();
+        let (pg, actor) = (&database.pg, reads(by));
+        let found = read::prescriptions(pg, &Treats(false), &actor, None, &page).await.unwrap();
+        let found = found.items.len();
+        let one = read::prescription(pg, &actor, prescribed).await.is_ok();
+        assert_eq!(found == 1, one);
+        one
+    };
+    assert!(written(former).await);
+    assert!(!written(COLLEAGUE).await, "the plan is not theirs");
+
+    // Handed over: what care keeps, the event, and the facts of the moment.
+    let handed = format!(
+        "INSERT INTO care_closed_charts (provider_id, patient_id, unlicensed, handed_over_at) \
+         VALUES ('{former}', '{patient}', false, now()); \
+         INSERT INTO care_treatment_plans (id, patient_id, provider_id, category_id, automatic, \
+         status, created_at, version) \
+         SELECT treatment_plan_id, patient_id, '{COLLEAGUE}', category_id, false, 'active', \
+         now(), 1 FROM prescriptions WHERE id = '{prescribed}'",
+        patient = patient_id(1),
+    );
+    database.superuser().await.execute_unprepared(&handed).await.unwrap();
+    let event: EventId = database.env.fresh();
+    let delivery = Delivery { event, handler: "pharmacy.on_patient_handed_over" };
+    let moved = (former, COLLEAGUE);
+    on_patient_handed_over(&database.pg, delivery, patient_id(1), moved).await.unwrap();
+    around.set(|facts| facts.successor = Some(COLLEAGUE));
+
+    assert!(!written(former).await, "enabled and licensed as they are");
+    assert!(written(COLLEAGUE).await);
+    assert!(around.held_for(&acting(former)).await.is_empty());
+    let theirs = around.held_for(&acting(COLLEAGUE)).await;
+    assert_eq!(theirs.len(), 1);
+    assert_eq!(theirs[0].provider, Some(COLLEAGUE));
+    for table in ["prescriptions", "fill_holds", "paid_fills"] {
+        assert_eq!(seen(&database, former, table).await, 0, "{table}");
+        assert_eq!(seen(&database, COLLEAGUE, table).await, 1, "{table}");
+    }
+    // Whoever wrote it may prescribe again; the plan is the colleague's all the
+    // same, and the fill waits for their prescription.
+    let keys: Vec<String> = theirs[0].grounds.iter().map(|ground| ground.key.clone()).collect();
+    assert_eq!(code(around.release(theirs[0].id, &keys).await), "held fill");
+    treats(&database, DOCTOR, 1).await;
+    assert_eq!(code(around.release(theirs[0].id, &keys).await), "pharmacy.hold_stands");
+    let hold = &around.held().await[0];
+    assert!(kinds(hold).contains(&GroundKind::PrescriberMayNotPrescribe), "{hold:?}");
+}
+
+#[tokio::test]
+async fn news_that_joins_an_open_task_is_not_covered_by_an_earlier_reading() {
+    let database = stocked(300).await;
+    let around = around(&database);
+    let task = Uuid::from_u128(7);
+    around.set(|facts| facts.standing.open_tasks = vec![(task.into(), 1)]);
+    around.paid(1).await;
+    around.look(1).await.unwrap();
+    treats(&database, DOCTOR, 1).await;
+    let hold = around.held().await[0].clone();
+    let read: Vec<String> = hold.grounds.iter().map(|ground| ground.key.clone()).collect();
+    // Between the reading and the decision the patient tells of something more.
+    around.set(|facts| facts.standing.open_tasks = vec![(task.into(), 2)]);
+    assert_eq!(code(around.release(hold.id, &read).await), "pharmacy.hold_changed");
+    let again: Vec<String> =
+        around.held().await[0].grounds.iter().map(|ground| ground.key.clone()).collect();
+    assert_ne!(again, read);
+    around.release(hold.id, &again).await.unwrap();
+    // Nor by the decision.
+    around.set(|facts| facts.standing.open_tasks = vec![(task.into(), 3)]);
+    around.look(1).await.unwrap();
+    assert_eq!(around.held().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_given_back_or_is_warned_of_goes_out_by_a_decision() {
+    let database = stocked(300).await;
+    let around = around(&database);
+    for (number, kind) in (1..).zip([ContestKind::Refund, ContestKind::FraudWarning]) {
+        let contest = Contest { kind, id: "x_1".into(), settled: false };
+        around.set(|facts| facts.contests = vec![contest]);
+        around.paid(number).await;
+        around.look(number).await.unwrap();
+        treats(&database, DOCTOR, number).await;
+        let hold = around.held().await[0].clone();
+        assert_eq!(kinds(&hold), [GroundKind::PaymentContested]);
+        assert_eq!(code(around.release(hold.id, &[]).await), "pharmacy.hold_changed");
+        around.release(hold.id, &[hold.grounds[0].key.clone()]).await.unwrap();
+        around.look(number).await.unwrap();
+    }
+    assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_pharmacies_of_a_patient_whose_account_is_closed_are_phoned_at_once() {
+    let database = stocked(300).await;
+    let around = around(&database);
+    prescription(&database, 1, 30).await;
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'pharmacy_to_be_told'";
+    for (inactive, calls) in [(false, 0), (true, 1)] {
+        around.set(|facts| facts.inactive = inactive);
+        let event: EventId = database.env.fresh();
+        let delivery = Delivery { event, handler: "pharmacy.on_patient_standing_changed" };
+        for _ in 0..2 {
+            on_patient_standing_changed(&database.pg, &around, delivery, patient_id(1))
+                .await
+                .unwrap();
+        }
+        assert_eq!(count(&database, told).await, calls);
+    }
 }

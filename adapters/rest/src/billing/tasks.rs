@@ -31,6 +31,8 @@ pub enum BillingTaskWord {
     DisputedPayment,
     /// A payment was given back at the gateway.
     OutsideRefund,
+    /// The card's issuer warns that a payment is a fraud.
+    FraudWarning,
     /// The patient has paid, and the prescription or the fill is stopped.
     PaidButStopped,
     /// An invoice is not charged while the treatment is stopped.
@@ -42,6 +44,7 @@ impl From<BillingTaskKind> for BillingTaskWord {
         match kind {
             BillingTaskKind::DisputedPayment => Self::DisputedPayment,
             BillingTaskKind::OutsideRefund => Self::OutsideRefund,
+            BillingTaskKind::FraudWarning => Self::FraudWarning,
             BillingTaskKind::PaidButStopped => Self::PaidButStopped,
             BillingTaskKind::ChargeWaits => Self::ChargeWaits,
         }

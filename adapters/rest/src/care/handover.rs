@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use care::{
-    CareStore, Sources,
-    handover::{self, Handover, HandoverRequest, Obstacle, OpenWork, Orphan},
+    CareError, CareStore, Sources,
+    handover::{self, Handed, Handover, HandoverRequest, Obstacle, OpenWork, Orphan},
 };
 use chrono::{DateTime, Utc};
-use kernel::{PatientId, ProviderId, Uuid};
+use kernel::{FieldError, PatientId, ProviderId, Uuid};
 use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Example};
 use ports::Env;
 
@@ -19,12 +19,14 @@ pub struct HandoverApi {
     pub sources: Sources,
 }
 
-/// Which patients go to whom.
+/// Which patients go to whom: either `everybody` or `patient_ids`.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct HandOverPanel {
-    /// At most 500; all whom the provider has anything open for, where it is left
-    /// out.
+    /// All whom the provider has anything open for, 500 at a time.
+    #[oai(default)]
+    pub everybody: bool,
+    /// These of the provider's patients; at most 500.
     pub patient_ids: Option<Vec<Uuid>>,
     /// To this colleague alone; else each patient goes to whoever fits and was
     /// given the fewest.
@@ -36,7 +38,7 @@ pub struct HandOverPanel {
 
 impl Example for HandOverPanel {
     fn example() -> Self {
-        Self { patient_ids: None, to: None, dry_run: true }
+        Self { everybody: true, patient_ids: None, to: None, dry_run: true }
     }
 }
 
@@ -157,7 +159,9 @@ impl HandoverApi {
     /// licence where the patient is; a claim goes back to the queue. The colleague
     /// gets a task for each plan and prescribes it in their own name, the patient
     /// is told, and the chart is closed to whoever had it. Whom nobody can take
-    /// stays, with the reason. Repeating it hands over what is left.
+    /// stays, with the reason. Repeating it hands over what is left. An id that is
+    /// no provider's is 404; a `to` that is no provider with a license in force,
+    /// and patients who never were the provider's, are 422 and named.
     #[oai(
         path = "/api/admin/providers/:id/handover",
         method = "post",
@@ -170,8 +174,16 @@ impl HandoverApi {
         id: Path<Uuid>,
         body: Body<HandOverPanel>,
     ) -> Result<Json<HandoversView>, Problem> {
-        let HandOverPanel { patient_ids, to, dry_run } = body.0;
-        let patients = patient_ids.map(|ids| ids.into_iter().map(PatientId).collect());
+        let HandOverPanel { everybody, patient_ids, to, dry_run } = body.0;
+        let patients = match (everybody, patient_ids) {
+            (true, None) => Handed::Everybody,
+            (false, Some(ids)) => Handed::These(ids.into_iter().map(PatientId).collect()),
+            _ => {
+                let message = "Either everybody or patient_ids.";
+                let error = FieldError::new("everybody", "exactly_one", message);
+                return Err(CareError::Invalid(vec![error]).into());
+            }
+        };
         let request = HandoverRequest { patients, to: to.map(ProviderId), dry_run };
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
         let from = ProviderId(id.0);

@@ -118,6 +118,10 @@ impl ProviderDirectory for Unreachable {
         unreached()
     }
 
+    async fn is_provider(&self, _: ProviderId) -> ports::Result<bool> {
+        unreached()
+    }
+
     async fn at_work(
         &self,
         _: ProviderId,

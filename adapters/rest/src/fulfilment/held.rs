@@ -41,11 +41,12 @@ pub enum HoldGroundKind {
     PlanEnded,
     /// The plan has changed since the prescription was written.
     PlanChanged,
-    /// The account, the role or the license of the prescriber is missing.
+    /// The account, the role or the license of the prescriber is missing, or a
+    /// colleague has taken the plan over.
     PrescriberMayNotPrescribe,
     /// The patient's account is not active.
     PatientInactive,
-    /// The payment is disputed or was given back.
+    /// The payment is disputed, was given back, or may be a fraud.
     PaymentContested,
 }
 
@@ -172,8 +173,8 @@ impl HeldFillsApi {
     /// List held fills
     ///
     /// The paid fills that something speaks against, the longest held first:
-    /// all of them for a pharmacist, for a provider those that are the
-    /// provider's to decide. Each names what it is held for.
+    /// those of their pharmacies for a pharmacist, for a provider those of the
+    /// patients whom they treat. Each names what it is held for.
     #[oai(path = "/api/held-fills", method = "get", operation_id = "listHeldFills")]
     async fn list(
         &self,

@@ -1,7 +1,10 @@
 //! Every operation is reached by its path, wants a token and wants the
 //! permission; what the store answers is tested beside the stores.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use kernel::{
@@ -107,7 +110,7 @@ impl FillCircumstances for Unreachable {
         Err(PortError::bug("a prescriber was asked for without a permission"))
     }
 
-    async fn contests(&self, _: InvoiceId) -> ports::Result<Vec<Contest>> {
+    async fn contests(&self, _: &[InvoiceId]) -> ports::Result<BTreeMap<InvoiceId, Vec<Contest>>> {
         Err(PortError::bug("a payment was asked for without a permission"))
     }
 }

@@ -156,8 +156,9 @@ impl PrescriptionsApi {
 
     /// List prescriptions
     ///
-    /// Newest first: a patient's own, those a provider wrote, or with
-    /// `patient_id` those of a patient of the provider's panel.
+    /// Newest first: a patient's own, those that a provider wrote or answers for,
+    /// or with `patient_id` those of a patient of the provider's panel. What was
+    /// handed over is the colleague's alone.
     #[oai(path = "/api/prescriptions", method = "get", operation_id = "listPrescriptions")]
     async fn list(
         &self,

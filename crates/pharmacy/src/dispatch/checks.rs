@@ -42,8 +42,12 @@ pub trait FillCircumstances: Send + Sync {
         patient: PatientId,
     ) -> ports::Result<PrescriberStanding>;
 
-    /// What contests the payments of an invoice.
-    async fn contests(&self, invoice: InvoiceId) -> ports::Result<Vec<Contest>>;
+    /// What contests the payments of the invoices; one that nothing contests is
+    /// left out.
+    async fn contests(
+        &self,
+        invoices: &[InvoiceId],
+    ) -> ports::Result<BTreeMap<InvoiceId, Vec<Contest>>>;
 }
 
 /// What a fill is checked with.
@@ -123,21 +127,25 @@ pub async fn read(
         true => None,
         false => Some(checks.record.facts(patient).await?),
     };
+    let treatment = circumstances.treatment(patient, category).await?;
     let mut prescriptions = BTreeMap::new();
     for (prescription, elsewhere) in found {
         let mut facts = record.clone().unwrap_or_default();
         facts.medications.extend(elsewhere.into_iter().map(taken));
         let alerts = check_again(checks.interactions.as_ref(), &prescription, facts).await;
-        let prescriber = circumstances.prescriber(prescription.provider, patient).await?;
+        let prescriber = match treatment.is_taken_over(&prescription) {
+            true => PrescriberStanding::HandedOver,
+            false => circumstances.prescriber(prescription.provider, patient).await?,
+        };
         prescriptions.insert(prescription.id, (prescriber, alerts));
     }
-    let mut contests = BTreeMap::new();
+    let mut contests = circumstances.contests(&invoices).await?;
     for invoice in invoices {
-        contests.insert(invoice, circumstances.contests(invoice).await?);
+        contests.entry(invoice).or_default();
     }
     Ok(Moment {
         patient_active: circumstances.patient_active(patient).await?,
-        treatment: circumstances.treatment(patient, category).await?,
+        treatment,
         prescriptions,
         contests,
     })
@@ -187,10 +195,17 @@ pub async fn against_charging(
     let proposed = Proposed::of_treatment(&planned);
     let interactions = checks.interactions.as_ref();
     let found = safety::check(Formulary::shipped(), interactions, &Ok(record), proposed).await;
+    let taken_over = open
+        .as_ref()
+        .is_some_and(|open| open.plan_version >= planned.version && treatment.is_taken_over(open));
+    let prescriber = match taken_over {
+        true => PrescriberStanding::HandedOver,
+        false => circumstances.prescriber(provider, patient).await?,
+    };
     Ok(hold::against_treatment(&FillFacts {
         patient_active: circumstances.patient_active(patient).await?,
         treatment,
-        prescriber: circumstances.prescriber(provider, patient).await?,
+        prescriber,
         alerts: with_overrides(found, signed),
         contests: Vec::new(),
     }))

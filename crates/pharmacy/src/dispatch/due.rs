@@ -81,15 +81,12 @@ pub async fn dispatch_due(
         // What is due is decided by all that went out to the patient, from
         // whichever pharmacy, so Salus decides; the caller is shown their own.
         match dispatch_patient(env, store, checks, &system, patient, category).await {
-            Ok(dispatches) => made.extend(dispatches),
+            Ok(dispatches) => made.extend(dispatches.into_iter().map(|made| made.id)),
             Err(error) => tracing::error!(%error, "the fills of a patient were not decided"),
         }
     }
     let mut tx = store.begin(actor).await?;
-    let mut created = Vec::new();
-    for dispatch in made {
-        created.extend(tx.dispatch(dispatch.id).await?);
-    }
+    let created = tx.dispatches(&made).await?;
     let shown = created.iter().map(|each| (each.patient, each.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "dispatch", "due");
     tx.audit_all(entry.per_patient(shown)).await?;

@@ -38,8 +38,19 @@ pub struct TreatmentStanding {
     /// An assessment that was refused after the plan began, and that no later
     /// one has approved.
     pub refusal: Option<AssessmentId>,
-    /// Open tasks about a change of the patient's health or profile.
-    pub open_tasks: Vec<TaskId>,
+    /// Open tasks about a change of the patient's health or profile, with their
+    /// versions: news that joins an open task counts it up.
+    pub open_tasks: Vec<(TaskId, i64)>,
+}
+
+impl TreatmentStanding {
+    /// Whether a colleague answers for the plan of the prescription now. It is
+    /// theirs to prescribe, whoever may prescribe at all.
+    pub fn is_taken_over(&self, prescription: &Prescription) -> bool {
+        self.active.is_some_and(|active| {
+            active.plan == prescription.treatment_plan && active.provider != prescription.provider
+        })
+    }
 }
 
 /// Whether a prescriber may still prescribe where the patient is.
@@ -49,6 +60,8 @@ pub enum PrescriberStanding {
     /// The account is not active, or is no provider's any more.
     DoesNotPractise,
     NotLicensedIn(UsState),
+    /// A colleague has taken the plan over and has not prescribed it yet.
+    HandedOver,
     /// The patient's profile names no state.
     PatientStateUnknown,
 }
@@ -62,9 +75,11 @@ pub enum PrescriberStanding {
 pub enum ContestKind {
     Dispute,
     Refund,
+    /// The card's issuer takes the payment for a fraud, before any dispute.
+    FraudWarning,
 }
 
-/// A dispute or a refund of the invoice's payment.
+/// What contests the invoice's payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contest {
     pub kind: ContestKind,
@@ -154,12 +169,15 @@ pub fn grounds(
         _ => found.push(plan_ended(prescription.treatment_plan)),
     }
     for contest in facts.contests.iter().filter(|contest| !contest.settled) {
-        let text = match contest.kind {
-            ContestKind::Dispute => "The payment is disputed.",
-            ContestKind::Refund => "The payment was given back.",
+        // A dispute comes to an end at the gateway; a refund and a warning stay
+        // what they are, and whoever has seen to them decides.
+        let (text, acceptable) = match contest.kind {
+            ContestKind::Dispute => ("The payment is disputed.", false),
+            ContestKind::Refund => ("The payment was given back.", true),
+            ContestKind::FraudWarning => ("The card's issuer warns of fraud.", true),
         };
         let about = format!("{}:{}", contest.kind, contest.id);
-        found.push(Ground::new(Kind::PaymentContested, &about, text, false));
+        found.push(Ground::new(Kind::PaymentContested, &about, text, acceptable));
     }
     found.retain(|ground| !(ground.acceptable && accepted.contains(&ground.key)));
     found
@@ -196,9 +214,10 @@ pub fn against_treatment(facts: &FillFacts) -> Vec<Ground> {
         let text = "An assessment after the approval was refused.";
         found.push(Ground::new(Kind::LaterRefusal, &refusal.to_string(), text, true));
     }
-    for task in &facts.treatment.open_tasks {
+    for (task, version) in &facts.treatment.open_tasks {
         let text = "A task about a change of the patient's health or profile is open.";
-        found.push(Ground::new(Kind::OpenHealthTask, &task.to_string(), text, true));
+        let about = format!("{task}:{version}");
+        found.push(Ground::new(Kind::OpenHealthTask, &about, text, true));
     }
     if !facts.patient_active {
         let text = "The patient's account is not active.";
@@ -211,6 +230,9 @@ pub fn against_treatment(facts: &FillFacts) -> Vec<Ground> {
         }
         PrescriberStanding::NotLicensedIn(state) => {
             format!("The prescriber holds no active license in {}.", state.name())
+        }
+        PrescriberStanding::HandedOver => {
+            "A colleague has taken the treatment over, and has to prescribe it.".to_owned()
         }
         PrescriberStanding::PatientStateUnknown => {
             "The patient's profile names no state.".to_owned()

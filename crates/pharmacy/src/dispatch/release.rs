@@ -12,31 +12,25 @@ use super::{
 };
 use crate::{PharmacyError, fulfilment::FulfilmentStore, prescription::PrescriptionReach};
 
-/// Whose held fills an actor sees: all of them for the pharmacy's staff, a
-/// provider those that are the provider's to decide.
-fn reach(actor: &Actor) -> Result<Option<ProviderId>, PharmacyError> {
-    if actor.may(Permission::PharmacyWork) {
-        return Ok(None);
-    }
-    actor.require(Permission::PrescriptionWrite)?;
-    acting_provider(actor).map(Some)
-}
-
 fn acting_provider(actor: &Actor) -> Result<ProviderId, PharmacyError> {
     actor
         .as_provider()
         .ok_or(PharmacyError::Forbidden(MissingPermission(Permission::PrescriptionWrite)))
 }
 
-/// The fills that are held now, the longest first.
+/// The fills that are held now, the longest first: for the pharmacy's staff those
+/// of their pharmacies, for a provider those of the patients whom they treat.
 pub async fn held(
     store: &dyn FulfilmentStore,
     actor: &Actor,
     page: &PageRequest,
 ) -> Result<Page<FillHold>, PharmacyError> {
-    let of = reach(actor)?;
+    if !actor.may(Permission::PharmacyWork) {
+        actor.require(Permission::PrescriptionWrite)?;
+        acting_provider(actor)?;
+    }
     let mut tx = store.begin(actor).await?;
-    let found = tx.held_fills(of, page).await?;
+    let found = tx.held_fills(page).await?;
     let shown = found.items.iter().map(|hold| (hold.patient, hold.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "fill_hold", "held");
     tx.audit_all(entry.per_patient(shown)).await?;

@@ -6,14 +6,14 @@
 //! it is, an urgent task asks the prescriber to phone that pharmacy
 //! (`prescription::announce`).
 
-use kernel::{Actor, PatientId, TreatmentPlanId};
+use kernel::{Actor, PatientId, ProviderId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Delivery, Env};
 
-use super::{DispatchState, due::ReleaseFills, work::cancel_within};
+use super::{DispatchState, checks::FillCircumstances, due::ReleaseFills, work::cancel_within};
 use crate::{
     PharmacyError,
     fulfilment::{FulfilmentStore, FulfilmentTx},
-    prescription::{Prescription, PrescriptionTx, announce},
+    prescription::{Prescription, PrescriptionTx, announce, is_at_a_pharmacy},
 };
 
 /// Why such a prescription is canceled, as it stands on it.
@@ -48,6 +48,66 @@ pub async fn on_treatment_plan_modified(
     let tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_modified")).await?;
     let earlier = |open: &Prescription| open.plan_version < version;
     take_back(env, tx, delivery, (plan, patient), CHANGED, earlier).await
+}
+
+/// Handles `PatientHandedOver`: what waits for the decision of the one waits for
+/// the other's.
+pub async fn on_patient_handed_over(
+    store: &dyn FulfilmentStore,
+    delivery: Delivery,
+    patient: PatientId,
+    (from, to): (ProviderId, ProviderId),
+) -> Result<(), PharmacyError> {
+    let mut tx = store.begin(&Actor::system("pharmacy.on_patient_handed_over")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    tx.lock_fills(patient).await?;
+    let moved = tx.hand_holds_over(patient, from, to).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "fill_hold", patient)
+            .patient(patient)
+            .detail("provider", to.to_string())
+            .detail("holds", moved),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Handles `PatientStandingChanged`: a pharmacy that holds a prescription of a
+/// patient whose account is closed may fill it by itself, and hears of it from
+/// a person.
+pub async fn on_patient_standing_changed(
+    store: &dyn FulfilmentStore,
+    circumstances: &dyn FillCircumstances,
+    delivery: Delivery,
+    patient: PatientId,
+) -> Result<(), PharmacyError> {
+    // It may have been opened again meanwhile.
+    let active = circumstances.patient_active(patient).await?;
+    let mut tx = store.begin(&Actor::system("pharmacy.on_patient_standing_changed")).await?;
+    if !tx.first_delivery(delivery).await? {
+        return Ok(());
+    }
+    let mut told = 0;
+    if !active {
+        for open in tx.open_prescriptions(patient).await? {
+            if is_at_a_pharmacy(tx.as_mut(), &open.state).await? {
+                tx.emit(open.tell_pharmacy()).await?;
+                told += 1;
+            }
+        }
+    }
+    tx.audit(
+        AuditEntry::new(AuditAction::Execute, "patient_standing", patient)
+            .patient(patient)
+            .detail("active", active)
+            .detail("pharmacies_to_be_told", told),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn take_back(

@@ -100,13 +100,18 @@ pub trait FulfilmentTx: PrescriptionTx {
         category: CategoryId,
     ) -> Result<Vec<FillHold>>;
 
-    /// The fills that are held now, the longest first: those whose task is this
-    /// provider's or, without one, all.
-    async fn held_fills(
+    /// The fills that are held now and that the actor may work, the longest
+    /// first.
+    async fn held_fills(&mut self, page: &PageRequest) -> Result<Page<FillHold>>;
+
+    /// Makes the patient's fills that are held for one provider's decision
+    /// another's; how many there were is the answer.
+    async fn hand_holds_over(
         &mut self,
-        of: Option<ProviderId>,
-        page: &PageRequest,
-    ) -> Result<Page<FillHold>>;
+        patient: PatientId,
+        from: ProviderId,
+        to: ProviderId,
+    ) -> Result<u64>;
 
     /// The patient's dispatches whose label was asked for before the fill was
     /// held.
@@ -160,6 +165,9 @@ pub trait FulfilmentTx: PrescriptionTx {
     async fn add_dispatch(&mut self, dispatch: &Dispatch) -> Result<()>;
 
     async fn dispatch(&mut self, id: DispatchId) -> Result<Option<Dispatch>>;
+
+    /// Those of the dispatches that the actor reaches, the oldest first.
+    async fn dispatches(&mut self, ids: &[DispatchId]) -> Result<Vec<Dispatch>>;
 
     /// Saves a dispatch; a version other than the loaded one is a `Conflict`.
     async fn save_dispatch(&mut self, dispatch: &Dispatch) -> Result<()>;

@@ -450,14 +450,34 @@ pub(crate) async fn announce(
         tx.emit(event).await?;
     }
     let Some(before) = before else { return Ok(()) };
-    let composed = match before {
-        PrescriptionState::Queued { message, .. } => tx.message(*message).await?.is_some(),
-        _ => true,
-    };
+    let composed = is_composed(tx, before).await?;
     if before.leaves_a_pharmacy_behind(composed, &after.state) {
         tx.emit(after.tell_pharmacy()).await?;
     }
     Ok(())
+}
+
+/// Whether its message may have been sent; a queued one has to be composed first.
+async fn is_composed(
+    tx: &mut (impl PrescriptionTx + ?Sized),
+    state: &PrescriptionState,
+) -> Result<bool, PharmacyError> {
+    match state {
+        PrescriptionState::Queued { message, .. } => Ok(tx.message(*message).await?.is_some()),
+        _ => Ok(true),
+    }
+}
+
+/// Whether a pharmacy holds a prescription in that state, or may hold it.
+pub(crate) async fn is_at_a_pharmacy(
+    tx: &mut (impl PrescriptionTx + ?Sized),
+    state: &PrescriptionState,
+) -> Result<bool, PharmacyError> {
+    Ok(match state {
+        PrescriptionState::Queued { .. } => is_composed(tx, state).await?,
+        PrescriptionState::Sent { .. } | PrescriptionState::Active { .. } => true,
+        _ => false,
+    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ fn reach(actor: &Actor) -> Result<PrescriptionReach, PharmacyError> {
     }
     if actor.may(Permission::PrescriptionRead) {
         if let Some(provider) = actor.as_provider() {
-            return Ok(PrescriptionReach::Prescriber(provider));
+            return Ok(PrescriptionReach::Responsible(provider));
         }
         if actor.may(Permission::PatientReadAny) {
             return Ok(PrescriptionReach::Any);
@@ -50,9 +50,9 @@ pub async fn prescription(
     Ok(prescription)
 }
 
-/// The caller's prescriptions, newest first: a patient's own, those a
-/// provider wrote, or with `patient` those of one chart of the provider's
-/// panel.
+/// The caller's prescriptions, newest first: a patient's own, those that a
+/// provider wrote or answers for, or with `patient` those of one chart of the
+/// provider's panel.
 pub async fn prescriptions(
     store: &dyn PrescriptionStore,
     panel: &dyn Panel,
@@ -64,7 +64,9 @@ pub async fn prescriptions(
     if let Some(patient) = patient {
         let allowed = match reach {
             PrescriptionReach::Patient(own) => own == patient,
-            PrescriptionReach::Prescriber(provider) => panel.opens_chart(provider, patient).await?,
+            PrescriptionReach::Prescriber(provider) | PrescriptionReach::Responsible(provider) => {
+                panel.opens_chart(provider, patient).await?
+            }
             PrescriptionReach::Pharmacist { .. } | PrescriptionReach::Any => true,
         };
         if !allowed {

@@ -17,8 +17,12 @@ pub enum PrescriptionReach {
     /// Those of this patient: the patient's own, or a chart that the caller
     /// has been checked to hold.
     Patient(PatientId),
-    /// Those that this provider wrote.
+    /// Those that this provider wrote, of patients whom they still treat: for
+    /// changing them.
     Prescriber(ProviderId),
+    /// The same, and those of the plans for which this provider answers: for
+    /// reading them.
+    Responsible(ProviderId),
     /// Those that the pharmacies hold in which this account works, of one
     /// patient or of all.
     Pharmacist { account: AccountId, patient: Option<PatientId> },
@@ -63,6 +67,10 @@ pub trait PrescriptionTx: UnitOfWork {
     /// Waits until no other transaction signs a prescription of this patient, so
     /// that two that are signed at once see each other.
     async fn lock_prescribing(&mut self, patient: PatientId) -> Result<()>;
+
+    /// The prescriptions of the patient that are on their way to a pharmacy or
+    /// that one holds.
+    async fn open_prescriptions(&mut self, patient: PatientId) -> Result<Vec<Prescription>>;
 
     /// What is prescribed to the patient on this day: the open prescriptions,
     /// and those whose last fill still lasts.

@@ -420,7 +420,8 @@ async fn resign(
     let planned = ports.plans.treatment(changed.treatment_plan).await?;
     let planned = planned.ok_or(PharmacyError::NotFound("treatment plan"))?;
     check_active(&planned)?;
-    if changed.plan_version < planned.version {
+    // Who has taken the plan over prescribes it in their own name.
+    if changed.plan_version < planned.version || planned.provider != provider {
         return Err(treatment_changed());
     }
     let about = (changed.patient, changed.treatment_plan);

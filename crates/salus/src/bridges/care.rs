@@ -163,6 +163,16 @@ impl ProviderDirectory for Bridges {
         Ok(absent_or("a patient", contact)?.is_some_and(|contact| contact.is_patient))
     }
 
+    async fn is_provider(&self, provider: ProviderId) -> Result<bool> {
+        // The profile stays when the role is taken away.
+        if self.provider(provider).await?.is_some() {
+            return Ok(true);
+        }
+        identity::directory::practises(&self.identity, provider)
+            .await
+            .map_err(|error| crossing("a provider's account", error))
+    }
+
     async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> Result<Vec<Colleague>> {
         let actor = Actor::system("care.directory");
         let found = identity::directory::colleagues_licensed_in(&self.identity, &actor, state, at)

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ::pharmacy::dispatch::{
     checks::{FillChecks, FillCircumstances, against_charging},
@@ -107,27 +107,26 @@ impl FillCircumstances for Bridges {
             return Ok(PrescriberStanding::PatientStateUnknown);
         };
         let (state, now) = (patient.address.state, self.env.now());
-        let licensed =
-            profile.licenses.iter().any(|license| license.state == state && license.in_force(now));
-        Ok(match licensed {
-            true => PrescriberStanding::MayPrescribe,
-            false => PrescriberStanding::NotLicensedIn(state),
+        Ok(match profile.license_in_force(state, now) {
+            Some(_) => PrescriberStanding::MayPrescribe,
+            None => PrescriberStanding::NotLicensedIn(state),
         })
     }
 
-    async fn contests(&self, invoice: InvoiceId) -> Result<Vec<Contest>> {
+    async fn contests(&self, invoices: &[InvoiceId]) -> Result<BTreeMap<InvoiceId, Vec<Contest>>> {
         let mut tx = self.billing.begin(&Actor::system("pharmacy.fill_checks")).await?;
-        let contests = tx.contests_of(invoice).await?;
-        Ok(contests
-            .into_iter()
-            .map(|contest| Contest {
+        let mut found: BTreeMap<InvoiceId, Vec<Contest>> = BTreeMap::new();
+        for contest in tx.contests_of(invoices).await? {
+            found.entry(contest.invoice).or_default().push(Contest {
                 kind: match contest.found.kind {
                     billing::contest::ContestKind::Dispute => ContestKind::Dispute,
                     billing::contest::ContestKind::Refund => ContestKind::Refund,
+                    billing::contest::ContestKind::FraudWarning => ContestKind::FraudWarning,
                 },
                 settled: contest.found.is_settled(),
                 id: contest.found.id,
-            })
-            .collect())
+            });
+        }
+        Ok(found)
     }
 }

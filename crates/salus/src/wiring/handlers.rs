@@ -182,6 +182,16 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
             &w.env, &w.pg, delivery, treatment_plan, patient, version,
         )
     });
+    on!(registry, world, "pharmacy.on_patient_handed_over",
+        PatientHandedOver { patient, from, to } => |w, delivery| {
+        dispatch::withdraw::on_patient_handed_over(&w.pg, delivery, patient, (from, to))
+    });
+    on!(registry, world, "pharmacy.on_patient_standing_changed",
+        PatientStandingChanged { patient } => |w, delivery| {
+        dispatch::withdraw::on_patient_standing_changed(
+            &w.pg, w.bridges.as_ref(), delivery, patient,
+        )
+    });
     on!(registry, world, "pharmacy.on_invoice_paid",
         InvoicePaid { invoice, patient, subscription, category } => |w, delivery| {
         dispatch::handlers::on_invoice_paid(

@@ -47,11 +47,11 @@ fn nothing_against_it_lets_it_go_and_each_fact_alone_holds_it() {
     let clear = clear(&prescription);
     assert_eq!(kinds(&clear, &prescription), []);
     type Change = fn(&mut FillFacts);
-    let cases: [(Kind, Change); 13] = [
+    let cases: [(Kind, Change); 15] = [
         (Kind::SafetyAlert, |facts| facts.alerts = vec![alert(Severity::High)]),
         (Kind::SafetyAlert, |facts| facts.alerts = vec![alert(Severity::Undefined)]),
         (Kind::LaterRefusal, |facts| facts.treatment.refusal = Some(id(7))),
-        (Kind::OpenHealthTask, |facts| facts.treatment.open_tasks = vec![id(8)]),
+        (Kind::OpenHealthTask, |facts| facts.treatment.open_tasks = vec![(id(8), 1)]),
         (Kind::PlanEnded, |facts| facts.treatment.active = None),
         (Kind::PlanEnded, |facts| {
             facts.treatment.active.as_mut().unwrap().plan = id(0xbad);
@@ -66,9 +66,15 @@ fn nothing_against_it_lets_it_go_and_each_fact_alone_holds_it() {
         (Kind::PrescriberMayNotPrescribe, |facts| {
             facts.prescriber = PrescriberStanding::PatientStateUnknown;
         }),
+        (Kind::PrescriberMayNotPrescribe, |facts| {
+            facts.prescriber = PrescriberStanding::HandedOver;
+        }),
         (Kind::PatientInactive, |facts| facts.patient_active = false),
         (Kind::PaymentContested, |facts| facts.contests = vec![contest(ContestKind::Dispute)]),
         (Kind::PaymentContested, |facts| facts.contests = vec![contest(ContestKind::Refund)]),
+        (Kind::PaymentContested, |facts| {
+            facts.contests = vec![contest(ContestKind::FraudWarning)];
+        }),
     ];
     for (kind, change) in cases {
         let mut facts = clear.clone();
