@@ -97,6 +97,8 @@ history![
     "132_identity_sign_in_networks",
     "150_audit_keys",
     "151_sealed_labels",
+    "180_records_index",
+    "181_care_visit_times",
 ];
 
 pub struct Migrator;
