@@ -127,8 +127,7 @@ mod tests {
 
     #[test]
     fn a_file_is_a_resource_where_fhir_is_asked_for_by_name() {
-        let wanted =
-            |accept: &str| as_resource(&request(&[accept]), "image/jpeg").map_err(|_| ());
+        let wanted = |accept: &str| as_resource(&request(&[accept]), "image/jpeg").map_err(|_| ());
         for (accept, expected) in [
             ("*/*", Ok(false)),
             ("image/jpeg", Ok(false)),

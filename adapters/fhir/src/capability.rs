@@ -51,7 +51,11 @@ pub fn statement(base: &str, token_url: &str) -> Value {
 fn resource(kind: ResourceType) -> Value {
     let mut search = vec![
         parameter("_id", "token", None),
-        parameter("_lastUpdated", "date", Some("With the prefixes eq, gt, ge, lt, le, sa and eb; without a zone in UTC.")),
+        parameter(
+            "_lastUpdated",
+            "date",
+            Some("With the prefixes eq, gt, ge, lt, le, sa and eb; without a zone in UTC."),
+        ),
     ];
     for name in ["patient", "subject"] {
         if by_patient(kind, name) {

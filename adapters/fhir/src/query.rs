@@ -187,10 +187,7 @@ pub(crate) fn is_lenient<'a>(prefer: impl Iterator<Item = &'a str>) -> bool {
 
 /// What a search says of its result and not of what is sought.
 fn is_of_result(name: &str) -> bool {
-    matches!(
-        name,
-        "_format" | "_pretty" | "_summary" | "_elements" | "_total" | "_count" | PAGE
-    )
+    matches!(name, "_format" | "_pretty" | "_summary" | "_elements" | "_total" | "_count" | PAGE)
 }
 
 fn is_known(kind: ResourceType, name: &str) -> bool {
@@ -368,9 +365,10 @@ fn days(text: &str) -> Option<(NaiveDate, NaiveDate)> {
 /// Whether a text has the shape of an example whose digits are noughts.
 fn is_shaped(text: &str, example: &str) -> bool {
     text.len() == example.len()
-        && text.bytes().zip(example.bytes()).all(|(byte, like)| {
-            if like == b'0' { byte.is_ascii_digit() } else { byte == like }
-        })
+        && text
+            .bytes()
+            .zip(example.bytes())
+            .all(|(byte, like)| if like == b'0' { byte.is_ascii_digit() } else { byte == like })
 }
 
 fn encode(parameters: &[(String, String)]) -> String {

@@ -143,8 +143,7 @@ impl FhirServer {
         if !shape.is_whole() {
             return Err(Failure::unsupported("A Binary is served whole."));
         }
-        let (store, panel, files) =
-            (self.store.as_ref(), self.panel.as_ref(), self.files.as_ref());
+        let (store, panel, files) = (self.store.as_ref(), self.panel.as_ref(), self.files.as_ref());
         let (file, bytes) = read_file(store, panel, files, actor, id.into()).await?;
         let answer = if shape.format || accept::as_resource(request, &file.content_type)? {
             let resource = shape::binary(&file, STANDARD.encode(&bytes));

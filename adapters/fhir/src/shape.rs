@@ -161,7 +161,9 @@ mod tests {
             ["id", "medicationCodeableConcept", "meta", "resourceType", "status", "subject"];
         assert_eq!(keys("id"), always);
         let more = keys("effective,MedicationStatement.dosage.text");
-        assert!(more.contains(&"effectivePeriod".to_owned()) && more.contains(&"dosage".to_owned()));
+        assert!(
+            more.contains(&"effectivePeriod".to_owned()) && more.contains(&"dosage".to_owned())
+        );
         assert_eq!(more.len(), always.len() + 2);
         let whole = Shape::default().reduce(ResourceType::MedicationStatement, &content);
         assert_eq!(whole, content);

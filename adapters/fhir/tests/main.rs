@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use kernel::{
-    AccountId, Actor, ActorKind, ApiClientId, Coding, EventId, FormResponseId, HumanName, PatientId,
-    Permission, PhotoId, ProviderId, RequestContext, Role, SessionId, Sex, Uuid, code::system,
+    AccountId, Actor, ActorKind, ApiClientId, Coding, EventId, FormResponseId, HumanName,
+    PatientId, Permission, PhotoId, ProviderId, RequestContext, Role, SessionId, Sex, Uuid,
+    code::system,
 };
 use poem::{
     IntoEndpoint as _, Route,
@@ -324,7 +325,12 @@ async fn every_failure_is_an_operation_outcome() {
         (token, "/Patient?name=Lovelace", StatusCode::BAD_REQUEST, "not-supported"),
         (token, "/MedicationRequest?subject:Patient=x", StatusCode::BAD_REQUEST, "not-supported"),
         (token, "/Encounter?status=a%00", StatusCode::BAD_REQUEST, "invalid"),
-        (token, "/Patient?_lastUpdated=+262142-12-31T23:59:59Z", StatusCode::BAD_REQUEST, "invalid"),
+        (
+            token,
+            "/Patient?_lastUpdated=+262142-12-31T23:59:59Z",
+            StatusCode::BAD_REQUEST,
+            "invalid",
+        ),
         (token, "/Binary", StatusCode::BAD_REQUEST, "not-supported"),
         (token, "/metadata?_format=xml", StatusCode::NOT_ACCEPTABLE, "not-supported"),
     ] {
@@ -371,7 +377,10 @@ async fn an_answer_is_counted_shortened_and_written_as_asked() {
     let request = request.header("Authorization", format!("Bearer {token}"));
     let response = request.header("Prefer", "handling=lenient").send().await;
     let body = response.0.into_body().into_string().await.unwrap();
-    assert!(body.contains("\"url\":\"https://salus.example/fhir/Patient?_summary=count\""), "{body}");
+    assert!(
+        body.contains("\"url\":\"https://salus.example/fhir/Patient?_summary=count\""),
+        "{body}"
+    );
 }
 
 #[tokio::test]

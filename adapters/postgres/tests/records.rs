@@ -9,8 +9,8 @@ use kernel::{
 use ports::{Delivery, Panel, PortError};
 use records::{
     Allergy, AllergyCategory, AllergyInput, Claim, Criticality, FhirMapper, MappingError,
-    Medication, MedicationInput, Reach, Reindex, RecordsError, RecordsStore, Reported, ResourceType, Search,
-    Sought, Token, allergies, clinical_summary,
+    Medication, MedicationInput, Reach, RecordsError, RecordsStore, Reindex, Reported,
+    ResourceType, Search, Sought, Token, allergies, clinical_summary,
     mapper::Standing,
     projections::on_patient_profile_changed,
     read_resource, reindex, report_allergies, report_medications, search_resources,
@@ -314,12 +314,9 @@ async fn a_search_names_several_patients_and_shows_those_within_reach() {
         ..Search::of(ResourceType::MedicationStatement, limit)
     };
     let provider = person(9, Role::Provider, &[Permission::PatientRead]);
-    for (actor, total) in [
-        (client("system/*.rs"), 2),
-        (patient_actor(1), 1),
-        (provider, 1),
-        (patient_actor(3), 0),
-    ] {
+    for (actor, total) in
+        [(client("system/*.rs"), 2), (patient_actor(1), 1), (provider, 1), (patient_actor(3), 0)]
+    {
         let found = search(&database, &actor, &of(&[1, 2], 10)).await;
         assert_eq!((found.total, found.resources.len() as u64), (total, total));
     }

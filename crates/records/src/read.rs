@@ -65,9 +65,7 @@ pub async fn read_file(
     let file = files.file(id).await?;
     let mut tx = store.begin(actor).await?;
     let holder = match &file {
-        Some(file) => {
-            reached(tx.as_mut(), panel, reach, HOLDER, file.response.uuid()).await?
-        }
+        Some(file) => reached(tx.as_mut(), panel, reach, HOLDER, file.response.uuid()).await?,
         None => None,
     };
     let (Some(file), Some(holder)) = (file, holder.filter(|holder| !holder.deleted)) else {
@@ -158,8 +156,7 @@ pub async fn search_resources(
     };
     let total = tx.count(&within, &reach).await?;
     let limit = search.limit as usize;
-    let mut resources =
-        if limit == 0 { Vec::new() } else { tx.search(&within, &reach).await? };
+    let mut resources = if limit == 0 { Vec::new() } else { tx.search(&within, &reach).await? };
     let next = (resources.len() > limit).then(|| {
         resources.truncate(limit);
         resources.last().map(|resource| resource.id)

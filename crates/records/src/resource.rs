@@ -120,8 +120,7 @@ impl Resource {
         if let Some(status) = content["status"].as_str() {
             tokens.push(Token::clear("status", status.to_owned()));
             tokens.extend(
-                status_system(self.kind)
-                    .map(|system| Token::clear("status", format!("{system}|"))),
+                status_system(self.kind).map(|system| Token::clear("status", format!("{system}|"))),
             );
         }
         let code = match self.kind {
@@ -167,10 +166,7 @@ pub enum Sought {
     /// The code, of whichever system.
     Code(String),
     /// The code of this system.
-    Of {
-        system: String,
-        code: String,
-    },
+    Of { system: String, code: String },
     /// The code where it has no system.
     Bare(String),
     /// Any code of this system.

@@ -247,9 +247,9 @@ impl ConsultationSource for Bridges {
             clinician: self.clinician(consultation.provider).await?,
             start: consultation.began_at.unwrap_or_else(|| {
                 // One that was closed before its slot began without then.
-                consultation.ended_at.map_or(consultation.starts_at, |ended| {
-                    ended.min(consultation.starts_at)
-                })
+                consultation
+                    .ended_at
+                    .map_or(consultation.starts_at, |ended| ended.min(consultation.starts_at))
             }),
             end: consultation.ended_at,
             reasons: Vec::new(),
