@@ -100,6 +100,9 @@ impl Query {
                     .map_err(|_| Failure::invalid("_count is a number that is not negative."))?;
                 self.search.limit = count.min(MAX_COUNT);
             }
+            // How fhirpy asks for a total that is counted, as ours always is.
+            "_totalMethod" if value == "count" => {}
+            "_totalMethod" => return Err(Failure::unsupported("_totalMethod takes count.")),
             "_total" => {
                 self.total = match value {
                     "none" => false,
@@ -187,7 +190,17 @@ pub(crate) fn is_lenient<'a>(prefer: impl Iterator<Item = &'a str>) -> bool {
 
 /// What a search says of its result and not of what is sought.
 fn is_of_result(name: &str) -> bool {
-    matches!(name, "_format" | "_pretty" | "_summary" | "_elements" | "_total" | "_count" | PAGE)
+    matches!(
+        name,
+        "_format"
+            | "_pretty"
+            | "_summary"
+            | "_elements"
+            | "_total"
+            | "_totalMethod"
+            | "_count"
+            | PAGE
+    )
 }
 
 fn is_known(kind: ResourceType, name: &str) -> bool {
@@ -499,6 +512,7 @@ mod tests {
             (MedicationRequest, "status", "a\0", false),
             (MedicationRequest, "_lastUpdated", "ap2026", false),
             (MedicationRequest, "_total", "many", false),
+            (MedicationRequest, "_totalMethod", "guess", false),
             (MedicationRequest, "_summary", "text", false),
             (MedicationRequest, "_count", "-1", false),
             (MedicationRequest, "_format", "xml", false),
