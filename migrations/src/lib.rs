@@ -99,6 +99,8 @@ history![
     "151_sealed_labels",
     "160_handed_over_charts",
     "161_fraud_warnings",
+    "180_records_index",
+    "181_care_visit_times",
 ];
 
 pub struct Migrator;

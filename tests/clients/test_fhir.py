@@ -9,6 +9,7 @@ import uuid
 import fhirkit
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from fhir.resources.R4B.binary import Binary
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.encounter import Encounter
@@ -19,6 +20,7 @@ from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import (
     AuthorizationError,
+    BaseFHIRError,
     ForbiddenError,
     ResourceNotFound,
 )
@@ -33,6 +35,19 @@ KINDS = {
     "Encounter": Encounter,
 }
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+def attachments(value):
+    """Every attachment of a resource, however deep it stands."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from attachments(inner)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "valueAttachment":
+                yield inner
+            else:
+                yield from attachments(inner)
 
 
 class Partner:
@@ -189,6 +204,39 @@ class Record(unittest.TestCase):
         CapabilityStatement.model_validate(statement)
         served = {entry.type for entry in statement.rest[0].resource}
         self.assertLessEqual(set(KINDS), served)
+
+    def test_a_photo_is_read_where_its_response_links_to_it(self):
+        links = [
+            value["url"]
+            for found in self.found["QuestionnaireResponse"]
+            for value in attachments(found.serialize())
+        ]
+        self.assertTrue(links)
+        for link in links:
+            binary = self.fhir.execute(link, method="get")
+            self.conforms(binary)
+            parsed = Binary.model_validate(binary)
+            self.assertTrue(parsed.contentType.startswith("image/"))
+            native = self.server.session.get(
+                f"{self.server.url}/fhir/{link}",
+                headers={"Authorization": self.fhir.authorization},
+                timeout=30,
+            )
+            self.assertEqual(
+                native.headers["content-type"], parsed.contentType
+            )
+            self.assertEqual(native.content, base64.b64decode(binary["data"]))
+
+    def test_a_search_that_is_not_understood_is_refused(self):
+        for strange in [{"name": "x"}, {"identifier:not": "x"}]:
+            with self.assertRaises(BaseFHIRError):
+                self.fhir.resources("Patient").search(**strange).fetch()
+
+    def test_a_date_of_the_client_is_a_date(self):
+        everybody = self.fhir.resources("Patient").search(
+            _lastUpdated__ge="2020-01-01T00:00"
+        )
+        self.assertEqual(everybody.count(), len(self.found["Patient"]))
 
     def test_the_demos_bundle_parses_and_validates(self):
         text = (self.server.walked / "fhir-bundle.json").read_bytes()

@@ -4,11 +4,18 @@ use records::{ResourceType, resource::SEARCHED};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator as _;
 
-use crate::query::by_patient;
+use crate::{query::by_patient, routes::BINARY};
 
 /// The CapabilityStatement of the server at `base`.
 pub fn statement(base: &str, token_url: &str) -> Value {
-    let resources: Vec<Value> = ResourceType::iter().map(resource).collect();
+    let mut resources: Vec<Value> = ResourceType::iter().map(resource).collect();
+    resources.push(json!({
+        "type": BINARY,
+        "documentation": "The photos of a QuestionnaireResponse, for whoever may read it: as what they are, or as a resource where FHIR's JSON is asked for.",
+        "interaction": [{"code": "read"}],
+        "versioning": "no-version",
+        "conditionalRead": "not-match",
+    }));
     json!({
         "resourceType": "CapabilityStatement",
         "name": "Salus",
@@ -44,16 +51,24 @@ pub fn statement(base: &str, token_url: &str) -> Value {
 fn resource(kind: ResourceType) -> Value {
     let mut search = vec![
         parameter("_id", "token", None),
-        parameter("_lastUpdated", "date", Some("With the prefixes eq, gt, ge, lt, le, sa and eb.")),
+        parameter(
+            "_lastUpdated",
+            "date",
+            Some("With the prefixes eq, gt, ge, lt, le, sa and eb; without a zone in UTC."),
+        ),
     ];
     for name in ["patient", "subject"] {
         if by_patient(kind, name) {
-            search.push(parameter(name, "reference", None));
+            search.push(parameter(
+                name,
+                "reference",
+                Some("As an id, Patient/id, or its address on this server."),
+            ));
         }
     }
     for (of, name) in SEARCHED {
         if of == kind {
-            search.push(parameter(name, "token", Some("As a code or as system|code.")));
+            search.push(parameter(name, "token", Some("As code, system|code, system| or |code.")));
         }
     }
     let mut resource = json!({

@@ -3,6 +3,7 @@
 //! for patients with their own. It knows the records context and how identity
 //! authenticates; it holds no rule about who may see what.
 
+mod accept;
 pub mod access;
 pub mod capability;
 pub mod mapping;
@@ -10,6 +11,7 @@ mod outcome;
 mod query;
 mod response;
 mod routes;
+mod shape;
 
 pub use access::{Authenticate, Unauthenticated};
 pub use mapping::R4Mapper;

@@ -28,22 +28,31 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "invalid", diagnostics)
     }
 
+    pub(crate) fn unsupported(diagnostics: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "not-supported", diagnostics)
+    }
+
     pub(crate) fn into_response(self) -> Response {
         let severity = if self.status.is_server_error() { "fatal" } else { "error" };
         let mut response = fhir_json(
             self.status,
-            &json!({
+            json!({
                 "resourceType": "OperationOutcome",
                 "issue": [{
                     "severity": severity,
                     "code": self.code,
                     "diagnostics": self.diagnostics,
                 }],
-            }),
+            })
+            .to_string(),
         );
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = poem::http::HeaderValue::from_static("Bearer realm=\"fhir\"");
             response.headers_mut().insert(poem::http::header::WWW_AUTHENTICATE, challenge);
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            let methods = poem::http::HeaderValue::from_static("GET, HEAD");
+            response.headers_mut().insert(poem::http::header::ALLOW, methods);
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = poem::http::HeaderValue::from_static("2");

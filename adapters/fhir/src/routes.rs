@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kernel::{Actor, RequestContext};
 use poem::{
     Endpoint, EndpointExt as _, IntoEndpoint, Request, Response, Route, get, handler,
@@ -9,15 +10,19 @@ use poem::{
     web::{Data, Path},
 };
 use ports::Panel;
-use records::{RecordsStore, ResourceType, read_resource, search_resources};
+use records::{
+    RecordsStore, ResourceType, read_file, read_resource, search_resources, sources::FileSource,
+};
 use uuid::Uuid;
 
 use crate::{
+    accept,
     access::{Authenticate, Unauthenticated},
     capability,
     outcome::Failure,
-    query::Query,
+    query::{Query, is_lenient},
     response,
+    shape::{self, Shape},
 };
 
 /// What the surface works with.
@@ -25,6 +30,8 @@ use crate::{
 pub struct FhirServer {
     pub store: Arc<dyn RecordsStore>,
     pub panel: Arc<dyn Panel>,
+    /// The files that resources link to.
+    pub files: Arc<dyn FileSource>,
     pub identity: Arc<dyn Authenticate>,
     /// The public address of the surface, as in `https://salus.example/fhir`.
     pub base_url: String,
@@ -61,9 +68,17 @@ pub fn routes(
 }
 
 #[handler]
-fn metadata(server: Data<&Arc<FhirServer>>) -> Response {
+fn metadata(server: Data<&Arc<FhirServer>>, request: &Request) -> Response {
+    let mut shape = Shape::default();
+    for (name, value) in parameters(request).unwrap_or_default() {
+        if matches!(name.as_str(), "_format" | "_pretty")
+            && let Err(refused) = shape.apply(&name, &value)
+        {
+            return refused.into_response();
+        }
+    }
     let statement = capability::statement(server.base(), &server.token_url);
-    response::fhir_json(StatusCode::OK, &statement)
+    response::fhir_json(StatusCode::OK, shape.write(&statement))
 }
 
 #[handler]
@@ -98,42 +113,75 @@ impl FhirServer {
 
     async fn read(&self, kind: &str, id: &str, request: &Request) -> Result<Response, Failure> {
         let actor = self.actor(request).await?;
-        let kind = served(kind)?;
-        accepts_json(request)?;
-        let id: Uuid = id.parse().map_err(|_| {
-            Failure::new(StatusCode::NOT_FOUND, "not-found", "There is no such resource.")
-        })?;
-        let found =
-            read_resource(self.store.as_ref(), self.panel.as_ref(), &actor, kind, id).await?;
-        if request.header(header::IF_NONE_MATCH) == Some(response::etag(&found).as_str()) {
-            let mut unchanged = response::resource(&found);
-            unchanged.set_status(StatusCode::NOT_MODIFIED);
-            unchanged.take_body();
-            return Ok(unchanged);
+        let shape = shape_of_read(request)?;
+        let absent =
+            || Failure::new(StatusCode::NOT_FOUND, "not-found", "There is no such resource.");
+        let of = |id: &str| id.parse::<Uuid>().map_err(|_| absent());
+        if kind == BINARY {
+            return self.read_file(&actor, of(id)?, &shape, request).await;
         }
-        Ok(response::resource(&found))
+        let kind = served(kind)?;
+        if !shape.format {
+            accept::json(request)?;
+        }
+        let (store, panel) = (self.store.as_ref(), self.panel.as_ref());
+        let found = read_resource(store, panel, &actor, kind, of(id)?).await?;
+        let body = shape.write(&shape.reduce(kind, &found.content));
+        let answer = response::fhir_json(StatusCode::OK, body);
+        let version = found.version.to_string();
+        Ok(response::versioned(request, &version, found.last_updated, answer))
+    }
+
+    /// A file as what it is, or as a resource where FHIR's JSON is asked for.
+    async fn read_file(
+        &self,
+        actor: &Actor,
+        id: Uuid,
+        shape: &Shape,
+        request: &Request,
+    ) -> Result<Response, Failure> {
+        if !shape.is_whole() {
+            return Err(Failure::unsupported("A Binary is served whole."));
+        }
+        let (store, panel, files) = (self.store.as_ref(), self.panel.as_ref(), self.files.as_ref());
+        let (file, bytes) = read_file(store, panel, files, actor, id.into()).await?;
+        let answer = if shape.format || accept::as_resource(request, &file.content_type)? {
+            let resource = shape::binary(&file, STANDARD.encode(&bytes));
+            response::fhir_json(StatusCode::OK, shape.write(&resource))
+        } else {
+            Response::builder()
+                .content_type(&file.content_type)
+                .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{id}\""))
+                .header("x-security-context", format!("QuestionnaireResponse/{}", file.response))
+                .body(bytes)
+        };
+        Ok(response::versioned(request, "1", file.created_at, answer))
     }
 
     async fn search(&self, kind: &str, request: &Request) -> Result<Response, Failure> {
         let actor = self.actor(request).await?;
+        if kind == BINARY {
+            return Err(Failure::unsupported("A Binary is read by its id and not searched."));
+        }
         let kind = served(kind)?;
-        accepts_json(request)?;
-        let parameters: Vec<(String, String)> = request
-            .params()
-            .map_err(|_| Failure::invalid("The query is not one of names and values."))?;
-        let strict =
-            request.header("prefer").is_some_and(|value| value.contains("handling=strict"));
-        let query = Query::parse(kind, &parameters, strict)?;
-        let mut found =
+        let query = Query::parse(kind, self.base(), &parameters(request)?, lenient(request))?;
+        if !query.shape.format {
+            accept::json(request)?;
+        }
+        let found =
             search_resources(self.store.as_ref(), self.panel.as_ref(), &actor, &query.search)
                 .await?;
-        if query.only_count {
-            found.resources.clear();
-            found.next = None;
-        }
         let next = found.next.map(|after| query.next(after));
-        let bundle = response::searchset(self.base(), kind, &found, &query.this(), next.as_deref());
-        Ok(response::fhir_json(StatusCode::OK, &bundle))
+        let links = (query.this(), next);
+        let bundle = response::searchset(
+            self.base(),
+            kind,
+            &found,
+            &query.shape,
+            query.total || query.shape.count,
+            (&links.0, links.1.as_deref()),
+        );
+        Ok(response::fhir_json(StatusCode::OK, query.shape.write(&bundle)))
     }
 
     async fn actor(&self, request: &Request) -> Result<Actor, Failure> {
@@ -153,11 +201,29 @@ fn served(kind: &str) -> Result<ResourceType, Failure> {
     })
 }
 
-fn accepts_json(request: &Request) -> Result<(), Failure> {
-    let accepted = request.header(header::ACCEPT).unwrap_or("*/*");
-    if accepted.contains("json") || accepted.contains('*') || accepted.contains("text/html") {
-        Ok(())
-    } else {
-        Err(Failure::new(StatusCode::NOT_ACCEPTABLE, "not-supported", "Only JSON is served."))
+/// What files are served as; they have no place among the records.
+pub(crate) const BINARY: &str = "Binary";
+
+fn parameters(request: &Request) -> Result<Vec<(String, String)>, Failure> {
+    request.params().map_err(|_| Failure::invalid("The query is not one of names and values."))
+}
+
+fn lenient(request: &Request) -> bool {
+    let headers = request.headers().get_all("prefer").iter();
+    is_lenient(headers.filter_map(|value| value.to_str().ok()))
+}
+
+fn shape_of_read(request: &Request) -> Result<Shape, Failure> {
+    let mut shape = Shape::default();
+    for (name, value) in parameters(request)? {
+        if !shape.apply(&name, &value)? && !lenient(request) {
+            return Err(Failure::unsupported(
+                "Reading takes _format, _pretty, _summary and _elements.",
+            ));
+        }
     }
+    if shape.count {
+        return Err(Failure::unsupported("Only what is searched for is counted."));
+    }
+    Ok(shape)
 }

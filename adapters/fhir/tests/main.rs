@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use kernel::{
-    AccountId, Actor, ActorKind, ApiClientId, Coding, EventId, HumanName, PatientId, Permission,
-    ProviderId, RequestContext, Role, SessionId, Sex, Uuid, code::system,
+    AccountId, Actor, ActorKind, ApiClientId, Coding, EventId, FormResponseId, HumanName,
+    PatientId, Permission, PhotoId, ProviderId, RequestContext, Role, SessionId, Sex, Uuid,
+    code::system,
 };
 use poem::{
     IntoEndpoint as _, Route,
@@ -15,9 +16,13 @@ use poem::{
 use ports::{Delivery, Panel};
 use records::{
     Claim, MedicationInput,
-    projections::on_patient_profile_changed,
+    projections::{on_patient_profile_changed, on_response_submitted},
     report_medications,
-    sources::{PatientData, PatientSource},
+    resource::file_link,
+    sources::{
+        AnswerValue, FileSource, HeldFile, PatientData, PatientSource, ResponseData, ResponseItem,
+        ResponseSource,
+    },
 };
 use salus_fhir::{Authenticate, FhirServer, R4Mapper, Unauthenticated, routes};
 use salus_tests::Database;
@@ -87,6 +92,53 @@ impl PatientSource for Profiles {
     }
 }
 
+/// A response of each patient, which the patient's own form gave; that of
+/// number n holds the photo of number n.
+struct Responses;
+
+#[async_trait]
+impl ResponseSource for Responses {
+    async fn response(&self, id: FormResponseId) -> ports::Result<Option<ResponseData>> {
+        let photo = AnswerValue::Attachment {
+            url: file_link(id),
+            content_type: "image/png".into(),
+            size: 3,
+        };
+        let item = ResponseItem {
+            link_id: "photo".into(),
+            text: None,
+            answers: vec![photo],
+            items: vec![],
+        };
+        Ok(Some(ResponseData {
+            response: id,
+            patient: PatientId(id.uuid()),
+            source_version: 1,
+            questionnaire: format!("urn:uuid:{}", Uuid::from_u128(1)),
+            submitted_at: "2026-03-01T00:00:00Z".parse().unwrap(),
+            items: vec![item],
+        }))
+    }
+}
+
+struct Photos;
+
+#[async_trait]
+impl FileSource for Photos {
+    async fn file(&self, id: PhotoId) -> ports::Result<Option<HeldFile>> {
+        Ok((id != PhotoId(Uuid::from_u128(99))).then(|| HeldFile {
+            id,
+            response: FormResponseId(id.uuid()),
+            content_type: "image/png".into(),
+            created_at: "2026-03-01T00:00:00Z".parse().unwrap(),
+        }))
+    }
+
+    async fn bytes(&self, _: PhotoId) -> ports::Result<Vec<u8>> {
+        Ok(b"png".to_vec())
+    }
+}
+
 struct Surface {
     database: Database,
     server: FhirServer,
@@ -103,6 +155,11 @@ impl Surface {
             on_patient_profile_changed(env, pg, &R4Mapper, &Profiles, delivery, patient)
                 .await
                 .unwrap();
+            let delivery = Delivery { event: env.fresh::<EventId>(), handler: "records.response" };
+            let response = FormResponseId(Uuid::from_u128(number));
+            on_response_submitted(env, pg, &R4Mapper, &Responses, delivery, response)
+                .await
+                .unwrap();
             let token = format!("patient {number}");
             let actor = Tokens.authenticate(&token, RequestContext::default()).await.unwrap();
             let items = ["198039", "314076"].map(|code| MedicationInput {
@@ -116,6 +173,7 @@ impl Surface {
         let server = FhirServer {
             store: Arc::new(pg.clone()),
             panel: Arc::new(FirstPatient),
+            files: Arc::new(Photos),
             identity: Arc::new(Tokens),
             base_url: "https://salus.example/fhir".into(),
             token_url: "https://salus.example/oauth/token".into(),
@@ -264,6 +322,17 @@ async fn every_failure_is_an_operation_outcome() {
         (token, "/Patient/1/2/3", StatusCode::NOT_FOUND, "not-found"),
         (token, "/Patient?_lastUpdated=soon", StatusCode::BAD_REQUEST, "invalid"),
         (token, "/Patient?_format=xml", StatusCode::NOT_ACCEPTABLE, "not-supported"),
+        (token, "/Patient?name=Lovelace", StatusCode::BAD_REQUEST, "not-supported"),
+        (token, "/MedicationRequest?subject:Patient=x", StatusCode::BAD_REQUEST, "not-supported"),
+        (token, "/Encounter?status=a%00", StatusCode::BAD_REQUEST, "invalid"),
+        (
+            token,
+            "/Patient?_lastUpdated=+262142-12-31T23:59:59Z",
+            StatusCode::BAD_REQUEST,
+            "invalid",
+        ),
+        (token, "/Binary", StatusCode::BAD_REQUEST, "not-supported"),
+        (token, "/metadata?_format=xml", StatusCode::NOT_ACCEPTABLE, "not-supported"),
     ] {
         let (status, outcome) = surface.json(token, path).await;
         assert_eq!(status, expected, "{path}");
@@ -276,7 +345,101 @@ async fn every_failure_is_an_operation_outcome() {
     response.assert_header_exist("www-authenticate");
     let response = client.post("/fhir/Patient").send().await;
     response.assert_status(StatusCode::METHOD_NOT_ALLOWED);
+    response.assert_header("allow", "GET, HEAD");
     response.assert_content_type("application/fhir+json; charset=utf-8");
+}
+
+#[tokio::test]
+async fn an_answer_is_counted_shortened_and_written_as_asked() {
+    let surface = Surface::new().await;
+    let token = "client system/*.read";
+    let (status, bundle) = surface.json(token, "/Patient?_summary=count").await;
+    assert_eq!((status, bundle["total"].as_u64()), (StatusCode::OK, Some(3)));
+    assert_eq!((bundle.get("entry"), link(&bundle, "next")), (None, None));
+    assert_eq!(surface.count("detail ? 'returned'").await, 0, "nothing was shown");
+    let (_, bundle) = surface.json(token, "/Patient?_elements=gender&_total=none").await;
+    let patient = &bundle["entry"][0]["resource"];
+    assert_eq!((&patient["gender"], bundle.get("total")), (&"female".into(), None));
+    assert_eq!((patient.get("name"), patient.get("birthDate")), (None, None));
+    assert_eq!(patient["meta"]["tag"][0]["code"], "SUBSETTED");
+    // A plus that is not encoded, against an Accept that takes no JSON.
+    let app = Route::new().nest("/fhir", routes(surface.server.clone()).into_endpoint());
+    let client = TestClient::new(app);
+    for (path, expected) in [
+        ("/fhir/Patient?_format=application/fhir+json&_pretty=true", StatusCode::OK),
+        ("/fhir/Patient", StatusCode::NOT_ACCEPTABLE),
+    ] {
+        let request = client.get(path).header("Authorization", format!("Bearer {token}"));
+        let response = request.header("Accept", "application/fhir+xml").send().await;
+        response.assert_status(expected);
+    }
+    let request = client.get("/fhir/Patient?name=x&_summary=count");
+    let request = request.header("Authorization", format!("Bearer {token}"));
+    let response = request.header("Prefer", "handling=lenient").send().await;
+    let body = response.0.into_body().into_string().await.unwrap();
+    assert!(
+        body.contains("\"url\":\"https://salus.example/fhir/Patient?_summary=count\""),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn a_photo_is_a_binary_for_whoever_may_read_its_response() {
+    let surface = Surface::new().await;
+    let path = format!("/Binary/{}", Uuid::from_u128(1));
+    let token = "client system/QuestionnaireResponse.rs";
+    let (_, response) =
+        surface.json(token, &format!("/QuestionnaireResponse/{}", Uuid::from_u128(1))).await;
+    let linked = &response["item"][0]["answer"][0]["valueAttachment"]["url"];
+    assert_eq!(linked, &path[1..], "relative to the base, as a reference");
+
+    let native = surface.get(token, &path).await;
+    native.assert_status_is_ok();
+    native.assert_content_type("image/png");
+    native.assert_header("etag", "W/\"1\"");
+    native.assert_header(
+        "x-security-context",
+        format!("QuestionnaireResponse/{}", Uuid::from_u128(1)),
+    );
+    assert_eq!(native.0.into_body().into_vec().await.unwrap(), b"png");
+    let (status, binary) = surface.json(token, &format!("{path}?_format=json")).await;
+    assert_eq!((status, &binary["resourceType"]), (StatusCode::OK, &"Binary".into()));
+    assert_eq!((&binary["contentType"], &binary["data"]), (&"image/png".into(), &"cG5n".into()));
+    let context = &binary["securityContext"]["reference"];
+    assert_eq!(context, &format!("QuestionnaireResponse/{}", Uuid::from_u128(1)));
+    let app = Route::new().nest("/fhir", routes(surface.server.clone()).into_endpoint());
+    let response = TestClient::new(app)
+        .get(format!("/fhir{path}"))
+        .header("Authorization", format!("Bearer {token}"))
+        .header("Accept", "application/fhir+json")
+        .send()
+        .await;
+    response.assert_content_type("application/fhir+json; charset=utf-8");
+
+    for token in ["patient 1", "provider"] {
+        surface.get(token, &path).await.assert_status_is_ok();
+    }
+    let other = format!("/Binary/{}", Uuid::from_u128(2));
+    for (token, path, expected) in [
+        ("patient 2", path.as_str(), StatusCode::NOT_FOUND),
+        ("provider", &other, StatusCode::NOT_FOUND),
+        ("client system/Binary.rs system/Patient.rs", &path, StatusCode::FORBIDDEN),
+        // One of no response, and one whose response is not on the record.
+        (token, &format!("/Binary/{}", Uuid::from_u128(99)), StatusCode::NOT_FOUND),
+        (token, &format!("/Binary/{}", Uuid::from_u128(50)), StatusCode::NOT_FOUND),
+        (token, "/Binary/x", StatusCode::NOT_FOUND),
+        (token, &format!("{path}?_elements=data"), StatusCode::BAD_REQUEST),
+    ] {
+        let (status, outcome) = surface.json(token, path).await;
+        assert_eq!(status, expected, "{token} {path}");
+        assert_eq!(outcome["resourceType"], "OperationOutcome");
+    }
+    let read = format!(
+        "entity = 'Binary' AND action = 'read' AND patient_id = '{}' AND outcome = 'success'",
+        Uuid::from_u128(1)
+    );
+    assert_eq!(surface.count(&read).await, 5);
+    assert_eq!(surface.count("entity = 'Binary' AND outcome = 'denied'").await, 5);
 }
 
 #[tokio::test]
@@ -284,7 +447,12 @@ async fn what_the_client_has_is_not_sent_again() {
     let surface = Surface::new().await;
     let app = Route::new().nest("/fhir", routes(surface.server.clone()).into_endpoint());
     let client = TestClient::new(app);
-    for (tag, expected) in [("W/\"1\"", StatusCode::NOT_MODIFIED), ("W/\"2\"", StatusCode::OK)] {
+    for (tag, expected) in [
+        ("W/\"1\"", StatusCode::NOT_MODIFIED),
+        ("\"7\", \"1\"", StatusCode::NOT_MODIFIED),
+        ("*", StatusCode::NOT_MODIFIED),
+        ("W/\"2\"", StatusCode::OK),
+    ] {
         let response = client
             .get(format!("/fhir/Patient/{}", Uuid::from_u128(1)))
             .header("Authorization", "Bearer client system/*.rs")
@@ -304,14 +472,13 @@ async fn the_metadata_needs_no_token_and_names_what_is_served() {
     // What the statement lists answers.
     for resource in resources {
         let kind = resource["type"].as_str().unwrap();
-        for parameter in resource["searchParam"].as_array().unwrap() {
+        for parameter in resource["searchParam"].as_array().into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap();
             let value = if name == "_lastUpdated" { "2026" } else { "x" };
             let app = Route::new().nest("/fhir", routes(surface.server.clone()).into_endpoint());
             let response = TestClient::new(app)
                 .get(format!("/fhir/{kind}?{name}={value}"))
                 .header("Authorization", "Bearer client system/*.rs")
-                .header("Prefer", "handling=strict")
                 .send()
                 .await;
             response.assert_status_is_ok();

@@ -452,7 +452,7 @@ async fn an_export_needs_its_permission_and_is_recorded() {
     assert_eq!(export.entries, 3);
     let text = String::from_utf8(export.csv).unwrap();
     assert_eq!(text.lines().count(), 4);
-    assert!(text.starts_with("number,id,occurred_at,"));
+    assert!(text.starts_with("\u{feff}number,id,occurred_at,"), "Excel takes it for UTF-8");
 
     let exports = TrailFilter { action: Some(AuditAction::Export), ..TrailFilter::default() };
     let export = export_trail(pg, &actor, &exports).await.unwrap();

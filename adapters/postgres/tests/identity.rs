@@ -343,6 +343,9 @@ async fn a_new_password_ends_every_session_and_opens_the_lock() {
     let token = registration::reset_link_token(services, account).await.unwrap().unwrap();
     let weak = registration::reset_password(services, request(), &token, "short").await;
     assert!(matches!(weak, Err(IdentityError::Invalid(_))));
+    let same = registration::reset_password(services, request(), &token, PASSWORD).await;
+    let Err(IdentityError::Invalid(fields)) = same else { panic!("{same:?}") };
+    assert_eq!((fields[0].path.as_str(), fields[0].code.as_str()), ("password", "unchanged"));
     let new = "an entirely new secret";
     registration::reset_password(services, request(), &token, new).await.unwrap();
     for pair in pairs {

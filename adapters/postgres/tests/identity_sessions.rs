@@ -118,6 +118,9 @@ async fn a_new_password_takes_the_old_one_and_ends_the_other_sessions() {
     let refused = credentials::change_password(services, &actor, PASSWORD, "short").await;
     let Err(IdentityError::Invalid(fields)) = refused else { panic!("{refused:?}") };
     assert_eq!(fields[0].path, "new_password");
+    let same = credentials::change_password(services, &actor, PASSWORD, PASSWORD).await;
+    let Err(IdentityError::Invalid(fields)) = same else { panic!("{same:?}") };
+    assert_eq!((fields[0].path.as_str(), fields[0].code.as_str()), ("new_password", "unchanged"));
 
     credentials::change_password(services, &actor, PASSWORD, NEW).await.unwrap();
     let ended = authenticate(services, &other.access_token, request()).await;

@@ -9,11 +9,11 @@ use kernel::{
 use ports::{Delivery, Panel, PortError};
 use records::{
     Allergy, AllergyCategory, AllergyInput, Claim, Criticality, FhirMapper, MappingError,
-    Medication, MedicationInput, Reach, RecordsError, RecordsStore, Reported, ResourceType, Search,
-    Token, allergies, clinical_summary,
+    Medication, MedicationInput, Reach, RecordsError, RecordsStore, Reindex, Reported,
+    ResourceType, Search, Sought, Token, allergies, clinical_summary,
     mapper::Standing,
     projections::on_patient_profile_changed,
-    read_resource, report_allergies, report_medications, search_resources,
+    read_resource, reindex, report_allergies, report_medications, search_resources,
     sources::{ConsultationData, PatientData, PatientSource, PrescriptionData, ResponseData},
 };
 use salus_tests::Database;
@@ -230,7 +230,12 @@ async fn a_search_matches_tokens_times_and_ids_and_goes_in_pages() {
     let system = client("system/*.rs");
     let all = Search::of(ResourceType::MedicationStatement, 4);
     let token = |parameter, value: &str| {
-        vec![Token::sought(ResourceType::MedicationStatement, parameter, value).unwrap()]
+        let sought = match value.split_once('|') {
+            Some((system, "")) => Sought::System(system.into()),
+            Some((system, code)) => Sought::Of { system: system.into(), code: code.into() },
+            None => Sought::Code(value.into()),
+        };
+        vec![Token::sought(ResourceType::MedicationStatement, parameter, &sought).unwrap()]
     };
     let first = search(&database, &system, &all).await;
     assert_eq!((first.resources.len(), first.total), (4, 6));
@@ -245,6 +250,8 @@ async fn a_search_matches_tokens_times_and_ids_and_goes_in_pages() {
         (vec![token("status", "stopped")], 1),
         (vec![[token("code", "301"), token("code", "303")].concat()], 2),
         (vec![token("code", "urn:other|198013")], 0),
+        (vec![token("code", &format!("{}|", system::RXNORM))], 6),
+        (vec![token("code", "urn:other|")], 0),
         (vec![vec![]], 0),
     ] {
         let found =
@@ -262,8 +269,64 @@ async fn a_search_matches_tokens_times_and_ids_and_goes_in_pages() {
         search(&database, &system, &Search { updated_before: Some(hour), ..all.clone() }).await;
     assert_eq!(earlier.total, 2);
     let one = earlier.resources[0].id;
-    let by_id = search(&database, &system, &Search { ids: vec![one], ..all }).await;
+    let by_id = search(&database, &system, &Search { ids: Some(vec![one]), ..all }).await;
     assert_eq!(by_id.resources, earlier.resources[..1]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_has_indexed_is_indexed_anew() {
+    let database = Database::fresh().await;
+    let (pg, env) = (&database.pg, &database.env);
+    for number in 1..=3 {
+        let actor = patient_actor(number);
+        report_medications(env, pg, &TestMapper, &actor, claim(vec![drug("198013")]))
+            .await
+            .unwrap();
+    }
+    let system = Actor::system("tests");
+    let of_system = Token::sought(
+        ResourceType::MedicationStatement,
+        "code",
+        &Sought::System(system::RXNORM.into()),
+    );
+    let mut all = Search::of(ResourceType::MedicationStatement, 10);
+    all.tokens = vec![vec![of_system.unwrap()]];
+    let admin = database.superuser().await;
+    for old in ["DELETE FROM record_tokens", "UPDATE record_resources SET indexed = 1"] {
+        admin.execute_unprepared(old).await.unwrap();
+    }
+    assert_eq!(search(&database, &system, &all).await.total, 0);
+    assert_eq!(reindex(pg, Reindex {}).await.unwrap(), 3);
+    assert_eq!(search(&database, &system, &all).await.total, 3);
+    assert_eq!(reindex(pg, Reindex {}).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_search_names_several_patients_and_shows_those_within_reach() {
+    let database = Database::fresh().await;
+    let (pg, env) = (&database.pg, &database.env);
+    for number in 1..=3 {
+        let actor = patient_actor(number);
+        report_medications(env, pg, &TestMapper, &actor, claim(vec![drug("1")])).await.unwrap();
+    }
+    let of = |patients: &[u128], limit| Search {
+        patients: Some(patients.iter().map(|number| patient(*number)).collect()),
+        ..Search::of(ResourceType::MedicationStatement, limit)
+    };
+    let provider = person(9, Role::Provider, &[Permission::PatientRead]);
+    for (actor, total) in
+        [(client("system/*.rs"), 2), (patient_actor(1), 1), (provider, 1), (patient_actor(3), 0)]
+    {
+        let found = search(&database, &actor, &of(&[1, 2], 10)).await;
+        assert_eq!((found.total, found.resources.len() as u64), (total, total));
+    }
+    let nobody = search(&database, &client("system/*.rs"), &of(&[], 10)).await;
+    assert_eq!((nobody.total, nobody.resources.len()), (0, 0));
+    let counted = search(&database, &client("system/*.rs"), &of(&[1, 2], 0)).await;
+    assert_eq!((counted.total, counted.resources.len(), counted.next), (2, 0, None));
+    let denied = "SELECT count(*)::text FROM audit_entries WHERE outcome = 'denied'";
+    // Two of the third patient, and one each of the two who see the first.
+    assert_eq!(rows(&database, denied).await, ["4"]);
 }
 
 #[tokio::test]
@@ -292,7 +355,7 @@ async fn each_reads_their_own_and_others_do_not_exist() {
     for (actor, own, others) in [(patient_actor(1), 1, 0), (provider.clone(), 1, 0)] {
         for (number, count) in [(1, own), (2, others)] {
             let mut sought = Search::of(kind, 10);
-            sought.patient = Some(patient(number));
+            sought.patients = Some(vec![patient(number)]);
             assert_eq!(search(&database, &actor, &sought).await.total, count);
         }
     }

@@ -58,6 +58,10 @@ pub struct Consultation {
     pub state: UsState,
     pub starts_at: DateTime<Utc>,
     pub status: ConsultationStatus,
+    /// When somebody first connected.
+    pub began_at: Option<DateTime<Utc>>,
+    /// When the provider closed it.
+    pub ended_at: Option<DateTime<Utc>>,
     /// The vendor's session, once it is made.
     pub room: Option<String>,
     /// The provider's notes, for the chart.
@@ -130,9 +134,10 @@ impl Consultation {
 
     /// Somebody connected. `None` where that changes nothing, as when the
     /// vendor tells it twice or late.
-    pub fn connected(mut self) -> Option<Self> {
+    pub fn connected(mut self, now: DateTime<Utc>) -> Option<Self> {
         (self.status == ConsultationStatus::Scheduled).then(|| {
             self.status = ConsultationStatus::InProgress;
+            self.began_at = Some(now);
             self
         })
     }
@@ -183,8 +188,9 @@ impl Consultation {
             return Err(CareError::field("notes", "invalid", "Between 1 and 20,000 characters."));
         }
         self.notes = Some(notes.to_owned());
-        if complete {
+        if complete && self.status != ConsultationStatus::Completed {
             self.status = ConsultationStatus::Completed;
+            self.ended_at = Some(now);
         }
         Ok(self)
     }
@@ -210,6 +216,8 @@ mod tests {
             state: UsState::Tx,
             starts_at: noon(30),
             status: ConsultationStatus::Scheduled,
+            began_at: None,
+            ended_at: None,
             room: None,
             notes: None,
             version: 1,
@@ -239,11 +247,11 @@ mod tests {
     fn what_has_not_begun_is_called_off_and_stays_so() {
         let canceled = scheduled().cancel(noon(29)).unwrap().unwrap();
         assert_eq!(canceled.clone().cancel(noon(31)).unwrap(), None);
-        assert_eq!(canceled.clone().connected(), None);
+        assert_eq!(canceled.clone().connected(noon(30)), None);
         assert_eq!(canceled.clone().with_room("one".into()), None);
         assert!(matches!(canceled.check_open(noon(31)), Err(CareError::ConsultationClosed)));
         assert!(canceled.write_notes("Did not come.", true, noon(31)).is_err());
-        let running = scheduled().connected().unwrap();
+        let running = scheduled().connected(noon(30)).unwrap();
         let noted = scheduled().write_notes("By telephone.", false, noon(0)).unwrap();
         for (begun, at) in [(running, 10), (scheduled(), 30), (noted, 10)] {
             assert!(matches!(begun.cancel(noon(at)), Err(CareError::ConsultationBegun)));
@@ -253,7 +261,7 @@ mod tests {
     #[test]
     fn a_visit_counts_once_it_was_held_and_in_its_own_category() {
         let category = |number| CategoryId(kernel::Uuid::from_u128(number));
-        let held = scheduled().connected().unwrap();
+        let held = scheduled().connected(noon(30)).unwrap();
         let done = held.clone().write_notes("Seen.", true, noon(31)).unwrap();
         let canceled = scheduled().cancel(noon(0)).unwrap().unwrap();
         for (visit, counts) in [(scheduled(), false), (canceled, false), (held, true), (done, true)]
@@ -281,10 +289,13 @@ mod tests {
     fn the_first_room_stays_and_a_late_connection_does_not_reopen() {
         let with_room = scheduled().with_room("one".into()).unwrap();
         assert_eq!(with_room.clone().with_room("two".into()), None);
-        let running = with_room.connected().unwrap();
-        assert_eq!(running.clone().connected(), None);
+        let running = with_room.connected(noon(29)).unwrap();
+        assert_eq!(running.clone().connected(noon(30)), None);
         let done = running.write_notes("Seen and advised.", true, noon(31)).unwrap();
-        assert_eq!(done.clone().connected(), None);
+        assert_eq!(done.clone().connected(noon(32)), None);
+        assert_eq!((done.began_at, done.ended_at), (Some(noon(29)), Some(noon(31))));
+        let corrected = done.clone().write_notes("Seen.", true, noon(40)).unwrap();
+        assert_eq!(corrected.ended_at, Some(noon(31)), "it was over then");
         assert!(matches!(done.check_open(noon(31)), Err(CareError::ConsultationClosed)));
     }
 }

@@ -102,6 +102,8 @@ pub async fn book(
         state: facts.state,
         starts_at: booking.starts_at,
         status: ConsultationStatus::Scheduled,
+        began_at: None,
+        ended_at: None,
         room: None,
         notes: None,
         version: 1,
@@ -407,7 +409,7 @@ pub async fn on_video_callback(
     let VideoCallback::Connected { session } = callback else { return Ok(()) };
     let mut tx = store.begin(&Actor::system("care.video_callback")).await?;
     let Some(consultation) = tx.consultation_in(&session).await? else { return Ok(()) };
-    let Some(running) = consultation.connected() else { return Ok(()) };
+    let Some(running) = consultation.connected(env.now()) else { return Ok(()) };
     tx.save_consultation(&running).await?;
     tx.emit(changed(&running)).await?;
     tx.audit(

@@ -1,7 +1,7 @@
 //! A plan: what a subscriber of a category gets, and at which prices.
 
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, CoveredTreatment, Feature, FieldError, PlanId, PriceId};
+use kernel::{CategoryId, CoveredTreatment, Currency, Feature, FieldError, PlanId, PriceId};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{CatalogError, Price, PriceSpec, category::check_text};
@@ -211,6 +211,15 @@ fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
     if errors.is_empty() { Ok(()) } else { Err(CatalogError::Invalid(errors)) }
 }
 
+/// The least that the payment gateway charges in a currency: a plan of less
+/// could be sold and never paid.
+const fn least_minor(currency: Currency) -> i64 {
+    match currency {
+        Currency::Usd | Currency::Cad | Currency::Eur => 50,
+        Currency::Gbp => 30,
+    }
+}
+
 fn check_prices(errors: &mut Vec<FieldError>, prices: &[PriceSpec]) {
     if prices.is_empty() {
         errors.push(FieldError::required("prices"));
@@ -219,11 +228,16 @@ fn check_prices(errors: &mut Vec<FieldError>, prices: &[PriceSpec]) {
     }
     for (index, price) in prices.iter().enumerate() {
         let path = |field: &str| format!("prices.{index}.{field}");
-        if !(1..=Plan::MOST_MINOR).contains(&price.amount.minor) {
+        let least = least_minor(price.amount.currency);
+        if !(least..=Plan::MOST_MINOR).contains(&price.amount.minor) {
             errors.push(FieldError::new(
                 path("amount.minor"),
                 "out_of_range",
-                format!("The amount is from 1 to {} minor units.", Plan::MOST_MINOR),
+                format!(
+                    "In {} the amount is from {least} to {} minor units.",
+                    price.amount.currency.code(),
+                    Plan::MOST_MINOR
+                ),
             ));
         }
         if price.amount.currency != prices[0].amount.currency {

@@ -32,6 +32,9 @@ pub const HEADER: [&str; 15] = [
     "detail",
 ];
 
+/// By which Excel reads the file as UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
     pub csv: Vec<u8>,
@@ -47,7 +50,7 @@ pub async fn export_trail(
     let mut tx =
         begin_permitted(store, actor, Permission::AuditExport, filter, AuditAction::Export).await?;
     filter.check()?;
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::Writer::from_writer(BYTE_ORDER_MARK.to_vec());
     let failed = |error: csv::Error| PortError::internal("writing the export", error);
     writer.write_record(HEADER).map_err(failed)?;
     let mut after = None;

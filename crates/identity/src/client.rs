@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
@@ -187,6 +187,8 @@ fn parse_keys(value: &serde_json::Value) -> Result<JwkSet, Vec<FieldError>> {
         }
         if !is_strong(key) {
             errors.push(wrong(path, "An RSA key of 2048 to 4096 bits, or an EC key on P-384."));
+        } else if !is_on_its_curve(key) {
+            errors.push(wrong(path, "Its x and y are no point of P-384."));
         }
     }
     if errors.is_empty() { Ok(set) } else { Err(errors) }
@@ -208,6 +210,19 @@ fn is_strong(key: &Jwk) -> bool {
     }
 }
 
+/// Whether the two numbers of an EC key belong together. With any others no
+/// signature can be checked, and the client would learn of it at its first
+/// token.
+fn is_on_its_curve(key: &Jwk) -> bool {
+    let AlgorithmParameters::EllipticCurve(parameters) = &key.algorithm else { return true };
+    let coordinate = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
+    let (Some(x), Some(y)) = (coordinate(&parameters.x), coordinate(&parameters.y)) else {
+        return false;
+    };
+    // SEC 1, section 2.3.3: both coordinates as they are.
+    p384::PublicKey::from_sec1_bytes(&[&[4][..], &x, &y].concat()).is_ok()
+}
+
 /// A client's claim to be itself (RFC 7523), checked except for its one use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assertion {
@@ -219,9 +234,10 @@ pub struct Assertion {
 struct AssertionClaims {
     iss: String,
     sub: String,
-    exp: i64,
+    /// Seconds, which may have a fraction (RFC 7519, section 2).
+    exp: f64,
     #[serde(default)]
-    nbf: Option<i64>,
+    nbf: Option<f64>,
     #[serde(default)]
     jti: String,
 }
@@ -266,20 +282,33 @@ pub fn check_assertion(
     if claims.iss != id || claims.sub != id {
         return Err(refuse("iss and sub are not both the client's id"));
     }
-    let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(refuse("exp is not a time"))?;
+    let expires_at = instant(claims.exp).ok_or(refuse("exp is not a time"))?;
     if expires_at <= now {
         return Err(refuse("the assertion has expired"));
     }
     if expires_at > now + LONGEST_ASSERTION + SKEW {
         return Err(refuse("the assertion expires in more than five minutes"));
     }
-    if claims.nbf.is_some_and(|nbf| nbf > (now + SKEW).timestamp()) {
-        return Err(refuse("the assertion is not valid yet"));
+    if let Some(nbf) = claims.nbf {
+        let from = instant(nbf).ok_or(refuse("nbf is not a time"))?;
+        if from > now + SKEW {
+            return Err(refuse("the assertion is not valid yet"));
+        }
     }
-    if claims.jti.is_empty() || claims.jti.len() > 255 {
-        return Err(refuse("the assertion has no jti of 1 to 255 characters"));
+    let jti = claims.jti.as_str();
+    if jti.is_empty() || jti.len() > 255 || jti.chars().any(char::is_control) {
+        return Err(refuse("the assertion has no jti of 1 to 255 printable characters"));
     }
     Ok(Assertion { jti: claims.jti, expires_at })
+}
+
+/// The time of a claim; `None` outside the years that are written with four
+/// digits.
+fn instant(seconds: f64) -> Option<DateTime<Utc>> {
+    let micros = seconds * 1e6;
+    let fits = micros.abs() < 1e18;
+    DateTime::from_timestamp_micros(fits.then_some(micros as i64)?)
+        .filter(|time| (1..=9999).contains(&time.year()))
 }
 
 /// Registers a client under a fresh id.

@@ -65,6 +65,20 @@ fn assertions_of_both_algorithms_are_accepted() {
 }
 
 #[test]
+fn the_times_of_an_assertion_may_have_fractions() {
+    let mut claims = claims();
+    let seconds = now().timestamp() as f64;
+    for (name, value) in [("iat", seconds - 0.25), ("nbf", seconds - 0.5), ("exp", seconds + 60.5)]
+    {
+        claims[name] = json!(value);
+    }
+    let token = sign(Algorithm::ES384, "ec", &claims);
+    assert_eq!(claimed_client(&token).unwrap(), client().id);
+    let assertion = check_assertion(&client(), &token, TOKEN_URL, now()).unwrap();
+    assert_eq!((assertion.expires_at - now()).num_milliseconds(), 60_500);
+}
+
+#[test]
 fn every_wrong_claim_is_refused() {
     let seconds = now().timestamp();
     let other = kernel::Uuid::from_u128(8).to_string();
@@ -77,6 +91,13 @@ fn every_wrong_claim_is_refused() {
         ("nbf", json!(seconds + 31)),
         ("jti", json!("")),
         ("jti", json!("j".repeat(256))),
+        ("jti", json!("a\0b")),
+        ("exp", json!(1e300)),
+        ("exp", json!("soon")),
+        ("exp", json!(seconds as f64 + 330.5)),
+        ("nbf", json!(seconds as f64 + 30.5)),
+        ("nbf", json!(1e300)),
+        ("nbf", json!(i64::MAX)),
         ("jti", Value::Null),
         ("aud", Value::Null),
         ("exp", Value::Null),
@@ -115,6 +136,13 @@ fn a_registration_names_what_is_wrong_with_its_keys_and_scopes() {
     private["d"] = json!("c2VjcmV0");
     assert_eq!(
         paths(ClientForm { keys: json!({ "keys": [private] }), ..form() }),
+        ["jwks.keys[0]"]
+    );
+
+    let mut elsewhere = jwk(Algorithm::ES384, "ec");
+    elsewhere["y"] = elsewhere["x"].clone();
+    assert_eq!(
+        paths(ClientForm { keys: json!({ "keys": [elsewhere] }), ..form() }),
         ["jwks.keys[0]"]
     );
 

@@ -9,6 +9,7 @@ use crate::{
     directory::contact,
     error::Result,
     login::{count_failure, login_entry},
+    password,
     second_factor::{changed, hold, own},
     session::RevocationReason,
     voiding::{Cause, Voided, void},
@@ -60,6 +61,9 @@ pub async fn change_password(
     let account = reauthenticate(services, actor, "current_password", current).await?;
     let name = contact(services, account.id).await?.name;
     let new = services.check_password("new_password", new, &account.email, name.as_ref()).await?;
+    if services.passwords.verify(&new, account.password.as_ref()).await? {
+        return Err(IdentityError::Invalid(vec![password::unchanged("new_password")]));
+    }
     let hash = services.passwords.hash(&new).await?;
     let mut tx = services.store.begin(actor).await?;
     // The account as it is now.

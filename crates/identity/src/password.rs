@@ -114,6 +114,12 @@ pub fn check(
     Ok(())
 }
 
+/// What is said of a new password that is the old one: whoever changes it
+/// thinks that somebody else may know it.
+pub fn unchanged(path: &str) -> FieldError {
+    FieldError::new(path, "unchanged", "This is the password that the account has already.")
+}
+
 /// What is said of a password that stands on a list.
 pub fn breached(path: &str) -> FieldError {
     FieldError::new(path, "breached", "This password is among the first that an attacker tries.")

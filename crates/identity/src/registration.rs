@@ -340,6 +340,11 @@ pub async fn reset_password(
     let name = contact(services, account.id).await?.name;
     let password =
         services.check_password("password", new_password, &account.email, name.as_ref()).await?;
+    if account.password.is_some()
+        && services.passwords.verify(&password, account.password.as_ref()).await?
+    {
+        return Err(IdentityError::Invalid(vec![crate::password::unchanged("password")]));
+    }
     let hash = services.passwords.hash(&password).await?;
 
     let now = services.now();

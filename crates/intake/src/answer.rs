@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use kernel::{FieldError, PhotoId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -133,7 +133,9 @@ pub(crate) fn read(kind: &ItemKind, raw: &Value) -> Result<Answer, &'static str>
             .ok_or("a number, or an object with a value and one of the units of the question"),
         ItemKind::Date { .. } => raw
             .as_str()
-            .and_then(|text| text.parse().ok())
+            .and_then(|text| text.parse::<NaiveDate>().ok())
+            // There is no year 0, and FHIR has four digits for one.
+            .filter(|date| (1..=9999).contains(&date.year()))
             .map(Answer::Date)
             .ok_or("a date, as in 2024-02-29"),
         ItemKind::SingleChoice { .. } => {

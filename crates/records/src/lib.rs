@@ -13,7 +13,8 @@
 //! | `PrescriptionChanged` | [`projections::on_prescription_changed`] |
 //! | `ConsultationChanged` | [`projections::on_consultation_changed`] |
 //!
-//! It emits `ClinicalRecordChanged` and has no jobs.
+//! It emits `ClinicalRecordChanged`. Its job [`Reindex`] writes the search tokens
+//! of earlier versions of Salus anew.
 
 pub mod access;
 pub mod clinical;
@@ -21,6 +22,7 @@ pub mod error;
 pub mod mapper;
 pub mod projections;
 pub mod read;
+pub mod reindex;
 pub mod reported;
 pub mod resource;
 pub mod sources;
@@ -33,9 +35,10 @@ pub use clinical::{
 };
 pub use error::RecordsError;
 pub use mapper::{FhirMapper, MappingError};
-pub use read::{Found, read_resource, search_resources};
+pub use read::{Found, read_file, read_resource, search_resources};
+pub use reindex::{Reindex, reindex};
 pub use reported::{
     allergies, clinical_summary, medications, report_allergies, report_medications,
 };
-pub use resource::{Draft, Resource, ResourceType, Token};
+pub use resource::{Draft, Resource, ResourceType, Sought, Token};
 pub use store::{RecordsStore, RecordsTx, Search};

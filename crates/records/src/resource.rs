@@ -93,6 +93,15 @@ impl Draft {
 }
 
 impl Resource {
+    /// Names files by their place on the FHIR surface. Versions of before they
+    /// were served there link to the operation that reads a photo, which the
+    /// tokens of FHIR clients do not open.
+    pub fn relink(&mut self) {
+        if self.kind == ResourceType::QuestionnaireResponse {
+            relink(&mut self.content["item"]);
+        }
+    }
+
     fn stamp(&mut self) {
         self.content["resourceType"] = json!(self.kind.to_string());
         self.content["id"] = json!(self.id.to_string());
@@ -109,7 +118,10 @@ impl Resource {
         let content = &self.content;
         let mut tokens = Vec::new();
         if let Some(status) = content["status"].as_str() {
-            tokens.push(Token::clear("status", status));
+            tokens.push(Token::clear("status", status.to_owned()));
+            tokens.extend(
+                status_system(self.kind).map(|system| Token::clear("status", format!("{system}|"))),
+            );
         }
         let code = match self.kind {
             ResourceType::AllergyIntolerance => Some(&content["code"]),
@@ -134,7 +146,7 @@ impl Resource {
 }
 
 /// A word by which a resource is found: a search parameter and its value, as
-/// `code` or `system|code`.
+/// `code`, `system|code` or `system|`, or `|code` where there is no system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token {
     pub parameter: &'static str,
@@ -144,22 +156,78 @@ pub struct Token {
     pub sensitive: bool,
 }
 
+/// Counts up when resources get further tokens, so that those of before are
+/// indexed again.
+pub const INDEX: i16 = 2;
+
+/// A coded value as a search names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// The code, of whichever system.
+    Code(String),
+    /// The code of this system.
+    Of { system: String, code: String },
+    /// The code where it has no system.
+    Bare(String),
+    /// Any code of this system.
+    System(String),
+}
+
 impl Token {
-    fn clear(parameter: &'static str, value: &str) -> Self {
-        Self { parameter, value: value.to_owned(), sensitive: false }
+    fn clear(parameter: &'static str, value: String) -> Self {
+        Self { parameter, value, sensitive: false }
     }
 
     fn sensitive(parameter: &'static str, value: String) -> Self {
         Self { parameter, value, sensitive: true }
     }
 
-    /// The token that a search for `value` looks for.
-    pub fn sought(kind: ResourceType, parameter: &str, value: &str) -> Option<Self> {
-        match SEARCHED.iter().find(|(of, name)| *of == kind && *name == parameter) {
-            Some((_, "status")) => Some(Self::clear("status", value)),
-            Some((_, name)) => Some(Self::sensitive(name, value.to_owned())),
-            None => None,
+    /// The token that a search looks for; `None` where resources of this type
+    /// are not searched by the parameter.
+    pub fn sought(kind: ResourceType, parameter: &str, value: &Sought) -> Option<Self> {
+        let (_, name) = SEARCHED.iter().find(|(of, name)| *of == kind && *name == parameter)?;
+        Some(if *name == "status" {
+            Self::clear(
+                name,
+                match value {
+                    // A status has no system of its own, only that of the
+                    // values that FHIR allows.
+                    Sought::Code(code) | Sought::Bare(code) => code.clone(),
+                    Sought::Of { system, code } if status_system(kind) == Some(system) => {
+                        code.clone()
+                    }
+                    Sought::Of { system, code } => format!("{system}|{code}"),
+                    Sought::System(system) => format!("{system}|"),
+                },
+            )
+        } else {
+            Self::sensitive(
+                name,
+                match value {
+                    Sought::Code(code) => code.clone(),
+                    Sought::Of { system, code } => format!("{system}|{code}"),
+                    Sought::Bare(code) => format!("|{code}"),
+                    Sought::System(system) => format!("{system}|"),
+                },
+            )
+        })
+    }
+}
+
+/// Where FHIR defines the values of a type's status.
+fn status_system(kind: ResourceType) -> Option<&'static str> {
+    match kind {
+        ResourceType::QuestionnaireResponse => {
+            Some("http://hl7.org/fhir/questionnaire-answers-status")
         }
+        ResourceType::MedicationRequest => {
+            Some("http://hl7.org/fhir/CodeSystem/medicationrequest-status")
+        }
+        ResourceType::Encounter => Some("http://hl7.org/fhir/encounter-status"),
+        ResourceType::MedicationStatement => {
+            Some("http://hl7.org/fhir/CodeSystem/medication-statement-status")
+        }
+        ResourceType::Patient | ResourceType::AllergyIntolerance => None,
     }
 }
 
@@ -178,10 +246,37 @@ pub const SEARCHED: [(ResourceType, &str); 8] = [
 fn token_forms(parameter: &'static str, system: &Value, code: &Value) -> Vec<Token> {
     let Some(code) = code.as_str() else { return Vec::new() };
     let mut forms = vec![Token::sensitive(parameter, code.to_owned())];
-    if let Some(system) = system.as_str() {
-        forms.push(Token::sensitive(parameter, format!("{system}|{code}")));
+    match system.as_str() {
+        Some(system) => {
+            forms.push(Token::sensitive(parameter, format!("{system}|{code}")));
+            forms.push(Token::sensitive(parameter, format!("{system}|")));
+        }
+        None => forms.push(Token::sensitive(parameter, format!("|{code}"))),
     }
     forms
+}
+
+/// The address of a file, as a resource links to it.
+pub fn file_link(id: impl std::fmt::Display) -> String {
+    format!("Binary/{id}")
+}
+
+fn relink(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(relink),
+        Value::Object(object) => {
+            for (name, inner) in object {
+                if name != "valueAttachment" {
+                    relink(inner);
+                } else if let Some(id) =
+                    inner["url"].as_str().and_then(|url| url.strip_prefix("/api/photos/"))
+                {
+                    inner["url"] = json!(file_link(id));
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn without_version(content: &Value) -> Value {
@@ -239,11 +334,54 @@ mod tests {
     fn a_code_is_found_with_and_without_its_system_and_never_in_the_clear() {
         let resource = draft(1, "active").after(None, at(0)).unwrap();
         let tokens = resource.tokens();
-        assert!(tokens.contains(&Token::clear("status", "active")));
-        for value in ["c", "s|c"] {
-            let sought = Token::sought(resource.kind, "code", value).unwrap();
-            assert!(sought.sensitive && tokens.contains(&sought));
+        assert!(tokens.contains(&Token::clear("status", "active".into())));
+        let of = |system: &str, code: &str| Sought::Of { system: system.into(), code: code.into() };
+        let sought = |parameter, value| Token::sought(resource.kind, parameter, &value).unwrap();
+        for (value, found) in [
+            (Sought::Code("c".into()), true),
+            (of("s", "c"), true),
+            (Sought::System("s".into()), true),
+            (of("t", "c"), false),
+            (Sought::System("t".into()), false),
+            (Sought::Bare("c".into()), false),
+        ] {
+            let sought = sought("code", value);
+            assert_eq!((sought.sensitive, tokens.contains(&sought)), (true, found), "{sought:?}");
         }
-        assert_eq!(Token::sought(ResourceType::Encounter, "code", "c"), None);
+        let statuses = "http://hl7.org/fhir/CodeSystem/medicationrequest-status";
+        for (value, found) in [
+            (Sought::Code("active".into()), true),
+            (Sought::Bare("active".into()), true),
+            (of(statuses, "active"), true),
+            (Sought::System(statuses.into()), true),
+            (of("urn:other", "active"), false),
+            (Sought::System("urn:other".into()), false),
+        ] {
+            let sought = sought("status", value);
+            assert_eq!(tokens.contains(&sought), found, "{sought:?}");
+        }
+        let code = Sought::Code("c".into());
+        assert_eq!(Token::sought(ResourceType::Encounter, "code", &code), None);
+        let bare = token_forms("code", &Value::Null, &json!("c"));
+        assert!(bare.contains(&sought("code", Sought::Bare("c".into()))));
+    }
+
+    #[test]
+    fn a_photo_is_linked_to_where_it_is_served() {
+        let mut resource = draft(1, "completed").after(None, at(0)).unwrap();
+        resource.kind = ResourceType::QuestionnaireResponse;
+        let answers = |url: &str| {
+            json!([{"linkId": "a", "item": [{"answer": [{"valueAttachment": {"url": url}}]}],
+                    "answer": [{"valueString": "/api/photos/7"}]}])
+        };
+        for (before, after) in [
+            ("/api/photos/7", "Binary/7"),
+            ("Binary/7", "Binary/7"),
+            ("https://elsewhere.example/api/photos/7", "https://elsewhere.example/api/photos/7"),
+        ] {
+            resource.content["item"] = answers(before);
+            resource.relink();
+            assert_eq!(resource.content["item"], answers(after));
+        }
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     Address, Coding, ConsultationId, EmailAddress, FormResponseId, HumanName, Ndc, Npi, PatientId,
-    PhoneNumber, PrescriptionId, ProviderId, Sex,
+    PhoneNumber, PhotoId, PrescriptionId, ProviderId, Sex,
 };
 use ports::Result;
 
@@ -65,7 +65,7 @@ pub enum AnswerValue {
     },
     /// A file that is fetched where it lies.
     Attachment {
-        /// Relative to the host.
+        /// As FHIR's references are: relative to the base of the surface.
         url: String,
         content_type: String,
         /// In bytes.
@@ -76,6 +76,24 @@ pub enum AnswerValue {
 #[async_trait]
 pub trait ResponseSource: Send + Sync {
     async fn response(&self, id: FormResponseId) -> Result<Option<ResponseData>>;
+}
+
+/// A file that a response holds, as a photo.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldFile {
+    pub id: PhotoId,
+    pub response: FormResponseId,
+    pub content_type: String,
+    pub created_at: DateTime<Utc>,
+}
+
+#[async_trait]
+pub trait FileSource: Send + Sync {
+    /// `None` where no response holds it.
+    async fn file(&self, id: PhotoId) -> Result<Option<HeldFile>>;
+
+    /// The bytes of a file that is there.
+    async fn bytes(&self, id: PhotoId) -> Result<Vec<u8>>;
 }
 
 /// The prescriber or the clinician of an encounter.
@@ -143,7 +161,7 @@ pub struct ConsultationData {
     pub source_version: i64,
     pub status: EncounterStatus,
     pub clinician: Clinician,
-    /// When it began, or is planned to.
+    /// When it began; as long as that is not known, when it was to.
     pub start: DateTime<Utc>,
     pub end: Option<DateTime<Utc>>,
     /// ICD-10-CM.

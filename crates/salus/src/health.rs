@@ -9,10 +9,11 @@ use jobs::{Liveness, Runtime};
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{
     EndpointExt as _, IntoResponse, Response, Route, get, handler,
-    http::StatusCode,
+    http::{StatusCode, header},
     web::{Data, Json},
 };
 use postgres::Pg;
+use rest::core::RETRY_AFTER;
 use serde::Serialize;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -97,9 +98,8 @@ async fn live() -> Json<serde_json::Value> {
 #[handler]
 async fn in_short(health: Data<&Arc<Health>>) -> Response {
     let ok = health.checks().await.iter().all(|check| check.ok);
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if ok { "ready" } else { "unready" };
-    Json(serde_json::json!({ "status": word })).with_status(status).into_response()
+    answer(ok, Json(serde_json::json!({ "status": word })))
 }
 
 #[handler]
@@ -112,8 +112,15 @@ async fn ready(health: Data<&Arc<Health>>) -> Response {
         checks,
         vendors: health.vendors.to_vec(),
     };
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Json(report).with_status(status).into_response()
+    answer(ok, Json(report))
+}
+
+fn answer(ok: bool, body: impl IntoResponse) -> Response {
+    if ok {
+        return body.into_response();
+    }
+    let unready = body.with_status(StatusCode::SERVICE_UNAVAILABLE);
+    unready.with_header(header::RETRY_AFTER, RETRY_AFTER).into_response()
 }
 
 #[handler]

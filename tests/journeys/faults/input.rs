@@ -1,10 +1,11 @@
 //! Requests that no operation takes: each is refused with a problem that names
 //! what was wrong, and none is a failure of ours.
 
+use ports::Clock as _;
 use reqwest::{Method, header};
 use serde_json::json;
 
-use super::{once, request, staff_token};
+use super::{once, partner::Partner, request, staff_token};
 use crate::{authorization::patient, server::Server};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,6 +18,42 @@ async fn input_that_is_none_is_refused_by_name() {
     malformed(&server, token).await;
     what_a_path_does_not_have(&server, token).await;
     what_postgresql_cannot_hold(&server, token, &admin, &auditor).await;
+    assertions(&server).await;
+    user_agents(&server, &auditor).await;
+}
+
+/// What a client's own JWT may say of itself.
+async fn assertions(server: &Server) {
+    let partner = Partner::register(server).await;
+    let at = |after: f64| json!(salus::system::SystemClock.now().timestamp() as f64 + after);
+    let (before, soon) = (at(-0.5), at(60.25));
+    let granted = partner.ask(json!({ "iat": before, "nbf": before, "exp": soon })).await;
+    assert_eq!(granted.status, 200, "{}", granted.body);
+    for claims in [
+        json!({ "jti": "a\0b" }),
+        json!({ "exp": 1e300 }),
+        json!({ "nbf": i64::MAX }),
+        json!({ "jti": "" }),
+        json!({ "iss": "a\0b" }),
+    ] {
+        let refused = partner.ask(claims.clone()).await;
+        assert_eq!(refused.status, 401, "{claims}: {}", refused.body);
+        assert_eq!(refused.body["error"], "invalid_client");
+    }
+}
+
+/// A name of the browser that is no ASCII, or not even a text, is kept as far
+/// as it can be read.
+async fn user_agents(server: &Server, auditor: &str) {
+    for (name, kept) in
+        [("Zürich/1.0".as_bytes(), "Zürich/1.0"), (b"Z\xfcrich/1.0", "Z\u{fffd}rich/1.0")]
+    {
+        let name = header::HeaderValue::from_bytes(name).expect("a header");
+        let read = request(server, Method::GET, "/api/admin/audit-logs?limit=1", auditor);
+        assert_eq!(once(read.header(header::USER_AGENT, name)).await.status, 200);
+        let counted = format!("SELECT count(*) FROM audit_entries WHERE user_agent = '{kept}'");
+        assert_ne!(server.sql(&counted).trim(), "0", "{kept}");
+    }
 }
 
 async fn malformed(server: &Server, token: &str) {
@@ -34,6 +71,10 @@ async fn malformed(server: &Server, token: &str) {
 
     let seen = once(put("{} {}")).await;
     assert_eq!(seen.problem(), (400, "malformed_json", vec![]), "{}", seen.body);
+    let twice = put(r#"{"none_known": true, "items": [{"drug": {"code": "1", "code": "2"}}]}"#);
+    let seen = once(twice).await;
+    let twice = vec!["items[0].drug.code repeated".to_owned()];
+    assert_eq!(seen.problem(), (422, "invalid_body", twice), "{}", seen.body);
     let seen = once(put("{\"items\": [{\"drug\": {\"system\": 5}}, 7]}")).await;
     let (status, kind, fields) = seen.problem();
     assert_eq!((status, kind), (422, "invalid_body"), "{}", seen.body);
@@ -59,6 +100,11 @@ async fn what_a_path_does_not_have(server: &Server, token: &str) {
     assert_eq!(seen.problem(), (405, "method_not_allowed", vec![]), "{}", seen.body);
     assert_eq!(seen.body["status"], 405);
     assert_eq!(seen.headers[header::ALLOW], "GET, PUT");
+    for path in ["/health", "/health/ready", "/fhir/Patient", "/fhir/metadata", "/fhir/Binary/7"] {
+        let seen = once(request(server, Method::DELETE, path, token)).await;
+        assert_eq!(seen.status, 405, "{path}: {}", seen.body);
+        assert_eq!(seen.headers[header::ALLOW], "GET, HEAD", "{path}");
+    }
     let nobody = "01a1fc96-34c8-705d-a14e-eca331c44625";
     for path in ["plans", "categories", "invoices", "assessments", "forms/responses"] {
         let seen = once(request(server, Method::GET, &format!("/api/{path}/{nobody}"), token));
@@ -70,6 +116,12 @@ async fn what_a_path_does_not_have(server: &Server, token: &str) {
     let path = "/api/prescriptions?cursor=forged";
     let seen = once(request(server, Method::GET, path, token)).await;
     assert_eq!(seen.problem(), (422, "invalid", vec!["cursor invalid".to_owned()]));
+    for limit in ["0", "201"] {
+        let path = format!("/api/prescriptions?limit={limit}");
+        let seen = once(request(server, Method::GET, &path, token)).await;
+        let named = vec!["limit out_of_range".to_owned()];
+        assert_eq!(seen.problem(), (422, "invalid_query", named), "{limit}");
+    }
 }
 
 async fn what_postgresql_cannot_hold(server: &Server, token: &str, admin: &str, auditor: &str) {

@@ -6,6 +6,7 @@ mod endings;
 mod input;
 mod limits;
 mod outages;
+mod partner;
 pub mod patient;
 mod photos;
 mod repeats;

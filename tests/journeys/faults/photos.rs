@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     Seen, once,
+    partner::Partner,
     patient::{Patient, SOON, text},
     request, session,
 };
@@ -121,9 +122,26 @@ async fn a_photo_is_taken_without_its_place_and_read_by_those_who_treat() {
     assert!(resource.contains(&format!("\"url\":\"/api/photos/{id}\"")), "{resource}");
     salus_tests::eventually("the response in the record", SOON, || async {
         let found = patient.get("/fhir/QuestionnaireResponse").await.to_string();
-        found.contains(&format!("\"url\":\"/api/photos/{id}\"")).then_some(())
+        found.contains(&format!("\"url\":\"Binary/{id}\"")).then_some(())
     })
     .await;
+    let binary = format!("/fhir/Binary/{id}");
+    let served = request(&server, Method::GET, &binary, &patient.token).send().await;
+    let served = served.expect("an answer");
+    assert_eq!(served.headers()["content-type"], "image/jpeg");
+    assert_eq!(served.bytes().await.expect("a body"), bytes, "the same photo");
+    let stranger = Patient::arrive(&server, "stranger").await;
+    assert_eq!(once(stranger.ask(Method::GET, &binary)).await.status, 404);
+    let unsent = text(&patient.upload("unsent", &png(3, 3)).await.body, "id");
+    let unsent = once(patient.ask(Method::GET, &format!("/fhir/Binary/{unsent}"))).await;
+    assert_eq!(unsent.status, 404, "{}", unsent.body);
+    let partner = Partner::register(&server).await.token().await;
+    let resource = request(&server, Method::GET, &binary, &partner);
+    let resource = once(resource.header("Accept", "application/fhir+json")).await;
+    assert_eq!(resource.status, 200, "{}", resource.body);
+    assert_eq!(resource.body["data"], STANDARD.encode(&bytes));
+    let elsewhere = once(request(&server, Method::GET, &format!("/api/photos/{id}"), &partner));
+    assert_eq!(elsewhere.await.status, 401);
 
     // A provider reads the photo exactly where the response is read.
     patient.plan().await;

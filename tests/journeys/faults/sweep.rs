@@ -83,7 +83,13 @@ async fn no_operation_fails_over_input_that_nobody_means() {
 }
 
 /// What is wrong with an answer, if anything is.
+/// What no list takes for its page.
+const NO_PAGE: [&str; 4] = ["?limit=0", "?limit=201", "?limit=-1", "?cursor=no-cursor"];
+
 fn fault(what: &str, seen: &Seen) -> Option<String> {
+    if NO_PAGE.iter().any(|page| what.ends_with(page)) && seen.status < 400 {
+        return Some(format!("{} was taken", seen.status));
+    }
     if seen.status >= 500 {
         return Some(format!("{} {}", seen.status, seen.body));
     }
@@ -176,6 +182,16 @@ impl Sweep<'_> {
     }
 
     fn queries(&self, parameters: &Value, requests: &mut Requests) {
+        let has = |name: &str| {
+            let mut all = parameters.as_array().into_iter().flatten();
+            all.any(|parameter| parameter["in"] == "query" && parameter["name"] == name)
+        };
+        for page in NO_PAGE {
+            if has(&page[1..page.find('=').unwrap_or(page.len())]) {
+                let path = format!("{}{page}", self.path);
+                requests.push((format!("{} at {path}", self.operation.id), self.proper(&path)));
+            }
+        }
         let long = "x".repeat(3_000);
         let parameters = parameters.as_array().into_iter().flatten();
         for parameter in parameters.filter(|parameter| parameter["in"] == "query") {

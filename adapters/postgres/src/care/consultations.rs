@@ -132,13 +132,16 @@ pub async fn save(tx: &mut PgTx, consultation: &Consultation) -> Result<()> {
         .execute(
             "saving a consultation",
             "UPDATE care_consultations SET status = $3, room = $4, notes = $5, \
-             version = version + 1 WHERE id = $1 AND version = $2",
+             began_at = $6, ended_at = $7, version = version + 1 \
+             WHERE id = $1 AND version = $2",
             [
                 consultation.id.uuid().into(),
                 consultation.version.into(),
                 consultation.status.to_string().into(),
                 consultation.room.clone().into(),
                 notes.into(),
+                consultation.began_at.into(),
+                consultation.ended_at.into(),
             ],
         )
         .await?;
@@ -160,6 +163,8 @@ fn consultation(tx: &PgTx, row: &QueryResult) -> Result<Consultation> {
         state: word(row, "state")?,
         starts_at: get(row, "starts_at")?,
         status: word(row, "status")?,
+        began_at: get(row, "began_at")?,
+        ended_at: get(row, "ended_at")?,
         room: get(row, "room")?,
         notes: get::<Option<Vec<u8>>>(row, "notes")?
             .map(|sealed| tx.unseal_text(NOTES, id, sealed))

@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use kernel::{PageRequest, Uuid};
 use ports::{PortError, Result};
 
@@ -22,7 +22,10 @@ pub fn time_cursor(page: &PageRequest) -> Result<Option<(DateTime<Utc>, Uuid)>> 
 
 pub fn read_time_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let (at, id) = text.split_once('|')?;
-    Some((DateTime::from_timestamp_micros(at.parse().ok()?)?, id.parse().ok()?))
+    // PostgreSQL has not all the years that can be written here.
+    let at = DateTime::from_timestamp_micros(at.parse().ok()?)
+        .filter(|at| (1..=9999).contains(&at.year()))?;
+    Some((at, id.parse().ok()?))
 }
 
 pub fn time_cursor_of(at: DateTime<Utc>, id: Uuid) -> String {
@@ -40,7 +43,9 @@ mod tests {
         let page = |text: &str| PageRequest::new(None, Some(text.to_owned()));
         assert_eq!(time_cursor(&page(&time_cursor_of(at, id))).unwrap(), Some((at, id)));
         assert_eq!(time_cursor(&PageRequest::default()).unwrap(), None);
-        for forged in ["", "x", "1|2", "99999999999999999999|7", &id.to_string()] {
+        for forged in
+            ["", "x", "1|2", "99999999999999999999|7", "-5000000000000000000|7", &id.to_string()]
+        {
             assert!(matches!(time_cursor(&page(forged)), Err(PortError::Invalid(_))), "{forged}");
         }
         assert!(matches!(id_cursor(&page("1' OR 1")), Err(PortError::Invalid(_))));

@@ -8,6 +8,7 @@ use kernel::{Actor, PatientId};
 use ports::{PortError, Result};
 use records::{
     ClinicalProfile, Reach, RecordsStore, RecordsTx, Resource, ResourceType, Search, Token,
+    resource::INDEX,
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
@@ -30,7 +31,7 @@ impl RecordsTx for PgTx {
         reach: &Reach,
     ) -> Result<Option<Resource>> {
         let mut search = Search::of(kind, 1);
-        search.ids = vec![id];
+        search.ids = Some(vec![id]);
         let query = search::Query::of(self, &search, reach)?.with_deleted();
         Ok(self.resources(query.select()).await?.pop())
     }
@@ -45,7 +46,7 @@ impl RecordsTx for PgTx {
             resource.deleted.into(),
             resource.source_version.into(),
         ];
-        let values = key.iter().cloned().chain(state);
+        let values = key.into_iter().chain(state);
         let doing = "saving a resource";
         if resource.version == 1 {
             self.execute(
@@ -90,10 +91,30 @@ impl RecordsTx for PgTx {
             ],
         )
         .await?;
+        self.save_tokens(resource).await
+    }
+
+    async fn stale_tokens(&mut self, limit: u32) -> Result<Vec<Resource>> {
+        // Locked, so that no version is added in between; those that another
+        // is working on come later.
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT r.kind, r.id, r.version, r.patient_id, r.last_updated, r.deleted, \
+             r.source_version, v.content FROM record_resources r \
+             JOIN record_versions v USING (kind, id, version) \
+             WHERE r.indexed < $1 ORDER BY r.indexed, r.kind, r.id LIMIT $2 \
+             FOR UPDATE OF r SKIP LOCKED",
+            [INDEX.into(), i64::from(limit).into()],
+        );
+        self.resources(statement).await
+    }
+
+    async fn save_tokens(&mut self, resource: &Resource) -> Result<()> {
+        let kind: &'static str = resource.kind.into();
         self.execute(
             "taking back the tokens of a resource",
             "DELETE FROM record_tokens WHERE kind = $1 AND id = $2",
-            key,
+            [kind.into(), resource.id.into()],
         )
         .await?;
         for token in resource.tokens() {
@@ -112,6 +133,12 @@ impl RecordsTx for PgTx {
             )
             .await?;
         }
+        self.execute(
+            "noting that a resource is indexed",
+            "UPDATE record_resources SET indexed = $3 WHERE kind = $1 AND id = $2",
+            [kind.into(), resource.id.into(), INDEX.into()],
+        )
+        .await?;
         Ok(())
     }
 
@@ -176,6 +203,7 @@ impl PgTx {
         let json = self.unseal(&column, resource.id, content)?;
         resource.content = serde_json::from_slice(&json)
             .map_err(|error| PortError::internal("a resource's content is no JSON", error))?;
+        resource.relink();
         Ok(resource)
     }
 

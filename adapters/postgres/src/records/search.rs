@@ -32,12 +32,11 @@ impl Query {
             Reach::Everyone | Reach::Panel(_) => {}
             Reach::Only(patient) => query.add("r.patient_id = ?", patient.uuid()),
         }
-        if let Some(patient) = search.patient {
-            query.add("r.patient_id = ?", patient.uuid());
+        if let Some(patients) = &search.patients {
+            query.any_of("r.patient_id", patients.iter().map(|patient| patient.uuid()));
         }
-        if !search.ids.is_empty() {
-            let places: Vec<String> = search.ids.iter().map(|id| query.place(*id)).collect();
-            query.conditions.push(format!("r.id IN ({})", places.join(", ")));
+        if let Some(ids) = &search.ids {
+            query.any_of("r.id", ids.iter().copied());
         }
         if let Some(from) = search.updated_from {
             query.add("r.last_updated >= ?", from);
@@ -74,6 +73,15 @@ impl Query {
     fn add(&mut self, condition: &str, value: impl Into<Value>) {
         let place = self.place(value);
         self.conditions.push(condition.replace('?', &place));
+    }
+
+    fn any_of(&mut self, column: &str, ids: impl Iterator<Item = uuid::Uuid>) {
+        let places: Vec<String> = ids.map(|id| self.place(id)).collect();
+        self.conditions.push(if places.is_empty() {
+            "false".to_owned()
+        } else {
+            format!("{column} IN ({})", places.join(", "))
+        });
     }
 
     pub(super) fn select(mut self) -> Statement {

@@ -302,4 +302,8 @@ async fn a_slot_is_booked_once_and_its_room_is_made_once() {
     assert_eq!(shown.notes.as_deref(), Some("Seen and advised."));
     let closed = consultations::join(env, store, &rooms, &patient(ADA), booked.id).await;
     assert!(matches!(closed, Err(CareError::ConsultationClosed)), "{closed:?}");
+    // The record tells of these times, and not of those of the slot.
+    let now = env.now();
+    assert_eq!((shown.began_at, shown.ended_at), (Some(now), Some(now)));
+    assert!(now < shown.starts_at);
 }

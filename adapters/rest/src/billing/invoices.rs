@@ -258,7 +258,7 @@ impl InvoicesApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<InvoiceHistoryView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
         let page = reading::invoices(store, caller.actor(), patient, &page).await?;
         let invoices = page.items.into_iter().map(Into::into).collect();
@@ -280,7 +280,7 @@ impl InvoicesApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<BillingHistoryView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
         let page = reading::payments(store, caller.actor(), patient, &page).await?;
         let payments = page.items.into_iter().map(Into::into).collect();
@@ -303,7 +303,7 @@ impl InvoicesApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<LedgerView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
         let page = reading::ledger(store, caller.actor(), patient, &page).await?;
         let transactions = page.items.into_iter().map(Into::into).collect();

@@ -124,7 +124,7 @@ impl BillingTasksApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<BillingTaskPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let found = list(self.store.as_ref(), caller.actor(), &page).await?;
         let next = found.next;
         Ok(Json(BillingTaskPage { tasks: found.items.into_iter().map(Into::into).collect(), next }))

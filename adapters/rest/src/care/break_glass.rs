@@ -149,7 +149,7 @@ impl BreakGlassApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<BreakGlassPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let pending = pending.0.unwrap_or(false);
         let found = break_glass::list(self.store.as_ref(), caller.actor(), pending, &page).await?;
         let accesses = found.items.into_iter().map(BreakGlassView::from).collect();

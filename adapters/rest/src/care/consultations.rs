@@ -248,7 +248,7 @@ impl ConsultationsApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<ConsultationsView>, Problem> {
-        let (status, page) = (status.0.map(Into::into), PageQuery::read(limit, cursor));
+        let (status, page) = (status.0.map(Into::into), PageQuery::read(limit, cursor)?);
         let Page { items, next } =
             consultations::list(self.store.as_ref(), caller.actor(), status, &page).await?;
         let consultations = self.shown(&caller, items).await?;

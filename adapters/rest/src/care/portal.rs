@@ -262,7 +262,7 @@ impl PortalApi {
         let query = PanelQuery {
             category: category_id.0.map(CategoryId),
             under_treatment: under_treatment.0,
-            page: PageQuery::read(limit, cursor),
+            page: PageQuery::read(limit, cursor)?,
         };
         let Page { items, next } =
             portal::panel(&self.env, self.store.as_ref(), caller.actor(), &query).await?;

@@ -359,7 +359,7 @@ impl ReviewsApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<QueueView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let Page { items, next } =
             reviews::queue(&self.env, store, &self.sources, actor, &page).await?;

@@ -408,7 +408,7 @@ impl RulesApi {
                 RuleSetStatusWord::Published => RuleSetStatus::Published,
                 RuleSetStatusWord::Retired => RuleSetStatus::Retired,
             }),
-            page: PageQuery::read(limit, cursor),
+            page: PageQuery::read(limit, cursor)?,
         };
         let Page { items, next } = rules::list(self.store.as_ref(), caller.actor(), &query).await?;
         let rule_sets = items.into_iter().map(Into::into).collect();

@@ -212,7 +212,7 @@ impl TasksApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<TasksView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let shown = match status.0 {
             None | Some(TaskStatusWord::Open) => Shown::Open,
             Some(TaskStatusWord::Snoozed) => Shown::Snoozed,

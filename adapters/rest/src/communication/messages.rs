@@ -200,7 +200,7 @@ impl MessagesApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<ThreadsView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let account = AccountId(user_id.0);
         let Page { items, next } =
             messaging::list_threads(self.store.as_ref(), caller.actor(), account, &page).await?;
@@ -243,7 +243,7 @@ impl MessagesApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<MessagesView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, id) = (self.store.as_ref(), ThreadId(thread_id.0));
         let (thread, messages) =
             messaging::read_thread(&self.env, store, caller.actor(), id, &page).await?;

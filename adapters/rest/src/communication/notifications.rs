@@ -187,7 +187,7 @@ impl NotificationsApi {
         #[oai(name = "Accept-Language")]
         language: Header<Option<String>>,
     ) -> Result<Json<InboxView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, account) = (self.store.as_ref(), AccountId(user_id.0));
         let unread_only = unread_only.0.unwrap_or(false);
         let inbox = reading::list_inbox(store, caller.actor(), account, unread_only, &page).await?;
@@ -256,7 +256,7 @@ impl NotificationsApi {
         #[oai(name = "Accept-Language")]
         language: Header<Option<String>>,
     ) -> Result<Json<HistoryView>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, account) = (self.store.as_ref(), AccountId(user_id.0));
         let kind = kind.0.map(Into::into);
         let history = reading::list_history(store, caller.actor(), account, kind, &page).await?;

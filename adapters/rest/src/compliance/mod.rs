@@ -72,7 +72,7 @@ impl ComplianceApi {
             from: from.0,
             to: to.0,
         };
-        self.trail(&caller, &filter, &PageQuery::read(limit, cursor)).await
+        self.trail(&caller, &filter, &PageQuery::read(limit, cursor)?).await
     }
 
     /// Read a person's audit trail
@@ -96,7 +96,7 @@ impl ComplianceApi {
         cursor: Query<Option<String>>,
     ) -> Result<Json<AuditTrailView>, Problem> {
         let filter = TrailFilter { subject: Some(AccountId(user_id.0)), ..TrailFilter::default() };
-        self.trail(&caller, &filter, &PageQuery::read(limit, cursor)).await
+        self.trail(&caller, &filter, &PageQuery::read(limit, cursor)?).await
     }
 
     /// Report the activity of a period

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     Problem,
     input::{find_nul, may_hold_far_date, year_fits},
+    json,
 };
 
 /// A JSON request body.
@@ -41,21 +42,17 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
         let bytes = Vec::<u8>::from_request(request, body).await?;
-        let mut reader = serde_json::Deserializer::from_slice(&bytes);
-        let value: Value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (value, repeated) = json::read(&bytes).map_err(|error| {
             // The reader's own message can quote the input, so only the place
             // is passed on.
-            let cause = error.inner();
-            Problem::bad_request(
-                "malformed_json",
-                format!("The body is no JSON: line {}, column {}.", cause.line(), cause.column()),
-                &[],
-            )
+            let (line, column) = (error.line(), error.column());
+            let detail = format!("The body is no JSON: line {line}, column {column}.");
+            Problem::bad_request("malformed_json", detail, &[])
         })?;
-        reader.end().map_err(|_| {
-            Problem::bad_request("malformed_json", "There is text after the JSON value.", &[])
-        })?;
-        let mut errors = Vec::new();
+        let mut errors: Vec<FieldError> = repeated
+            .into_iter()
+            .map(|path| FieldError::new(path, "repeated", "A name stands once in an object."))
+            .collect();
         find_nul(&value, "", &mut errors);
         if errors.is_empty() && may_hold_far_date(&value) {
             errors = faults::<T>(&value);

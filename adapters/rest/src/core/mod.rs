@@ -8,6 +8,7 @@ mod caller;
 mod feature;
 mod idempotency;
 mod input;
+mod json;
 mod limits;
 mod methods;
 mod money;
@@ -31,7 +32,7 @@ pub use self::{
     methods::Methods,
     money::Amount,
     page::PageQuery,
-    problem::{Problem, ProblemBody, ProblemField},
+    problem::{Problem, ProblemBody, ProblemField, RETRY_AFTER},
     proxies::{Proxies, ProxyHeader},
     request::{Dialect, Surround, current_request_id, request_context},
     upload::{PhotoLimit, PhotoUpload},

@@ -1,7 +1,10 @@
 //! Errors as RFC 9457 problems.
 
 use kernel::{DomainError, ErrorKind, FieldError, error::with_causes};
-use poem::{IntoResponse as _, Response, http::StatusCode};
+use poem::{
+    IntoResponse as _, Response,
+    http::{HeaderValue, StatusCode, header},
+};
 use poem_openapi::{
     ApiResponse, Object,
     error::{ParseParamError, ParsePathError},
@@ -193,7 +196,15 @@ impl Problem {
             status if status.is_client_error() => "bad_request",
             _ => "internal",
         };
-        Self::framework(status, code, detail)
+        let mut response = Self::framework(status, code, detail);
+        // Operations say themselves which methods they have; what stands beside
+        // them, as the document and its pages, is only read.
+        if status == StatusCode::METHOD_NOT_ALLOWED
+            && !response.headers().contains_key(header::ALLOW)
+        {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
     }
 
     /// A problem of a status that no operation answers with itself.

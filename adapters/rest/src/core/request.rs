@@ -44,7 +44,11 @@ pub fn request_context(request: &Request) -> RequestContext {
         .map(|address| address.0)
         .or_else(|| request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip));
     let user_agent = request
-        .header(header::USER_AGENT)
+        .headers()
+        .get(header::USER_AGENT)
+        // Of a name that is no UTF-8 what can be read is kept: the log tells of
+        // every request what it was made with.
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .map(|value| value.chars().filter(|c| !c.is_control()).take(200).collect());
     RequestContext { request_id: current_request_id(), ip, user_agent }
 }

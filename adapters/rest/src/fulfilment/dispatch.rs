@@ -190,7 +190,7 @@ impl DispatchApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<DispatchPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let state = status.0.map(Into::into);
         let found = queue(self.store.as_ref(), caller.actor(), state, &page).await?;
         let next = found.next;

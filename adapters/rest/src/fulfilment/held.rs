@@ -182,7 +182,7 @@ impl HeldFillsApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<HeldFillPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let found = held(self.store.as_ref(), caller.actor(), &page).await?;
         let next = found.next;
         Ok(Json(HeldFillPage { items: found.items.into_iter().map(Into::into).collect(), next }))

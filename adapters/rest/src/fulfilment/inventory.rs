@@ -160,7 +160,7 @@ impl InventoryApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<InventoryPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let pharmacy = pharmacy_id.0.map(PharmacyId);
         let found = stock_levels(self.store.as_ref(), caller.actor(), pharmacy, &page).await?;
         let today = self.env.now().date_naive();

@@ -163,7 +163,7 @@ impl ShipmentsApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<ShipmentPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
         let found = history(store, caller.actor(), patient, &page).await?.map(Into::into);
         Ok(Json(ShipmentPage { items: found.items, next: found.next }))

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use identity::{ApiClient, OAuthError, Services, client, oauth};
-use kernel::Uuid;
+use kernel::{DomainError as _, ErrorKind, Uuid};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::Path,
@@ -238,6 +238,10 @@ fn refusal(error: OAuthError) -> Result<TokenResponse, TokenProblem> {
         Json(TokenRefusal { error: error.code().to_owned(), error_description: error.to_string() })
     };
     match error {
+        OAuthError::Port(error) if error.kind() == ErrorKind::Invalid => {
+            let refused = OAuthError::InvalidRequest("a value of the request cannot be kept");
+            Ok(TokenResponse::Refused(body(&refused)))
+        }
         OAuthError::Port(error) => Err(Problem::from(error).into()),
         error @ OAuthError::InvalidClient(_) => Ok(TokenResponse::Unauthenticated(body(&error))),
         error => Ok(TokenResponse::Refused(body(&error))),

@@ -194,7 +194,7 @@ impl FormsAdminApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<FormVersionsView>, Problem> {
-        let (category, page) = (category_id.0.map(Into::into), PageQuery::read(limit, cursor));
+        let (category, page) = (category_id.0.map(Into::into), PageQuery::read(limit, cursor)?);
         let store = self.0.store.as_ref();
         let Page { items, next } =
             intake::form_versions(store, caller.actor(), category, &page).await?;

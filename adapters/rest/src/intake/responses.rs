@@ -162,7 +162,7 @@ impl ResponsesApi {
         let query = ResponseQuery {
             patient: user_id.0.into(),
             category: category_id.0.map(Into::into),
-            page: PageQuery::read(limit, cursor),
+            page: PageQuery::read(limit, cursor)?,
         };
         let (store, panel) = (self.0.store.as_ref(), self.0.panel.as_ref());
         let Page { items, next } =

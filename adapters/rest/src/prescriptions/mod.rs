@@ -175,7 +175,7 @@ impl PrescriptionsApi {
             self.panel.as_ref(),
             caller.actor(),
             patient_id.0.map(Into::into),
-            &PageQuery::read(limit, cursor),
+            &PageQuery::read(limit, cursor)?,
         )
         .await?;
         Ok(Json(PrescriptionPage {
@@ -196,7 +196,7 @@ impl PrescriptionsApi {
         /// The `next` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<PharmacyPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let page = read::pharmacies(self.store.as_ref(), caller.actor(), &page).await?;
         Ok(Json(PharmacyPage {
             items: page.items.iter().map(PharmacyView::of).collect(),

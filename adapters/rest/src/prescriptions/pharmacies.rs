@@ -238,7 +238,7 @@ impl PharmaciesApi {
         /// The `next` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<AdministeredPharmacyPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let found = administer::all(self.store.as_ref(), caller.actor(), &page).await?;
         let page = found.map(Into::into);
         Ok(Json(AdministeredPharmacyPage { items: page.items, next: page.next }))

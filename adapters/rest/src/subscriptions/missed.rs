@@ -129,7 +129,7 @@ impl MissedPeriodsApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<MissedPeriodPage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let found = list(self.store.as_ref(), caller.actor(), &page).await?;
         let next = found.next;
         Ok(Json(MissedPeriodPage {

@@ -94,7 +94,7 @@ fn a_plan_is_offered_from_its_first_moment_and_not_at_its_last() {
 fn broken_prices_are_named_by_their_paths() {
     let bad = spec(vec![
         price(BillingInterval::Monthly, 0),
-        PriceSpec { interval: BillingInterval::Monthly, amount: Money::new(5, Currency::Eur) },
+        PriceSpec { interval: BillingInterval::Monthly, amount: Money::new(50, Currency::Eur) },
     ]);
     let Err(CatalogError::Invalid(fields)) = Plan::create(PlanId(Uuid::nil()), bad, counting())
     else {
@@ -102,6 +102,20 @@ fn broken_prices_are_named_by_their_paths() {
     };
     let paths: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
     assert_eq!(paths, ["prices.0.amount.minor", "prices.1.amount.currency", "prices.1.interval"]);
+}
+
+#[test]
+fn a_price_is_at_least_what_the_gateway_charges() {
+    for (currency, least) in
+        [(Currency::Usd, 50), (Currency::Cad, 50), (Currency::Eur, 50), (Currency::Gbp, 30)]
+    {
+        for (minor, taken) in [(least, true), (least - 1, false)] {
+            let amount = Money::new(minor, currency);
+            let offered = spec(vec![PriceSpec { interval: BillingInterval::Monthly, amount }]);
+            let made = Plan::create(PlanId(Uuid::nil()), offered, counting());
+            assert_eq!(made.is_ok(), taken, "{minor} {currency:?}");
+        }
+    }
 }
 
 #[test]
@@ -133,7 +147,7 @@ proptest! {
     #[test]
     fn no_price_ever_changes(
         revisions in prop::collection::vec(
-            prop::collection::btree_map(0u8..4, 1i64..5, 1..4), 1..6,
+            prop::collection::btree_map(0u8..4, 50i64..54, 1..4), 1..6,
         ),
     ) {
         let mut ids = counting();

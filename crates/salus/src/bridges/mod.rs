@@ -14,7 +14,7 @@ mod pharmacy;
 mod records;
 mod subscriptions;
 
-pub use self::care::schema_of;
+pub use self::{care::schema_of, records::Files};
 
 use std::sync::Arc;
 

@@ -1,15 +1,18 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use ::records::sources::{
-    AnswerValue, Clinician, ConsultationData, ConsultationSource, EncounterStatus, PatientData,
-    PatientSource, PrescriptionData, PrescriptionSource, RequestStatus, ResponseData, ResponseItem,
-    ResponseSource,
+use ::records::{
+    resource::file_link,
+    sources::{
+        AnswerValue, Clinician, ConsultationData, ConsultationSource, EncounterStatus, FileSource,
+        HeldFile, PatientData, PatientSource, PrescriptionData, PrescriptionSource, RequestStatus,
+        ResponseData, ResponseItem, ResponseSource,
+    },
 };
 use async_trait::async_trait;
-use care::{Consultation, ConsultationStatus, Reach};
-use intake::{Answer, Answers, Item, Photo, Score, photo};
+use care::{ConsultationStatus, Reach};
+use intake::{Answer, Answers, IntakeStore, Item, Photo, PhotoVault, Score};
 use kernel::{
-    Actor, Coding, ConsultationId, FormResponseId, PatientId, PrescriptionId, ProviderId,
+    Actor, Coding, ConsultationId, FormResponseId, PatientId, PhotoId, PrescriptionId, ProviderId,
     code::system,
 };
 use pharmacy::prescription::{PrescriptionReach, PrescriptionState};
@@ -77,6 +80,37 @@ impl ResponseSource for Bridges {
     }
 }
 
+/// The photos of responses, with where their bytes lie.
+pub struct Files {
+    pub intake: Arc<dyn IntakeStore>,
+    pub vault: PhotoVault,
+}
+
+impl Files {
+    async fn photo(&self, id: PhotoId) -> Result<Option<Photo>> {
+        self.intake.begin(&Actor::system("records.file")).await?.photo(id).await
+    }
+}
+
+#[async_trait]
+impl FileSource for Files {
+    async fn file(&self, id: PhotoId) -> Result<Option<HeldFile>> {
+        let Some(photo) = self.photo(id).await? else { return Ok(None) };
+        Ok(photo.response.map(|response| HeldFile {
+            id,
+            response,
+            content_type: photo.media_type.to_string(),
+            created_at: photo.created_at,
+        }))
+    }
+
+    async fn bytes(&self, id: PhotoId) -> Result<Vec<u8>> {
+        let photo = self.photo(id).await?;
+        let photo = photo.ok_or_else(|| PortError::bug(format!("the photo {id} is gone")))?;
+        self.vault.get(&photo).await
+    }
+}
+
 /// The item as it was answered, with those below it; `None` where nothing was.
 fn answered(
     item: &Item,
@@ -134,7 +168,7 @@ fn values(item: &Item, answer: &Answer, photos: &[Photo]) -> Vec<AnswerValue> {
             .iter()
             .filter(|photo| ids.contains(&photo.id))
             .map(|photo| AnswerValue::Attachment {
-                url: photo::address(photo.id),
+                url: file_link(photo.id),
                 content_type: photo.media_type.to_string(),
                 size: photo.size,
             })
@@ -211,9 +245,13 @@ impl ConsultationSource for Bridges {
             source_version: consultation.version,
             status,
             clinician: self.clinician(consultation.provider).await?,
-            start: consultation.starts_at,
-            end: (status == EncounterStatus::Finished)
-                .then(|| consultation.starts_at + Consultation::SLOT),
+            start: consultation.began_at.unwrap_or_else(|| {
+                // One that was closed before its slot began without then.
+                consultation
+                    .ended_at
+                    .map_or(consultation.starts_at, |ended| ended.min(consultation.starts_at))
+            }),
+            end: consultation.ended_at,
             reasons: Vec::new(),
         }))
     }

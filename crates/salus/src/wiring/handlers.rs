@@ -358,6 +358,12 @@ fn communication(registry: &mut Registry, world: &Arc<World>) {
 fn records(registry: &mut Registry, world: &Arc<World>) {
     use records::projections;
 
+    let indexing = Arc::clone(world);
+    registry.scheduled("*/10 * * * *", move |job: records::Reindex| {
+        let w = Arc::clone(&indexing);
+        async move { records::reindex(&w.pg, job).await.map(drop) }
+    });
+
     on!(registry, world, "records.on_patient_profile_changed",
         PatientProfileChanged { patient } => |w, delivery| {
         projections::on_patient_profile_changed(

@@ -40,6 +40,7 @@ use rest::{
 
 use super::{World, vendors::Vendors};
 use crate::{
+    bridges::Files,
     config::Config,
     health::{self, Health},
 };
@@ -262,6 +263,7 @@ impl Surface {
             ComplianceApi { store: store.clone() },
         );
         let fhir = FhirServer {
+            files: Arc::new(Files { intake: store.clone(), vault: world.photos.clone() }),
             store: store.clone(),
             panel: store,
             identity: Arc::new(world.identity.clone()),

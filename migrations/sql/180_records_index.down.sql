@@ -1,0 +1,1 @@
+ALTER TABLE record_resources DROP COLUMN indexed;
