@@ -3,7 +3,7 @@
 mod dispensed;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{
+use kernel::{TextKind as _, text::{Sig, DrugDescription, PlanReason}, 
     AssessmentId, CategoryId, FieldError, Icd10, Ndc, PatientId, ProviderId, QuantityUnit, RxNorm,
     TreatmentPlanId,
 };
@@ -129,15 +129,13 @@ impl Treatment {
         may_exceed: bool,
     ) -> Result<(), CareError> {
         let mut errors = Vec::new();
+        // What the prescription will have to carry.
+        let display = format!("{prefix}.medication.display");
+        DrugDescription::check(&mut errors, &display, &self.medication.display);
+        Sig::check(&mut errors, &format!("{prefix}.sig"), &self.sig);
         let mut refuse = |path: &str, code: &str, message: String| {
             errors.push(FieldError::new(format!("{prefix}.{path}"), code, message));
         };
-        if self.medication.display.trim().is_empty() || self.medication.display.len() > 200 {
-            refuse("medication.display", "invalid", "Between 1 and 200 characters.".into());
-        }
-        if self.sig.trim().is_empty() || self.sig.chars().count() > 1000 {
-            refuse("sig", "invalid", "Between 1 and 1,000 characters.".into());
-        }
         if self.frequency.frequency == 0 || self.frequency.frequency > 24 {
             refuse("frequency.frequency", "out_of_range", "Between 1 and 24.".into());
         }
@@ -393,10 +391,7 @@ impl TreatmentPlan {
         if self.status != PlanStatus::Active {
             return Err(CareError::PlanNotActive);
         }
-        let reason = reason.trim();
-        if reason.is_empty() || reason.chars().count() > 1000 {
-            return Err(CareError::field("reason", "invalid", "Between 1 and 1,000 characters."));
-        }
+        let reason = PlanReason::take("reason", reason)?;
         if treatment == self.current().treatment {
             // A version of nothing new would withdraw what was prescribed.
             return Err(CareError::field("treatment", "unchanged", "Nothing would change."));
@@ -406,7 +401,7 @@ impl TreatmentPlan {
             number,
             treatment,
             author,
-            reason: reason.to_owned(),
+            reason,
             at: now,
         });
         Ok(self)

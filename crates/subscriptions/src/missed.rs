@@ -3,7 +3,7 @@
 //! of the others is decided by staff.
 
 use chrono::{DateTime, Utc};
-use kernel::{
+use kernel::{TextKind as _, text::{GraveReason}, 
     AccountId, Actor, CategoryId, Page, PageRequest, PatientId, Permission, SubscriptionId,
 };
 use ports::{AuditAction, AuditEntry, Env, Event};
@@ -64,14 +64,7 @@ impl MissedPeriod {
         if self.decided.is_some() {
             return Err(SubscriptionError::AlreadyDecided);
         }
-        let reason = reason.trim().to_owned();
-        if !(10..=1000).contains(&reason.chars().count()) {
-            return Err(SubscriptionError::Invalid(vec![kernel::FieldError::new(
-                "reason",
-                "invalid",
-                "A reason has between 10 and 1,000 characters.",
-            )]));
-        }
+        let reason = GraveReason::take("reason", reason)?;
         self.decided = Some(DecidedPeriod { decision, at: now, by, reason });
         Ok(self)
     }

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::{
     Problem,
-    input::{find_nul, may_hold_far_date, year_fits},
+    input::{find_unfit, may_hold_far_date, year_fits},
+    text::rule_of,
 };
 
 /// A JSON request body.
@@ -56,9 +57,12 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
             Problem::bad_request("malformed_json", "There is text after the JSON value.", &[])
         })?;
         let mut errors = Vec::new();
-        find_nul(&value, "", &mut errors);
-        if errors.is_empty() && may_hold_far_date(&value) {
-            errors = faults::<T>(&value);
+        find_unfit(&value, "", &mut errors);
+        if !errors.is_empty() || may_hold_far_date(&value) {
+            let others = faults::<T>(&value).into_iter();
+            let news: Vec<_> =
+                others.filter(|one| errors.iter().all(|known| known.path != one.path)).collect();
+            errors.extend(news);
         }
         if !errors.is_empty() {
             return Err(invalid(&errors).into());
@@ -202,6 +206,10 @@ fn examine_plain(
         errors.push(FieldError::new(path, "wrong_type", format!("This is a {ty}.")));
         return;
     }
+    if let (Value::String(text), Some(rule)) = (value, rule_of(schema)) {
+        errors.extend(rule.check(path, text).err());
+        return;
+    }
     if let Value::String(text) = value {
         let length = text.chars().count();
         if schema.max_length.is_some_and(|most| length > most)
@@ -250,6 +258,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::core::Text;
 
     #[derive(Debug, Object)]
     struct Inner {
@@ -263,6 +272,7 @@ mod tests {
         inner: Inner,
         list: Vec<Inner>,
         note: Option<String>,
+        reason: Option<Text<kernel::text::GraveReason>>,
     }
 
     fn paths(value: Value) -> Vec<String> {
@@ -274,6 +284,7 @@ mod tests {
     fn every_field_at_fault_is_named_by_its_path() {
         let value = json!({
             "id": "x", "inner": {}, "list": [{"count": 1}, {"count": 11}, {"count": "1"}], "note": 5,
+            "reason": "It is \u{200B} needed.",
         });
         assert_eq!(
             paths(value),
@@ -282,7 +293,8 @@ mod tests {
                 "inner.count required",
                 "list[1].count out_of_range",
                 "list[2].count wrong_type",
-                "note wrong_type"
+                "note wrong_type",
+                "reason character"
             ]
         );
         assert_eq!(paths(json!([])), [" wrong_type"]);

@@ -16,6 +16,7 @@ mod permits;
 mod problem;
 mod proxies;
 mod request;
+mod text;
 mod upload;
 mod version;
 
@@ -34,6 +35,7 @@ pub use self::{
     problem::{Problem, ProblemBody, ProblemField},
     proxies::{Proxies, ProxyHeader},
     request::{Dialect, Surround, current_request_id, request_context},
+    text::Text,
     upload::{PhotoLimit, PhotoUpload},
     version::{any_or_one, one_version, seen_version},
 };
