@@ -6,7 +6,10 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use kernel::Address;
 use ports::{PortError, Result};
 use serde_json::{Value, json};
-use typst::foundations::{Dict, IntoValue as _, Smart};
+use typst::{
+    foundations::{Dict, IntoValue as _, Smart},
+    layout::{Frame, FrameItem},
+};
 use typst_as_lib::{TypstEngine, TypstTemplateMainFile, typst_kit_options::TypstKitFontOptions};
 use typst_layout::PagedDocument;
 use typst_pdf::PdfOptions;
@@ -30,8 +33,19 @@ impl Default for TypstInvoices {
 
 impl TypstInvoices {
     fn pages(&self, document: &InvoiceDocument) -> Result<PagedDocument> {
+        let mut data = data(document);
+        let pages = self.set(&data)?;
+        if pages.pages().iter().all(|page| is_legible(&page.frame)) {
+            return Ok(pages);
+        }
+        // A box in the place of a letter is not left without a word.
+        data["illegible"] = json!(ILLEGIBLE);
+        self.set(&data)
+    }
+
+    fn set(&self, data: &Value) -> Result<PagedDocument> {
         let mut inputs = Dict::new();
-        inputs.insert("invoice".into(), data(document).to_string().into_value());
+        inputs.insert("invoice".into(), data.to_string().into_value());
         self.engine
             .compile_with_input(inputs)
             .output
@@ -109,6 +123,22 @@ fn data(document: &InvoiceDocument) -> Value {
         })).collect::<Vec<_>>(),
         "total": document.total.to_string(),
         "due": due.to_string(),
+        "illegible": null,
+    })
+}
+
+/// What an invoice says where its fonts, which are those of the binary, lack a
+/// character.
+const ILLEGIBLE: &str = "This document's typefaces lack some characters, which are printed as \
+    boxes. Selecting and copying the text gives them as they are on file.";
+
+/// Whether the fonts have a glyph for every character; the first glyph of a font
+/// is the box for those that it lacks.
+fn is_legible(frame: &Frame) -> bool {
+    frame.items().all(|(_, item)| match item {
+        FrameItem::Group(group) => is_legible(&group.frame),
+        FrameItem::Text(item) => item.glyphs.iter().all(|glyph| glyph.id != 0),
+        _ => true,
     })
 }
 
@@ -133,7 +163,6 @@ mod tests {
     use billing::{InvoiceLine, Parties, Period};
     use chrono_tz::Tz;
     use kernel::{Money, UsState};
-    use typst::layout::{Frame, FrameItem};
 
     use super::*;
 
@@ -240,6 +269,21 @@ mod tests {
             document.lines[0].description = name.to_owned();
             let text = words(&document);
             assert_eq!(text.matches(name).count(), 2, "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn what_the_fonts_lack_is_kept_as_text_and_said() {
+        let said = |text: &str| text.contains("lacksomecharacters");
+        let mut document = document();
+        document.parties.bill_to.name = "Zoë Ñandú Иванова Ελένη".to_owned();
+        assert!(!said(&words(&document)));
+        for name in ["李小龙", "محمد", "Ada 🏥"] {
+            document.parties.bill_to.name = name.to_owned();
+            let text = words(&document);
+            let compact: String = name.split_whitespace().collect();
+            assert!(text.contains(&compact), "{name} in {text}");
+            assert!(said(&text) || name == "محمد", "{name} is printed as boxes in {text}");
         }
     }
 

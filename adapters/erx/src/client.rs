@@ -4,7 +4,7 @@
 use std::{error::Error as _, fmt, time::Duration};
 
 use async_trait::async_trait;
-use kernel::ErxMessageId;
+use kernel::{ErxMessageId, text::legible};
 use pharmacy::erx::{Acknowledgement, ErxNetwork, Inbound, NewRx, Reply};
 use ports::{PortError, Result};
 use reqwest::{
@@ -202,12 +202,12 @@ fn read(text: &str) -> Result<Inbound, String> {
         Reply::Status { code }
     } else if body.child("Error").is_some() {
         Reply::Error {
-            code: needed("Body/Error/Code")?,
-            description_code: root.text_at("Body/Error/DescriptionCode").map(str::to_owned),
-            description: root
-                .text_at("Body/Error/Description")
-                .unwrap_or("No description was given.")
-                .to_owned(),
+            code: legible(&needed("Body/Error/Code")?),
+            description_code: root.text_at("Body/Error/DescriptionCode").map(legible),
+            // People read it, and the pharmacy cannot be asked to write it anew.
+            description: legible(
+                root.text_at("Body/Error/Description").unwrap_or("No description was given."),
+            ),
         }
     } else if let Some(verify) = body.child("Verify") {
         let code = verify

@@ -81,7 +81,7 @@ fn config(port: u16) -> SmtpConfig {
     }
 }
 
-const DOTS: &str = "Hello Ada,\n\n.\n..two dots\nhttps://salus.example.org/verify?token=a=b&c\n";
+const DOTS: &str = "Hello Zoë <\"'&> 李小龙 👩🏽\u{200D}⚕\u{FE0F} می\u{200C}نا,\n\n.\n..two dots\nhttps://salus.example.org/verify?token=a=b&c\n";
 
 fn mail(id: &str) -> Mail {
     let date: DateTime<Utc> = Utc.with_ymd_and_hms(2026, 3, 2, 12, 0, 0).unwrap();

@@ -673,5 +673,6 @@ async fn a_dispatch_uses_one_fill_however_often_it_is_recorded() {
 mod changed;
 mod elsewhere;
 mod licensed;
+mod longer;
 mod unmapped;
 mod withdrawal;

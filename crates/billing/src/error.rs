@@ -38,6 +38,12 @@ pub enum BillingError {
     Port(#[from] PortError),
 }
 
+impl From<FieldError> for BillingError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
 impl BillingError {
     /// One field at fault.
     pub fn field(path: &str, code: &str, message: &str) -> Self {

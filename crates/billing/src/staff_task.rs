@@ -2,7 +2,10 @@
 //! itself and must not let lie.
 
 use chrono::{DateTime, Utc};
-use kernel::{AccountId, Actor, Page, PageRequest, PatientId, Permission, TaskId, Uuid};
+use kernel::{
+    AccountId, Actor, Page, PageRequest, PatientId, Permission, TaskId, TextKind as _, Uuid,
+    text::SettlementNote,
+};
 use ports::{AuditAction, AuditEntry, Env};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -71,11 +74,8 @@ impl BillingTask {
         if self.ended.is_some() {
             return Err(BillingError::TaskDone);
         }
-        let note = note.trim();
-        if !(3..=4000).contains(&note.chars().count()) {
-            return Err(BillingError::field("note", "invalid", "Between 3 and 4,000 characters."));
-        }
-        self.ended = Some(BillingTaskEnding { at: now, by, note: note.to_owned() });
+        let note = SettlementNote::take("note", note)?;
+        self.ended = Some(BillingTaskEnding { at: now, by, note });
         Ok(self)
     }
 }

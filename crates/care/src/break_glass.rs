@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, BreakGlassId, FieldError, Page, PageRequest, PatientId, Permission,
-    ProviderId,
+    AccountId, Actor, BreakGlassId, Page, PageRequest, PatientId, Permission, ProviderId,
+    TextKind as _, text::GraveReason,
 };
 use ports::{AuditAction, AuditEntry, Env, Event};
 
@@ -14,8 +14,6 @@ use crate::{CareError, CareStore, Sources};
 
 /// How long a chart stays open.
 const OPEN_FOR: TimeDelta = TimeDelta::hours(1);
-
-const REASON: std::ops::RangeInclusive<usize> = 10..=1_000;
 
 /// A chart that was opened in an emergency.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,16 +38,6 @@ pub struct AccessReview {
     pub note: String,
 }
 
-fn words(path: &str, text: &str) -> Result<String, CareError> {
-    let text = text.trim();
-    if REASON.contains(&text.chars().count()) {
-        Ok(text.to_owned())
-    } else {
-        let message = "In words, 10 to 1,000 characters.";
-        Err(CareError::Invalid(vec![FieldError::new(path, "length", message)]))
-    }
-}
-
 impl BreakGlass {
     pub fn open(
         id: BreakGlassId,
@@ -57,7 +45,7 @@ impl BreakGlass {
         reason: &str,
         now: DateTime<Utc>,
     ) -> Result<Self, CareError> {
-        let reason = words("reason", reason)?;
+        let reason = GraveReason::take("reason", reason)?;
         let (opened_at, expires_at) = (now, now + OPEN_FOR);
         Ok(Self { id, provider, patient, reason, opened_at, expires_at, review: None })
     }
@@ -80,7 +68,7 @@ impl BreakGlass {
         if by == self.provider.account() {
             return Err(CareError::OwnAccess);
         }
-        let note = words("note", note)?;
+        let note = GraveReason::take("note", note)?;
         Ok(Self { review: Some(AccessReview { by, at: now, justified, note }), ..self })
     }
 }

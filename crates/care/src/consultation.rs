@@ -1,7 +1,10 @@
 //! A video consultation: a slot in which patient and provider meet.
 
 use chrono::{DateTime, Duration, Timelike, Utc};
-use kernel::{CategoryId, ConsultationId, PatientId, ProviderId, UsState};
+use kernel::{
+    CategoryId, ConsultationId, PatientId, ProviderId, TextKind as _, UsState,
+    text::ConsultationNotes,
+};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -183,11 +186,7 @@ impl Consultation {
         if complete && !self.status.is_over() && now < self.opens_at() {
             return Err(CareError::ConsultationAhead);
         }
-        let notes = notes.trim();
-        if notes.is_empty() || notes.chars().count() > 20_000 {
-            return Err(CareError::field("notes", "invalid", "Between 1 and 20,000 characters."));
-        }
-        self.notes = Some(notes.to_owned());
+        self.notes = Some(ConsultationNotes::take("notes", notes)?);
         if complete && self.status != ConsultationStatus::Completed {
             self.status = ConsultationStatus::Completed;
             self.ended_at = Some(now);

@@ -8,7 +8,10 @@ mod rules;
 mod schedule;
 
 use chrono::NaiveDate;
-use kernel::{FieldError, RxNorm, Sex};
+use kernel::{
+    FieldError, RxNorm, Sex, TextKind as _,
+    text::{OverrideNote, Reference, UnitOfMeasure},
+};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -91,6 +94,8 @@ pub struct DosingRule {
 impl DosingRule {
     pub fn validate(&self) -> Result<(), CareError> {
         let mut errors = Vec::new();
+        UnitOfMeasure::check(&mut errors, "unit", &self.unit);
+        Reference::check(&mut errors, "reference", &self.reference);
         let mut refuse = |path: &str, message: &str| {
             errors.push(FieldError::new(path, "out_of_range", message));
         };
@@ -111,12 +116,6 @@ impl DosingRule {
             && least > most
         {
             refuse("max_age", "Not below the least age.");
-        }
-        if self.unit.trim().is_empty() || self.unit.len() > 40 {
-            refuse("unit", "Between 1 and 40 characters.");
-        }
-        if self.reference.trim().is_empty() || self.reference.chars().count() > 500 {
-            refuse("reference", "Between 1 and 500 characters.");
         }
         for (index, band) in self.renal.iter().enumerate() {
             let effect_is_sound = match band.effect {
@@ -265,15 +264,16 @@ pub fn settle(found: &[DoseAlert], given: &[DoseOverride], prefix: &str) -> Resu
     }
     for (index, one) in given.iter().enumerate() {
         let path = format!("{prefix}[{index}]");
-        let note = one.note.as_deref().map_or("", str::trim);
+        let note_path = format!("{path}.note");
+        let note = OverrideNote::take_optional(&note_path, one.note.as_deref());
         if !found.contains(&one.alert) {
             let message = "There is no such alert on this treatment.";
             errors.push(FieldError::new(path, "not_needed", message));
-        } else if note.chars().count() > 1000
-            || (one.reason == OverrideReason::Other && note.is_empty())
-        {
-            let message = "The reason in words, in at most 1,000 characters.";
-            errors.push(FieldError::new(format!("{path}.note"), "required", message));
+        } else if let Err(error) = note {
+            errors.push(error);
+        } else if one.reason == OverrideReason::Other && note == Ok(None) {
+            let message = "The reason in words.";
+            errors.push(FieldError::new(note_path, "required", message));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(CareError::Invalid(errors)) }

@@ -2,7 +2,7 @@
 //! to another one.
 
 use chrono::{DateTime, Utc};
-use kernel::{ProviderId, TreatmentPlanId};
+use kernel::{ProviderId, TextKind as _, TreatmentPlanId, text::ChartNote};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -52,12 +52,9 @@ pub struct PlanEnding {
     pub superseded_by: Option<TreatmentPlanId>,
 }
 
-/// Checks what a provider says of an ending, and trims it.
+/// What a provider says of an ending, as it is kept.
 fn note_of(note: Option<String>, required: bool) -> Result<Option<String>, CareError> {
-    let note = note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-    if note.as_ref().is_some_and(|note| note.chars().count() > 4000) {
-        return Err(CareError::field("note", "too_long", "At most 4,000 characters."));
-    }
+    let note = ChartNote::take_optional("note", note.as_deref())?;
     if required && note.is_none() {
         return Err(CareError::field("note", "required", "Say in words what the reason is."));
     }

@@ -187,6 +187,12 @@ pub enum CareError {
     Port(#[from] PortError),
 }
 
+impl From<FieldError> for CareError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
 impl CareError {
     pub(crate) fn field(path: &str, code: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(path, code, message)])

@@ -2,7 +2,7 @@
 //! it to a colleague, and what becomes of one that is overdue.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, AssessmentId, PatientId, ProviderId, Uuid};
+use kernel::{Actor, AssessmentId, PatientId, ProviderId, TextKind as _, Uuid, text::Inquiry};
 use ports::{AuditAction, AuditEntry, Env, Event, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
@@ -25,14 +25,6 @@ pub struct Exchange {
     pub answer: Option<String>,
 }
 
-fn words(path: &str, text: &str) -> Result<String, CareError> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > 4000 {
-        return Err(CareError::field(path, "invalid", "Between 1 and 4,000 characters."));
-    }
-    Ok(text.to_owned())
-}
-
 /// Asks the patient for what is missing. The review waits for the answer, and
 /// its clock stands meanwhile.
 pub async fn request_information(
@@ -43,7 +35,7 @@ pub async fn request_information(
     id: AssessmentId,
     question: &str,
 ) -> Result<Assessment, CareError> {
-    let question = words("question", question)?;
+    let question = Inquiry::take("question", question)?;
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_licence(sources, assessment.patient).await?;
@@ -91,7 +83,7 @@ pub async fn answer(
     answer: &str,
 ) -> Result<Assessment, CareError> {
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
-    let answer = words("answer", answer)?;
+    let answer = Inquiry::take("answer", answer)?;
     let reach = Reach::Patient(patient);
     let mut tx = store.begin(actor).await?;
     let Some(assessment) = tx.assessment(id, &reach).await? else {

@@ -1,7 +1,10 @@
 //! Writing, changing and reading treatment plans.
 
 use chrono::TimeDelta;
-use kernel::{Actor, CategoryId, PatientId, Permission, ProviderId, TreatmentPlanId, UsState};
+use kernel::{
+    Actor, CategoryId, PatientId, Permission, ProviderId, TextKind as _, TreatmentPlanId, UsState,
+    text::{MeetingReport, PlanReason},
+};
 use ports::{
     AuditAction, AuditEntry, Delivery, Env, Event, IdempotencyKey, PortError,
     events::PrescriptionStatusWord,
@@ -105,13 +108,8 @@ pub(crate) async fn check_visit(
     met_elsewhere: Option<&str>,
 ) -> Result<(), CareError> {
     if let Some(text) = met_elsewhere {
-        return match text.trim().chars().count() {
-            10..=500 => Ok(()),
-            _ => {
-                let message = "Between 10 and 500 characters: when, where and how.";
-                Err(CareError::field("met_elsewhere", "invalid", message))
-            }
-        };
+        MeetingReport::take("met_elsewhere", text)?;
+        return Ok(());
     }
     let asked = terms.visit || tx.modality(state).await? == Modality::Video;
     if !asked {
@@ -215,6 +213,7 @@ pub async fn create(
     request: PlanRequest,
     key: &IdempotencyKey,
 ) -> Result<TreatmentPlan, CareError> {
+    let given = PlanReason::take("reason", &request.reason)?;
     let provider = prescriber(actor)?;
     check_panel(store, actor, provider, request.patient).await?;
     let facts = check_licence(env, sources, provider, request.patient).await?;
@@ -229,7 +228,7 @@ pub async fn create(
     check_treatment(tx.as_mut(), &request.treatment, Body::of(&facts, env.now())).await?;
     let (met, about) = (request.met_elsewhere.as_deref(), (request.patient, request.category));
     check_visit(env, tx.as_mut(), terms, about, facts.state, met).await?;
-    let reason = with_meeting(&request.reason, met);
+    let reason = with_meeting(&given, met);
     let plan = TreatmentPlan::create(
         NewPlan {
             id,

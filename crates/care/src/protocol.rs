@@ -1,7 +1,10 @@
 //! What care decides by that is data: the default treatment of a category,
 //! the largest dose of a drug, and what a state allows.
 
-use kernel::{CategoryId, DeaSchedule, FieldError, Ndc, RxNorm};
+use kernel::{
+    CategoryId, DeaSchedule, FieldError, Ndc, RxNorm, TextKind as _,
+    text::{DrugDescription, Reference, Strength, ToConfirm, UnitOfMeasure},
+};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -53,20 +56,15 @@ impl DoseLimit {
     /// [`CareError::Invalid`] names everything that is wrong.
     pub fn validate(&self) -> Result<(), CareError> {
         let mut errors = Vec::new();
+        DrugDescription::check(&mut errors, "display", &self.display);
+        UnitOfMeasure::check(&mut errors, "unit", &self.unit);
+        Reference::check(&mut errors, "reference", &self.reference);
+        Strength::check(&mut errors, "strength", &self.strength);
+        if let Some(text) = &self.to_confirm {
+            ToConfirm::check(&mut errors, "to_confirm", text);
+        }
         let mut refuse =
             |path: &str, code: &str, text: &str| errors.push(FieldError::new(path, code, text));
-        let texts = [
-            ("display", &self.display, 200),
-            ("unit", &self.unit, 20),
-            ("reference", &self.reference, 500),
-        ];
-        for (path, text, most) in texts {
-            if text.trim().is_empty() {
-                refuse(path, "required", "A value is needed here.");
-            } else if text.chars().count() > most || text.chars().any(char::is_control) {
-                refuse(path, "invalid", "This is too long, or has control characters.");
-            }
-        }
         let sound = |value: f64| value > 0.0 && value <= Self::LARGEST;
         if !sound(self.max_single) {
             refuse("max_single", "out_of_range", "More than nothing, and at most 1,000,000.");
@@ -88,18 +86,8 @@ impl DoseLimit {
         if self.followed_by.as_ref() == Some(&self.rxnorm) {
             refuse("followed_by", "invalid", "No step follows itself.");
         }
-        if let Some(text) = &self.to_confirm
-            && (text.trim().is_empty()
-                || text.chars().count() > 1000
-                || text.chars().any(char::is_control))
-        {
-            refuse("to_confirm", "invalid", "Between 1 and 1,000 characters.");
-        }
         if !self.ndcs.is_empty() && self.strength.trim().is_empty() {
             refuse("strength", "required", "What is dispensed has a strength.");
-        }
-        if self.strength.chars().count() > 60 {
-            refuse("strength", "too_long", "At most 60 characters.");
         }
         if self.ndcs.len() > Self::MOST_PACKAGES {
             refuse("ndcs", "too_many", "At most 200 packages.");

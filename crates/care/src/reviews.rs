@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, AssessmentId, Page, PageRequest, PatientId, Permission, ProviderId, TreatmentPlanId,
-    UsState,
+    Actor, AssessmentId, Page, PageRequest, PatientId, Permission, ProviderId, TextKind as _,
+    TreatmentPlanId, UsState, text::ChartNote,
 };
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
 
@@ -127,9 +127,7 @@ pub async fn reject(
     reason: RejectionReason,
     note: Option<String>,
 ) -> Result<Assessment, CareError> {
-    if note.as_ref().is_some_and(|note| note.chars().count() > 4000) {
-        return Err(CareError::field("note", "too_long", "At most 4,000 characters."));
-    }
+    let note = ChartNote::take_optional("note", note.as_deref())?;
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_licence(sources, assessment.patient).await?;

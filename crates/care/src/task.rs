@@ -1,7 +1,7 @@
 //! Tasks: what a provider has to look at, and why.
 
 use chrono::{DateTime, Duration, Utc};
-use kernel::{PatientId, ProviderId, TaskId, UsState, Uuid};
+use kernel::{PatientId, ProviderId, TaskId, TextKind as _, UsState, Uuid, text::ChartNote};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -145,8 +145,6 @@ pub struct Task {
 }
 
 impl Task {
-    const NOTE: usize = 4000;
-
     pub fn open(
         id: TaskId,
         kind: TaskKind,
@@ -190,10 +188,7 @@ impl Task {
         now: DateTime<Utc>,
     ) -> Result<Self, CareError> {
         let mut task = self.still_open()?;
-        let note = note.map(str::trim).filter(|note| !note.is_empty());
-        if note.is_some_and(|note| note.chars().count() > Self::NOTE) {
-            return Err(CareError::field("note", "too_long", "At most 4,000 characters."));
-        }
+        let note = ChartNote::take_optional("note", note)?;
         let asked = match task.kind {
             TaskKind::UrgentReview => {
                 Some("Say what was done about the answer that points to danger.")
@@ -206,7 +201,7 @@ impl Task {
             return Err(CareError::field("note", "required", message));
         }
         task.snoozed_until = None;
-        task.ended = Some(TaskEnding { at: now, by: Some(by), note: note.map(str::to_owned) });
+        task.ended = Some(TaskEnding { at: now, by: Some(by), note });
         Ok(task)
     }
 

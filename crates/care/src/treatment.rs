@@ -5,7 +5,8 @@ mod dispensed;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     AssessmentId, CategoryId, FieldError, Icd10, Ndc, PatientId, ProviderId, QuantityUnit, RxNorm,
-    TreatmentPlanId,
+    TextKind as _, TreatmentPlanId,
+    text::{DrugDescription, PlanReason, Sig},
 };
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
@@ -129,15 +130,13 @@ impl Treatment {
         may_exceed: bool,
     ) -> Result<(), CareError> {
         let mut errors = Vec::new();
+        // What the prescription will have to carry.
+        let display = format!("{prefix}.medication.display");
+        DrugDescription::check(&mut errors, &display, &self.medication.display);
+        Sig::check(&mut errors, &format!("{prefix}.sig"), &self.sig);
         let mut refuse = |path: &str, code: &str, message: String| {
             errors.push(FieldError::new(format!("{prefix}.{path}"), code, message));
         };
-        if self.medication.display.trim().is_empty() || self.medication.display.len() > 200 {
-            refuse("medication.display", "invalid", "Between 1 and 200 characters.".into());
-        }
-        if self.sig.trim().is_empty() || self.sig.chars().count() > 1000 {
-            refuse("sig", "invalid", "Between 1 and 1,000 characters.".into());
-        }
         if self.frequency.frequency == 0 || self.frequency.frequency > 24 {
             refuse("frequency.frequency", "out_of_range", "Between 1 and 24.".into());
         }
@@ -392,22 +391,13 @@ impl TreatmentPlan {
         if self.status != PlanStatus::Active {
             return Err(CareError::PlanNotActive);
         }
-        let reason = reason.trim();
-        if reason.is_empty() || reason.chars().count() > 1000 {
-            return Err(CareError::field("reason", "invalid", "Between 1 and 1,000 characters."));
-        }
+        let reason = PlanReason::take("reason", reason)?;
         if treatment == self.current().treatment {
             // A version of nothing new would withdraw what was prescribed.
             return Err(CareError::field("treatment", "unchanged", "Nothing would change."));
         }
         let number = self.current().number + 1;
-        self.later.push(PlanVersion {
-            number,
-            treatment,
-            author,
-            reason: reason.to_owned(),
-            at: now,
-        });
+        self.later.push(PlanVersion { number, treatment, author, reason, at: now });
         Ok(self)
     }
 }

@@ -1,9 +1,12 @@
 //! Articles: what subscribers of a category read about their treatment. Some
 //! are for everybody, others belong to a tier and those above it.
 
-use kernel::{ArticleId, CategoryId, FieldError};
+use kernel::{
+    ArticleId, CategoryId, TextKind as _,
+    text::{ArticleBody, ArticleSummary, ArticleTitle},
+};
 
-use crate::{CatalogError, Tier, category::check_text, flag::Standing};
+use crate::{CatalogError, Tier, flag::Standing};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Article {
@@ -58,16 +61,9 @@ impl Article {
 
 fn check(spec: &ArticleSpec) -> Result<(), CatalogError> {
     let mut errors = Vec::new();
-    check_text(&mut errors, "title", &spec.title, 200);
-    check_text(&mut errors, "summary", &spec.summary, 500);
-    let body = spec.body.trim();
-    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if body.is_empty() {
-        errors.push(FieldError::required("body"));
-    } else if spec.body.chars().count() > 50_000 || body.chars().any(odd) {
-        let message = "At most 50,000 printable characters.";
-        errors.push(FieldError::new("body", "invalid", message));
-    }
+    ArticleTitle::check(&mut errors, "title", &spec.title);
+    ArticleSummary::check(&mut errors, "summary", &spec.summary);
+    ArticleBody::check(&mut errors, "body", &spec.body);
     if errors.is_empty() { Ok(()) } else { Err(CatalogError::Invalid(errors)) }
 }
 

@@ -1,6 +1,9 @@
 //! A category of treatment, as in hair loss or anxiety.
 
-use kernel::{CategoryId, FieldError};
+use kernel::{
+    CategoryId, FieldError, TextKind as _,
+    text::{CatalogDescription, CatalogName},
+};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::CatalogError;
@@ -82,8 +85,8 @@ fn check(spec: &CategorySpec) -> Result<(), CatalogError> {
             "A slug has 2 to 60 lower-case letters, digits and dashes.",
         ));
     }
-    check_text(&mut errors, "name", &spec.name, 120);
-    check_text(&mut errors, "description", &spec.description, 2_000);
+    CatalogName::check(&mut errors, "name", &spec.name);
+    CatalogDescription::check(&mut errors, "description", &spec.description);
     let CategoryConfiguration { minimum_age, maximum_age, .. } = spec.configuration;
     if maximum_age.is_some_and(|maximum| maximum < minimum_age) {
         errors.push(FieldError::new(
@@ -93,19 +96,6 @@ fn check(spec: &CategorySpec) -> Result<(), CatalogError> {
         ));
     }
     if errors.is_empty() { Ok(()) } else { Err(CatalogError::Invalid(errors)) }
-}
-
-/// Refuses text that is blank, too long or holds control characters.
-pub(crate) fn check_text(errors: &mut Vec<FieldError>, path: &str, text: &str, most: usize) {
-    if text.trim().is_empty() {
-        errors.push(FieldError::required(path));
-    } else if text.chars().count() > most || text.chars().any(|c| c.is_control() && c != '\n') {
-        errors.push(FieldError::new(
-            path,
-            "invalid",
-            format!("At most {most} printable characters."),
-        ));
-    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{
-    AccountId, CategoryId, FeatureCode, FeatureFlagId, FieldError, PlanId, Role, UsState,
+    AccountId, CategoryId, FeatureCode, FeatureFlagId, FieldError, PlanId, Role, TextKind as _,
+    UsState, text::FlagDescription,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{CatalogError, Tier, category::check_text};
+use crate::{CatalogError, Tier};
 
 /// What is known of an account when a flag is evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,7 +177,7 @@ impl FeatureFlag {
 
 fn check(spec: &FlagSpec) -> Result<(), CatalogError> {
     let mut errors = Vec::new();
-    check_text(&mut errors, "description", &spec.description, 500);
+    FlagDescription::check(&mut errors, "description", &spec.description);
     if spec.percentage > 100 {
         errors.push(FieldError::new("percentage", "out_of_range", "From 0 to 100."));
     }

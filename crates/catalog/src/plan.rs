@@ -1,10 +1,13 @@
 //! A plan: what a subscriber of a category gets, and at which prices.
 
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, CoveredTreatment, Currency, Feature, FieldError, PlanId, PriceId};
+use kernel::{
+    CategoryId, CoveredTreatment, Currency, Feature, FieldError, PlanId, PriceId, TextKind as _,
+    text::{CatalogDescription, CatalogName, FeatureLabel, RowLabel, RowValue},
+};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{CatalogError, Price, PriceSpec, category::check_text};
+use crate::{CatalogError, Price, PriceSpec};
 
 /// The place of a plan among its category's plans.
 #[derive(
@@ -165,13 +168,13 @@ fn offer(id: PriceId, spec: &PriceSpec) -> Price {
 
 fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
     let mut errors = Vec::new();
-    check_text(&mut errors, "name", &spec.name, 120);
-    check_text(&mut errors, "description", &spec.description, 2_000);
+    CatalogName::check(&mut errors, "name", &spec.name);
+    CatalogDescription::check(&mut errors, "description", &spec.description);
     if spec.features.len() > 50 {
         errors.push(FieldError::new("features", "too_many", "At most 50 features."));
     }
     for (index, feature) in spec.features.iter().enumerate() {
-        check_text(&mut errors, &format!("features.{index}.label"), &feature.label, 200);
+        FeatureLabel::check(&mut errors, &format!("features.{index}.label"), &feature.label);
         if Feature::is_among(&spec.features[..index], &feature.code) {
             errors.push(FieldError::new(
                 format!("features.{index}.code"),
@@ -185,8 +188,8 @@ fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
         errors.push(FieldError::new("comparison", "too_many", "At most 50 rows."));
     }
     for (index, (label, value)) in spec.comparison.iter().enumerate() {
-        check_text(&mut errors, &format!("comparison.{index}.label"), label, 100);
-        check_text(&mut errors, &format!("comparison.{index}.value"), value, 200);
+        RowLabel::check(&mut errors, &format!("comparison.{index}.label"), label);
+        RowValue::check(&mut errors, &format!("comparison.{index}.value"), value);
         let same = |(other, _): &(String, String)| {
             other.trim().to_lowercase() == label.trim().to_lowercase()
         };

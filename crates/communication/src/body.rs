@@ -5,7 +5,10 @@ use std::{
     sync::LazyLock,
 };
 
-use kernel::FieldError;
+use kernel::{
+    TextKind as _,
+    text::{MessageText, Rule},
+};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -63,28 +66,25 @@ static TEXT_ONLY: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 
 impl MessageBody {
     /// The longest body, in characters as they were sent.
-    pub const MAX_LENGTH: usize = 10_000;
+    pub const MAX_LENGTH: usize = MessageText::RULE.most;
 
     pub fn parse(format: BodyFormat, text: &str) -> Result<Self, CommunicationError> {
-        let length = text.chars().count();
-        if length > Self::MAX_LENGTH {
-            return Err(CommunicationError::invalid(
-                "body",
-                "too_long",
-                format!("A message has at most {} characters.", Self::MAX_LENGTH),
-            ));
-        }
-        let printable: String =
-            text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+        let text = MessageText::take("body", text)?;
         let text = match format {
-            BodyFormat::Plain => printable.trim().to_owned(),
-            BodyFormat::Html => CLEANER.clean(&printable).to_string().trim().to_owned(),
+            BodyFormat::Plain => text,
+            BodyFormat::Html => Self::cleaned(&text)?,
         };
-        let body = Self { format, text };
-        if body.is_blank() {
-            return Err(CommunicationError::Invalid(vec![FieldError::required("body")]));
-        }
-        Ok(body)
+        Ok(Self { format, text })
+    }
+
+    /// What is kept of HTML. A character reference can name what the text itself
+    /// may not hold, and tags alone say nothing.
+    fn cleaned(text: &str) -> Result<String, CommunicationError> {
+        // Escaping `&` makes a text longer; that was counted as it was sent.
+        let rule = Rule { most: usize::MAX, ..MessageText::RULE };
+        let words = TEXT_ONLY.clean(text).to_string().replace("&nbsp;", " ");
+        rule.check("body", &words)?;
+        Ok(CLEANER.clean(text).to_string().trim().to_owned())
     }
 
     /// A body that was parsed before and comes back from the store.
@@ -98,14 +98,6 @@ impl MessageBody {
 
     pub fn text(&self) -> &str {
         &self.text
-    }
-
-    fn is_blank(&self) -> bool {
-        let words = match self.format {
-            BodyFormat::Plain => self.text.clone(),
-            BodyFormat::Html => TEXT_ONLY.clean(&self.text).to_string().replace("&nbsp;", " "),
-        };
-        words.trim().is_empty()
     }
 }
 

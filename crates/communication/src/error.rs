@@ -24,6 +24,12 @@ pub enum CommunicationError {
     Template { template: String, cause: String },
 }
 
+impl From<FieldError> for CommunicationError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
 impl CommunicationError {
     pub fn invalid(
         path: impl Into<String>,

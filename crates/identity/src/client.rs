@@ -9,7 +9,10 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
 };
-use kernel::{Actor, ApiClientId, FieldError, Permission};
+use kernel::{
+    Actor, ApiClientId, FieldError, Permission, TextKind as _,
+    text::{ClientName, KeyName},
+};
 use ports::{AuditAction, AuditEntry};
 use serde::Deserialize;
 
@@ -46,12 +49,7 @@ const MOST_RSA_BYTES: usize = 512;
 impl ApiClient {
     pub fn register(id: ApiClientId, form: ClientForm, now: DateTime<Utc>) -> IdentityResult<Self> {
         let mut errors = Vec::new();
-        let name = form.name.trim();
-        if name.is_empty() {
-            errors.push(FieldError::required("name"));
-        } else if name.chars().count() > 200 || name.chars().any(char::is_control) {
-            errors.push(FieldError::new("name", "invalid", "At most 200 printable characters."));
-        }
+        let name = ClientName::take("name", &form.name).map_err(|error| errors.push(error));
         let keys = parse_keys(&form.keys).map_err(|found| errors.extend(found)).ok();
         let mut scopes = BTreeSet::new();
         for (index, text) in form.scopes.iter().enumerate() {
@@ -69,19 +67,16 @@ impl ApiClient {
         if form.scopes.is_empty() {
             errors.push(FieldError::required("scopes"));
         }
-        match keys {
-            Some(keys) if errors.is_empty() => {
-                let name = name.to_owned();
-                Ok(Self {
-                    id,
-                    name,
-                    keys,
-                    scopes,
-                    disabled_at: None,
-                    generation: 0,
-                    created_at: now,
-                })
-            }
+        match (name, keys) {
+            (Ok(name), Some(keys)) if errors.is_empty() => Ok(Self {
+                id,
+                name,
+                keys,
+                scopes,
+                disabled_at: None,
+                generation: 0,
+                created_at: now,
+            }),
             _ => Err(IdentityError::Invalid(errors)),
         }
     }
@@ -182,8 +177,13 @@ fn parse_keys(value: &serde_json::Value) -> Result<JwkSet, Vec<FieldError>> {
             errors.push(wrong(path.clone(), "This is a private key; keep it and make a new one."));
         }
         match &key.common.key_id {
-            Some(kid) if !kid.is_empty() && kid.len() <= 255 && kids.insert(kid.as_str()) => {}
-            _ => errors.push(wrong(format!("{path}.kid"), "Each key has a kid of its own.")),
+            // Assertions name it letter by letter, so that it is kept as it is.
+            Some(kid)
+                if KeyName::take("", kid).as_ref() == Ok(kid) && kids.insert(kid.as_str()) => {}
+            _ => errors.push(wrong(
+                format!("{path}.kid"),
+                "Each key has a kid of its own, of visible characters.",
+            )),
         }
         if !is_strong(key) {
             errors.push(wrong(path, "An RSA key of 2048 to 4096 bits, or an EC key on P-384."));

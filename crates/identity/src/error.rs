@@ -93,6 +93,12 @@ fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
+impl From<FieldError> for IdentityError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
 impl IdentityError {
     pub(crate) fn locked(until: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         // Rounded up, so that whoever waits as long finds it open.

@@ -1,6 +1,6 @@
 //! Registering passkeys and signing in with them.
 
-use kernel::{Actor, FieldError, PasskeyId, RequestContext};
+use kernel::{Actor, PasskeyId, RequestContext, TextKind as _, text::PasskeyName};
 use ports::PortError;
 use serde_json::Value;
 
@@ -70,11 +70,7 @@ pub async fn finish_registration(
     credential: Value,
 ) -> Result<(Passkey, Vec<RecoveryCode>)> {
     let authenticators = authenticators(services)?;
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
-        let message = "A name of 1 to 60 characters, to tell the passkey by.";
-        return Err(IdentityError::Invalid(vec![FieldError::new("name", "invalid", message)]));
-    }
+    let name = PasskeyName::take("name", name)?;
     let mut tx = services.store.begin(actor).await?;
     let held = hold(services, tx.as_mut(), actor).await?;
     held.require()?;
@@ -87,7 +83,7 @@ pub async fn finish_registration(
     let passkey = Passkey {
         id: services.env.fresh(),
         account,
-        name: name.to_owned(),
+        name,
         credential,
         created_at: services.now(),
         last_used_at: None,

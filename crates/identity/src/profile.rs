@@ -110,13 +110,14 @@ impl PatientProfile {
         // A state that is wrong has been reported; the rest of the address is
         // still checked, under any state.
         let address = Address {
-            line1: form.line1.trim().to_owned(),
-            line2: form.line2.map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()),
-            city: form.city.trim().to_owned(),
+            line1: form.line1,
+            line2: form.line2,
+            city: form.city,
             state: state.unwrap_or(UsState::Al),
-            postal_code: form.postal_code.trim().to_owned(),
+            postal_code: form.postal_code,
         };
-        collect(&mut errors, address.validate());
+        let lives_in = address.state;
+        let address = collect(&mut errors, address.checked());
         let phone = form.phone.parse::<PhoneNumber>();
         let phone = collect(&mut errors, one(phone, "phone", "A telephone number in E.164 form."));
         let time_zone = form.time_zone.parse::<Tz>();
@@ -133,11 +134,13 @@ impl PatientProfile {
         let ssn = collect(&mut errors, ssn);
         // Whether a date lies in the future is decided where the person lives, by
         // the day that ages are counted on.
-        let today = kernel::age::today(address.state, now);
+        let today = kernel::age::today(lives_in, now);
         collect(&mut errors, check_birth_date(form.birth_date, today));
 
-        match (name, phone, time_zone, ssn) {
-            (Some(name), Some(phone), Some(time_zone), Some(ssn)) if errors.is_empty() => {
+        match (name, address, phone, time_zone, ssn) {
+            (Some(name), Some(address), Some(phone), Some(time_zone), Some(ssn))
+                if errors.is_empty() =>
+            {
                 Ok(Self {
                     patient,
                     name,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike as _, NaiveDate};
-use kernel::{FieldError, PhotoId};
+use kernel::{
+    FieldError, PhotoId,
+    text::{Rule, Shape, kept},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -123,7 +126,7 @@ pub(crate) fn is_blank(raw: &Value) -> bool {
 pub(crate) fn read(kind: &ItemKind, raw: &Value) -> Result<Answer, &'static str> {
     match kind {
         ItemKind::Text { repeats: false, .. } => {
-            raw.as_str().map(|text| Answer::Text(text.trim().to_owned())).ok_or("a text")
+            raw.as_str().map(|text| Answer::Text(kept(text))).ok_or("a text")
         }
         ItemKind::Text { repeats: true, .. } => {
             texts(raw).map(Answer::Texts).ok_or("a list of texts")
@@ -163,7 +166,7 @@ fn texts(raw: &Value) -> Option<Vec<String>> {
     raw.as_array()?
         .iter()
         .filter(|value| !is_blank(value))
-        .map(|value| value.as_str().map(|text| text.trim().to_owned()))
+        .map(|value| value.as_str().map(kept))
         .collect()
 }
 
@@ -282,8 +285,10 @@ fn check_text(
     if text.chars().count() > max_length as usize {
         refuse("too_long", format!("At most {max_length} characters."));
     }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        refuse("invalid", "Control characters are not allowed.".into());
+    // How long it may be is the item's to say.
+    let rule = Rule { shape: Shape::Document, least: 1, most: usize::MAX };
+    if let Err(error) = rule.check("", text) {
+        refuse(&error.code, error.message);
     }
     if let Some(pattern) = pattern
         && !whole_match(pattern).is_ok_and(|pattern| pattern.is_match(text))

@@ -8,7 +8,7 @@ use strum::IntoEnumIterator as _;
 use crate::{
     AscvdInputs, Calculation, ChoiceOption, Condition, CrossRule, Expected, Fact, FormDefinition,
     Item, ItemKind, Operator, Subject, answer::whole_match, evaluate::MOST_ROWS,
-    instruments::departs, reach::unreachable, units::convert,
+    instruments::departs, reach::unreachable, units::convert, words::check_words,
 };
 
 pub const MOST_ITEMS: usize = 500;
@@ -18,7 +18,8 @@ pub const MOST_PHOTOS: u32 = 10;
 
 type Index<'a> = BTreeMap<&'a str, &'a Item>;
 
-/// Everything for which a definition is not even kept as a draft: what is nested
+/// Everything for which a definition is not even kept as a draft: words that no
+/// field of their kind takes, and its size. What is nested
 /// deeper could not be read back from where it is stored, and what has more
 /// items takes too long to look through. What is repeated counts too.
 pub fn check_size(definition: &FormDefinition) -> Vec<FieldError> {
@@ -41,6 +42,9 @@ pub fn check_size(definition: &FormDefinition) -> Vec<FieldError> {
     if count > MOST_ITEMS {
         let message = format!("A form has at most {MOST_ITEMS} items.");
         errors = vec![FieldError::new("definition.items", "too_many", message)];
+    }
+    if errors.is_empty() {
+        errors = check_words(definition);
     }
     errors
 }

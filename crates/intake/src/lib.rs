@@ -34,6 +34,7 @@ pub mod store;
 pub mod told;
 pub mod units;
 pub mod use_cases;
+mod words;
 
 pub use answer::{Answer, Answers, Quantity, RawAnswers};
 pub use calculation::{AscvdInputs, Band, Calculation, Score};

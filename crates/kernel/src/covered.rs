@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::{FieldError, RxNorm};
+use crate::{
+    FieldError, RxNorm,
+    text::{DrugName, TextKind as _, UnitOfMeasure},
+};
 
 /// The form of a product, as far as its RxNorm name tells it.
 #[derive(
@@ -116,20 +119,11 @@ impl CoveredTreatment {
             errors.push(FieldError::new(path, "too_many", "At most 20 treatments."));
         }
         for (index, one) in all.iter().enumerate() {
+            DrugName::check(errors, &format!("{path}.{index}.name"), &one.name);
+            UnitOfMeasure::check(errors, &format!("{path}.{index}.unit"), &one.unit);
             let mut refuse = |field: &str, code: &str, message: &str| {
                 errors.push(FieldError::new(format!("{path}.{index}.{field}"), code, message));
             };
-            let text = |text: &str, most: usize| {
-                !text.trim().is_empty()
-                    && text.chars().count() <= most
-                    && !text.chars().any(char::is_control)
-            };
-            if !text(&one.name, 200) {
-                refuse("name", "invalid", "Between 1 and 200 characters.");
-            }
-            if !text(&one.unit, 20) {
-                refuse("unit", "invalid", "A UCUM unit of at most 20 characters.");
-            }
             if !(1..=Self::MOST_DOSES).contains(&one.doses.len()) {
                 refuse("doses", "length", "Between 1 and 30 doses.");
             }

@@ -16,6 +16,7 @@ pub mod person;
 pub mod place;
 pub mod seen;
 pub mod speciality;
+pub mod text;
 
 pub use actor::{Actor, ActorKind, RequestContext};
 pub use age::Age;
@@ -31,3 +32,4 @@ pub use person::{Address, EmailAddress, HumanName, PhoneNumber, Sex};
 pub use place::UsState;
 pub use seen::Seen;
 pub use speciality::Speciality;
+pub use text::TextKind;

@@ -6,7 +6,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-use crate::{FieldError, UsState};
+use crate::{
+    FieldError, UsState,
+    text::{AddressLine, AddressLine2, City, PersonName, TextKind as _},
+};
 
 /// FHIR's administrative gender, which is also the sex that dosing and rules
 /// ask for.
@@ -42,54 +45,17 @@ pub struct HumanName {
 impl HumanName {
     pub fn parse(given: &str, family: &str) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
-        for (path, value) in [("name.given", given), ("name.family", family)] {
-            let length = value.trim().chars().count();
-            if length == 0 {
-                errors.push(FieldError::required(path));
-            } else if length > 100 || value.chars().any(char::is_control) {
-                errors.push(FieldError::new(
-                    path,
-                    "invalid",
-                    "A name has at most 100 characters and no control characters.",
-                ));
-            } else if !value.chars().any(char::is_alphabetic) || value.chars().any(is_hidden) {
-                errors.push(FieldError::new(
-                    path,
-                    "invalid",
-                    "A name has a letter and no invisible characters.",
-                ));
-            } else if reads_as_link(value) {
-                errors.push(FieldError::new(
-                    path,
-                    "invalid",
-                    "A name has none of / \\ : @ < > and, after a full stop, a space.",
-                ));
-            }
-        }
-        if errors.is_empty() {
-            Ok(Self { given: given.trim().to_owned(), family: family.trim().to_owned() })
-        } else {
-            Err(errors)
-        }
+        let mut take = |path: &str, name: &str| {
+            PersonName::take(path, name).map_err(|error| errors.push(error)).unwrap_or_default()
+        };
+        let (given, family) = (take("name.given", given), take("name.family", family));
+        if errors.is_empty() { Ok(Self { given, family }) } else { Err(errors) }
     }
-}
 
-/// Whether a character takes no room or turns the writing around, so that two
-/// names that differ look alike. The joiners that some scripts need are none.
-fn is_hidden(c: char) -> bool {
-    matches!(c,
-        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-        | '\u{180B}'..='\u{180F}' | '\u{200B}' | '\u{200E}' | '\u{200F}'
-        | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
-        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
-}
-
-/// Whether a mail program would make a link or an address of a name, so that
-/// whoever registers somebody else's address could send them one in our mails.
-fn reads_as_link(name: &str) -> bool {
-    let mut after_stop = name.split('.').skip(1);
-    name.contains(['/', '\\', ':', '@', '<', '>'])
-        || after_stop.any(|rest| rest.chars().take_while(|c| c.is_alphabetic()).count() > 1)
+    /// What is wrong with a name that was kept under an older rule.
+    pub fn validate(&self) -> Result<(), Vec<FieldError>> {
+        Self::parse(&self.given, &self.family).map(drop)
+    }
 }
 
 impl fmt::Display for HumanName {
@@ -113,23 +79,33 @@ impl Address {
     /// The country of every address; vendors ask for it.
     pub const COUNTRY: &'static str = "US";
 
-    pub fn validate(&self) -> Result<(), Vec<FieldError>> {
+    /// The address as it is kept, or everything that is wrong with it.
+    pub fn checked(self) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
-        for (path, value) in [("address.line1", &self.line1), ("address.city", &self.city)] {
-            if value.trim().is_empty() {
-                errors.push(FieldError::required(path));
-            } else if value.chars().count() > 200 || value.chars().any(char::is_control) {
-                errors.push(FieldError::new(path, "invalid", "At most 200 printable characters."));
-            }
-        }
-        if !is_postal_code(&self.postal_code) {
+        let mut note = |found: Result<String, FieldError>| {
+            found.map_err(|error| errors.push(error)).unwrap_or_default()
+        };
+        let line1 = note(AddressLine::take("address.line1", &self.line1));
+        let line2 = self.line2.as_deref().unwrap_or_default();
+        let line2 = note(AddressLine2::take("address.line2", line2));
+        let city = note(City::take("address.city", &self.city));
+        let postal_code = self.postal_code.trim().to_owned();
+        if !is_postal_code(&postal_code) {
             errors.push(FieldError::new(
                 "address.postal_code",
                 "invalid",
                 "A ZIP code has five digits, or nine with a dash after the fifth.",
             ));
         }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let line2 = Some(line2).filter(|line| !line.is_empty());
+        Ok(Self { line1, line2, city, state: self.state, postal_code })
+    }
+
+    pub fn validate(&self) -> Result<(), Vec<FieldError>> {
+        self.clone().checked().map(drop)
     }
 }
 
@@ -256,7 +232,9 @@ mod tests {
         for good in ["می\u{200c}نا", "Ñandú", "Иван"] {
             assert!(HumanName::parse(good, "Doe").is_ok(), "{good}");
         }
-        for bad in ["\u{200b}", "Ada\u{202e}", "A\u{2066}da", "\u{3164}", "---", "A\u{e0041}"] {
+        let hidden = ["\u{200b}", "Ada\u{202e}", "A\u{2066}da", "\u{3164}", "A\u{e0041}"];
+        for bad in hidden.into_iter().chain(["---", "A\u{200d}da", "Zoë\u{fe0f}", "Zoë\u{200d}"])
+        {
             let errors = HumanName::parse(bad, "Doe").unwrap_err();
             assert_eq!((errors[0].path.as_str(), errors.len()), ("name.given", 1), "{bad:?}");
         }

@@ -29,6 +29,12 @@ pub enum PharmacyError {
     Refused { code: &'static str, message: String },
 }
 
+impl From<FieldError> for PharmacyError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
 impl PharmacyError {
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::Conflict { code, message: message.into() }

@@ -5,7 +5,7 @@
 pub mod receive;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{FieldError, InventoryLotId, Ndc, PharmacyId};
+use kernel::{FieldError, InventoryLotId, Ndc, PharmacyId, TextKind as _, text::LotNumber};
 
 use crate::PharmacyError;
 
@@ -139,15 +139,10 @@ impl Stock {
         id: InventoryLotId,
         now: DateTime<Utc>,
     ) -> Result<InventoryLotId, PharmacyError> {
-        let number = receipt.lot_number.trim();
         let mut errors = Vec::new();
-        if number.is_empty() || number.len() > 40 || number.chars().any(char::is_control) {
-            errors.push(FieldError::new(
-                "lot_number",
-                "invalid",
-                "A lot number has 1 to 40 printable characters.",
-            ));
-        }
+        let number = LotNumber::take("lot_number", &receipt.lot_number)
+            .map_err(|error| errors.push(error))
+            .unwrap_or_default();
         if !(1..=1_000_000).contains(&receipt.quantity) {
             errors.push(FieldError::new(
                 "quantity",
@@ -184,7 +179,7 @@ impl Stock {
             None => {
                 self.lots.push(Lot {
                     id,
-                    number: number.to_owned(),
+                    number,
                     expires_on: receipt.expires_on,
                     on_hand: receipt.quantity,
                     reserved: 0,

@@ -1,7 +1,11 @@
 //! What a patient says of their allergies and medications, in coded values.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Coding, FieldError, PatientId, RxNorm, code::system};
+use kernel::{
+    Coding, FieldError, PatientId, RxNorm, TextKind as _,
+    code::system,
+    text::{CodeDisplay, PatientWords},
+};
 use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
@@ -130,7 +134,6 @@ pub struct MedicationInput {
 }
 
 const MAX_ITEMS: usize = 100;
-const MAX_WORDS: usize = 500;
 
 impl ClinicalProfile {
     pub fn new(patient: PatientId) -> Self {
@@ -263,23 +266,12 @@ fn check_coding(coding: &Coding, path: &str, systems: &[&str]) -> Vec<FieldError
         let message = "This is not a code of its system.";
         errors.push(FieldError::new(format!("{path}.code"), "invalid", message));
     }
-    let length = coding.display.trim().chars().count();
-    if length == 0 {
-        errors.push(FieldError::required(format!("{path}.display")));
-    } else if length > 200 || coding.display.chars().any(char::is_control) {
-        let message = "At most 200 printable characters.";
-        errors.push(FieldError::new(format!("{path}.display"), "invalid", message));
-    }
+    CodeDisplay::check(&mut errors, &format!("{path}.display"), &coding.display);
     errors
 }
 
 fn check_words(words: Option<&str>, path: &str) -> Option<FieldError> {
-    let words = words?;
-    let control = words.chars().any(|c| c.is_control() && c != '\n');
-    (words.trim().is_empty() || words.chars().count() > MAX_WORDS || control).then(|| {
-        let message = format!("Between 1 and {MAX_WORDS} printable characters.");
-        FieldError::new(path, "invalid", message)
-    })
+    PatientWords::RULE.check(path, words?).err()
 }
 
 /// A SNOMED CT identifier: 6 to 18 digits, the last of them Verhoeff's check

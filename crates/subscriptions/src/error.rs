@@ -75,6 +75,12 @@ fn misfit_in_words(misfit: Misfit) -> &'static str {
     }
 }
 
+impl From<FieldError> for SubscriptionError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
 impl DomainError for SubscriptionError {
     fn kind(&self) -> ErrorKind {
         match self {

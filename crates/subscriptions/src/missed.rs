@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use kernel::{
     AccountId, Actor, CategoryId, Page, PageRequest, PatientId, Permission, SubscriptionId,
+    TextKind as _, text::GraveReason,
 };
 use ports::{AuditAction, AuditEntry, Env, Event};
 use strum::{Display, EnumString, IntoStaticStr};
@@ -64,14 +65,7 @@ impl MissedPeriod {
         if self.decided.is_some() {
             return Err(SubscriptionError::AlreadyDecided);
         }
-        let reason = reason.trim().to_owned();
-        if !(10..=1000).contains(&reason.chars().count()) {
-            return Err(SubscriptionError::Invalid(vec![kernel::FieldError::new(
-                "reason",
-                "invalid",
-                "A reason has between 10 and 1,000 characters.",
-            )]));
-        }
+        let reason = GraveReason::take("reason", reason)?;
         self.decided = Some(DecidedPeriod { decision, at: now, by, reason });
         Ok(self)
     }

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 use kernel::{
     Actor, AssessmentId, CategoryId, CoveredTreatment, Feature, FieldError, Misfit, Money,
-    PatientId, Permission, PlanId, PriceId, SubscriptionId, TreatedWith,
+    PatientId, Permission, PlanId, PriceId, SubscriptionId, TextKind as _, TreatedWith,
+    text::TermsVersion,
 };
 use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
 
@@ -228,14 +229,9 @@ fn consent(
             "The terms of automatic renewal must be accepted expressly.",
         ));
     }
-    let version = request.terms_version.trim();
-    if version.is_empty() || version.len() > 64 || version.chars().any(char::is_control) {
-        errors.push(FieldError::new(
-            "consent.terms_version",
-            "invalid",
-            "Name the version of the terms that were shown, in at most 64 characters.",
-        ));
-    }
+    let version = TermsVersion::take("consent.terms_version", &request.terms_version)
+        .map_err(|error| errors.push(error))
+        .unwrap_or_default();
     if request.amount_shown != terms.amount {
         errors.push(FieldError::new(
             "consent.amount",
@@ -247,7 +243,7 @@ fn consent(
         return Err(SubscriptionError::ConsentMissing(errors));
     }
     Ok(Consent {
-        terms_version: version.to_owned(),
+        terms_version: version,
         amount: terms.amount,
         interval: terms.interval,
         accepted_at: now,

@@ -141,8 +141,12 @@ async fn what_postgresql_cannot_hold(server: &Server, token: &str, admin: &str, 
     let seen = once(request(server, Method::POST, "/api/admin/forms", admin).json(&form)).await;
     let (status, _, mut fields) = seen.problem();
     fields.sort();
-    let wrong =
-        ["items[0].link_id nul_character", "items[0].text nul_character", "title nul_character"];
+    let wrong = [
+        "items[0].link_id nul_character",
+        "items[0].text nul_character",
+        "slug required",
+        "title nul_character",
+    ];
     assert_eq!((status, fields), (422, wrong.map(str::to_owned).to_vec()), "{}", seen.body);
     let far = json!({ "items": [{
         "drug": { "system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "198039", "display": "Nitroglycerin" },

@@ -12,6 +12,7 @@ mod photos;
 mod repeats;
 mod strangers;
 mod sweep;
+mod texts;
 mod tokens;
 mod vendors;
 mod webhooks;

@@ -110,7 +110,10 @@ fn fault(what: &str, seen: &Seen) -> Option<String> {
 const PROBLEM: &str = "application/problem+json";
 
 /// The token of somebody who may call the operation.
-fn token<'a>(operation: &Operation, tokens: &'a BTreeMap<String, String>) -> Option<&'a str> {
+pub(super) fn token<'a>(
+    operation: &Operation,
+    tokens: &'a BTreeMap<String, String>,
+) -> Option<&'a str> {
     let row = TABLE.iter().find(|(id, _)| *id == operation.id);
     let role = match row.map(|(_, who)| *who) {
         Some(Who::Roles(roles)) => roles[0],
@@ -236,7 +239,7 @@ impl Sweep<'_> {
     }
 }
 
-fn next() -> u64 {
+pub(super) fn next() -> u64 {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     COUNT.fetch_add(1, Ordering::Relaxed)
 }
@@ -269,7 +272,7 @@ async fn things_of(patient: &Patient<'_>) -> Value {
 }
 
 /// The schema of an operation's JSON body.
-fn whole_body(description: &Value) -> Option<&Value> {
+pub(super) fn whole_body(description: &Value) -> Option<&Value> {
     let content = description["requestBody"]["content"].as_object()?;
     content.iter().find(|(kind, _)| kind.contains("json")).map(|(_, media)| &media["schema"])
 }
@@ -371,7 +374,7 @@ fn with_ids(mut body: Value, things: &Value) -> Value {
     body
 }
 
-fn filled(path: &str, id: &str) -> String {
+pub(super) fn filled(path: &str, id: &str) -> String {
     let mut filled = String::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('{') {

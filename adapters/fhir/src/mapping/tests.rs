@@ -66,6 +66,10 @@ fn a_patient_carries_what_us_core_asks_for() {
     assert_eq!(json["address"][0]["line"], json!(["1 Main Street", "Unit 2"]));
     assert_eq!(json["address"][0]["state"], "MA");
     assert_eq!(json["telecom"][1], json!({"system": "email", "value": "ada@example.org"}));
+    let name = "Zoë <\"'&> 李小龙 👩🏽\u{200D}⚕\u{FE0F} می\u{200C}نا";
+    let named = HumanName { given: name.into(), ..data.name.clone() };
+    let json = checked(R4Mapper.patient(&PatientData { name: named, ..data.clone() }).unwrap());
+    assert_eq!(json["name"][0]["given"], json!([name]));
     let bare = PatientData { address: None, phone: None, email: None, ..data };
     let json = checked(R4Mapper.patient(&bare).unwrap());
     assert!(json.get("telecom").is_none() && json.get("address").is_none());

@@ -7,7 +7,7 @@ use billing::{
     staff_task::{BillingTask, BillingTaskKind, complete, list},
 };
 use chrono::{DateTime, Utc};
-use kernel::{TaskId, Uuid};
+use kernel::{TaskId, Uuid, text::SettlementNote};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, PageQuery, Problem, Tag};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text};
 
 pub struct BillingTasksApi {
     pub env: Env,
@@ -101,12 +101,12 @@ pub struct BillingTaskPage {
 #[oai(example)]
 pub struct CompleteBillingTask {
     /// Between 3 and 4,000 characters.
-    pub note: String,
+    pub note: Text<SettlementNote>,
 }
 
 impl Example for CompleteBillingTask {
     fn example() -> Self {
-        Self { note: "Sent the delivery record as evidence.".to_owned() }
+        Self { note: "Sent the delivery record as evidence.".into() }
     }
 }
 

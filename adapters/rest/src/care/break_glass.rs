@@ -1,3 +1,4 @@
+use kernel::text::GraveReason;
 use std::sync::Arc;
 
 use care::{
@@ -13,7 +14,7 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, PageQuery, Problem, Tag};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text};
 
 pub struct BreakGlassApi {
     pub env: Env,
@@ -26,13 +27,12 @@ pub struct BreakGlassApi {
 #[oai(example)]
 struct BreakGlassRequest {
     /// In words, 10 to 1,000 characters.
-    #[oai(validator(max_length = 2000))]
-    reason: String,
+    reason: Text<GraveReason>,
 }
 
 impl poem_openapi::types::Example for BreakGlassRequest {
     fn example() -> Self {
-        Self { reason: "Found unconscious at home, allergies unknown.".to_owned() }
+        Self { reason: "Found unconscious at home, allergies unknown.".into() }
     }
 }
 
@@ -42,13 +42,12 @@ impl poem_openapi::types::Example for BreakGlassRequest {
 struct JudgementRequest {
     justified: bool,
     /// In words, 10 to 1,000 characters.
-    #[oai(validator(max_length = 2000))]
-    note: String,
+    note: Text<GraveReason>,
 }
 
 impl poem_openapi::types::Example for JudgementRequest {
     fn example() -> Self {
-        Self { justified: true, note: "The call of the ambulance is on file.".to_owned() }
+        Self { justified: true, note: "The call of the ambulance is on file.".into() }
     }
 }
 

@@ -5,7 +5,7 @@ use care::{
     consultations::{self, Admission, Booking},
 };
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, ConsultationId, Page, ProviderId, Uuid};
+use kernel::{CategoryId, ConsultationId, Page, ProviderId, Uuid, text::ConsultationNotes};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
@@ -15,7 +15,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::names::{Names, PatientNameView};
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key};
 
 pub struct ConsultationsApi {
     pub env: Env,
@@ -192,7 +192,7 @@ impl From<Consultation> for NotesView {
 #[oai(example)]
 pub struct WriteNotes {
     /// In 1 to 20,000 characters; they replace the ones before.
-    pub notes: String,
+    pub notes: Text<ConsultationNotes>,
     /// Also closes the consultation.
     #[oai(default)]
     pub complete: bool,
@@ -200,7 +200,7 @@ pub struct WriteNotes {
 
 impl Example for WriteNotes {
     fn example() -> Self {
-        Self { notes: "Seen by video; goes on as before.".to_owned(), complete: true }
+        Self { notes: "Seen by video; goes on as before.".into(), complete: true }
     }
 }
 

@@ -8,7 +8,10 @@ use care::{
     },
 };
 use chrono::NaiveDate;
-use kernel::{FieldError, PatientId, Permission, RxNorm, TreatmentPlanId, Uuid};
+use kernel::{
+    FieldError, PatientId, Permission, RxNorm, TreatmentPlanId, Uuid,
+    text::{OverrideNote, Reference, UnitOfMeasure},
+};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
@@ -18,7 +21,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::treatment::{DoseBody, TitrationStepBody};
-use crate::core::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, Text, Versioned, one_version, seen_version};
 
 pub struct DosingApi {
     pub env: Env,
@@ -91,8 +94,8 @@ pub enum OverrideReasonWord {
 pub struct DoseOverrideBody {
     pub alert: DoseAlertWord,
     pub reason: OverrideReasonWord,
-    /// At most 1,000 characters; required with `other`.
-    pub note: Option<String>,
+    /// Required with `other`.
+    pub note: Option<Text<OverrideNote>>,
 }
 
 impl From<DoseOverrideBody> for DoseOverride {
@@ -103,7 +106,7 @@ impl From<DoseOverrideBody> for DoseOverride {
             OverrideReasonWord::ToleratedBefore => OverrideReason::ToleratedBefore,
             OverrideReasonWord::Other => OverrideReason::Other,
         };
-        Self { alert: body.alert.into(), reason, note: body.note }
+        Self { alert: body.alert.into(), reason, note: body.note.map(Into::into) }
     }
 }
 
@@ -115,7 +118,7 @@ impl From<DoseOverride> for DoseOverrideBody {
             OverrideReason::ToleratedBefore => OverrideReasonWord::ToleratedBefore,
             OverrideReason::Other => OverrideReasonWord::Other,
         };
-        Self { alert: given.alert.into(), reason, note: given.note }
+        Self { alert: given.alert.into(), reason, note: given.note.map(Into::into) }
     }
 }
 
@@ -164,7 +167,7 @@ pub struct RenalBandBody {
 #[oai(example)]
 pub struct DosingRuleBody {
     /// The UCUM unit of every amount, as in `mg`.
-    pub unit: String,
+    pub unit: Text<UnitOfMeasure>,
     pub method: DosingMethodWord,
     /// A dose, or a dose for each kilogram or square metre.
     pub amount: f64,
@@ -184,13 +187,13 @@ pub struct DosingRuleBody {
     #[oai(default, skip_serializing_if_is_empty)]
     pub schedule: Vec<TitrationStepBody>,
     /// Where it is written.
-    pub reference: String,
+    pub reference: Text<Reference>,
 }
 
 impl Example for DosingRuleBody {
     fn example() -> Self {
         Self {
-            unit: "mg".to_owned(),
+            unit: "mg".into(),
             method: DosingMethodWord::Fixed,
             amount: 50.0,
             increment: 25.0,
@@ -204,7 +207,7 @@ impl Example for DosingRuleBody {
                 value: Some(25.0),
             }],
             schedule: Vec::new(),
-            reference: "Prescribing information of sildenafil, section 2".to_owned(),
+            reference: "Prescribing information of sildenafil, section 2".into(),
         }
     }
 }
@@ -225,7 +228,7 @@ impl DosingRuleBody {
         };
         DosingRule {
             rxnorm,
-            unit: self.unit,
+            unit: self.unit.into(),
             method: match self.method {
                 DosingMethodWord::Fixed => Method::Fixed { amount },
                 DosingMethodWord::PerKilogram => Method::PerKilogram { amount },
@@ -242,7 +245,7 @@ impl DosingRuleBody {
             max_age: self.max_age,
             renal: self.renal.into_iter().map(band).collect(),
             schedule: self.schedule.into_iter().map(Into::into).collect(),
-            reference: self.reference,
+            reference: self.reference.into(),
         }
     }
 }
@@ -269,7 +272,7 @@ impl From<DosingRule> for DosingRuleBody {
             RenalBandBody { below: band.below, effect, value }
         };
         Self {
-            unit: rule.unit,
+            unit: rule.unit.into(),
             method,
             amount,
             increment: rule.increment,
@@ -282,7 +285,7 @@ impl From<DosingRule> for DosingRuleBody {
             max_age: rule.max_age,
             renal: rule.renal.into_iter().map(band).collect(),
             schedule: rule.schedule.into_iter().map(Into::into).collect(),
-            reference: rule.reference,
+            reference: rule.reference.into(),
         }
     }
 }
@@ -302,7 +305,7 @@ pub struct ComputeDose {
 impl Example for ComputeDose {
     fn example() -> Self {
         Self {
-            rxnorm: "213270".to_owned(),
+            rxnorm: "213270".into(),
             weight_kg: Some(82.5),
             height_cm: Some(181.0),
             serum_creatinine_mg_dl: Some(1.1),
@@ -329,7 +332,7 @@ pub struct ComputedDoseView {
 impl From<ComputedDose> for ComputedDoseView {
     fn from(computed: ComputedDose) -> Self {
         Self {
-            dose: DoseBody { value: computed.dose.value, unit: computed.dose.unit },
+            dose: DoseBody { value: computed.dose.value, unit: computed.dose.unit.into() },
             raw: computed.raw,
             body_surface: computed.body_surface,
             creatinine_clearance: computed.creatinine_clearance,
@@ -414,7 +417,7 @@ impl DosingApi {
         let step = at.as_ref().and_then(|at| at.step);
         Ok(Json(DoseOnView {
             on: day,
-            dose: dose.map(|dose| DoseBody { value: dose.value, unit: dose.unit }),
+            dose: dose.map(|dose| DoseBody { value: dose.value, unit: dose.unit.into() }),
             step: step.and_then(|step| u32::try_from(step + 1).ok()),
             from: at.as_ref().and_then(|at| at.from),
             until: at.as_ref().and_then(|at| at.until),

@@ -5,12 +5,12 @@ use care::{
     information::{self, Exchange},
 };
 use chrono::{DateTime, Utc};
-use kernel::{AssessmentId, ProviderId, Uuid};
+use kernel::{AssessmentId, ProviderId, Uuid, text::Inquiry};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use ports::Env;
 
 use super::{assessments::AssessmentView, reviews::ReviewView};
-use crate::core::{Body, Caller, Problem, Tag};
+use crate::core::{Body, Caller, Problem, Tag, Text};
 
 pub struct InformationApi {
     pub env: Env,
@@ -23,12 +23,12 @@ pub struct InformationApi {
 #[oai(example)]
 pub struct RequestInformation {
     /// In words for the patient; at most 4,000 characters.
-    pub question: String,
+    pub question: Text<Inquiry>,
 }
 
 impl poem_openapi::types::Example for RequestInformation {
     fn example() -> Self {
-        Self { question: "Since when have you taken it, and how much?".to_owned() }
+        Self { question: "Since when have you taken it, and how much?".into() }
     }
 }
 
@@ -37,12 +37,12 @@ impl poem_openapi::types::Example for RequestInformation {
 #[oai(example)]
 pub struct GiveInformation {
     /// At most 4,000 characters.
-    pub answer: String,
+    pub answer: Text<Inquiry>,
 }
 
 impl poem_openapi::types::Example for GiveInformation {
     fn example() -> Self {
-        Self { answer: "Since last spring, one tablet in the evening.".to_owned() }
+        Self { answer: "Since last spring, one tablet in the evening.".into() }
     }
 }
 

@@ -62,9 +62,9 @@ impl PlansApi {
             patient: PatientId(body.0.patient_id),
             category: CategoryId(body.0.category_id),
             treatment: body.0.treatment.parse()?,
-            reason: body.0.reason,
+            reason: body.0.reason.into(),
             supersedes: body.0.supersedes.map(TreatmentPlanId),
-            met_elsewhere: body.0.met_elsewhere,
+            met_elsewhere: body.0.met_elsewhere.map(Into::into),
         };
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let plan = plans::create(&self.env, store, &self.sources, actor, request, &key).await?;
@@ -125,7 +125,7 @@ impl PlansApi {
         let reason = body.0.reason;
         let changes = TreatmentChanges {
             dose: body.0.dose.map(Into::into),
-            sig: body.0.sig,
+            sig: body.0.sig.map(Into::into),
             frequency: body.0.frequency.map(Into::into),
             duration_days: body.0.duration_days,
             quantity: body.0.quantity,
@@ -161,7 +161,7 @@ impl PlansApi {
         if_match: Header<Option<String>>,
         body: Body<RevokePlan>,
     ) -> Result<Versioned<PlanView>, Problem> {
-        let (reason, note) = (body.0.reason.into(), body.0.note);
+        let (reason, note) = (body.0.reason.into(), body.0.note.map(Into::into));
         let (place, actor) = (place(id.0, if_match)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan = plans::revoke(&self.env, store, sources, actor, place, reason, note).await?;
@@ -188,7 +188,9 @@ impl PlansApi {
     ) -> Result<Versioned<PlanView>, Problem> {
         let (place, actor) = (place(id.0, if_match)?, caller.actor());
         let (store, sources) = (self.store.as_ref(), &self.sources);
-        let plan = plans::complete(&self.env, store, sources, actor, place, body.0.note).await?;
+        let plan =
+            plans::complete(&self.env, store, sources, actor, place, body.0.note.map(Into::into))
+                .await?;
         Ok(Versioned::at(plan.version, plan))
     }
 

@@ -6,7 +6,10 @@ use care::{
     reviews::{self, Approval},
 };
 use chrono::{DateTime, Utc};
-use kernel::{AssessmentId, Page, PatientId, TreatmentPlanId, Uuid};
+use kernel::{
+    AssessmentId, Page, PatientId, TreatmentPlanId, Uuid,
+    text::{ChartNote, MeetingReport},
+};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
@@ -21,7 +24,7 @@ use super::{
     names::{Names, PatientNameView},
     treatment::{KidneysBody, PlanView, TreatmentBody},
 };
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key_on};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key_on};
 
 pub struct ReviewsApi {
     pub env: Env,
@@ -144,7 +147,7 @@ pub struct ApproveReview {
     /// When, where and how the two met, where state or category ask for a visit
     /// and none here is on file; else the answer is 409 `care.visit_required`.
     /// It stands in the plan's history.
-    pub met_elsewhere: Option<String>,
+    pub met_elsewhere: Option<Text<MeetingReport>>,
 }
 
 impl poem_openapi::types::Example for ApproveReview {
@@ -196,14 +199,14 @@ impl From<RejectionWord> for RejectionReason {
 pub struct RejectReview {
     pub reason: RejectionWord,
     /// The provider's own words, for the chart; at most 4,000 characters.
-    pub note: Option<String>,
+    pub note: Option<Text<ChartNote>>,
 }
 
 impl poem_openapi::types::Example for RejectReview {
     fn example() -> Self {
         Self {
             reason: RejectionWord::NeedsInPersonVisit,
-            note: Some("The mole has to be looked at.".to_owned()),
+            note: Some("The mole has to be looked at.".into()),
         }
     }
 }
@@ -437,7 +440,7 @@ impl ReviewsApi {
             kidneys: body.0.kidneys.map(Into::into),
             overrides: body.0.overrides.into_iter().map(Into::into).collect(),
             supersedes: body.0.supersedes.map(TreatmentPlanId),
-            met_elsewhere: body.0.met_elsewhere,
+            met_elsewhere: body.0.met_elsewhere.map(Into::into),
         };
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
         let plan = reviews::approve(&self.env, store, sources, actor, id, approval, &key).await?;
@@ -459,7 +462,7 @@ impl ReviewsApi {
         assessment_id: Path<Uuid>,
         body: Body<RejectReview>,
     ) -> Result<Json<ReviewView>, Problem> {
-        let (reason, note) = (body.0.reason.into(), body.0.note);
+        let (reason, note) = (body.0.reason.into(), body.0.note.map(Into::into));
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
         let id = AssessmentId(assessment_id.0);
         let review = reviews::reject(&self.env, store, sources, actor, id, reason, note).await?;

@@ -8,7 +8,10 @@ use care::{
     rules::{self, Change, FormSchemas, NewRuleSet, RuleSetQuery, Simulation},
 };
 use chrono::{DateTime, Utc};
-use kernel::{AssessmentId, FieldError, Page, RuleSetId, RxNorm, UsState, Uuid};
+use kernel::{
+    AssessmentId, FieldError, Page, RuleSetId, RxNorm, UsState, Uuid,
+    text::{RuleDescription, RuleReason, RuleSetNote},
+};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
@@ -22,7 +25,7 @@ use super::{
     reviews::{PriorityWord, SeverityWord},
 };
 use crate::core::{
-    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Versioned, one_version,
+    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Text, Versioned, one_version,
     seen_version,
 };
 
@@ -50,8 +53,7 @@ pub struct RuleBody {
     /// rule with this id.
     #[oai(validator(min_length = 1, max_length = 64))]
     pub id: String,
-    #[oai(validator(max_length = 500))]
-    pub description: String,
+    pub description: Text<RuleDescription>,
     /// What it does when it fires.
     pub severity: SeverityWord,
     /// Over `answers` and `scores` by link id, `patient` (`age`, `sex`,
@@ -64,8 +66,7 @@ pub struct RuleBody {
     #[oai(validator(min_length = 1, max_length = 64))]
     pub reason_code: String,
     /// The reason as the patient reads it.
-    #[oai(validator(min_length = 1, max_length = 500))]
-    pub reason_text: String,
+    pub reason_text: Text<RuleReason>,
     /// A patient for whom it fires is seen first, and a task is raised.
     #[oai(default)]
     pub urgent: bool,
@@ -75,7 +76,7 @@ impl From<Rule> for RuleBody {
     fn from(rule: Rule) -> Self {
         Self {
             id: rule.id,
-            description: rule.description,
+            description: rule.description.into(),
             severity: match rule.severity {
                 Severity::Refuse => SeverityWord::Refuse,
                 Severity::Review => SeverityWord::Review,
@@ -83,7 +84,7 @@ impl From<Rule> for RuleBody {
             },
             expression: rule.expression,
             reason_code: rule.reason_code,
-            reason_text: rule.reason_text,
+            reason_text: rule.reason_text.into(),
             urgent: rule.urgent,
         }
     }
@@ -93,7 +94,7 @@ impl From<RuleBody> for Rule {
     fn from(body: RuleBody) -> Self {
         Self {
             id: body.id,
-            description: body.description,
+            description: body.description.into(),
             severity: match body.severity {
                 SeverityWord::Refuse => Severity::Refuse,
                 SeverityWord::Review => Severity::Review,
@@ -101,7 +102,7 @@ impl From<RuleBody> for Rule {
             },
             expression: body.expression,
             reason_code: body.reason_code,
-            reason_text: body.reason_text,
+            reason_text: body.reason_text.into(),
             urgent: body.urgent,
         }
     }
@@ -119,8 +120,7 @@ pub struct NewRuleSetRequest {
     #[oai(validator(min_items = 1, max_items = 200))]
     pub rules: Vec<RuleBody>,
     /// What the version is for.
-    #[oai(validator(max_length = 500))]
-    pub note: Option<String>,
+    pub note: Option<Text<RuleSetNote>>,
     /// The version whose place it takes; the one in force now without it.
     pub based_on: Option<Uuid>,
 }
@@ -157,8 +157,7 @@ pub struct RuleSetChangeRequest {
     #[oai(validator(min_items = 1, max_items = 200))]
     pub rules: Vec<RuleBody>,
     /// What the version is for.
-    #[oai(validator(max_length = 500))]
-    pub note: Option<String>,
+    pub note: Option<Text<RuleSetNote>>,
     /// The version in force whose changes the draft has taken in; the one
     /// before without it.
     pub based_on: Option<Uuid>,
@@ -435,7 +434,7 @@ impl RulesApi {
         let new = NewRuleSet {
             category: body.category_id.into(),
             scope,
-            content: content(body.rules, body.note, body.based_on),
+            content: content(body.rules, body.note.map(Into::into), body.based_on),
         };
         let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
         let set = rules::draft(&self.env, store, forms, caller.actor(), new).await?;
@@ -467,7 +466,7 @@ impl RulesApi {
     ) -> Result<Versioned<RuleSetView>, Problem> {
         let (store, body) = (self.store.as_ref(), body.0);
         let seen = self.seen(&caller, id.0, &if_match.0).await?;
-        let content = content(body.rules, body.note, body.based_on);
+        let content = content(body.rules, body.note.map(Into::into), body.based_on);
         let set =
             rules::revise(&self.env, store, caller.actor(), id.0.into(), seen, content).await?;
         Ok(Versioned::at(set.revision, set))

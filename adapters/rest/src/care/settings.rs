@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use care::{CareError, CareStore, Categories, DoseLimit, Modality, Protocol, StatePolicy, setting};
-use kernel::{CategoryId, DeaSchedule, FieldError, Permission, RxNorm, UsState, Uuid};
+use kernel::{
+    CategoryId, DeaSchedule, FieldError, Permission, RxNorm, UsState, Uuid,
+    text::{DrugDescription, Reference, Strength, ToConfirm, UnitOfMeasure},
+};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Header, Path},
@@ -13,7 +16,9 @@ use poem_openapi::{
 };
 
 use super::{dosing::drug, treatment::TreatmentBody};
-use crate::core::{Body, Caller, Problem, Tag, Versioned, entity_tag, one_version, seen_version};
+use crate::core::{
+    Body, Caller, Problem, Tag, Text, Versioned, entity_tag, one_version, seen_version,
+};
 
 pub struct SettingsApi {
     pub store: Arc<dyn CareStore>,
@@ -37,10 +42,10 @@ pub enum DeaScheduleWord {
 #[oai(example)]
 pub struct FormularyDrugBody {
     /// The drug in words; treatments name it so.
-    pub display: String,
+    pub display: Text<DrugDescription>,
     /// The strength of one unit, as in `50 MG`; empty for an ingredient, which
     /// comes in no package.
-    pub strength: String,
+    pub strength: Text<Strength>,
     pub schedule: DeaScheduleWord,
     /// The largest dose at a time.
     pub max_single: f64,
@@ -49,16 +54,15 @@ pub struct FormularyDrugBody {
     /// The most of it in a week, for what is taken less often than daily.
     pub max_weekly: Option<f64>,
     /// The UCUM unit of the doses.
-    pub unit: String,
+    pub unit: Text<UnitOfMeasure>,
     /// Where the largest doses are written.
-    pub reference: String,
+    pub reference: Text<Reference>,
     /// The NDCs, with eleven digits or as printed with hyphens, of the packages
     /// that may be dispensed for it. Without one it is not prescribed.
     pub ndcs: Vec<String>,
     /// What of this entry no source has confirmed; a pharmacist looks it up
     /// before the entry is used on patients, and takes this away.
-    #[oai(validator(max_length = 1000))]
-    pub to_confirm: Option<String>,
+    pub to_confirm: Option<Text<ToConfirm>>,
     /// The RxNorm concept of the next step, where this is one of the steps of a
     /// titration: with its last fill the plan stays, and its provider has a task.
     #[oai(validator(max_length = 8))]
@@ -68,15 +72,15 @@ pub struct FormularyDrugBody {
 impl Example for FormularyDrugBody {
     fn example() -> Self {
         Self {
-            display: "sertraline 50 MG Oral Tablet".to_owned(),
-            strength: "50 MG".to_owned(),
+            display: "sertraline 50 MG Oral Tablet".into(),
+            strength: "50 MG".into(),
             schedule: DeaScheduleWord::None,
             max_single: 200.0,
             max_daily: 200.0,
             max_weekly: None,
-            unit: "mg".to_owned(),
-            reference: "Prescribing information of sertraline tablets, section 2".to_owned(),
-            ndcs: vec!["16714061201".to_owned()],
+            unit: "mg".into(),
+            reference: "Prescribing information of sertraline tablets, section 2".into(),
+            ndcs: vec!["16714061201".into()],
             to_confirm: None,
             followed_by: None,
         }
@@ -123,16 +127,16 @@ impl FormularyDrugBody {
         }
         Ok(DoseLimit {
             rxnorm,
-            display: self.display,
+            display: self.display.into(),
             max_single: self.max_single,
             max_daily: self.max_daily,
             max_weekly: self.max_weekly,
-            unit: self.unit,
-            reference: self.reference,
-            strength: self.strength,
+            unit: self.unit.into(),
+            reference: self.reference.into(),
+            strength: self.strength.into(),
             schedule: self.schedule.into(),
             ndcs,
-            to_confirm: self.to_confirm,
+            to_confirm: self.to_confirm.map(Into::into),
             followed_by,
         })
     }
@@ -141,16 +145,16 @@ impl FormularyDrugBody {
 impl From<DoseLimit> for FormularyDrugBody {
     fn from(drug: DoseLimit) -> Self {
         Self {
-            display: drug.display,
-            strength: drug.strength,
+            display: drug.display.into(),
+            strength: drug.strength.into(),
             schedule: drug.schedule.into(),
             max_single: drug.max_single,
             max_daily: drug.max_daily,
             max_weekly: drug.max_weekly,
-            unit: drug.unit,
-            reference: drug.reference,
+            unit: drug.unit.into(),
+            reference: drug.reference.into(),
             ndcs: drug.ndcs.iter().map(ToString::to_string).collect(),
-            to_confirm: drug.to_confirm,
+            to_confirm: drug.to_confirm.map(Into::into),
             followed_by: drug.followed_by.map(Into::into),
         }
     }

@@ -5,7 +5,7 @@ use care::{
     tasks::{self, Shown, TaskChange},
 };
 use chrono::{DateTime, Utc};
-use kernel::{FieldError, Page, ProviderId, TaskId, Uuid};
+use kernel::{FieldError, Page, ProviderId, TaskId, Uuid, text::ChartNote};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
@@ -18,7 +18,7 @@ use super::{
     names::{Names, PatientNameView},
     reviews::PriorityWord,
 };
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, Versioned, any_or_one};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text, Versioned, any_or_one};
 
 pub struct TasksApi {
     pub env: Env,
@@ -150,7 +150,7 @@ pub struct UpdateTask {
     pub status: TaskStatusWord,
     /// What was done, with `done`; at most 4,000 characters. It is required
     /// where an answer points to danger.
-    pub note: Option<String>,
+    pub note: Option<Text<ChartNote>>,
     /// With `snoozed`: at most an hour ahead for what is urgent, and a week for
     /// the rest.
     pub snoozed_until: Option<DateTime<Utc>>,
@@ -163,7 +163,7 @@ impl Example for UpdateTask {
     fn example() -> Self {
         Self {
             status: TaskStatusWord::Done,
-            note: Some("Called; safe, and seen by the crisis line.".to_owned()),
+            note: Some("Called; safe, and seen by the crisis line.".into()),
             snoozed_until: None,
             provider_id: None,
         }
@@ -189,7 +189,7 @@ impl UpdateTask {
             return Err(CareError::Invalid(errors));
         }
         Ok(match (self.status, self.snoozed_until, self.provider_id) {
-            (TaskStatusWord::Done, ..) => TaskChange::Complete { note: self.note },
+            (TaskStatusWord::Done, ..) => TaskChange::Complete { note: self.note.map(Into::into) },
             (TaskStatusWord::Snoozed, Some(until), _) => TaskChange::Snooze { until },
             (_, _, Some(to)) => TaskChange::HandOver { to: ProviderId(to) },
             _ => TaskChange::Wake,

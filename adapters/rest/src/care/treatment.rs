@@ -1,5 +1,6 @@
 //! Treatments and plans as they stand on the wire.
 
+use crate::core::Text;
 use care::{
     CareError, Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding,
     PlanStatus, Treatment, TreatmentPlan,
@@ -8,7 +9,10 @@ use care::{
     treatment::PlanVersion,
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{FieldError, Uuid};
+use kernel::{
+    FieldError, Uuid,
+    text::{ChartNote, DrugDescription, MeetingReport, PlanReason, Sig, UnitOfMeasure},
+};
 use poem_openapi::{Enum, Object, types::Example};
 use serde_json::Value;
 
@@ -22,7 +26,7 @@ pub struct MedicationBody {
     /// The NDC of the package, with eleven digits and no dashes.
     pub ndc: String,
     /// The drug in words.
-    pub display: String,
+    pub display: Text<DrugDescription>,
 }
 
 /// How much at a time.
@@ -30,7 +34,7 @@ pub struct MedicationBody {
 pub struct DoseBody {
     pub value: f64,
     /// The UCUM unit, as in `mg`.
-    pub unit: String,
+    pub unit: Text<UnitOfMeasure>,
 }
 
 /// The unit of a period: hours, days or weeks.
@@ -133,7 +137,7 @@ pub struct TreatmentBody {
     pub medication: MedicationBody,
     pub dose: DoseBody,
     /// The directions in words, as they go on the label.
-    pub sig: String,
+    pub sig: Text<Sig>,
     pub frequency: FrequencyBody,
     /// For how many days one fill lasts.
     pub duration_days: u32,
@@ -160,12 +164,12 @@ impl Example for TreatmentBody {
     fn example() -> Self {
         Self {
             medication: MedicationBody {
-                rxnorm: "312941".to_owned(),
-                ndc: "16714061201".to_owned(),
-                display: "sertraline 50 MG Oral Tablet".to_owned(),
+                rxnorm: "312941".into(),
+                ndc: "16714061201".into(),
+                display: "sertraline 50 MG Oral Tablet".into(),
             },
-            dose: DoseBody { value: 50.0, unit: "mg".to_owned() },
-            sig: "Take 1 tablet by mouth once a day.".to_owned(),
+            dose: DoseBody { value: 50.0, unit: "mg".into() },
+            sig: "Take 1 tablet by mouth once a day.".into(),
             frequency: FrequencyBody {
                 frequency: 1,
                 period: 1,
@@ -174,9 +178,9 @@ impl Example for TreatmentBody {
             },
             duration_days: 30,
             quantity: 30,
-            quantity_unit: "tablet".to_owned(),
+            quantity_unit: "tablet".into(),
             refills: 2,
-            diagnosis: "F41.1".to_owned(),
+            diagnosis: "F41.1".into(),
             titration: None,
             kidneys: None,
             overrides: Vec::new(),
@@ -193,9 +197,9 @@ impl TreatmentBody {
         let diagnosis = code("treatment.diagnosis", &self.diagnosis, &mut errors);
         match (rxnorm, ndc, diagnosis) {
             (Some(rxnorm), Some(ndc), Some(diagnosis)) => Ok(Treatment {
-                medication: Medication { rxnorm, ndc, display: self.medication.display },
+                medication: Medication { rxnorm, ndc, display: self.medication.display.into() },
                 dose: self.dose.into(),
-                sig: self.sig,
+                sig: self.sig.into(),
                 frequency: self.frequency.into(),
                 duration_days: self.duration_days,
                 quantity: self.quantity,
@@ -223,7 +227,7 @@ fn code<T: std::str::FromStr<Err: std::fmt::Display>>(
 
 impl From<DoseBody> for Dose {
     fn from(dose: DoseBody) -> Self {
-        Self { value: dose.value, unit: dose.unit }
+        Self { value: dose.value, unit: dose.unit.into() }
     }
 }
 
@@ -248,10 +252,10 @@ impl From<Treatment> for TreatmentBody {
             medication: MedicationBody {
                 rxnorm: treatment.medication.rxnorm.into(),
                 ndc: treatment.medication.ndc.into(),
-                display: treatment.medication.display,
+                display: treatment.medication.display.into(),
             },
-            dose: DoseBody { value: treatment.dose.value, unit: treatment.dose.unit },
-            sig: treatment.sig,
+            dose: DoseBody { value: treatment.dose.value, unit: treatment.dose.unit.into() },
+            sig: treatment.sig.into(),
             frequency: FrequencyBody {
                 frequency: treatment.frequency.frequency,
                 period: treatment.frequency.period,
@@ -282,13 +286,13 @@ pub struct CreatePlan {
     pub category_id: Uuid,
     pub treatment: TreatmentBody,
     /// Why, for the chart.
-    pub reason: String,
+    pub reason: Text<PlanReason>,
     /// The patient's active plan of the category, which is to end: the new plan
     /// takes its place.
     pub supersedes: Option<Uuid>,
     /// When, where and how the two met, where state or category ask for a visit
     /// and none here is on file; else the answer is 409 `care.visit_required`.
-    pub met_elsewhere: Option<String>,
+    pub met_elsewhere: Option<Text<MeetingReport>>,
 }
 
 impl Example for CreatePlan {
@@ -297,7 +301,7 @@ impl Example for CreatePlan {
             patient_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
             category_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0003),
             treatment: TreatmentBody::example(),
-            reason: "Asked for in the visit.".to_owned(),
+            reason: "Asked for in the visit.".into(),
             supersedes: None,
             met_elsewhere: None,
         }
@@ -310,14 +314,14 @@ impl Example for CreatePlan {
 pub struct ReplacePlan {
     pub treatment: TreatmentBody,
     /// Why, for the chart.
-    pub reason: String,
+    pub reason: Text<PlanReason>,
 }
 
 impl Example for ReplacePlan {
     fn example() -> Self {
         Self {
             treatment: TreatmentBody::example(),
-            reason: "Another strength suits better.".to_owned(),
+            reason: "Another strength suits better.".into(),
         }
     }
 }
@@ -327,7 +331,7 @@ impl Example for ReplacePlan {
 #[oai(example)]
 pub struct ModifyPlan {
     pub dose: Option<DoseBody>,
-    pub sig: Option<String>,
+    pub sig: Option<Text<Sig>>,
     pub frequency: Option<FrequencyBody>,
     pub duration_days: Option<u32>,
     pub quantity: Option<u32>,
@@ -340,14 +344,14 @@ pub struct ModifyPlan {
     #[oai(default)]
     pub overrides: Vec<DoseOverrideBody>,
     /// Why, for the chart.
-    pub reason: String,
+    pub reason: Text<PlanReason>,
 }
 
 impl Example for ModifyPlan {
     fn example() -> Self {
         Self {
-            dose: Some(DoseBody { value: 25.0, unit: "mg".to_owned() }),
-            sig: Some("Take half a tablet by mouth once a day.".to_owned()),
+            dose: Some(DoseBody { value: 25.0, unit: "mg".into() }),
+            sig: Some("Take half a tablet by mouth once a day.".into()),
             frequency: None,
             duration_days: None,
             quantity: Some(15),
@@ -355,7 +359,7 @@ impl Example for ModifyPlan {
             titration: None,
             kidneys: None,
             overrides: Vec::new(),
-            reason: "Less after side effects.".to_owned(),
+            reason: "Less after side effects.".into(),
         }
     }
 }
@@ -393,12 +397,12 @@ pub struct RevokePlan {
     pub reason: RevocationWord,
     /// The provider's own words, for the chart; at most 4,000 characters. It is
     /// required with `other`.
-    pub note: Option<String>,
+    pub note: Option<Text<ChartNote>>,
 }
 
 impl Example for RevokePlan {
     fn example() -> Self {
-        let note = Some("Rash on both arms since the second week.".to_owned());
+        let note = Some("Rash on both arms since the second week.".into());
         Self { reason: RevocationWord::AdverseReaction, note }
     }
 }
@@ -408,12 +412,12 @@ impl Example for RevokePlan {
 #[oai(example)]
 pub struct CompletePlan {
     /// The provider's own words, for the chart; at most 4,000 characters.
-    pub note: Option<String>,
+    pub note: Option<Text<ChartNote>>,
 }
 
 impl Example for CompletePlan {
     fn example() -> Self {
-        Self { note: Some("The goal is reached.".to_owned()) }
+        Self { note: Some("The goal is reached.".into()) }
     }
 }
 

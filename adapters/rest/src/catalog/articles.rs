@@ -1,5 +1,9 @@
 //! Articles: reading what one's plan opens, and administering them.
 
+use kernel::{
+    text,
+    text::{ArticleBody, ArticleTitle},
+};
 use std::sync::Arc;
 
 use catalog::{
@@ -16,7 +20,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::TierWord;
-use crate::core::{Body, Caller, Created, Done, Problem, Tag, Versioned, seen_version};
+use crate::core::{Body, Caller, Created, Done, Problem, Tag, Text, Versioned, seen_version};
 
 pub struct ArticlesApi {
     pub env: Env,
@@ -29,14 +33,11 @@ pub struct ArticlesApi {
 #[oai(example)]
 pub struct ArticleRequest {
     category_id: Uuid,
-    #[oai(validator(max_length = 200))]
-    title: String,
+    title: Text<ArticleTitle>,
     /// What everybody reads of it.
-    #[oai(validator(max_length = 500))]
-    summary: String,
+    summary: Text<text::ArticleSummary>,
     /// In Markdown.
-    #[oai(validator(max_length = 50000))]
-    body: String,
+    body: Text<ArticleBody>,
     /// The lowest tier of the category whose subscribers read the whole of it;
     /// everybody does without one.
     minimum_tier: Option<TierWord>,
@@ -48,9 +49,9 @@ impl Example for ArticleRequest {
     fn example() -> Self {
         Self {
             category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001),
-            title: "When does it begin to work?".to_owned(),
-            summary: "What to expect in the first months.".to_owned(),
-            body: "Hair grows slowly: look again after *three months*.".to_owned(),
+            title: "When does it begin to work?".into(),
+            summary: "What to expect in the first months.".into(),
+            body: "Hair grows slowly: look again after *three months*.".into(),
             minimum_tier: Some(TierWord::Standard),
             published: true,
         }
@@ -61,9 +62,9 @@ impl From<ArticleRequest> for ArticleSpec {
     fn from(request: ArticleRequest) -> Self {
         Self {
             category: request.category_id.into(),
-            title: request.title,
-            summary: request.summary,
-            body: request.body,
+            title: request.title.into(),
+            summary: request.summary.into(),
+            body: request.body.into(),
             minimum_tier: request.minimum_tier.map(Into::into),
             published: request.published,
         }

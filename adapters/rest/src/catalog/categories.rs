@@ -1,3 +1,4 @@
+use kernel::text::{CatalogDescription, CatalogName};
 use std::sync::Arc;
 
 use catalog::{CatalogStore, Category, CategoryConfiguration, CategorySpec};
@@ -11,7 +12,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::ModalityWord;
-use crate::core::{Body, Caller, Created, Problem, Tag, Versioned, Visitor, seen_version};
+use crate::core::{Body, Caller, Created, Problem, Tag, Text, Versioned, Visitor, seen_version};
 
 pub struct CategoriesApi {
     pub env: Env,
@@ -70,10 +71,8 @@ pub struct CategoryRequest {
     /// 2 to 60 lower-case letters, digits and dashes.
     #[oai(validator(min_length = 2, max_length = 60))]
     slug: String,
-    #[oai(validator(max_length = 120))]
-    name: String,
-    #[oai(validator(max_length = 2000))]
-    description: String,
+    name: Text<CatalogName>,
+    description: Text<CatalogDescription>,
     /// Whether patients can start in it. Who is treated stays so.
     active: bool,
     required_modality: ModalityWord,
@@ -88,9 +87,9 @@ pub struct CategoryRequest {
 impl Example for CategoryRequest {
     fn example() -> Self {
         Self {
-            slug: "migraine".to_owned(),
-            name: "Migraine".to_owned(),
-            description: "Acute and preventive treatment of migraine.".to_owned(),
+            slug: "migraine".into(),
+            name: "Migraine".into(),
+            description: "Acute and preventive treatment of migraine.".into(),
             active: true,
             required_modality: ModalityWord::Asynchronous,
             minimum_age: 18,
@@ -103,8 +102,8 @@ impl From<CategoryRequest> for CategorySpec {
     fn from(request: CategoryRequest) -> Self {
         Self {
             slug: request.slug,
-            name: request.name,
-            description: request.description,
+            name: request.name.into(),
+            description: request.description.into(),
             active: request.active,
             configuration: CategoryConfiguration {
                 required_modality: request.required_modality.into(),

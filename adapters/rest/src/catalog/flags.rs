@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use catalog::{CatalogError, CatalogStore, Cohort, FeatureFlag, FlagSpec, Rollout, flags};
-use kernel::{FieldError, Role, UsState, Uuid};
+use kernel::{FieldError, Role, UsState, Uuid, text::FlagDescription};
 use poem_openapi::{
     Object, OpenApi,
     param::{Header, Path},
@@ -12,7 +12,7 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, Created, Done, Problem, Tag, Versioned, seen_version};
+use crate::core::{Body, Caller, Created, Done, Problem, Tag, Text, Versioned, seen_version};
 
 pub struct FlagsApi {
     pub env: Env,
@@ -46,8 +46,7 @@ pub struct FeatureFlagRequest {
     /// What programs ask for; a flag keeps its key.
     #[oai(validator(min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]{0,63}$"))]
     key: String,
-    #[oai(validator(max_length = 500))]
-    description: String,
+    description: Text<FlagDescription>,
     /// One that is not enabled is on for nobody.
     enabled: bool,
     /// For how many percent of the accounts in the cohorts it is on. Raising
@@ -65,11 +64,11 @@ pub struct FeatureFlagRequest {
 impl Example for FeatureFlagRequest {
     fn example() -> Self {
         Self {
-            key: "refill_reminders".to_owned(),
-            description: "Reminds patients of refills by push.".to_owned(),
+            key: "refill_reminders".into(),
+            description: "Reminds patients of refills by push.".into(),
             enabled: true,
             percentage: 10,
-            cohorts: vec![CohortBody { states: vec!["TX".to_owned()], ..CohortBody::default() }],
+            cohorts: vec![CohortBody { states: vec!["TX".into()], ..CohortBody::default() }],
             account_ids: Vec::new(),
         }
     }
@@ -147,7 +146,7 @@ impl FeatureFlagRequest {
         }
         Ok(FlagSpec {
             key,
-            description: self.description,
+            description: self.description.into(),
             enabled: self.enabled,
             percentage: self.percentage,
             cohorts,

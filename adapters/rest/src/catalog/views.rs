@@ -1,11 +1,15 @@
 //! The catalog on the wire.
 
+use crate::core::Text;
 use catalog::{
     ActivationWindow, BillingInterval, CatalogError, Modality, Plan, PlanSpec, Price, PriceSpec,
     Tier,
 };
 use chrono::{DateTime, Utc};
-use kernel::{CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError, Money, Uuid};
+use kernel::{
+    CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError, Money, Uuid,
+    text::{CatalogDescription, CatalogName, DrugName, RowLabel, RowValue, UnitOfMeasure},
+};
 use poem_openapi::{Enum, Object, types::Example};
 
 use crate::core::FeatureView;
@@ -117,10 +121,8 @@ pub struct PriceRequest {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "PlanComparisonRow")]
 pub struct ComparisonRow {
-    #[oai(validator(max_length = 100))]
-    pub label: String,
-    #[oai(validator(max_length = 200))]
-    pub value: String,
+    pub label: Text<RowLabel>,
+    pub value: Text<RowValue>,
 }
 
 /// The form of a product, as its RxNorm name ends.
@@ -178,12 +180,10 @@ pub struct CoveredTreatmentBody {
     #[oai(validator(max_length = 8))]
     pub drug: String,
     /// The name of the drug, for people.
-    #[oai(validator(max_length = 200))]
-    pub name: String,
+    pub name: Text<DrugName>,
     pub form: DoseFormWord,
     /// The UCUM unit of the doses.
-    #[oai(validator(max_length = 20))]
-    pub unit: String,
+    pub unit: Text<UnitOfMeasure>,
     /// How much is taken at a time, in each of the steps that are covered.
     #[oai(validator(min_items = 1, max_items = 30))]
     pub doses: Vec<f64>,
@@ -193,9 +193,9 @@ impl From<CoveredTreatment> for CoveredTreatmentBody {
     fn from(covered: CoveredTreatment) -> Self {
         Self {
             drug: covered.drug.to_string(),
-            name: covered.name,
+            name: covered.name.into(),
             form: covered.form.into(),
-            unit: covered.unit,
+            unit: covered.unit.into(),
             doses: covered.doses.into_iter().map(f64::from).collect(),
         }
     }
@@ -218,7 +218,7 @@ impl CoveredTreatmentBody {
                 )),
             }
         }
-        let (name, form, unit) = (self.name, self.form.into(), self.unit);
+        let (name, form, unit) = (self.name.into(), self.form.into(), self.unit.into());
         Some(CoveredTreatment { drug: drug.ok()?, name, form, unit, doses })
     }
 }
@@ -262,10 +262,8 @@ pub struct CatalogPlansView {
 pub struct PlanRequest {
     /// A plan stays in its category.
     pub category_id: Uuid,
-    #[oai(validator(max_length = 120))]
-    pub name: String,
-    #[oai(validator(max_length = 2000))]
-    pub description: String,
+    pub name: Text<CatalogName>,
+    pub description: Text<CatalogDescription>,
     pub tier: TierWord,
     /// What the subscriber gets; each code stands once.
     #[oai(default, validator(max_items = 50))]
@@ -327,7 +325,10 @@ impl CatalogPlanView {
 
     /// As administrators see it: with every price there ever was.
     pub fn whole(plan: Plan) -> Self {
-        let row = |(label, value)| ComparisonRow { label, value };
+        let row = |(label, value): (String, String)| ComparisonRow {
+            label: label.into(),
+            value: value.into(),
+        };
         Self {
             id: plan.id.uuid(),
             category_id: plan.category.uuid(),
@@ -397,12 +398,16 @@ impl PlanRequest {
         }
         Ok(PlanSpec {
             category: self.category_id.into(),
-            name: self.name,
-            description: self.description,
+            name: self.name.into(),
+            description: self.description.into(),
             tier: self.tier.into(),
             features,
             treatments,
-            comparison: self.comparison.into_iter().map(|row| (row.label, row.value)).collect(),
+            comparison: self
+                .comparison
+                .into_iter()
+                .map(|row| (row.label.into(), row.value.into()))
+                .collect(),
             window: ActivationWindow { from: self.active_from, until: self.active_until },
             active: self.active,
             prices,

@@ -6,7 +6,7 @@ use communication::{
     ThreadSummary,
     messaging::{self, Destination},
 };
-use kernel::{AccountId, FieldError, MessageId, Page, ThreadId, Uuid};
+use kernel::{AccountId, FieldError, MessageId, Page, ThreadId, Uuid, text::MessageText};
 use poem_openapi::{
     Object, OpenApi,
     param::{Header, Path, Query},
@@ -16,7 +16,7 @@ use poem_openapi::{
 use ports::Env;
 
 use super::{FormatWord, StatusWord, TopicWord};
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key};
 
 pub struct MessagesApi {
     pub env: Env,
@@ -42,7 +42,7 @@ pub struct SendMessage {
     /// simple formatting and to links to `https`, `mailto` and `tel`.
     pub format: Option<FormatWord>,
     /// What to say, in 1 to 10,000 characters.
-    pub body: String,
+    pub body: Text<MessageText>,
 }
 
 impl Example for SendMessage {
@@ -53,7 +53,7 @@ impl Example for SendMessage {
             topic: Some(TopicWord::Treatment),
             subscription_id: None,
             format: None,
-            body: "My scalp has been itching since Monday. Should I go on?".to_owned(),
+            body: "My scalp has been itching since Monday. Should I go on?".into(),
         }
     }
 }

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::{
     Problem,
-    input::{find_nul, may_hold_far_date, year_fits},
+    input::{find_unfit, may_hold_far_date, year_fits},
     json,
+    text::rule_of,
 };
 
 /// A JSON request body.
@@ -53,9 +54,12 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
             .into_iter()
             .map(|path| FieldError::new(path, "repeated", "A name stands once in an object."))
             .collect();
-        find_nul(&value, "", &mut errors);
-        if errors.is_empty() && may_hold_far_date(&value) {
-            errors = faults::<T>(&value);
+        find_unfit(&value, "", &mut errors);
+        if !errors.is_empty() || may_hold_far_date(&value) {
+            let others = faults::<T>(&value).into_iter();
+            let news: Vec<_> =
+                others.filter(|one| errors.iter().all(|known| known.path != one.path)).collect();
+            errors.extend(news);
         }
         if !errors.is_empty() {
             return Err(invalid(&errors).into());
@@ -199,6 +203,10 @@ fn examine_plain(
         errors.push(FieldError::new(path, "wrong_type", format!("This is a {ty}.")));
         return;
     }
+    if let (Value::String(text), Some(rule)) = (value, rule_of(schema)) {
+        errors.extend(rule.check(path, text).err());
+        return;
+    }
     if let Value::String(text) = value {
         let length = text.chars().count();
         if schema.max_length.is_some_and(|most| length > most)
@@ -247,6 +255,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::core::Text;
 
     #[derive(Debug, Object)]
     struct Inner {
@@ -260,6 +269,7 @@ mod tests {
         inner: Inner,
         list: Vec<Inner>,
         note: Option<String>,
+        reason: Option<Text<kernel::text::GraveReason>>,
     }
 
     fn paths(value: Value) -> Vec<String> {
@@ -271,6 +281,7 @@ mod tests {
     fn every_field_at_fault_is_named_by_its_path() {
         let value = json!({
             "id": "x", "inner": {}, "list": [{"count": 1}, {"count": 11}, {"count": "1"}], "note": 5,
+            "reason": "It is \u{200B} needed.",
         });
         assert_eq!(
             paths(value),
@@ -279,7 +290,8 @@ mod tests {
                 "inner.count required",
                 "list[1].count out_of_range",
                 "list[2].count wrong_type",
-                "note wrong_type"
+                "note wrong_type",
+                "reason character"
             ]
         );
         assert_eq!(paths(json!([])), [" wrong_type"]);

@@ -1,6 +1,8 @@
 //! Features of plans on the wire.
 
+use crate::core::Text;
 use kernel::Feature;
+use kernel::text::FeatureLabel;
 use poem_openapi::Object;
 
 /// Something that a plan unlocks.
@@ -12,12 +14,11 @@ pub struct FeatureView {
     #[oai(validator(min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]{0,63}$"))]
     pub code: String,
     /// A sentence that a subscriber reads.
-    #[oai(validator(max_length = 200))]
-    pub label: String,
+    pub label: Text<FeatureLabel>,
 }
 
 impl From<Feature> for FeatureView {
     fn from(feature: Feature) -> Self {
-        Self { code: feature.code.into(), label: feature.label }
+        Self { code: feature.code.into(), label: feature.label.into() }
     }
 }

@@ -1,9 +1,12 @@
-//! What no operation takes, wherever it stands in a request: NUL characters,
-//! which PostgreSQL's texts cannot hold, and years that it or a calendar on
-//! paper has no room for.
+//! What no operation takes, wherever it stands in a request: characters that no
+//! field can keep, and years that the database or a calendar on paper has no
+//! room for.
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
-use kernel::FieldError;
+use kernel::{
+    FieldError,
+    text::{is_refused_everywhere, refusal},
+};
 use poem::{Endpoint, IntoResponse as _, Middleware, Request, Response, http::StatusCode};
 use serde_json::Value;
 
@@ -22,26 +25,39 @@ fn is_far_date(text: &str) -> bool {
     date.is_some_and(|date| !year_fits(date))
 }
 
-fn nul(path: &str) -> FieldError {
-    FieldError::new(path, "nul_character", "A text must not hold a NUL character.")
+/// Passwords have a rule of their own: a new one is refused with its reasons,
+/// and another is simply not the right one.
+const PASSWORDS: [&str; 3] = ["password", "current_password", "new_password"];
+
+/// What a text holds that no field can keep.
+fn unfit(text: &str) -> Option<char> {
+    text.chars().find(|c| is_refused_everywhere(*c))
 }
 
-/// Finds every NUL character in a JSON value, in texts and in names.
-pub fn find_nul(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+/// Finds in a JSON value every text and every name that holds a character that
+/// no field can keep.
+pub fn find_unfit(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     match value {
-        Value::String(text) if text.contains('\0') => errors.push(nul(path)),
+        Value::String(text) => {
+            let found = match PASSWORDS.contains(&path) {
+                true => text.contains('\0').then_some('\0'),
+                false => unfit(text),
+            };
+            errors.extend(found.map(|c| refusal(path, c)));
+        }
         Value::Array(list) => {
             for (index, inner) in list.iter().enumerate() {
-                find_nul(inner, &format!("{path}[{index}]"), errors);
+                find_unfit(inner, &format!("{path}[{index}]"), errors);
             }
         }
         Value::Object(object) => {
             for (name, inner) in object {
-                if name.contains('\0') {
-                    errors.push(nul(path));
+                if let Some(c) = unfit(name) {
+                    errors.push(refusal(path, c));
+                    continue;
                 }
                 let inside = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                find_nul(inner, &inside, errors);
+                find_unfit(inner, &inside, errors);
             }
         }
         _ => {}
@@ -94,8 +110,8 @@ impl<E: Endpoint> Endpoint for Sound<E> {
 }
 
 fn fault(name: &str, value: &str) -> Option<FieldError> {
-    if name.contains('\0') || value.contains('\0') {
-        return Some(nul(&name.replace('\0', "")));
+    if let Some(c) = unfit(name).or_else(|| unfit(value)) {
+        return Some(refusal(&name.replace(is_refused_everywhere, ""), c));
     }
     is_far_date(value)
         .then(|| FieldError::new(name, "out_of_range", "The year is one of 1 to 9999."))
@@ -108,13 +124,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nul_is_found_where_it_stands() {
-        let mut errors = Vec::new();
-        let value = json!({"a": "x\0", "b": [{"c": "\0"}, "fine"], "d\0": 1});
-        find_nul(&value, "", &mut errors);
-        let mut paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
-        paths.sort_unstable();
-        assert_eq!(paths, ["", "a", "b[0].c"]);
+    fn what_no_field_keeps_is_found_where_it_stands() {
+        for c in ['\0', '\r', '\u{7}', '\u{85}', '\u{202E}', '\u{2066}', '\u{2028}', '\u{FFFF}'] {
+            let mut errors = Vec::new();
+            let value = json!({
+                "a": format!("x{c}"), "b": [{"c": c.to_string()}, "fine\n\t\u{200D}"],
+                (format!("d{c}")): 1,
+            });
+            find_unfit(&value, "", &mut errors);
+            let mut paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+            paths.sort_unstable();
+            assert_eq!(paths, ["", "a", "b[0].c"]);
+        }
+    }
+
+    #[test]
+    fn a_password_has_its_own_rule() {
+        let found = |value: Value| {
+            let mut errors = Vec::new();
+            find_unfit(&value, "", &mut errors);
+            errors.len()
+        };
+        assert_eq!(found(json!({"password": "a\u{202E}", "new_password": "\r"})), 0);
+        assert_eq!(found(json!({"password": "a\0"})), 1);
+        assert_eq!(found(json!({"inner": {"password": "\r"}})), 1);
     }
 
     #[test]

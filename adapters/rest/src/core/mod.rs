@@ -17,6 +17,7 @@ mod permits;
 mod problem;
 mod proxies;
 mod request;
+mod text;
 mod upload;
 mod version;
 
@@ -35,6 +36,7 @@ pub use self::{
     problem::{Problem, ProblemBody, ProblemField, RETRY_AFTER},
     proxies::{Proxies, ProxyHeader},
     request::{Dialect, Surround, current_request_id, request_context},
+    text::Text,
     upload::{PhotoLimit, PhotoUpload},
     version::{any_or_one, one_version, seen_version},
 };

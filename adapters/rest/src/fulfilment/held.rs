@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use kernel::{FillHoldId, Uuid};
+use kernel::{FillHoldId, Uuid, text::GraveReason};
 use pharmacy::{
     dispatch::{
         checks::FillChecks,
@@ -18,7 +18,7 @@ use poem_openapi::{
 };
 use ports::{Env, Panel};
 
-use crate::core::{Body, Caller, PageQuery, Problem, Tag};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text};
 
 pub struct HeldFillsApi {
     pub env: Env,
@@ -152,7 +152,7 @@ pub struct HeldFillPage {
 #[oai(example)]
 pub struct ReleaseHeldFill {
     /// Between 10 and 1,000 characters.
-    pub reason: String,
+    pub reason: Text<GraveReason>,
     /// The `key` of each ground that stands and is accepted.
     #[oai(validator(max_items = 50))]
     pub grounds: Vec<String>,
@@ -161,9 +161,8 @@ pub struct ReleaseHeldFill {
 impl Example for ReleaseHeldFill {
     fn example() -> Self {
         Self {
-            reason: "Called the patient: the new entry is a vitamin, and nothing interacts."
-                .to_owned(),
-            grounds: vec!["open_health_task:019a9e1c-0000-7000-8000-000000000000".to_owned()],
+            reason: "Called the patient: the new entry is a vitamin, and nothing interacts.".into(),
+            grounds: vec!["open_health_task:019a9e1c-0000-7000-8000-000000000000".into()],
         }
     }
 }
@@ -211,7 +210,7 @@ impl HeldFillsApi {
             &self.checks,
             caller.actor(),
             FillHoldId(id.0),
-            ReleaseRequest { reason, grounds },
+            ReleaseRequest { reason: reason.into(), grounds },
         )
         .await?;
         Ok(Json(released.into()))

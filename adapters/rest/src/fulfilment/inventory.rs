@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Ndc, PharmacyId, Uuid};
+use kernel::{Ndc, PharmacyId, Uuid, text::LotNumber};
 use pharmacy::{
     PharmacyError,
     fulfilment::FulfilmentStore,
@@ -18,7 +18,7 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key};
 
 pub struct InventoryApi {
     pub env: Env,
@@ -106,7 +106,7 @@ pub struct ReceiveLot {
     #[oai(validator(max_length = 14))]
     pub ndc: String,
     /// The manufacturer's lot number, of at most 40 characters.
-    pub lot_number: String,
+    pub lot_number: Text<LotNumber>,
     /// The last day on which the lot may be used.
     pub expires_on: NaiveDate,
     /// In dispensing units, as in tablets; 1 to 1,000,000.
@@ -119,8 +119,8 @@ impl Example for ReceiveLot {
     fn example() -> Self {
         Self {
             pharmacy_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
-            ndc: "00093736501".to_owned(),
-            lot_number: "A4471".to_owned(),
+            ndc: "00093736501".into(),
+            lot_number: "A4471".into(),
             expires_on: NaiveDate::from_ymd_opt(2028, 6, 30).unwrap_or_default(),
             quantity: 900,
             reorder_level: Some(300),
@@ -137,7 +137,7 @@ impl ReceiveLot {
         Ok(Receipt {
             pharmacy: PharmacyId(self.pharmacy_id),
             ndc,
-            lot_number: self.lot_number,
+            lot_number: self.lot_number.into(),
             expires_on: self.expires_on,
             quantity: self.quantity,
             reorder_level: self.reorder_level,

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use identity::{ApiClient, OAuthError, Services, client, oauth};
+use kernel::text::ClientName;
 use kernel::{DomainError as _, ErrorKind, Uuid};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -8,14 +9,13 @@ use poem_openapi::{
 };
 use serde::Deserialize;
 
-use crate::core::{Body, Caller, Problem, ProblemBody, Tag, Visitor};
+use crate::core::{Body, Caller, Problem, ProblemBody, Tag, Text, Visitor};
 
 #[derive(Debug, Object)]
 #[oai(example)]
 struct ClientRequest {
     /// The partner's name.
-    #[oai(validator(max_length = 200))]
-    name: String,
+    name: Text<ClientName>,
     /// A JWK set of one public key, or of two while one follows the other, each with a `kid`: RSA of 2048 to
     /// 4096 bits for RS384, or EC on P-384 for ES384.
     jwks: serde_json::Value,
@@ -28,12 +28,12 @@ struct ClientRequest {
 impl poem_openapi::types::Example for ClientRequest {
     fn example() -> Self {
         Self {
-            name: "Riverside EHR".to_owned(),
+            name: "Riverside EHR".into(),
             jwks: serde_json::json!({ "keys": [{
                 "kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": "key-1",
                 "x": "base64url of the x coordinate", "y": "base64url of the y coordinate",
             }] }),
-            scopes: vec!["system/Patient.rs".to_owned(), "system/MedicationRequest.rs".to_owned()],
+            scopes: vec!["system/Patient.rs".into(), "system/MedicationRequest.rs".into()],
         }
     }
 }
@@ -134,12 +134,12 @@ struct TokenForm {
 impl poem_openapi::types::Example for TokenForm {
     fn example() -> Self {
         Self {
-            grant_type: Some("client_credentials".to_owned()),
-            scope: Some("system/Patient.rs".to_owned()),
+            grant_type: Some("client_credentials".into()),
+            scope: Some("system/Patient.rs".into()),
             client_assertion_type: Some(
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".into(),
             ),
-            client_assertion: Some("header.claims.signature".to_owned()),
+            client_assertion: Some("header.claims.signature".into()),
         }
     }
 }
@@ -296,7 +296,7 @@ impl ClientApi {
         body: Body<ClientRequest>,
     ) -> Result<CreatedClient, Problem> {
         let ClientRequest { name, jwks, scopes } = body.0;
-        let form = client::ClientForm { name, keys: jwks, scopes };
+        let form = client::ClientForm { name: name.into(), keys: jwks, scopes };
         let client = client::register(&self.services, caller.actor(), form).await?;
         Ok(CreatedClient::Created(Json(self.view(client))))
     }

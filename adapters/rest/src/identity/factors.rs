@@ -5,11 +5,12 @@ use identity::{
     login, passkeys, second_factor,
 };
 use kernel::Uuid;
+use kernel::text::PasskeyName;
 use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Any};
 use serde_json::Value;
 
 use super::{Accepted, auth::SessionTokens, sessions::SignInMethod};
-use crate::core::{Body, Done, Enrolling, Problem, Tag, Visitor};
+use crate::core::{Body, Done, Enrolling, Problem, Tag, Text, Visitor};
 
 /// A change of how one signs in asks for the password again.
 #[derive(Debug, Object)]
@@ -21,7 +22,7 @@ struct PasswordRequest {
 
 impl poem_openapi::types::Example for PasswordRequest {
     fn example() -> Self {
-        Self { password: "correct-horse battery".to_owned() }
+        Self { password: "correct-horse battery".into() }
     }
 }
 
@@ -44,7 +45,7 @@ struct CodeRequest {
 
 impl poem_openapi::types::Example for CodeRequest {
     fn example() -> Self {
-        Self { code: "287082".to_owned() }
+        Self { code: "287082".into() }
     }
 }
 
@@ -129,7 +130,7 @@ struct ConfirmFactorRequest {
 
 impl poem_openapi::types::Example for ConfirmFactorRequest {
     fn example() -> Self {
-        Self { token: "token-of-the-link".to_owned() }
+        Self { token: "token-of-the-link".into() }
     }
 }
 
@@ -152,8 +153,8 @@ struct VerifyRequest {
 impl poem_openapi::types::Example for VerifyRequest {
     fn example() -> Self {
         Self {
-            mfa_token: "y0cZ3mJ6o1rC4vTn8sVwq2h5k7LxPbEaRdGuIfMtNjQ".to_owned(),
-            code: Some("287082".to_owned()),
+            mfa_token: "y0cZ3mJ6o1rC4vTn8sVwq2h5k7LxPbEaRdGuIfMtNjQ".into(),
+            code: Some("287082".into()),
             recovery_code: None,
             passkey: None,
         }
@@ -195,8 +196,7 @@ struct RegisterPasskeyRequest {
     #[oai(validator(max_length = 200))]
     token: String,
     /// What its owner calls it, as in `Work laptop`.
-    #[oai(validator(max_length = 60))]
-    name: String,
+    name: Text<PasskeyName>,
     /// The credential of `navigator.credentials.create`, as JSON.
     credential: Any<Value>,
 }
@@ -204,8 +204,8 @@ struct RegisterPasskeyRequest {
 impl poem_openapi::types::Example for RegisterPasskeyRequest {
     fn example() -> Self {
         Self {
-            token: "token-of-the-challenge".to_owned(),
-            name: "Work laptop".to_owned(),
+            token: "token-of-the-challenge".into(),
+            name: "Work laptop".into(),
             credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
         }
     }
@@ -232,7 +232,7 @@ struct PasskeyLoginRequest {
 impl poem_openapi::types::Example for PasskeyLoginRequest {
     fn example() -> Self {
         Self {
-            token: "token-of-the-challenge".to_owned(),
+            token: "token-of-the-challenge".into(),
             credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
         }
     }

@@ -3,32 +3,31 @@ use identity::{
     PatientProfile, ProfileForm, ProviderForm, ProviderProfile, Services, profile, provider,
 };
 use kernel::Sex;
+use kernel::{
+    text,
+    text::{AddressLine, AddressLine2, City},
+};
 use poem_openapi::{Enum, Object, OpenApi, payload::Json};
 
 use super::{
     providers::{SpecialityView, WorkingHoursBody},
     staff::LicenseView,
 };
-use crate::core::{Body, Caller, Problem, Tag};
+use crate::core::{Body, Caller, Problem, Tag, Text};
 
 /// A person's name.
 #[derive(Clone, Debug, Object)]
 pub struct PersonName {
-    #[oai(validator(max_length = 100))]
-    pub given: String,
-    #[oai(validator(max_length = 100))]
-    pub family: String,
+    pub given: Text<text::PersonName>,
+    pub family: Text<text::PersonName>,
 }
 
 /// A postal address in the United States.
 #[derive(Clone, Debug, Object)]
 struct PostalAddress {
-    #[oai(validator(max_length = 200))]
-    line1: String,
-    #[oai(validator(max_length = 200))]
-    line2: Option<String>,
-    #[oai(validator(max_length = 200))]
-    city: String,
+    line1: Text<AddressLine>,
+    line2: Option<Text<AddressLine2>>,
+    city: Text<City>,
     /// The postal code of the state, as in `MA`.
     #[oai(validator(max_length = 2))]
     state: String,
@@ -93,18 +92,18 @@ struct ProfileRequest {
 impl poem_openapi::types::Example for ProfileRequest {
     fn example() -> Self {
         Self {
-            name: PersonName { given: "Ada".to_owned(), family: "Byron".to_owned() },
+            name: PersonName { given: "Ada".into(), family: "Byron".into() },
             birth_date: NaiveDate::from_ymd_opt(1990, 12, 10).unwrap_or_default(),
             sex: AdministrativeSex::Female,
             address: PostalAddress {
-                line1: "1 Main Street".to_owned(),
+                line1: "1 Main Street".into(),
                 line2: None,
-                city: "Cambridge".to_owned(),
-                state: "MA".to_owned(),
-                postal_code: "02139".to_owned(),
+                city: "Cambridge".into(),
+                state: "MA".into(),
+                postal_code: "02139".into(),
             },
-            phone: "+16175550123".to_owned(),
-            time_zone: "America/New_York".to_owned(),
+            phone: "+16175550123".into(),
+            time_zone: "America/New_York".into(),
             ssn: None,
             version: None,
         }
@@ -114,13 +113,13 @@ impl poem_openapi::types::Example for ProfileRequest {
 impl From<ProfileRequest> for ProfileForm {
     fn from(request: ProfileRequest) -> Self {
         Self {
-            given: request.name.given,
-            family: request.name.family,
+            given: request.name.given.into(),
+            family: request.name.family.into(),
             birth_date: request.birth_date,
             sex: request.sex.into(),
-            line1: request.address.line1,
-            line2: request.address.line2,
-            city: request.address.city,
+            line1: request.address.line1.into(),
+            line2: request.address.line2.map(Into::into),
+            city: request.address.city.into(),
             state: request.address.state,
             postal_code: request.address.postal_code,
             phone: request.phone,
@@ -151,13 +150,16 @@ impl From<PatientProfile> for ProfileView {
     fn from(profile: PatientProfile) -> Self {
         Self {
             patient_id: profile.patient.uuid(),
-            name: PersonName { given: profile.name.given, family: profile.name.family },
+            name: PersonName {
+                given: profile.name.given.into(),
+                family: profile.name.family.into(),
+            },
             birth_date: profile.birth_date,
             sex: profile.sex.into(),
             address: PostalAddress {
-                line1: profile.address.line1,
-                line2: profile.address.line2,
-                city: profile.address.city,
+                line1: profile.address.line1.into(),
+                line2: profile.address.line2.map(Into::into),
+                city: profile.address.city.into(),
                 state: profile.address.state.to_string(),
                 postal_code: profile.address.postal_code,
             },
@@ -188,10 +190,10 @@ struct ProviderProfileRequest {
 impl poem_openapi::types::Example for ProviderProfileRequest {
     fn example() -> Self {
         Self {
-            name: PersonName { given: "Grace".to_owned(), family: "Lindqvist".to_owned() },
-            npi: "1234567893".to_owned(),
-            dea: Some("AB1234563".to_owned()),
-            specialities: vec!["207Q00000X".to_owned()],
+            name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
+            npi: "1234567893".into(),
+            dea: Some("AB1234563".into()),
+            specialities: vec!["207Q00000X".into()],
         }
     }
 }
@@ -215,7 +217,10 @@ impl From<ProviderProfile> for ProviderView {
     fn from(profile: ProviderProfile) -> Self {
         Self {
             provider_id: profile.provider.uuid(),
-            name: PersonName { given: profile.name.given, family: profile.name.family },
+            name: PersonName {
+                given: profile.name.given.into(),
+                family: profile.name.family.into(),
+            },
             npi: profile.npi.to_string(),
             dea: profile.dea.map(|dea| dea.to_string()),
             working_hours: profile.hours.as_ref().map(Into::into),
@@ -276,8 +281,8 @@ impl ProfileApi {
         body: Body<ProviderProfileRequest>,
     ) -> Result<Json<ProviderView>, Problem> {
         let form = ProviderForm {
-            given: body.0.name.given,
-            family: body.0.name.family,
+            given: body.0.name.given.into(),
+            family: body.0.name.family.into(),
             npi: body.0.npi,
             dea: body.0.dea,
             specialities: body.0.specialities,

@@ -180,7 +180,7 @@ struct ReviseProvider {
 impl Example for ReviseProvider {
     fn example() -> Self {
         Self {
-            name: PersonName { given: "Grace".to_owned(), family: "Lindqvist".to_owned() },
+            name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
             npi: "1234567893".to_owned(),
             dea: Some("AB1234563".to_owned()),
             specialities: vec!["207Q00000X".to_owned()],
@@ -256,8 +256,8 @@ impl ProvidersApi {
         };
         let place = (provider, one_version(seen_version(&if_match.0)?, current).await?);
         let form = ProviderForm {
-            given: body.0.name.given,
-            family: body.0.name.family,
+            given: body.0.name.given.into(),
+            family: body.0.name.family.into(),
             npi: body.0.npi,
             dea: body.0.dea,
             specialities: body.0.specialities,

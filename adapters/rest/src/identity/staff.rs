@@ -102,7 +102,7 @@ impl poem_openapi::types::Example for StaffRequest {
     fn example() -> Self {
         Self {
             email: "grace@example.com".to_owned(),
-            name: PersonName { given: "Grace".to_owned(), family: "Lindqvist".to_owned() },
+            name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
             roles: vec![Role::Provider],
         }
     }
@@ -169,7 +169,9 @@ impl From<Account> for AccountView {
         Self {
             id: account.id.uuid(),
             email: account.email.to_string(),
-            name: account.name.map(|name| PersonName { given: name.given, family: name.family }),
+            name: account
+                .name
+                .map(|name| PersonName { given: name.given.into(), family: name.family.into() }),
             roles: account.roles.into_iter().map(Role::from).collect(),
             status: match account.state {
                 AccountState::Unverified => AccountStatus::Unverified,
@@ -226,8 +228,8 @@ impl StaffApi {
     ) -> Result<CreatedAccount, Problem> {
         let form = staff::StaffForm {
             email: body.0.email,
-            given: body.0.name.given,
-            family: body.0.name.family,
+            given: body.0.name.given.into(),
+            family: body.0.name.family.into(),
             roles: body.0.roles.into_iter().map(kernel::Role::from).collect(),
         };
         let account = staff::create_account(&self.services, caller.actor(), form).await?;

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use intake::{FormChange, FormVersion, IntakeError, ItemChange};
-use kernel::{Page, Uuid};
+use kernel::{
+    Page, Uuid,
+    text::{FormDescription, FormTitle},
+};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Path, Query},
@@ -15,7 +18,7 @@ use super::{
     forms::definition,
 };
 use crate::core::{
-    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Versioned, one_version,
+    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Text, Versioned, one_version,
     seen_version,
 };
 
@@ -95,10 +98,8 @@ pub struct FormVersionsView {
 #[derive(Debug, Object)]
 #[oai(rename = "FormDraftChange", example)]
 pub struct FormDraftChange {
-    #[oai(validator(max_length = 200))]
-    pub title: String,
-    #[oai(validator(max_length = 2000))]
-    pub description: Option<String>,
+    pub title: Text<FormTitle>,
+    pub description: Option<Text<FormDescription>>,
     #[oai(validator(min_items = 1, max_items = 500))]
     pub items: Vec<FormItemView>,
     /// What answers have to be to one another.
@@ -125,8 +126,12 @@ impl Example for FormDraftChange {
 impl FormDraftChange {
     fn read(self, seen: i64) -> Result<FormChange, IntakeError> {
         let mut errors = Vec::new();
-        let definition =
-            definition((self.title, self.description), self.items, self.rules, &mut errors);
+        let definition = definition(
+            (self.title.into(), self.description.map(Into::into)),
+            self.items,
+            self.rules,
+            &mut errors,
+        );
         if !errors.is_empty() {
             return Err(IntakeError::InvalidDefinition(errors));
         }

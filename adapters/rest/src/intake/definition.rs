@@ -1,12 +1,16 @@
 //! A form definition on the wire: one flat shape for every type of item, as in
 //! FHIR's `Questionnaire.item`, with the fields that its type has.
 
+use crate::core::Text;
 use chrono::NaiveDate;
 use intake::{
     AscvdInputs, Band, Behavior, Calculation, ChoiceOption, Condition, Consent, CrossRule,
     EnableWhen, Expected, Fact, Item, ItemKind, Operator, Subject,
 };
-use kernel::{Coding, FieldError};
+use kernel::{
+    Coding, FieldError,
+    text::{FormLabel, FormText},
+};
 use poem_openapi::{Enum, Object, types::Any};
 use serde_json::Value;
 
@@ -66,7 +70,7 @@ pub struct FormCodeView {
     /// The system's URI, as in `http://loinc.org`.
     pub system: String,
     pub code: String,
-    pub display: String,
+    pub display: Text<FormLabel>,
 }
 
 /// A condition, as in FHIR's `enableWhen`.
@@ -88,7 +92,7 @@ pub struct FormConditionView {
 #[oai(rename = "FormOption")]
 pub struct FormOptionView {
     pub code: String,
-    pub display: String,
+    pub display: Text<FormLabel>,
     /// What the choice adds to a sum.
     pub score: Option<i32>,
     /// A clinician has to see that this was chosen.
@@ -104,8 +108,8 @@ pub struct FormOptionView {
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "FormConsent")]
 pub struct FormConsentView {
-    pub document: String,
-    pub version: String,
+    pub document: Text<FormLabel>,
+    pub version: Text<FormLabel>,
 }
 
 /// A range of a score that has a name.
@@ -115,7 +119,7 @@ pub struct FormBandView {
     /// The lowest value of the range, which goes up to the next band.
     pub from: f64,
     pub code: String,
-    pub label: String,
+    pub label: Text<FormLabel>,
 }
 
 /// How a calculated item comes about.
@@ -140,8 +144,7 @@ pub struct FormRuleView {
     /// The link id of the answer that it is compared with.
     pub right: String,
     /// What to tell the patient.
-    #[oai(validator(max_length = 500))]
-    pub message: String,
+    pub message: Text<FormText>,
 }
 
 impl From<CrossRule> for FormRuleView {
@@ -150,7 +153,7 @@ impl From<CrossRule> for FormRuleView {
             left: rule.left,
             operator: rule.operator.to_string(),
             right: rule.right,
-            message: rule.message,
+            message: rule.message.into(),
         }
     }
 }
@@ -162,7 +165,7 @@ impl FormRuleView {
                 left: self.left,
                 operator,
                 right: self.right,
-                message: self.message,
+                message: self.message.into(),
             }),
             Err(_) => {
                 let path = format!("rules.{}.operator", self.left);
@@ -182,8 +185,8 @@ pub struct FormItemView {
     pub link_id: String,
     #[oai(rename = "type")]
     pub kind: ItemTypeWord,
-    pub text: String,
-    pub help: Option<String>,
+    pub text: Text<FormText>,
+    pub help: Option<Text<FormText>>,
     /// What the question is in a code system.
     pub code: Option<FormCodeView>,
     /// An answer is needed whenever the item is enabled.
@@ -222,9 +225,9 @@ pub struct FormItemView {
     /// Of a boolean.
     pub consent: Option<FormConsentView>,
     /// Of a scale.
-    pub minimum_label: Option<String>,
+    pub minimum_label: Option<Text<FormLabel>>,
     /// Of a scale.
-    pub maximum_label: Option<String>,
+    pub maximum_label: Option<Text<FormLabel>>,
     /// Of a calculated item.
     pub calculation: Option<FormCalculationView>,
     /// Of a group, repeating or not.
@@ -234,13 +237,25 @@ pub struct FormItemView {
 
 impl From<Coding> for FormCodeView {
     fn from(coding: Coding) -> Self {
-        Self { system: coding.system, code: coding.code, display: coding.display }
+        Self { system: coding.system, code: coding.code, display: coding.display.into() }
     }
 }
 
 impl From<FormCodeView> for Coding {
     fn from(view: FormCodeView) -> Self {
-        Self { system: view.system, code: view.code, display: view.display }
+        Self { system: view.system, code: view.code, display: view.display.into() }
+    }
+}
+
+impl From<Consent> for FormConsentView {
+    fn from(consent: Consent) -> Self {
+        Self { document: consent.document.into(), version: consent.version.into() }
+    }
+}
+
+impl From<FormConsentView> for Consent {
+    fn from(view: FormConsentView) -> Self {
+        Self { document: view.document.into(), version: view.version.into() }
     }
 }
 
@@ -248,7 +263,7 @@ impl From<ChoiceOption> for FormOptionView {
     fn from(option: ChoiceOption) -> Self {
         Self {
             code: option.code,
-            display: option.display,
+            display: option.display.into(),
             score: option.score,
             flag: option.flag,
             exclusive: option.exclusive,
@@ -261,7 +276,7 @@ impl From<FormOptionView> for ChoiceOption {
     fn from(view: FormOptionView) -> Self {
         Self {
             code: view.code,
-            display: view.display,
+            display: view.display.into(),
             score: view.score,
             flag: view.flag,
             coding: view.coding.map(Into::into),
@@ -307,7 +322,11 @@ impl FormCalculationView {
                 Vec::new(),
             ),
         };
-        let band = |Band { from, code, label }| FormBandView { from, code, label };
+        let band = |band: Band| FormBandView {
+            from: band.from,
+            code: band.code,
+            label: band.label.into(),
+        };
         Self { method, inputs, bands: bands.into_iter().map(band).collect() }
     }
 }
@@ -318,7 +337,7 @@ impl FormItemView {
         Self {
             link_id,
             kind,
-            text,
+            text: text.into(),
             help: None,
             code: None,
             required: false,
@@ -369,16 +388,14 @@ impl FormItemView {
             ItemKind::MultipleChoice { options } => {
                 Self { options: choices(options), ..bare(ItemTypeWord::MultipleChoice) }
             }
-            ItemKind::Boolean { consent } => Self {
-                consent: consent
-                    .map(|Consent { document, version }| FormConsentView { document, version }),
-                ..bare(ItemTypeWord::Boolean)
-            },
+            ItemKind::Boolean { consent } => {
+                Self { consent: consent.map(FormConsentView::from), ..bare(ItemTypeWord::Boolean) }
+            }
             ItemKind::Scale { minimum, maximum, minimum_label, maximum_label } => Self {
                 minimum: Some(minimum as f64),
                 maximum: Some(maximum as f64),
-                minimum_label,
-                maximum_label,
+                minimum_label: minimum_label.map(Into::into),
+                maximum_label: maximum_label.map(Into::into),
                 ..bare(ItemTypeWord::Scale)
             },
             ItemKind::Photo { minimum, maximum } => Self {
@@ -402,7 +419,7 @@ impl FormItemView {
                 ..bare(ItemTypeWord::Calculated)
             },
         };
-        view.help = item.help;
+        view.help = item.help.map(Into::into);
         view.code = item.code.map(Into::into);
         view.required = item.required;
         if let Some(when) = item.enable_when {
@@ -449,17 +466,13 @@ impl FormItemView {
             ItemTypeWord::Date => ItemKind::Date { earliest: self.earliest, latest: self.latest },
             ItemTypeWord::SingleChoice => ItemKind::SingleChoice { options },
             ItemTypeWord::MultipleChoice => ItemKind::MultipleChoice { options },
-            ItemTypeWord::Boolean => ItemKind::Boolean {
-                consent: self
-                    .consent
-                    .map(|FormConsentView { document, version }| Consent { document, version }),
-            },
+            ItemTypeWord::Boolean => ItemKind::Boolean { consent: self.consent.map(Into::into) },
             ItemTypeWord::Scale => match (whole(self.minimum), whole(self.maximum)) {
                 (Some(minimum), Some(maximum)) => ItemKind::Scale {
                     minimum,
                     maximum,
-                    minimum_label: self.minimum_label,
-                    maximum_label: self.maximum_label,
+                    minimum_label: self.minimum_label.map(Into::into),
+                    maximum_label: self.maximum_label.map(Into::into),
                 },
                 _ => {
                     refuse("minimum", "required", "A scale has two whole numbers as its ends.");
@@ -511,8 +524,8 @@ impl FormItemView {
         };
         Some(Item {
             link_id: self.link_id,
-            text: self.text,
-            help: self.help,
+            text: self.text.into(),
+            help: self.help.map(Into::into),
             code: self.code.map(Into::into),
             required: self.required,
             enable_when: (!conditions.is_empty()).then_some(EnableWhen { behavior, conditions }),
@@ -552,7 +565,7 @@ impl FormCalculationView {
         let bands = self
             .bands
             .into_iter()
-            .map(|FormBandView { from, code, label }| Band { from, code, label })
+            .map(|band| Band { from: band.from, code: band.code, label: band.label.into() })
             .collect();
         match self.method {
             MethodWord::Sum => Some(Calculation::Sum { of: self.inputs, bands }),

@@ -1,6 +1,9 @@
 use chrono::{DateTime, Utc};
 use intake::{FormDefinition, FormVersion, IntakeError, NewFormVersion, VersionStatus};
-use kernel::{FieldError, Uuid};
+use kernel::{
+    FieldError, Uuid,
+    text::{FormDescription, FormTitle},
+};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path},
@@ -9,7 +12,7 @@ use poem_openapi::{
 };
 
 use super::{FormItemView, FormRuleView, IntakeServices};
-use crate::core::{Caller, Problem, Tag, Visitor, any_or_one};
+use crate::core::{Caller, Problem, Tag, Text, Visitor, any_or_one};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FormVersionStatus", rename_all = "snake_case")]
@@ -75,10 +78,8 @@ pub struct NewFormRequest {
     /// Names the form where the category has none yet, as in `acne-intake`.
     #[oai(validator(min_length = 2, max_length = 60))]
     pub slug: String,
-    #[oai(validator(max_length = 200))]
-    pub title: String,
-    #[oai(validator(max_length = 2000))]
-    pub description: Option<String>,
+    pub title: Text<FormTitle>,
+    pub description: Option<Text<FormDescription>>,
     #[oai(validator(min_items = 1, max_items = 500))]
     pub items: Vec<FormItemView>,
     /// What answers have to be to one another.
@@ -111,8 +112,12 @@ impl Example for NewFormRequest {
 impl NewFormRequest {
     pub(super) fn read(self) -> Result<NewFormVersion, IntakeError> {
         let mut errors = Vec::new();
-        let definition =
-            definition((self.title, self.description), self.items, self.rules, &mut errors);
+        let definition = definition(
+            (self.title.into(), self.description.map(Into::into)),
+            self.items,
+            self.rules,
+            &mut errors,
+        );
         if !errors.is_empty() {
             return Err(IntakeError::InvalidDefinition(errors));
         }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use kernel::{Address, FieldError, PharmacyId, UsState, Uuid};
+use kernel::{
+    Address, FieldError, PharmacyId, UsState, Uuid,
+    text::{AddressLine, AddressLine2, City, PharmacyName},
+};
 use pharmacy::{
     PharmacyError,
     prescription::{
@@ -19,7 +22,7 @@ use poem_openapi::{
 use ports::Env;
 
 use crate::core::{
-    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Versioned, seen_version,
+    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Text, Versioned, seen_version,
 };
 
 pub struct PharmaciesApi {
@@ -43,14 +46,10 @@ pub struct PharmacyRequest {
     /// digit; absent where it has none.
     #[oai(validator(max_length = 9))]
     pub dea: Option<String>,
-    #[oai(validator(max_length = 120))]
-    pub name: String,
-    #[oai(validator(max_length = 200))]
-    pub line1: String,
-    #[oai(validator(max_length = 200))]
-    pub line2: Option<String>,
-    #[oai(validator(max_length = 200))]
-    pub city: String,
+    pub name: Text<PharmacyName>,
+    pub line1: Text<AddressLine>,
+    pub line2: Option<Text<AddressLine2>>,
+    pub city: Text<City>,
     /// The postal code of the state, as in `MA`.
     #[oai(validator(max_length = 2))]
     pub state: String,
@@ -123,11 +122,11 @@ impl PharmacyRequest {
                     ncpdp_id,
                     npi,
                     dea: dea.flatten(),
-                    name: self.name,
+                    name: self.name.into(),
                     address: Address {
-                        line1: self.line1,
-                        line2: self.line2,
-                        city: self.city,
+                        line1: self.line1.into(),
+                        line2: self.line2.map(Into::into),
+                        city: self.city.into(),
                         state,
                         postal_code: self.postal_code,
                     },

@@ -1,7 +1,9 @@
 //! What goes over the wire of prescriptions.
 
+use crate::core::Text;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::Uuid;
+use kernel::text::{GraveReason, Sig};
 use pharmacy::{
     PharmacyError,
     prescription::{
@@ -19,8 +21,7 @@ pub struct AlertOverrideRequest {
     #[oai(validator(min_length = 1, max_length = 500))]
     pub alert: String,
     /// Why the alert does not stand in the way, in 10 to 1,000 characters.
-    #[oai(validator(min_length = 10, max_length = 1000))]
-    pub reason: String,
+    pub reason: Text<GraveReason>,
 }
 
 /// Asks for the prescription of a treatment plan.
@@ -73,8 +74,8 @@ impl poem_openapi::types::Example for OverrideAlertsRequest {
     fn example() -> Self {
         Self {
             overrides: vec![AlertOverrideRequest {
-                alert: "interaction:sildenafil+nitroglycerin".to_owned(),
-                reason: "Nitrates were stopped in January.".to_owned(),
+                alert: "interaction:sildenafil+nitroglycerin".into(),
+                reason: "Nitrates were stopped in January.".into(),
             }],
         }
     }
@@ -89,7 +90,7 @@ impl OverrideAlertsRequest {
 fn overrides(requests: Vec<AlertOverrideRequest>) -> Vec<OverrideRequest> {
     requests
         .into_iter()
-        .map(|AlertOverrideRequest { alert, reason }| OverrideRequest { alert, reason })
+        .map(|given| OverrideRequest { alert: given.alert, reason: given.reason.into() })
         .collect()
 }
 
@@ -99,8 +100,7 @@ fn overrides(requests: Vec<AlertOverrideRequest>) -> Vec<OverrideRequest> {
 pub struct ModifyPrescriptionRequest {
     pub pharmacy_id: Option<Uuid>,
     /// The directions to the patient.
-    #[oai(validator(min_length = 1, max_length = 1000))]
-    pub sig: Option<String>,
+    pub sig: Option<Text<Sig>>,
     /// The amount of one fill in the prescription's unit, a decimal number
     /// with at most three decimals, as in `30` or `2.5`.
     #[oai(validator(max_length = 9))]
@@ -117,8 +117,8 @@ impl poem_openapi::types::Example for ModifyPrescriptionRequest {
     fn example() -> Self {
         Self {
             pharmacy_id: None,
-            sig: Some("Take 1 tablet by mouth in the evening.".to_owned()),
-            quantity: Some("30".to_owned()),
+            sig: Some("Take 1 tablet by mouth in the evening.".into()),
+            quantity: Some("30".into()),
             days_supply: Some(30),
             refills: None,
         }
@@ -141,7 +141,7 @@ impl ModifyPrescriptionRequest {
             .transpose()?;
         Ok(Changes {
             pharmacy: self.pharmacy_id.map(Into::into),
-            sig: self.sig,
+            sig: self.sig.map(Into::into),
             quantity,
             days_supply: self.days_supply,
             refills: self.refills,

@@ -1,5 +1,9 @@
+use crate::core::Text;
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Coding, Uuid};
+use kernel::{
+    Coding, Uuid,
+    text::{CodeDisplay, PatientWords},
+};
 use poem_openapi::{Enum, Object};
 use records::{
     Allergy, AllergyCategory, AllergyInput, Claim, Criticality, Medication, MedicationInput,
@@ -18,13 +22,12 @@ pub(super) struct CodingView {
     #[oai(validator(min_length = 1, max_length = 40))]
     code: String,
     /// The words of the code.
-    #[oai(validator(min_length = 1, max_length = 200))]
-    display: String,
+    display: Text<CodeDisplay>,
 }
 
 impl From<Coding> for CodingView {
     fn from(value: Coding) -> Self {
-        Self { system: value.system, code: value.code, display: value.display }
+        Self { system: value.system, code: value.code, display: value.display.into() }
     }
 }
 
@@ -165,8 +168,7 @@ pub(super) struct AllergyReport {
     category: CategoryView,
     criticality: Option<CriticalityView>,
     /// What happened, in one's own words.
-    #[oai(validator(max_length = 500))]
-    reaction: Option<String>,
+    reaction: Option<Text<PatientWords>>,
 }
 
 #[derive(Clone, Debug, Object)]
@@ -187,7 +189,7 @@ impl poem_openapi::types::Example for AllergiesRequest {
                 substance: Coding::new(kernel::code::system::RXNORM, "7984", "Penicillin V").into(),
                 category: CategoryView::Medication,
                 criticality: Some(CriticalityView::High),
-                reaction: Some("A rash all over.".to_owned()),
+                reaction: Some("A rash all over.".into()),
             }],
         }
     }
@@ -199,7 +201,7 @@ impl From<AllergiesRequest> for Claim<AllergyInput> {
             substance: item.substance.into(),
             category: item.category.into(),
             criticality: item.criticality.map(Into::into),
-            reaction: item.reaction,
+            reaction: item.reaction.map(Into::into),
         });
         Self { none_known: value.none_known, items: items.collect() }
     }
@@ -248,8 +250,7 @@ impl From<Reported<Medication>> for MedicationsView {
 pub(super) struct MedicationReport {
     drug: CodingView,
     /// How it is taken, in one's own words.
-    #[oai(validator(max_length = 500))]
-    dosage: Option<String>,
+    dosage: Option<Text<PatientWords>>,
     started_on: Option<NaiveDate>,
 }
 
@@ -271,7 +272,7 @@ impl poem_openapi::types::Example for MedicationsRequest {
             none_known: false,
             items: vec![MedicationReport {
                 drug: drug.into(),
-                dosage: Some("One tablet in the morning.".to_owned()),
+                dosage: Some("One tablet in the morning.".into()),
                 started_on: None,
             }],
         }
@@ -282,7 +283,7 @@ impl From<MedicationsRequest> for Claim<MedicationInput> {
     fn from(value: MedicationsRequest) -> Self {
         let items = value.items.into_iter().map(|item| MedicationInput {
             drug: item.drug.into(),
-            dosage: item.dosage,
+            dosage: item.dosage.map(Into::into),
             started_on: item.started_on,
         });
         Self { none_known: value.none_known, items: items.collect() }

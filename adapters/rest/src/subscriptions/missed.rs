@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use kernel::{SubscriptionId, Uuid};
+use kernel::{SubscriptionId, Uuid, text::GraveReason};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -16,7 +16,7 @@ use subscriptions::{
     missed::{MissedDecision, MissedPeriod, decide, list},
 };
 
-use crate::core::{Body, Caller, PageQuery, Problem, Tag};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text};
 
 pub struct MissedPeriodsApi {
     pub env: Env,
@@ -103,14 +103,14 @@ pub struct MissedPeriodPage {
 pub struct DecideMissedPeriod {
     pub decision: MissedPeriodDecision,
     /// Between 10 and 1,000 characters.
-    pub reason: String,
+    pub reason: Text<GraveReason>,
 }
 
 impl Example for DecideMissedPeriod {
     fn example() -> Self {
         Self {
             decision: MissedPeriodDecision::Waived,
-            reason: "Nothing was sent while the service was down.".to_owned(),
+            reason: "Nothing was sent while the service was down.".into(),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What goes over the wire of subscriptions.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{FieldError, Money, Uuid};
+use kernel::{FieldError, Money, Uuid, text::TermsVersion};
 use poem_openapi::{Enum, Object, types::Example};
 use subscriptions::{
     Change, StartSubscription, StateWord, Subscription, SubscriptionError, subscription::CancelWhen,
 };
 
-use crate::core::{Amount, FeatureView};
+use crate::core::{Amount, FeatureView, Text};
 
 /// The express consent to automatic renewal.
 #[derive(Clone, Debug, Object)]
@@ -15,7 +15,7 @@ pub struct RenewalConsent {
     /// The patient accepted the terms that were shown beside the button.
     pub accepted: bool,
     /// The version of the terms that were shown.
-    pub terms_version: String,
+    pub terms_version: Text<TermsVersion>,
     /// The amount per period that was shown; another one than the price asks
     /// for is refused, because the patient has not agreed to it.
     pub amount: Amount,
@@ -36,8 +36,8 @@ impl Example for StartSubscriptionRequest {
             price_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
             consent: RenewalConsent {
                 accepted: true,
-                terms_version: "2026-01".to_owned(),
-                amount: Amount { minor: 2500, currency: "USD".to_owned() },
+                terms_version: "2026-01".into(),
+                amount: Amount { minor: 2500, currency: "USD".into() },
             },
         }
     }
@@ -55,7 +55,7 @@ impl StartSubscriptionRequest {
         Ok(StartSubscription {
             price: self.price_id.into(),
             consent_accepted: self.consent.accepted,
-            terms_version: self.consent.terms_version,
+            terms_version: self.consent.terms_version.into(),
             amount_shown: Money::new(self.consent.amount.minor, currency),
         })
     }

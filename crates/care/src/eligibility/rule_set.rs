@@ -3,7 +3,10 @@
 //! drug in a state, which add to it.
 
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, FieldError, RuleSetId, RxNorm, UsState};
+use kernel::{
+    CategoryId, FieldError, RuleSetId, RxNorm, TextKind as _, UsState,
+    text::{RuleDescription, RuleReason},
+};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -198,7 +201,10 @@ impl RuleSet {
                     "Every rule has an id of its own.",
                 ));
             }
-            let path = format!("rules[{index}].expression");
+            let place = |field: &str| format!("rules[{index}].{field}");
+            RuleDescription::check(&mut errors, &place("description"), &rule.description);
+            RuleReason::check(&mut errors, &place("reason_text"), &rule.reason_text);
+            let path = place("expression");
             if rule.expression.len() > LONGEST {
                 let message = format!("At most {LONGEST} characters.");
                 errors.push(FieldError::new(path, "too_long", message));

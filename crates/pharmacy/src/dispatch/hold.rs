@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use kernel::{
     AssessmentId, CategoryId, FillHoldId, InvoiceId, PatientId, PrescriptionId, ProviderId, TaskId,
-    TreatmentPlanId, UsState,
+    TextKind as _, TreatmentPlanId, UsState, text::GraveReason,
 };
 use ports::Event;
 use serde::{Deserialize, Serialize};
@@ -374,14 +374,7 @@ impl FillHold {
                 "The fill is not held any more.",
             ));
         }
-        let reason = request.reason.trim().to_owned();
-        if !(10..=1000).contains(&reason.chars().count()) {
-            return Err(PharmacyError::field(
-                "reason",
-                "invalid",
-                "A reason has between 10 and 1,000 characters.",
-            ));
-        }
+        let reason = GraveReason::take("reason", &request.reason)?;
         let known =
             |key: &String| self.grounds.iter().chain(now_found).any(|ground| ground.key == *key);
         if let Some(index) = request.grounds.iter().position(|key| !known(key)) {

@@ -4,7 +4,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     Address, Dea, ErxMessageId, FieldError, HumanName, Npi, PhoneNumber, PrescriptionId, Sex,
-    UsState,
+    TextKind as _, UsState,
+    text::{CodeDisplay, DrugDescription, PharmacyName, Strength},
 };
 
 use crate::prescription::{
@@ -71,17 +72,15 @@ impl NewRx {
         if let Err(errors) = pharmacy.address.validate() {
             missing.extend(errors.into_iter().map(|error| below("pharmacy", error)));
         }
+        PharmacyName::check(&mut missing, "pharmacy.name", &pharmacy.name);
         if let Err(errors) = prescription.dosing.validate() {
             missing.extend(errors.into_iter().map(|error| below("medication", error)));
         }
-        if prescription.medication.display.trim().is_empty() {
-            missing.push(FieldError::required("medication.display"));
-        } else if prescription.medication.display.chars().count() > 105 {
-            missing.push(FieldError::new(
-                "medication.display",
-                "too_long",
-                "A drug description has at most 105 characters.",
-            ));
+        let medication = &prescription.medication;
+        DrugDescription::check(&mut missing, "medication.display", &medication.display);
+        Strength::check(&mut missing, "medication.strength", &medication.strength);
+        for (index, allergy) in allergies.iter().enumerate() {
+            CodeDisplay::check(&mut missing, &format!("patient.allergies[{index}]"), allergy);
         }
         match (patient, prescriber) {
             (Some(patient), Some(prescriber)) if missing.is_empty() => Ok(Self {
@@ -113,6 +112,12 @@ fn required<T>(value: Option<T>, path: &str, missing: &mut Vec<FieldError>) -> O
     value
 }
 
+/// A name may have been kept before the rule for names was what it is.
+fn check_name(name: Option<&HumanName>, prefix: &str, missing: &mut Vec<FieldError>) {
+    let errors = name.and_then(|name| name.validate().err()).unwrap_or_default();
+    missing.extend(errors.into_iter().map(|error| below(prefix, error)));
+}
+
 fn checked_address(
     address: Option<Address>,
     prefix: &str,
@@ -131,6 +136,7 @@ fn checked_address(
 fn assemble_patient(details: PatientDetails, missing: &mut Vec<FieldError>) -> Option<RxPatient> {
     let PatientDetails { patient: _, name, birth_date, sex, address, phone } = details;
     let name = required(name, "patient.name", missing);
+    check_name(name.as_ref(), "patient", missing);
     let birth_date = required(birth_date, "patient.birth_date", missing);
     let sex = required(sex, "patient.sex", missing);
     let address = checked_address(address, "patient", missing);
@@ -153,6 +159,7 @@ fn assemble_prescriber(
     let licence = patient_state.and_then(|state| details.licence_in(state, now).ok()).cloned();
     let PrescriberDetails { provider: _, name, npi, dea, spi, licences: _, address, phone } =
         details;
+    check_name(Some(&name), "prescriber", missing);
     let npi = required(npi, "prescriber.npi", missing);
     let spi = required(spi.filter(|spi| !spi.trim().is_empty()), "prescriber.spi", missing);
     let address = checked_address(address, "prescriber", missing);

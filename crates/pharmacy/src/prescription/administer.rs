@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use kernel::{
     AccountId, Actor, Address, Dea, FieldError, Npi, Page, PageRequest, Permission, PharmacyId,
-    PhoneNumber, Seen, UsState,
+    PhoneNumber, Seen, TextKind as _, UsState, text::PharmacyName,
 };
 use ports::{AuditAction, AuditEntry, Env, PortError};
 
@@ -32,12 +32,13 @@ pub struct PharmacySpec {
 
 impl PharmacySpec {
     fn pharmacy(self, id: PharmacyId, version: i64) -> Result<Pharmacy, PharmacyError> {
+        let invalid = PharmacyError::Invalid;
         let pharmacy = Pharmacy {
             id,
             ncpdp_id: self.ncpdp_id,
             npi: self.npi,
             dea: self.dea,
-            name: self.name.trim().to_owned(),
+            name: self.name,
             address: self.address,
             phone: self.phone,
             mail_order: self.mail_order,
@@ -45,8 +46,10 @@ impl PharmacySpec {
             active: self.active,
             version,
         };
-        pharmacy.validate().map_err(PharmacyError::Invalid)?;
-        Ok(pharmacy)
+        pharmacy.validate().map_err(invalid)?;
+        let name = PharmacyName::take("name", &pharmacy.name)?;
+        let address = pharmacy.address.checked().map_err(invalid)?;
+        Ok(Pharmacy { name, address, ..pharmacy })
     }
 }
 

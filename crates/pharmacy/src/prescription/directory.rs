@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use kernel::{Address, Dea, FieldError, Npi, PharmacyId, PhoneNumber, UsState};
+use kernel::{
+    Address, Dea, FieldError, Npi, PharmacyId, PhoneNumber, TextKind as _, UsState,
+    text::PharmacyName,
+};
 
 /// The seven-digit number that NCPDP gives to a pharmacy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -73,12 +76,7 @@ impl Pharmacy {
     /// Everything that is wrong with what is said of it.
     pub fn validate(&self) -> Result<(), Vec<FieldError>> {
         let mut errors = self.address.validate().err().unwrap_or_default();
-        let name = self.name.trim();
-        if name.is_empty() {
-            errors.push(FieldError::required("name"));
-        } else if name.chars().count() > 120 || name.chars().any(char::is_control) {
-            errors.push(FieldError::new("name", "invalid", "At most 120 printable characters."));
-        }
+        PharmacyName::check(&mut errors, "name", &self.name);
         if self.licensed_in.is_empty() {
             errors.push(FieldError::new(
                 "licensed_in",

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use kernel::{DeaSchedule, DoseForm, FieldError, Ndc, QuantityUnit, RxNorm, TreatedWith};
+use kernel::{
+    DeaSchedule, DoseForm, FieldError, Ndc, QuantityUnit, RxNorm, TextKind as _, TreatedWith,
+    text::Sig,
+};
 
 use crate::safety::Formulary;
 
@@ -112,22 +115,10 @@ impl Dosing {
     pub const MOST_DAYS: u16 = 100;
     /// A prescription holds for a year, so twelve fills of a month at most.
     pub const MOST_REFILLS: u8 = 11;
-    /// What `SigText` can carry.
-    pub const MOST_SIG: usize = 1000;
 
     pub fn validate(&self) -> Result<(), Vec<FieldError>> {
         let mut errors = Vec::new();
-        if self.sig.trim().is_empty() {
-            errors.push(FieldError::required("sig"));
-        } else if self.sig.chars().count() > Self::MOST_SIG
-            || self.sig.chars().any(|c| c.is_control() && c != '\n')
-        {
-            errors.push(FieldError::new(
-                "sig",
-                "invalid",
-                "Directions have at most 1,000 characters and no control characters.",
-            ));
-        }
+        Sig::check(&mut errors, "sig", &self.sig);
         if self.days_supply == 0 || self.days_supply > Self::MOST_DAYS {
             errors.push(FieldError::new(
                 "days_supply",

@@ -13,7 +13,7 @@ pub mod write;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     CategoryId, ErxMessageId, Icd10, PatientId, PharmacyId, PrescriptionId, ProviderId,
-    TreatmentPlanId,
+    TextKind as _, TreatmentPlanId, text::GraveReason,
 };
 use ports::{Event, events::PrescriptionStatusWord};
 
@@ -277,14 +277,7 @@ impl Prescription {
         if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
             return Err(self.refused("overridden"));
         }
-        let length = reason.trim().chars().count();
-        if !(10..=1000).contains(&length) {
-            return Err(PharmacyError::field(
-                "overrides.reason",
-                "invalid",
-                "A reason has between 10 and 1,000 characters.",
-            ));
-        }
+        let reason = GraveReason::take("overrides.reason", reason)?;
         let alert = self.alerts.iter_mut().find(|alert| alert.key == key).ok_or_else(|| {
             PharmacyError::field(
                 "overrides.alert",
@@ -299,7 +292,7 @@ impl Prescription {
                 "Nothing is known of this drug, so nothing was checked; prescribe one that is.",
             ));
         }
-        alert.overridden = Some(AlertOverride { by, reason: reason.trim().to_owned(), at: now });
+        alert.overridden = Some(AlertOverride { by, reason, at: now });
         self.updated_at = now;
         Ok(self)
     }

@@ -1,0 +1,267 @@
+//! What people write: every text of every body has a rule, every fault is named
+//! at once, and what passes comes back as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kernel::text::Shape;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::{
+    once, request, session, staff_token,
+    sweep::{filled, next, token, whole_body},
+};
+use crate::{
+    authorization::{STRANGER, TABLE, Who, document, operations, patient},
+    server::{PASSWORD, Server},
+};
+
+/// Texts of requests that have no kind, because something else reads them. A
+/// row is a reason, and the fields as `Schema.field`.
+const OTHERS: &[(&str, &[&str])] = &[EXCEPTIONS];
+
+/// A text of a body: whose it is, where it stands, and whether it has a kind.
+struct Field {
+    name: String,
+    path: String,
+    has_kind: bool,
+}
+
+/// A body of the schema with a character in each of its texts that the text
+/// cannot keep, and where these are.
+struct Spoiled<'a> {
+    document: &'a Value,
+    fields: Vec<Field>,
+}
+
+impl Spoiled<'_> {
+    fn body(&mut self, schema: &Value, owner: &str, path: &str, depth: usize) -> Value {
+        if let Some(name) = schema["$ref"].as_str() {
+            let name = name.rsplit('/').next().expect("a name");
+            let schema = &self.document["components"]["schemas"][name];
+            return self.body(schema, name, path, depth);
+        }
+        for many in ["allOf", "oneOf", "anyOf"] {
+            if let Some(first) = schema[many].get(0) {
+                return self.body(first, owner, path, depth);
+            }
+        }
+        if let Some(first) = schema["enum"].get(0) {
+            return first.clone();
+        }
+        match schema["type"].as_str() {
+            // Items of forms hold items.
+            Some("object" | "array") if depth > 6 => Value::Null,
+            Some("object") => {
+                let below = |name: &str| match path {
+                    "" => name.to_owned(),
+                    path => format!("{path}.{name}"),
+                };
+                let mut body = Map::new();
+                for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                    let inner = self.body(property, owner, &below(name), depth + 1);
+                    body.insert(name.clone(), inner);
+                }
+                if schema["additionalProperties"].is_object() {
+                    let any = &schema["additionalProperties"];
+                    body.insert("any".to_owned(), self.body(any, owner, &below("any"), depth + 1));
+                }
+                body.into()
+            }
+            Some("array") => {
+                json!([self.body(&schema["items"], owner, &format!("{path}[0]"), depth + 1)])
+            }
+            Some("boolean") => json!(true),
+            Some("integer" | "number") => json!(schema["minimum"].as_f64().unwrap_or(1.0) as i64),
+            _ => self.text(schema, owner, path),
+        }
+    }
+
+    fn text(&mut self, schema: &Value, owner: &str, path: &str) -> Value {
+        let shape = match schema["format"].as_str() {
+            Some("uuid") => return json!(STRANGER),
+            Some("date" | "naive-date") => return json!("2026-12-01"),
+            Some("date-time") => return json!("2026-12-01T12:00:00Z"),
+            Some(word) => Shape::from_word(word),
+            None => None,
+        };
+        let last = path.rsplit('.').next().unwrap_or_default();
+        if PASSWORDS.contains(&last) {
+            return json!("a password of many words");
+        }
+        self.fields.push(Field {
+            name: format!("{owner}.{}", last.trim_end_matches("[0]")),
+            path: path.to_owned(),
+            has_kind: shape.is_some(),
+        });
+        // What only a kind refuses, and what nothing keeps.
+        json!(if shape.is_some() { "5 mg\u{200B} daily" } else { "5\r0 mg \u{202E}" })
+    }
+}
+
+const PASSWORDS: [&str; 3] = ["password", "current_password", "new_password"];
+
+#[test]
+fn every_text_of_a_request_has_a_kind_or_a_reason_why_not() {
+    let document = document();
+    let mut bare = BTreeSet::new();
+    for operation in operations(&document) {
+        let method = operation.method.as_str().to_lowercase();
+        let description = &document["paths"][&operation.path][&method];
+        let Some(schema) = whole_body(description) else { continue };
+        let mut spoiled = Spoiled { document: &document, fields: Vec::new() };
+        spoiled.body(schema, "", "", 0);
+        bare.extend(spoiled.fields.into_iter().filter(|f| !f.has_kind).map(|field| field.name));
+    }
+    let others: BTreeSet<String> =
+        OTHERS.iter().flat_map(|(_, fields)| *fields).map(|field| (*field).to_owned()).collect();
+    let unruled: Vec<_> = bare.difference(&others).collect();
+    assert!(unruled.is_empty(), "these texts have no kind: {unruled:#?}");
+    let stale: Vec<_> = others.difference(&bare).collect();
+    assert!(stale.is_empty(), "these exceptions are of no use any more: {stale:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_text_that_cannot_be_kept_is_named_by_its_path_in_one_answer() {
+    let server = Server::start();
+    let mut tokens = BTreeMap::new();
+    for (email, role) in salus::seed::identity::sign_ins() {
+        let session = session(&server, email, PASSWORD).await;
+        tokens
+            .entry(role.to_string())
+            .or_insert_with(|| super::patient::text(&session, "access_token"));
+    }
+    let session = patient(&server.client, "texts").await;
+    tokens.insert("patient".to_owned(), super::patient::text(&session, "access_token"));
+
+    let document = document();
+    let http = reqwest::Client::new();
+    let (mut wrong, mut asked) = (Vec::new(), 0);
+    for operation in operations(&document) {
+        let method = operation.method.as_str().to_lowercase();
+        let description = &document["paths"][&operation.path][&method];
+        let row = TABLE.iter().find(|(id, _)| *id == operation.id);
+        let Some(schema) = whole_body(description) else { continue };
+        if matches!(row, Some((_, Who::Vendor))) {
+            continue;
+        }
+        let mut spoiled = Spoiled { document: &document, fields: Vec::new() };
+        let body = spoiled.body(schema, "", "", 0);
+        if spoiled.fields.is_empty() {
+            continue;
+        }
+        let url = format!("{}{}", server.url(), filled(&operation.path, STRANGER));
+        let mut request = http.request(operation.method.clone(), url).json(&body);
+        for name in &operation.headers {
+            let value = if name == "If-Match" { "\"1\"" } else { &next().to_string() };
+            request = request.header(name, value);
+        }
+        if let Some(token) = token(&operation, &tokens) {
+            request = request.bearer_auth(token);
+        }
+        let seen = once(request).await;
+        asked += 1;
+        let fields = seen.body["errors"].as_array().cloned().unwrap_or_default();
+        let named: BTreeSet<_> = fields
+            .iter()
+            .filter(|field| field["code"] == "character")
+            .filter_map(|field| field["path"].as_str())
+            .collect();
+        let missed: Vec<_> = spoiled
+            .fields
+            .iter()
+            .map(|field| &field.path)
+            .filter(|path| !named.contains(path.as_str()))
+            .collect();
+        if seen.status != 422 || !missed.is_empty() {
+            wrong.push(format!("{} {} {missed:?} {}", operation.id, seen.status, seen.body));
+        }
+    }
+    assert!(asked > 60, "{asked} operations are too few");
+    assert!(wrong.is_empty(), "{} of {asked}: {wrong:#?}", wrong.len());
+}
+
+/// What the next hop does not take is refused where it is entered, and what
+/// passes is what is read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_takes_what_a_prescription_carries() {
+    let server = Server::start();
+    let session = patient(&server.client, "lengths").await;
+    let token = session["access_token"].as_str().expect("a token");
+    let profile = |name: &str, line: &str, city: &str| {
+        json!({
+            "name": { "given": name, "family": name },
+            "birth_date": "1990-12-10", "sex": "female", "phone": "+16175550123",
+            "address": {
+                "line1": line, "line2": line, "city": city, "state": "MA", "postal_code": "02139",
+            },
+            "time_zone": "America/New_York",
+        })
+    };
+    let put = |body: Value| once(request(&server, Method::PUT, "/api/profile", token).json(&body));
+    let seen = put(profile(&"ä".repeat(71), &"x".repeat(41), &"y".repeat(36))).await;
+    let wrong = [
+        "name.given length",
+        "name.family length",
+        "address.line1 length",
+        "address.line2 length",
+        "address.city length",
+    ];
+    assert_eq!(seen.problem(), (422, "invalid_body", wrong.map(str::to_owned).to_vec()));
+    let seen = put(profile("\u{200B}", "5\r0 Main", "\u{2066}Boston")).await;
+    let mut fields = seen.problem().2;
+    fields.sort();
+    let mut wrong = wrong.map(|field| field.replace(" length", " character"));
+    wrong.sort();
+    assert_eq!((seen.status, fields), (422, wrong.to_vec()), "{}", seen.body);
+
+    let (name, line, city) = ("Zoë O’Brien 李", "№ 5 <\"A\" & 'B'> 🏥", "São João");
+    let sent = profile(name, line, city);
+    let seen = put(sent.clone()).await;
+    assert_eq!(seen.status, 200, "{}", seen.body);
+    for whole in ["name", "address"] {
+        assert_eq!(seen.body[whole], sent[whole]);
+    }
+    let seen = put(profile("Zoe\u{308} O’Brien 李", line, city)).await;
+    assert_eq!(seen.body["name"]["given"], name, "it is kept as it is composed");
+
+    let admin = staff_token(&server, "admin@salus.example").await;
+    let pharmacy = json!({
+        "ncpdp_id": "0123454", "npi": "1234567893", "name": "p".repeat(71),
+        "line1": "x".repeat(41), "line2": "x".repeat(41), "city": "y".repeat(36), "state": "MA",
+        "postal_code": "02139", "phone": "+16175550123", "mail_order": true, "active": true,
+        "licensed_in": ["MA"],
+    });
+    let post = request(&server, Method::POST, "/api/admin/pharmacies", &admin).json(&pharmacy);
+    let seen = once(post).await;
+    let (status, _, fields) = seen.problem();
+    let wrong = ["name length", "line1 length", "line2 length", "city length"];
+    assert_eq!((status, fields), (422, wrong.map(str::to_owned).to_vec()), "{}", seen.body);
+}
+
+/// One rule for the directions of a plan and of its prescription.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_takes_the_directions_that_its_prescription_takes() {
+    let server = Server::start();
+    let provider = staff_token(&server, "maren.lindqvist@salus.example").await;
+    for (sig, code) in [
+        ("x".repeat(1_001), "length"),
+        ("\u{200B}".to_owned(), "character"),
+        ("5\r0 mg".to_owned(), "character"),
+        ("Take 1\nat night".to_owned(), "character"),
+        (" ".to_owned(), "required"),
+    ] {
+        let path = format!("/api/treatment-plans/{STRANGER}/modify");
+        let body = json!({ "sig": sig, "reason": "\u{202E}" });
+        let seen = once(
+            request(&server, Method::POST, &path, &provider)
+                .header("If-Match", "\"1\"")
+                .json(&body),
+        )
+        .await;
+        let (status, _, mut fields) = seen.problem();
+        fields.sort();
+        let expected = vec!["reason character".to_owned(), format!("sig {code}")];
+        assert_eq!((status, fields), (422, expected), "{}", seen.body);
+    }
+}
