@@ -96,8 +96,8 @@ impl From<FormResponse> for FormResponseView {
                 .consents
                 .into_iter()
                 .map(|consent| FormConsentView {
-                    document: consent.document,
-                    version: consent.version,
+                    document: consent.document.into(),
+                    version: consent.version.into(),
                 })
                 .collect(),
             photos: response.photos.into_iter().map(Into::into).collect(),
