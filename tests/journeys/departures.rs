@@ -33,10 +33,10 @@ async fn the_patients_of_a_provider_who_leaves_come_to_a_colleague() {
     assert_eq!(written.status, 200, "{}", written.body);
     let prescription = text(&patient.prescription().await, "id");
     patient.card("card", "pm_card_visa").await;
-    let plans = patient.get("/api/plans/fitting").await;
-    let mut prices = plans["plans"][0]["prices"].as_array().expect("prices").iter();
-    let quarter = prices.find(|price| price["interval"] == "quarterly").expect("a price");
-    assert_eq!(patient.subscribe("quarter", quarter).await.status, 200);
+    let prices = patient.prices().await;
+    let quarter = prices.iter().find(|price| price["interval"] == "quarterly").expect("a price");
+    let bought = patient.subscribe("quarter", quarter).await;
+    assert_eq!(bought.status, 200, "{}", bought.body);
     patient.shipment().await;
     let chart = format!("/api/treatment-plans/{}", patient.id);
     assert_eq!(doctor.get(&chart).await["plans"][0]["id"], plan["id"]);
@@ -176,7 +176,7 @@ async fn the_pharmacy_is_phoned_when_a_patient_is_disabled() {
     patient.submit().await;
     patient.prescription().await;
     let path = format!("/api/admin/accounts/{}/status", patient.id);
-    let set = once(admin.ask(Method::PUT, &path).json(&json!({ "status": "disabled" }))).await;
+    let set = once(admin.ask(Method::PUT, &path).json(&json!({ "disabled": true }))).await;
     assert_eq!(set.status, 200, "{}", set.body);
     salus_tests::eventually("the pharmacy to be phoned", SOON, || async {
         let tasks = doctor.get("/api/providers/tasks").await;

@@ -190,7 +190,7 @@ async fn sixteen_who_give_out_at_once_give_each_review_out_once_and_evenly() {
     let setting = Arc::new(setting().await);
     switch_on(&setting, |_| {}).await;
     setting.neighbours.licences.lock().unwrap().clear();
-    let who = licensed(&setting, 4);
+    let who = licensed(&setting, 4).await;
     let mut reviews = Vec::new();
     for _ in 0..12 {
         reviews.push(setting.assess(setting.newcomer(), &["review"]).await);

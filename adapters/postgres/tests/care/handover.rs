@@ -156,12 +156,11 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
     }
     setting.approve(id, IN_MASSACHUSETTS, None, "mended").await.unwrap();
 
-    // Of whom identity knows nothing nobody takes a signature.
+    // Of whom identity knows nothing nobody takes so much as a claim.
     let stranger = ProviderId(Uuid::from_u128(0xfa));
     license(&setting, stranger, &[UsState::Ma]);
     let id = setting.assess(EVE, &["review"]).await;
-    setting.claim(id, stranger).await.unwrap();
-    let refused = setting.approve(id, stranger, None, "stranger").await.unwrap_err();
+    let refused = setting.claim(id, stranger).await.unwrap_err();
     assert_eq!(refused.code(), "care.licence_required");
 }
 

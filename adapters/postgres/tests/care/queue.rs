@@ -13,19 +13,20 @@ pub(super) async fn stored(setting: &Setting, id: AssessmentId) -> care::Assessm
     tx.assessment(id, &Reach::All).await.unwrap().unwrap()
 }
 
-pub(super) fn licensed(setting: &Setting, many: u128) -> Vec<ProviderId> {
+pub(super) async fn licensed(setting: &Setting, many: u128) -> Vec<ProviderId> {
     let who: Vec<ProviderId> =
         (1..=many).map(|number| ProviderId(Uuid::from_u128(0xc000 + number))).collect();
     for one in &who {
         setting.neighbours.licences.lock().unwrap().insert(*one, vec![UsState::Ma]);
     }
+    setting.seat(&who).await;
     who
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sixty_four_who_claim_at_once_one_holds_the_review() {
     let setting = Arc::new(setting().await);
-    let claimers = licensed(&setting, 64);
+    let claimers = licensed(&setting, 64).await;
     // A claim that ran out is raced for like a review that waits.
     for round in 0..2 {
         let id = setting.assess(ADA, &["review"]).await;
@@ -55,7 +56,7 @@ async fn of_sixty_four_who_claim_at_once_one_holds_the_review() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sixty_four_who_loaded_the_same_review_the_store_lets_one_save() {
     let setting = Arc::new(setting().await);
-    let claimers = licensed(&setting, 64);
+    let claimers = licensed(&setting, 64).await;
     let id = setting.assess(ADA, &["review"]).await;
     let loaded = stored(&setting, id).await;
     let saves: Vec<_> = claimers
