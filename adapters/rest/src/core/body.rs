@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     Problem,
-    input::{find_nul, may_hold_far_date, year_fits},
+    input::{find_nul, find_vast, may_hold_far_date, year_fits},
 };
 
 /// A JSON request body.
@@ -57,6 +57,7 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
         })?;
         let mut errors = Vec::new();
         find_nul(&value, "", &mut errors);
+        find_vast(&value, "", &mut errors);
         if errors.is_empty() && may_hold_far_date(&value) {
             errors = faults::<T>(&value);
         }
