@@ -1,6 +1,6 @@
 # Sourced by run, test and tests/clients/run: installs what a Debian machine
 # with only a Rust toolchain lacks, which is a linker and PostgreSQL's programs,
-# and Python for the last of them.
+# and Python and Node for the last of them.
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -50,6 +50,12 @@ setup() {
             as_root tee /etc/postgresql-common/createcluster.d/salus.conf >/dev/null
     fi
     install_packages "${packages[@]}"
+}
+
+# Node with its package manager, from version 18 on.
+setup_node() {
+    command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 && return 0
+    install_packages nodejs npm
 }
 
 # Python with virtual environments, which Debian packages apart from it.

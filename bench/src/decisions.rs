@@ -132,7 +132,7 @@ fn inputs(form: &FormDefinition, patient: u64) -> Inputs {
             ItemKind::Text { repeats: false, .. } => json!("Since last spring, mostly at night."),
             ItemKind::Text { repeats: true, .. } => json!(["metformin 500 mg", "vitamin D"]),
             ItemKind::Number { minimum, .. } => {
-                json!(minimum.unwrap_or(0.0) + draw(80) as f64 / 2.0)
+                json!(minimum.map_or(0.0, kernel::Decimal::to_f64) + draw(80) as f64 / 2.0)
             }
             ItemKind::Date { .. } => json!("2025-03-14"),
             ItemKind::SingleChoice { options } => json!(code(draw(options.len()))),

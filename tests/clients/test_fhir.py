@@ -2,6 +2,7 @@
 parse and validate what it read."""
 
 import base64
+import re
 import time
 import unittest
 import uuid
@@ -158,6 +159,19 @@ class Record(unittest.TestCase):
         for kind, found in self.found.items():
             read = self.fhir.reference(kind, found[0].id).to_resource()
             self.assertEqual(read.serialize(), found[0].serialize())
+
+    def test_a_response_reads_the_same_in_both_ways(self):
+        staff = self.server.sign_in("super.admin@salus.example")["access_token"]
+        partner = self.partner.ask().json()["access_token"]
+        for response in self.found["QuestionnaireResponse"]:
+            path = f"QuestionnaireResponse/{response.id}"
+            record = self.server.call("GET", f"/fhir/{path}", token=partner)
+            path = f"/api/forms/responses/{response.id}/questionnaire-response"
+            intake = self.server.call("GET", path, token=staff)
+            # The record alone has versions.
+            meta = r'"meta":\{[^{}]*\},'
+            self.assertRegex(record.text, meta)
+            self.assertEqual(re.sub(meta, "", record.text), intake.text)
 
     def test_a_search_by_patient_gives_that_patients(self):
         kinds = [kind for kind in KINDS if kind != "Patient"]

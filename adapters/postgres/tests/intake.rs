@@ -83,13 +83,8 @@ pub fn admin() -> Actor {
 
 fn definition() -> FormDefinition {
     let item = |link_id: &str, required, kind| Item {
-        link_id: link_id.into(),
-        text: format!("About {link_id}?"),
-        help: None,
-        code: None,
         required,
-        enable_when: None,
-        kind,
+        ..Item::new(link_id, format!("About {link_id}?"), kind)
     };
     let yes_no = || ItemKind::Boolean { consent: None };
     let text = ItemKind::Text { max_length: 100, pattern: None, repeats: false };
@@ -222,15 +217,11 @@ async fn a_definition_that_could_not_be_read_back_is_not_kept() {
     let first = published(&database).await;
     let mut deep = first.definition.clone();
     for at in 0..45 {
-        let group = Item {
-            link_id: format!("g{at}"),
-            text: "A group.".into(),
-            help: None,
-            code: None,
-            required: false,
-            enable_when: None,
-            kind: ItemKind::Group { items: std::mem::take(&mut deep.items) },
-        };
+        let group = Item::new(
+            format!("g{at}"),
+            "A group.",
+            ItemKind::Group { items: std::mem::take(&mut deep.items) },
+        );
         deep.items = vec![group];
     }
     let draft = draft_from(env, pg, &admin(), first.id).await.unwrap();

@@ -35,15 +35,7 @@ struct World {
 }
 
 fn definition() -> FormDefinition {
-    let item = |link_id: &str, kind| Item {
-        link_id: link_id.into(),
-        text: format!("About {link_id}?"),
-        help: None,
-        code: None,
-        required: false,
-        enable_when: None,
-        kind,
-    };
+    let item = |link_id: &str, kind| Item::new(link_id, format!("About {link_id}?"), kind);
     let each = item("each", ItemKind::Photo { minimum: 1, maximum: 1 });
     let rows = ItemKind::RepeatingGroup { items: vec![each], minimum: 0, maximum: 5 };
     FormDefinition {

@@ -14,7 +14,7 @@ use records::{
     mapper::Standing,
     projections::on_patient_profile_changed,
     read_resource, reindex, report_allergies, report_medications, search_resources,
-    sources::{ConsultationData, PatientData, PatientSource, PrescriptionData, ResponseData},
+    sources::{ConsultationData, PatientData, PatientSource, PrescriptionData},
 };
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -29,10 +29,6 @@ impl FhirMapper for TestMapper {
             "identifier": [{"system": "urn:mrn", "value": data.patient.to_string()}],
             "name": [{"family": data.name.family}],
         }))
-    }
-
-    fn questionnaire_response(&self, _: &ResponseData) -> Result<Value, MappingError> {
-        Err(MappingError("unused".into()))
     }
 
     fn medication_request(&self, _: &PrescriptionData) -> Result<Value, MappingError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike as _, NaiveDate};
 use kernel::{
-    FieldError, PhotoId,
+    Decimal, FieldError, PhotoId,
     text::{Rule, Shape, kept},
 };
 use serde::{Deserialize, Serialize};
@@ -41,14 +41,16 @@ pub enum Answer {
 /// which is the one that limits, conditions and rules are written in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quantity {
-    pub value: f64,
+    /// With the digits that were written.
+    pub value: Decimal,
     /// A UCUM code.
     pub unit: Option<String>,
-    pub in_first_unit: f64,
+    pub in_first_unit: Decimal,
 }
 
 impl Quantity {
-    pub fn bare(value: f64) -> Self {
+    pub fn bare(value: impl Into<Decimal>) -> Self {
+        let value = value.into();
         Self { value, unit: None, in_first_unit: value }
     }
 }
@@ -73,19 +75,20 @@ impl Answer {
     }
 
     /// The number of an answer that is one, in the first unit of its item.
-    pub fn as_number(&self) -> Option<f64> {
+    pub fn as_number(&self) -> Option<Decimal> {
         match self {
             Self::Number(quantity) => Some(quantity.in_first_unit),
-            Self::Scale(value) => Some(*value as f64),
+            Self::Scale(value) => Some((*value).into()),
             _ => None,
         }
     }
 
     /// The plain value that rules are written against: a number in the first
-    /// unit of its item, and everything else as it was sent.
+    /// unit of its item, as the float that the language of the rules has, and
+    /// everything else as it was sent.
     pub fn to_plain(&self) -> Value {
         match self {
-            Self::Number(quantity) => json!(quantity.in_first_unit),
+            Self::Number(quantity) => json!(quantity.in_first_unit.to_f64()),
             Self::Rows(rows) => rows_with(rows, Self::to_plain),
             other => other.to_raw(),
         }
@@ -131,9 +134,13 @@ pub(crate) fn read(kind: &ItemKind, raw: &Value) -> Result<Answer, &'static str>
         ItemKind::Text { repeats: true, .. } => {
             texts(raw).map(Answer::Texts).ok_or("a list of texts")
         }
-        ItemKind::Number { units, .. } => number(units, raw)
-            .map(Answer::Number)
-            .ok_or("a number, or an object with a value and one of the units of the question"),
+        ItemKind::Number { units, integer, .. } => {
+            number(units, *integer, raw).map(Answer::Number).ok_or(if units.len() > 1 {
+                "an object with a number as its value and one of the units of the question"
+            } else {
+                "a number, or an object with a value and the unit of the question"
+            })
+        }
         ItemKind::Date { .. } => raw
             .as_str()
             .and_then(|text| text.parse::<NaiveDate>().ok())
@@ -174,21 +181,30 @@ fn ids(raw: &Value) -> Option<Vec<PhotoId>> {
     texts(raw)?.iter().map(|id| id.parse().ok()).collect()
 }
 
-fn number(units: &[String], raw: &Value) -> Option<Quantity> {
-    let (value, unit) = match raw {
-        Value::Number(value) => (value.as_f64()?, units.first()),
+/// A number without a unit is one only where there is no doubt about it: where
+/// several units are allowed, 70 could be any of them.
+fn number(units: &[String], integer: bool, raw: &Value) -> Option<Quantity> {
+    let (value, named) = match raw {
+        Value::Number(value) => (value, None),
         Value::Object(parts) if parts.keys().all(|key| key == "value" || key == "unit") => {
-            let value = parts.get("value")?.as_f64()?;
+            let Value::Number(value) = parts.get("value")? else { return None };
             match parts.get("unit") {
-                None | Some(Value::Null) => (value, units.first()),
-                Some(unit) => {
-                    let named = unit.as_str()?;
-                    (value, Some(units.iter().find(|unit| *unit == named)?))
-                }
+                None | Some(Value::Null) => (value, None),
+                Some(unit) => (value, Some(unit.as_str()?)),
             }
         }
         _ => return None,
     };
+    let unit = match named {
+        Some(named) => Some(units.iter().find(|unit| *unit == named)?),
+        None if units.len() > 1 => return None,
+        None => units.first(),
+    };
+    let mut value = Decimal::try_from(value).ok()?;
+    if integer && units.is_empty() && value.is_whole() {
+        // `70.0` is the integer 70.
+        value = value.trunc();
+    }
     let in_first_unit = match (unit, units.first()) {
         (Some(unit), Some(first)) => convert(value, unit, first)?,
         _ => value,
@@ -223,8 +239,11 @@ pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<Fie
             if maximum.is_some_and(|maximum| value > maximum) {
                 refuse("out_of_range", format!("At most {}{unit}.", maximum.unwrap_or(value)));
             }
-            if *integer && quantity.value.fract() != 0.0 {
+            if *integer && !quantity.value.is_whole() {
                 refuse("invalid", "A whole number is needed.".into());
+            } else if *integer && units.is_empty() && quantity.value.to_i32().is_none() {
+                let (least, most) = (i32::MIN, i32::MAX);
+                refuse("out_of_range", format!("A whole number from {least} to {most}."));
             }
         }
         (ItemKind::Date { earliest, latest }, Answer::Date(date)) => {

@@ -1,6 +1,7 @@
 //! Calculated items: scores of instruments with published cut-offs, and the
 //! body-mass index.
 
+use kernel::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -48,14 +49,14 @@ pub struct AscvdInputs {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Band {
-    pub from: f64,
+    pub from: Decimal,
     pub code: String,
     pub label: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    pub value: f64,
+    pub value: Decimal,
     pub band: Option<Band>,
 }
 
@@ -99,15 +100,17 @@ impl Calculation {
         }
         let value = match self {
             Self::Sum { .. } | Self::AuditC { .. } => {
-                inputs.iter().map(|(item, answer)| points(item, answer)).sum::<Option<f64>>()?
+                inputs.iter().try_fold(Decimal::ZERO, |total, (item, answer)| {
+                    total.checked_add(points(item, answer)?)
+                })?
             }
             Self::BodyMassIndex { .. } => {
                 let height = measured(&inputs[0].1, "m")?;
                 let weight = measured(&inputs[1].1, "kg")?;
-                if height <= 0.0 {
+                if height <= Decimal::ZERO {
                     return None;
                 }
-                (weight / (height * height) * 10.0).round() / 10.0
+                weight.checked_div(height.checked_mul(height)?)?.rounded(1)
             }
             Self::Ascvd(_) => {
                 let yes = |at: usize| match inputs[at].1 {
@@ -123,13 +126,14 @@ impl Calculation {
                     } else {
                         Cohort::White
                     },
-                    total_cholesterol: inputs[1].1.as_number()?,
-                    hdl_cholesterol: inputs[2].1.as_number()?,
-                    systolic_pressure: inputs[3].1.as_number()?,
+                    total_cholesterol: inputs[1].1.as_number()?.to_f64(),
+                    hdl_cholesterol: inputs[2].1.as_number()?.to_f64(),
+                    systolic_pressure: inputs[3].1.as_number()?.to_f64(),
                     treated_hypertension: yes(4)?,
                     diabetes: yes(5)?,
                     smoker: yes(6)?,
-                })?
+                })
+                .map(Decimal::from)?
             }
         };
         let published = match self {
@@ -144,17 +148,17 @@ impl Calculation {
 }
 
 /// What an answer adds to a sum.
-fn points(item: &Item, answer: &Answer) -> Option<f64> {
+fn points(item: &Item, answer: &Answer) -> Option<Decimal> {
     match (&item.kind, answer) {
         (ItemKind::SingleChoice { options }, Answer::Choice(code)) => {
-            options.iter().find(|option| option.code == *code)?.score.map(f64::from)
+            options.iter().find(|option| option.code == *code)?.score.map(Decimal::from)
         }
-        (ItemKind::Scale { .. }, Answer::Scale(value)) => Some(*value as f64),
+        (ItemKind::Scale { .. }, Answer::Scale(value)) => Some((*value).into()),
         _ => None,
     }
 }
 
-fn measured(answer: &Answer, unit: &str) -> Option<f64> {
+fn measured(answer: &Answer, unit: &str) -> Option<Decimal> {
     match answer {
         Answer::Number(Quantity { value, unit: Some(given), .. }) => convert(*value, given, unit),
         _ => None,

@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::FieldError;
+use kernel::{Decimal, FieldError};
 use strum::IntoEnumIterator as _;
 
 use crate::{
     AscvdInputs, Calculation, ChoiceOption, Condition, CrossRule, Expected, Fact, FormDefinition,
-    Item, ItemKind, Operator, Subject, answer::whole_match, evaluate::MOST_ROWS,
-    instruments::departs, reach::unreachable, units::convert, words::check_words,
+    Item, ItemKind, Operator, Subject,
+    answer::{limits, read, whole_match},
+    evaluate::MOST_ROWS,
+    instruments::departs,
+    reach::unreachable,
+    units::converts,
+    words::check_words,
 };
 
 pub const MOST_ITEMS: usize = 500;
@@ -119,6 +124,7 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
     if item.required && !item.is_answerable() {
         errors.push(at(item, "required", "invalid", "What takes no answer cannot be required."));
     }
+    check_initial(item, errors);
     match &item.kind {
         ItemKind::Text { max_length, pattern, .. } => {
             if !(1..=10_000).contains(max_length) {
@@ -128,14 +134,20 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
                 errors.push(at(item, "pattern", "invalid", "Not a regular expression."));
             }
         }
-        ItemKind::Number { minimum, maximum, units, .. } => {
+        ItemKind::Number { minimum, maximum, units, integer } => {
             if let (Some(minimum), Some(maximum)) = (minimum, maximum)
                 && minimum > maximum
             {
                 errors.push(at(item, "maximum", "out_of_range", "It is below the minimum."));
             }
+            let whole = *integer && units.is_empty();
+            let odd = |limit: &Option<Decimal>| limit.is_some_and(|limit| limit.to_i32().is_none());
+            if whole && (odd(minimum) || odd(maximum)) {
+                let message = "The limits of an integer are whole numbers of 32 bits.";
+                errors.push(at(item, "maximum", "out_of_range", message));
+            }
             if let Some(first) = units.first()
-                && units.iter().any(|unit| convert(1.0, unit, first).is_none())
+                && units.iter().any(|unit| !converts(unit, first))
             {
                 errors.push(at(
                     item,
@@ -152,7 +164,9 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
             check_options(item, options, errors);
         }
         ItemKind::Scale { minimum, maximum, .. }
-            if minimum >= maximum || maximum.saturating_sub(*minimum) > 1_000 =>
+            if minimum >= maximum
+                || maximum.saturating_sub(*minimum) > 1_000
+                || [minimum, maximum].iter().any(|end| i32::try_from(**end).is_err()) =>
         {
             errors.push(at(item, "maximum", "out_of_range", "A scale has 2 to 1,000 steps."));
         }
@@ -204,17 +218,56 @@ fn check_rows(
     errors.extend(check(&row));
 }
 
+/// The answer that the form itself has for an item, and what hangs on it.
+fn check_initial(item: &Item, errors: &mut Vec<FieldError>) {
+    let own = !item.is_answerable() || matches!(item.kind, ItemKind::RepeatingGroup { .. });
+    if own && (item.read_only || item.initial.is_some()) {
+        errors.push(at(item, "initial", "invalid", "The item takes no answer of this kind."));
+        return;
+    }
+    match item.initial.as_ref().map(|initial| read(&item.kind, initial)) {
+        Some(Ok(answer)) => errors.extend(
+            limits(&item.link_id, &item.kind, &answer)
+                .into_iter()
+                .map(|wrong| at(item, "initial", &wrong.code, wrong.message)),
+        ),
+        Some(Err(wanted)) => {
+            errors.push(at(item, "initial", "invalid", format!("It has to be {wanted}.")));
+        }
+        None if item.required && (item.read_only || item.hidden) => {
+            let message = "Nobody can answer it, so it needs an initial answer.";
+            errors.push(at(item, "initial", "required", message));
+        }
+        None => {}
+    }
+    let holds = match &item.kind {
+        ItemKind::Group { .. }
+        | ItemKind::RepeatingGroup { .. }
+        | ItemKind::Calculated { .. }
+        | ItemKind::Display => false,
+        _ => !item.takes_several(),
+    };
+    if !item.items.is_empty() && !holds {
+        let message = "Only a question with a single answer has questions below it.";
+        errors.push(at(item, "items", "invalid", message));
+    }
+}
+
 fn check_options(item: &Item, options: &[ChoiceOption], errors: &mut Vec<FieldError>) {
     if options.is_empty() {
         errors.push(at(item, "options", "required", "A choice offers options."));
     }
-    let mut codes = BTreeSet::new();
+    let (mut codes, mut codings) = (BTreeSet::new(), BTreeSet::new());
     for option in options {
         if option.code.trim().is_empty() || option.display.trim().is_empty() {
             errors.push(at(item, "options", "invalid", "An option has a code and a text."));
         }
         if !codes.insert(&option.code) {
             errors.push(at(item, "options", "duplicate", "Two options have one code."));
+        }
+        let meaning = option.coding.as_ref().map(|coding| (&coding.system, &coding.code));
+        if meaning.is_some_and(|meaning| !codings.insert(meaning)) {
+            errors.push(at(item, "options", "duplicate", "Two options have one coding."));
         }
     }
 }
@@ -282,10 +335,13 @@ fn check_condition(subject: &Item, condition: &Condition) -> Verdict {
                 && matches!(expected, Expected::Text(code)
                     if options.iter().any(|option| option.code == *code))
         }
-        (
-            ItemKind::Number { .. } | ItemKind::Scale { .. } | ItemKind::Calculated { .. },
-            Expected::Number(_),
-        ) => true,
+        (ItemKind::Number { integer: true, units, .. }, Expected::Number(value))
+            if units.is_empty() =>
+        {
+            value.to_i32().is_some()
+        }
+        (ItemKind::Scale { .. }, Expected::Number(value)) => value.to_i32().is_some(),
+        (ItemKind::Number { .. } | ItemKind::Calculated { .. }, Expected::Number(_)) => true,
         (ItemKind::Date { .. }, Expected::Text(date)) => date.parse::<chrono::NaiveDate>().is_ok(),
         _ => false,
     };
@@ -331,7 +387,7 @@ fn check_calculation(
             (Calculation::Ascvd(inputs), kind) => fits_risk(inputs, link_id, kind),
             (Calculation::BodyMassIndex { height, .. }, ItemKind::Number { units, .. }) => {
                 let base = if link_id == height { "m" } else { "kg" };
-                units.first().is_some_and(|unit| convert(1.0, unit, base).is_some())
+                units.first().is_some_and(|unit| converts(unit, base))
             }
             _ => false,
         };

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use kernel::Sex;
+use kernel::{Decimal, Sex};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
@@ -95,7 +95,7 @@ impl Facts {
     pub fn get(&self, fact: Fact) -> Option<Answer> {
         match fact {
             Fact::PatientSex => self.sex.map(|sex| Answer::Choice(sex.to_string())),
-            Fact::PatientAge => self.age.map(|age| Answer::Number(Quantity::bare(f64::from(age)))),
+            Fact::PatientAge => self.age.map(|age| Answer::Number(Quantity::bare(age))),
         }
     }
 
@@ -144,7 +144,7 @@ impl Operator {
 #[serde(untagged)]
 pub enum Expected {
     Boolean(bool),
-    Number(f64),
+    Number(Decimal),
     Text(String),
 }
 
@@ -196,10 +196,8 @@ impl Expected {
     /// How the answer stands to what is expected, where the two have an order.
     fn order_of(&self, answer: &Answer) -> Option<Ordering> {
         match (answer, self) {
-            (Answer::Number(given), Self::Number(wanted)) => {
-                given.in_first_unit.partial_cmp(wanted)
-            }
-            (Answer::Scale(given), Self::Number(wanted)) => (*given as f64).partial_cmp(wanted),
+            (Answer::Number(given), Self::Number(wanted)) => Some(given.in_first_unit.cmp(wanted)),
+            (Answer::Scale(given), Self::Number(wanted)) => Some(Decimal::from(*given).cmp(wanted)),
             (Answer::Date(given), Self::Text(wanted)) => {
                 wanted.parse().ok().map(|wanted| given.cmp(&wanted))
             }
@@ -216,6 +214,12 @@ impl From<bool> for Expected {
 
 impl From<f64> for Expected {
     fn from(value: f64) -> Self {
+        Self::Number(value.into())
+    }
+}
+
+impl From<Decimal> for Expected {
+    fn from(value: Decimal) -> Self {
         Self::Number(value)
     }
 }
@@ -235,10 +239,10 @@ mod tests {
         for (operator, expected, holds) in [
             (Operator::Exists, Expected::Boolean(true), false),
             (Operator::Exists, Expected::Boolean(false), true),
-            (Operator::Equal, Expected::Number(1.0), false),
-            (Operator::NotEqual, Expected::Number(1.0), true),
-            (Operator::Greater, Expected::Number(1.0), false),
-            (Operator::LessOrEqual, Expected::Number(1.0), false),
+            (Operator::Equal, Expected::from(1.0), false),
+            (Operator::NotEqual, Expected::from(1.0), true),
+            (Operator::Greater, Expected::from(1.0), false),
+            (Operator::LessOrEqual, Expected::from(1.0), false),
         ] {
             assert_eq!(Condition::item("a", operator, expected).holds(None), holds, "{operator}");
         }

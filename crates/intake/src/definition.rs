@@ -1,8 +1,9 @@
 //! What a form asks. A definition is a document: it is written, stored and
 //! compared as a whole, and its JSON form is the one that is kept.
 
-use kernel::Coding;
+use kernel::{Coding, Decimal};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{Answer, Calculation, EnableWhen, Operator};
 
@@ -46,9 +47,22 @@ pub struct Item {
     /// An answer is needed whenever the item is enabled.
     #[serde(default)]
     pub required: bool,
+    /// Nobody is shown it or what is below it; its answer is the initial one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// Its answer is the initial one, and a client cannot give another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// What the answer is before a patient gives one, as a client would send
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_when: Option<EnableWhen>,
     pub kind: ItemKind,
+    /// What is asked below a question; the items of a group are its kind's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Item>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,13 +80,14 @@ pub enum ItemKind {
     Number {
         /// Limits are in the first unit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        minimum: Option<f64>,
+        minimum: Option<Decimal>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        maximum: Option<f64>,
+        maximum: Option<Decimal>,
+        /// Without units, one of 32 bits, as FHIR's integers are.
         #[serde(default)]
         integer: bool,
-        /// UCUM codes; the first is meant where an answer names none. None at
-        /// all for a bare count.
+        /// UCUM codes; where there are several, an answer names one of them.
+        /// None at all for a bare count.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         units: Vec<String>,
     },
@@ -169,7 +184,7 @@ impl CrossRule {
         let order = match (left, right) {
             (Answer::Date(left), Answer::Date(right)) => Some(left.cmp(right)),
             _ => match (left.as_number(), right.as_number()) {
-                (Some(left), Some(right)) => left.partial_cmp(&right),
+                (Some(left), Some(right)) => Some(left.cmp(&right)),
                 _ => None,
             },
         };
@@ -187,10 +202,27 @@ impl CrossRule {
 }
 
 impl Item {
+    pub fn new(link_id: impl Into<String>, text: impl Into<String>, kind: ItemKind) -> Self {
+        Self {
+            link_id: link_id.into(),
+            text: text.into(),
+            help: None,
+            code: None,
+            required: false,
+            hidden: false,
+            read_only: false,
+            initial: None,
+            enable_when: None,
+            kind,
+            items: Vec::new(),
+        }
+    }
+
+    /// The items of a group, and those below a question.
     pub fn children(&self) -> &[Item] {
         match &self.kind {
             ItemKind::Group { items } => items,
-            _ => &[],
+            _ => &self.items,
         }
     }
 
@@ -207,6 +239,16 @@ impl Item {
             ItemKind::SingleChoice { options } | ItemKind::MultipleChoice { options } => options,
             _ => &[],
         }
+    }
+
+    /// Whether the answer is a list of values.
+    pub fn takes_several(&self) -> bool {
+        matches!(
+            self.kind,
+            ItemKind::MultipleChoice { .. }
+                | ItemKind::Text { repeats: true, .. }
+                | ItemKind::Photo { .. }
+        )
     }
 
     /// Whether a client gives the answer.

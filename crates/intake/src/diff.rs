@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kernel::Decimal;
 use serde_json::{Map, Value};
 use strum::{Display, IntoStaticStr};
 
@@ -83,6 +84,7 @@ fn places(definition: &FormDefinition) -> Places<'_> {
 /// The item without what is below it.
 fn content(item: &Item) -> Map<String, Value> {
     let mut document = document(item);
+    document.remove("items");
     if let Some(Value::Object(kind)) = document.get_mut("kind") {
         kind.remove("items");
     }
@@ -90,9 +92,24 @@ fn content(item: &Item) -> Map<String, Value> {
 }
 
 fn document(value: &impl serde::Serialize) -> Map<String, Value> {
-    match serde_json::to_value(value) {
+    match serde_json::to_value(value).map(plain) {
         Ok(Value::Object(document)) => document,
         _ => Map::new(),
+    }
+}
+
+/// A limit of 30.0 is no other than one of 30.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Number(number) => match Decimal::try_from(&number) {
+            Ok(decimal) => Value::Number(decimal.normalized().to_number()),
+            Err(_) => Value::Number(number),
+        },
+        Value::Array(values) => values.into_iter().map(plain).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, plain(value))).collect()
+        }
+        other => other,
     }
 }
 
@@ -117,15 +134,7 @@ mod tests {
     use crate::ItemKind;
 
     fn item(link_id: &str, kind: ItemKind) -> Item {
-        Item {
-            link_id: link_id.into(),
-            text: link_id.into(),
-            help: None,
-            code: None,
-            required: false,
-            enable_when: None,
-            kind,
-        }
+        Item::new(link_id, link_id, kind)
     }
 
     fn text(link_id: &str) -> Item {
@@ -140,6 +149,12 @@ mod tests {
     fn a_form_does_not_differ_from_itself() {
         let same = form(vec![text("a"), item("g", ItemKind::Group { items: vec![text("b")] })]);
         assert_eq!(diff(&same, &same), []);
+        let limited = |limit: &str| {
+            let minimum = Some(limit.parse().unwrap());
+            let kind = ItemKind::Number { minimum, maximum: None, integer: false, units: vec![] };
+            form(vec![item("n", kind)])
+        };
+        assert_eq!(diff(&limited("30.0"), &limited("30")), []);
     }
 
     #[test]

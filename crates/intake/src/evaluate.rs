@@ -67,11 +67,21 @@ pub fn evaluate(
                 let rows = raw.get(&item.link_id).and_then(answer::raw_rows).unwrap_or_default();
                 result.take_rows(item, &rows, facts, stage);
             }
+            Some(Ok(_)) if form.overrides(item, raw) => result.errors.push(FieldError::new(
+                format!("answers.{}", item.link_id),
+                "read_only",
+                "The form itself gives this answer.",
+            )),
             Some(Ok(answer)) => result.take(item, answer, stage),
             Some(Err(wanted)) => result.errors.push(FieldError::new(
                 format!("answers.{}", item.link_id),
                 "wrong_type",
                 format!("The answer has to be {wanted}."),
+            )),
+            None if form.overrides(item, raw) => result.errors.push(FieldError::new(
+                format!("answers.{}", item.link_id),
+                "read_only",
+                "This question takes no answer from a client.",
             )),
             None if item.required && item.is_answerable() && stage == Stage::Final => {
                 result.errors.push(FieldError::required(format!("answers.{}", item.link_id)));
@@ -188,10 +198,21 @@ impl<'a> Resolver<'a> {
     fn new(outline: &[(&'a Item, Option<&'a Item>)], raw: &RawAnswers, facts: &'a Facts) -> Self {
         let mut items = HashMap::new();
         let mut given = HashMap::new();
+        let mut hidden = BTreeSet::new();
         for (item, parent) in outline {
             let link_id = item.link_id.as_str();
             items.entry(link_id).or_insert((*item, *parent));
-            if let Some(raw) = raw.get(link_id).filter(|raw| !answer::is_blank(raw))
+            if item.hidden || parent.is_some_and(|parent| hidden.contains(&parent.link_id)) {
+                hidden.insert(link_id.to_owned());
+            }
+            let sent = raw.get(link_id).filter(|raw| !answer::is_blank(raw));
+            // What nobody can answer is answered by the form.
+            let said = match (item.read_only, hidden.contains(link_id)) {
+                (true, _) => item.initial.as_ref(),
+                (false, true) => sent.or(item.initial.as_ref()),
+                (false, false) => sent,
+            };
+            if let Some(raw) = said
                 && item.is_answerable()
             {
                 let read = match answer::read(&item.kind, raw) {
@@ -203,6 +224,16 @@ impl<'a> Resolver<'a> {
             }
         }
         Self { items, given, facts, enabled: HashMap::new(), scoring: BTreeSet::new() }
+    }
+
+    /// Whether a client answers what the form itself does, and otherwise.
+    fn overrides(&self, item: &Item, raw: &RawAnswers) -> bool {
+        let given = raw.get(&item.link_id).filter(|raw| !answer::is_blank(raw));
+        item.read_only
+            && given.is_some_and(|given| {
+                let given = answer::read(&item.kind, given);
+                self.given.get(item.link_id.as_str()) != Some(&given)
+            })
     }
 
     /// Answers to what the form does not ask.

@@ -161,13 +161,12 @@ mod tests {
                 title: "Acne".into(),
                 description: None,
                 items: vec![Item {
-                    link_id: "since".into(),
-                    text: "Since when?".into(),
-                    help: None,
-                    code: None,
                     required: true,
-                    enable_when: None,
-                    kind: ItemKind::Date { earliest: None, latest: None },
+                    ..Item::new(
+                        "since",
+                        "Since when?",
+                        ItemKind::Date { earliest: None, latest: None },
+                    )
                 }],
                 rules: vec![],
             },

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::Sex;
+use kernel::{Decimal, Sex};
 use strum::IntoEnumIterator as _;
 
 use crate::{
@@ -120,7 +120,8 @@ impl Demands<'_> {
                     .collect(),
             },
             ItemKind::Number { minimum, maximum, integer, .. } => {
-                Values::between(*minimum, *maximum, *integer)
+                let float = |limit: &Decimal| limit.to_f64();
+                Values::between(minimum.as_ref().map(float), maximum.as_ref().map(float), *integer)
             }
             ItemKind::Scale { minimum, maximum, .. } => {
                 Values::between(Some(*minimum as f64), Some(*maximum as f64), true)
@@ -307,7 +308,7 @@ fn word(expected: &Expected) -> Option<String> {
 
 fn number(expected: &Expected) -> Option<f64> {
     match expected {
-        Expected::Number(value) => Some(*value),
+        Expected::Number(value) => Some(value.to_f64()),
         Expected::Text(value) => value.parse().ok().map(days),
         Expected::Boolean(_) => None,
     }
@@ -319,15 +320,7 @@ mod tests {
     use crate::{ChoiceOption, EnableWhen};
 
     fn item(link_id: &str, kind: ItemKind) -> Item {
-        Item {
-            link_id: link_id.into(),
-            text: link_id.into(),
-            help: None,
-            code: None,
-            required: false,
-            enable_when: None,
-            kind,
-        }
+        Item::new(link_id, link_id, kind)
     }
 
     fn option(code: &str, score: i32) -> ChoiceOption {
@@ -361,8 +354,8 @@ mod tests {
                 item(
                     "weight",
                     ItemKind::Number {
-                        minimum: Some(30.0),
-                        maximum: Some(350.0),
+                        minimum: Some(30.into()),
+                        maximum: Some(350.into()),
                         integer: false,
                         units: vec!["kg".into()],
                     },

@@ -69,7 +69,8 @@ impl FormResponse {
     /// item, choices are codes.
     pub fn values(&self) -> BTreeMap<String, Value> {
         let answers = self.answers.iter().map(|(id, answer)| (id.clone(), answer.to_plain()));
-        let scores = self.scores.iter().map(|(id, score)| (id.clone(), score.value.into()));
+        let scores =
+            self.scores.iter().map(|(id, score)| (id.clone(), score.value.to_f64().into()));
         answers.chain(scores).collect()
     }
 }

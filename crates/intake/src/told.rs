@@ -23,7 +23,7 @@ pub fn told(definition: &FormDefinition, response: &FormResponse) -> Vec<Told> {
             Some(score) => {
                 let band = score.band.as_ref().map(|band| format!(" ({})", band.label));
                 let text = format!("{}{}", score.value, band.unwrap_or_default());
-                (text, json!(score.value))
+                (text, json!(score.value.to_f64()))
             }
             None => {
                 let answer = response.answers.get(&item.link_id)?;
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(words(&many, &both), "Never, Every day");
         let number = item(json!({ "type": "number", "units": ["kg", "[lb_av]"] }));
         let pounds =
-            Quantity { value: 180.0, unit: Some("[lb_av]".into()), in_first_unit: 81.646_627 };
+            Quantity { value: 180.into(), unit: Some("[lb_av]".into()), in_first_unit: 82.into() };
         assert_eq!(words(&number, &Answer::Number(pounds)), "180 [lb_av]");
         let scale = item(json!({ "type": "scale", "minimum": 0, "maximum": 10 }));
         assert_eq!(words(&scale, &Answer::Scale(7)), "7 of 10");

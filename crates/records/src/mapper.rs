@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     Allergy, Medication,
-    sources::{ConsultationData, PatientData, PrescriptionData, ResponseData},
+    sources::{ConsultationData, PatientData, PrescriptionData},
 };
 
 /// What could not be said in FHIR. It names the place and never the value,
@@ -26,8 +26,6 @@ pub enum Standing {
 /// last update are added afterwards.
 pub trait FhirMapper: Send + Sync {
     fn patient(&self, data: &PatientData) -> Result<Value, MappingError>;
-
-    fn questionnaire_response(&self, data: &ResponseData) -> Result<Value, MappingError>;
 
     fn medication_request(&self, data: &PrescriptionData) -> Result<Value, MappingError>;
 

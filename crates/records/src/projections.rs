@@ -36,24 +36,17 @@ pub async fn on_patient_profile_changed(
 pub async fn on_response_submitted(
     env: &Env,
     store: &dyn RecordsStore,
-    mapper: &dyn FhirMapper,
     source: &dyn ResponseSource,
     delivery: Delivery,
     response: FormResponseId,
 ) -> Result<(), RecordsError> {
-    let draft = source
-        .response(response)
-        .await?
-        .map(|data| {
-            mapper.questionnaire_response(&data).map(|content| Draft {
-                kind: ResourceType::QuestionnaireResponse,
-                id: response.uuid(),
-                patient: data.patient,
-                source_version: data.source_version,
-                content,
-            })
-        })
-        .transpose()?;
+    let draft = source.response(response).await?.map(|data| Draft {
+        kind: ResourceType::QuestionnaireResponse,
+        id: response.uuid(),
+        patient: data.patient,
+        source_version: data.source_version,
+        content: data.content,
+    });
     project(env, store, "records.questionnaire_response", delivery, draft).await
 }
 

@@ -10,6 +10,7 @@ use kernel::{
     PhoneNumber, PhotoId, PrescriptionId, ProviderId, Sex,
 };
 use ports::Result;
+use serde_json::Value;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatientData {
@@ -30,47 +31,14 @@ pub trait PatientSource: Send + Sync {
     async fn patient(&self, id: PatientId) -> Result<Option<PatientData>>;
 }
 
+/// A submitted form. Intake writes its resource itself, so that it is the same
+/// wherever it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResponseData {
-    pub response: FormResponseId,
     pub patient: PatientId,
     pub source_version: i64,
-    /// The canonical name of the form's version, as in `urn:uuid:…`.
-    pub questionnaire: String,
-    pub submitted_at: DateTime<Utc>,
-    pub items: Vec<ResponseItem>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct ResponseItem {
-    pub link_id: String,
-    /// The question as it was asked.
-    pub text: Option<String>,
-    pub answers: Vec<AnswerValue>,
-    pub items: Vec<ResponseItem>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum AnswerValue {
-    Boolean(bool),
-    Integer(i32),
-    Decimal(f64),
-    Date(NaiveDate),
-    Text(String),
-    Coding(Coding),
-    /// A value with its UCUM unit.
-    Quantity {
-        value: f64,
-        unit: String,
-    },
-    /// A file that is fetched where it lies.
-    Attachment {
-        /// As FHIR's references are: relative to the base of the surface.
-        url: String,
-        content_type: String,
-        /// In bytes.
-        size: u32,
-    },
+    /// The `QuestionnaireResponse`.
+    pub content: Value,
 }
 
 #[async_trait]

@@ -1,17 +1,17 @@
-//! From the domain's facts to FHIR R4 resources in the flavour of US Core.
+//! From the domain's facts to FHIR R4 resources in the flavour of US Core. A
+//! response is not among them: intake writes it.
 
 mod clinical;
 mod medication;
 mod parts;
 mod patient;
-mod response;
 
 use chrono::{DateTime, Utc};
 use kernel::PatientId;
 use records::{
     Allergy, FhirMapper, MappingError, Medication,
     mapper::Standing,
-    sources::{ConsultationData, PatientData, PrescriptionData, ResponseData},
+    sources::{ConsultationData, PatientData, PrescriptionData},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -24,10 +24,6 @@ pub struct R4Mapper;
 impl FhirMapper for R4Mapper {
     fn patient(&self, data: &PatientData) -> Result<Value, MappingError> {
         parts::json(&patient::patient(data)?)
-    }
-
-    fn questionnaire_response(&self, data: &ResponseData) -> Result<Value, MappingError> {
-        parts::json(&response::questionnaire_response(data)?)
     }
 
     fn medication_request(&self, data: &PrescriptionData) -> Result<Value, MappingError> {

@@ -22,7 +22,26 @@ pub(super) fn unsayable<E: std::fmt::Display>(
 }
 
 pub(super) fn json(resource: &impl Serialize) -> Result<Value, MappingError> {
-    serde_json::to_value(resource).map_err(unsayable("a resource does not serialize"))
+    let mut value =
+        serde_json::to_value(resource).map_err(unsayable("a resource does not serialize"))?;
+    plain_numbers(&mut value);
+    Ok(value)
+}
+
+/// The typed resources hold their decimals as floats, which are written with a
+/// decimal place that nobody has measured: 90 tablets are not 90.0.
+fn plain_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.to_string().strip_suffix(".0").and_then(|text| text.parse().ok());
+            if let Some(whole) = whole {
+                *number = whole;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(plain_numbers),
+        Value::Object(members) => members.values_mut().for_each(plain_numbers),
+        _ => {}
+    }
 }
 
 pub(super) fn us_core(profile: &str) -> Result<Meta, MappingError> {

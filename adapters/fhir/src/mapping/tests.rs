@@ -1,12 +1,12 @@
 use chrono::DateTime;
 use fhir_sdk::r4b::resources::Resource;
 use kernel::{
-    Address, Coding, ConsultationId, FormResponseId, HumanName, PrescriptionId, ProviderId, Sex,
-    UsState, code::system,
+    Address, Coding, ConsultationId, HumanName, PrescriptionId, ProviderId, Sex, UsState,
+    code::system,
 };
 use records::{
     AllergyCategory, Criticality,
-    sources::{AnswerValue, Clinician, EncounterStatus, RequestStatus, ResponseItem},
+    sources::{Clinician, EncounterStatus, RequestStatus},
 };
 use serde_json::json;
 
@@ -35,7 +35,7 @@ fn doctor(npi: Option<&str>) -> Clinician {
 /// It is valid for its type and loses nothing when read back.
 fn checked(value: Value) -> Value {
     let typed: Resource = serde_json::from_value(value.clone()).unwrap();
-    assert_eq!(serde_json::to_value(typed).unwrap(), value);
+    assert_eq!(parts::json(&typed).unwrap(), value);
     assert!(!value.to_string().contains("null"), "FHIR has no nulls here: {value}");
     value
 }
@@ -104,7 +104,7 @@ fn a_prescription_is_a_coded_order() {
     assert_eq!(json["requester"]["identifier"]["value"], "1234567893");
     assert_eq!(json["dosageInstruction"][0]["text"], "Take one tablet a day.");
     assert_eq!(json["dispenseRequest"]["numberOfRepeatsAllowed"], 3);
-    assert_eq!(json["dispenseRequest"]["quantity"]["value"], 90.0);
+    assert_eq!(json["dispenseRequest"]["quantity"]["value"].to_string(), "90");
     assert_eq!(json["dispenseRequest"]["expectedSupplyDuration"]["code"], "d");
 }
 
@@ -130,56 +130,6 @@ fn a_consultation_is_a_virtual_encounter() {
     data.status = EncounterStatus::Finished;
     let json = checked(R4Mapper.encounter(&data).unwrap());
     assert_eq!(json["period"]["end"], "2026-02-02T02:40:00Z");
-}
-
-#[test]
-fn a_response_keeps_its_nesting_and_the_types_of_its_answers() {
-    let item = |link_id: &str, answers, items| ResponseItem {
-        link_id: link_id.into(),
-        text: Some(format!("Question {link_id}")),
-        answers,
-        items,
-    };
-    let answers = vec![
-        AnswerValue::Boolean(true),
-        AnswerValue::Integer(-3),
-        AnswerValue::Decimal(70.5),
-        AnswerValue::Date("2026-01-31".parse().unwrap()),
-        AnswerValue::Text("a word".into()),
-        AnswerValue::Coding(Coding::new(system::LOINC, "LA6568-5", "Not at all")),
-        AnswerValue::Quantity { value: 180.0, unit: "[lb_av]".into() },
-        AnswerValue::Attachment {
-            url: "/api/photos/7".into(),
-            content_type: "image/png".into(),
-            size: 67,
-        },
-    ];
-    let data = ResponseData {
-        response: FormResponseId(id(5)),
-        patient: patient(),
-        source_version: 1,
-        questionnaire: format!("urn:uuid:{}", id(6)),
-        submitted_at: at(),
-        items: vec![
-            item("1", vec![], vec![item("1.1", answers, vec![])]),
-            item("2", vec![], vec![]),
-        ],
-    };
-    let json = checked(R4Mapper.questionnaire_response(&data).unwrap());
-    let answers = &json["item"][0]["item"][0]["answer"];
-    assert_eq!(answers[0]["valueBoolean"], true);
-    assert_eq!(answers[1]["valueInteger"], -3);
-    assert_eq!(answers[2]["valueDecimal"], 70.5);
-    assert_eq!(answers[3]["valueDate"], "2026-01-31");
-    assert_eq!(answers[5]["valueCoding"]["code"], "LA6568-5");
-    assert_eq!(answers[6]["valueQuantity"]["code"], "[lb_av]");
-    let attachment = &answers[7]["valueAttachment"];
-    assert_eq!(attachment["url"], "/api/photos/7");
-    assert_eq!(
-        (&attachment["contentType"], &attachment["size"]),
-        (&"image/png".into(), &67.into())
-    );
-    assert_eq!(json["status"], "completed");
 }
 
 #[test]

@@ -64,6 +64,27 @@ pub fn find_unfit(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
+/// Finds every number that is beyond what any client or database computes with.
+pub fn find_vast(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    match value {
+        Value::Number(number) if number.as_f64().is_none_or(|number| !number.is_finite()) => {
+            errors.push(FieldError::new(path, "out_of_range", "The number is too large."));
+        }
+        Value::Array(list) => {
+            for (index, inner) in list.iter().enumerate() {
+                find_vast(inner, &format!("{path}[{index}]"), errors);
+            }
+        }
+        Value::Object(object) => {
+            for (name, inner) in object {
+                let inside = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                find_vast(inner, &inside, errors);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Whether a text of the value looks like a date with a far year. Only the
 /// schema says whether it is meant as one, and asking it costs more.
 pub fn may_hold_far_date(value: &Value) -> bool {

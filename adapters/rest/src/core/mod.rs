@@ -5,6 +5,7 @@ mod answer;
 mod arriving;
 mod body;
 mod caller;
+mod decimal;
 mod feature;
 mod idempotency;
 mod input;
@@ -26,6 +27,7 @@ pub use self::{
     arriving::Pace,
     body::Body,
     caller::{Authenticator, Caller, DenialLog, Enrolling, Visitor},
+    decimal::Exact,
     feature::FeatureView,
     idempotency::{idempotency_key, idempotency_key_on},
     input::SoundInput,

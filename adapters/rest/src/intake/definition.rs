@@ -8,11 +8,13 @@ use intake::{
     EnableWhen, Expected, Fact, Item, ItemKind, Operator, Subject,
 };
 use kernel::{
-    Coding, FieldError,
+    Coding, Decimal, FieldError,
     text::{FormLabel, FormText},
 };
 use poem_openapi::{Enum, Object, types::Any};
 use serde_json::Value;
+
+use crate::core::Exact;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FormItemType", rename_all = "snake_case")]
@@ -117,7 +119,7 @@ pub struct FormConsentView {
 #[oai(rename = "FormBand")]
 pub struct FormBandView {
     /// The lowest value of the range, which goes up to the next band.
-    pub from: f64,
+    pub from: Exact,
     pub code: String,
     pub label: Text<FormLabel>,
 }
@@ -192,6 +194,14 @@ pub struct FormItemView {
     /// An answer is needed whenever the item is enabled.
     #[oai(default)]
     pub required: bool,
+    /// Nobody is shown it or what is below it; its answer is `initial`.
+    #[oai(default)]
+    pub hidden: bool,
+    /// Its answer is `initial`, and no other is taken.
+    #[oai(default)]
+    pub read_only: bool,
+    /// What the answer is before a patient gives one, written as an answer.
+    pub initial: Option<Any<Value>>,
     /// Whether all of `enable_when` have to hold or any; all without it.
     pub enable_behavior: Option<BehaviorWord>,
     /// The item is enabled while these hold, and always without any. What is
@@ -204,15 +214,19 @@ pub struct FormItemView {
     pub pattern: Option<String>,
     /// Of a text: the answer is a list.
     pub repeats: Option<bool>,
-    /// Of a number, in its first unit, of a scale, of how often a group
-    /// repeats, or of how many photos there are.
-    pub minimum: Option<f64>,
-    /// Of a number, in its first unit, of a scale, of how often a group
-    /// repeats, or of how many photos there are.
-    pub maximum: Option<f64>,
-    /// Of a number.
+    /// Of a number, in `limit_unit`, of a scale, of how often a group repeats,
+    /// or of how many photos there are.
+    pub minimum: Option<Exact>,
+    /// Of a number, in `limit_unit`, of a scale, of how often a group repeats,
+    /// or of how many photos there are.
+    pub maximum: Option<Exact>,
+    /// Of a number with units: the one that its limits are in. It is the first
+    /// of them when the form is read; another one is converted when it is
+    /// written.
+    pub limit_unit: Option<String>,
+    /// Of a number. One without units has 32 bits.
     pub integer: Option<bool>,
-    /// Of a number: UCUM codes; the first is meant where an answer names none.
+    /// Of a number: UCUM codes. Where there are several, an answer names one.
     #[oai(default, skip_serializing_if_is_empty)]
     pub units: Vec<String>,
     /// Of a date.
@@ -230,7 +244,8 @@ pub struct FormItemView {
     pub maximum_label: Option<Text<FormLabel>>,
     /// Of a calculated item.
     pub calculation: Option<FormCalculationView>,
-    /// Of a group, repeating or not.
+    /// Of a group, repeating or not, and of a question with a single answer:
+    /// what is asked below it.
     #[oai(default, skip_serializing_if_is_empty)]
     pub items: Vec<FormItemView>,
 }
@@ -293,7 +308,7 @@ impl From<Condition> for FormConditionView {
         };
         let answer = match condition.expected {
             Expected::Boolean(value) => value.into(),
-            Expected::Number(value) => value.into(),
+            Expected::Number(value) => value.to_number().into(),
             Expected::Text(value) => value.into(),
         };
         Self { question, operator: condition.operator.to_string(), answer: Any(answer) }
@@ -322,10 +337,10 @@ impl FormCalculationView {
                 Vec::new(),
             ),
         };
-        let band = |band: Band| FormBandView {
-            from: band.from,
-            code: band.code,
-            label: band.label.into(),
+        let band = |Band { from, code, label }| FormBandView {
+            from: from.into(),
+            code,
+            label: label.into(),
         };
         Self { method, inputs, bands: bands.into_iter().map(band).collect() }
     }
@@ -341,6 +356,9 @@ impl FormItemView {
             help: None,
             code: None,
             required: false,
+            hidden: false,
+            read_only: false,
+            initial: None,
             enable_behavior: None,
             enable_when: Vec::new(),
             max_length: None,
@@ -348,6 +366,7 @@ impl FormItemView {
             repeats: None,
             minimum: None,
             maximum: None,
+            limit_unit: None,
             integer: None,
             units: Vec::new(),
             earliest: None,
@@ -373,8 +392,12 @@ impl FormItemView {
                 ..bare(ItemTypeWord::Text)
             },
             ItemKind::Number { minimum, maximum, integer, units } => Self {
-                minimum,
-                maximum,
+                minimum: minimum.map(Into::into),
+                maximum: maximum.map(Into::into),
+                limit_unit: units
+                    .first()
+                    .filter(|_| minimum.is_some() || maximum.is_some())
+                    .cloned(),
                 integer: Some(integer),
                 units,
                 ..bare(ItemTypeWord::Number)
@@ -392,15 +415,15 @@ impl FormItemView {
                 Self { consent: consent.map(FormConsentView::from), ..bare(ItemTypeWord::Boolean) }
             }
             ItemKind::Scale { minimum, maximum, minimum_label, maximum_label } => Self {
-                minimum: Some(minimum as f64),
-                maximum: Some(maximum as f64),
+                minimum: Some(Decimal::from(minimum).into()),
+                maximum: Some(Decimal::from(maximum).into()),
                 minimum_label: minimum_label.map(Into::into),
                 maximum_label: maximum_label.map(Into::into),
                 ..bare(ItemTypeWord::Scale)
             },
             ItemKind::Photo { minimum, maximum } => Self {
-                minimum: Some(f64::from(minimum)),
-                maximum: Some(f64::from(maximum)),
+                minimum: Some(Decimal::from(minimum).into()),
+                maximum: Some(Decimal::from(maximum).into()),
                 ..bare(ItemTypeWord::Photo)
             },
             ItemKind::Display => bare(ItemTypeWord::Display),
@@ -410,8 +433,8 @@ impl FormItemView {
             },
             ItemKind::RepeatingGroup { items, minimum, maximum } => Self {
                 items: items.into_iter().map(Self::of).collect(),
-                minimum: Some(f64::from(minimum)),
-                maximum: Some(f64::from(maximum)),
+                minimum: Some(Decimal::from(minimum).into()),
+                maximum: Some(Decimal::from(maximum).into()),
                 ..bare(ItemTypeWord::RepeatingGroup)
             },
             ItemKind::Calculated { calculation } => Self {
@@ -422,6 +445,12 @@ impl FormItemView {
         view.help = item.help.map(Into::into);
         view.code = item.code.map(Into::into);
         view.required = item.required;
+        view.hidden = item.hidden;
+        view.read_only = item.read_only;
+        view.initial = item.initial.map(Any);
+        if !item.items.is_empty() {
+            view.items = item.items.into_iter().map(Self::of).collect();
+        }
         if let Some(when) = item.enable_when {
             view.enable_behavior = Some(match when.behavior {
                 Behavior::All => BehaviorWord::All,
@@ -451,6 +480,27 @@ impl FormItemView {
             Some(BehaviorWord::Any) => Behavior::Any,
         };
         let options = self.options.into_iter().map(Into::into).collect();
+        // Limits are kept in the first unit, whichever they were written in.
+        let first = self.units.first().cloned();
+        let in_first_unit = |limit: Option<Exact>| match (limit, &self.limit_unit, &first) {
+            (Some(Exact(limit)), Some(unit), Some(first)) => {
+                intake::units::convert(limit, unit, first).map(Some)
+            }
+            (Some(_), Some(_), None) => None,
+            (limit, ..) => Some(limit.map(|limit| limit.0)),
+        };
+        let limits = match self.kind {
+            ItemTypeWord::Number => in_first_unit(self.minimum).zip(in_first_unit(self.maximum)),
+            _ => Some((None, None)),
+        };
+        let Some((least, most)) = limits else {
+            refuse("limit_unit", "invalid", "It converts into the first unit of the question.");
+            return None;
+        };
+        // What is below a question of any kind that is no group.
+        let in_group = matches!(self.kind, ItemTypeWord::Group | ItemTypeWord::RepeatingGroup);
+        let (group_items, question_items) =
+            if in_group { (self.items, Vec::new()) } else { (Vec::new(), self.items) };
         let kind = match self.kind {
             ItemTypeWord::Text => ItemKind::Text {
                 max_length: self.max_length.unwrap_or(2_000),
@@ -458,8 +508,8 @@ impl FormItemView {
                 repeats: self.repeats.unwrap_or(false),
             },
             ItemTypeWord::Number => ItemKind::Number {
-                minimum: self.minimum,
-                maximum: self.maximum,
+                minimum: least,
+                maximum: most,
                 integer: self.integer.unwrap_or(false),
                 units: self.units,
             },
@@ -481,7 +531,7 @@ impl FormItemView {
             },
             ItemTypeWord::Photo => {
                 // None at all is one; what is no whole number is refused.
-                let count = |limit: Option<f64>| match limit {
+                let count = |limit: Option<Exact>| match limit {
                     None => Some(1),
                     limit => whole(limit).and_then(|limit| u32::try_from(limit).ok()),
                 };
@@ -494,7 +544,7 @@ impl FormItemView {
             }
             ItemTypeWord::Display => ItemKind::Display,
             ItemTypeWord::Group => ItemKind::Group {
-                items: self.items.into_iter().filter_map(|item| item.read(errors)).collect(),
+                items: group_items.into_iter().filter_map(|item| item.read(errors)).collect(),
             },
             ItemTypeWord::RepeatingGroup => {
                 let count = |limit| whole(limit).and_then(|limit| u32::try_from(limit).ok());
@@ -505,7 +555,7 @@ impl FormItemView {
                 ItemKind::RepeatingGroup {
                     minimum: count(self.minimum).unwrap_or(0),
                     maximum,
-                    items: self.items.into_iter().filter_map(|item| item.read(errors)).collect(),
+                    items: group_items.into_iter().filter_map(|item| item.read(errors)).collect(),
                 }
             }
             ItemTypeWord::Calculated => {
@@ -528,14 +578,18 @@ impl FormItemView {
             help: self.help.map(Into::into),
             code: self.code.map(Into::into),
             required: self.required,
+            hidden: self.hidden,
+            read_only: self.read_only,
+            initial: self.initial.map(|initial| initial.0),
             enable_when: (!conditions.is_empty()).then_some(EnableWhen { behavior, conditions }),
             kind,
+            items: question_items.into_iter().filter_map(|item| item.read(errors)).collect(),
         })
     }
 }
 
-fn whole(value: Option<f64>) -> Option<i64> {
-    value.filter(|value| value.fract() == 0.0 && value.abs() < 1e9).map(|value| value as i64)
+fn whole(value: Option<Exact>) -> Option<i64> {
+    value.and_then(|value| value.0.to_i32()).map(i64::from)
 }
 
 impl FormConditionView {
@@ -551,7 +605,8 @@ impl FormConditionView {
         let expected = match self.answer.0 {
             Value::Bool(value) => Expected::Boolean(value),
             Value::Number(value) => {
-                Expected::Number(value.as_f64().ok_or("The number is out of range.")?)
+                let number = Decimal::try_from(&value);
+                Expected::Number(number.map_err(|_| "The number has at most 28 digits.")?)
             }
             Value::String(value) => Expected::Text(value),
             _ => return Err("The answer is true or false, a number or a text."),
@@ -565,7 +620,11 @@ impl FormCalculationView {
         let bands = self
             .bands
             .into_iter()
-            .map(|band| Band { from: band.from, code: band.code, label: band.label.into() })
+            .map(|FormBandView { from, code, label }| Band {
+                from: from.0,
+                code,
+                label: label.into(),
+            })
             .collect();
         match self.method {
             MethodWord::Sum => Some(Calculation::Sum { of: self.inputs, bands }),

@@ -47,7 +47,8 @@ pub struct FormDraftView {
     /// By link id. Answers of items that are disabled just now are kept in the
     /// draft, and dropped when it is submitted.
     pub answers: AnswersView,
-    /// The link ids of the items to show.
+    /// The link ids of the enabled items: those to show, unless they are
+    /// hidden.
     pub enabled: Vec<String>,
     /// The results of calculated items, by link id.
     pub scores: BTreeMap<String, FormScoreView>,

@@ -11,7 +11,7 @@ use poem_openapi::{
 use serde_json::{Value, json};
 
 use super::{FormVersionView, IntakeServices};
-use crate::core::{Body, Caller, Created, Problem, Tag, Visitor};
+use crate::core::{Body, Caller, Created, Problem, ProblemField, Tag, Visitor};
 
 /// A Questionnaire to make a draft of.
 #[derive(Debug, Object)]
@@ -37,6 +37,17 @@ impl Example for ImportRequest {
             })),
         }
     }
+}
+
+/// A draft that was made of a Questionnaire.
+#[derive(Debug, Object)]
+#[oai(rename = "QuestionnaireImported")]
+pub struct ImportedView {
+    #[oai(flatten)]
+    pub version: FormVersionView,
+    /// What was left out of the Questionnaire and changes neither who is asked
+    /// nor what is answered, by its place.
+    pub warnings: Vec<ProblemField>,
 }
 
 /// Forms and responses as FHIR resources.
@@ -81,8 +92,10 @@ impl FormsFhirApi {
 
     /// Draft a form from a FHIR Questionnaire
     ///
-    /// Takes `form.administer`. 422 names the place in the resource that a
-    /// form cannot say.
+    /// Takes `form.administer`. What changes who is asked what, or what an
+    /// answer may be, is carried over, or 422 names its place; a modifier
+    /// extension is refused always. What only describes or decorates is left
+    /// out and named in `warnings`.
     #[oai(
         path = "/api/admin/forms/questionnaires",
         method = "post",
@@ -92,19 +105,29 @@ impl FormsFhirApi {
         &self,
         caller: Caller,
         body: Body<ImportRequest>,
-    ) -> Result<Created<FormVersionView>, Problem> {
+    ) -> Result<Created<ImportedView>, Problem> {
         caller.actor().require(kernel::Permission::FormAdminister).map_err(IntakeError::from)?;
-        let definition = fhir::to_definition(&body.0.questionnaire.0).map_err(|unreadable| {
+        let imported = fhir::to_definition(&body.0.questionnaire.0).map_err(|unreadable| {
             let path = format!("questionnaire.{}", unreadable.path);
             let error = FieldError::new(path, "unreadable", unreadable.message);
             IntakeError::InvalidDefinition(vec![error])
         })?;
-        let new =
-            NewFormVersion { category: body.0.category_id.into(), slug: body.0.slug, definition };
+        let new = NewFormVersion {
+            category: body.0.category_id.into(),
+            slug: body.0.slug,
+            definition: imported.definition,
+        };
         let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
         let version =
             intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
         let place = format!("/api/admin/forms/{}", version.id);
-        Ok(Created::at(place, version.revision, version))
+        let warnings = imported.warnings.into_iter().map(|left_out| {
+            let path = format!("questionnaire.{}", left_out.path);
+            FieldError::new(path, "left_out", left_out.message).into()
+        });
+        let warnings = warnings.collect();
+        let revision = version.revision;
+        let view = ImportedView { version: FormVersionView::from(version), warnings };
+        Ok(Created::at(place, revision, view))
     }
 }

@@ -90,13 +90,12 @@ pub struct NewFormRequest {
 impl Example for NewFormRequest {
     fn example() -> Self {
         let item = intake::Item {
-            link_id: "medications".into(),
-            text: "Do you take any medication?".into(),
-            help: None,
-            code: None,
             required: true,
-            enable_when: None,
-            kind: intake::ItemKind::Boolean { consent: None },
+            ..intake::Item::new(
+                "medications",
+                "Do you take any medication?",
+                intake::ItemKind::Boolean { consent: None },
+            )
         };
         Self {
             category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0004),

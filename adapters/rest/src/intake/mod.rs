@@ -15,7 +15,7 @@ use poem_openapi::{Object, types::Any};
 use ports::{Env, Panel};
 use serde_json::Value;
 
-use crate::core::PhotoLimit;
+use crate::core::{Exact, PhotoLimit};
 
 pub use self::{
     administration::{FormDraftChange, FormVersionView, FormVersionsView, FormsAdminApi},
@@ -61,7 +61,7 @@ impl IntakeServices {
 /// Answers by link id. A text and a date are strings, a single choice is the
 /// code of the option and a multiple choice a list of codes; a number is a
 /// number, or `{"value": 180, "unit": "[lb_av]"}` with one of the units of the
-/// question; photos are a list of the ids of uploaded ones; a repeating group
+/// question, which has to be named where there are several; photos are a list of the ids of uploaded ones; a repeating group
 /// is a list of objects by link id. `null` and an empty text are no answer.
 pub(crate) type AnswersView = BTreeMap<String, Any<Value>>;
 
@@ -77,7 +77,7 @@ fn raw_answers(view: AnswersView) -> BTreeMap<String, Value> {
 #[derive(Debug, Object)]
 #[oai(rename = "FormScore")]
 pub struct FormScoreView {
-    pub value: f64,
+    pub value: Exact,
     /// The code of the range that the value is in, as in `moderate`.
     pub band: Option<String>,
     /// The range in words.
@@ -87,7 +87,7 @@ pub struct FormScoreView {
 fn scores_view(scores: BTreeMap<String, Score>) -> BTreeMap<String, FormScoreView> {
     let view = |score: Score| {
         let (band, label) = score.band.map(|band| (band.code, band.label)).unzip();
-        FormScoreView { value: score.value, band, label }
+        FormScoreView { value: score.value.into(), band, label }
     };
     scores.into_iter().map(|(link_id, score)| (link_id, view(score))).collect()
 }

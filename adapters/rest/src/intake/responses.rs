@@ -27,7 +27,7 @@ pub struct SubmitRequest {
     /// By link id. A text and a date are strings, a single choice is the code
     /// of the option and a multiple choice a list of codes; a number is a
     /// number, or an object with `value` and one of the question's units as
-    /// `unit`; photos are a list of the ids of uploaded ones.
+    /// `unit`, which has to be named where there are several; photos are a list of the ids of uploaded ones.
     pub answers: AnswersView,
 }
 

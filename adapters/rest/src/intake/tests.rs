@@ -148,15 +148,7 @@ async fn every_operation_but_reading_the_form_wants_a_token_and_its_permission()
 }
 
 fn item(link_id: &str, kind: ItemKind) -> Item {
-    Item {
-        link_id: link_id.into(),
-        text: "What?".into(),
-        help: None,
-        code: None,
-        required: false,
-        enable_when: None,
-        kind,
-    }
+    Item::new(link_id, "What?", kind)
 }
 
 fn every_kind() -> Item {
@@ -168,7 +160,7 @@ fn every_kind() -> Item {
         coding: Some(Coding::new("http://loinc.org", "LA6568-5", "Not at all")),
         exclusive: true,
     };
-    let band = Band { from: 18.5, code: "healthy".into(), label: "Healthy".into() };
+    let band = Band { from: 18.5.into(), code: "healthy".into(), label: "Healthy".into() };
     let mut text =
         item("text", ItemKind::Text { max_length: 9, pattern: Some("x+".into()), repeats: true });
     text.required = true;
@@ -185,7 +177,7 @@ fn every_kind() -> Item {
         item(
             "number",
             ItemKind::Number {
-                minimum: Some(0.5),
+                minimum: Some(0.5.into()),
                 maximum: None,
                 integer: true,
                 units: vec!["kg".into(), "[lb_av]".into()],

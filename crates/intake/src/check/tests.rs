@@ -2,15 +2,7 @@ use super::*;
 use crate::{Band, Behavior, EnableWhen};
 
 fn item(link_id: &str, kind: ItemKind) -> Item {
-    Item {
-        link_id: link_id.into(),
-        text: link_id.into(),
-        help: None,
-        code: None,
-        required: false,
-        enable_when: None,
-        kind,
-    }
+    Item::new(link_id, link_id, kind)
 }
 
 fn yes_no(link_id: &str) -> Item {
@@ -125,7 +117,7 @@ fn a_calculation_has_inputs_that_it_can_use() {
             ItemKind::Calculated {
                 calculation: Calculation::Sum {
                     of: of.iter().map(ToString::to_string).collect(),
-                    bands: vec![Band { from: 0.0, code: "low".into(), label: "Low".into() }],
+                    bands: vec![Band { from: 0.into(), code: "low".into(), label: "Low".into() }],
                 },
             },
         )
@@ -225,8 +217,8 @@ fn a_question_takes_a_few_photos_and_only_their_being_there_is_a_condition() {
     assert_eq!(depends(Operator::Exists, true.into()), []);
     for (operator, expected) in [
         (Operator::Equal, Expected::Text("p".into())),
-        (Operator::Greater, Expected::Number(1.0)),
-        (Operator::Exists, Expected::Number(1.0)),
+        (Operator::Greater, Expected::from(1.0)),
+        (Operator::Exists, Expected::from(1.0)),
     ] {
         assert_eq!(depends(operator, expected), one("a.enable_when", "operator_misfit"));
     }

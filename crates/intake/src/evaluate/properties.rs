@@ -36,8 +36,8 @@ fn kind(kind: u8) -> ItemKind {
     match kind {
         0 => ItemKind::Boolean { consent: None },
         1 => ItemKind::Number {
-            minimum: Some(0.0),
-            maximum: Some(5.0),
+            minimum: Some(0.into()),
+            maximum: Some(5.into()),
             integer: true,
             units: vec![],
         },
@@ -82,24 +82,12 @@ fn build(seeds: &[Seed]) -> FormDefinition {
             .map(|(subject, positive)| condition(subject.get(&questions), positive))
             .map(|condition| EnableWhen::all([condition]));
         let mut question = Item {
-            link_id: format!("q{position}"),
-            text: "Question".into(),
-            help: None,
-            code: None,
             required: seed.required,
-            enable_when: None,
-            kind: kind(seed.kind),
+            ..Item::new(format!("q{position}"), "Question", kind(seed.kind))
         };
         if seed.grouped {
-            items.push(Item {
-                link_id: format!("g{position}"),
-                text: "Group".into(),
-                help: None,
-                code: None,
-                required: false,
-                enable_when,
-                kind: ItemKind::Group { items: vec![question.clone()] },
-            });
+            let kind = ItemKind::Group { items: vec![question.clone()] };
+            items.push(Item { enable_when, ..Item::new(format!("g{position}"), "Group", kind) });
         } else {
             question.enable_when = enable_when;
             items.push(question.clone());

@@ -5,15 +5,7 @@ use super::*;
 use crate::{Band, Calculation, ChoiceOption, EnableWhen, Fact, Operator};
 
 fn item(link_id: &str, kind: ItemKind) -> Item {
-    Item {
-        link_id: link_id.into(),
-        text: link_id.into(),
-        help: None,
-        code: None,
-        required: true,
-        enable_when: None,
-        kind,
-    }
+    Item { required: true, ..Item::new(link_id, link_id, kind) }
 }
 
 fn when(mut item: Item, condition: Condition) -> Item {
@@ -133,8 +125,8 @@ fn limits_name_the_path_and_the_rule() {
         item(
             "weight",
             ItemKind::Number {
-                minimum: Some(30.0),
-                maximum: Some(300.0),
+                minimum: Some(30.into()),
+                maximum: Some(300.into()),
                 integer: false,
                 units: vec!["kg".into(), "[lb_av]".into()],
             },
@@ -177,7 +169,7 @@ fn limits_name_the_path_and_the_rule() {
     assert_eq!(good.answers["long"], Answer::Text("short".into()));
     assert_eq!(good.flags.iter().collect::<Vec<_>>(), ["one"]);
     let Answer::Number(weight) = &good.answers["weight"] else { panic!("not a number") };
-    assert!((weight.in_first_unit - 81.646_626_6).abs() < 1e-9);
+    assert_eq!(weight.in_first_unit, 81.646_626_6.into());
 
     let units = submit(&asked, json!({"weight": {"value": 80, "unit": "[stone_av]"}}));
     assert!(errors(&units).contains(&("answers.weight", "wrong_type")));
@@ -227,8 +219,8 @@ fn calculated(link_id: &str, calculation: Calculation) -> Item {
 
 #[test]
 fn a_sum_is_there_once_all_is_answered_and_can_enable_what_follows() {
-    let bands = [(0.0, "low"), (3.0, "high")].map(|(from, code)| Band {
-        from,
+    let bands = [(0, "low"), (3, "high")].map(|(from, code)| Band {
+        from: from.into(),
         code: code.into(),
         label: code.into(),
     });
@@ -242,7 +234,7 @@ fn a_sum_is_there_once_all_is_answered_and_can_enable_what_follows() {
     let partial = evaluate(&asked, &raw(json!({"a": "3"})), &Facts::default(), Stage::Draft);
     assert_eq!(partial.scores.len(), 0);
     let low = submit(&asked, json!({"a": "2", "b": "0", "why": "dropped"}));
-    assert_eq!((low.scores["total"].value, low.answers.len()), (2.0, 2));
+    assert_eq!((low.scores["total"].value, low.answers.len()), (2.into(), 2));
     let high = submit(&asked, json!({"a": "2", "b": "1", "why": "kept"}));
     assert_eq!(high.scores["total"].band.as_ref().unwrap().code, "high");
     assert!(high.answers.contains_key("why"));
@@ -257,24 +249,29 @@ fn the_body_mass_index_reads_american_units() {
     let index = Calculation::BodyMassIndex {
         height: "height".into(),
         weight: "weight".into(),
-        bands: vec![Band { from: 30.0, code: "obese".into(), label: "Obese".into() }],
+        bands: vec![Band { from: 30.into(), code: "obese".into(), label: "Obese".into() }],
     };
     let asked = form(vec![
         measure("height", ["cm", "[in_i]"]),
         measure("weight", ["kg", "[lb_av]"]),
         calculated("bmi", index),
     ]);
-    let metric = submit(&asked, json!({"height": 170, "weight": 65}));
-    assert_eq!((metric.scores["bmi"].value, metric.scores["bmi"].band.clone()), (22.5, None));
+    let height = json!({"value": 170, "unit": "cm"});
+    let weight = json!({"value": 65, "unit": "kg"});
+    let metric = submit(&asked, json!({"height": height, "weight": weight}));
+    assert_eq!(
+        (metric.scores["bmi"].value, metric.scores["bmi"].band.clone()),
+        (22.5.into(), None)
+    );
     let imperial = submit(
         &asked,
         json!({
             "height": {"value": 70, "unit": "[in_i]"}, "weight": {"value": 220, "unit": "[lb_av]"},
         }),
     );
-    assert_eq!(imperial.scores["bmi"].value, 31.6);
+    assert_eq!(imperial.scores["bmi"].value, 31.6.into());
     assert_eq!(imperial.scores["bmi"].band.as_ref().unwrap().code, "obese");
-    let given = submit(&asked, json!({"height": 170, "weight": 65, "bmi": 20}));
+    let given = submit(&asked, json!({"height": height, "weight": weight, "bmi": 20}));
     assert_eq!(errors(&given), [("answers.bmi", "not_answerable")]);
 }
 

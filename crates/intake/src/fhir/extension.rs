@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-const OWN: &str = "https://salus.health/fhir/StructureDefinition/";
+pub const OWN: &str = "https://salus.health/fhir/StructureDefinition/";
 
 pub const MINIMUM: &str = "http://hl7.org/fhir/StructureDefinition/minValue";
 pub const MAXIMUM: &str = "http://hl7.org/fhir/StructureDefinition/maxValue";
@@ -15,6 +15,21 @@ pub const MIME_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/mimeType";
 pub const ITEM_CONTROL: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-itemControl";
 pub const ORDINAL: &str = "http://hl7.org/fhir/StructureDefinition/ordinalValue";
 pub const EXCLUSIVE: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-optionExclusive";
+pub const HIDDEN: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-hidden";
+pub const UNIT: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-unit";
+/// The other addresses under which the points of a choice are published.
+pub const WEIGHTS: [&str; 3] = [
+    ORDINAL,
+    "http://hl7.org/fhir/StructureDefinition/itemWeight",
+    "http://hl7.org/fhir/StructureDefinition/questionnaire-ordinalValue",
+];
+/// Limits with their unit, as Structured Data Capture has them.
+pub const LEAST_QUANTITY: &str =
+    "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-minQuantity";
+pub const MOST_QUANTITY: &str =
+    "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-maxQuantity";
+pub const CALCULATED: &str =
+    "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-calculatedExpression";
 
 /// An extension with one value, as in `("valueString", "x")`.
 pub fn published(url: &str, (kind, value): (&str, Value)) -> Value {

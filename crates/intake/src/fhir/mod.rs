@@ -2,14 +2,20 @@
 //! back. What FHIR has an element or a published extension for uses it; the
 //! rest goes into extensions of Salus, so that nothing is lost on the way.
 
+mod expression;
 mod extension;
+mod import;
 mod item;
+mod parts;
 mod response;
 
 use serde_json::{Map, Value, json};
 
-use self::extension::{nested, own, part};
-pub use self::response::{answers_of, questionnaire_response};
+use self::extension::nested;
+pub use self::{
+    import::{Imported, to_definition},
+    response::{answers_of, questionnaire_response},
+};
 use crate::{CrossRule, FormDefinition, FormVersion, VersionStatus};
 
 /// Why a resource is not one that a form can be read from: the place, and what
@@ -65,7 +71,8 @@ pub fn from_definition(definition: &FormDefinition, photo_limit: usize) -> Value
     if !rules.is_empty() {
         resource.insert("extension".into(), rules.into());
     }
-    let items = definition.items.iter().map(|item| item::write(item, photo_limit));
+    let writer = item::Writer::new(definition, photo_limit);
+    let items = definition.items.iter().map(|item| writer.write(item));
     resource.insert("item".into(), items.collect());
     resource.into()
 }
@@ -80,42 +87,6 @@ fn rule(rule: &CrossRule) -> Value {
             ("message", json!({ "valueString": rule.message })),
         ],
     )
-}
-
-/// Reads a definition from a Questionnaire. Whether the form makes sense is for
-/// its publication to say.
-pub fn to_definition(resource: &Value) -> Result<FormDefinition, Unreadable> {
-    if resource["resourceType"] != "Questionnaire" {
-        return Err(Unreadable::new("resourceType", "This is no Questionnaire."));
-    }
-    let title = resource["title"]
-        .as_str()
-        .or(resource["name"].as_str())
-        .ok_or_else(|| Unreadable::new("title", "A form has a title."))?;
-    let rules = own(resource, "rule").map(read_rule).collect::<Result<_, _>>()?;
-    Ok(FormDefinition {
-        title: title.to_owned(),
-        description: resource["description"].as_str().map(str::to_owned),
-        items: item::read_all(resource, "item")?,
-        rules,
-    })
-}
-
-fn read_rule(extension: &Value) -> Result<CrossRule, Unreadable> {
-    let text = |name: &str, value: &str| {
-        part(extension, name)
-            .and_then(|part| part[value].as_str())
-            .map(str::to_owned)
-            .ok_or_else(|| Unreadable::new("extension", format!("The rule has no {name}.")))
-    };
-    Ok(CrossRule {
-        left: text("left", "valueString")?,
-        operator: text("operator", "valueCode")?
-            .parse()
-            .map_err(|_| Unreadable::new("extension", "The rule has no known operator."))?,
-        right: text("right", "valueString")?,
-        message: text("message", "valueString")?,
-    })
 }
 
 #[cfg(test)]

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{PhotoId, code::system};
+use kernel::{Coding, PhotoId};
 use serde_json::{Map, Value, json};
 
 use super::{
     Unreadable, canonical,
     extension::{nested, own, part},
+    item::{LOCAL, coding, coding_of, local_system, quantity},
 };
 use crate::{
-    Answer, Answers, Facts, FormDefinition, FormResponse, FormVersion, Item, ItemKind, Photo,
-    Quantity, RawAnswers, Score, photo,
+    Answer, Answers, ChoiceOption, Facts, FormDefinition, FormResponse, FormVersion, Item,
+    ItemKind, Photo, Quantity, RawAnswers, Score, photo,
 };
 
 /// The response as a QuestionnaireResponse of the version that it answers.
@@ -19,6 +20,9 @@ pub fn questionnaire_response(version: &FormVersion, response: &FormResponse) ->
     let mut resource = json!({
         "resourceType": "QuestionnaireResponse",
         "id": response.id.to_string(),
+        "identifier": {
+            "system": "urn:ietf:rfc:3986", "value": format!("urn:uuid:{}", response.id),
+        },
         "questionnaire": format!("{}|{}", canonical(version), version.number),
         "status": "completed",
         "subject": { "reference": format!("Patient/{}", response.patient) },
@@ -54,7 +58,7 @@ fn facts_extension(facts: &Facts) -> Option<Value> {
 }
 
 /// The items that say something, in the order and nesting of the form.
-pub(super) fn items(
+fn items(
     items: &[Item],
     answers: &Answers,
     scores: &BTreeMap<String, Score>,
@@ -72,7 +76,7 @@ pub(super) fn items(
         }
         let below = self::items(item.children(), answers, scores, photos);
         let answer = answers.get(&item.link_id);
-        let mut given = answer.map(|answer| write(answer, photos)).unwrap_or_default();
+        let mut given = answer.map(|answer| values(item, answer, photos)).unwrap_or_default();
         if let Some(score) = scores.get(&item.link_id) {
             given.push(json!({ "valueDecimal": score.value }));
         }
@@ -82,31 +86,55 @@ pub(super) fn items(
         let mut element = Map::new();
         element.insert("linkId".into(), json!(item.link_id));
         element.insert("text".into(), json!(item.text));
+        let in_group = matches!(item.kind, ItemKind::Group { .. });
+        if !below.is_empty() && in_group {
+            element.insert("item".into(), below.into());
+        } else if !below.is_empty() {
+            // What is below a question is below its answer, also where there
+            // is none.
+            match given.first_mut() {
+                Some(first) => first["item"] = below.into(),
+                None => given.push(json!({ "item": below })),
+            }
+        }
         if !given.is_empty() {
             element.insert("answer".into(), given.into());
-        }
-        if !below.is_empty() {
-            element.insert("item".into(), below.into());
         }
         out.push(element.into());
     }
     out
 }
 
-fn write(answer: &Answer, photos: &[Photo]) -> Vec<Value> {
+/// The values of an answer, each of the type that the item has in FHIR.
+pub(super) fn values(item: &Item, answer: &Answer, photos: &[Photo]) -> Vec<Value> {
+    let choice = |code: &String| {
+        let option = item.options().iter().find(|option| option.code == *code);
+        let chosen = match option {
+            Some(option) => coding_of(item, option),
+            None => Coding::new(local_system(&item.link_id), code, code),
+        };
+        json!({ "valueCoding": coding(&chosen) })
+    };
+    let whole = matches!(&item.kind, ItemKind::Number { integer: true, .. });
     match answer {
         Answer::Text(text) => vec![json!({ "valueString": text })],
         Answer::Texts(texts) => texts.iter().map(|text| json!({ "valueString": text })).collect(),
-        Answer::Number(Quantity { value, unit: None, .. }) => {
-            vec![json!({ "valueDecimal": value })]
+        Answer::Number(Quantity { value, unit: None, .. }) => vec![match value.to_i32() {
+            Some(value) if whole => json!({ "valueInteger": value }),
+            _ => json!({ "valueDecimal": value }),
+        }],
+        Answer::Number(Quantity { value, unit: Some(unit), .. }) => {
+            vec![json!({ "valueQuantity": quantity(*value, unit) })]
         }
-        Answer::Number(Quantity { value, unit: Some(unit), .. }) => vec![json!({
-            "valueQuantity": { "value": value, "unit": unit, "system": system::UNITS, "code": unit },
-        })],
         Answer::Date(date) => vec![json!({ "valueDate": date })],
-        Answer::Choice(code) => vec![json!({ "valueCoding": { "code": code } })],
+        Answer::Choice(code) => vec![choice(code)],
+        // In the order of the form, as somebody reads it.
         Answer::Choices(codes) => {
-            codes.iter().map(|code| json!({ "valueCoding": { "code": code } })).collect()
+            let place =
+                |code: &&String| item.options().iter().position(|option| option.code == **code);
+            let mut codes: Vec<&String> = codes.iter().collect();
+            codes.sort_by_key(place);
+            codes.into_iter().map(choice).collect()
         }
         Answer::Boolean(value) => vec![json!({ "valueBoolean": value })],
         Answer::Scale(value) => vec![json!({ "valueInteger": value })],
@@ -174,37 +202,68 @@ fn read_items(
             continue;
         }
         let given: Vec<&Value> = element["answer"].as_array().into_iter().flatten().collect();
-        if !given.is_empty() && item.is_answerable() {
-            let values: Vec<Value> = given
-                .into_iter()
-                .map(|answer| read(answer).ok_or_else(|| wrong("The answer does not read.")))
-                .collect::<Result<_, _>>()?;
-            let many = matches!(
-                item.kind,
-                ItemKind::MultipleChoice { .. }
-                    | ItemKind::Text { repeats: true, .. }
-                    | ItemKind::Photo { .. }
-            );
-            let value = match (many, values.len()) {
-                (true, _) => values.into(),
-                (false, 1) => values.into_iter().next().unwrap_or_default(),
-                (false, _) => return Err(wrong("The question takes one answer.")),
-            };
+        let said: Vec<&Value> =
+            given.iter().copied().filter(|answer| says_something(answer)).collect();
+        if !said.is_empty() && item.is_answerable() {
+            let value = raw_of(item, &said).map_err(wrong)?;
             out.insert(link_id.to_owned(), value);
+        }
+        for (index, answer) in given.iter().enumerate() {
+            read_items(definition, answer, &format!("{path}.answer[{index}].item"), out)?;
         }
         read_items(definition, element, &format!("{path}.item"), out)?;
     }
     Ok(())
 }
 
-fn read(answer: &Value) -> Option<Value> {
+/// An answer may be there for the sake of what is below it alone.
+fn says_something(answer: &Value) -> bool {
+    answer.as_object().is_some_and(|parts| parts.keys().any(|key| key.starts_with("value")))
+}
+
+/// FHIR's values of an item as a client would send them, or why they are none.
+pub(super) fn raw_of(item: &Item, values: &[&Value]) -> Result<Value, &'static str> {
+    let read: Vec<Value> = values
+        .iter()
+        .map(|value| raw_value(item, value).ok_or("The answer does not read."))
+        .collect::<Result<_, _>>()?;
+    match (item.takes_several(), read.len()) {
+        (true, _) => Ok(read.into()),
+        (false, 1) => Ok(read.into_iter().next().unwrap_or_default()),
+        (false, _) => Err("The question takes one answer."),
+    }
+}
+
+fn raw_value(item: &Item, answer: &Value) -> Option<Value> {
     answer.as_object()?.iter().find_map(|(name, value)| match name.as_str() {
         "valueString" | "valueDate" | "valueBoolean" | "valueDecimal" | "valueInteger" => {
             Some(value.clone())
         }
-        "valueCoding" => value.get("code").cloned(),
+        "valueCoding" => choice_of(item, value).map(|code| json!(code)),
         "valueQuantity" => Some(json!({ "value": value["value"], "unit": value["code"] })),
         "valueAttachment" => value["url"].as_str().and_then(photo::id_in).map(|id| json!(id)),
         _ => None,
     })
+}
+
+/// The form's own code of the choice that a coding names: by its system, or
+/// where it has none, by its code alone.
+pub(super) fn choice_of(item: &Item, named: &Value) -> Option<String> {
+    let code = named["code"].as_str()?;
+    let is_it = |option: &&ChoiceOption| {
+        let known = coding_of(item, option);
+        match named["system"].as_str() {
+            Some(system) => known.system == system && known.code == code,
+            None => option.code == code || known.code == code,
+        }
+    };
+    let mut found = item.options().iter().filter(is_it);
+    match (found.next(), found.next()) {
+        (Some(option), None) => Some(option.code.clone()),
+        // A code that no choice has is refused where the answer is looked at.
+        (None, _) if named["system"].as_str().is_none_or(|system| system.starts_with(LOCAL)) => {
+            Some(code.to_owned())
+        }
+        _ => None,
+    }
 }

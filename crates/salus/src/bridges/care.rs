@@ -42,7 +42,7 @@ impl IntakeReader for Bridges {
             scores: response
                 .scores
                 .iter()
-                .map(|(link_id, score)| (link_id.clone(), score.value))
+                .map(|(link_id, score)| (link_id.clone(), score.value.to_f64()))
                 .collect(),
         }))
     }

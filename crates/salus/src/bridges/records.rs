@@ -1,16 +1,13 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use ::records::{
-    resource::file_link,
-    sources::{
-        AnswerValue, Clinician, ConsultationData, ConsultationSource, EncounterStatus, FileSource,
-        HeldFile, PatientData, PatientSource, PrescriptionData, PrescriptionSource, RequestStatus,
-        ResponseData, ResponseItem, ResponseSource,
-    },
+use ::records::sources::{
+    Clinician, ConsultationData, ConsultationSource, EncounterStatus, FileSource, HeldFile,
+    PatientData, PatientSource, PrescriptionData, PrescriptionSource, RequestStatus, ResponseData,
+    ResponseSource,
 };
 use async_trait::async_trait;
 use care::{ConsultationStatus, Reach};
-use intake::{Answer, Answers, IntakeStore, Item, Photo, PhotoVault, Score};
+use intake::{IntakeStore, Photo, PhotoVault};
 use kernel::{
     Actor, Coding, ConsultationId, FormResponseId, PatientId, PhotoId, PrescriptionId, ProviderId,
     code::system,
@@ -62,20 +59,11 @@ impl ResponseSource for Bridges {
             .version(response.form_version)
             .await?
             .ok_or_else(|| PortError::bug(format!("the response {id} is bound to no version")))?;
-        let items = version
-            .definition
-            .items
-            .iter()
-            .flat_map(|item| answered(item, &response.answers, &response.scores, &response.photos))
-            .collect();
         Ok(Some(ResponseData {
-            response: id,
             patient: response.patient,
             // A submitted response never changes.
             source_version: 1,
-            questionnaire: format!("urn:uuid:{}", response.form_version),
-            submitted_at: response.submitted_at,
-            items,
+            content: intake::fhir::questionnaire_response(&version, &response),
         }))
     }
 }
@@ -108,78 +96,6 @@ impl FileSource for Files {
         let photo = self.photo(id).await?;
         let photo = photo.ok_or_else(|| PortError::bug(format!("the photo {id} is gone")))?;
         self.vault.get(&photo).await
-    }
-}
-
-/// The item as it was answered, with those below it; `None` where nothing was.
-fn answered(
-    item: &Item,
-    answers: &Answers,
-    scores: &BTreeMap<String, Score>,
-    photos: &[Photo],
-) -> Vec<ResponseItem> {
-    let said = |answers, items| ResponseItem {
-        link_id: item.link_id.clone(),
-        text: Some(item.text.clone()),
-        answers,
-        items,
-    };
-    if let Some(Answer::Rows(rows)) = answers.get(&item.link_id) {
-        let none = BTreeMap::new();
-        return rows
-            .iter()
-            .map(|row| {
-                let items = item.row().iter().flat_map(|inner| answered(inner, row, &none, photos));
-                said(Vec::new(), items.collect())
-            })
-            .collect();
-    }
-    let items: Vec<ResponseItem> =
-        item.children().iter().flat_map(|inner| answered(inner, answers, scores, photos)).collect();
-    let mut given: Vec<AnswerValue> =
-        answers.get(&item.link_id).map(|answer| values(item, answer, photos)).unwrap_or_default();
-    if let Some(score) = scores.get(&item.link_id) {
-        given.push(AnswerValue::Decimal(score.value));
-    }
-    if given.is_empty() && items.is_empty() { Vec::new() } else { vec![said(given, items)] }
-}
-
-fn values(item: &Item, answer: &Answer, photos: &[Photo]) -> Vec<AnswerValue> {
-    let choice = |code: &str| {
-        let display = item
-            .options()
-            .iter()
-            .find(|option| option.code == code)
-            .map_or(code, |option| option.display.as_str());
-        AnswerValue::Coding(Coding::new(format!("urn:salus:form:{}", item.link_id), code, display))
-    };
-    match answer {
-        Answer::Text(text) => vec![AnswerValue::Text(text.clone())],
-        Answer::Texts(texts) => texts.iter().cloned().map(AnswerValue::Text).collect(),
-        Answer::Number(quantity) => vec![match &quantity.unit {
-            Some(unit) => AnswerValue::Quantity { value: quantity.value, unit: unit.clone() },
-            None => AnswerValue::Decimal(quantity.value),
-        }],
-        Answer::Date(date) => vec![AnswerValue::Date(*date)],
-        Answer::Choice(code) => vec![choice(code)],
-        Answer::Choices(codes) => codes.iter().map(|code| choice(code)).collect(),
-        Answer::Boolean(value) => vec![AnswerValue::Boolean(*value)],
-        Answer::Photos(ids) => photos
-            .iter()
-            .filter(|photo| ids.contains(&photo.id))
-            .map(|photo| AnswerValue::Attachment {
-                url: file_link(photo.id),
-                content_type: photo.media_type.to_string(),
-                size: photo.size,
-            })
-            .collect(),
-        Answer::Rows(_) => Vec::new(),
-        Answer::Scale(value) => {
-            vec![
-                i32::try_from(*value)
-                    .map_or(AnswerValue::Decimal(*value as f64), AnswerValue::Integer),
-            ]
-        }
     }
 }
 

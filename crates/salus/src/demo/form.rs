@@ -51,7 +51,10 @@ fn healthy(item: &Value) -> Option<Value> {
         }
         "text" if item["repeats"] == true => json!(["None."]),
         "text" => json!("Nothing else to say."),
-        "number" => json!(between(item)),
+        "number" => match item["units"].get(0) {
+            Some(unit) => json!({ "value": between(item), "unit": unit }),
+            None => json!(between(item)),
+        },
         "scale" => json!(item["minimum"].as_f64()?.round() as i64),
         "date" => json!(item["latest"].as_str().unwrap_or("2026-01-15")),
         _ => return None,

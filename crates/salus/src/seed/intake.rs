@@ -56,10 +56,15 @@ pub const fn version_id(category: CategoryId) -> FormVersionId {
 /// last.
 pub fn versions(category: CategoryId) -> Vec<FormVersionId> {
     let first = version_id(category);
-    if !matches!(category, catalog::HAIR_LOSS | catalog::ACNE) {
+    // The second asks for photos, or has the published codes of the answers of
+    // the instrument's last question.
+    let two = matches!(
+        category,
+        catalog::HAIR_LOSS | catalog::ACNE | catalog::ANXIETY | catalog::DEPRESSION
+    );
+    if !two {
         return vec![first];
     }
-    // The second asks for photos.
     let second = FormVersionId(Uuid::from_u128(first.uuid().as_u128() + (1 << 80)));
     vec![first, second]
 }

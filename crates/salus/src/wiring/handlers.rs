@@ -373,7 +373,7 @@ fn records(registry: &mut Registry, world: &Arc<World>) {
     on!(registry, world, "records.on_response_submitted",
         ResponseSubmitted { response } => |w, delivery| {
         projections::on_response_submitted(
-            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, response,
+            &w.env, &w.pg, w.bridges.as_ref(), delivery, response,
         )
     });
     on!(registry, world, "records.on_prescription_changed",

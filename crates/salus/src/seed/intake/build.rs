@@ -8,15 +8,7 @@ use kernel::{Coding, code::system};
 pub fn item(link_id: &str, text: &str, kind: ItemKind) -> Item {
     let required =
         !matches!(kind, ItemKind::Display | ItemKind::Group { .. } | ItemKind::Calculated { .. });
-    Item {
-        link_id: link_id.into(),
-        text: text.into(),
-        help: None,
-        code: None,
-        required,
-        enable_when: None,
-        kind,
-    }
+    Item { required, ..Item::new(link_id, text, kind) }
 }
 
 pub fn yes_no(link_id: &str, text: &str) -> Item {
@@ -33,8 +25,8 @@ pub fn list(link_id: &str, text: &str) -> Item {
 
 pub fn number(link_id: &str, text: &str, range: (f64, f64), units: &[&str]) -> Item {
     let kind = ItemKind::Number {
-        minimum: Some(range.0),
-        maximum: Some(range.1),
+        minimum: Some(range.0.into()),
+        maximum: Some(range.1.into()),
         integer: false,
         units: units.iter().map(ToString::to_string).collect(),
     };
@@ -175,16 +167,28 @@ pub fn how_often(link_id: &str, text: &str, loinc: (&str, &str)) -> Item {
 
 /// How much the problems of an instrument get in the way; it is not scored.
 pub fn difficulty(link_id: &str, score: &str) -> Item {
-    one_of(
+    let options = [
+        ("not_difficult", "Not difficult at all", "LA6572-7"),
+        ("somewhat", "Somewhat difficult", "LA6573-5"),
+        ("very", "Very difficult", "LA6574-3"),
+        ("extremely", "Extremely difficult", "LA6575-0"),
+    ];
+    let options = options
+        .map(|(code, display, loinc)| ChoiceOption {
+            coding: Some(Coding::new(system::LOINC, loinc, display)),
+            ..option(code, display)
+        })
+        .into();
+    item(
         link_id,
         "If you checked off any problems, how difficult have these problems made it for you to \
          do your work, take care of things at home, or get along with other people?",
-        &[
-            ("not_difficult", "Not difficult at all"),
-            ("somewhat", "Somewhat difficult"),
-            ("very", "Very difficult"),
-            ("extremely", "Extremely difficult"),
-        ],
+        ItemKind::SingleChoice { options },
+    )
+    .loinc(
+        "69722-7",
+        "How difficult have these problems made it for you to do your work, take care of things \
+         at home, or get along with other people",
     )
     .when(Condition::item(score, Operator::Greater, 0.0))
 }

@@ -80,11 +80,7 @@ fn phq9() -> Item {
         sum("phq9", "PHQ-9 total", &PHQ9.map(|(link_id, ..)| link_id), instruments::phq9())
             .loinc("44261-6", "Patient Health Questionnaire 9 item (PHQ-9) total score"),
     );
-    items.push(difficulty("phq9_difficulty", "phq9").loinc(
-        "69722-7",
-        "How difficult have these problems made it for you to do your work, take care of things \
-         at home, or get along with other people",
-    ));
+    items.push(difficulty("phq9_difficulty", "phq9"));
     group(
         "phq9_items",
         "Over the last 2 weeks, how often have you been bothered by any of the following \

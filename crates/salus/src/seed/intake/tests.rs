@@ -16,8 +16,12 @@ fn plain(item: &Item) -> Option<Value> {
     Some(match &item.kind {
         ItemKind::Text { repeats: false, .. } => json!("text"),
         ItemKind::Text { repeats: true, .. } => json!(["one"]),
-        ItemKind::Number { minimum, maximum, .. } => {
-            json!((minimum.unwrap_or(0.0) + maximum.unwrap_or(100.0)) / 2.0)
+        ItemKind::Number { minimum, units, .. } => {
+            let value = minimum.unwrap_or_default();
+            match units.first() {
+                Some(unit) => json!({ "value": value, "unit": unit }),
+                None => json!(value),
+            }
         }
         ItemKind::Date { .. } => json!("2024-01-01"),
         ItemKind::SingleChoice { options } => json!(options[0].code),
@@ -121,7 +125,7 @@ fn severity(form: &FormDefinition, prefix: &str, items: usize, total: usize) -> 
     let given: Vec<_> = given.iter().map(|(id, value)| (id.as_str(), value.clone())).collect();
     let found = with(form, &given, &MAN);
     let score = &found.scores[prefix];
-    assert_eq!(score.value, total as f64);
+    assert_eq!(score.value, i64::try_from(total).unwrap().into());
     score.band.as_ref().expect("a band").code.clone()
 }
 
@@ -153,6 +157,42 @@ fn the_gad7_has_its_published_cut_offs() {
     }
 }
 
+/// Also as others read it: in the form, and in the condition on the ninth item.
+#[test]
+fn the_answers_of_the_instruments_have_their_published_codes() {
+    for (form, prefix, count) in [(depression::form(), "phq9_", 10), (anxiety::form(), "gad7_", 8)]
+    {
+        let questionnaire = intake::fhir::from_definition(&form, 1_000_000).to_string();
+        let mut found = 0;
+        for (item, _) in form.walk() {
+            if !item.link_id.starts_with(prefix) || item.options().is_empty() {
+                continue;
+            }
+            found += 1;
+            for option in item.options() {
+                let coding = option.coding.as_ref().expect("a published code");
+                assert_eq!(coding.system, kernel::code::system::LOINC);
+                assert!(questionnaire.contains(&coding.code));
+            }
+        }
+        assert_eq!(found, count);
+    }
+    let questionnaire = intake::fhir::from_definition(&depression::form(), 1_000_000);
+    let safety = questionnaire["item"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .find(|item| item["linkId"] == "safety")
+        .expect("the safety questions");
+    let codes: Vec<&Value> = safety["enableWhen"]
+        .as_array()
+        .expect("conditions")
+        .iter()
+        .map(|when| &when["answerCoding"]["code"])
+        .collect();
+    assert_eq!(codes, ["LA6569-3", "LA6570-1", "LA6571-9"]);
+}
+
 #[test]
 fn the_ninth_item_is_flagged_and_opens_the_safety_questions() {
     let form = depression::form();
@@ -178,9 +218,14 @@ fn the_difficulty_is_asked_when_there_is_any_problem() {
 #[test]
 fn the_body_mass_index_decides_what_weight_asks() {
     let form = weight::form();
-    let body = |kilograms: f64| [("height", json!(170)), ("weight", json!(kilograms))];
+    let body = |kilograms: f64| {
+        [
+            ("height", json!({ "value": 170, "unit": "cm" })),
+            ("weight", json!({ "value": kilograms, "unit": "kg" })),
+        ]
+    };
     let slim = with(&form, &body(65.0), &MAN);
-    assert_eq!(slim.scores["bmi"].value, 22.5);
+    assert_eq!(slim.scores["bmi"].value, 22.5.into());
     assert!(!slim.answers.contains_key("weight_conditions"));
     let heavy = with(&form, &body(90.0), &MAN);
     assert_eq!(heavy.scores["bmi"].band.as_ref().expect("a band").code, "obesity_1");

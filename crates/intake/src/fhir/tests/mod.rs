@@ -1,7 +1,10 @@
+mod foreign;
+mod sayings;
+
 use chrono::{DateTime, NaiveDate};
 use kernel::{
-    CategoryId, Coding, FormId, FormResponseId, FormVersionId, PatientId, PhotoId, Sex, Uuid,
-    code::system,
+    CategoryId, Coding, Decimal, FormId, FormResponseId, FormVersionId, PatientId, PhotoId, Sex,
+    Uuid, code::system,
 };
 use ports::BlindIndex;
 use proptest::{collection::vec, option, prelude::*};
@@ -19,8 +22,8 @@ fn any_text() -> impl Strategy<Value = String> {
     "[a-zA-Z<&\"\\\\é☂ ]{1,12}".prop_filter("says something", |text| !text.trim().is_empty())
 }
 
-fn any_limit() -> impl Strategy<Value = Option<f64>> {
-    option::of((-400i32..400).prop_map(|quarters| f64::from(quarters) / 4.0))
+fn any_limit() -> impl Strategy<Value = Option<Decimal>> {
+    option::of((-400i32..400).prop_map(|quarters| Decimal::from(f64::from(quarters) / 4.0)))
 }
 
 fn any_date() -> impl Strategy<Value = NaiveDate> {
@@ -56,7 +59,11 @@ fn any_bands() -> impl Strategy<Value = Vec<Band>> {
     vec(any_text(), 0..3).prop_map(|labels| {
         (0..)
             .zip(labels)
-            .map(|(at, label)| Band { from: f64::from(at) * 2.5, code: format!("b{at}"), label })
+            .map(|(at, label)| Band {
+                from: (f64::from(at) * 2.5).into(),
+                code: format!("b{at}"),
+                label,
+            })
             .collect()
     })
 }
@@ -135,7 +142,7 @@ fn any_condition() -> impl Strategy<Value = Condition> {
     ];
     let expected = prop_oneof![
         any::<bool>().prop_map(Expected::Boolean),
-        (-40i32..40).prop_map(|quarters| Expected::Number(f64::from(quarters) / 4.0)),
+        (-40i32..40).prop_map(|quarters| Expected::from(f64::from(quarters) / 4.0)),
         any_text().prop_map(Expected::Text),
         any_date().prop_map(|date| Expected::Text(date.to_string())),
     ];
@@ -178,7 +185,7 @@ fn item_of(kind: BoxedStrategy<ItemKind>) -> BoxedStrategy<Item> {
                 behavior: if all { Behavior::All } else { Behavior::Any },
                 conditions,
             }),
-            kind,
+            ..Item::new("", "", kind)
         })
         .boxed()
 }
@@ -235,7 +242,7 @@ fn answer(item: &Item, seed: u32) -> Option<Value> {
     Some(match &item.kind {
         ItemKind::Text { repeats: false, .. } => json!(format!("é & <{seed}>")),
         ItemKind::Text { repeats: true, .. } => json!(["one", format!("{seed}")]),
-        ItemKind::Number { units, .. } => match units.get(seed as usize % 3) {
+        ItemKind::Number { units, .. } => match units.get(seed as usize % units.len().max(1)) {
             Some(unit) => json!({ "value": f64::from(seed % 900) / 4.0, "unit": unit }),
             None => json!(f64::from(seed % 900) / 4.0),
         },
@@ -293,7 +300,9 @@ proptest! {
     fn a_form_is_the_same_after_it_was_a_questionnaire(definition in any_definition()) {
         let text = serde_json::to_string(&questionnaire(&version(definition.clone()), LIMIT)).unwrap();
         let resource: Value = serde_json::from_str(&text).unwrap();
-        prop_assert_eq!(to_definition(&resource).unwrap(), definition);
+        let imported = to_definition(&resource).unwrap();
+        prop_assert_eq!(imported.definition, definition);
+        prop_assert_eq!(imported.warnings, vec![]);
     }
 
     #[test]
@@ -389,21 +398,13 @@ fn a_question_for_photos_is_an_attachment_with_its_limits() {
         }))
     };
     item.kind = ItemKind::Photo { minimum: 1, maximum: 1 };
-    assert_eq!(foreign(&[]).unwrap().items, [item.clone()]);
-    assert_eq!(foreign(&["application/pdf", "image/png"]).unwrap().items, [item]);
+    assert_eq!(foreign(&[]).unwrap().definition.items, [item.clone()]);
+    assert_eq!(foreign(&["application/pdf", "image/png"]).unwrap().definition.items, [item]);
     assert_eq!(foreign(&["application/pdf"]).unwrap_err().path, "item[0].type");
 }
 
 fn question(kind: ItemKind) -> Item {
-    Item {
-        link_id: "q0".into(),
-        text: "Question".into(),
-        help: None,
-        code: None,
-        required: false,
-        enable_when: None,
-        kind,
-    }
+    Item::new("q0", "Question", kind)
 }
 
 fn form_of(item: Item) -> FormDefinition {
@@ -427,7 +428,7 @@ fn a_questionnaire_of_another_author_is_read_or_refused_by_its_path() {
              "enableBehavior": "any"},
         ],
     });
-    let definition = to_definition(&foreign).unwrap();
+    let definition = to_definition(&foreign).unwrap().definition;
     assert_eq!((definition.title.as_str(), definition.items.len()), ("Smoking", 3));
     assert_eq!(
         definition.items[2].enable_when,
