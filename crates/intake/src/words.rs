@@ -39,6 +39,10 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
     if let Some(help) = &item.help {
         FormText::check(errors, &path("help"), help);
     }
+    if let Some(code) = &item.code {
+        FormLabel::check(errors, &path("code"), &code.code);
+        FormLabel::check(errors, &path("code"), &code.display);
+    }
     let mut label = |field: &str, text: &str| FormLabel::check(errors, &path(field), text);
     match &item.kind {
         ItemKind::SingleChoice { options } | ItemKind::MultipleChoice { options } => {

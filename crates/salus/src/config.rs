@@ -532,6 +532,11 @@ impl Config {
         self.identity.check()?;
         self.server.check_edge()?;
         places::check(self)?;
+        // Every prescription carries it.
+        if let Err(wrong) = self.practice.address().validate() {
+            let setting = wrong[0].path.replace("address.", "practice.");
+            anyhow::bail!("{setting}: {}", wrong[0].message);
+        }
         for vendor in &self.emulators {
             let (setting, address) = self.address(*vendor);
             if !address.is_empty() {

@@ -10,7 +10,7 @@ use care::{
 use chrono::{DateTime, Utc};
 use kernel::{
     AssessmentId, FieldError, Page, RuleSetId, RxNorm, UsState, Uuid,
-    text::{RuleDescription, RuleReason, RuleSetNote},
+    text::{RuleDescription, RuleReason, RuleSetNote, RuleWord},
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -51,8 +51,7 @@ pub enum RuleSetStatusWord {
 pub struct RuleBody {
     /// Unique in its set; in a narrower scope it takes the place of the wider
     /// rule with this id.
-    #[oai(validator(min_length = 1, max_length = 64))]
-    pub id: String,
+    pub id: Text<RuleWord>,
     pub description: Text<RuleDescription>,
     /// What it does when it fires.
     pub severity: SeverityWord,
@@ -63,8 +62,7 @@ pub struct RuleBody {
     #[oai(validator(min_length = 1, max_length = 2000))]
     pub expression: String,
     /// A stable word for the reason.
-    #[oai(validator(min_length = 1, max_length = 64))]
-    pub reason_code: String,
+    pub reason_code: Text<RuleWord>,
     /// The reason as the patient reads it.
     pub reason_text: Text<RuleReason>,
     /// A patient for whom it fires is seen first, and a task is raised.
@@ -75,7 +73,7 @@ pub struct RuleBody {
 impl From<Rule> for RuleBody {
     fn from(rule: Rule) -> Self {
         Self {
-            id: rule.id,
+            id: rule.id.into(),
             description: rule.description.into(),
             severity: match rule.severity {
                 Severity::Refuse => SeverityWord::Refuse,
@@ -83,7 +81,7 @@ impl From<Rule> for RuleBody {
                 Severity::Info => SeverityWord::Info,
             },
             expression: rule.expression,
-            reason_code: rule.reason_code,
+            reason_code: rule.reason_code.into(),
             reason_text: rule.reason_text.into(),
             urgent: rule.urgent,
         }
@@ -93,7 +91,7 @@ impl From<Rule> for RuleBody {
 impl From<RuleBody> for Rule {
     fn from(body: RuleBody) -> Self {
         Self {
-            id: body.id,
+            id: body.id.into(),
             description: body.description.into(),
             severity: match body.severity {
                 SeverityWord::Refuse => Severity::Refuse,
@@ -101,7 +99,7 @@ impl From<RuleBody> for Rule {
                 SeverityWord::Info => Severity::Info,
             },
             expression: body.expression,
-            reason_code: body.reason_code,
+            reason_code: body.reason_code.into(),
             reason_text: body.reason_text.into(),
             urgent: body.urgent,
         }

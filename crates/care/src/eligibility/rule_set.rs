@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use kernel::{
     CategoryId, FieldError, RuleSetId, RxNorm, TextKind as _, UsState,
-    text::{RuleDescription, RuleReason},
+    text::{RuleDescription, RuleReason, RuleWord},
 };
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
@@ -194,7 +194,7 @@ impl RuleSet {
             return errors;
         }
         for (index, rule) in rules.iter().enumerate() {
-            if rule.id.is_empty() || rules[..index].iter().any(|other| other.id == rule.id) {
+            if rules[..index].iter().any(|other| other.id == rule.id) {
                 errors.push(FieldError::new(
                     format!("rules[{index}].id"),
                     "not_unique",
@@ -202,6 +202,8 @@ impl RuleSet {
                 ));
             }
             let place = |field: &str| format!("rules[{index}].{field}");
+            RuleWord::check(&mut errors, &place("id"), &rule.id);
+            RuleWord::check(&mut errors, &place("reason_code"), &rule.reason_code);
             RuleDescription::check(&mut errors, &place("description"), &rule.description);
             RuleReason::check(&mut errors, &place("reason_text"), &rule.reason_text);
             let path = place("expression");

@@ -67,6 +67,8 @@ kinds! {
     Inquiry: Paragraph, 1, 4000;
     /// The notes of a consultation.
     ConsultationNotes: Document, 1, 20000;
+    /// The id of a rule, or the word for its reason.
+    RuleWord: Line, 1, 64;
     /// What a rule is for; it may be empty.
     RuleDescription: Paragraph, 0, 500;
     /// What a patient reads of a rule.
