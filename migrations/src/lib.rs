@@ -99,6 +99,7 @@ history![
     "151_sealed_labels",
     "160_handed_over_charts",
     "161_fraud_warnings",
+    "162_unread_notices",
 ];
 
 pub struct Migrator;

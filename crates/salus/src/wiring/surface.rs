@@ -23,7 +23,7 @@ use rest::{
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
-    compliance::ComplianceApi,
+    compliance::{ComplianceApi, UnreadNoticesApi},
     core::{
         Authenticator, DenialLog, Dialect, Limits, PhotoLimit, Problem, Surround, request_context,
     },
@@ -69,7 +69,7 @@ pub type Operations = (
     (MessagesApi, NotificationsApi),
     RecordsApi,
     AnalyticsApi,
-    ComplianceApi,
+    (ComplianceApi, UnreadNoticesApi),
 );
 
 pub struct Surface {
@@ -162,7 +162,12 @@ impl Surface {
                     sources: world.sources.clone(),
                     rooms: world.video.clone(),
                 },
-                VideoWebhookApi { env: env(), store: store.clone(), rooms: world.video.clone() },
+                VideoWebhookApi {
+                    env: env(),
+                    store: store.clone(),
+                    rooms: world.video.clone(),
+                    unread: store.clone(),
+                },
             ),
             (
                 RulesApi { env: env(), store: store.clone(), forms: bridges.clone() },
@@ -194,6 +199,7 @@ impl Surface {
                         &config.erx.inbound_username,
                         config.erx.inbound_password.expose(),
                     ),
+                    unread: store.clone(),
                 },
             ),
             (
@@ -206,7 +212,12 @@ impl Surface {
                 },
                 InventoryApi { env: env(), store: store.clone() },
                 ShipmentsApi { env: env(), store: store.clone() },
-                CarrierWebhookApi { env: env(), store: store.clone(), webhooks },
+                CarrierWebhookApi {
+                    env: env(),
+                    store: store.clone(),
+                    webhooks,
+                    unread: store.clone(),
+                },
             ),
             (
                 SubscriptionsApi {
@@ -239,6 +250,7 @@ impl Surface {
                     env: env(),
                     store: store.clone(),
                     verifier: vendors.notices.clone(),
+                    unread: store.clone(),
                 },
             ),
             (
@@ -259,7 +271,10 @@ impl Surface {
                     zone: config.practice.state.zone(),
                 },
             },
-            ComplianceApi { store: store.clone() },
+            (
+                ComplianceApi { store: store.clone() },
+                UnreadNoticesApi { env: env(), store: store.clone() },
+            ),
         );
         let fhir = FhirServer {
             store: store.clone(),
