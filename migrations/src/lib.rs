@@ -99,6 +99,7 @@ history![
     "151_sealed_labels",
     "160_handed_over_charts",
     "161_fraud_warnings",
+    "162_unread_notices",
     "180_records_index",
     "181_care_visit_times",
 ];

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::wire::{
-    BuyShipment, CreateShipment, ErrorBody, RateReference, Shipment, Shipments, Tracker,
+    BuyShipment, CreateShipment, ErrorBody, RateReference, Shipment, Shipments, tracker,
 };
 
 const VENDOR: &str = "easypost";
@@ -111,8 +111,11 @@ impl Carriers for EasyPost {
 
     async fn tracker(&self, id: &str) -> Result<Option<TrackerState>> {
         let request = self.request(Method::GET, &["trackers", id])?;
-        match call::<Tracker>(request, Effect::Reads).await {
-            Ok(tracker) => Ok(Some(tracker.into_domain())),
+        match call::<serde_json::Value>(request, Effect::Reads).await {
+            Ok(found) => tracker(&found).map(|(found, _)| Some(found)).ok_or_else(|| {
+                let message = "the answer is no tracker".to_owned();
+                PortError::Unavailable { vendor: VENDOR, message }
+            }),
             Err(PortError::Refused { code, .. }) if code == "NOT_FOUND" => Ok(None),
             Err(other) => Err(other),
         }

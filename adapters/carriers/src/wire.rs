@@ -7,6 +7,7 @@ use pharmacy::{
     shipment::TrackingStatus,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 #[derive(Serialize)]
 pub struct CreateShipment<'a> {
@@ -151,31 +152,6 @@ pub struct ErrorDetail {
     pub code: String,
 }
 
-#[derive(Deserialize)]
-pub struct Tracker {
-    pub id: String,
-    pub tracking_code: String,
-    pub carrier: String,
-    pub shipment_id: Option<String>,
-    pub status: String,
-    #[serde(default)]
-    pub tracking_details: Vec<TrackingDetail>,
-    pub updated_at: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-pub struct TrackingDetail {
-    pub status: String,
-    pub datetime: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-pub struct Event {
-    pub id: String,
-    pub description: String,
-    pub result: serde_json::Value,
-}
-
 impl Rate {
     /// The price in minor units; the vendor writes dollars with decimals.
     pub fn money(&self) -> Option<Money> {
@@ -221,38 +197,49 @@ impl Shipment {
     }
 }
 
-impl Tracker {
-    /// Every statement with a status that we know. A tracker that lists none
-    /// speaks through its own status.
-    pub fn into_domain(self) -> TrackerState {
-        let mut updates: Vec<TrackingUpdate> = self
-            .tracking_details
-            .iter()
-            .filter_map(|detail| {
-                Some(TrackingUpdate { status: status(&detail.status)?, at: detail.datetime })
-            })
-            .collect();
-        if updates.is_empty()
-            && let Some(status) = status(&self.status)
-        {
-            updates.push(TrackingUpdate { status, at: self.updated_at });
+/// What a tracker says: every statement that can be read, and why staff have to
+/// see it where one cannot. A tracker that lists none speaks through its own
+/// status. `None` where it is no tracker.
+pub fn tracker(value: &Value) -> Option<(TrackerState, Option<&'static str>)> {
+    let text = |name: &str| value[name].as_str().map(str::to_owned);
+    let id = text("id").filter(|id| !id.is_empty())?;
+    let mut unread = None;
+    let details = match &value["tracking_details"] {
+        Value::Array(details) => details.as_slice(),
+        Value::Null => &[],
+        _ => {
+            unread = Some("Its details are no list.");
+            &[]
         }
-        TrackerState {
-            id: self.id,
-            carrier: self.carrier,
-            tracking_number: self.tracking_code,
-            shipment_id: self.shipment_id,
-            updates,
+    };
+    let mut updates = Vec::with_capacity(details.len());
+    for detail in details {
+        match statement(&detail["status"], &detail["datetime"]) {
+            Some(update) => updates.push(update),
+            None => unread = Some("One of its details cannot be read."),
         }
     }
+    if updates.is_empty() {
+        match statement(&value["status"], &value["updated_at"]) {
+            Some(update) => updates.push(update),
+            None => unread = unread.or(Some("It says nothing of the parcel.")),
+        }
+    }
+    let state = TrackerState {
+        id,
+        carrier: text("carrier").unwrap_or_default(),
+        tracking_number: text("tracking_code").unwrap_or_default(),
+        shipment_id: text("shipment_id"),
+        updates,
+    };
+    Some((state, unread))
 }
 
-fn status(word: &str) -> Option<TrackingStatus> {
-    let status = word.parse().ok();
-    if status.is_none() {
-        tracing::warn!(status = word, "the carrier used a status that is not known");
-    }
-    status
+/// A status with its time.
+fn statement(status: &Value, at: &Value) -> Option<TrackingUpdate> {
+    let status = status.as_str()?.parse::<TrackingStatus>().ok()?;
+    let at = at.as_str()?.parse::<DateTime<Utc>>().ok()?;
+    Some(TrackingUpdate { status, at })
 }
 
 #[cfg(test)]

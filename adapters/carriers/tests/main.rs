@@ -13,8 +13,8 @@ use emulators::easypost::{EasyPostConfig as EmulatorConfig, serve};
 use kernel::{Address, HumanName, Money, UsState};
 use pharmacy::{
     fulfilment::{
-        CarrierWebhooks as _, Carriers, DeliveryAddress, Parcel, Sender, ShipmentOrder,
-        WebhookRefused,
+        BadSignature, CarrierWebhooks as _, Carriers, DeliveryAddress, Parcel, Sender,
+        ShipmentOrder,
     },
     shipment::TrackingStatus,
 };
@@ -235,7 +235,9 @@ async fn notices_are_signed_repeated_until_taken_and_the_same_each_time() {
     let label = vendor.client.buy(&made).await.unwrap().label.unwrap();
     let webhooks = EasyPostWebhooks::new("cafe\u{301}");
     let (signature, body) = next(&mut notices).await;
-    let event = webhooks.open(&body, signature.as_deref()).unwrap();
+    let opened = webhooks.open(&body, signature.as_deref()).unwrap();
+    assert_eq!(opened.unread, None, "what the vendor sends by itself can be used");
+    let event = opened.event.unwrap();
     let tracker = event.tracker.unwrap();
     assert_eq!((&tracker.id, tracker.shipment_id.as_ref()), (&label.tracker_id, Some(&made.id)));
     assert_eq!(tracker.updates[0].status, TrackingStatus::PreTransit);
@@ -245,7 +247,7 @@ async fn notices_are_signed_repeated_until_taken_and_the_same_each_time() {
     vendor.control(&replay, json!({ "signature": "bad" })).await;
     let (forged, body) = next(&mut notices).await;
     let refused = webhooks.open(&body, forged.as_deref());
-    assert_eq!(refused, Err(WebhookRefused::BadSignature));
+    assert_eq!(refused, Err(BadSignature));
 }
 
 #[tokio::test]
@@ -262,7 +264,8 @@ async fn a_late_statement_is_told_with_its_own_time() {
         let said = json!({ "tracking_code": number, "status": status, "datetime": datetime });
         vendor.control("trackers", said).await;
         let (signature, body) = next(&mut notices).await;
-        let tracker = webhooks.open(&body, signature.as_deref()).unwrap().tracker.unwrap();
+        let opened = webhooks.open(&body, signature.as_deref()).unwrap();
+        let tracker = opened.event.unwrap().tracker.unwrap();
         let last = tracker.updates.last().unwrap();
         assert_eq!(last.status.to_string(), status);
         assert_eq!(last.at, datetime.parse::<chrono::DateTime<chrono::Utc>>().unwrap());

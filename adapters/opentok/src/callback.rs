@@ -3,13 +3,10 @@
 use care::{Archive, CallbackCredentials, VideoCallback};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use ports::{PortError, Result};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-
-use crate::VENDOR;
 
 /// How far a signed callback's time may be from ours, in seconds.
 const TOLERANCE: i64 = 300;
@@ -52,38 +49,31 @@ fn is_signed(secret: &str, authorization: &str, body: &[u8], now: DateTime<Utc>)
     fresh && token.claims.payload_hash.eq_ignore_ascii_case(&hash)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    session_id: Option<String>,
-    project_id: Option<Value>,
-    event: Option<String>,
-    id: Option<String>,
-    status: Option<String>,
-}
-
 /// `None` for a callback of another project, which is not ours to take.
-pub fn read(project: &str, body: &[u8]) -> Result<Option<VideoCallback>> {
-    let body: Body = serde_json::from_slice(body).map_err(|error| PortError::Refused {
-        vendor: VENDOR,
-        code: "unreadable_callback".to_owned(),
-        message: format!("The callback does not read at line {}.", error.line()),
-    })?;
+pub fn read(project: &str, body: &[u8]) -> Option<VideoCallback> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return Some(VideoCallback::Unreadable("It is no JSON."));
+    };
     // The vendor writes the number of a project with and without quotes.
-    let named = body.project_id.map(|id| match id {
-        Value::String(text) => text,
-        other => other.to_string(),
-    });
+    let named = match &body["projectId"] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
     if named.is_some_and(|named| named != project) {
-        return Ok(None);
+        return None;
     }
-    let Some(session) = body.session_id else { return Ok(Some(VideoCallback::Other)) };
-    Ok(Some(match (body.event.as_deref(), body.id, body.status) {
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    let Some(session) = text("sessionId") else {
+        return Some(VideoCallback::Unreadable("It names no session."));
+    };
+    Some(match (text("event").as_deref(), text("id"), text("status")) {
         (Some("connectionCreated"), ..) => VideoCallback::Connected { session },
         (Some("connectionDestroyed"), ..) => VideoCallback::Disconnected { session },
         (None | Some("archive"), Some(id), Some(status)) => {
             VideoCallback::ArchiveChanged { session, archive: Archive { id, status } }
         }
-        _ => VideoCallback::Other,
-    }))
+        (Some(_), ..) => VideoCallback::Other,
+        (None, ..) => VideoCallback::Unreadable("It does not say what it is."),
+    })
 }

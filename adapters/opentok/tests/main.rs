@@ -307,6 +307,20 @@ async fn callbacks_prove_their_origin() {
     assert_eq!(read(Some("Bearer x.y.z".into()), url_secret.clone(), &body, now), None);
     let elsewhere = br#"{"sessionId":"s","projectId":"1","event":"connectionCreated"}"#;
     assert_eq!(read(None, url_secret.clone(), elsewhere, now), None);
-    let garbled = CallbackCredentials { authorization: None, secret: url_secret };
-    assert!(matches!(adapter.read_callback(&garbled, b"{", now), Err(PortError::Refused { .. })));
+    // What is genuine and cannot be read is staff's to see.
+    for odd in [
+        &b"{"[..],
+        b"\xff",
+        b"[]",
+        b"null",
+        br#"{"event":"connectionCreated"}"#,
+        br#"{"sessionId":5,"event":"connectionCreated"}"#,
+        br#"{"sessionId":"s","event":7}"#,
+        br#"{"sessionId":"s","id":"a","status":null}"#,
+    ] {
+        let found = read(None, url_secret.clone(), odd, now);
+        assert!(matches!(found, Some(VideoCallback::Unreadable(_))), "{odd:?}: {found:?}");
+    }
+    let another = br#"{"sessionId":"s","event":"streamCreated"}"#;
+    assert_eq!(read(None, url_secret, another, now), Some(VideoCallback::Other));
 }

@@ -207,6 +207,8 @@ struct Facts {
     successor: Option<ProviderId>,
     inactive: bool,
     contests: Vec<Contest>,
+    /// The invoice that the contests are about, where it is another.
+    contested: Option<InvoiceId>,
 }
 
 impl Around {
@@ -257,10 +259,23 @@ impl FillCircumstances for Around {
 
     async fn contests(
         &self,
-        invoices: &[InvoiceId],
-    ) -> ports::Result<BTreeMap<InvoiceId, Vec<Contest>>> {
+        patient: PatientId,
+        _: CategoryId,
+    ) -> ports::Result<Vec<(InvoiceId, Contest)>> {
         let contests = self.read()?.contests;
-        Ok(invoices.iter().map(|invoice| (*invoice, contests.clone())).collect())
+        let actor = Actor::system("tests.fulfilment");
+        let mut tx = FulfilmentStore::begin(&self.database.pg, &actor).await?;
+        let paid = tx.open_fills(patient, CATEGORY).await?;
+        let back = tx.held_back(patient).await?;
+        drop(tx);
+        let dispatched = dispatches(&self.database, None).await;
+        let theirs = dispatched.iter().filter(|dispatch| dispatch.patient == patient);
+        let own = back.iter().chain(theirs).map(|dispatch| dispatch.invoice);
+        let own = own.chain(paid.iter().map(|fill| fill.invoice));
+        // Unless a test says otherwise it is about the very fill.
+        let invoice = self.facts.lock().unwrap().contested.or(own.last());
+        let invoice = invoice.unwrap_or(InvoiceId(Uuid::from_u128(1)));
+        Ok(contests.into_iter().map(|contest| (invoice, contest)).collect())
     }
 }
 

@@ -1,9 +1,9 @@
 //! Reading a notice. Of the event only its envelope is taken: what the object
 //! says is old by the time it arrives, and is fetched instead.
 
-use billing::{GatewayNotice, InvalidNotice, NoticeVerifier};
+use billing::{GatewayNotice, InvalidNotice, NoticeVerifier, OpenedNotice, notices};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::signature;
 
@@ -20,27 +20,51 @@ impl StripeWebhooks {
     }
 }
 
-#[derive(Deserialize)]
-struct Event {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    created: i64,
-    data: Data,
+/// A word that names something: not empty, not endless, and of characters that
+/// can be kept.
+fn word(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    let fits = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
 }
 
-#[derive(Deserialize)]
-struct Data {
-    object: Object,
+/// The payment that an object is or belongs to.
+fn payment_of(object: &Value) -> Option<String> {
+    match object["object"].as_str()? {
+        "payment_intent" => word(&object["id"]),
+        "charge" | "dispute" | "refund" | "radar.early_fraud_warning" => {
+            let intent = &object["payment_intent"];
+            word(intent).or_else(|| word(&intent["id"]))
+        }
+        _ => None,
+    }
 }
 
-#[derive(Deserialize)]
-struct Object {
-    id: Option<String>,
-    object: Option<String>,
-    /// What a charge, a dispute, a refund or a warning belongs to.
-    #[serde(default)]
-    payment_intent: Option<serde_json::Value>,
+/// A snapshot event carries the object in `data`. A thin one (of the API's second
+/// version) names it in `related_object`, has its kind behind `v1.`, and writes
+/// its time as text.
+fn read(body: &[u8], now: DateTime<Utc>) -> OpenedNotice {
+    let nothing = |why| OpenedNotice { notice: None, unread: Some(why) };
+    let Ok(event) = serde_json::from_slice::<Value>(body) else {
+        return nothing("It is no JSON.");
+    };
+    let Some(id) = word(&event["id"]) else { return nothing("It has no id.") };
+    let Some(kind) = word(&event["type"]) else { return nothing("It names no type.") };
+    let kind = kind.strip_prefix("v1.").unwrap_or(&kind).to_owned();
+    let (object, related) = (&event["data"]["object"], &event["related_object"]);
+    let named = related["type"] == "payment_intent";
+    let intent = payment_of(object).or_else(|| word(&related["id"]).filter(|_| named));
+    let created = &event["created"];
+    let at = created.as_i64().and_then(|at| DateTime::from_timestamp(at, 0));
+    let written = || created.as_str().and_then(|text| text.parse().ok());
+    let unread = match intent {
+        Some(_) => None,
+        None if notices::is_acted_on(&kind) => Some("It names no payment."),
+        None if object["object"].is_string() || related.is_object() => None,
+        None => Some("It carries no object."),
+    };
+    let created_at = at.or_else(written).unwrap_or(now);
+    OpenedNotice { notice: Some(GatewayNotice { id, kind, intent, created_at }), unread }
 }
 
 impl NoticeVerifier for StripeWebhooks {
@@ -49,7 +73,7 @@ impl NoticeVerifier for StripeWebhooks {
         body: &[u8],
         header: &str,
         now: DateTime<Utc>,
-    ) -> Result<GatewayNotice, InvalidNotice> {
+    ) -> Result<OpenedNotice, InvalidNotice> {
         let mut refusal = InvalidNotice::WrongSignature;
         let genuine = self.secrets.iter().any(|secret| {
             signature::verify(secret, header, body, now).map_err(|error| refusal = error).is_ok()
@@ -57,26 +81,7 @@ impl NoticeVerifier for StripeWebhooks {
         if !genuine {
             return Err(refusal);
         }
-        let event: Event =
-            serde_json::from_slice(body).map_err(|_| InvalidNotice::MalformedNotice)?;
-        let object = event.data.object;
-        let intent = match object.object.as_deref() {
-            Some("payment_intent") => object.id,
-            Some("charge" | "dispute" | "refund" | "radar.early_fraud_warning") => {
-                object.payment_intent.and_then(|intent| {
-                    let id = intent.as_str().or_else(|| intent["id"].as_str());
-                    id.map(str::to_owned)
-                })
-            }
-            _ => None,
-        };
-        Ok(GatewayNotice {
-            id: event.id,
-            kind: event.kind,
-            intent,
-            created_at: DateTime::from_timestamp(event.created, 0)
-                .ok_or(InvalidNotice::MalformedNotice)?,
-        })
+        Ok(read(body, now))
     }
 }
 
@@ -86,7 +91,7 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000;
 
-    fn receive(body: &str, secret: &str) -> Result<GatewayNotice, InvalidNotice> {
+    fn receive(body: &str, secret: &str) -> Result<OpenedNotice, InvalidNotice> {
         let header = format!("t={NOW},v1={}", signature::sign(secret, NOW, body.as_bytes()));
         let webhooks = StripeWebhooks::new(["whsec_new".to_owned(), "whsec_old".to_owned()]);
         webhooks.verify(body.as_bytes(), &header, DateTime::from_timestamp(NOW, 0).unwrap())
@@ -96,21 +101,55 @@ mod tests {
     fn a_notice_of_a_payment_names_it_and_any_other_is_taken_too() {
         let payment = r#"{"id":"evt_1","type":"payment_intent.succeeded","created":1,
             "data":{"object":{"id":"pi_1","object":"payment_intent"}}}"#;
-        let notice = receive(payment, "whsec_old").unwrap();
+        let taken = |body| {
+            let opened = receive(body, "whsec_new").unwrap();
+            assert_eq!(opened.unread, None, "{body}");
+            opened.notice.unwrap()
+        };
+        let notice = receive(payment, "whsec_old").unwrap().notice.unwrap();
         assert_eq!((notice.id.as_str(), notice.intent.as_deref()), ("evt_1", Some("pi_1")));
         let dispute = r#"{"id":"evt_3","type":"charge.dispute.created","created":1,
             "data":{"object":{"id":"dp_1","object":"dispute","payment_intent":"pi_1"}}}"#;
-        assert_eq!(receive(dispute, "whsec_new").unwrap().intent.as_deref(), Some("pi_1"));
+        assert_eq!(taken(dispute).intent.as_deref(), Some("pi_1"));
         let other = r#"{"id":"evt_2","type":"a.word.of.tomorrow","created":1,
             "data":{"object":{"object":"balance"}}}"#;
-        assert_eq!(receive(other, "whsec_new").unwrap().intent, None);
+        assert_eq!(taken(other).intent, None);
     }
 
     #[test]
-    fn a_notice_that_is_not_signed_by_a_known_secret_or_no_event_is_refused() {
+    fn a_notice_that_is_not_signed_by_a_known_secret_is_refused() {
         assert_eq!(receive("{}", "whsec_other"), Err(InvalidNotice::WrongSignature));
-        assert_eq!(receive("{}", "whsec_new"), Err(InvalidNotice::MalformedNotice));
-        assert_eq!(receive("nonsense", "whsec_new"), Err(InvalidNotice::MalformedNotice));
+    }
+
+    #[test]
+    fn whatever_is_genuine_is_taken_and_what_cannot_be_used_is_said() {
+        let thin = r#"{"id":"evt_4","object":"v2.core.event","livemode":false,
+            "type":"v1.payment_intent.succeeded","created":"2026-11-28T10:00:00.000Z",
+            "related_object":{"id":"pi_1","type":"payment_intent","url":"/v1/payment_intents/pi_1"}}"#;
+        let opened = receive(thin, "whsec_new").unwrap();
+        let notice = opened.notice.unwrap();
+        assert_eq!(notice.kind, "payment_intent.succeeded");
+        assert_eq!((notice.intent.as_deref(), opened.unread), (Some("pi_1"), None));
+        assert_eq!(notice.created_at.to_rfc3339(), "2026-11-28T10:00:00+00:00");
+        let event = |rest: &str| format!(r#"{{"id":"evt_5","type":"charge.refunded"{rest}}}"#);
+        for body in [
+            event(""),
+            event(r#","created":1,"data":[]"#),
+            event(r#","created":1,"data":null"#),
+            event(r#","created":1e300,"data":{"object":[]}"#),
+            event(r#","created":1,"data":{"object":{"object":"charge","payment_intent":null}}"#),
+            event(r#","created":1,"data":{"object":{"object":"charge","payment_intent":5}}"#),
+        ] {
+            let opened = receive(&body, "whsec_new").unwrap();
+            assert_eq!(opened.notice.unwrap().id, "evt_5", "{body}");
+            assert_eq!(opened.unread, Some("It names no payment."), "{body}");
+        }
+        for body in
+            ["nonsense", "{}", "[]", "null", r#"{"id":5}"#, r#"{"id":"a\u0000","type":"b"}"#]
+        {
+            let opened = receive(body, "whsec_new").unwrap();
+            assert_eq!((opened.notice, opened.unread.is_some()), (None, true), "{body}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ async fn paid(house: &House) -> (Invoice, String) {
 }
 
 async fn contests(house: &House, invoice: &Invoice) -> Vec<PaymentContest> {
-    house.begin().await.contests_of(&[invoice.id]).await.unwrap()
+    house.begin().await.contests_of(invoice.id).await.unwrap()
 }
 
 fn staff(house: &House) -> Actor {

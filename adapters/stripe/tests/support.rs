@@ -151,6 +151,7 @@ impl House {
             env: database.env.clone(),
             store: Arc::new(database.pg.clone()),
             verifier: Arc::new(StripeWebhooks::new([SECRET.to_owned()])),
+            unread: Arc::new(database.pg.clone()),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/webhooks/stripe", listener.local_addr().unwrap());

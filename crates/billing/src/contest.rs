@@ -98,7 +98,7 @@ pub async fn check_contests(
     let found = gateway.contests(&job.intent).await?;
     let mut tx = store.begin(&actor).await?;
     let Some(payment) = tx.payment(payment, Lookup::Lock).await? else { return Ok(()) };
-    let known = tx.contests_of(&[payment.invoice]).await?;
+    let known = tx.contests_of(payment.invoice).await?;
     let now = env.now();
     let mut changed = false;
     for found in &found {

@@ -56,7 +56,7 @@ pub use gateway::{
 };
 pub use invoice::{Invoice, InvoiceLine, InvoiceNumber, InvoiceState, Parties, Party, Period};
 pub use ledger::{Account, LedgerKind, LedgerTransaction, Posting, Side};
-pub use notices::{GatewayNotice, InvalidNotice, NoticeVerifier};
+pub use notices::{GatewayNotice, InvalidNotice, NoticeVerifier, OpenedNotice};
 pub use outside::{BillablePeriod, Catalogue, Customers, Subscriptions};
 pub use payment::{Payment, PaymentState};
 pub use payment_method::{PaymentMethod, PaymentMethodState};

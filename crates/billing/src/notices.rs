@@ -21,6 +21,16 @@ pub struct GatewayNotice {
     pub created_at: DateTime<Utc>,
 }
 
+/// What a genuine notice says, as far as it can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedNotice {
+    /// `None` where it is no event at all.
+    pub notice: Option<GatewayNotice>,
+    /// Why staff have to see it.
+    pub unread: Option<&'static str>,
+}
+
+/// Why a notice is refused: nobody can say that it is genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNotice {
     #[error("the signature is missing or not well-formed")]
@@ -29,19 +39,18 @@ pub enum InvalidNotice {
     OutOfTolerance,
     #[error("no signature matches")]
     WrongSignature,
-    #[error("the notice is not well-formed")]
-    MalformedNotice,
 }
 
 /// Verifies what arrives at the webhook.
 pub trait NoticeVerifier: Send + Sync {
-    /// `body` is what was received, byte for byte.
+    /// `body` is what was received, byte for byte. Whatever is genuine is taken;
+    /// what of it cannot be used is said.
     fn verify(
         &self,
         body: &[u8],
         signature: &str,
         now: DateTime<Utc>,
-    ) -> Result<GatewayNotice, InvalidNotice>;
+    ) -> Result<OpenedNotice, InvalidNotice>;
 }
 
 /// Takes in a verified notice. Unknown kinds are kept and nothing follows; a
@@ -70,6 +79,12 @@ pub async fn receive_notice(
     .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Whether something follows from notices of that kind, so that one which names no
+/// payment is somebody's to look at.
+pub fn is_acted_on(kind: &str) -> bool {
+    is_about_a_payment(kind) || contests_a_payment(kind)
 }
 
 /// Disputes in every step, warnings of fraud, and refunds that were made at the

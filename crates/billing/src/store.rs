@@ -139,7 +139,14 @@ pub trait BillingTx: UnitOfWork {
     ) -> Result<Page<LedgerTransaction>>;
 
     /// What contests the payments of an invoice, the first seen first.
-    async fn contests_of(&mut self, invoices: &[InvoiceId]) -> Result<Vec<PaymentContest>>;
+    async fn contests_of(&mut self, invoice: InvoiceId) -> Result<Vec<PaymentContest>>;
+
+    /// The same of all invoices of a patient's treatment.
+    async fn contests_about(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<PaymentContest>>;
 
     /// Adds a contest, or brings it up to date by its id, and marks its payment
     /// with it.

@@ -390,26 +390,24 @@ pub async fn write_notes(
 }
 
 /// Takes a callback of the video vendor. Callbacks come more than once and in
-/// any order; what changes nothing is accepted in silence.
+/// any order; what changes nothing is accepted in silence. The answer says why
+/// staff have to see it, where it cannot be read.
 pub async fn on_video_callback(
     env: &Env,
     store: &dyn CareStore,
     rooms: &dyn VideoRooms,
     credentials: &CallbackCredentials,
     body: &[u8],
-) -> Result<(), CareError> {
-    let callback = match rooms.read_callback(credentials, body, env.now()) {
-        Ok(Some(callback)) => callback,
-        Ok(None) => return Err(CareError::BadSignature),
-        Err(PortError::Refused { message, .. }) => {
-            return Err(CareError::field("body", "invalid", message));
-        }
-        Err(other) => return Err(other.into()),
+) -> Result<Option<&'static str>, CareError> {
+    let callback = rooms.read_callback(credentials, body, env.now())?;
+    let session = match callback.ok_or(CareError::BadSignature)? {
+        VideoCallback::Connected { session } => session,
+        VideoCallback::Unreadable(why) => return Ok(Some(why)),
+        _ => return Ok(None),
     };
-    let VideoCallback::Connected { session } = callback else { return Ok(()) };
     let mut tx = store.begin(&Actor::system("care.video_callback")).await?;
-    let Some(consultation) = tx.consultation_in(&session).await? else { return Ok(()) };
-    let Some(running) = consultation.connected(env.now()) else { return Ok(()) };
+    let Some(consultation) = tx.consultation_in(&session).await? else { return Ok(None) };
+    let Some(running) = consultation.connected(env.now()) else { return Ok(None) };
     tx.save_consultation(&running).await?;
     tx.emit(changed(&running)).await?;
     tx.audit(
@@ -419,5 +417,5 @@ pub async fn on_video_callback(
     )
     .await?;
     tx.commit().await?;
-    Ok(())
+    Ok(None)
 }

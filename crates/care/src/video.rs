@@ -67,6 +67,8 @@ pub enum VideoCallback {
     },
     /// Something that Salus does not act on.
     Other,
+    /// Genuine, and nothing that can be read; staff have to see it.
+    Unreadable(&'static str),
 }
 
 #[async_trait]
@@ -84,7 +86,7 @@ pub trait VideoRooms: Send + Sync {
     async fn stop_archive(&self, archive: &str) -> Result<Archive>;
 
     /// Proves a callback's origin and reads it. `None` where the proof is
-    /// missing or wrong; a refused error where the body is not readable.
+    /// missing or wrong; whatever is genuine is taken.
     fn read_callback(
         &self,
         credentials: &CallbackCredentials,

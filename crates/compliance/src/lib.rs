@@ -1,6 +1,7 @@
 //! Compliance: the audit log once it is written. It owns the trail as auditors
 //! read and export it, the hash chain over it, the anchors of the chain outside
-//! the database, and the verification of all three. It knows nothing of what
+//! the database, and the verification of all three; and what vendors sent that
+//! Salus could not use ([`unread`]). It knows nothing of what
 //! the entries are about, and it writes no entry of others: those come from
 //! their units of work.
 //!
@@ -19,6 +20,7 @@ pub mod report;
 pub mod retention;
 pub mod sealer;
 pub mod trail;
+pub mod unread;
 pub mod verify;
 
 pub use anchor::Anchor;

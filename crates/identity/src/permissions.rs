@@ -228,6 +228,7 @@ fn own(role: Role) -> &'static [Permission] {
             AnalyticsRead,
             AuditRead,
             AuditExport,
+            NoticeWork,
         ],
         Role::SuperAdmin => &[PatientReadAny, RoleAdminister, SystemAdminister],
     }

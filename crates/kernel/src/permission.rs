@@ -88,5 +88,6 @@ permissions! {
     AuditExport = "audit.export": "Export the audit trail.",
     BreakGlassReview = "break_glass.review": "See and judge who opened a chart in an emergency.",
     AnalyticsRead = "analytics.read": "Read aggregate metrics.",
+    NoticeWork = "notice.work": "See and settle what vendors sent and Salus could not use.",
     SystemAdminister = "system.administer": "Change configuration and use emergency controls.",
 }

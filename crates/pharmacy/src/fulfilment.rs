@@ -32,8 +32,8 @@ use kernel::{Address, CoveredTreatment, HumanName, PatientId, PhoneNumber, Subsc
 use serde::{Deserialize, Serialize};
 
 pub use carriers::{
-    CarrierEvent, CarrierShipment, CarrierWebhooks, Carriers, Label, Parcel, Sender, ShipmentOrder,
-    TrackerState, TrackingUpdate, WebhookRefused,
+    BadSignature, CarrierEvent, CarrierShipment, CarrierWebhooks, Carriers, Label, OpenedWebhook,
+    Parcel, Sender, ShipmentOrder, TrackerState, TrackingUpdate,
 };
 pub use store::{FulfilmentStore, FulfilmentTx, PaidFill};
 

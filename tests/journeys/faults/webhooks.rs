@@ -13,7 +13,7 @@ use super::{
     patient::{Patient, SOON, text},
     vendors::{delivered, settled, standing},
 };
-use crate::{demo::look, server::Server};
+use crate::{demo::look, server::Server, staff::Desk};
 
 const STRIPE: &str = "whsec_of_the_journey";
 const EASYPOST: &str = "a carrier's secret with an \u{e9}";
@@ -34,6 +34,160 @@ async fn only_genuine_notices_count_once_and_in_any_order() {
     of_the_carrier(&patient).await;
     of_the_video_vendor(&patient).await;
     assert!(server.command(&["audit", "verify"]).status.success());
+}
+
+/// Genuine notices of another shape are taken, what can be used of them counts,
+/// and the rest is shown to staff until somebody has seen to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_of_a_genuine_notice_is_shown_to_staff() {
+    let server = Server::start_with(&[
+        ("SALUS_STRIPE__WEBHOOK_SECRET", STRIPE),
+        ("SALUS_EASYPOST__WEBHOOK_SECRET", EASYPOST),
+        ("SALUS_ERX__INBOUND_PASSWORD", ERX),
+        ("SALUS_OPENTOK__CALLBACK_SECRET", OPENTOK),
+    ]);
+    let admin = Desk::of(&server, "admin").await;
+    let all = async || admin.get("/api/admin/unread-notices").await["notices"].clone();
+    let shown = async |vendor: &str| {
+        let found = all().await;
+        let of = |one: &&Value| one["vendor"] == vendor;
+        found.as_array().expect("notices").iter().filter(of).count()
+    };
+    assert_eq!(all().await, json!([]));
+
+    let patient = Patient::arrive(&server, "odd").await;
+    patient.submit().await;
+    patient.prescription().await;
+    patient.card("card", "pm_card_visa").await;
+    let price = patient.prices().await.remove(0);
+    assert_eq!(patient.subscribe("one", &price).await.status, 200);
+    let tracking = text(&patient.shipment().await, "tracking_number");
+    settled(&server).await;
+
+    let stripe = async |body: &str| {
+        let header = signed(body, STRIPE, now());
+        once(notice(&server, "stripe", body).header("Stripe-Signature", header)).await.status
+    };
+    let odd = [
+        "nonsense",
+        "[]",
+        "{\"id\": 5}",
+        r#"{"id":"evt_a","type":"charge.refunded","created":1}"#,
+        r#"{"id":"evt_b","type":"charge.refunded","created":1,"data":[]}"#,
+        r#"{"id":"evt_c","type":"charge.dispute.created","created":1,
+            "data":{"object":{"object":"dispute","payment_intent":null}}}"#,
+        r#"{"id":"evt_d","object":"v2.core.event","type":"v1.charge.refunded",
+            "created":"2026-11-28T10:00:00.000Z","related_object":{"id":"ch_1","type":"charge"}}"#,
+    ];
+    for body in odd {
+        for _ in 0..2 {
+            assert_eq!(stripe(body).await, 200, "{body}");
+        }
+    }
+    assert_eq!(shown("stripe").await, odd.len(), "each once: {:#}", all().await);
+    // A thin event that names the payment counts like any other.
+    let intent = server.sql("SELECT gateway_id FROM payments WHERE status = 'succeeded'");
+    let thin = json!({
+        "id": "evt_thin", "object": "v2.core.event", "type": "v1.payment_intent.succeeded",
+        "created": "2026-11-28T10:00:00.000Z",
+        "related_object": { "id": intent.trim(), "type": "payment_intent" },
+    });
+    assert_eq!(stripe(&thin.to_string()).await, 200);
+    assert_eq!(count(&server, "gateway_notices WHERE id = 'evt_thin' AND intent LIKE 'pi_%'"), 1);
+    assert_eq!(shown("stripe").await, odd.len());
+    let refused = once(
+        notice(&server, "stripe", odd[0])
+            .header("Stripe-Signature", signed(odd[0], "other", now())),
+    )
+    .await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+
+    // One bad detail beside a good one: the good one counts.
+    let secret = EASYPOST.replace('\u{e9}', "e\u{301}");
+    let easypost = async |body: &Value| {
+        let body = body.to_string();
+        let header = format!("hmac-sha256-hex={}", hmac(&secret, &body));
+        once(notice(&server, "easypost", &body).header("X-Hmac-Signature", header)).await.status
+    };
+    let state = look(&server, "easypost", "/_control/state").await;
+    let last = state["events"].as_array().and_then(|events| events.last()).expect("an event");
+    let mut event: Value = serde_json::from_str(&text(last, "body")).expect("an event");
+    let good = json!({ "status": "out_for_delivery", "datetime": "2199-01-01T10:00:00Z" });
+    event["id"] = json!("evt_beside");
+    event["result"]["tracking_details"] = json!([null, { "status": 7 }, good]);
+    assert_eq!(easypost(&event).await, 200);
+    let found = patient.get(&format!("/api/shipments/{tracking}")).await;
+    assert_eq!(found["shipment"]["status"], "out_for_delivery", "{found}");
+    assert_eq!(shown("easypost").await, 1);
+    // No details at all: the tracker speaks through its own status.
+    event["id"] = json!("evt_null");
+    event["result"]["tracking_details"] = Value::Null;
+    event["result"]["status"] = json!("delivered");
+    event["result"]["updated_at"] = json!("2199-01-02T10:00:00Z");
+    assert_eq!(easypost(&event).await, 200);
+    let found = patient.get(&format!("/api/shipments/{tracking}")).await;
+    assert_eq!(found["shipment"]["status"], "delivered", "{found}");
+    for (number, body) in [
+        json!([]),
+        json!({ "id": "evt_x" }),
+        json!({
+            "id": "evt_y", "description": "tracker.updated", "result": null,
+        }),
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert_eq!(easypost(body).await, 200, "{body}");
+        assert_eq!(shown("easypost").await, number + 2, "{body}");
+    }
+
+    // A message that Salus does not know is answered with an Error, and a person
+    // reads it.
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("pharmacy:{ERX}")));
+    let renewal = "<Message><Header><MessageID>r1</MessageID></Header><Body><RxRenewalRequest/>\
+                   </Body></Message>";
+    for body in [renewal.as_bytes(), b"no message", b"\xff\xfe"] {
+        let sent = reqwest::Client::new()
+            .post(format!("{}/webhooks/erx", server.url()))
+            .header("Content-Type", "application/xml")
+            .header("Authorization", &basic)
+            .body(body.to_vec());
+        let answer = sent.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200);
+        assert!(answer.text().await.expect("a message").contains("<Error>"));
+    }
+    assert_eq!(shown("erx").await, 3);
+    for body in ["{", "[]", r#"{"event":"connectionCreated"}"#] {
+        let path = format!("{}/webhooks/opentok?secret={OPENTOK}", server.url());
+        let sent = reqwest::Client::new().post(path).body(body.to_owned());
+        assert_eq!(once(sent).await.status, 200, "{body}");
+    }
+    assert_eq!(shown("opentok").await, 3);
+
+    // Somebody reads one and settles it.
+    let found = all().await;
+    let mut erx = found.as_array().expect("notices").iter().filter(|one| one["vendor"] == "erx");
+    let path = format!("/api/admin/unread-notices/{}", text(erx.next().expect("one"), "id"));
+    let read = admin.get(&path).await;
+    assert_eq!(read["body"], json!(renewal), "{read}");
+    let complete = format!("{path}/complete");
+    let short = once(admin.ask(Method::POST, &complete).json(&json!({ "note": " " }))).await;
+    assert_eq!(
+        short.problem(),
+        (422, "compliance.invalid", vec!["note invalid".to_owned()]),
+        "{}",
+        short.body
+    );
+    let note = json!({ "note": "Phoned the pharmacy." });
+    let done = once(admin.ask(Method::POST, &complete).json(&note)).await;
+    assert_eq!((done.status, &done.body["note"]), (200, &note["note"]), "{}", done.body);
+    let again = once(admin.ask(Method::POST, &complete).json(&note)).await;
+    assert_eq!(again.problem(), (409, "compliance.notice_done", vec![]), "{}", again.body);
+    assert_eq!(shown("erx").await, 2);
+    let nobody = "/api/admin/unread-notices/0192f0c1-a0b0-7c00-8000-00000000000a";
+    assert_eq!(once(admin.ask(Method::GET, nobody)).await.status, 404);
+    let leaked = "unread_notices WHERE position('RxRenewal' in encode(body, 'escape')) > 0";
+    assert_eq!(count(&server, leaked), 0, "it is sealed");
 }
 
 async fn control(server: &Server, vendor: &str, path: &str, order: Value) {
@@ -198,10 +352,6 @@ async fn of_the_gateway(patient: &Patient<'_>) {
         let problem = seen.problem();
         assert_eq!(problem, (400, "billing.invalid_notice", vec![]), "{why}: {}", seen.body);
     }
-    let nonsense = "{\"id\": 5}";
-    let header = signed(nonsense, STRIPE, at);
-    let seen = once(notice(server, "stripe", nonsense).header("Stripe-Signature", header)).await;
-    assert_eq!(seen.status, 400, "{}", seen.body);
     assert_eq!(count(server, "gateway_notices"), 0, "a forged notice was kept");
     settled(server).await;
     assert_eq!(standing(server), before);
@@ -332,10 +482,6 @@ async fn of_the_carrier(patient: &Patient<'_>) {
     }
     let seen = once(notice(server, "easypost", &returned)).await;
     assert_eq!(seen.problem().0, 401, "{}", seen.body);
-    let sent = notice(server, "easypost", "[]").header("X-Hmac-Signature", by(&secret, "[]"));
-    let seen = once(sent).await;
-    let problem = seen.problem();
-    assert_eq!(problem, (400, "pharmacy.webhook_malformed", vec![]), "{}", seen.body);
     settled(server).await;
     assert_eq!(rows(), before, "a forged notice counted");
 

@@ -162,8 +162,16 @@ impl BillingTx for PgTx {
         ledger::of_patient(self, patient, page).await
     }
 
-    async fn contests_of(&mut self, invoices: &[InvoiceId]) -> Result<Vec<PaymentContest>> {
-        staff::contests_of(self, invoices).await
+    async fn contests_of(&mut self, invoice: InvoiceId) -> Result<Vec<PaymentContest>> {
+        staff::contests_of(self, invoice).await
+    }
+
+    async fn contests_about(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<PaymentContest>> {
+        staff::contests_about(self, patient, category).await
     }
 
     async fn save_contest(&mut self, contest: &PaymentContest) -> Result<()> {

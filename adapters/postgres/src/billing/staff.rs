@@ -16,13 +16,28 @@ use crate::core::{PgTx, expect_changed, id_cursor};
 
 const NOTE: &str = "billing_tasks.note";
 
-pub async fn contests_of(tx: &PgTx, invoices: &[InvoiceId]) -> Result<Vec<PaymentContest>> {
+pub async fn contests_of(tx: &PgTx, invoice: InvoiceId) -> Result<Vec<PaymentContest>> {
     let sql = format!(
-        "SELECT * FROM payment_contests WHERE invoice_id = ANY($3) AND {REACHED} \
+        "SELECT * FROM payment_contests WHERE invoice_id = $3 AND {REACHED} \
          ORDER BY first_seen_at, id"
     );
-    let invoices: Vec<Uuid> = invoices.iter().map(|invoice| invoice.uuid()).collect();
-    let rows = reached(tx, "loading what contests a payment", &sql, [invoices.into()]).await?;
+    let rows =
+        reached(tx, "loading what contests a payment", &sql, [invoice.uuid().into()]).await?;
+    rows.iter().map(contest).collect()
+}
+
+pub async fn contests_about(
+    tx: &PgTx,
+    patient: PatientId,
+    category: CategoryId,
+) -> Result<Vec<PaymentContest>> {
+    let sql = format!(
+        "SELECT * FROM payment_contests WHERE invoice_id IN \
+         (SELECT id FROM invoices WHERE patient_id = $3 AND category_id = $4) AND {REACHED} \
+         ORDER BY first_seen_at, id"
+    );
+    let values = [patient.uuid().into(), category.uuid().into()];
+    let rows = reached(tx, "loading what contests a treatment's payments", &sql, values).await?;
     rows.iter().map(contest).collect()
 }
 

@@ -5,3 +5,4 @@ mod entry;
 mod report;
 mod retention;
 mod trail;
+mod unread;

@@ -212,7 +212,12 @@ async fn a_fact_while_the_label_is_bought_keeps_the_box_in_the_pharmacy() {
     let dispatch = dispatches(&database, Some(DispatchState::Reserved)).await[0].id;
     let carrier = Carrier::new(Mood::LosesAnswers);
     around.label(&carrier, dispatch).await.unwrap_err();
-    let contest = Contest { kind: ContestKind::Dispute, id: "dp_1".into(), settled: false };
+    let contest = Contest {
+        kind: ContestKind::Dispute,
+        id: "dp_1".into(),
+        settled: false,
+        other_invoice: false,
+    };
     around.set(|facts| facts.contests = vec![contest]);
     *carrier.mood.lock().unwrap() = Mood::Obliging;
     around.label(&carrier, dispatch).await.unwrap();
@@ -422,7 +427,7 @@ async fn what_was_given_back_or_is_warned_of_goes_out_by_a_decision() {
     let database = stocked(300).await;
     let around = around(&database);
     for (number, kind) in (1..).zip([ContestKind::Refund, ContestKind::FraudWarning]) {
-        let contest = Contest { kind, id: "x_1".into(), settled: false };
+        let contest = Contest { kind, id: "x_1".into(), settled: false, other_invoice: false };
         around.set(|facts| facts.contests = vec![contest]);
         around.paid(number).await;
         around.look(number).await.unwrap();
@@ -453,4 +458,39 @@ async fn the_pharmacies_of_a_patient_whose_account_is_closed_are_phoned_at_once(
         }
         assert_eq!(count(&database, told).await, calls);
     }
+}
+
+#[tokio::test]
+async fn what_contests_a_payment_whose_box_has_gone_out_holds_the_next_fill_once() {
+    let database = stocked(300).await;
+    let around = around(&database);
+    let contest = Contest {
+        kind: ContestKind::Dispute,
+        id: "dp_1".into(),
+        settled: false,
+        other_invoice: false,
+    };
+    around.set(|facts| facts.contests = vec![contest]);
+    around.set(|facts| facts.contested = Some(InvoiceId(Uuid::from_u128(0x01d))));
+    around.paid(1).await;
+    around.look(1).await.unwrap();
+    treats(&database, DOCTOR, 1).await;
+    let hold = around.held().await[0].clone();
+    assert_eq!(kinds(&hold), [GroundKind::PaymentContested]);
+    assert_eq!(code(around.release(hold.id, &[]).await), "pharmacy.hold_changed");
+    around.release(hold.id, &[hold.grounds[0].key.clone()]).await.unwrap();
+    around.look(1).await.unwrap();
+    assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await.len(), 1);
+
+    // The dispute stays lost, and the fill after that one is not held for it.
+    let event: EventId = database.env.fresh();
+    let delivery = Delivery { event, handler: "pharmacy.paid" };
+    let about = (database.env.fresh(), Uuid::from_u128(0x50b).into());
+    let patient = (patient_id(1), CATEGORY);
+    database.clock.advance(TimeDelta::days(40));
+    on_invoice_paid(&database.env, &database.pg, &Months(1), delivery, about, patient)
+        .await
+        .unwrap();
+    around.look(1).await.unwrap();
+    assert!(around.held().await.is_empty());
 }

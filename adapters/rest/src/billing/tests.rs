@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use billing::{
-    BillingStore, BillingTx, ChargeRequest, GatewayIntent, GatewayNotice, InvalidNotice,
-    InvoiceDocument, InvoiceRenderer, NoticeVerifier, PaymentGateway, Subscriptions,
-    contest::GatewayContest, gateway::Attached,
+    BillingStore, BillingTx, ChargeRequest, GatewayIntent, InvalidNotice, InvoiceDocument,
+    InvoiceRenderer, NoticeVerifier, PaymentGateway, Subscriptions, contest::GatewayContest,
+    gateway::Attached,
 };
 use chrono::{DateTime, Utc};
 use kernel::{Actor, ActorKind, PatientId, PaymentId, PaymentMethodId, RequestContext, Uuid};
@@ -100,13 +100,20 @@ impl InvoiceRenderer for Unreachable {
     }
 }
 
+#[async_trait]
+impl compliance::unread::UnreadStore for Unreachable {
+    async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn compliance::unread::UnreadTx>> {
+        Err(PortError::bug("a notice was kept without a signature"))
+    }
+}
+
 impl NoticeVerifier for Unreachable {
     fn verify(
         &self,
         _: &[u8],
         signature: &str,
         _: DateTime<Utc>,
-    ) -> Result<GatewayNotice, InvalidNotice> {
+    ) -> Result<billing::OpenedNotice, InvalidNotice> {
         Err(if signature.is_empty() {
             InvalidNotice::MalformedSignature
         } else {
@@ -141,7 +148,12 @@ fn client() -> TestClient<impl poem::Endpoint> {
             subscriptions: nothing.clone(),
         },
         InvoicesApi { store: nothing.clone(), renderer: nothing.clone() },
-        StripeWebhookApi { env, store: nothing.clone(), verifier: nothing },
+        StripeWebhookApi {
+            env,
+            store: nothing.clone(),
+            verifier: nothing.clone(),
+            unread: nothing,
+        },
     );
     let authenticator: Arc<dyn Authenticator> = Arc::new(Powerless);
     let service = OpenApiService::new(apis, "test", "1");

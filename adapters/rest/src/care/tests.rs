@@ -86,6 +86,13 @@ impl PatientFacts for Unreachable {
 }
 
 #[async_trait]
+impl compliance::unread::UnreadStore for Unreachable {
+    async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn compliance::unread::UnreadTx>> {
+        Err(PortError::bug("a notice was kept without a signature"))
+    }
+}
+
+#[async_trait]
 impl Inbox for Unreachable {
     async fn unread(&self, _: ProviderId) -> ports::Result<u64> {
         unreached()
@@ -239,7 +246,7 @@ fn client() -> TestClient<impl poem::Endpoint> {
                 sources,
                 rooms: rooms.clone(),
             },
-            VideoWebhookApi { env, store, rooms },
+            VideoWebhookApi { env, store, rooms, unread: Arc::new(Unreachable) },
         ),
         "Salus",
         "0",

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use care::{CallbackCredentials, CareStore, VideoRooms, consultations};
+use compliance::unread::{self, UnreadStore};
 use poem_openapi::{
     Object, OpenApi,
     param::{Header, Query},
@@ -15,6 +16,7 @@ pub struct VideoWebhookApi {
     pub env: Env,
     pub store: Arc<dyn CareStore>,
     pub rooms: Arc<dyn VideoRooms>,
+    pub unread: Arc<dyn UnreadStore>,
 }
 
 /// The callback was taken.
@@ -29,7 +31,8 @@ impl VideoWebhookApi {
     ///
     /// Session and archive callbacks. A callback proves its origin by a signed
     /// JWT over its body in `Authorization`, or by the secret in the URL that
-    /// was given to the vendor.
+    /// was given to the vendor. Only what proves no origin is refused; what is
+    /// genuine and cannot be read is kept for staff (`listUnreadNotices`).
     #[oai(path = "/webhooks/opentok", method = "post", operation_id = "receiveVideoCallback")]
     async fn receive(
         &self,
@@ -43,7 +46,12 @@ impl VideoWebhookApi {
     ) -> Result<Json<VideoCallbackTaken>, Problem> {
         let credentials = CallbackCredentials { authorization: authorization.0, secret: secret.0 };
         let (store, rooms) = (self.store.as_ref(), self.rooms.as_ref());
-        consultations::on_video_callback(&self.env, store, rooms, &credentials, &body.0).await?;
+        let unread =
+            consultations::on_video_callback(&self.env, store, rooms, &credentials, &body.0)
+                .await?;
+        if let Some(reason) = unread {
+            unread::keep(&self.env, self.unread.as_ref(), "opentok", reason, &body.0).await?;
+        }
         Ok(Json(VideoCallbackTaken { received: true }))
     }
 }

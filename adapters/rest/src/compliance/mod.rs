@@ -1,5 +1,6 @@
 //! The audit trail and its export.
 
+mod unread;
 mod views;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use poem_openapi::{
 };
 
 use crate::core::{Body, Caller, PageQuery, Problem, Tag};
+
+pub use unread::UnreadNoticesApi;
 use views::{ActionView, ActivityReportView, AuditExportRequest, AuditTrailView};
 
 pub struct ComplianceApi {

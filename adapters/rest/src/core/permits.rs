@@ -63,6 +63,7 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (Method::POST, "/api/admin/rule-sets", May(Permission::RuleAdminister)),
     (Method::PUT, "/api/admin/rule-sets/*", May(Permission::RuleAdminister)),
     (Method::PUT, "/api/admin/states/*/policy", May(Permission::RuleAdminister)),
+    (Method::POST, "/api/admin/unread-notices/*/complete", May(Permission::NoticeWork)),
     (Method::POST, "/api/assessments/*/information", Patient),
     (Method::POST, "/api/auth/upgrade-prompt", Patient),
     (Method::POST, "/api/auth/validate-access", Patient),

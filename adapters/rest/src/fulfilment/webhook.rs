@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use compliance::unread::{self, UnreadStore};
 use kernel::ErrorKind;
 use pharmacy::{
-    fulfilment::{CarrierWebhooks, FulfilmentStore, WebhookRefused},
+    fulfilment::{CarrierWebhooks, FulfilmentStore},
     shipment::tracking::receive,
 };
 use poem_openapi::{ApiResponse, OpenApi, param::Header, payload::Binary};
@@ -15,6 +16,7 @@ pub struct CarrierWebhookApi {
     pub env: Env,
     pub store: Arc<dyn FulfilmentStore>,
     pub webhooks: Arc<dyn CarrierWebhooks>,
+    pub unread: Arc<dyn UnreadStore>,
 }
 
 /// The notice was taken in.
@@ -30,7 +32,9 @@ impl CarrierWebhookApi {
     /// Receive a notice of the carriers
     ///
     /// The signature is verified over the body as it came, byte for byte. A
-    /// notice counts once however often it comes, and in whichever order.
+    /// notice counts once however often it comes, and in whichever order. Only a
+    /// wrong signature is refused: what is genuine and cannot be used is kept for
+    /// staff (`listUnreadNotices`), and the rest of the notice counts.
     #[oai(path = "/webhooks/easypost", method = "post", operation_id = "receiveCarrierNotice")]
     async fn receive(
         &self,
@@ -39,21 +43,18 @@ impl CarrierWebhookApi {
         signature: Header<Option<String>>,
         body: Binary<Vec<u8>>,
     ) -> Result<CarrierNoticeTaken, Problem> {
-        let event = self.webhooks.open(&body.0, signature.0.as_deref()).map_err(|refused| {
+        let opened = self.webhooks.open(&body.0, signature.0.as_deref()).map_err(|refused| {
             tracing::warn!(%refused, "a notice of the carriers was refused");
-            match refused {
-                WebhookRefused::BadSignature => Problem::new(
-                    ErrorKind::Unauthenticated,
-                    "pharmacy.webhook_signature",
-                    refused.to_string(),
-                ),
-                WebhookRefused::Malformed => {
-                    Problem::bad_request("pharmacy.webhook_malformed", refused.to_string(), &[])
-                }
-            }
+            let kind = ErrorKind::Unauthenticated;
+            Problem::new(kind, "pharmacy.webhook_signature", refused.to_string())
         })?;
-        let received = receive(&self.env, self.store.as_ref(), event).await?;
-        tracing::debug!(?received, "a notice of the carriers");
+        if let Some(event) = opened.event {
+            let received = receive(&self.env, self.store.as_ref(), event).await?;
+            tracing::debug!(?received, "a notice of the carriers");
+        }
+        if let Some(reason) = opened.unread {
+            unread::keep(&self.env, self.unread.as_ref(), "easypost", reason, &body.0).await?;
+        }
         Ok(CarrierNoticeTaken::Ok)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use compliance::unread::{self, UnreadStore};
 use kernel::ErrorKind;
 use pharmacy::{
     erx::{self, ErxNetwork},
@@ -47,6 +48,7 @@ pub struct ErxWebhookApi {
     pub store: Arc<dyn PrescriptionStore>,
     pub network: Arc<dyn ErxNetwork>,
     pub credential: WebhookCredential,
+    pub unread: Arc<dyn UnreadStore>,
 }
 
 /// The answer to a message, itself a message.
@@ -62,9 +64,11 @@ impl ErxWebhookApi {
     /// Receive eRx message
     ///
     /// A Status, Error or Verify of the NCPDP SCRIPT standard, as raw XML. A
-    /// message that came before is answered again and changes nothing.
+    /// message that came before is answered again and changes nothing. One that
+    /// cannot be used, or is of another kind, is answered with an Error and kept
+    /// for staff (`listUnreadNotices`).
     #[oai(path = "/webhooks/erx", method = "post", operation_id = "receiveErxMessage")]
-    async fn receive(&self, request: &Request, body: String) -> Result<ErxAnswer, Problem> {
+    async fn receive(&self, request: &Request, body: Vec<u8>) -> Result<ErxAnswer, Problem> {
         let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         if !self.credential.admits(given) {
             return Err(Problem::new(
@@ -73,8 +77,14 @@ impl ErxWebhookApi {
                 "The network's credential is missing or wrong.",
             ));
         }
-        let answer =
-            erx::receive_message(&self.env, self.store.as_ref(), &self.network, &body).await?;
+        let (store, network) = (self.store.as_ref(), &self.network);
+        let answer = match std::str::from_utf8(&body) {
+            Ok(text) => erx::receive_message(&self.env, store, network, text).await?,
+            Err(_) => erx::refuse(&self.env, network.as_ref(), "the message is no UTF-8 text")?,
+        };
+        if let Some(reason) = answer.unread {
+            unread::keep(&self.env, self.unread.as_ref(), "erx", reason, &body).await?;
+        }
         Ok(ErxAnswer::Message(PlainText(answer.text)))
     }
 }

@@ -2,7 +2,10 @@
 //! that decides. Where a fact cannot be read this fails, and nothing goes out:
 //! the job runs again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, PrescriptionId, ProviderId};
@@ -42,12 +45,13 @@ pub trait FillCircumstances: Send + Sync {
         patient: PatientId,
     ) -> ports::Result<PrescriberStanding>;
 
-    /// What contests the payments of the invoices; one that nothing contests is
-    /// left out.
+    /// What contests the payments of the patient's invoices of the category, each
+    /// with its invoice.
     async fn contests(
         &self,
-        invoices: &[InvoiceId],
-    ) -> ports::Result<BTreeMap<InvoiceId, Vec<Contest>>>;
+        patient: PatientId,
+        category: CategoryId,
+    ) -> ports::Result<Vec<(InvoiceId, Contest)>>;
 }
 
 /// What a fill is checked with.
@@ -63,7 +67,9 @@ pub struct Moment {
     patient_active: bool,
     pub treatment: TreatmentStanding,
     prescriptions: BTreeMap<PrescriptionId, (PrescriberStanding, Vec<SafetyAlert>)>,
-    contests: BTreeMap<InvoiceId, Vec<Contest>>,
+    /// The invoices that were looked at.
+    invoices: BTreeSet<InvoiceId>,
+    contests: Vec<(InvoiceId, Contest)>,
 }
 
 impl Moment {
@@ -76,13 +82,19 @@ impl Moment {
     ) -> Result<FillFacts, PharmacyError> {
         let unread = || PortError::Conflict("the facts about a fill".to_owned());
         let (prescriber, alerts) = self.prescriptions.get(&prescription).ok_or_else(unread)?;
-        let contests = self.contests.get(&invoice).ok_or_else(unread)?;
+        if !self.invoices.contains(&invoice) {
+            return Err(unread().into());
+        }
+        let contests = self
+            .contests
+            .iter()
+            .map(|(of, contest)| Contest { other_invoice: *of != invoice, ..contest.clone() });
         Ok(FillFacts {
             patient_active: self.patient_active,
             treatment: self.treatment.clone(),
             prescriber: *prescriber,
             alerts: alerts.clone(),
-            contests: contests.clone(),
+            contests: contests.collect(),
         })
     }
 }
@@ -108,8 +120,6 @@ pub async fn read(
     }
     ids.sort();
     ids.dedup();
-    invoices.sort();
-    invoices.dedup();
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
         let prescription = tx
@@ -139,15 +149,12 @@ pub async fn read(
         };
         prescriptions.insert(prescription.id, (prescriber, alerts));
     }
-    let mut contests = circumstances.contests(&invoices).await?;
-    for invoice in invoices {
-        contests.entry(invoice).or_default();
-    }
     Ok(Moment {
         patient_active: circumstances.patient_active(patient).await?,
         treatment,
         prescriptions,
-        contests,
+        invoices: invoices.into_iter().collect(),
+        contests: circumstances.contests(patient, category).await?,
     })
 }
 

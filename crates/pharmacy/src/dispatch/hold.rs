@@ -87,7 +87,13 @@ pub struct Contest {
     pub id: String,
     /// Whether the money is certain again, as after a dispute that was won.
     pub settled: bool,
+    /// It is about another invoice of the treatment, as one whose box has gone
+    /// out: it holds the next fill, until somebody has decided once.
+    pub other_invoice: bool,
 }
+
+/// What a ground begins with that is about another invoice.
+const OTHER: &str = "payment_contested:other:";
 
 /// Everything that the rule asks of other contexts, as of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,12 +177,18 @@ pub fn grounds(
     for contest in facts.contests.iter().filter(|contest| !contest.settled) {
         // A dispute comes to an end at the gateway; a refund and a warning stay
         // what they are, and whoever has seen to them decides.
-        let (text, acceptable) = match contest.kind {
-            ContestKind::Dispute => ("The payment is disputed.", false),
-            ContestKind::Refund => ("The payment was given back.", true),
-            ContestKind::FraudWarning => ("The card's issuer warns of fraud.", true),
+        let (text, acceptable) = match (contest.kind, contest.other_invoice) {
+            (ContestKind::Dispute, false) => ("The payment is disputed.", false),
+            (ContestKind::Dispute, true) => ("Another payment is disputed.", true),
+            (ContestKind::Refund, false) => ("The payment was given back.", true),
+            (ContestKind::Refund, true) => ("Another payment was given back.", true),
+            (ContestKind::FraudWarning, false) => ("The card's issuer warns of fraud.", true),
+            (ContestKind::FraudWarning, true) => {
+                ("The card's issuer warns of fraud with another payment.", true)
+            }
         };
-        let about = format!("{}:{}", contest.kind, contest.id);
+        let other = if contest.other_invoice { "other:" } else { "" };
+        let about = format!("{other}{}:{}", contest.kind, contest.id);
         found.push(Ground::new(Kind::PaymentContested, &about, text, acceptable));
     }
     found.retain(|ground| !(ground.acceptable && accepted.contains(&ground.key)));
@@ -406,12 +418,25 @@ impl FillHold {
 
 /// What was accepted for a paid fill by earlier decisions.
 pub fn accepted(holds: &[FillHold], paid: PaidFillKey) -> BTreeSet<String> {
-    holds
-        .iter()
-        .filter(|hold| hold.fill() == paid)
-        .filter_map(|hold| hold.released.as_ref())
-        .flat_map(|release| release.accepted.iter().cloned())
-        .collect()
+    let own = holds.iter().filter(|hold| hold.fill() == paid);
+    let own = own.filter_map(|hold| hold.released.as_ref());
+    let own = own.flat_map(|release| release.accepted.iter().cloned());
+    own.chain(accepted_of_others(holds)).collect()
+}
+
+/// What was accepted of other invoices, by a decision about whichever fill: it
+/// holds one fill and not every one after it.
+pub fn accepted_of_others(holds: &[FillHold]) -> BTreeSet<String> {
+    let releases = holds.iter().filter_map(|hold| hold.released.as_ref());
+    let keys = releases.flat_map(|release| release.accepted.iter());
+    keys.filter_map(|key| {
+        if key.starts_with(OTHER) {
+            return Some(key.clone());
+        }
+        // Whoever has accepted it for its own fill has for the next as well.
+        key.strip_prefix("payment_contested:").map(|about| format!("{OTHER}{about}"))
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use ports::{AuditAction, AuditEntry, Env, Event, Panel};
 use super::{
     checks::{self, FillChecks},
     due::ReleaseFills,
-    hold::{FillHold, Ground, ReleaseRequest, grounds, grounds_without_prescription},
+    hold::{
+        FillHold, Ground, ReleaseRequest, accepted_of_others, grounds, grounds_without_prescription,
+    },
 };
 use crate::{PharmacyError, fulfilment::FulfilmentStore, prescription::PrescriptionReach};
 
@@ -118,10 +120,12 @@ async fn found_now(
     drop(tx);
     let also = prescriptions.first().map(|first| (first.id, hold.invoice));
     let moment = checks::read(env, store, checks, whose, also).await?;
+    let holds = store.begin(&system).await?.fill_holds(hold.patient, hold.category).await?;
+    let decided = accepted_of_others(&holds);
     let mut least: Option<Vec<Ground>> = None;
     for prescription in prescriptions.iter().filter(|one| one.is_fillable()) {
         let facts = moment.facts(prescription.id, hold.invoice)?;
-        let found = grounds(prescription, &facts, &Default::default());
+        let found = grounds(prescription, &facts, &decided);
         if least.as_ref().is_none_or(|least| found.len() < least.len()) {
             least = Some(found);
         }

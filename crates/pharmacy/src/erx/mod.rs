@@ -11,7 +11,7 @@ use kernel::{ErxMessageId, PrescriptionId};
 
 pub use deliver::{SendNewRx, send_new_rx};
 pub use new_rx::NewRx;
-pub use receive::{Answer, receive_message};
+pub use receive::{Answer, receive_message, refuse};
 
 /// A message of ours. Its text is composed once, before the first attempt,
 /// and every attempt sends the same.

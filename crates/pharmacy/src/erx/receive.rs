@@ -17,6 +17,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub accepted: bool,
+    /// Why staff have to see a message that was not accepted.
+    pub unread: Option<&'static str>,
     pub text: String,
 }
 
@@ -29,13 +31,17 @@ pub async fn receive_message(
     let inbound = match network.read(text) {
         Ok(inbound) => inbound,
         Err(PortError::Refused { message, .. }) => {
-            return answer(env, network.as_ref(), None, Some(message));
+            let unread = Some("It is no reply that can be read.");
+            return Ok(Answer { unread, ..answer(env, network.as_ref(), None, Some(message))? });
         }
         Err(error) => return Err(error.into()),
     };
     let relates_to = Some(inbound.message_id.clone());
-    let unknown =
-        || answer(env, network.as_ref(), relates_to.clone(), Some("unknown message".to_owned()));
+    let unknown = || {
+        let refusal = Some("unknown message".to_owned());
+        let answer = answer(env, network.as_ref(), relates_to.clone(), refusal)?;
+        Ok(Answer { unread: Some("It answers no message of ours."), ..answer })
+    };
     let Some(message) = inbound.relates_to else {
         return unknown();
     };
@@ -53,6 +59,11 @@ pub async fn receive_message(
     answer(env, network.as_ref(), relates_to, None)
 }
 
+/// Answers bytes that are no text, without which there is nothing to read.
+pub fn refuse(env: &Env, network: &dyn ErxNetwork, why: &str) -> Result<Answer, PharmacyError> {
+    answer(env, network, None, Some(why.to_owned()))
+}
+
 fn answer(
     env: &Env,
     network: &dyn ErxNetwork,
@@ -66,7 +77,7 @@ fn answer(
         at: env.now(),
         refusal,
     })?;
-    Ok(Answer { accepted, text })
+    Ok(Answer { accepted, unread: None, text })
 }
 
 /// Keeps a message and moves its prescription, whose row is locked.

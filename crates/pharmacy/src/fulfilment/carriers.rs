@@ -87,6 +87,15 @@ pub struct CarrierEvent {
     pub tracker: Option<TrackerState>,
 }
 
+/// What a genuine webhook says, as far as it can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedWebhook {
+    /// `None` where it is no event at all.
+    pub event: Option<CarrierEvent>,
+    /// Why staff have to see it.
+    pub unread: Option<&'static str>,
+}
+
 /// A tracker with everything that it has said so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackerState {
@@ -116,15 +125,12 @@ pub trait Carriers: Send + Sync {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WebhookRefused {
-    #[error("the signature is missing or wrong")]
-    BadSignature,
-    #[error("the body is not an event of the carriers' system")]
-    Malformed,
-}
+#[error("the signature is missing or wrong")]
+pub struct BadSignature;
 
 /// Opens the carriers' webhooks.
 pub trait CarrierWebhooks: Send + Sync {
-    /// Verifies the signature over the raw body and reads the event.
-    fn open(&self, body: &[u8], signature: Option<&str>) -> Result<CarrierEvent, WebhookRefused>;
+    /// Verifies the signature over the raw body and reads the event. Whatever is
+    /// genuine is taken; what of it cannot be used is said.
+    fn open(&self, body: &[u8], signature: Option<&str>) -> Result<OpenedWebhook, BadSignature>;
 }

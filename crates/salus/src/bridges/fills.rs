@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use ::pharmacy::dispatch::{
     checks::{FillChecks, FillCircumstances, against_charging},
@@ -113,11 +113,15 @@ impl FillCircumstances for Bridges {
         })
     }
 
-    async fn contests(&self, invoices: &[InvoiceId]) -> Result<BTreeMap<InvoiceId, Vec<Contest>>> {
+    async fn contests(
+        &self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<(InvoiceId, Contest)>> {
         let mut tx = self.billing.begin(&Actor::system("pharmacy.fill_checks")).await?;
-        let mut found: BTreeMap<InvoiceId, Vec<Contest>> = BTreeMap::new();
-        for contest in tx.contests_of(invoices).await? {
-            found.entry(contest.invoice).or_default().push(Contest {
+        let contests = tx.contests_about(patient, category).await?.into_iter();
+        let told = contests.map(|contest| {
+            let told = Contest {
                 kind: match contest.found.kind {
                     billing::contest::ContestKind::Dispute => ContestKind::Dispute,
                     billing::contest::ContestKind::Refund => ContestKind::Refund,
@@ -125,8 +129,10 @@ impl FillCircumstances for Bridges {
                 },
                 settled: contest.found.is_settled(),
                 id: contest.found.id,
-            });
-        }
-        Ok(found)
+                other_invoice: false,
+            };
+            (contest.invoice, told)
+        });
+        Ok(told.collect())
     }
 }

@@ -23,7 +23,7 @@ use rest::{
     },
     catalog::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi},
     communication::{MessagesApi, NotificationsApi},
-    compliance::ComplianceApi,
+    compliance::{ComplianceApi, UnreadNoticesApi},
     core::{
         Authenticator, DenialLog, Dialect, Limits, PhotoLimit, Problem, Surround, request_context,
     },
@@ -70,7 +70,7 @@ pub type Operations = (
     (MessagesApi, NotificationsApi),
     RecordsApi,
     AnalyticsApi,
-    ComplianceApi,
+    (ComplianceApi, UnreadNoticesApi),
 );
 
 pub struct Surface {
@@ -163,7 +163,12 @@ impl Surface {
                     sources: world.sources.clone(),
                     rooms: world.video.clone(),
                 },
-                VideoWebhookApi { env: env(), store: store.clone(), rooms: world.video.clone() },
+                VideoWebhookApi {
+                    env: env(),
+                    store: store.clone(),
+                    rooms: world.video.clone(),
+                    unread: store.clone(),
+                },
             ),
             (
                 RulesApi { env: env(), store: store.clone(), forms: bridges.clone() },
@@ -195,6 +200,7 @@ impl Surface {
                         &config.erx.inbound_username,
                         config.erx.inbound_password.expose(),
                     ),
+                    unread: store.clone(),
                 },
             ),
             (
@@ -207,7 +213,12 @@ impl Surface {
                 },
                 InventoryApi { env: env(), store: store.clone() },
                 ShipmentsApi { env: env(), store: store.clone() },
-                CarrierWebhookApi { env: env(), store: store.clone(), webhooks },
+                CarrierWebhookApi {
+                    env: env(),
+                    store: store.clone(),
+                    webhooks,
+                    unread: store.clone(),
+                },
             ),
             (
                 SubscriptionsApi {
@@ -240,6 +251,7 @@ impl Surface {
                     env: env(),
                     store: store.clone(),
                     verifier: vendors.notices.clone(),
+                    unread: store.clone(),
                 },
             ),
             (
@@ -260,7 +272,10 @@ impl Surface {
                     zone: config.practice.state.zone(),
                 },
             },
-            ComplianceApi { store: store.clone() },
+            (
+                ComplianceApi { store: store.clone() },
+                UnreadNoticesApi { env: env(), store: store.clone() },
+            ),
         );
         let fhir = FhirServer {
             files: Arc::new(Files { intake: store.clone(), vault: world.photos.clone() }),

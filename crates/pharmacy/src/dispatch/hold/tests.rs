@@ -84,7 +84,7 @@ fn nothing_against_it_lets_it_go_and_each_fact_alone_holds_it() {
 }
 
 fn contest(kind: ContestKind) -> Contest {
-    Contest { kind, id: "dp_1".to_owned(), settled: false }
+    Contest { kind, id: "dp_1".to_owned(), settled: false, other_invoice: false }
 }
 
 #[test]
