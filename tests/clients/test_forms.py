@@ -154,10 +154,6 @@ def cases_of(form):
             for link_id, each in answers.items()
             for answer in each
         ]
-        cases += [
-            {name: value for name, value in others.items() if name != link_id}
-            for link_id in answers
-        ]
     unique = {json.dumps(case, sort_keys=True): case for case in cases}
     return list(unique.values())
 
