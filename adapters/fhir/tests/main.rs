@@ -18,16 +18,12 @@ use records::{
     Claim, MedicationInput,
     projections::{on_patient_profile_changed, on_response_submitted},
     report_medications,
-    resource::file_link,
-    sources::{
-        AnswerValue, FileSource, HeldFile, PatientData, PatientSource, ResponseData, ResponseItem,
-        ResponseSource,
-    },
+    sources::{FileSource, HeldFile, PatientData, PatientSource, ResponseData, ResponseSource},
 };
 use salus_fhir::{Authenticate, FhirServer, R4Mapper, Unauthenticated, routes};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Takes the token for what it says: `client <scopes>`, `patient <number>` or
 /// `provider`.
@@ -99,24 +95,20 @@ struct Responses;
 #[async_trait]
 impl ResponseSource for Responses {
     async fn response(&self, id: FormResponseId) -> ports::Result<Option<ResponseData>> {
-        let photo = AnswerValue::Attachment {
-            url: file_link(id),
-            content_type: "image/png".into(),
-            size: 3,
-        };
-        let item = ResponseItem {
-            link_id: "photo".into(),
-            text: None,
-            answers: vec![photo],
-            items: vec![],
-        };
+        let patient = PatientId(id.uuid());
+        let photo = json!({ "url": format!("/api/photos/{id}"), "contentType": "image/png" });
         Ok(Some(ResponseData {
-            response: id,
-            patient: PatientId(id.uuid()),
+            patient,
             source_version: 1,
-            questionnaire: format!("urn:uuid:{}", Uuid::from_u128(1)),
-            submitted_at: "2026-03-01T00:00:00Z".parse().unwrap(),
-            items: vec![item],
+            content: json!({
+                "resourceType": "QuestionnaireResponse",
+                "id": id.to_string(),
+                "questionnaire": format!("urn:uuid:{}", Uuid::from_u128(1)),
+                "status": "completed",
+                "subject": { "reference": format!("Patient/{patient}") },
+                "authored": "2026-03-01T00:00:00Z",
+                "item": [{ "linkId": "photo", "answer": [{ "valueAttachment": photo }] }],
+            }),
         }))
     }
 }
@@ -157,9 +149,7 @@ impl Surface {
                 .unwrap();
             let delivery = Delivery { event: env.fresh::<EventId>(), handler: "records.response" };
             let response = FormResponseId(Uuid::from_u128(number));
-            on_response_submitted(env, pg, &R4Mapper, &Responses, delivery, response)
-                .await
-                .unwrap();
+            on_response_submitted(env, pg, &Responses, delivery, response).await.unwrap();
             let token = format!("patient {number}");
             let actor = Tokens.authenticate(&token, RequestContext::default()).await.unwrap();
             let items = ["198039", "314076"].map(|code| MedicationInput {

@@ -23,8 +23,8 @@ use pharmacy::{
         work::{DispatchOrder, order, queue},
     },
     fulfilment::{
-        CarrierEvent, CarrierShipment, Carriers, DeliveryAddress, DeliveryAddresses, Label,
-        PaidPeriods, ShipmentOrder, TrackerState, TrackingUpdate,
+        CarrierEvent, CarrierShipment, Carriers, DeliveryAddress, DeliveryAddresses,
+        FulfilmentStore, Label, PaidPeriods, ShipmentOrder, TrackerState, TrackingUpdate,
     },
     inventory::{
         Receipt,

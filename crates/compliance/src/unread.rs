@@ -4,7 +4,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{AccountId, Actor, FieldError, Page, PageRequest, Permission, Uuid};
+use kernel::{
+    AccountId, Actor, Page, PageRequest, Permission, TextKind as _, Uuid, text::SettlementNote,
+};
 use ports::{AuditAction, AuditEntry, Env, UnitOfWork};
 
 use crate::ComplianceError;
@@ -43,13 +45,9 @@ impl UnreadNotice {
         if self.ended.is_some() {
             return Err(ComplianceError::NoticeDone);
         }
-        let note = note.trim();
-        if !(3..=4000).contains(&note.chars().count()) {
-            let message = "Between 3 and 4,000 characters.";
-            let error = FieldError::new("note", "invalid", message);
-            return Err(ComplianceError::Invalid(vec![error]));
-        }
-        self.ended = Some(NoticeEnding { at: now, by, note: note.to_owned() });
+        let note = SettlementNote::take("note", note)
+            .map_err(|error| ComplianceError::Invalid(vec![error]))?;
+        self.ended = Some(NoticeEnding { at: now, by, note });
         Ok(self)
     }
 }

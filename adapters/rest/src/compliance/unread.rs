@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use compliance::unread::{self, UnreadNotice, UnreadStore};
-use kernel::Uuid;
+use kernel::{Uuid, text::SettlementNote};
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
@@ -13,7 +13,7 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use crate::core::{Body, Caller, PageQuery, Problem, Tag};
+use crate::core::{Body, Caller, PageQuery, Problem, Tag, Text};
 
 pub struct UnreadNoticesApi {
     pub env: Env,
@@ -75,13 +75,13 @@ pub struct UnreadNoticeDetail {
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct CompleteUnreadNotice {
-    /// Between 3 and 4,000 characters.
-    pub note: String,
+    /// What was done.
+    pub note: Text<SettlementNote>,
 }
 
 impl Example for CompleteUnreadNotice {
     fn example() -> Self {
-        Self { note: "Phoned the pharmacy: the renewal is not wanted.".to_owned() }
+        Self { note: "Phoned the pharmacy: the renewal is not wanted.".into() }
     }
 }
 
@@ -100,7 +100,7 @@ impl UnreadNoticesApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<UnreadNoticePage>, Problem> {
-        let page = PageQuery::read(limit, cursor);
+        let page = PageQuery::read(limit, cursor)?;
         let found = unread::list(self.store.as_ref(), caller.actor(), &page).await?;
         let notices = found.items.into_iter().map(Into::into).collect();
         Ok(Json(UnreadNoticePage { notices, next: found.next }))

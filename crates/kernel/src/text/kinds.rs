@@ -75,7 +75,7 @@ kinds! {
     RuleReason: Paragraph, 1, 500;
     /// Why a set of rules is changed; it may be empty.
     RuleSetNote: Paragraph, 0, 500;
-    /// How a billing task was settled.
+    /// How a billing task or an unread notice was settled.
     SettlementNote: Paragraph, 3, 4000;
     /// The body of a message.
     MessageText: Document, 1, 10000;
