@@ -253,7 +253,7 @@ async fn a_search_matches_tokens_times_and_ids_and_goes_in_pages() {
         let found =
             search(&database, &system, &Search { tokens: tokens.clone(), ..all.clone() }).await;
         assert_eq!(found.total, count, "{tokens:?}");
-        assert_eq!(found.resources.len() as u64, count);
+        assert_eq!(found.resources.len() as u64, count.min(4), "a page has four");
     }
     let hour = start + TimeDelta::minutes(30);
     let later =

@@ -161,8 +161,8 @@ mod tests {
         };
         check("as it is", &|_| {}, &[]);
         for (text, sound) in [
-            ("é".repeat(200), true),
-            ("é".repeat(201), false),
+            ("é".repeat(105), true),
+            ("é".repeat(106), false),
             (" ".into(), false),
             ("a\n".into(), false),
         ] {

@@ -23,7 +23,7 @@ pub struct NoticeEnding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadNotice {
     pub id: Uuid,
-    /// As in `stripe`.
+    /// As it stands in the path of its webhook.
     pub vendor: String,
     /// What is wrong with it, in a sentence that tells nothing of a patient.
     pub reason: String,

@@ -109,7 +109,7 @@ impl Rule {
             return Err(refusal(path, c));
         }
         let seen = text.chars().any(is_visible);
-        if !seen && !(self.least == 0 && text.is_empty()) {
+        if !(seen || self.least == 0 && text.is_empty()) {
             return Err(FieldError::required(path));
         }
         let length = text.chars().count();

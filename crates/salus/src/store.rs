@@ -67,6 +67,15 @@ fn data_folder(folder: &Path) -> anyhow::Result<()> {
     closed_folder(folder, if is_root { 0o711 } else { 0o700 })
 }
 
+/// From here on every file of this process is for its user alone, whatever
+/// writes it: an object, a lock, a document of a library. PostgreSQL's user
+/// reads none of them, and walks through the data folder, which is made first.
+pub fn close_files(data_dir: &Path) -> anyhow::Result<()> {
+    data_folder(data_dir)?;
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    Ok(())
+}
+
 /// Makes the folder where there is none, and closes it to others.
 pub fn closed_folder(folder: &Path, mode: u32) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -107,10 +116,6 @@ impl Foundation {
             );
         }
         data_folder(&config.data_dir)?;
-        // From here on every file is for this user alone, whoever writes it: an
-        // object, a lock, a document that a library makes. PostgreSQL's user
-        // reads none of them, and walks through the data folder, which stands.
-        rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let data_dir = config.data_dir.canonicalize()?;
         closed_folder(&data_dir.join("objects"), 0o700)?;
         let keyring = Arc::new(Keyring::open_or_create(data_dir.join("keys"))?);

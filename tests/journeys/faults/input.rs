@@ -73,7 +73,12 @@ async fn malformed(server: &Server, token: &str) {
     assert_eq!(seen.problem(), (400, "malformed_json", vec![]), "{}", seen.body);
     let twice = put(r#"{"none_known": true, "items": [{"drug": {"code": "1", "code": "2"}}]}"#);
     let seen = once(twice).await;
-    let twice = vec!["items[0].drug.code repeated".to_owned()];
+    let twice = [
+        "items[0].drug.code repeated",
+        "items[0].drug.system required",
+        "items[0].drug.display required",
+    ];
+    let twice = twice.map(str::to_owned).to_vec();
     assert_eq!(seen.problem(), (422, "invalid_body", twice), "{}", seen.body);
     let seen = once(put("{\"items\": [{\"drug\": {\"system\": 5}}, 7]}")).await;
     let (status, kind, fields) = seen.problem();

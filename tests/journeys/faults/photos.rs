@@ -132,7 +132,7 @@ async fn a_photo_is_taken_without_its_place_and_read_by_those_who_treat() {
     assert_eq!(served.bytes().await.expect("a body"), bytes, "the same photo");
     let stranger = Patient::arrive(&server, "stranger").await;
     assert_eq!(once(stranger.ask(Method::GET, &binary)).await.status, 404);
-    let unsent = text(&patient.upload("unsent", &png(3, 3)).await.body, "id");
+    let unsent = text(&patient.upload("in-no-response", &png(3, 3)).await.body, "id");
     let unsent = once(patient.ask(Method::GET, &format!("/fhir/Binary/{unsent}"))).await;
     assert_eq!(unsent.status, 404, "{}", unsent.body);
     let partner = Partner::register(&server).await.token().await;

@@ -378,9 +378,10 @@ pub(super) fn filled(path: &str, id: &str) -> String {
     let mut filled = String::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').expect("a parameter's end");
         filled.push_str(before);
-        filled.push_str(id);
-        rest = after.split_once('}').expect("a parameter's end").1;
+        filled.push_str(if name == "period_index" { "1" } else { id });
+        rest = after;
     }
     filled + rest
 }

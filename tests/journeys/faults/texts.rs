@@ -127,6 +127,8 @@ const OTHERS: &[(&str, &[&str])] = &[
             "FormCondition.answer",
             "FormCondition.operator",
             "FormCondition.question",
+            "FormItem.initial",
+            "FormItem.limit_unit",
             "FormItem.link_id",
             "FormItem.pattern",
             "FormItem.units",

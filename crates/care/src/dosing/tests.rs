@@ -215,7 +215,7 @@ fn a_rule_is_refused_by_the_field_that_is_out_of_bounds() {
         let ages = |rule: &mut DosingRule| (rule.min_age, rule.max_age) = (least, most);
         check(&format!("{least:?} to {most:?}"), &ages, path);
     }
-    for (text, path) in [(" ".into(), "unit"), ("m".repeat(41), "unit"), ("m".repeat(40), "")] {
+    for (text, path) in [(" ".into(), "unit"), ("m".repeat(21), "unit"), ("m".repeat(20), "")] {
         check(
             "unit",
             &|rule| rule.unit = String::clone(&text),

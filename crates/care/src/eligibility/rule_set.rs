@@ -461,7 +461,8 @@ mod tests {
             (many(MOST_RULES + 1), Some("too_many")),
             (padded(LONGEST), None),
             (padded(LONGEST + 1), Some("too_long")),
-            (vec![rule("", "true")], Some("not_unique")),
+            (vec![rule("a", "true"), rule("a", "true")], Some("not_unique")),
+            (vec![Rule { id: String::new(), ..rule("a", "true") }], Some("required")),
             (vec![rule("a", "pateint.age > 3")], Some("invalid")),
         ] {
             let codes: Vec<_> = RuleSet::faults(&rules).into_iter().map(|f| f.code).collect();

@@ -61,7 +61,8 @@ pub async fn receive_message(
 
 /// Answers bytes that are no text, without which there is nothing to read.
 pub fn refuse(env: &Env, network: &dyn ErxNetwork, why: &str) -> Result<Answer, PharmacyError> {
-    answer(env, network, None, Some(why.to_owned()))
+    let unread = Some("It is no message.");
+    Ok(Answer { unread, ..answer(env, network, None, Some(why.to_owned()))? })
 }
 
 fn answer(

@@ -24,7 +24,7 @@ use crate::{
     emulation::Emulators,
     health::{self, Health},
     sealer,
-    store::{As, Foundation},
+    store::{As, Foundation, close_files},
     telemetry,
     wiring::Wiring,
 };
@@ -52,6 +52,7 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         config.server.public_url = format!("http://{address}");
     }
 
+    close_files(&config.data_dir)?;
     let foundation = Foundation::open(&config, As::Server).await?;
 
     let draining = CancellationToken::new();
