@@ -164,7 +164,7 @@ mod tests {
             ("é".repeat(105), true),
             ("é".repeat(106), false),
             (" ".into(), false),
-            ("a\n".into(), false),
+            ("a\nb".into(), false),
         ] {
             let expected = if sound { &[][..] } else { &["display"] };
             check(&text, &|limit| limit.display = String::clone(&text), expected);
@@ -212,7 +212,7 @@ mod tests {
             (" ".into(), false),
             ("é".repeat(1000), true),
             ("é".repeat(1001), false),
-            ("a\n".to_owned(), false),
+            ("a\nb".to_owned(), false),
         ] {
             let expected = if sound { &[][..] } else { &["to_confirm"] };
             check("to confirm", &|limit| limit.to_confirm = Some(text.clone()), expected);
