@@ -265,6 +265,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_escaped_quote_does_not_end_a_text() {
+        assert_eq!(after_string(br#""abc\"" x"#, 0, b'"'), 7);
+        assert_eq!(after_string(br#""abc\""#, 0, b'"'), 6, "one that has no end");
+    }
+
+    #[test]
     fn the_inputs_that_an_expression_names_are_found() {
         let found = named_paths(
             r#"answers.smokes && answers["blood-pressure"] == "patient.x" && scores.phq9 > 9
