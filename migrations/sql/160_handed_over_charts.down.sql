@@ -1,12 +1,14 @@
-DROP POLICY handover_scope ON care_tasks;
-DROP POLICY handover_scope ON shipments;
-DROP POLICY handover_scope ON dispatches;
-DROP POLICY handover_scope ON fill_holds;
-DROP POLICY handover_scope ON paid_fills;
-DROP POLICY handover_scope ON erx_received;
-DROP POLICY handover_scope ON erx_messages;
-DROP POLICY handover_scope ON prescription_fills;
-DROP POLICY handover_scope ON prescriptions;
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['care_tasks', 'shipments', 'dispatches', 'fill_holds',
+        'paid_fills', 'erx_received', 'erx_messages', 'prescription_fills', 'prescriptions']
+    LOOP
+        EXECUTE format('DROP POLICY handover_scope ON %I', name);
+    END LOOP;
+END
+$$;
 DROP FUNCTION salus_is_handed_over(uuid);
 CREATE OR REPLACE FUNCTION salus_care_treats(provider uuid, patient uuid) RETURNS boolean
 LANGUAGE sql STABLE AS $$

@@ -39,22 +39,18 @@ CREATE FUNCTION salus_is_handed_over(owner uuid) RETURNS boolean LANGUAGE sql ST
     END
 $$;
 
-CREATE POLICY handover_scope ON prescriptions AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
-CREATE POLICY handover_scope ON prescription_fills AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
-CREATE POLICY handover_scope ON erx_messages AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
-CREATE POLICY handover_scope ON erx_received AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
-CREATE POLICY handover_scope ON paid_fills AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
-CREATE POLICY handover_scope ON fill_holds AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
-CREATE POLICY handover_scope ON dispatches AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
-CREATE POLICY handover_scope ON shipments AS RESTRICTIVE
-    USING (NOT salus_is_handed_over(patient_id));
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['prescriptions', 'prescription_fills', 'erx_messages',
+        'erx_received', 'paid_fills', 'fill_holds', 'dispatches', 'shipments']
+    LOOP
+        EXECUTE format('CREATE POLICY handover_scope ON %I AS RESTRICTIVE
+            USING (NOT salus_is_handed_over(patient_id))', name);
+    END LOOP;
+END
+$$;
 -- What is still open with them they end or give away.
 CREATE POLICY handover_scope ON care_tasks AS RESTRICTIVE
     USING (NOT salus_is_handed_over(patient_id) OR (status = 'open'

@@ -236,10 +236,15 @@ async fn what_the_server_measures_is_for_operators() {
     assert_eq!(inside("/api/categories").await.status(), 404);
 }
 
-#[test]
-fn what_the_server_keeps_is_closed_to_others() {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_keeps_is_closed_to_others() {
     use std::os::unix::fs::MetadataExt as _;
     let server = Server::start();
+    let objects = server.data_dir().join("objects");
+    salus_tests::eventually("an object", Duration::from_secs(30), || async {
+        std::fs::read_dir(&objects).ok()?.next().map(drop)
+    })
+    .await;
     let mode = |name: &str| {
         let is = std::fs::metadata(server.data_dir().join(name)).expect("what it keeps");
         is.mode() & 0o777

@@ -24,15 +24,7 @@ fn kinds(hold: &Value) -> Vec<&str> {
 async fn decided(patient: &Patient<'_>, key: &str, says: &BTreeMap<String, Value>) -> Value {
     let category = patient.category_of("erectile-dysfunction").await;
     let form = patient.form_of(&category, says).await;
-    let seen = patient.post("/api/forms/submit", key, &form).await;
-    assert!(seen.status < 300, "{}", seen.body);
-    let response = text(&seen.body, "id");
-    salus_tests::eventually("the decision", SOON, || async {
-        let found = patient.get("/api/assessments").await;
-        let mut all = found["assessments"].as_array().expect("assessments").iter();
-        all.find(|one| one["response_id"] == response.as_str()).cloned()
-    })
-    .await
+    patient.decided(key, &form).await
 }
 
 /// Approves, prescribes and sells three months of sildenafil.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::{
         Seen, once,
-        patient::{Patient, SOON, text},
+        patient::{Patient, text},
     },
     server::Server,
     staff::Desk,
@@ -27,19 +27,6 @@ async fn approve(doctor: &Desk<'_>, assessment: &str, key: &str, body: &Value) -
     let mut body = body.clone();
     body["version"] = doctor.get(&path).await["version"].clone();
     doctor.post(&format!("{path}/approve"), key, &body).await
-}
-
-/// Submits a form and waits for what is decided.
-async fn decided(patient: &Patient<'_>, key: &str, form: &Value) -> Value {
-    let seen = patient.post("/api/forms/submit", key, form).await;
-    assert!(seen.status < 300, "{}", seen.body);
-    let response = text(&seen.body, "id");
-    salus_tests::eventually("the decision", SOON, || async {
-        let found = patient.get("/api/assessments").await;
-        let mut all = found["assessments"].as_array().expect("assessments").iter();
-        all.find(|one| one["response_id"] == response.as_str()).cloned()
-    })
-    .await
 }
 
 fn codes(assessment: &Value) -> Vec<&str> {
@@ -62,7 +49,7 @@ async fn what_a_category_asks_is_held_to() {
     };
     let young = Patient::arrive(&server, "young").await;
     set("asynchronous", 80).await;
-    let refused = decided(&young, "young", &young.form().await).await;
+    let refused = young.decided("young", &young.form().await).await;
     assert_eq!(
         (&refused["outcome"], codes(&refused)),
         (&json!("refused"), vec!["outside_age_range"])
@@ -70,7 +57,7 @@ async fn what_a_category_asks_is_held_to() {
 
     set("video", 18).await;
     let unseen = Patient::arrive(&server, "unseen").await;
-    let waits = decided(&unseen, "unseen", &unseen.form().await).await;
+    let waits = unseen.decided("unseen", &unseen.form().await).await;
     assert_eq!((&waits["outcome"], codes(&waits)), (&json!("in_review"), vec!["visit_required"]));
     let id = text(&waits, "id");
     claim(&doctor, &id).await;
@@ -94,7 +81,7 @@ async fn a_pregnancy_that_a_form_tells_of_stops_the_prescription() {
     let seen = once(patient.ask(Method::PUT, "/api/profile").json(&changed)).await;
     assert_eq!(seen.status, 200, "{}", seen.body);
 
-    let first = decided(&patient, "first", &patient.form().await).await;
+    let first = patient.decided("first", &patient.form().await).await;
     assert_eq!(first["outcome"], "in_review", "{first}");
     let id = text(&first, "id");
     claim(&doctor, &id).await;
@@ -110,7 +97,7 @@ async fn a_pregnancy_that_a_form_tells_of_stops_the_prescription() {
     // The form of another day says what the first did not.
     let mut form = patient.form().await;
     form["answers"]["pregnant"] = json!(true);
-    let second = decided(&patient, "second", &form).await;
+    let second = patient.decided("second", &form).await;
     assert_eq!((&second["outcome"], codes(&second)), (&json!("refused"), vec!["pregnancy"]));
     assert!(tasks().await.contains(&"changed_health".to_owned()));
     let pharmacies = once(doctor.ask(Method::GET, "/api/pharmacies")).await;

@@ -204,7 +204,8 @@ fn read(text: &str) -> Result<Inbound, String> {
         Reply::Error {
             code: legible(&needed("Body/Error/Code")?),
             description_code: root.text_at("Body/Error/DescriptionCode").map(legible),
-            // People read it, and the pharmacy cannot be asked to write it anew.
+            // Staff read this text. The pharmacy cannot be asked to send it again, so
+            // characters that cannot be kept are marked instead of refused.
             description: legible(
                 root.text_at("Body/Error/Description").unwrap_or("No description was given."),
             ),

@@ -11,7 +11,7 @@ pub fn statement(base: &str, token_url: &str) -> Value {
     let mut resources: Vec<Value> = ResourceType::iter().map(resource).collect();
     resources.push(json!({
         "type": BINARY,
-        "documentation": "The photos of a QuestionnaireResponse, for whoever may read it: as what they are, or as a resource where FHIR's JSON is asked for.",
+        "documentation": "Photos in a QuestionnaireResponse, for clients that may read the response. The answer is the image itself, or a Binary resource when the client asks for FHIR JSON.",
         "interaction": [{"code": "read"}],
         "versioning": "no-version",
         "conditionalRead": "not-match",

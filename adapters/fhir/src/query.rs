@@ -1,5 +1,5 @@
-//! The query of a search. What is not understood is refused, because a search
-//! without it gives what nobody asked for.
+//! Parses a search query. A parameter that is not supported is refused, because
+//! ignoring it would return records that the client did not ask for.
 
 use chrono::{
     DateTime, Days, FixedOffset, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc,
@@ -22,7 +22,7 @@ const PAGE: &str = "_page";
 pub(crate) struct Query {
     pub(crate) search: Search,
     pub(crate) shape: Shape,
-    /// Whether the total is told.
+    /// Whether the bundle includes the total.
     pub(crate) total: bool,
     /// The parameters that were used, for the links.
     used: Vec<(String, String)>,
@@ -533,7 +533,7 @@ mod tests {
             query.search.patients.unwrap().iter().map(|id| id.uuid().as_u128()).collect::<Vec<_>>()
         };
         let (one, two) = (id(1), format!("Patient/{}", id(2)));
-        let both = format!("{one},{two},nobody");
+        let both = format!("{one},{two},no-such-id");
         let here = format!("{BASE}/Patient/{one}");
         let elsewhere = format!("https://other.example/fhir/Patient/{one}");
         assert_eq!(of(&[("patient", &both)]), [1, 2]);

@@ -27,8 +27,6 @@ pub struct UnreadNotice {
     pub vendor: String,
     /// What is wrong with it, in a sentence that tells nothing of a patient.
     pub reason: String,
-    /// As it came.
-    pub body: Vec<u8>,
     pub received_at: DateTime<Utc>,
     /// `None` until somebody has seen to it.
     pub ended: Option<NoticeEnding>,
@@ -54,11 +52,15 @@ impl UnreadNotice {
 
 #[async_trait]
 pub trait UnreadTx: UnitOfWork {
-    /// Keeps a notice; `false` where the vendor has sent the same before.
-    async fn add_unread(&mut self, notice: &UnreadNotice) -> ports::Result<bool>;
+    /// Keeps a notice with its body; `false` where the vendor has sent the same
+    /// before.
+    async fn add_unread(&mut self, notice: &UnreadNotice, body: &[u8]) -> ports::Result<bool>;
 
     /// One of them, locked until the transaction ends.
     async fn unread(&mut self, id: Uuid) -> ports::Result<Option<UnreadNotice>>;
+
+    /// The body of one that is there, as it came.
+    async fn unread_body(&mut self, id: Uuid) -> ports::Result<Vec<u8>>;
 
     /// Those to which nobody has seen, the oldest first.
     async fn all_unread(&mut self, page: &PageRequest) -> ports::Result<Page<UnreadNotice>>;
@@ -85,11 +87,10 @@ pub async fn keep(
         id: env.ids.uuid(),
         vendor: vendor.to_owned(),
         reason: reason.to_owned(),
-        body: body.to_vec(),
         received_at: env.now(),
         ended: None,
     };
-    if !tx.add_unread(&notice).await? {
+    if !tx.add_unread(&notice, body).await? {
         return Ok(());
     }
     tracing::warn!(vendor, reason, notice = %notice.id, "a notice could not be used");
@@ -119,18 +120,19 @@ pub async fn list(
     Ok(found)
 }
 
-/// One of them with what came.
+/// One of them with its body, as it came.
 pub async fn read(
     store: &dyn UnreadStore,
     actor: &Actor,
     id: Uuid,
-) -> Result<UnreadNotice, ComplianceError> {
+) -> Result<(UnreadNotice, Vec<u8>), ComplianceError> {
     actor.require(Permission::NoticeWork)?;
     let mut tx = store.begin(actor).await?;
     let Some(notice) = tx.unread(id).await? else { return Err(missing(tx, id).await?) };
+    let body = tx.unread_body(id).await?;
     tx.audit(entry(AuditAction::Read, &notice)).await?;
     tx.commit().await?;
-    Ok(notice)
+    Ok((notice, body))
 }
 
 pub async fn complete(

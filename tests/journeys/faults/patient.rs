@@ -128,6 +128,19 @@ impl<'a> Patient<'a> {
         seen.body
     }
 
+    /// Submits a form; the assessment, once it is decided.
+    pub async fn decided(&self, key: &str, form: &Value) -> Value {
+        let seen = self.post("/api/forms/submit", key, form).await;
+        assert!(seen.status < 300, "{}", seen.body);
+        let response = text(&seen.body, "id");
+        salus_tests::eventually("the decision", SOON, || async {
+            let found = self.get("/api/assessments").await;
+            let mut all = found["assessments"].as_array().expect("assessments").iter();
+            all.find(|one| one["response_id"] == response.as_str()).cloned()
+        })
+        .await
+    }
+
     /// The prescription, once the pharmacy has verified it.
     pub async fn prescription(&self) -> Value {
         salus_tests::eventually("the pharmacy to verify", SOON, || async {

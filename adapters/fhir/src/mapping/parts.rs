@@ -28,8 +28,9 @@ pub(super) fn json(resource: &impl Serialize) -> Result<Value, MappingError> {
     Ok(value)
 }
 
-/// The typed resources hold their decimals as floats, which are written with a
-/// decimal place that nobody has measured: 90 tablets are not 90.0.
+/// The typed resources hold decimals as floats, and a whole float is written
+/// with a decimal place. FHIR reads that as precision, so 90 must not become
+/// 90.0.
 fn plain_numbers(value: &mut Value) {
     match value {
         Value::Number(number) => {

@@ -60,14 +60,16 @@ pub async fn save(tx: &mut PgTx, task: &Task) -> Result<()> {
         .and_then(|ending| ending.note.as_ref())
         .map(|note| tx.seal(NOTE, task.id, note.as_bytes()))
         .transpose()?;
-    let before = query_one(
-        tx,
-        "reading whose a task was",
-        "SELECT provider_id FROM care_tasks WHERE id = $1",
-        vec![task.id.uuid().into()],
-    )
-    .await?;
-    let before: Option<Uuid> = before.map_or(Ok(None), |row| get(&row, "provider_id"))?;
+    // Whoever ends what was left with them takes no patient back by it.
+    let given = match task.provider {
+        Some(provider) => {
+            let sql = "SELECT 1 AS given FROM care_tasks \
+                 WHERE id = $1 AND provider_id IS DISTINCT FROM $2";
+            let values = vec![task.id.uuid().into(), provider.uuid().into()];
+            query_one(tx, "reading whose a task was", sql, values).await?.is_some()
+        }
+        None => false,
+    };
     let saved = tx
         .execute(
             "saving a task",
@@ -96,8 +98,7 @@ pub async fn save(tx: &mut PgTx, task: &Task) -> Result<()> {
             [task.patient.uuid().into(), provider.uuid().into()],
         )
         .await?;
-        // Whoever ends what was left with them takes no patient back by it.
-        if before != Some(provider.uuid()) {
+        if given {
             handover::rejoin(tx, provider, task.patient).await?;
         }
     }

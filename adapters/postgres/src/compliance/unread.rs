@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use compliance::unread::{NoticeEnding, UnreadNotice, UnreadStore, UnreadTx};
 use kernel::{AccountId, Actor, Page, PageRequest, Uuid};
-use ports::Result;
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
+use ports::{PortError, Result};
+use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 };
 
 const BODY: &str = "unread_notices.body";
+/// Its columns but for the body, which a list does not show.
+const NOTICE: &str = "id, vendor, reason, received_at, done_at, done_by, note";
 const NOTE: &str = "unread_notices.note";
 
 #[derive(FromQueryResult)]
@@ -21,7 +23,6 @@ struct Row {
     id: Uuid,
     vendor: String,
     reason: String,
-    body: Vec<u8>,
     received_at: DateTime<Utc>,
     done_at: Option<DateTime<Utc>>,
     done_by: Option<Uuid>,
@@ -42,7 +43,6 @@ impl Row {
             id: self.id,
             vendor: self.vendor,
             reason: self.reason,
-            body: tx.unseal(BODY, self.id, self.body)?,
             received_at: self.received_at,
             ended,
         })
@@ -67,10 +67,10 @@ impl UnreadStore for Pg {
 
 #[async_trait]
 impl UnreadTx for PgTx {
-    async fn add_unread(&mut self, notice: &UnreadNotice) -> Result<bool> {
-        let digest = hex::encode(Sha256::digest(&notice.body));
+    async fn add_unread(&mut self, notice: &UnreadNotice, body: &[u8]) -> Result<bool> {
+        let digest = hex::encode(Sha256::digest(body));
         let digest = self.sealer().blind_index("unread_notices.digest", &digest)?.0.to_vec();
-        let body = self.seal(BODY, notice.id, &notice.body)?;
+        let body = self.seal(BODY, notice.id, body)?;
         let added = self
             .execute(
                 "keeping a notice that could not be used",
@@ -90,16 +90,31 @@ impl UnreadTx for PgTx {
     }
 
     async fn unread(&mut self, id: Uuid) -> Result<Option<UnreadNotice>> {
-        let sql = "SELECT * FROM unread_notices WHERE id = $1 FOR UPDATE";
-        Ok(rows(self, sql, vec![id.into()]).await?.pop())
+        let sql = format!("SELECT {NOTICE} FROM unread_notices WHERE id = $1 FOR UPDATE");
+        Ok(rows(self, &sql, vec![id.into()]).await?.pop())
+    }
+
+    async fn unread_body(&mut self, id: Uuid) -> Result<Vec<u8>> {
+        let doing = "reading the body of a notice";
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT body FROM unread_notices WHERE id = $1",
+            [id.into()],
+        );
+        let row = self.read().query_one_raw(statement).await.map_err(|error| db(doing, error))?;
+        let row = row.ok_or_else(|| PortError::bug("the body of a notice that is not there"))?;
+        let body: Vec<u8> = row.try_get("", "body").map_err(|error| db(doing, error))?;
+        self.unseal(BODY, id, body)
     }
 
     async fn all_unread(&mut self, page: &PageRequest) -> Result<Page<UnreadNotice>> {
         let after = id_cursor(page)?;
-        let sql = "SELECT * FROM unread_notices WHERE done_at IS NULL \
-             AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2";
+        let sql = format!(
+            "SELECT {NOTICE} FROM unread_notices WHERE done_at IS NULL \
+             AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2"
+        );
         let limit = i64::from(page.limit()) + 1;
-        let found = rows(self, sql, vec![after.into(), limit.into()]).await?;
+        let found = rows(self, &sql, vec![after.into(), limit.into()]).await?;
         Ok(Page::from_overfetch(found, page, |last| last.id.to_string()))
     }
 

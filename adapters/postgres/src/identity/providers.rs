@@ -9,8 +9,8 @@ use identity::{
 use kernel::{HumanName, ProviderId, UsState, Uuid};
 use ports::{PortError, Result};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QueryResult, Statement,
 };
 
 use super::stored;
@@ -150,6 +150,17 @@ fn license_of(row: license::Model) -> Result<License> {
         number: row.number,
         expires_on: row.expires_on,
         status: stored("identity_licenses.status", &row.status)?,
+    })
+}
+
+/// The columns of a license in a row that has more.
+fn license_in(row: &QueryResult) -> std::result::Result<license::Model, DbErr> {
+    Ok(license::Model {
+        provider_id: row.try_get("", "provider_id")?,
+        state: row.try_get("", "state")?,
+        number: row.try_get("", "number")?,
+        expires_on: row.try_get("", "expires_on")?,
+        status: row.try_get("", "status")?,
     })
 }
 
@@ -336,16 +347,9 @@ impl Providers for PgTx {
             let text = |column| -> Result<String> {
                 row.try_get("", column).map_err(|error| db(doing, error))
             };
-            let id: Uuid = row.try_get("", "provider_id").map_err(|error| db(doing, error))?;
-            let license = license::Model {
-                provider_id: id,
-                state: text("state")?,
-                number: text("number")?,
-                expires_on: row.try_get("", "expires_on").map_err(|error| db(doing, error))?,
-                status: text("status")?,
-            };
+            let license = license_in(row).map_err(|error| db(doing, error))?;
             Ok(LicensedProvider {
-                provider: id.into(),
+                provider: license.provider_id.into(),
                 name: HumanName { given: text("given_name")?, family: text("family_name")? },
                 license: license_of(license)?,
             })
@@ -374,20 +378,10 @@ impl Providers for PgTx {
         let rows = self.read().query_all_raw(statement).await.map_err(|error| db(doing, error))?;
         rows.iter()
             .map(|row| {
-                let text = |column| -> Result<String> {
-                    row.try_get("", column).map_err(|error| db(doing, error))
-                };
-                let id: Uuid = row.try_get("", "provider_id").map_err(|error| db(doing, error))?;
+                let license = license_in(row).map_err(|error| db(doing, error))?;
                 let told: Vec<i32> = row.try_get("", "told").map_err(|error| db(doing, error))?;
-                let license = license::Model {
-                    provider_id: id,
-                    state: text("state")?,
-                    number: text("number")?,
-                    expires_on: row.try_get("", "expires_on").map_err(|error| db(doing, error))?,
-                    status: text("status")?,
-                };
                 Ok(ExpiringLicense {
-                    provider: id.into(),
+                    provider: license.provider_id.into(),
                     license: license_of(license)?,
                     told: told.into_iter().filter_map(|days| u32::try_from(days).ok()).collect(),
                 })

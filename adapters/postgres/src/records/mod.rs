@@ -39,12 +39,13 @@ impl RecordsTx for PgTx {
     async fn save_resource(&mut self, resource: &Resource) -> Result<()> {
         let kind: &'static str = resource.kind.into();
         let key: [Value; 2] = [kind.into(), resource.id.into()];
-        let state: [Value; 5] = [
+        let state: [Value; 6] = [
             resource.patient.uuid().into(),
             resource.version.into(),
             resource.last_updated.into(),
             resource.deleted.into(),
             resource.source_version.into(),
+            INDEX.into(),
         ];
         let values = key.into_iter().chain(state);
         let doing = "saving a resource";
@@ -52,8 +53,8 @@ impl RecordsTx for PgTx {
             self.execute(
                 doing,
                 "INSERT INTO record_resources \
-                 (kind, id, patient_id, version, last_updated, deleted, source_version) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                 (kind, id, patient_id, version, last_updated, deleted, source_version, indexed) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
                 values.collect::<Vec<_>>(),
             )
             .await?;
@@ -62,7 +63,7 @@ impl RecordsTx for PgTx {
                 .execute(
                     doing,
                     "UPDATE record_resources SET patient_id = $3, version = $4, \
-                     last_updated = $5, deleted = $6, source_version = $7 \
+                     last_updated = $5, deleted = $6, source_version = $7, indexed = $8 \
                      WHERE kind = $1 AND id = $2 AND version = $4 - 1",
                     values.collect::<Vec<_>>(),
                 )
@@ -91,7 +92,7 @@ impl RecordsTx for PgTx {
             ],
         )
         .await?;
-        self.save_tokens(resource).await
+        self.write_tokens(resource).await
     }
 
     async fn stale_tokens(&mut self, limit: u32) -> Result<Vec<Resource>> {
@@ -111,28 +112,7 @@ impl RecordsTx for PgTx {
 
     async fn save_tokens(&mut self, resource: &Resource) -> Result<()> {
         let kind: &'static str = resource.kind.into();
-        self.execute(
-            "taking back the tokens of a resource",
-            "DELETE FROM record_tokens WHERE kind = $1 AND id = $2",
-            [kind.into(), resource.id.into()],
-        )
-        .await?;
-        for token in resource.tokens() {
-            let word = self.token_word(resource.kind, &token)?;
-            self.execute(
-                "adding a token",
-                "INSERT INTO record_tokens (kind, id, patient_id, parameter, token) \
-                 VALUES ($1, $2, $3, $4, $5)",
-                [
-                    kind.into(),
-                    resource.id.into(),
-                    resource.patient.uuid().into(),
-                    token.parameter.into(),
-                    word.into(),
-                ],
-            )
-            .await?;
-        }
+        self.write_tokens(resource).await?;
         self.execute(
             "noting that a resource is indexed",
             "UPDATE record_resources SET indexed = $3 WHERE kind = $1 AND id = $2",
@@ -190,6 +170,33 @@ impl RecordsTx for PgTx {
 }
 
 impl PgTx {
+    async fn write_tokens(&mut self, resource: &Resource) -> Result<()> {
+        let kind: &'static str = resource.kind.into();
+        self.execute(
+            "taking back the tokens of a resource",
+            "DELETE FROM record_tokens WHERE kind = $1 AND id = $2",
+            [kind.into(), resource.id.into()],
+        )
+        .await?;
+        for token in resource.tokens() {
+            let word = self.token_word(resource.kind, &token)?;
+            self.execute(
+                "adding a token",
+                "INSERT INTO record_tokens (kind, id, patient_id, parameter, token) \
+                 VALUES ($1, $2, $3, $4, $5)",
+                [
+                    kind.into(),
+                    resource.id.into(),
+                    resource.patient.uuid().into(),
+                    token.parameter.into(),
+                    word.into(),
+                ],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
     async fn resources(&self, statement: Statement) -> Result<Vec<Resource>> {
         let doing = "reading resources";
         let rows = self.read().query_all_raw(statement).await.map_err(|e| db(doing, e))?;

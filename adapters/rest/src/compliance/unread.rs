@@ -116,8 +116,8 @@ impl UnreadNoticesApi {
         caller: Caller,
         id: Path<Uuid>,
     ) -> Result<Json<UnreadNoticeDetail>, Problem> {
-        let notice = unread::read(self.store.as_ref(), caller.actor(), id.0).await?;
-        let body = String::from_utf8_lossy(&notice.body).into_owned();
+        let (notice, body) = unread::read(self.store.as_ref(), caller.actor(), id.0).await?;
+        let body = String::from_utf8_lossy(&body).into_owned();
         Ok(Json(UnreadNoticeDetail { notice: notice.into(), body }))
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     Problem,
-    input::{find_unfit, find_vast, may_hold_far_date, year_fits},
+    input::{find_unfit, may_hold_far_date, year_fits},
     json,
     text::rule_of,
 };
@@ -55,7 +55,6 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
             .map(|path| FieldError::new(path, "repeated", "A name stands once in an object."))
             .collect();
         find_unfit(&value, "", &mut errors);
-        find_vast(&value, "", &mut errors);
         if !errors.is_empty() || may_hold_far_date(&value) {
             let others = faults::<T>(&value).into_iter();
             let news: Vec<_> =

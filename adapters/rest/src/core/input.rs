@@ -35,7 +35,8 @@ fn unfit(text: &str) -> Option<char> {
 }
 
 /// Finds in a JSON value every text and every name that holds a character that
-/// no field can keep.
+/// no field can keep, and every number beyond what a client or the database
+/// computes with.
 pub fn find_unfit(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     match value {
         Value::String(text) => {
@@ -44,6 +45,9 @@ pub fn find_unfit(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
                 false => unfit(text),
             };
             errors.extend(found.map(|c| refusal(path, c)));
+        }
+        Value::Number(number) if number.as_f64().is_none_or(|number| !number.is_finite()) => {
+            errors.push(FieldError::new(path, "out_of_range", "The number is too large."));
         }
         Value::Array(list) => {
             for (index, inner) in list.iter().enumerate() {
@@ -58,27 +62,6 @@ pub fn find_unfit(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
                 }
                 let inside = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 find_unfit(inner, &inside, errors);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Finds every number that is beyond what any client or database computes with.
-pub fn find_vast(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    match value {
-        Value::Number(number) if number.as_f64().is_none_or(|number| !number.is_finite()) => {
-            errors.push(FieldError::new(path, "out_of_range", "The number is too large."));
-        }
-        Value::Array(list) => {
-            for (index, inner) in list.iter().enumerate() {
-                find_vast(inner, &format!("{path}[{index}]"), errors);
-            }
-        }
-        Value::Object(object) => {
-            for (name, inner) in object {
-                let inside = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                find_vast(inner, &inside, errors);
             }
         }
         _ => {}

@@ -80,7 +80,7 @@ impl ErxWebhookApi {
         let (store, network) = (self.store.as_ref(), &self.network);
         let answer = match std::str::from_utf8(&body) {
             Ok(text) => erx::receive_message(&self.env, store, network, text).await?,
-            Err(_) => erx::refuse(&self.env, network.as_ref(), "the message is no UTF-8 text")?,
+            Err(_) => erx::refuse(&self.env, network.as_ref())?,
         };
         if let Some(reason) = answer.unread {
             unread::keep(&self.env, self.unread.as_ref(), "erx", reason, &body).await?;

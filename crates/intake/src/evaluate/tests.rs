@@ -285,6 +285,22 @@ fn a_form_with_a_cycle_ends_and_enables_nothing_on_it() {
 }
 
 #[test]
+fn a_date_has_a_year_that_fhir_and_the_database_can_hold() {
+    let asked = form(vec![item("day", ItemKind::Date { earliest: None, latest: None })]);
+    for (day, fits) in [
+        ("0000-01-01", false),
+        ("-0001-01-01", false),
+        ("+10000-01-01", false),
+        ("0001-01-01", true),
+        ("9999-12-31", true),
+    ] {
+        let evaluation = submit(&asked, json!({ "day": day }));
+        let expected = if fits { &[][..] } else { &[("answers.day", "wrong_type")] };
+        assert_eq!(errors(&evaluation), expected, "{day}");
+    }
+}
+
+#[test]
 fn answers_are_held_against_one_another_when_both_are_there() {
     let date = |link_id: &str| {
         let kind = ItemKind::Date { earliest: None, latest: None };

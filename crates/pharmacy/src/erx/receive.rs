@@ -60,9 +60,9 @@ pub async fn receive_message(
 }
 
 /// Answers bytes that are no text, without which there is nothing to read.
-pub fn refuse(env: &Env, network: &dyn ErxNetwork, why: &str) -> Result<Answer, PharmacyError> {
-    let unread = Some("It is no message.");
-    Ok(Answer { unread, ..answer(env, network, None, Some(why.to_owned()))? })
+pub fn refuse(env: &Env, network: &dyn ErxNetwork) -> Result<Answer, PharmacyError> {
+    let refusal = Some("the message is no UTF-8 text".to_owned());
+    Ok(Answer { unread: Some("It is no UTF-8 text."), ..answer(env, network, None, refusal)? })
 }
 
 fn answer(

@@ -12,8 +12,8 @@ use proptest::{collection::vec, option, prelude::*};
 use super::*;
 use crate::{
     AscvdInputs, Band, Behavior, Calculation, ChoiceOption, Condition, Consent, EnableWhen,
-    Expected, Fact, Facts, Form, FormResponse, Item, ItemKind, MediaType, Operator, Photo,
-    RawAnswers, Stage, Subject, evaluate,
+    Evaluation, Expected, Fact, Facts, Form, FormResponse, Item, ItemKind, MediaType, Operator,
+    Photo, RawAnswers, Stage, Subject, evaluate,
     photo::{LIMIT, named_in},
 };
 
@@ -324,15 +324,7 @@ proptest! {
         let evaluation = evaluate(&version.definition, &raw, &facts, Stage::Draft);
         // Of half of the photos nothing is known but their ids.
         let photos = named_in(&evaluation.answers).into_iter().step_by(2).map(|(_, id)| photo(id));
-        let response = FormResponse::submit(
-            FormResponseId(Uuid::from_u128(1)),
-            PatientId(Uuid::from_u128(2)),
-            &version,
-            evaluation.clone(),
-            photos.collect(),
-            facts,
-            DateTime::UNIX_EPOCH,
-        );
+        let response = submitted(&version, evaluation.clone(), photos.collect(), facts);
         let text = serde_json::to_string(&questionnaire_response(&version, &response)).unwrap();
         let resource: Value = serde_json::from_str(&text).unwrap();
         let (answers, known) = answers_of(&version, &resource).unwrap();
@@ -340,6 +332,16 @@ proptest! {
         let again = evaluate(&version.definition, &answers, &known, Stage::Draft);
         prop_assert_eq!(again, evaluation);
     }
+}
+
+fn submitted(
+    version: &FormVersion,
+    evaluation: Evaluation,
+    photos: Vec<Photo>,
+    facts: Facts,
+) -> FormResponse {
+    let (id, patient) = (FormResponseId(Uuid::from_u128(1)), PatientId(Uuid::from_u128(2)));
+    FormResponse::submit(id, patient, version, evaluation, photos, facts, DateTime::UNIX_EPOCH)
 }
 
 #[test]
@@ -361,15 +363,7 @@ fn a_question_for_photos_is_an_attachment_with_its_limits() {
     let raw = RawAnswers::from([("q0".to_owned(), json!([known, unknown]))]);
     let evaluation = evaluate(&version.definition, &raw, &Facts::default(), Stage::Final);
     assert_eq!(evaluation.errors, []);
-    let response = FormResponse::submit(
-        FormResponseId(Uuid::from_u128(1)),
-        PatientId(Uuid::from_u128(2)),
-        &version,
-        evaluation,
-        vec![photo(known)],
-        Facts::default(),
-        DateTime::UNIX_EPOCH,
-    );
+    let response = submitted(&version, evaluation, vec![photo(known)], Facts::default());
     assert_eq!(response.photos[0].response, Some(response.id));
     let resource = questionnaire_response(&version, &response);
     let answers = &resource["item"][0]["answer"];

@@ -143,15 +143,7 @@ fn answered(items: Vec<Item>, body: &str) -> Value {
     let raw: RawAnswers = serde_json::from_str(body).unwrap();
     let evaluation = evaluate(&version.definition, &raw, &Facts::default(), Stage::Final);
     assert_eq!(evaluation.errors, []);
-    let response = FormResponse::submit(
-        FormResponseId(Uuid::from_u128(1)),
-        PatientId(Uuid::from_u128(2)),
-        &version,
-        evaluation,
-        vec![],
-        Facts::default(),
-        DateTime::UNIX_EPOCH,
-    );
+    let response = submitted(&version, evaluation, vec![], Facts::default());
     questionnaire_response(&version, &response)
 }
 
