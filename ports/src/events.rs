@@ -227,6 +227,15 @@ pub enum Event {
         prescription: PrescriptionId,
         status: ShipmentStatusWord,
     },
+    /// A parcel does not come to the patient as things stand: it goes back, or
+    /// the carrier has trouble with it.
+    ParcelAstray {
+        shipment: ShipmentId,
+        treatment_plan: TreatmentPlanId,
+        patient: PatientId,
+        /// The prescriber.
+        provider: ProviderId,
+    },
     StockLow {
         ndc: String,
         on_hand: i64,

@@ -1,8 +1,11 @@
-//! Tasks that the pharmacy's side asks for: to phone a pharmacy, and to decide
-//! about a held fill. They go to the provider who answers for the treatment,
+//! Tasks that the pharmacy's side asks for: to phone a pharmacy, to decide about
+//! a held fill, and to find out about a parcel. They go to the provider who answers for the treatment,
 //! or where that one may not treat the patient any more, to a colleague.
 
-use kernel::{Actor, FillHoldId, PatientId, PrescriptionId, ProviderId, TreatmentPlanId, UsState};
+use kernel::{
+    Actor, FillHoldId, PatientId, PrescriptionId, ProviderId, ShipmentId, TreatmentPlanId, UsState,
+    Uuid,
+};
 use ports::{AuditAction, AuditEntry, Delivery, Env};
 
 use crate::{
@@ -19,10 +22,49 @@ pub async fn on_pharmacy_to_be_told(
     sources: &Sources,
     delivery: Delivery,
     (prescription, plan): (PrescriptionId, TreatmentPlanId),
+    whose: (PatientId, ProviderId),
+) -> Result<(), CareError> {
+    let about = (TaskKind::PhonePharmacy, "prescription", prescription.uuid());
+    for_whoever_answers(env, store, sources, delivery, about, plan, whose).await
+}
+
+/// Handles `ParcelAstray`.
+pub async fn on_parcel_astray(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    delivery: Delivery,
+    (shipment, plan): (ShipmentId, TreatmentPlanId),
+    whose: (PatientId, ProviderId),
+) -> Result<(), CareError> {
+    let about = (TaskKind::AstrayParcel, "shipment", shipment.uuid());
+    for_whoever_answers(env, store, sources, delivery, about, plan, whose).await
+}
+
+/// Handles a `ShipmentChanged` that says that it was delivered after all.
+pub async fn on_parcel_delivered(
+    env: &Env,
+    store: &dyn CareStore,
+    delivery: Delivery,
+    shipment: ShipmentId,
+    patient: PatientId,
+) -> Result<(), CareError> {
+    let about = ("shipment", shipment.uuid());
+    settle_about(env, store, delivery, about, (patient, None)).await
+}
+
+/// Raises a task for the one who answers for the plan.
+async fn for_whoever_answers(
+    env: &Env,
+    store: &dyn CareStore,
+    sources: &Sources,
+    delivery: Delivery,
+    (kind, of, subject): (TaskKind, &'static str, Uuid),
+    plan: TreatmentPlanId,
     (patient, prescriber): (PatientId, ProviderId),
 ) -> Result<(), CareError> {
     let (licensed, state) = licensed_for(env, sources, patient).await?;
-    let mut tx = store.begin(&Actor::system("care.phone_pharmacy")).await?;
+    let mut tx = store.begin(&Actor::system("care.pharmacy_tasks")).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
@@ -30,16 +72,16 @@ pub async fn on_pharmacy_to_be_told(
     let responsible = plan.map_or(prescriber, |plan| plan.provider);
     let closed = tx.closed_for_whatever(patient).await?;
     let candidates = candidates(Some(responsible), &licensed, &closed, state);
-    let about = (patient, prescription.uuid());
-    let raised =
-        raise(env, tx.as_mut(), TaskKind::PhonePharmacy, (&candidates, state), about).await?;
+    let about = (patient, subject);
+    let raised = raise(env, tx.as_mut(), kind, (&candidates, state), about).await?;
     if let Some(task) = raised {
         tx.give_chart(task).await?;
     }
     tx.audit(
-        AuditEntry::new(AuditAction::Execute, "prescription", prescription)
+        AuditEntry::new(AuditAction::Execute, of, subject)
             .patient(patient)
-            .detail("phone_pharmacy", raised.is_some()),
+            .detail("task", kind.to_string())
+            .detail("raised", raised.is_some()),
     )
     .await?;
     tx.commit().await?;
@@ -80,14 +122,27 @@ pub async fn on_fill_released(
     hold: FillHoldId,
     (patient, provider): (PatientId, ProviderId),
 ) -> Result<(), CareError> {
-    let mut tx = store.begin(&Actor::system("care.held_fills")).await?;
+    let about = ("fill_hold", hold.uuid());
+    settle_about(env, store, delivery, about, (patient, Some(provider))).await
+}
+
+/// Ends the tasks about something that has settled, by a person or by itself.
+async fn settle_about(
+    env: &Env,
+    store: &dyn CareStore,
+    delivery: Delivery,
+    (of, subject): (&'static str, Uuid),
+    (patient, by): (PatientId, Option<ProviderId>),
+) -> Result<(), CareError> {
+    let mut tx = store.begin(&Actor::system("care.pharmacy_tasks")).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }
-    let settled = settle(tx.as_mut(), hold.uuid(), Some(provider), env.now()).await?;
+    let settled = settle(tx.as_mut(), subject, by, env.now()).await?;
     if settled > 0 {
         tx.audit(
-            AuditEntry::new(AuditAction::Update, "task", hold)
+            AuditEntry::new(AuditAction::Update, "task", subject)
+                .detail("about", of)
                 .patient(patient)
                 .detail("task", "settle")
                 .detail("tasks", settled),

@@ -47,6 +47,8 @@ pub enum TaskKind {
     PhonePharmacy,
     /// A paid fill is held, the subject, until a provider decides.
     HeldFill,
+    /// A parcel, the subject, goes back or is lost on its way to the patient.
+    AstrayParcel,
 }
 
 impl TaskKind {
@@ -74,6 +76,7 @@ impl TaskKind {
                 "Phone the pharmacy: a prescription there has ended or is stopped"
             }
             Self::HeldFill => "A paid fill is held and waits for a decision",
+            Self::AstrayParcel => "A parcel did not reach the patient",
         }
     }
 
@@ -84,7 +87,8 @@ impl TaskKind {
             | Self::BlockedPrescription
             | Self::ChangedHealth
             | Self::PhonePharmacy
-            | Self::HeldFill => Priority::Urgent,
+            | Self::HeldFill
+            | Self::AstrayParcel => Priority::Urgent,
             Self::FailedPrescription
             | Self::ChangedTreatment
             | Self::ChangedProfile
@@ -194,6 +198,9 @@ impl Task {
                 Some("Say what was done about the answer that points to danger.")
             }
             TaskKind::PhonePharmacy => Some("Say who was spoken to at the pharmacy, and when."),
+            TaskKind::AstrayParcel => {
+                Some("Say what became of the parcel, and what the patient was told.")
+            }
             TaskKind::HeldFill => Some("Say what becomes of the fill; releasing it ends the task."),
             _ => None,
         };

@@ -259,6 +259,14 @@ impl Dispatch {
         Ok((self.moved(DispatchState::Cancelled, now), released))
     }
 
+    /// Whether its box has left the pharmacy.
+    pub fn has_left(&self) -> bool {
+        matches!(
+            self.state,
+            DispatchState::Shipped | DispatchState::Delivered | DispatchState::Returned
+        )
+    }
+
     /// What the carrier says of the shipment, as far as the dispatch cares.
     pub fn tracked(self, to: DispatchState, now: DateTime<Utc>) -> Self {
         let known = matches!(

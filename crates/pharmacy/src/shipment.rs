@@ -51,6 +51,15 @@ impl TrackingStatus {
         self.finality() > 0
     }
 
+    /// The parcel does not come to the patient as things stand, and somebody has
+    /// to find out what became of it.
+    pub const ASTRAY: [Self; 4] =
+        [Self::Failure, Self::Error, Self::Cancelled, Self::ReturnToSender];
+
+    pub fn is_astray(self) -> bool {
+        Self::ASTRAY.contains(&self)
+    }
+
     fn word(self) -> ShipmentStatusWord {
         match self {
             Self::Unknown => ShipmentStatusWord::Created,

@@ -25,7 +25,10 @@ struct SealedLabel {
     url: String,
 }
 
-fn corrupt(what: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PortError {
+pub(super) fn corrupt(
+    what: &str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> PortError {
     PortError::internal(format!("a stored {what} is invalid"), cause)
 }
 

@@ -15,13 +15,13 @@ use pharmacy::{
     dispatch::{Dispatch, DispatchState, hold::FillHold},
     fulfilment::{FulfilmentStore, FulfilmentTx, PaidFill, TrackingUpdate},
     inventory::Stock,
-    shipment::Shipment,
+    shipment::{Shipment, TrackingStatus},
 };
 use ports::Result;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    QueryOrder, QuerySelect, QueryTrait as _, Statement,
     sea_query::{Expr, OnConflict},
 };
 
@@ -539,6 +539,41 @@ impl FulfilmentTx for PgTx {
             .await
             .map_err(|error| db("loading a shipment", error))?;
         row.map(|row| mapping::shipment(self, row)).transpose()
+    }
+
+    async fn astray(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<(ShipmentId, TrackingStatus)>> {
+        let left = [DispatchState::Shipped, DispatchState::Delivered, DispatchState::Returned];
+        let of_category = dispatch::Entity::find()
+            .select_only()
+            .column(dispatch::Column::Id)
+            .filter(own_dispatches(self.actor()))
+            .filter(dispatch::Column::PatientId.eq(patient.uuid()))
+            .filter(dispatch::Column::CategoryId.eq(category.uuid()))
+            .filter(dispatch::Column::State.is_in(left.map(|state| state.to_string())));
+        let found: Vec<(Uuid, String)> = shipment::Entity::find()
+            .select_only()
+            .columns([shipment::Column::Id, shipment::Column::Status])
+            .filter(own_shipments(self.actor()))
+            .filter(shipment::Column::PatientId.eq(patient.uuid()))
+            .filter(shipment::Column::Status.is_in(TrackingStatus::ASTRAY.map(<&str>::from)))
+            .filter(shipment::Column::LabelId.is_not_null())
+            .filter(shipment::Column::DispatchId.in_subquery(of_category.into_query()))
+            .order_by_asc(shipment::Column::Id)
+            .into_tuple()
+            .all(self.read())
+            .await
+            .map_err(|error| db("reading a patient's lost parcels", error))?;
+        found
+            .into_iter()
+            .map(|(id, status)| {
+                let status = status.parse();
+                Ok((id.into(), status.map_err(|error| mapping::corrupt("tracking status", error))?))
+            })
+            .collect()
     }
 
     async fn shipment_of_tracker(

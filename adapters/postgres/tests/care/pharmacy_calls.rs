@@ -1,7 +1,7 @@
 //! Tasks that the pharmacy's side asks for: phone it, or decide about a fill.
 
 use care::{Task, TaskKind, pharmacy_tasks, tasks::TaskChange};
-use kernel::FillHoldId;
+use kernel::{FillHoldId, ShipmentId};
 
 use super::*;
 
@@ -86,4 +86,34 @@ async fn a_held_fill_is_a_task_until_it_is_released() {
     let by = (ADA, IN_MASSACHUSETTS);
     pharmacy_tasks::on_fill_released(env, store, told, hold, by).await.unwrap();
     assert!(open(&setting, IN_MASSACHUSETTS).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_parcel_is_a_task_until_somebody_says_what_became_of_it_or_it_arrives() {
+    let setting = setting().await;
+    let (env, store) = (&setting.database.env, setting.store());
+    let shipment: ShipmentId = env.fresh();
+    let astray = async || {
+        let told = delivery(&setting, "care.on_parcel_astray");
+        let about = (shipment, env.fresh());
+        let whose = (ADA, IN_MASSACHUSETTS);
+        pharmacy_tasks::on_parcel_astray(env, store, &setting.sources, told, about, whose)
+            .await
+            .unwrap();
+    };
+    astray().await;
+    astray().await;
+    let task = open(&setting, IN_MASSACHUSETTS).await.pop().unwrap();
+    assert_eq!((task.kind, task.subject), (TaskKind::AstrayParcel, shipment.uuid()));
+    assert_eq!(task.kind.priority(), care::Priority::Urgent);
+    let silent = TaskChange::Complete { note: None };
+    let actor = provider(IN_MASSACHUSETTS);
+    let refused =
+        tasks::change(env, store, &setting.sources, &actor, (task.id, None), silent).await;
+    assert!(refused.is_err(), "what became of it has to be said");
+
+    let told = delivery(&setting, "care.on_parcel_delivered");
+    pharmacy_tasks::on_parcel_delivered(env, store, told, shipment, ADA).await.unwrap();
+    assert!(open(&setting, IN_MASSACHUSETTS).await.is_empty());
+    assert_eq!(setting.count("SELECT count(*) FROM care_tasks").await, 1);
 }

@@ -33,7 +33,7 @@ fn acting(provider: ProviderId) -> Actor {
 }
 
 /// Puts the patient on the provider's panel.
-async fn treats(database: &Database, provider: ProviderId, number: u128) {
+pub(super) async fn treats(database: &Database, provider: ProviderId, number: u128) {
     let sql = format!(
         "INSERT INTO care_review_holders (patient_id, provider_id) VALUES ('{}', '{provider}')",
         patient_id(number),
@@ -41,7 +41,7 @@ async fn treats(database: &Database, provider: ProviderId, number: u128) {
     database.superuser().await.execute_unprepared(&sql).await.unwrap();
 }
 
-fn around(database: &Arc<Database>) -> Around {
+pub(super) fn around(database: &Arc<Database>) -> Around {
     Around { database: database.clone(), facts: Arc::default() }
 }
 
@@ -74,7 +74,7 @@ impl Around {
         buy_label(&self.database.env, &self.database.pg, carrier, &Home(true), &checks, job).await
     }
 
-    async fn held(&self) -> Vec<FillHold> {
+    pub(super) async fn held(&self) -> Vec<FillHold> {
         self.held_for(&Actor::system("tests.holds")).await
     }
 
@@ -82,7 +82,11 @@ impl Around {
         held(&self.database.pg, actor, &PageRequest::default()).await.unwrap().items
     }
 
-    async fn release(&self, id: FillHoldId, keys: &[String]) -> Result<FillHold, PharmacyError> {
+    pub(super) async fn release(
+        &self,
+        id: FillHoldId,
+        keys: &[String],
+    ) -> Result<FillHold, PharmacyError> {
         let request = ReleaseRequest {
             reason: "Spoke with the patient today.".to_owned(),
             grounds: keys.to_vec(),

@@ -83,3 +83,80 @@ async fn a_tracking_number_that_comes_again_belongs_to_each_ones_own_box() {
     let nobody = by_tracking_number(&database.pg, &patient(3), "94001").await;
     assert!(matches!(nobody, Err(PharmacyError::NotFound(_))), "{nobody:?}");
 }
+
+/// How often the outbox tells that a parcel is astray.
+async fn told_astray(database: &Database) -> i64 {
+    count(database, "SELECT count(*) FROM outbox_events WHERE kind = 'parcel_astray'").await
+}
+
+#[tokio::test]
+async fn a_parcel_that_does_not_arrive_is_told_of_and_holds_the_next_fill_until_a_decision() {
+    let database = stocked(300).await;
+    let around = super::holds::around(&database);
+    let carrier = Carrier::new(Mood::Obliging);
+    let dispatch = reserved(&database, 1).await;
+    label(&database, &carrier, dispatch).await.unwrap();
+    super::holds::treats(&database, DOCTOR, 1).await;
+    let shipment = shipments(&database, 1).await.remove(0);
+    let take = async |id: &str, status, minutes| {
+        let event = event(id, &shipment, status, minutes);
+        assert_eq!(receive(&database.env, &database.pg, event).await.unwrap(), Received::Applied);
+    };
+    take("evt_1", TrackingStatus::InTransit, 10).await;
+    assert_eq!(told_astray(&database).await, 0);
+    take("evt_2", TrackingStatus::Failure, 20).await;
+    take("evt_3", TrackingStatus::Failure, 30).await;
+    assert_eq!(told_astray(&database).await, 1, "the same news");
+    take("evt_4", TrackingStatus::ReturnToSender, 40).await;
+    assert_eq!(told_astray(&database).await, 2);
+
+    database.clock.advance(TimeDelta::days(31));
+    paid(&database, 1, database.env.fresh()).await.unwrap();
+    assert!(dispatches(&database, Some(DispatchState::Reserved)).await.is_empty());
+    let hold = around.held().await.remove(0);
+    let keys: Vec<String> = hold.grounds.iter().map(|ground| ground.key.clone()).collect();
+    assert_eq!(keys, [format!("parcel_astray:{}:return_to_sender", shipment.id)]);
+    // The pharmacy need not be phoned for it.
+    let phoned = "SELECT count(*) FROM outbox_events WHERE kind = 'pharmacy_to_be_told'";
+    assert_eq!(count(&database, phoned).await, 0);
+    around.release(hold.id, &keys).await.unwrap();
+    look(&database, 1).await;
+    assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await.len(), 1);
+    assert!(around.held().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_parcel_that_arrives_after_all_holds_nothing_and_neither_does_a_label_given_back() {
+    let database = stocked(300).await;
+    let carrier = Carrier::new(Mood::Obliging);
+    for number in [1, 2] {
+        let dispatch = reserved(&database, number).await;
+        label(&database, &carrier, dispatch).await.unwrap();
+    }
+    let one = shipments(&database, 1).await.remove(0);
+    for (id, status, at) in
+        [("evt_1", TrackingStatus::Error, 10), ("evt_2", TrackingStatus::Delivered, 20)]
+    {
+        receive(&database.env, &database.pg, event(id, &one, status, at)).await.unwrap();
+    }
+    assert_eq!(told_astray(&database).await, 1);
+
+    // The box of the other one has not left: its label was given back.
+    let two = shipments(&database, 2).await.remove(0);
+    let held = format!(
+        "UPDATE dispatches SET state = 'on_hold', hold_reason = 'fill_held' WHERE id = '{}'",
+        two.dispatch
+    );
+    database.superuser().await.execute_unprepared(&held).await.unwrap();
+    let back = event("evt_3", &two, TrackingStatus::Cancelled, 10);
+    receive(&database.env, &database.pg, back).await.unwrap();
+    assert_eq!(told_astray(&database).await, 1);
+
+    database.clock.advance(TimeDelta::days(31));
+    for number in [1, 2] {
+        paid(&database, number, database.env.fresh()).await.unwrap();
+    }
+    let due = dispatches(&database, Some(DispatchState::Reserved)).await;
+    assert!(due.iter().any(|dispatch| dispatch.patient == patient_id(1)), "{due:?}");
+    assert!(super::holds::around(&database).held().await.is_empty());
+}

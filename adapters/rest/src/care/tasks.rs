@@ -47,6 +47,9 @@ pub enum TaskKindWord {
     PhonePharmacy,
     /// A paid fill is held; decide with `releaseHeldFill`.
     HeldFill,
+    /// A parcel goes back or is lost on its way; it holds the next fill. A note
+    /// says what became of it, unless it is delivered after all.
+    AstrayParcel,
 }
 
 /// How far a task has come.
@@ -72,8 +75,8 @@ pub struct TaskView {
     pub patient_id: Uuid,
     /// Who that is; absent where the patient has no profile.
     pub patient: Option<PatientNameView>,
-    /// The assessment, the prescription, the treatment plan or the held fill that
-    /// it is about.
+    /// The assessment, the prescription, the treatment plan, the held fill or the
+    /// shipment that it is about.
     pub subject_id: Uuid,
     pub created_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
@@ -123,6 +126,7 @@ impl TaskView {
                 TaskKind::TitrationStep => TaskKindWord::TitrationStep,
                 TaskKind::PhonePharmacy => TaskKindWord::PhonePharmacy,
                 TaskKind::HeldFill => TaskKindWord::HeldFill,
+                TaskKind::AstrayParcel => TaskKindWord::AstrayParcel,
             },
             title: task.kind.title().to_owned(),
             priority: task.kind.priority().into(),

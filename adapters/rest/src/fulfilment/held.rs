@@ -48,6 +48,8 @@ pub enum HoldGroundKind {
     PatientInactive,
     /// The payment is disputed, was given back, or may be a fraud.
     PaymentContested,
+    /// An earlier parcel of the treatment goes back or is not delivered.
+    ParcelAstray,
 }
 
 impl From<GroundKind> for HoldGroundKind {
@@ -61,6 +63,7 @@ impl From<GroundKind> for HoldGroundKind {
             GroundKind::PrescriberMayNotPrescribe => Self::PrescriberMayNotPrescribe,
             GroundKind::PatientInactive => Self::PatientInactive,
             GroundKind::PaymentContested => Self::PaymentContested,
+            GroundKind::ParcelAstray => Self::ParcelAstray,
         }
     }
 }

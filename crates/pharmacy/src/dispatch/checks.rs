@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use kernel::{Actor, CategoryId, InvoiceId, PatientId, PrescriptionId, ProviderId};
+use kernel::{Actor, CategoryId, InvoiceId, PatientId, PrescriptionId, ProviderId, ShipmentId};
 use ports::{Env, PortError};
 
 use super::hold::{
@@ -24,6 +24,7 @@ use crate::{
         self, ClinicalRecord, Formulary, InteractionProvider, Proposed, RecordedMedication,
         SafetyAlert,
     },
+    shipment::TrackingStatus,
 };
 
 /// What other contexts know of a fill. An error is never taken for an answer.
@@ -70,6 +71,7 @@ pub struct Moment {
     /// The invoices that were looked at.
     invoices: BTreeSet<InvoiceId>,
     contests: Vec<(InvoiceId, Contest)>,
+    astray: Vec<(ShipmentId, TrackingStatus)>,
 }
 
 impl Moment {
@@ -95,6 +97,7 @@ impl Moment {
             prescriber: *prescriber,
             alerts: alerts.clone(),
             contests: contests.collect(),
+            astray: self.astray.clone(),
         })
     }
 }
@@ -131,6 +134,7 @@ pub async fn read(
                 .await?;
         found.push((prescription, elsewhere));
     }
+    let astray = tx.astray(patient, category).await?;
     drop(tx);
     let circumstances = checks.circumstances.as_ref();
     let record = match found.is_empty() {
@@ -155,6 +159,7 @@ pub async fn read(
         prescriptions,
         invoices: invoices.into_iter().collect(),
         contests: circumstances.contests(patient, category).await?,
+        astray,
     })
 }
 
@@ -215,6 +220,7 @@ pub async fn against_charging(
         prescriber,
         alerts: with_overrides(found, signed),
         contests: Vec::new(),
+        astray: Vec::new(),
     }))
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    AssessmentId, CategoryId, FillHoldId, InvoiceId, PatientId, PrescriptionId, ProviderId, TaskId,
-    TextKind as _, TreatmentPlanId, UsState, text::GraveReason,
+    AssessmentId, CategoryId, FillHoldId, InvoiceId, PatientId, PrescriptionId, ProviderId,
+    ShipmentId, TaskId, TextKind as _, TreatmentPlanId, UsState, text::GraveReason,
 };
 use ports::Event;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::{
     fulfilment::store::PaidFillKey,
     prescription::Prescription,
     safety::{SafetyAlert, Severity},
+    shipment::TrackingStatus,
 };
 
 /// The plan that is active for a patient in a category.
@@ -95,6 +96,9 @@ pub struct Contest {
 /// What a ground begins with that is about another invoice.
 const OTHER: &str = "payment_contested:other:";
 
+/// What a ground begins with that is about a parcel.
+const PARCEL: &str = "parcel_astray:";
+
 /// Everything that the rule asks of other contexts, as of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FillFacts {
@@ -105,6 +109,8 @@ pub struct FillFacts {
     /// when the prescription was signed.
     pub alerts: Vec<SafetyAlert>,
     pub contests: Vec<Contest>,
+    /// Parcels of the treatment that do not come to the patient.
+    pub astray: Vec<(ShipmentId, TrackingStatus)>,
 }
 
 #[derive(
@@ -132,6 +138,7 @@ pub enum GroundKind {
     PrescriberMayNotPrescribe,
     PatientInactive,
     PaymentContested,
+    ParcelAstray,
 }
 
 /// One thing that speaks against sending a fill.
@@ -190,6 +197,14 @@ pub fn grounds(
         let other = if contest.other_invoice { "other:" } else { "" };
         let about = format!("{other}{}:{}", contest.kind, contest.id);
         found.push(Ground::new(Kind::PaymentContested, &about, text, acceptable));
+    }
+    for (shipment, status) in &facts.astray {
+        let text = match status {
+            TrackingStatus::ReturnToSender => "An earlier parcel goes back to the sender.",
+            _ => "The carrier does not deliver an earlier parcel.",
+        };
+        let about = format!("{shipment}:{status}");
+        found.push(Ground::new(Kind::ParcelAstray, &about, text, true));
     }
     found.retain(|ground| !(ground.acceptable && accepted.contains(&ground.key)));
     found
@@ -350,7 +365,8 @@ impl FillHold {
     /// Whether the patient should not get the drug now, and not only not be
     /// sent it for this money.
     pub fn concerns_the_pharmacy(&self) -> bool {
-        self.grounds.iter().any(|ground| ground.kind != GroundKind::PaymentContested)
+        let outside = [GroundKind::PaymentContested, GroundKind::ParcelAstray];
+        self.grounds.iter().any(|ground| !outside.contains(&ground.kind))
     }
 
     /// The kinds of what it is held for, each once; they tell nothing of the
@@ -424,13 +440,13 @@ pub fn accepted(holds: &[FillHold], paid: PaidFillKey) -> BTreeSet<String> {
     own.chain(accepted_of_others(holds)).collect()
 }
 
-/// What was accepted of other invoices, by a decision about whichever fill: it
-/// holds one fill and not every one after it.
+/// What was accepted of other invoices and of parcels, by a decision about
+/// whichever fill: it holds one fill and not every one after it.
 pub fn accepted_of_others(holds: &[FillHold]) -> BTreeSet<String> {
     let releases = holds.iter().filter_map(|hold| hold.released.as_ref());
     let keys = releases.flat_map(|release| release.accepted.iter());
     keys.filter_map(|key| {
-        if key.starts_with(OTHER) {
+        if key.starts_with(OTHER) || key.starts_with(PARCEL) {
             return Some(key.clone());
         }
         // Whoever has accepted it for its own fill has for the next as well.

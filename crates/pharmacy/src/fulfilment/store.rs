@@ -13,7 +13,7 @@ use crate::{
     dispatch::{Dispatch, DispatchState, hold::FillHold},
     inventory::Stock,
     prescription::PrescriptionTx,
-    shipment::Shipment,
+    shipment::{Shipment, TrackingStatus},
 };
 
 /// One of the fills in a category that a paid invoice entitles the patient to,
@@ -207,6 +207,14 @@ pub trait FulfilmentTx: PrescriptionTx {
         patient: PatientId,
         page: &PageRequest,
     ) -> Result<Page<Shipment>>;
+
+    /// The patient's parcels in the category that left the pharmacy and are
+    /// astray by the carrier's last word.
+    async fn astray(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Vec<(ShipmentId, TrackingStatus)>>;
 
     /// Saves a shipment; a version other than the loaded one is a `Conflict`.
     async fn save_shipment(&mut self, shipment: &Shipment) -> Result<()>;

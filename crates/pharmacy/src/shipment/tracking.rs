@@ -3,13 +3,14 @@
 //! lost, late or out of order and the tracker is not.
 
 use kernel::{Actor, ShipmentId};
-use ports::{AuditAction, AuditEntry, Env, JobRequest, JobSpec};
+use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec};
 use serde::{Deserialize, Serialize};
 
 use super::Shipment;
 use crate::{
     PharmacyError,
     fulfilment::{CarrierEvent, Carriers, FulfilmentStore, FulfilmentTx, TrackingUpdate},
+    prescription::PrescriptionReach,
 };
 
 /// Read the tracker of a shipment.
@@ -128,15 +129,31 @@ pub(super) async fn settle(
     tx: &mut dyn FulfilmentTx,
     shipment: &Shipment,
 ) -> Result<(), PharmacyError> {
-    if let Some(state) = shipment.dispatch_state()
-        && let Some(dispatch) = tx.dispatch(shipment.dispatch).await?
-    {
+    let mut has_left = false;
+    if let Some(dispatch) = tx.dispatch(shipment.dispatch).await? {
+        has_left = dispatch.has_left();
         let before = dispatch.state;
-        let dispatch = dispatch.tracked(state, env.now());
-        if dispatch.state != before {
-            tx.save_dispatch(&dispatch).await?;
+        if let Some(state) = shipment.dispatch_state() {
+            let dispatch = dispatch.tracked(state, env.now());
+            if dispatch.state != before {
+                tx.save_dispatch(&dispatch).await?;
+            }
         }
     }
     tx.emit(shipment.changed()).await?;
+    // A label that was given back before the box left is no parcel.
+    if shipment.status.is_astray() && has_left {
+        let prescription = tx
+            .prescription(shipment.prescription, PrescriptionReach::Any)
+            .await?
+            .ok_or(PharmacyError::NotFound("prescription"))?;
+        tx.emit(Event::ParcelAstray {
+            shipment: shipment.id,
+            treatment_plan: prescription.treatment_plan,
+            patient: shipment.patient,
+            provider: prescription.provider,
+        })
+        .await?;
+    }
     Ok(())
 }

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use jobs::Registry;
-use ports::{Event, events::PrescriptionStatusWord};
+use ports::{
+    Event,
+    events::{PrescriptionStatusWord, ShipmentStatusWord},
+};
 
 use super::World;
 
@@ -116,6 +119,22 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
     on!(registry, world, "care.on_fill_released",
         FillReleased { hold, patient, provider } => |w, delivery| {
         care::pharmacy_tasks::on_fill_released(&w.env, &w.pg, delivery, hold, (patient, provider))
+    });
+    on!(registry, world, "care.on_parcel_astray",
+        ParcelAstray { shipment, treatment_plan, patient, provider } => |w, delivery| {
+        care::pharmacy_tasks::on_parcel_astray(
+            &w.env, &w.pg, &w.sources, delivery, (shipment, treatment_plan), (patient, provider),
+        )
+    });
+    on!(registry, world, "care.on_parcel_delivered",
+        ShipmentChanged { shipment, patient, status } => |w, delivery| async {
+        match status {
+            ShipmentStatusWord::Delivered => {
+                care::pharmacy_tasks::on_parcel_delivered(&w.env, &w.pg, delivery, shipment, patient)
+                    .await
+            }
+            _ => Ok(()),
+        }
     });
     on!(registry, world, "care.on_record_changed", ClinicalRecordChanged { patient } => |w, delivery| {
         care::tasks::on_record_changed(&w.env, &w.pg, delivery, patient)

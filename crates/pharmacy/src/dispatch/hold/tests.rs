@@ -28,6 +28,7 @@ fn clear(prescription: &Prescription) -> FillFacts {
         prescriber: PrescriberStanding::MayPrescribe,
         alerts: Vec::new(),
         contests: Vec::new(),
+        astray: Vec::new(),
     }
 }
 
@@ -47,7 +48,7 @@ fn nothing_against_it_lets_it_go_and_each_fact_alone_holds_it() {
     let clear = clear(&prescription);
     assert_eq!(kinds(&clear, &prescription), []);
     type Change = fn(&mut FillFacts);
-    let cases: [(Kind, Change); 15] = [
+    let cases: [(Kind, Change); 16] = [
         (Kind::SafetyAlert, |facts| facts.alerts = vec![alert(Severity::High)]),
         (Kind::SafetyAlert, |facts| facts.alerts = vec![alert(Severity::Undefined)]),
         (Kind::LaterRefusal, |facts| facts.treatment.refusal = Some(id(7))),
@@ -75,6 +76,7 @@ fn nothing_against_it_lets_it_go_and_each_fact_alone_holds_it() {
         (Kind::PaymentContested, |facts| {
             facts.contests = vec![contest(ContestKind::FraudWarning)];
         }),
+        (Kind::ParcelAstray, |facts| facts.astray = vec![(id(9), TrackingStatus::Failure)]),
     ];
     for (kind, change) in cases {
         let mut facts = clear.clone();
