@@ -110,6 +110,7 @@ mod tests {
             event("null"),
             event("[]"),
             event(r#"{"status":"delivered"}"#),
+            event(r#"{"id":"trk_\u0000","status":"delivered"}"#),
             r#"{"id":"evt_1"}"#.to_owned(),
         ] {
             let opened = opened(&body);
@@ -145,6 +146,9 @@ mod tests {
             r#"{"status":"delivered","datetime":null}"#,
             r#"{"status":"delivered","datetime":"yesterday"}"#,
             r#"{"status":"lost_in_space","datetime":"2026-11-28T09:00:00Z"}"#,
+            r#"{"status":"in_transit","datetime":"-262000-01-01T00:00:00Z"}"#,
+            r#"{"status":"in_transit","datetime":"+262000-01-01T00:00:00Z"}"#,
+            r#"{"status":"in_transit","datetime":"0000-01-01T00:00:00Z"}"#,
         ] {
             assert_eq!(event(&format!("[{bad},{good},{good}]")), (2, true), "{bad}");
             assert_eq!(event(&format!("[{good},{bad}]")), (1, true), "{bad}");

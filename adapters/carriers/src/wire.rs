@@ -1,6 +1,6 @@
 //! The vendor's JSON, as far as it is read or written.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use kernel::{Address, Money};
 use pharmacy::{
     fulfilment::{CarrierShipment, Label, Parcel, ShipmentOrder, TrackerState, TrackingUpdate},
@@ -201,7 +201,8 @@ impl Shipment {
 /// see it where one cannot. A tracker that lists none speaks through its own
 /// status. `None` where it is no tracker.
 pub fn tracker(value: &Value) -> Option<(TrackerState, Option<&'static str>)> {
-    let text = |name: &str| value[name].as_str().map(str::to_owned);
+    let plain = |text: &&str| !text.chars().any(char::is_control);
+    let text = |name: &str| value[name].as_str().filter(plain).map(str::to_owned);
     let id = text("id").filter(|id| !id.is_empty())?;
     let mut unread = None;
     let details = match &value["tracking_details"] {
@@ -239,6 +240,7 @@ pub fn tracker(value: &Value) -> Option<(TrackerState, Option<&'static str>)> {
 fn statement(status: &Value, at: &Value) -> Option<TrackingUpdate> {
     let status = status.as_str()?.parse::<TrackingStatus>().ok()?;
     let at = at.as_str()?.parse::<DateTime<Utc>>().ok()?;
+    (1..=9999).contains(&at.year()).then_some(())?;
     Some(TrackingUpdate { status, at })
 }
 

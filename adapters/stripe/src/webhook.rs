@@ -2,7 +2,7 @@
 //! says is old by the time it arrives, and is fetched instead.
 
 use billing::{GatewayNotice, InvalidNotice, NoticeVerifier, OpenedNotice, notices};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::Value;
 
 use crate::signature;
@@ -57,13 +57,16 @@ fn read(body: &[u8], now: DateTime<Utc>) -> OpenedNotice {
     let created = &event["created"];
     let at = created.as_i64().and_then(|at| DateTime::from_timestamp(at, 0));
     let written = || created.as_str().and_then(|text| text.parse().ok());
+    // A time that nobody can keep is left for staff, and the notice stands.
+    let at = at.or_else(written).filter(|at: &DateTime<Utc>| (1..=9999).contains(&at.year()));
     let unread = match intent {
+        Some(_) if at.is_none() && !created.is_null() => Some("Its time cannot be read."),
         Some(_) => None,
         None if notices::is_acted_on(&kind) => Some("It names no payment."),
         None if object["object"].is_string() || related.is_object() => None,
         None => Some("It carries no object."),
     };
-    let created_at = at.or_else(written).unwrap_or(now);
+    let created_at = at.unwrap_or(now);
     OpenedNotice { notice: Some(GatewayNotice { id, kind, intent, created_at }), unread }
 }
 
@@ -143,6 +146,15 @@ mod tests {
             let opened = receive(&body, "whsec_new").unwrap();
             assert_eq!(opened.notice.unwrap().id, "evt_5", "{body}");
             assert_eq!(opened.unread, Some("It names no payment."), "{body}");
+        }
+        for created in ["-6000000000000", r#""-4713-01-01T00:00:00Z""#, "{}"] {
+            let object = r#"{"object":"charge","payment_intent":"pi_1"}"#;
+            let body = event(&format!(r#","created":{created},"data":{{"object":{object}}}"#));
+            let opened = receive(&body, "whsec_new").unwrap();
+            let notice = opened.notice.unwrap();
+            assert_eq!(notice.intent.as_deref(), Some("pi_1"), "{body}");
+            assert!(notice.created_at.timestamp() > 0, "{body}");
+            assert_eq!(opened.unread, Some("Its time cannot be read."), "{body}");
         }
         for body in
             ["nonsense", "{}", "[]", "null", r#"{"id":5}"#, r#"{"id":"a\u0000","type":"b"}"#]

@@ -76,11 +76,16 @@ pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
             errors.push(at(item, "link_id", "duplicate", "Another item has this link id."));
         }
     }
-    for (item, _) in &outline {
+    let mut hidden = BTreeSet::new();
+    for (item, parent) in &outline {
+        if item.hidden || parent.is_some_and(|parent| hidden.contains(&parent.link_id)) {
+            hidden.insert(&item.link_id);
+        }
+        let unseen = hidden.contains(&item.link_id);
         if let ItemKind::RepeatingGroup { items, minimum, maximum } = &item.kind {
             check_rows(item, items, (*minimum, *maximum), &outline, &mut errors);
         }
-        check_item(item, &mut errors);
+        check_item(item, unseen, &mut errors);
         check_conditions(item, &index, &mut errors);
         if let ItemKind::Calculated { calculation } = &item.kind {
             check_calculation(item, calculation, &index, &mut errors);
@@ -105,7 +110,7 @@ fn at(item: &Item, field: &str, code: &str, message: impl Into<String>) -> Field
     FieldError::new(format!("definition.items.{}.{field}", item.link_id), code, message)
 }
 
-fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
+fn check_item(item: &Item, unseen: bool, errors: &mut Vec<FieldError>) {
     let named = (1..=64).contains(&item.link_id.len())
         && item.link_id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         && !item.link_id.starts_with("patient.");
@@ -124,7 +129,7 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
     if item.required && !item.is_answerable() {
         errors.push(at(item, "required", "invalid", "What takes no answer cannot be required."));
     }
-    check_initial(item, errors);
+    check_initial(item, unseen, errors);
     match &item.kind {
         ItemKind::Text { max_length, pattern, .. } => {
             if !(1..=10_000).contains(max_length) {
@@ -146,7 +151,14 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
                 let message = "The limits of an integer are whole numbers of 32 bits.";
                 errors.push(at(item, "maximum", "out_of_range", message));
             }
-            if let Some(first) = units.first()
+            let code = |unit: &String| {
+                (1..=50).contains(&unit.len()) && unit.bytes().all(|byte| byte.is_ascii_graphic())
+            };
+            let different: BTreeSet<&String> = units.iter().collect();
+            if !units.iter().all(code) || different.len() < units.len() {
+                let message = "A unit is a code of UCUM, and each is there once.";
+                errors.push(at(item, "units", "invalid", message));
+            } else if let Some(first) = units.first()
                 && units.iter().any(|unit| !converts(unit, first))
             {
                 errors.push(at(
@@ -219,7 +231,7 @@ fn check_rows(
 }
 
 /// The answer that the form itself has for an item, and what hangs on it.
-fn check_initial(item: &Item, errors: &mut Vec<FieldError>) {
+fn check_initial(item: &Item, unseen: bool, errors: &mut Vec<FieldError>) {
     let own = !item.is_answerable() || matches!(item.kind, ItemKind::RepeatingGroup { .. });
     if own && (item.read_only || item.initial.is_some()) {
         errors.push(at(item, "initial", "invalid", "The item takes no answer of this kind."));
@@ -234,7 +246,7 @@ fn check_initial(item: &Item, errors: &mut Vec<FieldError>) {
         Some(Err(wanted)) => {
             errors.push(at(item, "initial", "invalid", format!("It has to be {wanted}.")));
         }
-        None if item.required && (item.read_only || item.hidden) => {
+        None if item.required && (item.read_only || unseen) => {
             let message = "Nobody can answer it, so it needs an initial answer.";
             errors.push(at(item, "initial", "required", message));
         }

@@ -4,10 +4,10 @@
 
 use kernel::{
     FieldError, TextKind,
-    text::{FormDescription, FormLabel, FormText, FormTitle},
+    text::{FormDescription, FormLabel, FormText, FormTitle, kept},
 };
 
-use crate::{FormDefinition, Item, ItemKind};
+use crate::{Expected, FormDefinition, Item, ItemKind};
 
 /// Everything that a form says and cannot be kept, by its path. A draft may
 /// still lack words.
@@ -42,6 +42,18 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
     if let Some(code) = &item.code {
         FormLabel::check(errors, &path("code"), &code.code);
         FormLabel::check(errors, &path("code"), &code.display);
+        FormLabel::check(errors, &path("code"), &code.system);
+    }
+    // Answers are kept normalized and without the space around them; what is
+    // compared with them has to be as well, or it never matches.
+    let conditions = item.enable_when.iter().flat_map(|when| &when.conditions);
+    for condition in conditions {
+        if let Expected::Text(text) = &condition.expected {
+            as_kept(errors, &path("enable_when"), text);
+        }
+    }
+    if let ItemKind::Text { pattern: Some(pattern), .. } = &item.kind {
+        as_kept(errors, &path("pattern"), pattern);
     }
     let mut label = |field: &str, text: &str| FormLabel::check(errors, &path(field), text);
     match &item.kind {
@@ -49,6 +61,11 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
             for option in options {
                 label("options", &option.code);
                 label("options", &option.display);
+                if let Some(coding) = &option.coding {
+                    label("options", &coding.system);
+                    label("options", &coding.code);
+                    label("options", &coding.display);
+                }
             }
         }
         ItemKind::Scale { minimum_label, maximum_label, .. } => {
@@ -60,5 +77,14 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
             label("consent.version", &consent.version);
         }
         _ => {}
+    }
+}
+
+/// Refuses what an answer could never be.
+fn as_kept(errors: &mut Vec<FieldError>, path: &str, text: &str) {
+    FormLabel::check(errors, path, text);
+    if kept(text) != text {
+        let message = "No answer is like this: answers are kept in NFC, without space around them.";
+        errors.push(FieldError::new(path, "not_normalized", message));
     }
 }

@@ -258,3 +258,48 @@ fn what_is_nested_too_deep_is_told_by_its_name_before_it_is_kept() {
     let many = item("g", ItemKind::RepeatingGroup { items: rows, minimum: 0, maximum: 3 });
     assert_eq!(told(vec![many]), [("definition.items".to_owned(), "too_many".to_owned())]);
 }
+
+#[test]
+fn what_is_below_a_hidden_item_is_hidden_as_well() {
+    let group = |items| Item { hidden: true, ..item("g", ItemKind::Group { items }) };
+    let required = Item { required: true, ..yes_no("a") };
+    assert_eq!(codes(vec![group(vec![required.clone()])]), one("a.initial", "required"));
+    let deeper = item("inner", ItemKind::Group { items: vec![required.clone()] });
+    assert_eq!(codes(vec![group(vec![deeper])]), one("a.initial", "required"));
+    let answered = Item { initial: Some(true.into()), ..required };
+    assert_eq!(codes(vec![group(vec![answered])]), []);
+}
+
+#[test]
+fn what_no_answer_can_be_is_no_condition_and_no_unit() {
+    let text = |pattern: Option<&str>| ItemKind::Text {
+        max_length: 10,
+        pattern: pattern.map(str::to_owned),
+        repeats: false,
+    };
+    let asks = |expected: &str| {
+        let condition = Condition::item("t", Operator::Equal, Expected::Text(expected.to_owned()));
+        codes(vec![item("t", text(None)), when(yes_no("a"), condition)])
+    };
+    assert_eq!(asks("\u{e9}"), []);
+    for never in ["e\u{301}", " x ", "x\n"] {
+        assert_eq!(asks(never), one("a.enable_when", "not_normalized"), "{never:?}");
+    }
+    assert!(!asks("\u{200b}").is_empty());
+    assert_eq!(
+        codes(vec![item("t", text(Some("^e\u{301}$")))]),
+        one("t.pattern", "not_normalized")
+    );
+    let unit = |units: &[&str]| {
+        let units = units.iter().map(ToString::to_string).collect();
+        codes(vec![item(
+            "n",
+            ItemKind::Number { minimum: None, maximum: None, units, integer: false },
+        )])
+    };
+    assert_eq!(unit(&["kg", "[lb_av]"]), []);
+    let long = "x".repeat(51);
+    for bad in [["kg\u{200b}"].as_slice(), &[""], &["foo bar"], &["kg", "kg"], &[&long]] {
+        assert_eq!(unit(bad), one("n.units", "invalid"), "{bad:?}");
+    }
+}

@@ -3,7 +3,7 @@
 //! place; what only describes or decorates is left out and named. A modifier
 //! extension that is not known is never ignored, as FHIR demands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::Coding;
 use serde_json::{Value, json};
@@ -165,6 +165,20 @@ const MATTER: [&str; 17] = [
     "questionnaire-maxOccurs",
 ];
 
+/// The members of a Questionnaire and its items that are lists.
+const LISTS: [&str; 7] = [
+    "answerOption",
+    "enableWhen",
+    "extension",
+    "initial",
+    "item",
+    "modifierExtension",
+    "subjectType",
+];
+
+/// The extensions that say something each time that they are there.
+const REPEATED: [&str; 4] = [UNIT, UNIT_OPTION, MIME_TYPE, ITEM_CONTROL];
+
 struct Reader<'a> {
     /// Every item, for the conditions that look at it.
     items: BTreeMap<&'a str, &'a Value>,
@@ -199,6 +213,10 @@ impl<'a> Reader<'a> {
         for name in members.keys() {
             let plain = name.strip_prefix('_').unwrap_or(name);
             let known = carried.contains(&plain);
+            // A list that is written as one element would be read as none.
+            if LISTS.contains(&name.as_str()) && !element[name].is_array() {
+                return Err(Unreadable::new(join(path, name), "It is a list."));
+            }
             if known && plain == name {
                 continue;
             }
@@ -220,6 +238,7 @@ impl<'a> Reader<'a> {
         carried: &[&str],
         ours: &[&str],
     ) -> Read<()> {
+        let mut seen = BTreeSet::new();
         for (index, extension) in element["extension"].as_array().into_iter().flatten().enumerate()
         {
             let here = join(path, &format!("extension[{index}]"));
@@ -231,6 +250,17 @@ impl<'a> Reader<'a> {
                 None => carried.contains(&url),
             };
             if known {
+                let own = url.starts_with(OWN);
+                if !own && !REPEATED.contains(&url) && !seen.insert(url) {
+                    return Err(Unreadable::new(here, "This is said once."));
+                }
+                let flags = [HIDDEN, EXCLUSIVE].contains(&url);
+                if flags && !extension["valueBoolean"].is_boolean() {
+                    return Err(Unreadable::new(here, "It is true or false."));
+                }
+                if url == REGEX && !extension["valueString"].is_string() {
+                    return Err(Unreadable::new(here, "A pattern is a text."));
+                }
                 continue;
             }
             let name = url.rsplit('/').next().unwrap_or(url);
@@ -318,7 +348,13 @@ impl<'a> Reader<'a> {
     }
 
     fn code(&mut self, element: &Value, path: &str) -> Read<Option<Coding>> {
-        let codes = element["code"].as_array().into_iter().flatten().enumerate();
+        // A coding has a `code` too, which is no list.
+        let listed = match &element["code"] {
+            Value::Null => &[],
+            Value::Array(codes) => codes.as_slice(),
+            _ => return Err(Unreadable::new(join(path, "code"), "It is a list.")),
+        };
+        let codes = listed.iter().enumerate();
         let mut first = None;
         for (index, code) in codes {
             let here = join(path, &format!("code[{index}]"));
@@ -441,6 +477,9 @@ impl<'a> Reader<'a> {
         let kind = element["type"].as_str().ok_or_else(|| wrong("type", "It is needed."))?;
         if kind != "choice" && !element["answerOption"].is_null() {
             return Err(wrong("answerOption", "Only a choice has options."));
+        }
+        if !matches!(kind, "string" | "text") && !element["maxLength"].is_null() {
+            return Err(wrong("maxLength", "Only a text has a length."));
         }
         let repeats = flag(element, "repeats", path)?;
         let count = |url| {

@@ -336,7 +336,10 @@ fn whole_limit(operator: Operator, value: Decimal) -> (Operator, Decimal) {
 }
 
 pub(super) fn coding(coding: &Coding) -> Value {
-    json!({ "system": coding.system, "code": coding.code, "display": coding.display })
+    // FHIR has no empty strings.
+    let parts = [("system", &coding.system), ("code", &coding.code), ("display", &coding.display)];
+    let said = parts.into_iter().filter(|(_, text)| !text.is_empty());
+    said.map(|(name, text)| (name.to_owned(), json!(text))).collect::<Map<_, _>>().into()
 }
 
 /// The code system of the choices of an item that have no published codes.

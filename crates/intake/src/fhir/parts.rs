@@ -1,6 +1,6 @@
 //! The smaller parts of a Questionnaire that is read.
 
-use kernel::{Coding, Decimal};
+use kernel::{Coding, Decimal, code::system};
 use serde_json::Value;
 
 use super::{
@@ -47,10 +47,18 @@ pub fn expected(
     let words = |value: &Value| value.as_str().map(str::to_owned).ok_or("It is a text.");
     match name {
         "answerBoolean" => value.as_bool().map(Expected::Boolean).ok_or("It is true or false."),
-        "answerDecimal" | "answerInteger" => number(value).map(Expected::Number),
+        "answerDecimal" | "answerInteger" => match subject.map(|subject| &subject.kind) {
+            Some(ItemKind::Number { units, .. }) if units.len() > 1 => {
+                Err("The question has several units, so this is a quantity with one.")
+            }
+            _ => number(value).map(Expected::Number),
+        },
         "answerQuantity" => {
             if !value["comparator"].is_null() {
                 return Err("A comparator is not supported.");
+            }
+            if !is_ucum(value) {
+                return Err("A unit is of UCUM.");
             }
             let given = number(&value["value"])?;
             let unit = value["code"].as_str().or(value["unit"].as_str());
@@ -95,13 +103,20 @@ pub fn is_slider(element: &Value) -> bool {
     })
 }
 
+/// Whether a unit, or a quantity, is of UCUM, or does not say of what.
+pub fn is_ucum(element: &Value) -> bool {
+    element["system"].is_null() || element["system"] == system::UNITS
+}
+
 /// UCUM codes; a unit in words alone would be compared with nothing.
 pub fn units(element: &Value, path: &str) -> Read<Vec<String>> {
     [UNIT, UNIT_OPTION]
         .into_iter()
         .flat_map(|url| with_url(element, url))
         .map(|unit| {
-            unit["valueCoding"]["code"].as_str().map(str::to_owned).ok_or_else(|| {
+            let coding = &unit["valueCoding"];
+            let ucum = is_ucum(coding).then(|| coding["code"].as_str()).flatten();
+            ucum.map(str::to_owned).ok_or_else(|| {
                 Unreadable::new(join(path, "extension"), "A unit has a code of UCUM.")
             })
         })
@@ -122,6 +137,9 @@ pub fn number_limit(
     };
     let bare = with_url(element, plain).next().filter(|limit| limit["valueQuantity"].is_null());
     if let Some(limit) = bare {
+        if units.len() > 1 {
+            return Err(wrong("The question has several units, so its limit is a quantity."));
+        }
         let value = number(&limit["valueDecimal"]).or_else(|| number(&limit["valueInteger"]));
         return value.map(Some).ok_or_else(|| wrong("The limit is a number."));
     }
@@ -129,7 +147,11 @@ pub fn number_limit(
     let Some(limit) = limits.next() else { return Ok(None) };
     let value: Decimal =
         number(&limit["valueQuantity"]["value"]).ok_or_else(|| wrong("The limit has a value."))?;
-    let unit = limit["valueQuantity"]["code"].as_str();
+    let quantity = &limit["valueQuantity"];
+    if !quantity["comparator"].is_null() || !is_ucum(quantity) {
+        return Err(wrong("The limit is a plain quantity in a unit of UCUM."));
+    }
+    let unit = quantity["code"].as_str();
     match (unit, units.first()) {
         (Some(unit), Some(first)) => convert(value, unit, first)
             .map(Some)

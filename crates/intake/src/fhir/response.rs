@@ -9,6 +9,7 @@ use super::{
     Unreadable, canonical,
     extension::{nested, own, part},
     item::{LOCAL, coding, coding_of, local_system, quantity},
+    parts::is_ucum,
 };
 use crate::{
     Answer, Answers, ChoiceOption, Facts, FormDefinition, FormResponse, FormVersion, Item,
@@ -240,6 +241,8 @@ fn raw_value(item: &Item, answer: &Value) -> Option<Value> {
             Some(value.clone())
         }
         "valueCoding" => choice_of(item, value).map(|code| json!(code)),
+        // A comparator, or a unit of another system, says something else.
+        "valueQuantity" if !value["comparator"].is_null() || !is_ucum(value) => None,
         "valueQuantity" => Some(json!({ "value": value["value"], "unit": value["code"] })),
         "valueAttachment" => value["url"].as_str().and_then(photo::id_in).map(|id| json!(id)),
         _ => None,

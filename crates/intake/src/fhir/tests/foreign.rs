@@ -37,13 +37,14 @@ fn what_a_form_cannot_say_is_refused_by_its_place() {
         let expression = json!({ "valueExpression": expression });
         json!({ "extension": [extension(&format!("{SDC}{name}"), expression)] })
     };
-    let condition = |answer: Value| {
-        let mut condition = json!({ "question": "q", "operator": "=" });
+    let condition_on = |question: &str, answer: Value| {
+        let mut condition = json!({ "question": question, "operator": "=" });
         for (name, value) in answer.as_object().unwrap() {
             condition[name] = value.clone();
         }
         condition
     };
+    let condition = |answer: Value| condition_on("q", answer);
     let yes = condition(json!({ "answerBoolean": true }));
     let weight = json!({ "linkId": "w", "type": "quantity", "text": "W?", "extension": [
         extension(&format!("{HL7}questionnaire-unitOption"), json!({ "valueCoding": {"code": "kg"} })),
@@ -54,6 +55,7 @@ fn what_a_form_cannot_say_is_refused_by_its_place() {
             { "question": "w", "operator": ">=", "answerQuantity": answer },
         ]}])
     };
+    let on_weight_of = |answer: Value| json!([weight, { "linkId": "x", "type": "boolean", "enableWhen": [condition_on("w", answer)] }]);
     for (items, path) in [
         (question(computed("enableWhenExpression")), "item[0].extension[0]"),
         (question(computed("calculatedExpression")), "item[0].extension[0]"),
@@ -75,6 +77,24 @@ fn what_a_form_cannot_say_is_refused_by_its_place() {
             "item[0].enableWhen[0].answerTime",
         ),
         (question(json!({ "somethingNew": 1 })), "item[0].somethingNew"),
+        // What is written as one element where a list belongs is not passed over.
+        (question(json!({ "enableWhen": yes })), "item[0].enableWhen"),
+        (
+            question(json!({ "extension": extension(&format!("{HL7}minLength"), json!({})) })),
+            "item[0].extension",
+        ),
+        (question(json!({ "code": { "code": "x" } })), "item[0].code"),
+        (question(json!({ "maxLength": 5 })), "item[0].maxLength"),
+        (
+            question(json!({ "extension":
+                [extension(&format!("{HL7}questionnaire-hidden"), json!({ "valueString": "true" }))] })),
+            "item[0].extension[0]",
+        ),
+        (on_weight_of(json!({ "answerDecimal": 100 })), "item[1].enableWhen[0].answerDecimal"),
+        (
+            on_weight(json!({ "value": 3, "code": "kg", "system": "http://x" })),
+            "item[1].enableWhen[0].answerQuantity",
+        ),
         (question(json!({ "answerOption": [] })), "item[0].answerOption"),
         (on_weight(json!({ "value": 3, "code": "cm" })), "item[1].enableWhen[0].answerQuantity"),
         (on_weight(json!({ "value": 3 })), "item[1].enableWhen[0].answerQuantity"),
