@@ -227,8 +227,8 @@ pub enum Event {
         prescription: PrescriptionId,
         status: ShipmentStatusWord,
     },
-    /// A parcel does not come to the patient as things stand: it goes back, or
-    /// the carrier has trouble with it.
+    /// A parcel is not on its way to the patient any more: it is going back to the
+    /// sender, or the carrier reports a failure.
     ParcelAstray {
         shipment: ShipmentId,
         treatment_plan: TreatmentPlanId,

@@ -10,6 +10,7 @@ use crate::{
     faults::{
         once,
         patient::{Patient, SOON, text},
+        webhooks::control,
     },
     server::Server,
     staff::Desk,
@@ -58,6 +59,58 @@ async fn treated(patient: &Patient<'_>, doctor: &Desk<'_>) {
     patient.shipment().await;
 }
 
+/// A month later, as the rows have it, a pharmacist dispatches what is due.
+async fn a_month_later(server: &Server, pharmacist: &Desk<'_>) {
+    server.sql(
+        "UPDATE prescription_fills SET recorded_at = recorded_at - interval '40 days'; \
+         UPDATE dispatches SET updated_at = updated_at - interval '40 days'; \
+         UPDATE paid_fills SET scheduled_for = now() - interval '1 hour', \
+         due_at = now() - interval '1 hour' WHERE number = 2",
+    );
+    let due = once(pharmacist.ask(Method::POST, "/api/dispatch/auto")).await;
+    assert_eq!(due.status, 200, "{}", due.body);
+}
+
+/// The provider's tasks of one kind that are open.
+async fn tasks(doctor: &Desk<'_>, kind: &str) -> Vec<Value> {
+    let found = doctor.get("/api/providers/tasks").await;
+    let all = found["tasks"].as_array().expect("tasks").iter();
+    all.filter(|task| task["kind"] == kind).cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parcel_that_comes_back_is_a_task_at_once_and_holds_the_refill() {
+    let server = Server::start();
+    let (doctor, pharmacist) =
+        (Desk::of(&server, "provider").await, Desk::of(&server, "pharmacist").await);
+    let patient = Patient::arrive(&server, "returned").await;
+    treated(&patient, &doctor).await;
+    let tracking = text(&patient.shipment().await, "tracking_number");
+    let carrier_says = async |status: &str| {
+        let order = json!({ "tracking_code": tracking, "status": status });
+        control(&server, "easypost", "/_control/trackers", order).await;
+    };
+    carrier_says("failure").await;
+    let task = salus_tests::eventually("the task", SOON, || async {
+        tasks(&doctor, "astray_parcel").await.pop()
+    })
+    .await;
+    assert_eq!((&task["priority"], &task["patient_id"]), (&json!("urgent"), &json!(patient.id)));
+    let found = patient.get(&format!("/api/shipments/{tracking}")).await;
+    assert_eq!(task["subject_id"], found["shipment"]["id"]);
+
+    a_month_later(&server, &pharmacist).await;
+    assert_eq!(server.sql("SELECT count(*) FROM dispatches").trim(), "1", "it was sent");
+    let hold = doctor.get("/api/held-fills").await["items"][0].clone();
+    assert_eq!(kinds(&hold), ["parcel_astray"], "{hold}");
+
+    carrier_says("delivered").await;
+    salus_tests::eventually("the task to settle", SOON, || async {
+        tasks(&doctor, "astray_parcel").await.is_empty().then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nitrate_that_is_reported_holds_the_refill_until_a_provider_decides() {
     let server = Server::start();
@@ -76,15 +129,7 @@ async fn a_nitrate_that_is_reported_holds_the_refill_until_a_provider_decides() 
     let again = decided(&patient, "again", &says).await;
     assert_eq!(again["outcome"], "refused", "{again}");
 
-    // A month later, as the rows have it, a pharmacist dispatches what is due.
-    server.sql(
-        "UPDATE prescription_fills SET recorded_at = recorded_at - interval '40 days'; \
-         UPDATE dispatches SET updated_at = updated_at - interval '40 days'; \
-         UPDATE paid_fills SET scheduled_for = now() - interval '1 hour', \
-         due_at = now() - interval '1 hour' WHERE number = 2",
-    );
-    let due = once(pharmacist.ask(Method::POST, "/api/dispatch/auto")).await;
-    assert_eq!(due.status, 200, "{}", due.body);
+    a_month_later(&server, &pharmacist).await;
     assert_eq!(server.sql("SELECT count(*) FROM dispatches").trim(), "1", "it was sent");
     let hold = async || doctor.get("/api/held-fills").await["items"][0].clone();
     let first = hold().await;

@@ -1,6 +1,6 @@
 //! The vendor's JSON, as far as it is read or written.
 
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Utc};
 use kernel::{Address, Money};
 use pharmacy::{
     fulfilment::{CarrierShipment, Label, Parcel, ShipmentOrder, TrackerState, TrackingUpdate},
@@ -240,8 +240,7 @@ pub fn tracker(value: &Value) -> Option<(TrackerState, Option<&'static str>)> {
 fn statement(status: &Value, at: &Value) -> Option<TrackingUpdate> {
     let status = status.as_str()?.parse::<TrackingStatus>().ok()?;
     let at = at.as_str()?.parse::<DateTime<Utc>>().ok()?;
-    (1..=9999).contains(&at.year()).then_some(())?;
-    Some(TrackingUpdate { status, at })
+    kernel::year_fits(&at).then_some(TrackingUpdate { status, at })
 }
 
 #[cfg(test)]

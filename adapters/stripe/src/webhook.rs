@@ -2,7 +2,7 @@
 //! says is old by the time it arrives, and is fetched instead.
 
 use billing::{GatewayNotice, InvalidNotice, NoticeVerifier, OpenedNotice, notices};
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::signature;
@@ -57,8 +57,9 @@ fn read(body: &[u8], now: DateTime<Utc>) -> OpenedNotice {
     let created = &event["created"];
     let at = created.as_i64().and_then(|at| DateTime::from_timestamp(at, 0));
     let written = || created.as_str().and_then(|text| text.parse().ok());
-    // A time that nobody can keep is left for staff, and the notice stands.
-    let at = at.or_else(written).filter(|at: &DateTime<Utc>| (1..=9999).contains(&at.year()));
+    // A date that cannot be stored does not invalidate the notice. Staff see it, and
+    // the time of receipt is used instead.
+    let at = at.or_else(written).filter(kernel::year_fits);
     let unread = match intent {
         Some(_) if at.is_none() && !created.is_null() => Some("Its time cannot be read."),
         Some(_) => None,

@@ -1,12 +1,13 @@
 //! Tasks that the pharmacy's side asks for: to phone a pharmacy, to decide about
-//! a held fill, and to find out about a parcel. They go to the provider who answers for the treatment,
-//! or where that one may not treat the patient any more, to a colleague.
+//! a held fill, and to find out about a parcel. They go to the provider who
+//! answers for the treatment, or where that one may not treat the patient any
+//! more, to a colleague.
 
 use kernel::{
     Actor, FillHoldId, PatientId, PrescriptionId, ProviderId, ShipmentId, TreatmentPlanId, UsState,
     Uuid,
 };
-use ports::{AuditAction, AuditEntry, Delivery, Env};
+use ports::{AuditAction, AuditEntry, Delivery, Env, events::ShipmentStatusWord};
 
 use crate::{
     CareError, CareStore, Reach, Sources, TaskKind,
@@ -41,14 +42,17 @@ pub async fn on_parcel_astray(
     for_whoever_answers(env, store, sources, delivery, about, plan, whose).await
 }
 
-/// Handles a `ShipmentChanged` that says that it was delivered after all.
-pub async fn on_parcel_delivered(
+/// Handles `ShipmentChanged`: a parcel that is delivered after all needs nobody.
+pub async fn on_shipment_changed(
     env: &Env,
     store: &dyn CareStore,
     delivery: Delivery,
-    shipment: ShipmentId,
-    patient: PatientId,
+    (shipment, patient): (ShipmentId, PatientId),
+    status: ShipmentStatusWord,
 ) -> Result<(), CareError> {
+    if !matches!(status, ShipmentStatusWord::Delivered) {
+        return Ok(());
+    }
     let about = ("shipment", shipment.uuid());
     settle_about(env, store, delivery, about, (patient, None)).await
 }
@@ -98,7 +102,7 @@ pub async fn on_fill_held(
     (patient, provider): (PatientId, Option<ProviderId>),
 ) -> Result<(), CareError> {
     let (licensed, state) = licensed_for(env, sources, patient).await?;
-    let mut tx = store.begin(&Actor::system("care.held_fills")).await?;
+    let mut tx = store.begin(&Actor::system("care.pharmacy_tasks")).await?;
     if !tx.first_delivery(delivery).await? {
         return Ok(());
     }

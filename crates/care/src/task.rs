@@ -199,7 +199,7 @@ impl Task {
             }
             TaskKind::PhonePharmacy => Some("Say who was spoken to at the pharmacy, and when."),
             TaskKind::AstrayParcel => {
-                Some("Say what became of the parcel, and what the patient was told.")
+                Some("Say what happened to the parcel and what you told the patient.")
             }
             TaskKind::HeldFill => Some("Say what becomes of the fill; releasing it ends the task."),
             _ => None,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
@@ -308,8 +308,7 @@ pub fn check_assertion(
 fn instant(seconds: f64) -> Option<DateTime<Utc>> {
     let micros = seconds * 1e6;
     let fits = micros.abs() < 1e18;
-    DateTime::from_timestamp_micros(fits.then_some(micros as i64)?)
-        .filter(|time| (1..=9999).contains(&time.year()))
+    DateTime::from_timestamp_micros(fits.then_some(micros as i64)?).filter(kernel::year_fits)
 }
 
 /// Registers a client under a fresh id.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{Datelike as _, NaiveDate};
+use chrono::NaiveDate;
 use kernel::{
     Decimal, FieldError, PhotoId,
     text::{Rule, Shape, kept},
@@ -144,8 +144,7 @@ pub(crate) fn read(kind: &ItemKind, raw: &Value) -> Result<Answer, &'static str>
         ItemKind::Date { .. } => raw
             .as_str()
             .and_then(|text| text.parse::<NaiveDate>().ok())
-            // There is no year 0, and FHIR has four digits for one.
-            .filter(|date| (1..=9999).contains(&date.year()))
+            .filter(kernel::year_fits)
             .map(Answer::Date)
             .ok_or("a date, as in 2024-02-29"),
         ItemKind::SingleChoice { .. } => {

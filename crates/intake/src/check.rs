@@ -76,16 +76,12 @@ pub fn check(definition: &FormDefinition) -> Vec<FieldError> {
             errors.push(at(item, "link_id", "duplicate", "Another item has this link id."));
         }
     }
-    let mut hidden = BTreeSet::new();
-    for (item, parent) in &outline {
-        if item.hidden || parent.is_some_and(|parent| hidden.contains(&parent.link_id)) {
-            hidden.insert(&item.link_id);
-        }
-        let unseen = hidden.contains(&item.link_id);
+    let unseen = FormDefinition::unseen(&outline);
+    for (item, _) in &outline {
         if let ItemKind::RepeatingGroup { items, minimum, maximum } = &item.kind {
             check_rows(item, items, (*minimum, *maximum), &outline, &mut errors);
         }
-        check_item(item, unseen, &mut errors);
+        check_item(item, unseen.contains(item.link_id.as_str()), &mut errors);
         check_conditions(item, &index, &mut errors);
         if let ItemKind::Calculated { calculation } = &item.kind {
             check_calculation(item, calculation, &index, &mut errors);
@@ -156,7 +152,7 @@ fn check_item(item: &Item, unseen: bool, errors: &mut Vec<FieldError>) {
             };
             let different: BTreeSet<&String> = units.iter().collect();
             if !units.iter().all(code) || different.len() < units.len() {
-                let message = "A unit is a code of UCUM, and each is there once.";
+                let message = "Units are UCUM codes, and each is listed once.";
                 errors.push(at(item, "units", "invalid", message));
             } else if let Some(first) = units.first()
                 && units.iter().any(|unit| !converts(unit, first))

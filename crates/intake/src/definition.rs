@@ -1,6 +1,8 @@
 //! What a form asks. A definition is a document: it is written, stored and
 //! compared as a whole, and its JSON form is the one that is kept.
 
+use std::collections::BTreeSet;
+
 use kernel::{Coding, Decimal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -277,6 +279,19 @@ impl FormDefinition {
         let mut out = Vec::new();
         below(&self.items, None, &mut out);
         out
+    }
+
+    /// The link ids of items that nobody sees: hidden ones, and all below them.
+    pub(crate) fn unseen<'a>(outline: &[(&'a Item, Option<&'a Item>)]) -> BTreeSet<&'a str> {
+        let mut unseen = BTreeSet::new();
+        // A parent comes before what is below it.
+        for (item, parent) in outline {
+            if item.hidden || parent.is_some_and(|parent| unseen.contains(parent.link_id.as_str()))
+            {
+                unseen.insert(item.link_id.as_str());
+            }
+        }
+        unseen
     }
 
     /// The questions of a repetition as a form of their own.

@@ -198,16 +198,13 @@ impl<'a> Resolver<'a> {
     fn new(outline: &[(&'a Item, Option<&'a Item>)], raw: &RawAnswers, facts: &'a Facts) -> Self {
         let mut items = HashMap::new();
         let mut given = HashMap::new();
-        let mut hidden = BTreeSet::new();
+        let unseen = FormDefinition::unseen(outline);
         for (item, parent) in outline {
             let link_id = item.link_id.as_str();
             items.entry(link_id).or_insert((*item, *parent));
-            if item.hidden || parent.is_some_and(|parent| hidden.contains(&parent.link_id)) {
-                hidden.insert(link_id.to_owned());
-            }
             let sent = raw.get(link_id).filter(|raw| !answer::is_blank(raw));
             // What nobody can answer is answered by the form.
-            let said = match (item.read_only, hidden.contains(link_id)) {
+            let said = match (item.read_only, unseen.contains(link_id)) {
                 (true, _) => item.initial.as_ref(),
                 (false, true) => sent.or(item.initial.as_ref()),
                 (false, false) => sent,

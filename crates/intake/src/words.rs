@@ -44,8 +44,8 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
         FormLabel::check(errors, &path("code"), &code.display);
         FormLabel::check(errors, &path("code"), &code.system);
     }
-    // Answers are kept normalized and without the space around them; what is
-    // compared with them has to be as well, or it never matches.
+    // Answers are stored in NFC and trimmed. A condition or a pattern that is not
+    // could never match one.
     let conditions = item.enable_when.iter().flat_map(|when| &when.conditions);
     for condition in conditions {
         if let Expected::Text(text) = &condition.expected {
@@ -80,11 +80,12 @@ fn check_item(item: &Item, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// Refuses what an answer could never be.
+/// Refuses a text that no stored answer can equal.
 fn as_kept(errors: &mut Vec<FieldError>, path: &str, text: &str) {
     FormLabel::check(errors, path, text);
     if kept(text) != text {
-        let message = "No answer is like this: answers are kept in NFC, without space around them.";
+        let message =
+            "No answer matches this: answers are stored in NFC, without white space at the ends.";
         errors.push(FieldError::new(path, "not_normalized", message));
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod actor;
 pub mod age;
+pub mod calendar;
 pub mod code;
 pub mod covered;
 pub mod decimal;
@@ -21,6 +22,7 @@ pub mod text;
 
 pub use actor::{Actor, ActorKind, RequestContext};
 pub use age::Age;
+pub use calendar::year_fits;
 pub use code::{Coding, Dea, DeaSchedule, FeatureCode, Icd10, Ndc, Npi, QuantityUnit, RxNorm};
 pub use covered::{CoveredTreatment, DoseAmount, DoseForm, Misfit, TreatedWith};
 pub use decimal::{Decimal, InexactDecimal};

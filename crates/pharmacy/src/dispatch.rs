@@ -59,6 +59,9 @@ impl DispatchState {
     pub const OPEN: [Self; 5] =
         [Self::AwaitingStock, Self::Reserved, Self::Picked, Self::Labelling, Self::OnHold];
 
+    /// The states of a dispatch whose box has left the pharmacy.
+    pub const LEFT: [Self; 3] = [Self::Shipped, Self::Delivered, Self::Returned];
+
     pub fn is_open(self) -> bool {
         Self::OPEN.contains(&self)
     }
@@ -261,10 +264,7 @@ impl Dispatch {
 
     /// Whether its box has left the pharmacy.
     pub fn has_left(&self) -> bool {
-        matches!(
-            self.state,
-            DispatchState::Shipped | DispatchState::Delivered | DispatchState::Returned
-        )
+        DispatchState::LEFT.contains(&self.state)
     }
 
     /// What the carrier says of the shipment, as far as the dispatch cares.

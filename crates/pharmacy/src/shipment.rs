@@ -51,8 +51,8 @@ impl TrackingStatus {
         self.finality() > 0
     }
 
-    /// The parcel does not come to the patient as things stand, and somebody has
-    /// to find out what became of it.
+    /// The parcel is not on its way to the patient any more, and somebody has to
+    /// find out why.
     pub const ASTRAY: [Self; 4] =
         [Self::Failure, Self::Error, Self::Cancelled, Self::ReturnToSender];
 

@@ -15,7 +15,7 @@ mod sweep;
 mod texts;
 mod tokens;
 mod vendors;
-mod webhooks;
+pub mod webhooks;
 
 use reqwest::{
     Method, RequestBuilder,

@@ -191,7 +191,7 @@ async fn what_cannot_be_used_of_a_genuine_notice_is_shown_to_staff() {
     assert_eq!(count(&server, leaked), 0, "it is sealed");
 }
 
-async fn control(server: &Server, vendor: &str, path: &str, order: Value) {
+pub async fn control(server: &Server, vendor: &str, path: &str, order: Value) {
     let answer = server.client.emulator_call(vendor, Method::POST, path, Some(order)).await;
     answer.expect("the emulator").done(path).expect("an order that is taken");
 }

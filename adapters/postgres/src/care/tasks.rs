@@ -60,7 +60,8 @@ pub async fn save(tx: &mut PgTx, task: &Task) -> Result<()> {
         .and_then(|ending| ending.note.as_ref())
         .map(|note| tx.seal(NOTE, task.id, note.as_bytes()))
         .transpose()?;
-    // Whoever ends what was left with them takes no patient back by it.
+    // Only a task that is newly assigned to a provider puts the patient back on that
+    // provider's panel. Completing a task left over from before a handover does not.
     let given = match task.provider {
         Some(provider) => {
             let sql = "SELECT 1 AS given FROM care_tasks \

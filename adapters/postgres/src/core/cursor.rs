@@ -1,4 +1,4 @@
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Utc};
 use kernel::{PageRequest, Uuid};
 use ports::{PortError, Result};
 
@@ -23,8 +23,7 @@ pub fn time_cursor(page: &PageRequest) -> Result<Option<(DateTime<Utc>, Uuid)>> 
 pub fn read_time_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let (at, id) = text.split_once('|')?;
     // PostgreSQL has not all the years that can be written here.
-    let at = DateTime::from_timestamp_micros(at.parse().ok()?)
-        .filter(|at| (1..=9999).contains(&at.year()))?;
+    let at = DateTime::from_timestamp_micros(at.parse().ok()?).filter(kernel::year_fits)?;
     Some((at, id.parse().ok()?))
 }
 

@@ -546,20 +546,20 @@ impl FulfilmentTx for PgTx {
         patient: PatientId,
         category: CategoryId,
     ) -> Result<Vec<(ShipmentId, TrackingStatus)>> {
-        let left = [DispatchState::Shipped, DispatchState::Delivered, DispatchState::Returned];
         let of_category = dispatch::Entity::find()
             .select_only()
             .column(dispatch::Column::Id)
             .filter(own_dispatches(self.actor()))
             .filter(dispatch::Column::PatientId.eq(patient.uuid()))
             .filter(dispatch::Column::CategoryId.eq(category.uuid()))
-            .filter(dispatch::Column::State.is_in(left.map(|state| state.to_string())));
+            .filter(dispatch::Column::State.is_in(DispatchState::LEFT.map(<&str>::from)));
         let found: Vec<(Uuid, String)> = shipment::Entity::find()
             .select_only()
             .columns([shipment::Column::Id, shipment::Column::Status])
             .filter(own_shipments(self.actor()))
             .filter(shipment::Column::PatientId.eq(patient.uuid()))
             .filter(shipment::Column::Status.is_in(TrackingStatus::ASTRAY.map(<&str>::from)))
+            // A shipment that the carrier refused to make has no label and never left.
             .filter(shipment::Column::LabelId.is_not_null())
             .filter(shipment::Column::DispatchId.in_subquery(of_category.into_query()))
             .order_by_asc(shipment::Column::Id)

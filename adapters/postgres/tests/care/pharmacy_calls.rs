@@ -2,6 +2,7 @@
 
 use care::{Task, TaskKind, pharmacy_tasks, tasks::TaskChange};
 use kernel::{FillHoldId, ShipmentId};
+use ports::events::ShipmentStatusWord;
 
 use super::*;
 
@@ -112,8 +113,15 @@ async fn a_parcel_is_a_task_until_somebody_says_what_became_of_it_or_it_arrives(
         tasks::change(env, store, &setting.sources, &actor, (task.id, None), silent).await;
     assert!(refused.is_err(), "what became of it has to be said");
 
-    let told = delivery(&setting, "care.on_parcel_delivered");
-    pharmacy_tasks::on_parcel_delivered(env, store, told, shipment, ADA).await.unwrap();
+    let now = async |status| {
+        let told = delivery(&setting, "care.on_shipment_changed");
+        pharmacy_tasks::on_shipment_changed(env, store, told, (shipment, ADA), status)
+            .await
+            .unwrap();
+    };
+    now(ShipmentStatusWord::InTransit).await;
+    assert_eq!(open(&setting, IN_MASSACHUSETTS).await, [task]);
+    now(ShipmentStatusWord::Delivered).await;
     assert!(open(&setting, IN_MASSACHUSETTS).await.is_empty());
     assert_eq!(setting.count("SELECT count(*) FROM care_tasks").await, 1);
 }

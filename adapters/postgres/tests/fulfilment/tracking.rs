@@ -110,7 +110,7 @@ async fn a_parcel_that_does_not_arrive_is_told_of_and_holds_the_next_fill_until_
     take("evt_4", TrackingStatus::ReturnToSender, 40).await;
     assert_eq!(told_astray(&database).await, 2);
 
-    database.clock.advance(TimeDelta::days(31));
+    // What went back is no supply, so the next fill need not wait for it to be used up.
     paid(&database, 1, database.env.fresh()).await.unwrap();
     assert!(dispatches(&database, Some(DispatchState::Reserved)).await.is_empty());
     let hold = around.held().await.remove(0);
@@ -126,7 +126,7 @@ async fn a_parcel_that_does_not_arrive_is_told_of_and_holds_the_next_fill_until_
 }
 
 #[tokio::test]
-async fn a_parcel_that_arrives_after_all_holds_nothing_and_neither_does_a_label_given_back() {
+async fn a_parcel_that_arrives_after_all_a_voided_label_and_a_refused_one_hold_nothing() {
     let database = stocked(300).await;
     let carrier = Carrier::new(Mood::Obliging);
     for number in [1, 2] {
@@ -141,22 +141,33 @@ async fn a_parcel_that_arrives_after_all_holds_nothing_and_neither_does_a_label_
     }
     assert_eq!(told_astray(&database).await, 1);
 
-    // The box of the other one has not left: its label was given back.
+    // The other box has not left: its label was voided.
     let two = shipments(&database, 2).await.remove(0);
     let held = format!(
         "UPDATE dispatches SET state = 'on_hold', hold_reason = 'fill_held' WHERE id = '{}'",
         two.dispatch
     );
     database.superuser().await.execute_unprepared(&held).await.unwrap();
-    let back = event("evt_3", &two, TrackingStatus::Cancelled, 10);
-    receive(&database.env, &database.pg, back).await.unwrap();
+    let voided = event("evt_3", &two, TrackingStatus::Cancelled, 10);
+    receive(&database.env, &database.pg, voided).await.unwrap();
     assert_eq!(told_astray(&database).await, 1);
 
+    // The carrier refused the first attempt for a third box, which left later.
+    let refusing = Carrier::new(Mood::Refuses);
+    let third = reserved(&database, 3).await;
+    label(&database, &refusing, third).await.unwrap();
+    order(&database.env, &database.pg, &pharmacist(), third, DispatchOrder::Resume).await.unwrap();
+    label(&database, &carrier, third).await.unwrap();
+    let refused = "SELECT count(*) FROM shipments WHERE status = 'cancelled' AND label_id IS NULL";
+    assert_eq!(count(&database, refused).await, 1);
+
     database.clock.advance(TimeDelta::days(31));
-    for number in [1, 2] {
+    for number in [1, 2, 3] {
         paid(&database, number, database.env.fresh()).await.unwrap();
     }
     let due = dispatches(&database, Some(DispatchState::Reserved)).await;
-    assert!(due.iter().any(|dispatch| dispatch.patient == patient_id(1)), "{due:?}");
+    for number in [1, 3] {
+        assert!(due.iter().any(|one| one.patient == patient_id(number)), "{number}: {due:?}");
+    }
     assert!(super::holds::around(&database).held().await.is_empty());
 }

@@ -47,8 +47,8 @@ pub enum TaskKindWord {
     PhonePharmacy,
     /// A paid fill is held; decide with `releaseHeldFill`.
     HeldFill,
-    /// A parcel goes back or is lost on its way; it holds the next fill. A note
-    /// says what became of it, unless it is delivered after all.
+    /// The carrier could not deliver a parcel, which holds the next fill. Complete
+    /// it with a note on what happened; a later delivery completes it as well.
     AstrayParcel,
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     Problem,
-    input::{find_unfit, may_hold_far_date, year_fits},
+    input::{find_unfit, may_hold_far_date},
     json,
     text::rule_of,
 };
@@ -237,10 +237,12 @@ fn examine_plain(
 fn format_fits(format: &str, text: &str) -> bool {
     match format {
         "uuid" => text.parse::<kernel::Uuid>().is_ok(),
-        "naive-date" => text.parse::<chrono::NaiveDate>().is_ok_and(year_fits),
+        "naive-date" => {
+            text.parse::<chrono::NaiveDate>().is_ok_and(|date| kernel::year_fits(&date))
+        }
         "date-time" => text
             .parse::<chrono::DateTime<chrono::FixedOffset>>()
-            .is_ok_and(|time| year_fits(time.date_naive())),
+            .is_ok_and(|time| kernel::year_fits(&time.date_naive())),
         _ => true,
     }
 }

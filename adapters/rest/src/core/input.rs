@@ -12,17 +12,12 @@ use serde_json::Value;
 
 use super::Problem;
 
-/// Whether dates can hold a year: those of RFC 3339 have four digits.
-pub fn year_fits(date: impl chrono::Datelike) -> bool {
-    (1..=9999).contains(&date.year())
-}
-
 /// A date or a time whose year does not fit.
 fn is_far_date(text: &str) -> bool {
     let text = text.trim();
     let date = text.parse::<NaiveDate>().ok();
     let date = date.or_else(|| Some(text.parse::<DateTime<FixedOffset>>().ok()?.date_naive()));
-    date.is_some_and(|date| !year_fits(date))
+    date.is_some_and(|date| !kernel::year_fits(&date))
 }
 
 /// Passwords have a rule of their own: a new one is refused with its reasons,

@@ -48,7 +48,7 @@ pub enum HoldGroundKind {
     PatientInactive,
     /// The payment is disputed, was given back, or may be a fraud.
     PaymentContested,
-    /// An earlier parcel of the treatment goes back or is not delivered.
+    /// An earlier parcel of the treatment is going back or could not be delivered.
     ParcelAstray,
 }
 

@@ -303,3 +303,30 @@ fn what_no_answer_can_be_is_no_condition_and_no_unit() {
         assert_eq!(unit(bad), one("n.units", "invalid"), "{bad:?}");
     }
 }
+
+#[test]
+fn the_codings_of_a_form_hold_no_text_that_nobody_can_see() {
+    let coded = |system: &str, code: &str, display: &str| {
+        let coding = kernel::Coding::new(system, code, display);
+        let option = ChoiceOption {
+            code: "a".into(),
+            display: "A".into(),
+            score: None,
+            flag: false,
+            coding: Some(coding.clone()),
+            exclusive: false,
+        };
+        let choice = item("c", ItemKind::SingleChoice { options: vec![option] });
+        (codes(vec![choice]), codes(vec![Item { code: Some(coding), ..yes_no("q") }]))
+    };
+    assert_eq!(coded("http://a", "1-8", "One"), (vec![], vec![]));
+    for (system, code, display) in [
+        ("http://a\u{200b}", "1-8", "One"),
+        ("http://a", "1\u{202e}", "One"),
+        ("http://a", "1-8", "\u{200b}One"),
+    ] {
+        let (option, question) = coded(system, code, display);
+        assert!(option.iter().any(|(path, _)| path.ends_with("c.options")), "{option:?}");
+        assert!(question.iter().any(|(path, _)| path.ends_with("q.code")), "{question:?}");
+    }
+}

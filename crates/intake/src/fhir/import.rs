@@ -166,17 +166,10 @@ const MATTER: [&str; 17] = [
 ];
 
 /// The members of a Questionnaire and its items that are lists.
-const LISTS: [&str; 7] = [
-    "answerOption",
-    "enableWhen",
-    "extension",
-    "initial",
-    "item",
-    "modifierExtension",
-    "subjectType",
-];
+const LISTS: [&str; 6] =
+    ["answerOption", "enableWhen", "extension", "initial", "item", "subjectType"];
 
-/// The extensions that say something each time that they are there.
+/// The extensions that an element may have more than once.
 const REPEATED: [&str; 4] = [UNIT, UNIT_OPTION, MIME_TYPE, ITEM_CONTROL];
 
 struct Reader<'a> {
@@ -213,7 +206,7 @@ impl<'a> Reader<'a> {
         for name in members.keys() {
             let plain = name.strip_prefix('_').unwrap_or(name);
             let known = carried.contains(&plain);
-            // A list that is written as one element would be read as none.
+            // A single element where a list belongs would be read as an empty list.
             if LISTS.contains(&name.as_str()) && !element[name].is_array() {
                 return Err(Unreadable::new(join(path, name), "It is a list."));
             }
@@ -250,9 +243,9 @@ impl<'a> Reader<'a> {
                 None => carried.contains(&url),
             };
             if known {
-                let own = url.starts_with(OWN);
-                if !own && !REPEATED.contains(&url) && !seen.insert(url) {
-                    return Err(Unreadable::new(here, "This is said once."));
+                let standard = !url.starts_with(OWN);
+                if standard && !REPEATED.contains(&url) && !seen.insert(url) {
+                    return Err(Unreadable::new(here, "This extension is allowed once."));
                 }
                 let flags = [HIDDEN, EXCLUSIVE].contains(&url);
                 if flags && !extension["valueBoolean"].is_boolean() {
@@ -273,15 +266,10 @@ impl<'a> Reader<'a> {
     }
 
     fn items_of(&mut self, parent: &Value, path: &str) -> Read<Vec<Item>> {
-        match &parent["item"] {
-            Value::Null => Ok(Vec::new()),
-            Value::Array(items) => items
-                .iter()
-                .enumerate()
-                .map(|(index, element)| self.item(element, &join(path, &format!("item[{index}]"))))
-                .collect(),
-            _ => Err(Unreadable::new(join(path, "item"), "It is a list.")),
-        }
+        let items = parent["item"].as_array().into_iter().flatten().enumerate();
+        items
+            .map(|(index, element)| self.item(element, &join(path, &format!("item[{index}]"))))
+            .collect()
     }
 
     fn item(&mut self, element: &Value, path: &str) -> Read<Item> {
@@ -444,11 +432,7 @@ impl<'a> Reader<'a> {
                 .filter(|option| option["initialSelected"] == true)
                 .map(|option| json!({ "valueCoding": option["valueCoding"] })),
         );
-        match &element["initial"] {
-            Value::Null => {}
-            Value::Array(listed) => values.extend(listed.iter().cloned()),
-            _ => return Err(Unreadable::new(join(path, "initial"), "It is a list.")),
-        }
+        values.extend(element["initial"].as_array().into_iter().flatten().cloned());
         if values.is_empty() {
             return Ok(None);
         }

@@ -58,7 +58,7 @@ pub fn expected(
                 return Err("A comparator is not supported.");
             }
             if !is_ucum(value) {
-                return Err("A unit is of UCUM.");
+                return Err("The unit has to be a UCUM code.");
             }
             let given = number(&value["value"])?;
             let unit = value["code"].as_str().or(value["unit"].as_str());
@@ -103,7 +103,7 @@ pub fn is_slider(element: &Value) -> bool {
     })
 }
 
-/// Whether a unit, or a quantity, is of UCUM, or does not say of what.
+/// Whether a unit or a quantity is in UCUM. Without a system it is taken as UCUM.
 pub fn is_ucum(element: &Value) -> bool {
     element["system"].is_null() || element["system"] == system::UNITS
 }

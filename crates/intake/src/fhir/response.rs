@@ -241,7 +241,7 @@ fn raw_value(item: &Item, answer: &Value) -> Option<Value> {
             Some(value.clone())
         }
         "valueCoding" => choice_of(item, value).map(|code| json!(code)),
-        // A comparator, or a unit of another system, says something else.
+        // Without its comparator or its unit's system the value would mean something else.
         "valueQuantity" if !value["comparator"].is_null() || !is_ucum(value) => None,
         "valueQuantity" => Some(json!({ "value": value["value"], "unit": value["code"] })),
         "valueAttachment" => value["url"].as_str().and_then(photo::id_in).map(|id| json!(id)),

@@ -96,7 +96,7 @@ pub struct Contest {
 /// What a ground begins with that is about another invoice.
 const OTHER: &str = "payment_contested:other:";
 
-/// What a ground begins with that is about a parcel.
+/// The key of a ground about a parcel begins with this.
 const PARCEL: &str = "parcel_astray:";
 
 /// Everything that the rule asks of other contexts, as of one moment.
@@ -109,7 +109,7 @@ pub struct FillFacts {
     /// when the prescription was signed.
     pub alerts: Vec<SafetyAlert>,
     pub contests: Vec<Contest>,
-    /// Parcels of the treatment that do not come to the patient.
+    /// Parcels of the treatment that the carrier does not deliver.
     pub astray: Vec<(ShipmentId, TrackingStatus)>,
 }
 
@@ -200,8 +200,8 @@ pub fn grounds(
     }
     for (shipment, status) in &facts.astray {
         let text = match status {
-            TrackingStatus::ReturnToSender => "An earlier parcel goes back to the sender.",
-            _ => "The carrier does not deliver an earlier parcel.",
+            TrackingStatus::ReturnToSender => "An earlier parcel is going back to the sender.",
+            _ => "The carrier could not deliver an earlier parcel.",
         };
         let about = format!("{shipment}:{status}");
         found.push(Ground::new(Kind::ParcelAstray, &about, text, true));

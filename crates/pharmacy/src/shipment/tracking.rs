@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Shipment;
 use crate::{
     PharmacyError,
+    dispatch::Dispatch,
     fulfilment::{CarrierEvent, Carriers, FulfilmentStore, FulfilmentTx, TrackingUpdate},
     prescription::PrescriptionReach,
 };
@@ -129,19 +130,17 @@ pub(super) async fn settle(
     tx: &mut dyn FulfilmentTx,
     shipment: &Shipment,
 ) -> Result<(), PharmacyError> {
-    let mut has_left = false;
-    if let Some(dispatch) = tx.dispatch(shipment.dispatch).await? {
-        has_left = dispatch.has_left();
+    let dispatch = tx.dispatch(shipment.dispatch).await?;
+    let has_left = dispatch.as_ref().is_some_and(Dispatch::has_left);
+    if let (Some(state), Some(dispatch)) = (shipment.dispatch_state(), dispatch) {
         let before = dispatch.state;
-        if let Some(state) = shipment.dispatch_state() {
-            let dispatch = dispatch.tracked(state, env.now());
-            if dispatch.state != before {
-                tx.save_dispatch(&dispatch).await?;
-            }
+        let dispatch = dispatch.tracked(state, env.now());
+        if dispatch.state != before {
+            tx.save_dispatch(&dispatch).await?;
         }
     }
     tx.emit(shipment.changed()).await?;
-    // A label that was given back before the box left is no parcel.
+    // A label that was voided before the box left is not a lost parcel.
     if shipment.status.is_astray() && has_left {
         let prescription = tx
             .prescription(shipment.prescription, PrescriptionReach::Any)

@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use jobs::Registry;
-use ports::{
-    Event,
-    events::{PrescriptionStatusWord, ShipmentStatusWord},
-};
+use ports::{Event, events::PrescriptionStatusWord};
 
 use super::World;
 
@@ -126,15 +123,11 @@ fn care(registry: &mut Registry, world: &Arc<World>) {
             &w.env, &w.pg, &w.sources, delivery, (shipment, treatment_plan), (patient, provider),
         )
     });
-    on!(registry, world, "care.on_parcel_delivered",
-        ShipmentChanged { shipment, patient, status } => |w, delivery| async {
-        match status {
-            ShipmentStatusWord::Delivered => {
-                care::pharmacy_tasks::on_parcel_delivered(&w.env, &w.pg, delivery, shipment, patient)
-                    .await
-            }
-            _ => Ok(()),
-        }
+    on!(registry, world, "care.on_shipment_changed",
+        ShipmentChanged { shipment, patient, status } => |w, delivery| {
+        care::pharmacy_tasks::on_shipment_changed(
+            &w.env, &w.pg, delivery, (shipment, patient), status,
+        )
     });
     on!(registry, world, "care.on_record_changed", ClinicalRecordChanged { patient } => |w, delivery| {
         care::tasks::on_record_changed(&w.env, &w.pg, delivery, patient)

@@ -56,6 +56,23 @@ fn what_a_form_cannot_say_is_refused_by_its_place() {
         ]}])
     };
     let on_weight_of = |answer: Value| json!([weight, { "linkId": "x", "type": "boolean", "enableWhen": [condition_on("w", answer)] }]);
+    let number = |kind: &str, more: Value| {
+        let mut items = question(more);
+        items[0]["type"] = json!(kind);
+        items
+    };
+    let least = |value: i32| extension(&format!("{HL7}minValue"), json!({ "valueDecimal": value }));
+    let unit = |system: &str, code: &str| {
+        let coding = json!({ "valueCoding": { "system": system, "code": code } });
+        extension(&format!("{HL7}questionnaire-unitOption"), coding)
+    };
+    let above = |comparator: Value, system: &str| {
+        let mut value = json!({ "value": 1, "code": "kg", "system": system });
+        if !comparator.is_null() {
+            value["comparator"] = comparator;
+        }
+        extension(&format!("{SDC}minQuantity"), json!({ "valueQuantity": value }))
+    };
     for (items, path) in [
         (question(computed("enableWhenExpression")), "item[0].extension[0]"),
         (question(computed("calculatedExpression")), "item[0].extension[0]"),
@@ -85,6 +102,45 @@ fn what_a_form_cannot_say_is_refused_by_its_place() {
         ),
         (question(json!({ "code": { "code": "x" } })), "item[0].code"),
         (question(json!({ "maxLength": 5 })), "item[0].maxLength"),
+        (number("decimal", json!({ "extension": [least(1), least(2)] })), "item[0].extension[1]"),
+        (number("quantity", json!({ "extension": [unit("http://x", "kg")] })), "item[0].extension"),
+        (
+            number(
+                "quantity",
+                json!({ "extension": [unit(system::UNITS, "kg"), unit(system::UNITS, "g"), least(1)] }),
+            ),
+            "item[0].extension",
+        ),
+        (
+            number(
+                "quantity",
+                json!({ "extension": [unit(system::UNITS, "kg"), above(json!(">"), system::UNITS)] }),
+            ),
+            "item[0].extension",
+        ),
+        (
+            number(
+                "quantity",
+                json!({ "extension": [unit(system::UNITS, "kg"), above(json!(null), "http://x")] }),
+            ),
+            "item[0].extension",
+        ),
+        (
+            number(
+                "quantity",
+                json!({ "extension": [unit(system::UNITS, "kg")],
+                "initial": [{ "valueQuantity": { "value": 5, "comparator": "<", "code": "kg" } }] }),
+            ),
+            "item[0].initial",
+        ),
+        (
+            number(
+                "string",
+                json!({ "extension":
+                [extension(&format!("{HL7}regex"), json!({ "valueInteger": 1 }))] }),
+            ),
+            "item[0].extension[0]",
+        ),
         (
             question(json!({ "extension":
                 [extension(&format!("{HL7}questionnaire-hidden"), json!({ "valueString": "true" }))] })),
@@ -213,4 +269,14 @@ fn what_others_write_about_questions_is_carried() {
     assert_eq!(again["item"][3]["initial"], json!([{ "valueString": "web" }]));
     assert_eq!(again["item"][4]["initial"][0]["valueDecimal"].to_string(), "1.50");
     assert_eq!(again["item"][0]["item"][0]["linkId"], "since");
+}
+
+#[test]
+fn a_code_without_a_system_or_a_display_comes_out_without_empty_strings() {
+    let codes = json!([{ "code": "x" }]);
+    let foreign = with_items(json!([
+        { "linkId": "q", "type": "boolean", "text": "Q?", "code": codes },
+    ]));
+    let definition = to_definition(&foreign).unwrap().definition;
+    assert_eq!(questionnaire(&version(definition), LIMIT)["item"][0]["code"], codes);
 }
