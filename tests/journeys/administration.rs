@@ -142,6 +142,30 @@ async fn rules_and_forms_are_written_so_that_each_finds_the_other() {
     let comparison = admin.get(&format!("/api/admin/forms/{id}/diff?against={first}")).await;
     assert_eq!(comparison["changes"], json!([]));
 
+    // One of another author that was retired is a draft; what it does not say is
+    // named. A limit that the server would not keep is refused by its place.
+    let import = |extension: Value| {
+        json!({ "category_id": category, "slug": "imported", "questionnaire": {
+            "resourceType": "Questionnaire", "status": "retired", "title": "Theirs",
+            "item": [{ "linkId": "q", "type": "string", "text": "Q?", "extension": extension }],
+        }})
+    };
+    let path = "/api/admin/forms/questionnaires";
+    let (status, theirs) = admin.call(Method::POST, path, None, Some(import(json!([])))).await;
+    assert_eq!((status, &theirs["form"]["status"]), (201, &json!("draft")), "{theirs}");
+    let warned =
+        |index: usize| (&theirs["warnings"][index]["code"], &theirs["warnings"][index]["path"]);
+    assert_eq!(warned(0), (&json!("left_out"), &json!("questionnaire.status")));
+    assert_eq!(warned(1), (&json!("assumed"), &json!("questionnaire.item[0].maxLength")));
+    let least = json!([{ "url": "http://hl7.org/fhir/StructureDefinition/minValue",
+                         "valueInteger": 1 }]);
+    let (status, refused) = admin.call(Method::POST, path, None, Some(import(least))).await;
+    assert_eq!(
+        (status, &refused["errors"][0]["path"]),
+        (422, &json!("questionnaire.item[0].extension[0]")),
+        "{refused}"
+    );
+
     // The allowlist, and an auditor who asks for what nobody decided.
     let entry = |allowed: bool| json!({ "state": "FL", "rxnorm": "200172", "allowed": allowed });
     let (_, listed) =

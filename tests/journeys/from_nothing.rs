@@ -213,7 +213,7 @@ async fn open_pharmacy(admin: &Person<'_>) -> (String, Value) {
     }
     let refused = once(admin.ask(Method::POST, "/api/admin/pharmacies").json(&body)).await;
     let told = ["ncpdp_id invalid", "npi invalid", "dea invalid"].map(str::to_owned).to_vec();
-    assert_eq!(refused.problem(), (422, "pharmacy.invalid", told), "{}", refused.body);
+    assert_eq!(refused.problem(), (422, "invalid_body", told), "{}", refused.body);
 
     let made = admin.post("/api/admin/pharmacies", &pharmacy).await;
     assert_eq!((&made["version"], &made["warnings"]), (&json!(1), &json!([])), "{made}");

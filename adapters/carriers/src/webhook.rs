@@ -1,6 +1,7 @@
 //! Webhooks: the signature over the raw body, then the event in it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use kernel::text::vendor_word;
 use pharmacy::fulfilment::{BadSignature, CarrierEvent, CarrierWebhooks, OpenedWebhook};
 use serde_json::Value;
 use sha2::Sha256;
@@ -41,10 +42,9 @@ fn read(body: &[u8]) -> OpenedWebhook {
     let Ok(event) = serde_json::from_slice::<Value>(body) else {
         return nothing("It is no JSON.");
     };
-    let id = event["id"]
-        .as_str()
-        .filter(|id| (1..=200).contains(&id.len()) && !id.chars().any(char::is_control));
-    let Some(id) = id.map(str::to_owned) else { return nothing("It has no id.") };
+    let Some(id) = event["id"].as_str().and_then(vendor_word) else {
+        return nothing("It has no id.");
+    };
     let (tracker, unread) = match event["description"].as_str() {
         Some("tracker.created" | "tracker.updated") => match tracker(&event["result"]) {
             Some((tracker, unread)) => (Some(tracker), unread),

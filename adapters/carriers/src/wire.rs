@@ -1,7 +1,7 @@
 //! The vendor's JSON, as far as it is read or written.
 
 use chrono::{DateTime, Utc};
-use kernel::{Address, Money};
+use kernel::{Address, Money, text::vendor_word};
 use pharmacy::{
     fulfilment::{CarrierShipment, Label, Parcel, ShipmentOrder, TrackerState, TrackingUpdate},
     shipment::TrackingStatus,
@@ -201,10 +201,22 @@ impl Shipment {
 /// see it where one cannot. A tracker that lists none speaks through its own
 /// status. `None` where it is no tracker.
 pub fn tracker(value: &Value) -> Option<(TrackerState, Option<&'static str>)> {
-    let plain = |text: &&str| !text.chars().any(char::is_control);
-    let text = |name: &str| value[name].as_str().filter(plain).map(str::to_owned);
-    let id = text("id").filter(|id| !id.is_empty())?;
+    let id = value["id"].as_str().and_then(vendor_word)?;
     let mut unread = None;
+    let mut text = |name: &str| match &value[name] {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        other => {
+            let word = other.as_str().and_then(vendor_word);
+            if word.is_none() {
+                unread = Some("The number of its parcel or the carrier's name cannot be read.");
+            }
+            word
+        }
+    };
+    let carrier = text("carrier").unwrap_or_default();
+    let tracking_number = text("tracking_code").unwrap_or_default();
+    let shipment_id = text("shipment_id");
     let details = match &value["tracking_details"] {
         Value::Array(details) => details.as_slice(),
         Value::Null => &[],
@@ -226,13 +238,7 @@ pub fn tracker(value: &Value) -> Option<(TrackerState, Option<&'static str>)> {
             None => unread = unread.or(Some("It says nothing of the parcel.")),
         }
     }
-    let state = TrackerState {
-        id,
-        carrier: text("carrier").unwrap_or_default(),
-        tracking_number: text("tracking_code").unwrap_or_default(),
-        shipment_id: text("shipment_id"),
-        updates,
-    };
+    let state = TrackerState { id, carrier, tracking_number, shipment_id, updates };
     Some((state, unread))
 }
 

@@ -114,12 +114,21 @@ fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) {
 }
 
 fn add_text(piece: &str, open: &mut [Element]) -> Result<(), NotWellFormed> {
+    // The library checks neither what is written nor what a reference names.
+    if !piece.chars().all(is_xml) {
+        return Err(NotWellFormed::Refused("with a character that XML does not have"));
+    }
     match open.last_mut() {
         Some(element) => element.text.push_str(piece),
         None if piece.trim().is_empty() => {}
         None => return Err(NotWellFormed::Refused("with text outside its root")),
     }
     Ok(())
+}
+
+/// The characters of XML 1.0 (section 2.2).
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
 #[cfg(test)]
@@ -150,6 +159,10 @@ mod tests {
             "<a>&unknown;</a>",
             "</a>",
             "<a/>x",
+            "<a>b\0</a>",
+            "<a>b&#0;</a>",
+            "<a>b&#x1;</a>",
+            "<a><![CDATA[\u{FFFF}]]></a>",
             &deep,
             bomb,
         ] {

@@ -66,6 +66,7 @@ impl Failure {
 pub fn refuse(status: StatusCode, diagnostics: &str) -> Response {
     let code = match status {
         StatusCode::TOO_MANY_REQUESTS => "throttled",
+        StatusCode::NOT_FOUND => "not-found",
         StatusCode::PAYLOAD_TOO_LARGE => "too-long",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "not-supported",
         StatusCode::REQUEST_TIMEOUT => "timeout",

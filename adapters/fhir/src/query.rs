@@ -4,7 +4,7 @@
 use chrono::{
     DateTime, Days, FixedOffset, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc,
 };
-use kernel::PatientId;
+use kernel::{PatientId, text::is_refused_everywhere};
 use records::{ResourceType, Search, Sought, Token, resource::SEARCHED};
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ impl Query {
             total: true,
             used: Vec::new(),
         };
-        for (name, value) in parameters {
+        for (at, (name, value)) in parameters.iter().enumerate() {
             // Below a name stand a modifier, as in `name:exact`, or a chain,
             // as in `subject.name`.
             let plain = name.split([':', '.']).next().unwrap_or_default();
@@ -61,14 +61,10 @@ impl Query {
                     "{plain} takes no modifier and no chain, as in {name}."
                 )));
             }
-            if value.is_empty() || value.contains('\0') {
+            if value.is_empty() || value.contains(is_refused_everywhere) {
                 return Err(Failure::invalid(format!("{plain} has no value that can be sought.")));
             }
-            if is_of_result(plain)
-                && query.used.iter().any(|(other, given)| other == name && given != value)
-            {
-                return Err(Failure::invalid(format!("{plain} is given once.")));
-            }
+            check_once(&parameters[..at], name, value)?;
             query.apply(plain, value, base)?;
             query.used.push((name.clone(), value.clone()));
         }
@@ -95,10 +91,11 @@ impl Query {
             }
             "_lastUpdated" => self.updated(value)?,
             "_count" => {
-                let count: u32 = value
-                    .parse()
-                    .map_err(|_| Failure::invalid("_count is a number that is not negative."))?;
-                self.search.limit = count.min(MAX_COUNT);
+                if !value.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(Failure::invalid("_count is a number that is not negative."));
+                }
+                // Digits that overflow are a large number as well.
+                self.search.limit = value.parse().unwrap_or(MAX_COUNT).min(MAX_COUNT);
             }
             // How fhirpy asks for a total that is counted, as ours always is.
             "_totalMethod" if value == "count" => {}
@@ -186,6 +183,19 @@ pub(crate) fn is_lenient<'a>(prefer: impl Iterator<Item = &'a str>) -> bool {
         })
     };
     prefer.flat_map(|header| header.split([',', ';'])).any(wants)
+}
+
+/// Refuses a second value of what says how the answer looks.
+pub(crate) fn check_once(
+    before: &[(String, String)],
+    name: &str,
+    value: &str,
+) -> Result<(), Failure> {
+    let differs = before.iter().any(|(other, given)| other == name && given != value);
+    if is_of_result(name) && differs {
+        return Err(Failure::invalid(format!("{name} is given once.")));
+    }
+    Ok(())
 }
 
 /// What a search says of its result and not of what is sought.
@@ -510,11 +520,14 @@ mod tests {
             (MedicationRequest, "patient", "", false),
             (MedicationRequest, "status", ",", false),
             (MedicationRequest, "status", "a\0", false),
+            (MedicationRequest, "_id", "a\u{202E}", false),
+            (MedicationRequest, "_id", "a\r", false),
             (MedicationRequest, "_lastUpdated", "ap2026", false),
             (MedicationRequest, "_total", "many", false),
             (MedicationRequest, "_totalMethod", "guess", false),
             (MedicationRequest, "_summary", "text", false),
             (MedicationRequest, "_count", "-1", false),
+            (MedicationRequest, "_count", "+1", false),
             (MedicationRequest, "_format", "xml", false),
             (MedicationRequest, "_page", "2", false),
         ] {
@@ -576,5 +589,6 @@ mod tests {
         assert_eq!(limit(&[("_count", "0")]), (0, true, true));
         assert_eq!(limit(&[("_summary", "count"), ("_count", "5")]), (0, true, true));
         assert_eq!(limit(&[("_count", "1000"), ("_total", "none")]), (MAX_COUNT, false, false));
+        assert_eq!(limit(&[("_count", "10000000000000000000000")]), (MAX_COUNT, false, true));
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     access::{Authenticate, Unauthenticated},
     capability,
     outcome::Failure,
-    query::{Query, is_lenient},
+    query::{Query, check_once, is_lenient},
     response,
     shape::{self, Shape},
 };
@@ -215,8 +215,10 @@ fn lenient(request: &Request) -> bool {
 
 fn shape_of_read(request: &Request) -> Result<Shape, Failure> {
     let mut shape = Shape::default();
-    for (name, value) in parameters(request)? {
-        if !shape.apply(&name, &value)? && !lenient(request) {
+    let parameters = parameters(request)?;
+    for (at, (name, value)) in parameters.iter().enumerate() {
+        check_once(&parameters[..at], name, value)?;
+        if !shape.apply(name, value)? && !lenient(request) {
             return Err(Failure::unsupported(
                 "Reading takes _format, _pretty, _summary and _elements.",
             ));

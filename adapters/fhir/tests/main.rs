@@ -312,6 +312,7 @@ async fn every_failure_is_an_operation_outcome() {
         (token, "/Patient/1/2/3", StatusCode::NOT_FOUND, "not-found"),
         (token, "/Patient?_lastUpdated=soon", StatusCode::BAD_REQUEST, "invalid"),
         (token, "/Patient?_format=xml", StatusCode::NOT_ACCEPTABLE, "not-supported"),
+        (token, "/Patient/1?_pretty=true&_pretty=false", StatusCode::BAD_REQUEST, "invalid"),
         (token, "/Patient?name=Lovelace", StatusCode::BAD_REQUEST, "not-supported"),
         (token, "/MedicationRequest?subject:Patient=x", StatusCode::BAD_REQUEST, "not-supported"),
         (token, "/Encounter?status=a%00", StatusCode::BAD_REQUEST, "invalid"),

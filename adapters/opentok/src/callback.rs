@@ -3,6 +3,7 @@
 use care::{Archive, CallbackCredentials, VideoCallback};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use kernel::text::vendor_word;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -49,10 +50,10 @@ fn is_signed(secret: &str, authorization: &str, body: &[u8], now: DateTime<Utc>)
     fresh && token.claims.payload_hash.eq_ignore_ascii_case(&hash)
 }
 
-/// `None` for a callback of another project, which is not ours to take.
-pub fn read(project: &str, body: &[u8]) -> Option<VideoCallback> {
+/// What a genuine callback says.
+pub fn read(project: &str, body: &[u8]) -> VideoCallback {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
-        return Some(VideoCallback::Unreadable("It is no JSON."));
+        return VideoCallback::Unreadable("It is no JSON.");
     };
     // The vendor writes the number of a project with and without quotes.
     let named = match &body["projectId"] {
@@ -61,13 +62,13 @@ pub fn read(project: &str, body: &[u8]) -> Option<VideoCallback> {
         other => Some(other.to_string()),
     };
     if named.is_some_and(|named| named != project) {
-        return None;
+        return VideoCallback::Unreadable("It is of another project.");
     }
-    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    let text = |name: &str| body[name].as_str().and_then(vendor_word);
     let Some(session) = text("sessionId") else {
-        return Some(VideoCallback::Unreadable("It names no session."));
+        return VideoCallback::Unreadable("It names no session.");
     };
-    Some(match (text("event").as_deref(), text("id"), text("status")) {
+    match (text("event").as_deref(), text("id"), text("status")) {
         (Some("connectionCreated"), ..) => VideoCallback::Connected { session },
         (Some("connectionDestroyed"), ..) => VideoCallback::Disconnected { session },
         (None | Some("archive"), Some(id), Some(status)) => {
@@ -75,5 +76,5 @@ pub fn read(project: &str, body: &[u8]) -> Option<VideoCallback> {
         }
         (Some(_), ..) => VideoCallback::Other,
         (None, ..) => VideoCallback::Unreadable("It does not say what it is."),
-    })
+    }
 }

@@ -227,6 +227,6 @@ impl VideoRooms for OpenTok {
         if !callback::is_genuine(&self.config.callback_secret, credentials, body, now) {
             return Ok(None);
         }
-        Ok(callback::read(self.project(), body))
+        Ok(Some(callback::read(self.project(), body)))
     }
 }

@@ -3,6 +3,7 @@
 
 use billing::{GatewayNotice, InvalidNotice, NoticeVerifier, OpenedNotice, notices};
 use chrono::{DateTime, Utc};
+use kernel::text::vendor_word;
 use serde_json::Value;
 
 use crate::signature;
@@ -20,12 +21,8 @@ impl StripeWebhooks {
     }
 }
 
-/// A word that names something: not empty, not endless, and of characters that
-/// can be kept.
 fn word(value: &Value) -> Option<String> {
-    let text = value.as_str()?;
-    let fits = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned())
+    value.as_str().and_then(vendor_word)
 }
 
 /// The payment that an object is or belongs to.

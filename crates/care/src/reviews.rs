@@ -308,7 +308,11 @@ pub async fn approve(
     // What was read before the transaction is held, with the rest, against what
     // the provider was shown.
     let whole = around.complete(tx.as_mut(), assessment, approval.treatment.clone(), env.now());
-    whole.await?.check(&approval.seen)?;
+    if let Err(changed) = whole.await?.check(&approval.seen) {
+        // What has become of the review says more than that something changed.
+        let now = reviewer.assessment(store, actor, id).await?;
+        return Err(now.approve(reviewer.provider, plan_id, env.now()).err().unwrap_or(changed));
+    }
     // An account that was closed meanwhile signs nothing.
     standing::still_licensed(tx.as_mut(), reviewer.provider, facts.state, env.now()).await?;
     let met = approval.met_elsewhere.as_deref();

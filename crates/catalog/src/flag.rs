@@ -186,7 +186,7 @@ fn check(spec: &FlagSpec) -> Result<(), CatalogError> {
     }
     for (index, _) in spec.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.is_empty()) {
         errors.push(FieldError::new(
-            format!("cohorts.{index}"),
+            format!("cohorts[{index}]"),
             "required",
             "A cohort names a condition; leave out all cohorts to mean everybody.",
         ));

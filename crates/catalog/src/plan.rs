@@ -174,10 +174,10 @@ fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
         errors.push(FieldError::new("features", "too_many", "At most 50 features."));
     }
     for (index, feature) in spec.features.iter().enumerate() {
-        FeatureLabel::check(&mut errors, &format!("features.{index}.label"), &feature.label);
+        FeatureLabel::check(&mut errors, &format!("features[{index}].label"), &feature.label);
         if Feature::is_among(&spec.features[..index], &feature.code) {
             errors.push(FieldError::new(
-                format!("features.{index}.code"),
+                format!("features[{index}].code"),
                 "duplicate",
                 format!("The plan has the feature `{}` already.", feature.code),
             ));
@@ -188,14 +188,14 @@ fn check(spec: &PlanSpec) -> Result<(), CatalogError> {
         errors.push(FieldError::new("comparison", "too_many", "At most 50 rows."));
     }
     for (index, (label, value)) in spec.comparison.iter().enumerate() {
-        RowLabel::check(&mut errors, &format!("comparison.{index}.label"), label);
-        RowValue::check(&mut errors, &format!("comparison.{index}.value"), value);
+        RowLabel::check(&mut errors, &format!("comparison[{index}].label"), label);
+        RowValue::check(&mut errors, &format!("comparison[{index}].value"), value);
         let same = |(other, _): &(String, String)| {
             other.trim().to_lowercase() == label.trim().to_lowercase()
         };
         if spec.comparison[..index].iter().any(same) {
             errors.push(FieldError::new(
-                format!("comparison.{index}.label"),
+                format!("comparison[{index}].label"),
                 "duplicate",
                 format!("There is already a row labelled \"{}\".", label.trim()),
             ));
@@ -230,7 +230,7 @@ fn check_prices(errors: &mut Vec<FieldError>, prices: &[PriceSpec]) {
         errors.push(FieldError::new("prices", "too_many", "At most 10 prices."));
     }
     for (index, price) in prices.iter().enumerate() {
-        let path = |field: &str| format!("prices.{index}.{field}");
+        let path = |field: &str| format!("prices[{index}].{field}");
         let least = least_minor(price.amount.currency);
         if !(least..=Plan::MOST_MINOR).contains(&price.amount.minor) {
             errors.push(FieldError::new(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use kernel::{
-    TextKind as _,
+    FieldError, TextKind as _,
     text::{MessageText, Rule},
 };
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,12 @@ impl MessageBody {
         let rule = Rule { most: usize::MAX, ..MessageText::RULE };
         let words = TEXT_ONLY.clean(text).to_string().replace("&nbsp;", " ");
         rule.check("body", &words)?;
+        // The parser puts U+FFFD where a reference names no character.
+        let replaced = |text: &str| text.matches(char::REPLACEMENT_CHARACTER).count();
+        if replaced(&words) > replaced(text) {
+            let message = "A character reference names no character.";
+            return Err(FieldError::new("body", "character", message).into());
+        }
         Ok(CLEANER.clean(text).to_string().trim().to_owned())
     }
 
@@ -139,6 +145,14 @@ mod tests {
         for text in ["<p> </p>", "<script>alert(1)</script>", "<br>", "<p>&nbsp;</p>"] {
             assert!(MessageBody::parse(BodyFormat::Html, text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_reference_to_no_character_is_refused() {
+        for text in ["5&#0;0 mg", "5&#x0;0 mg", "5&#xD800;0 mg", "5&#x110000;0 mg"] {
+            assert!(MessageBody::parse(BodyFormat::Html, text).is_err(), "{text}");
+        }
+        assert_eq!(html("5\u{FFFD}0 &#109;g"), "5\u{FFFD}0 mg");
     }
 
     #[test]

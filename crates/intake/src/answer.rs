@@ -222,11 +222,14 @@ pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<Fie
             check_text(*max_length, pattern.as_deref(), text, &mut refuse);
         }
         (ItemKind::Text { max_length, pattern, .. }, Answer::Texts(list)) => {
-            if list.len() > MOST_REPEATS {
+            if list.len() > MOST_REPEATS as usize {
                 refuse("too_many", format!("At most {MOST_REPEATS} entries."));
             }
-            for text in list {
-                check_text(*max_length, pattern.as_deref(), text, &mut refuse);
+            for (index, text) in list.iter().enumerate() {
+                let path = format!("answers.{link_id}[{index}]");
+                check_text(*max_length, pattern.as_deref(), text, &mut |code, message| {
+                    errors.push(FieldError::new(path.clone(), code, message));
+                });
             }
         }
         (ItemKind::Number { minimum, maximum, integer, units }, Answer::Number(quantity)) => {
@@ -292,7 +295,8 @@ pub(crate) fn limits(link_id: &str, kind: &ItemKind, answer: &Answer) -> Vec<Fie
     errors
 }
 
-const MOST_REPEATS: usize = 50;
+/// How many entries a list of texts has at most.
+pub(crate) const MOST_REPEATS: u32 = 50;
 
 fn check_text(
     max_length: u32,

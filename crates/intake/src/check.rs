@@ -143,9 +143,11 @@ fn check_item(item: &Item, unseen: bool, errors: &mut Vec<FieldError>) {
             }
             let whole = *integer && units.is_empty();
             let odd = |limit: &Option<Decimal>| limit.is_some_and(|limit| limit.to_i32().is_none());
-            if whole && (odd(minimum) || odd(maximum)) {
-                let message = "The limits of an integer are whole numbers of 32 bits.";
-                errors.push(at(item, "maximum", "out_of_range", message));
+            for (field, limit) in [("minimum", minimum), ("maximum", maximum)] {
+                if whole && odd(limit) {
+                    let message = "The limits of an integer are whole numbers of 32 bits.";
+                    errors.push(at(item, field, "out_of_range", message));
+                }
             }
             let code = |unit: &String| {
                 (1..=50).contains(&unit.len()) && unit.bytes().all(|byte| byte.is_ascii_graphic())

@@ -98,8 +98,23 @@ codes! {
     RxNorm, "RxNorm concept identifier", |value| is_digits(value, 1, 8);
     /// A National Drug Code in its eleven-digit form.
     Ndc, "NDC of eleven digits", |value| is_digits(value, 11, 11);
+    /// The seven-digit number that NCPDP gives to a pharmacy.
+    NcpdpId, "NCPDP provider identifier", |value| is_digits(value, 7, 7);
+    /// A ZIP code: five digits, or nine with a dash after the fifth.
+    PostalCode, "ZIP code", is_postal_code;
     /// An ICD-10-CM code with its dot.
     Icd10, "ICD-10-CM code", is_icd10;
+}
+
+impl NcpdpId {
+    /// Whether the last digit is the one that the others ask for. Identifiers in
+    /// use are known that fail this, so it is a reason to look again and none to
+    /// refuse.
+    pub fn has_its_check_digit(&self) -> bool {
+        let digits: Vec<u32> = self.0.bytes().map(|byte| u32::from(byte - b'0')).collect();
+        let [d1, d2, d3, d4, d5, d6, check] = digits[..] else { return false };
+        (d1 + d3 + d5 + 2 * (d2 + d4 + d6)) % 10 == check
+    }
 }
 
 impl Ndc {
@@ -121,6 +136,13 @@ impl Ndc {
             }
             _ => Err(InvalidCode("NDC of eleven digits, or with hyphens")),
         }
+    }
+}
+
+fn is_postal_code(value: &str) -> bool {
+    match value.split_once('-') {
+        None => is_digits(value, 5, 5),
+        Some((five, four)) => is_digits(five, 5, 5) && is_digits(four, 4, 4),
     }
 }
 
@@ -261,6 +283,26 @@ impl QuantityUnit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_postal_code_has_five_or_nine_digits() {
+        for good in ["02139", "02139-4307"] {
+            assert!(good.parse::<PostalCode>().is_ok(), "{good}");
+        }
+        for bad in ["2139", "021394307", "02139-", "0213a", "02139-430"] {
+            assert!(bad.parse::<PostalCode>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_check_digit_of_ncpdp_is_weighed_as_the_deas_and_only_warns() {
+        for (id, holds) in [("0123454", true), ("0123455", false), ("7701630", false)] {
+            assert_eq!(id.parse::<NcpdpId>().unwrap().has_its_check_digit(), holds, "{id}");
+        }
+        for bad in ["", "012345", "01234545", "012345a"] {
+            assert!(bad.parse::<NcpdpId>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_printed_package_code_gets_the_zero_that_it_lacks() {

@@ -119,10 +119,10 @@ impl CoveredTreatment {
             errors.push(FieldError::new(path, "too_many", "At most 20 treatments."));
         }
         for (index, one) in all.iter().enumerate() {
-            DrugName::check(errors, &format!("{path}.{index}.name"), &one.name);
-            UnitOfMeasure::check(errors, &format!("{path}.{index}.unit"), &one.unit);
+            DrugName::check(errors, &format!("{path}[{index}].name"), &one.name);
+            UnitOfMeasure::check(errors, &format!("{path}[{index}].unit"), &one.unit);
             let mut refuse = |field: &str, code: &str, message: &str| {
-                errors.push(FieldError::new(format!("{path}.{index}.{field}"), code, message));
+                errors.push(FieldError::new(format!("{path}[{index}].{field}"), code, message));
             };
             if !(1..=Self::MOST_DOSES).contains(&one.doses.len()) {
                 refuse("doses", "length", "Between 1 and 30 doses.");
@@ -262,7 +262,7 @@ mod tests {
         let mut errors = Vec::new();
         CoveredTreatment::check(&twice, "treatments", &mut errors);
         let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
-        assert_eq!(paths, ["treatments.0.name", "treatments.0.doses", "treatments.1.drug"]);
+        assert_eq!(paths, ["treatments[0].name", "treatments[0].doses", "treatments[1].drug"]);
     }
 
     proptest! {

@@ -80,25 +80,9 @@ impl Decimal {
         Self(self.0.normalize())
     }
 
-    /// The number as JSON has it, with these digits.
-    pub fn to_number(self) -> Number {
-        // A decimal's text is always one that JSON reads.
-        self.to_string().parse().unwrap_or_else(|_| Number::from(0))
-    }
-}
-
-impl fmt::Display for Decimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl FromStr for Decimal {
-    type Err = InexactDecimal;
-
-    /// Reads a number as JSON writes it, or says that it cannot be kept
-    /// exactly. A power of ten is written out: `1.5e3` is `1500`.
-    fn from_str(text: &str) -> Result<Self, InexactDecimal> {
+    /// Reads what the library can keep exactly, which is some numbers of 29
+    /// digits as well. A power of ten is written out.
+    fn read(text: &str) -> Result<Self, InexactDecimal> {
         if !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) {
             return Err(InexactDecimal);
         }
@@ -123,6 +107,30 @@ impl FromStr for Decimal {
             }
         };
         Ok(Self(scaled))
+    }
+
+    /// The number as JSON has it, with these digits.
+    pub fn to_number(self) -> Number {
+        // A decimal's text is always one that JSON reads.
+        self.to_string().parse().unwrap_or_else(|_| Number::from(0))
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for Decimal {
+    type Err = InexactDecimal;
+
+    /// Reads a number as JSON writes it, or says that it cannot be kept
+    /// exactly. A power of ten is written out: `1.5e3` is `1500`.
+    fn from_str(text: &str) -> Result<Self, InexactDecimal> {
+        let read = Self::read(text)?;
+        let power = read.0.mantissa().unsigned_abs().checked_ilog10();
+        if power.is_none_or(|power| power < 28) { Ok(read) } else { Err(InexactDecimal) }
     }
 }
 
@@ -194,7 +202,7 @@ impl<'de> Deserialize<'de> for Decimal {
     /// kept is rounded. What comes from outside is read by `FromStr`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = Number::deserialize(deserializer)?;
-        Ok(Self::try_from(&number)
+        Ok(Self::read(&number.to_string())
             .unwrap_or_else(|_| Self::from(number.as_f64().unwrap_or_default())))
     }
 }
@@ -228,13 +236,18 @@ mod tests {
         for bad in ["", "1_000", "x", "1e400", "0.00000000000000000000000000001", "1e", "--1"] {
             assert_eq!(bad.parse::<Decimal>(), Err(InexactDecimal), "{bad}");
         }
-        assert!("123456789012345678901234567890".parse::<Decimal>().is_err());
+        assert_eq!(read(&"7".repeat(28)), "7".repeat(28));
+        assert_eq!(read(&format!("0.{}", "7".repeat(28))), format!("0.{}", "7".repeat(28)));
+        for long in ["7".repeat(29), format!("7.{}", "7".repeat(28)), "7".repeat(30)] {
+            assert_eq!(long.parse::<Decimal>(), Err(InexactDecimal), "{long}");
+        }
     }
 
     #[test]
     fn what_floats_stored_still_reads() {
         let stored = |text: &str| serde_json::from_str::<Decimal>(text).unwrap().to_string();
         assert_eq!(stored("81.646626599999997"), "81.646626599999997");
+        assert_eq!(stored(&"7".repeat(29)), "7".repeat(29));
         assert_eq!(stored("1e300"), "79228162514264337593543950335");
         assert_eq!(stored("1e-300"), "0");
         assert_eq!(Decimal::from(30.0).to_string(), "30");

@@ -23,7 +23,10 @@ pub mod text;
 pub use actor::{Actor, ActorKind, RequestContext};
 pub use age::Age;
 pub use calendar::year_fits;
-pub use code::{Coding, Dea, DeaSchedule, FeatureCode, Icd10, Ndc, Npi, QuantityUnit, RxNorm};
+pub use code::{
+    Coding, Dea, DeaSchedule, FeatureCode, Icd10, NcpdpId, Ndc, Npi, PostalCode, QuantityUnit,
+    RxNorm,
+};
 pub use covered::{CoveredTreatment, DoseAmount, DoseForm, Misfit, TreatedWith};
 pub use decimal::{Decimal, InexactDecimal};
 pub use error::{DomainError, ErrorKind, FieldError};

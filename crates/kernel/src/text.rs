@@ -4,6 +4,7 @@
 //! message, document and mail, and what cannot be kept is refused by its path.
 
 mod kinds;
+mod notation;
 
 use std::borrow::Cow;
 
@@ -11,11 +12,13 @@ use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{DefaultIgnorableCodePoint, GeneralCategory as Category},
 };
+use strum::IntoEnumIterator as _;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use crate::FieldError;
 
 pub use kinds::*;
+pub use notation::Notation;
 
 /// The form of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,23 +31,26 @@ pub enum Shape {
     Paragraph,
     /// Lines that may hold tabs, as Markdown does.
     Document,
+    /// A code, a number or an address that the domain reads.
+    Coded(Notation),
 }
 
 impl Shape {
-    const ALL: [Self; 4] = [Self::Name, Self::Line, Self::Paragraph, Self::Document];
-
     /// The `format` of the schema of such a text.
-    pub const fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Name => "person-name",
             Self::Line => "line",
             Self::Paragraph => "paragraph",
             Self::Document => "document",
+            Self::Coded(notation) => notation.into(),
         }
     }
 
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|shape| shape.word() == word)
+        let written = [Self::Name, Self::Line, Self::Paragraph, Self::Document];
+        let coded = Notation::iter().map(Self::Coded);
+        written.into_iter().chain(coded).find(|shape| shape.word() == word)
     }
 
     fn takes(self, c: char) -> bool {
@@ -112,6 +118,11 @@ impl Rule {
         if !(seen || self.least == 0 && text.is_empty()) {
             return Err(FieldError::required(path));
         }
+        if let Shape::Coded(notation) = self.shape {
+            let reads = text.is_empty() || notation.reads(text);
+            let wrong = || FieldError::new(path, "invalid", notation.sentence());
+            return if reads { Ok(()) } else { Err(wrong()) };
+        }
         let length = text.chars().count();
         if length < self.least || length > self.most {
             let message = match self.least {
@@ -163,7 +174,7 @@ fn category(c: char) -> Category {
 
 /// Whether a character can stand in a text by itself. One that this version of
 /// Unicode does not know yet can; it does not count as visible.
-fn is_text(c: char) -> bool {
+pub(crate) fn is_text(c: char) -> bool {
     let apart = matches!(
         category(c),
         Category::Control
@@ -285,6 +296,16 @@ pub fn legible(text: &str) -> String {
         before = Some(c);
     }
     legible.trim_matches(is_space).to_owned()
+}
+
+/// The most bytes of an id or a word that a vendor made up.
+const MOST_OF_A_VENDOR: usize = 255;
+
+/// An id or a word of a vendor, where it can be kept as it is: not empty, not
+/// endless, and without control characters.
+pub fn vendor_word(text: &str) -> Option<String> {
+    let fits = (1..=MOST_OF_A_VENDOR).contains(&text.len()) && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -110,6 +110,12 @@ async fn what_a_path_does_not_have(server: &Server, token: &str) {
         assert_eq!(seen.status, 405, "{path}: {}", seen.body);
         assert_eq!(seen.headers[header::ALLOW], "GET, HEAD", "{path}");
     }
+    // Bytes that are no UTF-8, which the framework does not route.
+    for path in ["/fhir/%FF", "/fhir/Patient/%FF", "/fhir/Patient/%FF/x"] {
+        let seen = once(request(server, Method::GET, path, token)).await;
+        assert_eq!(seen.body["resourceType"], "OperationOutcome", "{path}: {}", seen.body);
+        assert!(matches!(seen.status, 400 | 404), "{path}: {}", seen.status);
+    }
     let nobody = "01a1fc96-34c8-705d-a14e-eca331c44625";
     for path in ["plans", "categories", "invoices", "assessments", "forms/responses"] {
         let seen = once(request(server, Method::GET, &format!("/api/{path}/{nobody}"), token));

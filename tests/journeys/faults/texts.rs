@@ -8,11 +8,14 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
-    once, request, session, staff_token,
+    once,
+    patient::{Patient, text},
+    request, session, staff_token,
     sweep::{filled, next, token, whole_body},
 };
 use crate::{
     authorization::{STRANGER, TABLE, Who, document, operations, patient},
+    demo::look,
     server::{PASSWORD, Server},
 };
 
@@ -22,61 +25,26 @@ const OTHERS: &[(&str, &[&str])] = &[
     (
         "a form of their own, which the domain's type reads",
         &[
-            "Amount.currency",
-            "AutoApprovalChange.rxnorm",
-            "AutoApprovalChange.state",
             "CategoryRequest.slug",
             "CategorySpecialitiesBody.specialities",
-            "ChangeEmailRequest.email",
             "ClientRequest.scopes",
-            "ComputeDose.rxnorm",
-            "CoveredTreatment.drug",
-            "EmailRequest.email",
             "FeatureFlagRequest.key",
             "FeatureRequest.feature",
             "FlagCohort.roles",
-            "FlagCohort.states",
-            "FormularyDrugBody.followed_by",
-            "FormularyDrugBody.ndcs",
             "LicenseView.number",
-            "LicenseView.state",
             "LoginRequest.email",
-            "MedicationBody.ndc",
-            "MedicationBody.rxnorm",
             "ModifyPrescriptionRequest.quantity",
             "NewForm.slug",
-            "NewRuleSet.rxnorm",
-            "NewRuleSet.state",
-            "PharmacyRequest.dea",
-            "PharmacyRequest.licensed_in",
-            "PharmacyRequest.ncpdp_id",
-            "PharmacyRequest.npi",
-            "PharmacyRequest.phone",
-            "PharmacyRequest.postal_code",
-            "PharmacyRequest.state",
             "PlanFeature.code",
-            "PostalAddress.postal_code",
-            "PostalAddress.state",
-            "PriceAmount.currency",
-            "ProfileRequest.phone",
             "ProfileRequest.ssn",
-            "ProfileRequest.time_zone",
-            "ProviderProfileRequest.dea",
-            "ProviderProfileRequest.npi",
             "ProviderProfileRequest.specialities",
             "QuestionnaireImport.slug",
-            "ReceiveLot.ndc",
             "RegisterRequest.email",
-            "ReviseProvider.dea",
-            "ReviseProvider.npi",
             "ReviseProvider.specialities",
             "RoleRequest.permissions",
             "ShiftBody.from",
             "ShiftBody.until",
-            "StaffRequest.email",
-            "TreatmentBody.diagnosis",
             "TreatmentBody.quantity_unit",
-            "WorkingHoursBody.time_zone",
         ],
     ),
     (
@@ -248,12 +216,10 @@ async fn every_text_that_cannot_be_kept_is_named_by_its_path_in_one_answer() {
     let mut tokens = BTreeMap::new();
     for (email, role) in salus::seed::identity::sign_ins() {
         let session = session(&server, email, PASSWORD).await;
-        tokens
-            .entry(role.to_string())
-            .or_insert_with(|| super::patient::text(&session, "access_token"));
+        tokens.entry(role.to_string()).or_insert_with(|| text(&session, "access_token"));
     }
     let session = patient(&server.client, "texts").await;
-    tokens.insert("patient".to_owned(), super::patient::text(&session, "access_token"));
+    tokens.insert("patient".to_owned(), text(&session, "access_token"));
 
     let document = document();
     let http = reqwest::Client::new();
@@ -336,6 +302,22 @@ async fn a_profile_takes_what_a_prescription_carries() {
     wrong.sort();
     assert_eq!((seen.status, fields), (422, wrong.to_vec()), "{}", seen.body);
 
+    let mut odd = profile("\u{200B}", "1 Main Street", "Boston");
+    odd["phone"] = json!("5");
+    odd["time_zone"] = json!("America/Atlantis");
+    odd["address"]["postal_code"] = json!("0213");
+    odd["address"]["state"] = json!("XX");
+    let seen = put(odd).await;
+    let wrong = [
+        "name.given character",
+        "name.family character",
+        "address.state invalid",
+        "address.postal_code invalid",
+        "phone invalid",
+        "time_zone invalid",
+    ];
+    assert_eq!(seen.problem(), (422, "invalid_body", wrong.map(str::to_owned).to_vec()));
+
     let (name, line, city) = ("Zoë O’Brien 李", "№ 5 <\"A\" & 'B'> 🏥", "São João");
     let sent = profile(name, line, city);
     let seen = put(sent.clone()).await;
@@ -385,4 +367,53 @@ async fn a_plan_takes_the_directions_that_its_prescription_takes() {
         let expected = vec!["reason character".to_owned(), format!("sig {code}")];
         assert_eq!((status, fields), (422, expected), "{}", seen.body);
     }
+}
+
+/// One name and one address, from the profile to the pharmacy, the label and the
+/// record that partners read. That the PDF keeps them is the invoice's own test.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_patient_writes_arrives_everywhere_as_it_was_written() {
+    let server = Server::start();
+    let patient = Patient::arrive(&server, "everywhere").await;
+    let (given, family) = ("Zoë 李", "O’Brien & Müller");
+    let (line1, line2, city) = ("№ 5 <\"A\" & 'B'>", "Gebäude 3 🏥", "São João");
+    let mut profile = patient.get("/api/profile").await;
+    profile["name"] = json!({ "given": given, "family": family });
+    profile["address"]["line1"] = json!(line1);
+    profile["address"]["line2"] = json!(line2);
+    profile["address"]["city"] = json!(city);
+    let kept = once(patient.ask(Method::PUT, "/api/profile").json(&profile)).await;
+    assert_eq!(kept.status, 200, "{}", kept.body);
+    patient.submit().await;
+    patient.prescription().await;
+    patient.card("card", "pm_card_visa").await;
+    let price = patient.prices().await.remove(0);
+    assert_eq!(patient.subscribe("one", &price).await.status, 200);
+    patient.shipment().await;
+
+    let messages = look(&server, "erx", "/_control/messages").await;
+    let path = format!("/_control/messages/{}", text(&messages[0], "message_id"));
+    let new_rx = server.client.emulator_call("erx", Method::GET, &path, None).await;
+    let new_rx = String::from_utf8(new_rx.expect("the message").bytes.to_vec()).expect("a text");
+    let written = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    for text in [given, family, line1, line2, city] {
+        // Quotes may be written as they are or as entities.
+        let plain = new_rx.replace("&quot;", "\"").replace("&apos;", "'");
+        assert!(plain.contains(&format!(">{}</", written(text))), "{text}: {new_rx}");
+    }
+
+    let state = look(&server, "easypost", "/_control/state").await;
+    let mut labels = state["shipments"].as_object().expect("shipments").values();
+    let label = &labels.next().expect("a label")["to_address"];
+    assert_eq!(label["name"], format!("{given} {family}"), "{state}");
+    assert_eq!(
+        (&label["street1"], &label["street2"], &label["city"]),
+        (&json!(line1), &json!(line2), &json!(city)),
+    );
+
+    let record = patient.get(&format!("/fhir/Patient/{}", patient.id)).await;
+    assert_eq!(record["name"][0]["family"], family, "{record}");
+    assert_eq!(record["name"][0]["given"], json!([given]));
+    assert_eq!(record["address"][0]["line"], json!([line1, line2]));
+    assert_eq!(record["address"][0]["city"], city);
 }

@@ -10,7 +10,7 @@ use care::{
 use chrono::NaiveDate;
 use kernel::{
     FieldError, PatientId, Permission, RxNorm, TreatmentPlanId, Uuid,
-    text::{OverrideNote, Reference, UnitOfMeasure},
+    text::{DrugCode, OverrideNote, Reference, UnitOfMeasure},
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -295,7 +295,7 @@ impl From<DosingRule> for DosingRuleBody {
 #[oai(example)]
 pub struct ComputeDose {
     /// The RxNorm concept of the drug.
-    pub rxnorm: String,
+    pub rxnorm: Text<DrugCode>,
     pub weight_kg: Option<f64>,
     pub height_cm: Option<f64>,
     /// With it the creatinine clearance is estimated after Cockcroft and Gault.
@@ -381,7 +381,7 @@ impl DosingApi {
         body: Body<ComputeDose>,
     ) -> Result<Json<ComputedDoseView>, Problem> {
         let request = DoseRequest {
-            drug: drug(&body.0.rxnorm)?,
+            drug: body.0.rxnorm.read("rxnorm")?,
             weight_kg: body.0.weight_kg,
             height_cm: body.0.height_cm,
             serum_creatinine_mg_dl: body.0.serum_creatinine_mg_dl,

@@ -9,8 +9,8 @@ use care::{
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    AssessmentId, FieldError, Page, RuleSetId, RxNorm, UsState, Uuid,
-    text::{RuleDescription, RuleReason, RuleSetNote, RuleWord},
+    AssessmentId, Page, RuleSetId, Uuid,
+    text::{DrugCode, RuleDescription, RuleReason, RuleSetNote, RuleWord, StateCode},
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -112,9 +112,9 @@ impl From<RuleBody> for Rule {
 pub struct NewRuleSetRequest {
     pub category_id: Uuid,
     /// The postal code of the state that it holds in; every state without one.
-    pub state: Option<String>,
+    pub state: Option<Text<StateCode>>,
     /// The RxNorm code of the drug that it holds for; every drug without one.
-    pub rxnorm: Option<String>,
+    pub rxnorm: Option<Text<DrugCode>>,
     #[oai(validator(min_items = 1, max_items = 200))]
     pub rules: Vec<RuleBody>,
     /// What the version is for.
@@ -339,9 +339,9 @@ pub struct AutoApprovalsView {
 #[oai(rename = "AutoApprovalChange", example)]
 pub struct AutoApprovalChange {
     /// The postal code.
-    pub state: String,
+    pub state: Text<StateCode>,
     /// The RxNorm code of the drug.
-    pub rxnorm: String,
+    pub rxnorm: Text<DrugCode>,
     pub allowed: bool,
 }
 
@@ -349,18 +349,6 @@ impl Example for AutoApprovalChange {
     fn example() -> Self {
         Self { state: "MA".into(), rxnorm: "200172".into(), allowed: true }
     }
-}
-
-fn state(text: &str) -> Result<UsState, CareError> {
-    text.parse().map_err(|_| invalid("state", "A postal code, as in MA."))
-}
-
-fn drug(text: &str) -> Result<RxNorm, CareError> {
-    text.parse().map_err(|_| invalid("rxnorm", "An RxNorm concept identifier, as in 200172."))
-}
-
-fn invalid(path: &str, message: &str) -> CareError {
-    CareError::Invalid(vec![FieldError::new(path, "invalid", message)])
 }
 
 fn content(rules: Vec<RuleBody>, note: Option<String>, based_on: Option<Uuid>) -> RuleSetContent {
@@ -426,8 +414,8 @@ impl RulesApi {
         let body = body.0;
         caller.actor().require(kernel::Permission::RuleAdminister).map_err(CareError::from)?;
         let scope = Scope {
-            state: body.state.as_deref().map(state).transpose()?,
-            drug: body.rxnorm.as_deref().map(drug).transpose()?,
+            state: body.state.map(|state| state.read("state")).transpose()?,
+            drug: body.rxnorm.map(|drug| drug.read("rxnorm")).transpose()?,
         };
         let new = NewRuleSet {
             category: body.category_id.into(),
@@ -565,7 +553,7 @@ impl RulesApi {
         body: Body<AutoApprovalChange>,
     ) -> Result<Json<AutoApprovalsView>, Problem> {
         caller.actor().require(kernel::Permission::RuleAdminister).map_err(CareError::from)?;
-        let (state, drug) = (state(&body.0.state)?, drug(&body.0.rxnorm)?);
+        let (state, drug) = (body.0.state.read("state")?, body.0.rxnorm.read("rxnorm")?);
         let store = self.store.as_ref();
         rules::set_auto_approval(store, caller.actor(), state, &drug, body.0.allowed).await?;
         self.auto_approvals(caller).await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use care::{CareError, CareStore, Categories, DoseLimit, Modality, Protocol, StatePolicy, setting};
 use kernel::{
     CategoryId, DeaSchedule, FieldError, Permission, RxNorm, UsState, Uuid,
-    text::{DrugDescription, Reference, Strength, ToConfirm, UnitOfMeasure},
+    text::{DrugCode, DrugDescription, PackageCode, Reference, Strength, ToConfirm, UnitOfMeasure},
 };
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
@@ -59,14 +59,13 @@ pub struct FormularyDrugBody {
     pub reference: Text<Reference>,
     /// The NDCs, with eleven digits or as printed with hyphens, of the packages
     /// that may be dispensed for it. Without one it is not prescribed.
-    pub ndcs: Vec<String>,
+    pub ndcs: Vec<Text<PackageCode>>,
     /// What of this entry no source has confirmed; a pharmacist looks it up
     /// before the entry is used on patients, and takes this away.
     pub to_confirm: Option<Text<ToConfirm>>,
     /// The RxNorm concept of the next step, where this is one of the steps of a
     /// titration: with its last fill the plan stays, and its provider has a task.
-    #[oai(validator(max_length = 8))]
-    pub followed_by: Option<String>,
+    pub followed_by: Option<Text<DrugCode>>,
 }
 
 impl Example for FormularyDrugBody {
@@ -105,26 +104,9 @@ pub struct FormularyView {
 }
 
 impl FormularyDrugBody {
-    fn parse(self, rxnorm: RxNorm) -> Result<DoseLimit, CareError> {
-        let mut errors = Vec::new();
-        let mut ndcs = Vec::new();
-        for (index, text) in self.ndcs.iter().enumerate() {
-            match kernel::Ndc::printed(text) {
-                Ok(ndc) => ndcs.push(ndc),
-                Err(error) => {
-                    let path = format!("ndcs[{index}]");
-                    errors.push(FieldError::new(path, "invalid", error.to_string()));
-                }
-            }
-        }
-        let followed_by = self.followed_by.as_deref().map(str::parse::<RxNorm>).transpose();
-        let followed_by = followed_by.unwrap_or_else(|error| {
-            errors.push(FieldError::new("followed_by", "invalid", error.to_string()));
-            None
-        });
-        if !errors.is_empty() {
-            return Err(CareError::Invalid(errors));
-        }
+    fn parse(self, rxnorm: RxNorm) -> Result<DoseLimit, Problem> {
+        let ndcs = self.ndcs.iter().map(|ndc| ndc.ndc("ndcs")).collect::<Result<_, _>>()?;
+        let followed_by = self.followed_by.map(|drug| drug.read("followed_by")).transpose()?;
         Ok(DoseLimit {
             rxnorm,
             display: self.display.into(),
@@ -153,9 +135,9 @@ impl From<DoseLimit> for FormularyDrugBody {
             max_weekly: drug.max_weekly,
             unit: drug.unit.into(),
             reference: drug.reference.into(),
-            ndcs: drug.ndcs.iter().map(ToString::to_string).collect(),
+            ndcs: drug.ndcs.iter().map(|ndc| ndc.as_str().into()).collect(),
             to_confirm: drug.to_confirm.map(Into::into),
-            followed_by: drug.followed_by.map(Into::into),
+            followed_by: drug.followed_by.map(|drug| drug.as_str().into()),
         }
     }
 }

@@ -386,14 +386,34 @@ async fn a_callback_without_a_proof_is_refused() {
     assert_eq!(response.0.status(), StatusCode::UNAUTHORIZED);
 }
 
-#[test]
-fn bad_codes_are_named_by_their_paths() {
-    let mut body = TreatmentBody::example();
-    body.medication.ndc = "0069-4210-30".into();
-    body.diagnosis = "hair".into();
-    let Err(care::CareError::Invalid(fields)) = body.parse() else { panic!("not refused") };
-    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["treatment.medication.ndc", "treatment.diagnosis"]);
+#[tokio::test]
+async fn bad_codes_are_named_by_their_paths_beside_bad_text() {
+    let mut body = CreatePlan::example().to_json().unwrap();
+    body["treatment"]["medication"]["ndc"] = json!("0069421030");
+    body["treatment"]["medication"]["rxnorm"] = json!("sildenafil");
+    body["treatment"]["diagnosis"] = json!("hair");
+    body["treatment"]["refills"] = json!(5_000_000_000_i64);
+    body["reason"] = json!("5\u{200B} mg");
+    let client = client();
+    let request = client.post("/api/treatment-plans").header("Authorization", "Bearer entitled");
+    let response = request.header("Idempotency-Key", "a-key").body_json(&body).send().await;
+    assert_eq!(response.0.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let problem = response.json().await;
+    let errors = problem.value().object().get("errors").object_array();
+    let told: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{} {}", error.get("path").string(), error.get("code").string()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "treatment.medication.rxnorm invalid",
+            "treatment.medication.ndc invalid",
+            "treatment.refills out_of_range",
+            "treatment.diagnosis invalid",
+            "reason character",
+        ]
+    );
 }
 
 /// Knows one patient by name, and counts how often it is asked.

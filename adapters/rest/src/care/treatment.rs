@@ -1,30 +1,33 @@
 //! Treatments and plans as they stand on the wire.
 
-use crate::core::Text;
 use care::{
-    CareError, Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding,
-    PlanStatus, Treatment, TreatmentPlan,
+    Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding, PlanStatus,
+    Treatment, TreatmentPlan,
     dosing::{Kidneys, Titration, TitrationStep},
     plans::{PlanHistory, VersionHistory},
     treatment::PlanVersion,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    FieldError, Uuid,
-    text::{ChartNote, DrugDescription, MeetingReport, PlanReason, Sig, UnitOfMeasure},
+    Uuid,
+    text::{
+        ChartNote, DiagnosisCode, DrugCode, DrugDescription, MeetingReport, PackageCode,
+        PlanReason, Sig, UnitOfMeasure,
+    },
 };
 use poem_openapi::{Enum, Object, types::Example};
 use serde_json::Value;
 
 use super::dosing::DoseOverrideBody;
+use crate::core::{Problem, Text};
 
 /// A drug.
 #[derive(Clone, Debug, Object)]
 pub struct MedicationBody {
     /// The RxNorm concept of the clinical drug.
-    pub rxnorm: String,
-    /// The NDC of the package, with eleven digits and no dashes.
-    pub ndc: String,
+    pub rxnorm: Text<DrugCode>,
+    /// The NDC of the package: eleven digits, or as printed with hyphens.
+    pub ndc: Text<PackageCode>,
     /// The drug in words.
     pub display: Text<DrugDescription>,
 }
@@ -148,7 +151,7 @@ pub struct TreatmentBody {
     /// How often it may be filled again.
     pub refills: u32,
     /// The ICD-10-CM code of what is treated.
-    pub diagnosis: String,
+    pub diagnosis: Text<DiagnosisCode>,
     /// Where the dose changes step by step.
     pub titration: Option<TitrationBody>,
     /// Required, or an override, where the drug's dose depends on the kidneys.
@@ -189,40 +192,26 @@ impl Example for TreatmentBody {
 }
 
 impl TreatmentBody {
-    /// Reads the codes; the paths of bad ones begin with `treatment`.
-    pub fn parse(self) -> Result<Treatment, CareError> {
-        let mut errors = Vec::new();
-        let rxnorm = code("treatment.medication.rxnorm", &self.medication.rxnorm, &mut errors);
-        let ndc = code("treatment.medication.ndc", &self.medication.ndc, &mut errors);
-        let diagnosis = code("treatment.diagnosis", &self.diagnosis, &mut errors);
-        match (rxnorm, ndc, diagnosis) {
-            (Some(rxnorm), Some(ndc), Some(diagnosis)) => Ok(Treatment {
-                medication: Medication { rxnorm, ndc, display: self.medication.display.into() },
-                dose: self.dose.into(),
-                sig: self.sig.into(),
-                frequency: self.frequency.into(),
-                duration_days: self.duration_days,
-                quantity: self.quantity,
-                quantity_unit: self.quantity_unit,
-                refills: self.refills,
-                diagnosis,
-                titration: self.titration.map(Into::into),
-                kidneys: self.kidneys.map(Into::into),
-                overrides: self.overrides.into_iter().map(Into::into).collect(),
-            }),
-            _ => Err(CareError::Invalid(errors)),
-        }
+    pub fn parse(self) -> Result<Treatment, Problem> {
+        Ok(Treatment {
+            medication: Medication {
+                rxnorm: self.medication.rxnorm.read("treatment.medication.rxnorm")?,
+                ndc: self.medication.ndc.ndc("treatment.medication.ndc")?,
+                display: self.medication.display.into(),
+            },
+            dose: self.dose.into(),
+            sig: self.sig.into(),
+            frequency: self.frequency.into(),
+            duration_days: self.duration_days,
+            quantity: self.quantity,
+            quantity_unit: self.quantity_unit,
+            refills: self.refills,
+            diagnosis: self.diagnosis.read("treatment.diagnosis")?,
+            titration: self.titration.map(Into::into),
+            kidneys: self.kidneys.map(Into::into),
+            overrides: self.overrides.into_iter().map(Into::into).collect(),
+        })
     }
-}
-
-fn code<T: std::str::FromStr<Err: std::fmt::Display>>(
-    path: &str,
-    text: &str,
-    errors: &mut Vec<FieldError>,
-) -> Option<T> {
-    text.parse()
-        .map_err(|error: T::Err| errors.push(FieldError::new(path, "invalid", error.to_string())))
-        .ok()
 }
 
 impl From<DoseBody> for Dose {
@@ -250,8 +239,8 @@ impl From<Treatment> for TreatmentBody {
     fn from(treatment: Treatment) -> Self {
         Self {
             medication: MedicationBody {
-                rxnorm: treatment.medication.rxnorm.into(),
-                ndc: treatment.medication.ndc.into(),
+                rxnorm: treatment.medication.rxnorm.as_str().into(),
+                ndc: treatment.medication.ndc.as_str().into(),
                 display: treatment.medication.display.into(),
             },
             dose: DoseBody { value: treatment.dose.value, unit: treatment.dose.unit.into() },
@@ -270,7 +259,7 @@ impl From<Treatment> for TreatmentBody {
             quantity: treatment.quantity,
             quantity_unit: treatment.quantity_unit,
             refills: treatment.refills,
-            diagnosis: treatment.diagnosis.into(),
+            diagnosis: treatment.diagnosis.as_str().into(),
             titration: treatment.titration.map(Into::into),
             kidneys: treatment.kidneys.map(Into::into),
             overrides: treatment.overrides.into_iter().map(Into::into).collect(),

@@ -1,9 +1,12 @@
 //! Feature flags: administering them, and what is on for the caller.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Deref, sync::Arc};
 
 use catalog::{CatalogError, CatalogStore, Cohort, FeatureFlag, FlagSpec, Rollout, flags};
-use kernel::{FieldError, Role, UsState, Uuid, text::FlagDescription};
+use kernel::{
+    FieldError, Role, UsState, Uuid,
+    text::{FlagDescription, StateCode},
+};
 use poem_openapi::{
     Object, OpenApi,
     param::{Header, Path},
@@ -27,7 +30,7 @@ pub struct FlagsApi {
 pub struct CohortBody {
     /// Postal codes of states in which patients live.
     #[oai(validator(max_items = 60))]
-    states: Vec<String>,
+    states: Vec<Text<StateCode>>,
     /// Plans of subscriptions in force.
     #[oai(validator(max_items = 100))]
     plan_ids: Vec<Uuid>,
@@ -107,7 +110,7 @@ pub struct OwnFeatureFlags {
 impl From<FeatureFlag> for FeatureFlagView {
     fn from(flag: FeatureFlag) -> Self {
         let cohorts = flag.cohorts.into_iter().map(|cohort| CohortBody {
-            states: cohort.states.iter().map(ToString::to_string).collect(),
+            states: cohort.states.iter().map(|state| state.to_string().into()).collect(),
             plan_ids: cohort.plans.into_iter().map(Into::into).collect(),
             category_ids: cohort.categories.into_iter().map(Into::into).collect(),
             roles: cohort.roles.iter().map(ToString::to_string).collect(),
@@ -160,7 +163,7 @@ fn words<T: std::str::FromStr + Ord>(
     errors: &mut Vec<FieldError>,
     cohort: usize,
     field: &str,
-    given: &[String],
+    given: &[impl Deref<Target = str>],
 ) -> BTreeSet<T> {
     let mut read = BTreeSet::new();
     for (index, word) in given.iter().enumerate() {
@@ -169,7 +172,7 @@ fn words<T: std::str::FromStr + Ord>(
                 read.insert(word);
             }
             Err(_) => errors.push(FieldError::new(
-                format!("cohorts.{cohort}.{field}.{index}"),
+                format!("cohorts[{cohort}].{field}[{index}]"),
                 "unknown",
                 "There is none of that name.",
             )),

@@ -346,7 +346,7 @@ async fn a_bad_price_is_named_by_its_path() {
     let client = client();
     let mut bad = request(2_500);
     bad["prices"][1] =
-        json!({ "interval": "upfront", "amount": { "minor": 1, "currency": "XXX" } });
+        json!({ "interval": "upfront", "amount": { "minor": 1, "currency": "USD" } });
     let answer = client
         .post("/api/plans")
         .header("Authorization", "Bearer admin")
@@ -356,7 +356,7 @@ async fn a_bad_price_is_named_by_its_path() {
     answer.assert_status(StatusCode::UNPROCESSABLE_ENTITY);
     let problem = answer.json().await;
     let errors = problem.value().object().get("errors").object_array();
-    assert_eq!(errors[0].get("path").string(), "prices.1.months");
+    assert_eq!(errors[0].get("path").string(), "prices[1].months");
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use catalog::{
 use chrono::{DateTime, Utc};
 use kernel::{
     CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError, Money, Uuid,
-    text::{CatalogDescription, CatalogName, DrugName, RowLabel, RowValue, UnitOfMeasure},
+    text::{
+        CatalogDescription, CatalogName, CurrencyCode, DrugCode, DrugName, RowLabel, RowValue,
+        UnitOfMeasure,
+    },
 };
 use poem_openapi::{Enum, Object, types::Example};
 
@@ -87,8 +90,7 @@ pub struct AmountView {
     #[oai(validator(minimum(value = "1"), maximum(value = "10000000")))]
     pub minor: i64,
     /// An ISO 4217 code: USD, CAD, EUR or GBP.
-    #[oai(validator(min_length = 3, max_length = 3))]
-    pub currency: String,
+    pub currency: Text<CurrencyCode>,
 }
 
 /// A price tier of a plan.
@@ -177,8 +179,7 @@ same_words!(
 #[oai(rename = "CoveredTreatment")]
 pub struct CoveredTreatmentBody {
     /// The RxNorm ingredient, so that a brand and its generic are one drug.
-    #[oai(validator(max_length = 8))]
-    pub drug: String,
+    pub drug: Text<DrugCode>,
     /// The name of the drug, for people.
     pub name: Text<DrugName>,
     pub form: DoseFormWord,
@@ -192,7 +193,7 @@ pub struct CoveredTreatmentBody {
 impl From<CoveredTreatment> for CoveredTreatmentBody {
     fn from(covered: CoveredTreatment) -> Self {
         Self {
-            drug: covered.drug.to_string(),
+            drug: covered.drug.as_str().into(),
             name: covered.name.into(),
             form: covered.form.into(),
             unit: covered.unit.into(),
@@ -203,7 +204,7 @@ impl From<CoveredTreatment> for CoveredTreatmentBody {
 
 impl CoveredTreatmentBody {
     fn read(self, index: usize, errors: &mut Vec<FieldError>) -> Option<CoveredTreatment> {
-        let path = |field: &str| format!("treatments.{index}.{field}");
+        let path = |field: &str| format!("treatments[{index}].{field}");
         let drug = self.drug.parse().map_err(|error: kernel::code::InvalidCode| {
             errors.push(FieldError::new(path("drug"), "invalid", error.to_string()));
         });
@@ -212,7 +213,7 @@ impl CoveredTreatmentBody {
             match DoseAmount::try_from(dose) {
                 Ok(dose) => doses.push(dose),
                 Err(error) => errors.push(FieldError::new(
-                    path(&format!("doses.{number}")),
+                    path(&format!("doses[{number}]")),
                     "out_of_range",
                     error.to_string(),
                 )),
@@ -361,7 +362,7 @@ impl From<Price> for PriceView {
             months: price.interval.months(),
             amount: AmountView {
                 minor: price.amount.minor,
-                currency: price.amount.currency.code().to_owned(),
+                currency: price.amount.currency.code().into(),
             },
             active: price.active,
         }
@@ -383,7 +384,7 @@ impl PlanRequest {
             match Feature::new(&feature.code, feature.label) {
                 Ok(feature) => features.push(feature),
                 Err(_) => errors.push(FieldError::new(
-                    format!("features.{index}.code"),
+                    format!("features[{index}].code"),
                     "invalid",
                     "A letter, and up to 63 more letters, digits and underscores.",
                 )),
@@ -418,7 +419,7 @@ impl PlanRequest {
 impl PriceRequest {
     fn read(self, index: usize) -> Result<PriceSpec, FieldError> {
         let refuse = |field: &str, code: &str, message: &str| {
-            FieldError::new(format!("prices.{index}.{field}"), code, message)
+            FieldError::new(format!("prices[{index}].{field}"), code, message)
         };
         let interval = match (self.interval, self.months) {
             (IntervalWord::Monthly, None | Some(1)) => BillingInterval::Monthly,

@@ -90,7 +90,7 @@ fn refuse<T: Type>(value: &Value) -> Problem {
     invalid(&errors)
 }
 
-fn invalid(errors: &[FieldError]) -> Problem {
+pub(super) fn invalid(errors: &[FieldError]) -> Problem {
     Problem::with_fields(
         kernel::ErrorKind::Invalid,
         "invalid_body",
@@ -193,7 +193,7 @@ fn examine_plain(
     let fits = match ty {
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
+        "integer" => is_integer(value),
         "number" => value.is_number(),
         "object" => value.is_object(),
         "array" => value.is_array(),
@@ -201,6 +201,10 @@ fn examine_plain(
     };
     if !fits {
         errors.push(FieldError::new(path, "wrong_type", format!("This is a {ty}.")));
+        return;
+    }
+    if let Some(message) = schema.format.and_then(|format| number_misfit(format, value)) {
+        errors.push(FieldError::new(path, "out_of_range", message));
         return;
     }
     if let (Value::String(text), Some(rule)) = (value, rule_of(schema)) {
@@ -231,6 +235,34 @@ fn examine_plain(
     {
         errors.push(FieldError::new(path, "out_of_range", "The number is out of bounds."));
     }
+}
+
+/// Whether a number is written without a fraction, however large it is.
+fn is_integer(value: &Value) -> bool {
+    let Value::Number(number) = value else { return false };
+    number.to_string().trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Why a format cannot hold a number.
+fn number_misfit(format: &str, value: &Value) -> Option<String> {
+    let Value::Number(number) = value else { return None };
+    let (least, most) = match format {
+        "int8" => (i8::MIN.into(), i8::MAX.into()),
+        "int16" => (i16::MIN.into(), i16::MAX.into()),
+        "int32" => (i32::MIN.into(), i32::MAX.into()),
+        "int64" => (i64::MIN.into(), i64::MAX.into()),
+        "uint8" => (0, u8::MAX.into()),
+        "uint16" => (0, u16::MAX.into()),
+        "uint32" => (0, u32::MAX.into()),
+        "uint64" => (0, u64::MAX.into()),
+        "decimal" => {
+            let misfit = kernel::Decimal::try_from(number).err();
+            return misfit.map(|_| "A number has at most 28 digits.".to_owned());
+        }
+        _ => return None,
+    };
+    let fits = number.to_string().parse().is_ok_and(|whole: i128| (least..=most).contains(&whole));
+    (!fits).then(|| format!("This is an integer from {least} to {most}."))
 }
 
 /// Whether a text fits a format; a format that is not known here passes.
@@ -271,6 +303,9 @@ mod tests {
         inner: Inner,
         list: Vec<Inner>,
         note: Option<String>,
+        small: Option<u8>,
+        large: Option<i64>,
+        exact: Option<crate::core::Exact>,
         reason: Option<Text<kernel::text::GraveReason>>,
     }
 
@@ -283,7 +318,7 @@ mod tests {
     fn every_field_at_fault_is_named_by_its_path() {
         let value = json!({
             "id": "x", "inner": {}, "list": [{"count": 1}, {"count": 11}, {"count": "1"}], "note": 5,
-            "reason": "It is \u{200B} needed.",
+            "reason": "It is \u{200B} needed.", "small": 256, "large": -1e30, "exact": 1e300,
         });
         assert_eq!(
             paths(value),
@@ -293,10 +328,25 @@ mod tests {
                 "list[1].count out_of_range",
                 "list[2].count wrong_type",
                 "note wrong_type",
+                "small out_of_range",
+                "large wrong_type",
+                "exact out_of_range",
                 "reason character"
             ]
         );
         assert_eq!(paths(json!([])), [" wrong_type"]);
+        let body = r#"{"id": "0192f0c1-a0b0-7c00-8000-00000000000a", "list": [],
+            "inner": {"count": 99999999999}, "large": 99999999999999999999, "small": -1,
+            "exact": 12345678901234567890123456789}"#;
+        assert_eq!(
+            paths(serde_json::from_str(body).unwrap()),
+            [
+                "inner.count out_of_range",
+                "small out_of_range",
+                "large out_of_range",
+                "exact out_of_range"
+            ]
+        );
     }
 
     #[derive(Debug, Object)]

@@ -2,13 +2,12 @@ use std::borrow::Cow;
 
 use kernel::Decimal;
 use poem_openapi::{
-    registry::MetaSchemaRef,
+    registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
 use serde_json::Value;
 
-/// A number that comes and goes with the digits that were written. In the
-/// document it is a number like any other.
+/// A number that comes and goes with the digits that were written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exact(pub Decimal);
 
@@ -26,11 +25,11 @@ impl Type for Exact {
     type RawElementValueType = Self;
 
     fn name() -> Cow<'static, str> {
-        f64::name()
+        "number_decimal".into()
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        f64::schema_ref()
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("number", "decimal")))
     }
 
     fn as_raw_value(&self) -> Option<&Self> {

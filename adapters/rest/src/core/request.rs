@@ -164,7 +164,11 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
                 }
                 error.into_response()
             }
-            Err(error) => REQUEST_ID.sync_scope(id, || Problem::from_framework(&error)),
+            Err(error) => match dialect {
+                // The path itself was not understood, so that no route was found.
+                Some(dialect) => (dialect.refuse)(error.status(), "There is nothing here."),
+                None => REQUEST_ID.sync_scope(id, || Problem::from_framework(&error)),
+            },
         };
         if let Some(pattern) = response.data::<PathPattern>() {
             route = pattern.0.to_string();

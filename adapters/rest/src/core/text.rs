@@ -1,11 +1,11 @@
 //! Text of a kind, as requests carry it. The schema says what the kind takes,
 //! and [`super::Body`] names every fault by that schema.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
+use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, str::FromStr};
 
 use kernel::{
-    TextKind,
-    text::{Rule, Shape},
+    FieldError, Ndc, TextKind,
+    text::{PackageCode, Rule, Shape},
 };
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
@@ -13,10 +13,29 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
+use super::{Problem, body::invalid};
+
 /// A text that its kind has taken, or one that was kept earlier and is shown.
 pub struct Text<K> {
     text: String,
     kind: PhantomData<fn() -> K>,
+}
+
+impl<K: TextKind> Text<K> {
+    /// What the domain reads of a text that its kind has taken.
+    pub fn read<T: FromStr>(&self, path: &str) -> Result<T, Problem> {
+        self.text.parse().map_err(|_| misread(path))
+    }
+}
+
+impl Text<PackageCode> {
+    pub fn ndc(&self, path: &str) -> Result<Ndc, Problem> {
+        Ndc::printed(&self.text).map_err(|_| misread(path))
+    }
+}
+
+fn misread(path: &str) -> Problem {
+    invalid(&[FieldError::new(path, "invalid", "This is not of the field's form.")])
 }
 
 impl<K> Clone for Text<K> {

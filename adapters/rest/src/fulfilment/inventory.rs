@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Ndc, PharmacyId, Uuid, text::LotNumber};
+use kernel::{
+    PharmacyId, Uuid,
+    text::{LotNumber, PackageCode},
+};
 use pharmacy::{
-    PharmacyError,
     fulfilment::FulfilmentStore,
     inventory::{
         Lot, Receipt, Stock,
@@ -103,8 +105,7 @@ pub struct ReceiveLot {
     /// A pharmacy of the directory.
     pub pharmacy_id: Uuid,
     /// The drug's NDC: eleven digits, or as printed with hyphens.
-    #[oai(validator(max_length = 14))]
-    pub ndc: String,
+    pub ndc: Text<PackageCode>,
     /// The manufacturer's lot number, of at most 40 characters.
     pub lot_number: Text<LotNumber>,
     /// The last day on which the lot may be used.
@@ -129,14 +130,10 @@ impl Example for ReceiveLot {
 }
 
 impl ReceiveLot {
-    fn parse(self) -> Result<Receipt, PharmacyError> {
-        let ndc = Ndc::printed(&self.ndc).map_err(|_| {
-            let message = "Eleven digits, or the three groups as printed, with hyphens.";
-            PharmacyError::field("ndc", "invalid", message)
-        })?;
+    fn parse(self) -> Result<Receipt, Problem> {
         Ok(Receipt {
             pharmacy: PharmacyId(self.pharmacy_id),
-            ndc,
+            ndc: self.ndc.ndc("ndc")?,
             lot_number: self.lot_number.into(),
             expires_on: self.expires_on,
             quantity: self.quantity,

@@ -4,11 +4,12 @@ use identity::{
     login::{self, Login, PendingLogin},
     registration,
 };
+use kernel::text::Email;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Any};
 use serde_json::Value;
 
 use super::{Accepted, Role};
-use crate::core::{Body, Done, Enrolling, Problem, Tag, Visitor};
+use crate::core::{Body, Done, Enrolling, Problem, Tag, Text, Visitor};
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -45,13 +46,12 @@ impl poem_openapi::types::Example for LoginRequest {
 #[derive(Debug, Object)]
 #[oai(example)]
 struct EmailRequest {
-    #[oai(validator(max_length = 320))]
-    email: String,
+    email: Text<Email>,
 }
 
 impl poem_openapi::types::Example for EmailRequest {
     fn example() -> Self {
-        Self { email: "ada@example.com".to_owned() }
+        Self { email: "ada@example.com".into() }
     }
 }
 

@@ -1,8 +1,9 @@
 use identity::{Services, credentials};
+use kernel::text::Email;
 use poem_openapi::{Object, OpenApi};
 
 use super::Accepted;
-use crate::core::{Body, Caller, Done, Enrolling, Problem, Tag, Visitor};
+use crate::core::{Body, Caller, Done, Enrolling, Problem, Tag, Text, Visitor};
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -27,8 +28,7 @@ impl poem_openapi::types::Example for ChangePasswordRequest {
 #[oai(example)]
 struct ChangeEmailRequest {
     /// The address to sign in with from now on.
-    #[oai(validator(max_length = 320))]
-    email: String,
+    email: Text<Email>,
     /// The account's password.
     #[oai(validator(max_length = 512))]
     password: String,
@@ -36,10 +36,7 @@ struct ChangeEmailRequest {
 
 impl poem_openapi::types::Example for ChangeEmailRequest {
     fn example() -> Self {
-        Self {
-            email: "ada.byron@example.com".to_owned(),
-            password: "correct-horse battery".to_owned(),
-        }
+        Self { email: "ada.byron@example.com".into(), password: "correct-horse battery".to_owned() }
     }
 }
 

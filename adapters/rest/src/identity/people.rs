@@ -2,10 +2,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use identity::{
     PatientProfile, ProfileForm, ProviderForm, ProviderProfile, Services, profile, provider,
 };
-use kernel::Sex;
 use kernel::{
-    text,
-    text::{AddressLine, AddressLine2, City},
+    Sex, text,
+    text::{
+        AddressLine, AddressLine2, City, DeaNumber, NpiNumber, Phone, StateCode, TimeZone, ZipCode,
+    },
 };
 use poem_openapi::{Enum, Object, OpenApi, payload::Json};
 
@@ -29,11 +30,9 @@ struct PostalAddress {
     line2: Option<Text<AddressLine2>>,
     city: Text<City>,
     /// The postal code of the state, as in `MA`.
-    #[oai(validator(max_length = 2))]
-    state: String,
+    state: Text<StateCode>,
     /// Five digits, or nine with a dash.
-    #[oai(validator(max_length = 10))]
-    postal_code: String,
+    postal_code: Text<ZipCode>,
 }
 
 /// The sex that dosing and eligibility ask for, as FHIR's administrative gender.
@@ -76,11 +75,9 @@ struct ProfileRequest {
     sex: AdministrativeSex,
     address: PostalAddress,
     /// In E.164 form; an American number may leave out its country code.
-    #[oai(validator(max_length = 30))]
-    phone: String,
+    phone: Text<Phone>,
     /// An IANA time zone; billing periods and reminders go by it.
-    #[oai(validator(max_length = 64))]
-    time_zone: String,
+    time_zone: Text<TimeZone>,
     /// A social security number. Left out, the one on file stays.
     #[oai(validator(max_length = 11))]
     ssn: Option<String>,
@@ -120,10 +117,10 @@ impl From<ProfileRequest> for ProfileForm {
             line1: request.address.line1.into(),
             line2: request.address.line2.map(Into::into),
             city: request.address.city.into(),
-            state: request.address.state,
-            postal_code: request.address.postal_code,
-            phone: request.phone,
-            time_zone: request.time_zone,
+            state: request.address.state.into(),
+            postal_code: request.address.postal_code.into(),
+            phone: request.phone.into(),
+            time_zone: request.time_zone.into(),
             ssn: request.ssn,
             version: request.version,
         }
@@ -160,8 +157,8 @@ impl From<PatientProfile> for ProfileView {
                 line1: profile.address.line1.into(),
                 line2: profile.address.line2.map(Into::into),
                 city: profile.address.city.into(),
-                state: profile.address.state.to_string(),
-                postal_code: profile.address.postal_code,
+                state: profile.address.state.to_string().into(),
+                postal_code: profile.address.postal_code.into(),
             },
             phone: profile.phone.to_string(),
             time_zone: profile.time_zone.name().to_owned(),
@@ -177,11 +174,9 @@ impl From<PatientProfile> for ProfileView {
 struct ProviderProfileRequest {
     name: PersonName,
     /// The National Provider Identifier: ten digits with a check digit.
-    #[oai(validator(max_length = 10))]
-    npi: String,
+    npi: Text<NpiNumber>,
     /// The DEA registration number, where there is one.
-    #[oai(validator(max_length = 9))]
-    dea: Option<String>,
+    dea: Option<Text<DeaNumber>>,
     /// Codes of the NUCC provider taxonomy, as `listSpecialities` has them.
     #[oai(validator(max_items = 20))]
     specialities: Vec<String>,
@@ -283,8 +278,8 @@ impl ProfileApi {
         let form = ProviderForm {
             given: body.0.name.given.into(),
             family: body.0.name.family.into(),
-            npi: body.0.npi,
-            dea: body.0.dea,
+            npi: body.0.npi.into(),
+            dea: body.0.dea.map(Into::into),
             specialities: body.0.specialities,
         };
         let profile = provider::write_own(&self.services, caller.actor(), form).await?;

@@ -6,6 +6,7 @@ use identity::{
     HoursForm, IdentityError, ProviderForm, Services, Shift, ShiftForm, WorkingHours, provider,
     working_hours::clock,
 };
+use kernel::text::{DeaNumber, NpiNumber, TimeZone};
 use kernel::{Speciality, Uuid};
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -15,7 +16,7 @@ use poem_openapi::{
 };
 
 use super::people::{PersonName, ProviderView};
-use crate::core::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
+use crate::core::{Body, Caller, Problem, Tag, Text, Versioned, one_version, seen_version};
 
 /// A speciality of the NUCC Health Care Provider Taxonomy.
 #[derive(Clone, Debug, Object)]
@@ -97,8 +98,7 @@ pub struct ShiftBody {
 #[oai(example)]
 pub struct WorkingHoursBody {
     /// A name of the IANA database, as in `America/New_York`.
-    #[oai(validator(max_length = 64))]
-    time_zone: String,
+    time_zone: Text<TimeZone>,
     /// Shifts of a day do not overlap; work through midnight is two shifts.
     #[oai(validator(max_items = 42))]
     shifts: Vec<ShiftBody>,
@@ -112,7 +112,7 @@ impl Example for WorkingHoursBody {
             until: until.to_owned(),
         };
         Self {
-            time_zone: "America/New_York".to_owned(),
+            time_zone: "America/New_York".into(),
             shifts: vec![
                 shift(WeekdayWord::Monday, "09:00", "17:00"),
                 shift(WeekdayWord::Thursday, "13:00", "20:30"),
@@ -128,7 +128,7 @@ impl From<WorkingHoursBody> for HoursForm {
             from: shift.from,
             until: shift.until,
         };
-        Self { zone: body.time_zone, shifts: body.shifts.into_iter().map(shift).collect() }
+        Self { zone: body.time_zone.into(), shifts: body.shifts.into_iter().map(shift).collect() }
     }
 }
 
@@ -140,7 +140,7 @@ impl From<&WorkingHours> for WorkingHoursBody {
             until: clock(shift.until),
         };
         Self {
-            time_zone: hours.zone().name().to_owned(),
+            time_zone: hours.zone().name().into(),
             shifts: hours.shifts().iter().map(shift).collect(),
         }
     }
@@ -165,11 +165,9 @@ impl Example for OwnHoursRequest {
 struct ReviseProvider {
     name: PersonName,
     /// The National Provider Identifier: ten digits with a check digit.
-    #[oai(validator(max_length = 10))]
-    npi: String,
+    npi: Text<NpiNumber>,
     /// The DEA registration number, where there is one.
-    #[oai(validator(max_length = 9))]
-    dea: Option<String>,
+    dea: Option<Text<DeaNumber>>,
     /// Codes of the NUCC provider taxonomy.
     #[oai(validator(max_items = 20))]
     specialities: Vec<String>,
@@ -181,8 +179,8 @@ impl Example for ReviseProvider {
     fn example() -> Self {
         Self {
             name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
-            npi: "1234567893".to_owned(),
-            dea: Some("AB1234563".to_owned()),
+            npi: "1234567893".into(),
+            dea: Some("AB1234563".into()),
             specialities: vec!["207Q00000X".to_owned()],
             working_hours: Some(WorkingHoursBody::example()),
         }
@@ -258,8 +256,8 @@ impl ProvidersApi {
         let form = ProviderForm {
             given: body.0.name.given.into(),
             family: body.0.name.family.into(),
-            npi: body.0.npi,
-            dea: body.0.dea,
+            npi: body.0.npi.into(),
+            dea: body.0.dea.map(Into::into),
             specialities: body.0.specialities,
         };
         let hours = body.0.working_hours.map(Into::into);

@@ -1,13 +1,16 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use identity::{Account, AccountState, License, Services, credentials, provider, sessions, staff};
-use kernel::{FieldError, Uuid};
+use kernel::{
+    Uuid,
+    text::{Email, StateCode},
+};
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json};
 
 use super::{
     Role,
     people::{PersonName, ProviderView},
 };
-use crate::core::{Body, Caller, Problem, Tag};
+use crate::core::{Body, Caller, Problem, Tag, Text};
 
 /// What the board of a state says of a licence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -42,8 +45,7 @@ impl From<LicenseStatus> for identity::LicenseStatus {
 #[derive(Clone, Debug, Object)]
 pub struct LicenseView {
     /// The postal code of the state, as in `MA`.
-    #[oai(validator(max_length = 2))]
-    state: String,
+    state: Text<StateCode>,
     #[oai(validator(max_length = 40))]
     number: String,
     /// The last day on which it is in force, in the state's own time zone.
@@ -54,7 +56,7 @@ pub struct LicenseView {
 impl From<License> for LicenseView {
     fn from(license: License) -> Self {
         Self {
-            state: license.state.to_string(),
+            state: license.state.to_string().into(),
             number: license.number,
             expires_on: license.expires_on,
             status: license.status.into(),
@@ -63,35 +65,21 @@ impl From<License> for LicenseView {
 }
 
 fn licenses(views: Vec<LicenseView>) -> Result<Vec<License>, Problem> {
-    let mut errors = Vec::new();
-    let mut licenses = Vec::new();
-    for (index, view) in views.into_iter().enumerate() {
-        match view.state.parse() {
-            Ok(state) => licenses.push(License {
-                state,
-                number: view.number,
-                expires_on: view.expires_on,
-                status: view.status.into(),
-            }),
-            Err(_) => errors.push(FieldError::new(
-                format!("licenses[{index}].state"),
-                "invalid",
-                "A postal code of a US state.",
-            )),
-        }
-    }
-    if errors.is_empty() {
-        Ok(licenses)
-    } else {
-        Err(identity::IdentityError::Invalid(errors).into())
-    }
+    let license = |view: LicenseView| {
+        Ok(License {
+            state: view.state.read("licenses.state")?,
+            number: view.number,
+            expires_on: view.expires_on,
+            status: view.status.into(),
+        })
+    };
+    views.into_iter().map(license).collect()
 }
 
 #[derive(Debug, Object)]
 #[oai(example)]
 struct StaffRequest {
-    #[oai(validator(max_length = 320))]
-    email: String,
+    email: Text<Email>,
     name: PersonName,
     /// One or more, but never `patient`.
     #[oai(validator(max_items = 7))]
@@ -101,7 +89,7 @@ struct StaffRequest {
 impl poem_openapi::types::Example for StaffRequest {
     fn example() -> Self {
         Self {
-            email: "grace@example.com".to_owned(),
+            email: "grace@example.com".into(),
             name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
             roles: vec![Role::Provider],
         }
@@ -134,7 +122,7 @@ impl poem_openapi::types::Example for LicensesRequest {
     fn example() -> Self {
         Self {
             licenses: vec![LicenseView {
-                state: "MA".to_owned(),
+                state: "MA".into(),
                 number: "MD-12345".to_owned(),
                 expires_on: NaiveDate::from_ymd_opt(2027, 12, 31).unwrap_or_default(),
                 status: LicenseStatus::Active,
@@ -227,7 +215,7 @@ impl StaffApi {
         body: Body<StaffRequest>,
     ) -> Result<CreatedAccount, Problem> {
         let form = staff::StaffForm {
-            email: body.0.email,
+            email: body.0.email.into(),
             given: body.0.name.given.into(),
             family: body.0.name.family.into(),
             roles: body.0.roles.into_iter().map(kernel::Role::from).collect(),

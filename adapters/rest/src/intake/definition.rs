@@ -552,8 +552,17 @@ impl FormItemView {
                     refuse("maximum", "required", "How often it repeats at most.");
                     return None;
                 };
+                // None at all is zero; what is no count is refused.
+                let minimum = match self.minimum {
+                    None => Some(0),
+                    minimum => count(minimum),
+                };
+                let Some(minimum) = minimum else {
+                    refuse("minimum", "invalid", "How often it repeats is a whole number.");
+                    return None;
+                };
                 ItemKind::RepeatingGroup {
-                    minimum: count(self.minimum).unwrap_or(0),
+                    minimum,
                     maximum,
                     items: group_items.into_iter().filter_map(|item| item.read(errors)).collect(),
                 }

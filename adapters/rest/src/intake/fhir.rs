@@ -45,8 +45,9 @@ impl Example for ImportRequest {
 pub struct ImportedView {
     #[oai(flatten)]
     pub version: FormVersionView,
-    /// What was left out of the Questionnaire and changes neither who is asked
-    /// nor what is answered, by its place.
+    /// What the form has otherwise than the Questionnaire, by its place:
+    /// `left_out` for what it does not keep, as decoration, and `assumed` for an
+    /// end that the Questionnaire does not set, as the length of a text.
     pub warnings: Vec<ProblemField>,
 }
 
@@ -95,7 +96,8 @@ impl FormsFhirApi {
     /// Takes `form.administer`. What changes who is asked what, or what an
     /// answer may be, is carried over, or 422 names its place; a modifier
     /// extension is refused always. What only describes or decorates is left
-    /// out and named in `warnings`.
+    /// out and named in `warnings`, and so is an end that the form sets where
+    /// the Questionnaire has none. The draft asks nobody until it is published.
     #[oai(
         path = "/api/admin/forms/questionnaires",
         method = "post",
@@ -107,11 +109,13 @@ impl FormsFhirApi {
         body: Body<ImportRequest>,
     ) -> Result<Created<ImportedView>, Problem> {
         caller.actor().require(kernel::Permission::FormAdminister).map_err(IntakeError::from)?;
-        let imported = fhir::to_definition(&body.0.questionnaire.0).map_err(|unreadable| {
-            let path = format!("questionnaire.{}", unreadable.path);
-            let error = FieldError::new(path, "unreadable", unreadable.message);
-            IntakeError::InvalidDefinition(vec![error])
-        })?;
+        let limit = self.0.photo_limit.0;
+        let imported =
+            fhir::to_definition(&body.0.questionnaire.0, limit).map_err(|unreadable| {
+                let path = format!("questionnaire.{}", unreadable.path);
+                let error = FieldError::new(path, "unreadable", unreadable.message);
+                IntakeError::InvalidDefinition(vec![error])
+            })?;
         let new = NewFormVersion {
             category: body.0.category_id.into(),
             slug: body.0.slug,
@@ -121,9 +125,9 @@ impl FormsFhirApi {
         let version =
             intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
         let place = format!("/api/admin/forms/{}", version.id);
-        let warnings = imported.warnings.into_iter().map(|left_out| {
-            let path = format!("questionnaire.{}", left_out.path);
-            FieldError::new(path, "left_out", left_out.message).into()
+        let warnings = imported.warnings.into_iter().map(|warning| {
+            let path = format!("questionnaire.{}", warning.path);
+            FieldError { path, ..warning }.into()
         });
         let warnings = warnings.collect();
         let revision = version.revision;

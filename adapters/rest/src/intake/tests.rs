@@ -251,6 +251,14 @@ fn what_cannot_be_read_is_named_by_its_path() {
     let scale =
         json!({ "link_id": "s", "type": "scale", "text": "?", "minimum": 0.5, "maximum": 3 });
     assert_eq!(read(scale), ["items.s.minimum"]);
+    let rows = |minimum: Value| {
+        let inner = json!([{ "link_id": "i", "type": "boolean", "text": "?" }]);
+        json!({ "link_id": "r", "type": "repeating_group", "text": "?", "items": inner,
+                "minimum": minimum, "maximum": 3 })
+    };
+    assert_eq!(read(rows(json!(1.5))), ["items.r.minimum"]);
+    assert_eq!(read(rows(json!(-1))), ["items.r.minimum"]);
+    assert_eq!(read(rows(Value::Null)), [""; 0]);
     let condition = json!({
         "link_id": "b", "type": "boolean", "text": "?",
         "enable_when": [

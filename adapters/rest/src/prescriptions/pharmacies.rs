@@ -1,17 +1,17 @@
 //! The administration of pharmacies.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use kernel::{
-    Address, FieldError, PharmacyId, UsState, Uuid,
-    text::{AddressLine, AddressLine2, City, PharmacyName},
-};
-use pharmacy::{
-    PharmacyError,
-    prescription::{
-        Pharmacy, PrescriptionStore,
-        administer::{self, Pharmacists, PharmacySpec},
+    Address, PharmacyId, Uuid,
+    text::{
+        AddressLine, AddressLine2, City, DeaNumber, NcpdpNumber, NpiNumber, PharmacyName, Phone,
+        StateCode, ZipCode,
     },
+};
+use pharmacy::prescription::{
+    Pharmacy, PrescriptionStore,
+    administer::{self, Pharmacists, PharmacySpec},
 };
 use poem_openapi::{
     Object, OpenApi,
@@ -37,33 +37,27 @@ pub struct PharmaciesApi {
 pub struct PharmacyRequest {
     /// The NCPDP provider identifier, seven digits. A check digit that does not
     /// fit is answered with a warning.
-    #[oai(validator(max_length = 7))]
-    pub ncpdp_id: String,
+    pub ncpdp_id: Text<NcpdpNumber>,
     /// Ten digits with their check digit.
-    #[oai(validator(max_length = 10))]
-    pub npi: String,
+    pub npi: Text<NpiNumber>,
     /// The DEA registration, two letters and seven digits with their check
     /// digit; absent where it has none.
-    #[oai(validator(max_length = 9))]
-    pub dea: Option<String>,
+    pub dea: Option<Text<DeaNumber>>,
     pub name: Text<PharmacyName>,
     pub line1: Text<AddressLine>,
     pub line2: Option<Text<AddressLine2>>,
     pub city: Text<City>,
     /// The postal code of the state, as in `MA`.
-    #[oai(validator(max_length = 2))]
-    pub state: String,
-    #[oai(validator(max_length = 10))]
-    pub postal_code: String,
+    pub state: Text<StateCode>,
+    pub postal_code: Text<ZipCode>,
     /// In E.164 form, or ten digits.
-    #[oai(validator(max_length = 24))]
-    pub phone: String,
+    pub phone: Text<Phone>,
     /// Whether it ships to patients.
     pub mail_order: bool,
     /// The postal codes of the states to which it may send, that of its own
     /// place among them.
     #[oai(validator(min_items = 1, max_items = 60))]
-    pub licensed_in: Vec<String>,
+    pub licensed_in: Vec<Text<StateCode>>,
     /// One that is not active takes no new prescription and sends nothing out.
     #[oai(default = "active_by_default")]
     pub active: bool,
@@ -94,64 +88,29 @@ impl Example for PharmacyRequest {
 }
 
 impl PharmacyRequest {
-    fn read(self) -> Result<PharmacySpec, PharmacyError> {
-        let mut errors = Vec::new();
-        let ncpdp_id = read("ncpdp_id", &self.ncpdp_id, "Seven digits.", &mut errors);
-        let npi = read("npi", &self.npi, "Ten digits with their check digit.", &mut errors);
-        let dea = self.dea.map(|dea| {
-            read("dea", &dea, "Two letters and seven digits with a check digit.", &mut errors)
-        });
-        let state = read("state", &self.state, "A postal code of a US state.", &mut errors);
-        let phone = read("phone", &self.phone, "In E.164 form, or ten digits.", &mut errors);
-        let mut licensed_in: BTreeSet<UsState> = BTreeSet::new();
-        for (index, text) in self.licensed_in.iter().enumerate() {
-            let path = format!("licensed_in[{index}]");
-            licensed_in.extend(read::<UsState>(
-                &path,
-                text,
-                "A postal code of a US state.",
-                &mut errors,
-            ));
-        }
-        let dea_is_sound = dea.as_ref().is_none_or(Option::is_some);
-        match (ncpdp_id, npi, state, phone) {
-            (Some(ncpdp_id), Some(npi), Some(state), Some(phone))
-                if errors.is_empty() && dea_is_sound =>
-            {
-                Ok(PharmacySpec {
-                    ncpdp_id,
-                    npi,
-                    dea: dea.flatten(),
-                    name: self.name.into(),
-                    address: Address {
-                        line1: self.line1.into(),
-                        line2: self.line2.map(Into::into),
-                        city: self.city.into(),
-                        state,
-                        postal_code: self.postal_code,
-                    },
-                    phone,
-                    mail_order: self.mail_order,
-                    licensed_in,
-                    active: self.active,
-                })
-            }
-            _ => Err(PharmacyError::Invalid(errors)),
-        }
+    fn read(self) -> Result<PharmacySpec, Problem> {
+        Ok(PharmacySpec {
+            ncpdp_id: self.ncpdp_id.read("ncpdp_id")?,
+            npi: self.npi.read("npi")?,
+            dea: self.dea.map(|dea| dea.read("dea")).transpose()?,
+            name: self.name.into(),
+            address: Address {
+                line1: self.line1.into(),
+                line2: self.line2.map(Into::into),
+                city: self.city.into(),
+                state: self.state.read("state")?,
+                postal_code: self.postal_code.into(),
+            },
+            phone: self.phone.read("phone")?,
+            mail_order: self.mail_order,
+            licensed_in: self
+                .licensed_in
+                .iter()
+                .map(|state| state.read("licensed_in"))
+                .collect::<Result<_, _>>()?,
+            active: self.active,
+        })
     }
-}
-
-fn read<T: std::str::FromStr>(
-    path: &str,
-    text: &str,
-    message: &str,
-    errors: &mut Vec<FieldError>,
-) -> Option<T> {
-    let found = text.trim().parse().ok();
-    if found.is_none() {
-        errors.push(FieldError::new(path, "invalid", message));
-    }
-    found
 }
 
 /// A pharmacy as administrators see it.

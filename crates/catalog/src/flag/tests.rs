@@ -103,7 +103,7 @@ fn a_flag_keeps_its_key_and_every_fault_is_named() {
     let bad = FlagSpec { description: " ".into(), cohorts: vec![Cohort::default()], ..spec(101) };
     let Err(CatalogError::Invalid(fields)) = made.revise(bad) else { panic!("it was taken") };
     let paths: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["description", "percentage", "cohorts.0"]);
+    assert_eq!(paths, ["description", "percentage", "cohorts[0]"]);
 }
 
 proptest! {

@@ -101,7 +101,10 @@ fn broken_prices_are_named_by_their_paths() {
         panic!("it was taken");
     };
     let paths: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["prices.0.amount.minor", "prices.1.amount.currency", "prices.1.interval"]);
+    assert_eq!(
+        paths,
+        ["prices[0].amount.minor", "prices[1].amount.currency", "prices[1].interval"]
+    );
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn a_feature_code_and_a_comparison_label_stand_once() {
     };
     let told: Vec<_> =
         fields.iter().map(|field| (field.path.as_str(), field.code.as_str())).collect();
-    assert_eq!(told, [("features.1.code", "duplicate"), ("comparison.1.label", "duplicate")]);
+    assert_eq!(told, [("features[1].code", "duplicate"), ("comparison[1].label", "duplicate")]);
     assert!(fields[0].message.contains("free_shipping"), "{}", fields[0].message);
     assert!(fields[1].message.contains("visits"), "{}", fields[1].message);
 }

@@ -330,3 +330,15 @@ fn the_codings_of_a_form_hold_no_text_that_nobody_can_see() {
         assert!(question.iter().any(|(path, _)| path.ends_with("q.code")), "{question:?}");
     }
 }
+
+#[test]
+fn a_limit_of_an_integer_that_no_answer_has_is_named() {
+    let limits = |minimum: Option<f64>, maximum: Option<f64>| {
+        let (minimum, maximum) = (minimum.map(Into::into), maximum.map(Into::into));
+        codes(vec![item("n", ItemKind::Number { minimum, maximum, integer: true, units: vec![] })])
+    };
+    assert_eq!(limits(Some(1.0), Some(2.0)), []);
+    assert_eq!(limits(Some(3e9), None), one("n.minimum", "out_of_range"));
+    assert_eq!(limits(Some(0.5), Some(2.0)), one("n.minimum", "out_of_range"));
+    assert_eq!(limits(None, Some(3e9)), one("n.maximum", "out_of_range"));
+}

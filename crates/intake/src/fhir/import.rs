@@ -3,92 +3,68 @@
 //! place; what only describes or decorates is left out and named. A modifier
 //! extension that is not known is never ignored, as FHIR demands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{cmp::Ordering, collections::BTreeMap};
 
-use kernel::Coding;
-use serde_json::{Value, json};
+use kernel::{Coding, Decimal, FieldError};
+use serde_json::{Map, Value, json};
+use strum::IntoEnumIterator as _;
 
 use super::{
     Unreadable,
     extension::{
         CALCULATED, EXCLUSIVE, HIDDEN, ITEM_CONTROL, LEAST, LEAST_QUANTITY, MAX_SIZE, MAXIMUM,
-        MIME_TYPE, MINIMUM, MOST, MOST_QUANTITY, OWN, REGEX, UNIT, UNIT_OPTION, WEIGHTS, own, part,
+        MIME_TYPE, MINIMUM, MOST, MOST_QUANTITY, REGEX, UNIT, UNIT_OPTION, WEIGHTS, own, part,
         with_url,
     },
     item::LOCAL,
+    known::{CONDITION, INITIAL, ITEM, OPTION, QUESTIONNAIRE},
     parts::{
-        Read, expected, flag, is_slider, join, number_limit, read_coding, read_consent, score,
-        takes_photos, text, units,
+        Read, count, expected, flag, is_answer_of, is_slider, join, number, number_limit, numbered,
+        occurrences, read_coding, read_consent, score, text, units, yes,
     },
     response::raw_of,
 };
 use crate::{
     Behavior, ChoiceOption, Condition, CrossRule, EnableWhen, FormDefinition, Item, ItemKind,
-    Operator, Subject, check::MOST_PHOTOS,
+    MediaType, Operator, Subject, answer::MOST_REPEATS, check::MOST_PHOTOS,
 };
 
 /// How often a group of another author repeats that does not say it.
 const MOST_ROWS: u32 = 20;
+/// How long a text of another author is that does not say it.
+const TEXT_LENGTH: u32 = 2_000;
 
-/// A definition that was read, and what was left out of it, by its place.
+/// A definition that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
     pub definition: FormDefinition,
-    pub warnings: Vec<Unreadable>,
+    /// What was left out of it, and what it does not say and was assumed, by its
+    /// place.
+    pub warnings: Vec<FieldError>,
 }
 
-/// Reads a definition from a Questionnaire. Whether the form makes sense is for
-/// its publication to say.
-pub fn to_definition(resource: &Value) -> Read<Imported> {
+/// Reads a definition from a Questionnaire, where a photo has at most so many
+/// bytes. Whether the form makes sense is for its publication to say.
+pub fn to_definition(resource: &Value, photo_limit: usize) -> Read<Imported> {
     if resource["resourceType"] != "Questionnaire" {
         return Err(Unreadable::new("resourceType", "This is no Questionnaire."));
     }
     refuse_modifiers(resource, "")?;
-    let mut reader = Reader { items: BTreeMap::new(), warnings: Vec::new() };
+    let mut reader = Reader { items: BTreeMap::new(), photo_limit, warnings: Vec::new() };
     reader.index(resource);
-    reader.elements(
-        resource,
-        "",
-        // The server gives the version its own address, number and status.
-        &[
-            "resourceType",
-            "id",
-            "meta",
-            "url",
-            "version",
-            "name",
-            "title",
-            "status",
-            "date",
-            "subjectType",
-            "description",
-            "item",
-            "extension",
-            "modifierExtension",
-        ],
-        &[
-            "identifier",
-            "text",
-            "language",
-            "contained",
-            "derivedFrom",
-            "experimental",
-            "publisher",
-            "contact",
-            "useContext",
-            "jurisdiction",
-            "purpose",
-            "copyright",
-            "approvalDate",
-            "lastReviewDate",
-            "effectivePeriod",
-            "code",
-        ],
-    )?;
+    reader.elements(resource, "", &QUESTIONNAIRE)?;
     reader.extensions(resource, "", &[], &["rule"])?;
     let subjects = resource["subjectType"].as_array();
     if subjects.is_some_and(|subjects| !subjects.iter().any(|subject| subject == "Patient")) {
         return Err(Unreadable::new("subjectType", "A form is about a patient."));
+    }
+    match resource["status"].as_str() {
+        None | Some("draft" | "active" | "unknown") => {}
+        // A draft asks nobody until somebody publishes it.
+        Some("retired") => {
+            reader.left_out("status".into(), "The form was retired; its import is a draft.");
+        }
+        Some(_) => return Err(Unreadable::new("status", "The status is not known.")),
     }
     let title = text(resource, "title", "")?
         .or(text(resource, "name", "")?)
@@ -143,39 +119,12 @@ fn read_rule(extension: &Value) -> Read<CrossRule> {
     })
 }
 
-/// The extensions that say something of who is asked, what is answered or what
-/// may be answered, and that a form has no words for.
-const MATTER: [&str; 17] = [
-    "sdc-questionnaire-enableWhenExpression",
-    "sdc-questionnaire-calculatedExpression",
-    "sdc-questionnaire-answerExpression",
-    "sdc-questionnaire-candidateExpression",
-    "sdc-questionnaire-answerOptionsToggleExpression",
-    "sdc-questionnaire-initialExpression",
-    "sdc-questionnaire-lookupQuestionnaire",
-    "sdc-questionnaire-subQuestionnaire",
-    "cqf-expression",
-    "cqf-calculatedValue",
-    "targetConstraint",
-    "questionnaire-constraint",
-    "questionnaire-unitValueSet",
-    "minLength",
-    "maxDecimalPlaces",
-    "questionnaire-minOccurs",
-    "questionnaire-maxOccurs",
-];
-
-/// The members of a Questionnaire and its items that are lists.
-const LISTS: [&str; 6] =
-    ["answerOption", "enableWhen", "extension", "initial", "item", "subjectType"];
-
-/// The extensions that an element may have more than once.
-const REPEATED: [&str; 4] = [UNIT, UNIT_OPTION, MIME_TYPE, ITEM_CONTROL];
-
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     /// Every item, for the conditions that look at it.
     items: BTreeMap<&'a str, &'a Value>,
-    warnings: Vec<Unreadable>,
+    /// The largest photo that is taken, in bytes.
+    photo_limit: usize,
+    warnings: Vec<FieldError>,
 }
 
 impl<'a> Reader<'a> {
@@ -188,81 +137,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn left_out(&mut self, path: String, message: &str) {
-        self.warnings.push(Unreadable::new(path, message));
+    pub(super) fn left_out(&mut self, path: String, message: &str) {
+        self.warnings.push(FieldError::new(path, "left_out", message));
     }
 
-    /// Every member of an element is carried, left out by its name, or refused.
-    fn elements(
-        &mut self,
-        element: &Value,
-        path: &str,
-        carried: &[&str],
-        harmless: &[&str],
-    ) -> Read<()> {
-        let Some(members) = element.as_object() else {
-            return Err(Unreadable::new(path, "This is no object."));
-        };
-        for name in members.keys() {
-            let plain = name.strip_prefix('_').unwrap_or(name);
-            let known = carried.contains(&plain);
-            // A single element where a list belongs would be read as an empty list.
-            if LISTS.contains(&name.as_str()) && !element[name].is_array() {
-                return Err(Unreadable::new(join(path, name), "It is a list."));
-            }
-            if known && plain == name {
-                continue;
-            }
-            if known || harmless.contains(&plain) {
-                self.left_out(join(path, name), "This is left out.");
-            } else {
-                return Err(Unreadable::new(join(path, name), "A form has no words for this."));
-            }
-        }
-        Ok(())
-    }
-
-    /// Every extension of an element is carried, left out by its address, or
-    /// refused.
-    fn extensions(
-        &mut self,
-        element: &Value,
-        path: &str,
-        carried: &[&str],
-        ours: &[&str],
-    ) -> Read<()> {
-        let mut seen = BTreeSet::new();
-        for (index, extension) in element["extension"].as_array().into_iter().flatten().enumerate()
-        {
-            let here = join(path, &format!("extension[{index}]"));
-            let Some(url) = extension["url"].as_str() else {
-                return Err(Unreadable::new(here, "An extension has an address."));
-            };
-            let known = match url.strip_prefix(OWN) {
-                Some(name) => ours.contains(&name),
-                None => carried.contains(&url),
-            };
-            if known {
-                let standard = !url.starts_with(OWN);
-                if standard && !REPEATED.contains(&url) && !seen.insert(url) {
-                    return Err(Unreadable::new(here, "This extension is allowed once."));
-                }
-                let flags = [HIDDEN, EXCLUSIVE].contains(&url);
-                if flags && !extension["valueBoolean"].is_boolean() {
-                    return Err(Unreadable::new(here, "It is true or false."));
-                }
-                if url == REGEX && !extension["valueString"].is_string() {
-                    return Err(Unreadable::new(here, "A pattern is a text."));
-                }
-                continue;
-            }
-            let name = url.rsplit('/').next().unwrap_or(url);
-            if url.starts_with(OWN) || MATTER.contains(&name) {
-                return Err(Unreadable::new(here, format!("A form cannot say {name} here.")));
-            }
-            self.left_out(here, &format!("The extension {url} is left out."));
-        }
-        Ok(())
+    /// The form sets an end that the Questionnaire does not.
+    fn assumed(&mut self, path: String, message: String) {
+        self.warnings.push(FieldError::new(path, "assumed", message));
     }
 
     fn items_of(&mut self, parent: &Value, path: &str) -> Read<Vec<Item>> {
@@ -273,29 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     fn item(&mut self, element: &Value, path: &str) -> Read<Item> {
-        self.elements(
-            element,
-            path,
-            &[
-                "id",
-                "linkId",
-                "text",
-                "type",
-                "code",
-                "required",
-                "repeats",
-                "readOnly",
-                "maxLength",
-                "enableWhen",
-                "enableBehavior",
-                "answerOption",
-                "initial",
-                "item",
-                "extension",
-                "modifierExtension",
-            ],
-            &["prefix", "definition"],
-        )?;
+        self.elements(element, path, &ITEM)?;
         let wrong = |field: &str, message: &str| Unreadable::new(join(path, field), message);
         let link_id =
             text(element, "linkId", path)?.ok_or_else(|| wrong("linkId", "It is needed."))?;
@@ -311,7 +170,7 @@ impl<'a> Reader<'a> {
         item.code = self.code(element, path)?;
         item.required = flag(element, "required", path)?;
         item.read_only = flag(element, "readOnly", path)? && !calculated;
-        item.hidden = with_url(element, HIDDEN).any(|hidden| hidden["valueBoolean"] == true);
+        item.hidden = yes(with_url(element, HIDDEN).next());
         item.enable_when = self.enable_when(element, path)?;
         let below = self.items_of(element, path)?;
         let several = item.takes_several();
@@ -336,13 +195,7 @@ impl<'a> Reader<'a> {
     }
 
     fn code(&mut self, element: &Value, path: &str) -> Read<Option<Coding>> {
-        // A coding has a `code` too, which is no list.
-        let listed = match &element["code"] {
-            Value::Null => &[],
-            Value::Array(codes) => codes.as_slice(),
-            _ => return Err(Unreadable::new(join(path, "code"), "It is a list.")),
-        };
-        let codes = listed.iter().enumerate();
+        let codes = element["code"].as_array().into_iter().flatten().enumerate();
         let mut first = None;
         for (index, code) in codes {
             let here = join(path, &format!("code[{index}]"));
@@ -355,7 +208,7 @@ impl<'a> Reader<'a> {
         Ok(first)
     }
 
-    fn enable_when(&self, element: &Value, path: &str) -> Read<Option<EnableWhen>> {
+    fn enable_when(&mut self, element: &Value, path: &str) -> Read<Option<EnableWhen>> {
         let wrong = |field: &str, message: &str| Unreadable::new(join(path, field), message);
         let listed = element["enableWhen"].as_array().map_or(0, Vec::len);
         let whole = own(element, "enable-when").next();
@@ -387,7 +240,8 @@ impl<'a> Reader<'a> {
         Ok((!conditions.is_empty()).then_some(EnableWhen { behavior, conditions }))
     }
 
-    fn condition(&self, element: &Value, path: &str) -> Read<Condition> {
+    fn condition(&mut self, element: &Value, path: &str) -> Read<Condition> {
+        self.elements(element, path, &CONDITION)?;
         let wrong = |field: &str, message: &str| Unreadable::new(join(path, field), message);
         let operator: Operator = element["operator"]
             .as_str()
@@ -396,14 +250,8 @@ impl<'a> Reader<'a> {
         let question = element["question"]
             .as_str()
             .ok_or_else(|| wrong("question", "A condition looks at a question."))?;
-        let mut answers = Vec::new();
-        for (name, value) in element.as_object().into_iter().flatten() {
-            match name.as_str() {
-                "question" | "operator" | "id" => {}
-                name if name.starts_with("answer") => answers.push((name.to_owned(), value)),
-                name => return Err(wrong(name, "A condition has no words for this.")),
-            }
-        }
+        let members = element.as_object().into_iter().flatten();
+        let answers: Vec<_> = members.filter(|(name, _)| name.starts_with("answer")).collect();
         let [(name, value)] = answers.as_slice() else {
             return Err(wrong("answer", "A condition has one answer."));
         };
@@ -420,11 +268,27 @@ impl<'a> Reader<'a> {
         if element["type"] == "group" {
             return None;
         }
-        let mut apart = Reader { items: BTreeMap::new(), warnings: Vec::new() };
+        let photo_limit = self.photo_limit;
+        let mut apart = Reader { items: BTreeMap::new(), photo_limit, warnings: Vec::new() };
+        apart.elements(element, "", &ITEM).ok()?;
         Some(Item::new(link_id, "", apart.kind(element, "").ok()?))
     }
 
-    fn initial(&self, element: &Value, item: &Item, path: &str) -> Read<Option<Value>> {
+    fn initial(&mut self, element: &Value, item: &Item, path: &str) -> Read<Option<Value>> {
+        for (index, value) in element["initial"].as_array().into_iter().flatten().enumerate() {
+            let here = join(path, &format!("initial[{index}]"));
+            self.elements(value, &here, &INITIAL)?;
+            let members = value.as_object().into_iter().flat_map(Map::keys);
+            let given: Vec<&String> = members.filter(|name| name.starts_with("value")).collect();
+            match given.as_slice() {
+                [name] if is_answer_of(&item.kind, name) => {}
+                [name] => {
+                    let message = "The question has no answers of this type.";
+                    return Err(Unreadable::new(join(&here, name), message));
+                }
+                _ => return Err(Unreadable::new(here, "An initial answer has one value.")),
+            }
+        }
         let mut values: Vec<Value> = Vec::new();
         let selected = element["answerOption"].as_array().into_iter().flatten();
         values.extend(
@@ -451,13 +315,6 @@ impl<'a> Reader<'a> {
         let label = |name: &'static str| {
             own(element, name).find_map(|label| label["valueString"].as_str().map(str::to_owned))
         };
-        if let Some(calculation) = own(element, "calculation").next() {
-            let calculation = calculation["valueString"]
-                .as_str()
-                .and_then(|text| serde_json::from_str(text).ok())
-                .ok_or_else(|| wrong("extension", "The calculation does not read."))?;
-            return Ok(ItemKind::Calculated { calculation });
-        }
         let kind = element["type"].as_str().ok_or_else(|| wrong("type", "It is needed."))?;
         if kind != "choice" && !element["answerOption"].is_null() {
             return Err(wrong("answerOption", "Only a choice has options."));
@@ -466,20 +323,22 @@ impl<'a> Reader<'a> {
             return Err(wrong("maxLength", "Only a text has a length."));
         }
         let repeats = flag(element, "repeats", path)?;
-        let count = |url| {
-            first(url)
-                .map(|limit| {
-                    limit["valueInteger"]
-                        .as_u64()
-                        .and_then(|limit| u32::try_from(limit).ok())
-                        .ok_or_else(|| wrong("extension", "How often is a whole number."))
-                })
-                .transpose()
-        };
         let one = |repeats: bool| match repeats {
             true => Err(wrong("repeats", "This type of question takes one answer.")),
             false => Ok(()),
         };
+        if let Some(calculation) = own(element, "calculation").next() {
+            one(repeats)?;
+            if kind != "decimal" {
+                return Err(wrong("type", "What is calculated is a decimal."));
+            }
+            let calculation = calculation["valueString"]
+                .as_str()
+                .and_then(|text| serde_json::from_str(text).ok())
+                .ok_or_else(|| wrong("extension", "The calculation does not read."))?;
+            return Ok(ItemKind::Calculated { calculation });
+        }
+        let least = |otherwise| occurrences(element, LEAST, path).map(|l| l.unwrap_or(otherwise));
         let whole = |url| first(url).and_then(|limit| limit["valueInteger"].as_i64());
         let day = |url| {
             first(url)
@@ -492,18 +351,17 @@ impl<'a> Reader<'a> {
                 .transpose()
         };
         Ok(match kind {
-            "string" | "text" => ItemKind::Text {
-                max_length: match &element["maxLength"] {
-                    Value::Null => 2_000,
-                    length => length
-                        .as_u64()
-                        .and_then(|length| u32::try_from(length).ok())
-                        .ok_or_else(|| wrong("maxLength", "It is a whole number."))?,
-                },
-                pattern: first(REGEX)
-                    .and_then(|regex| regex["valueString"].as_str().map(str::to_owned)),
-                repeats,
-            },
+            "string" | "text" => {
+                if repeats {
+                    self.text_repeats(element, path)?;
+                }
+                ItemKind::Text {
+                    max_length: self.text_length(element, path)?,
+                    pattern: first(REGEX)
+                        .and_then(|regex| regex["valueString"].as_str().map(str::to_owned)),
+                    repeats,
+                }
+            }
             "integer" if is_slider(element) => {
                 one(repeats)?;
                 match (whole(MINIMUM), whole(MAXIMUM)) {
@@ -524,10 +382,19 @@ impl<'a> Reader<'a> {
                 }
                 let limit =
                     |plain, with_unit| number_limit(element, plain, with_unit, &units, path);
+                let (minimum, maximum) =
+                    (limit(MINIMUM, LEAST_QUANTITY)?, limit(MAXIMUM, MOST_QUANTITY)?);
+                let mut limits = [minimum, maximum].into_iter().flatten();
+                if kind == "integer"
+                    && units.is_empty()
+                    && limits.any(|limit| limit.is_whole() && limit.to_i32().is_none())
+                {
+                    return Err(wrong("extension", "The limit of an integer has 32 bits."));
+                }
                 ItemKind::Number {
-                    minimum: limit(MINIMUM, LEAST_QUANTITY)?,
-                    maximum: limit(MAXIMUM, MOST_QUANTITY)?,
-                    integer: kind == "integer" || own(element, "integer").next().is_some(),
+                    minimum,
+                    maximum,
+                    integer: kind == "integer" || yes(own(element, "integer").next()),
                     units,
                 }
             }
@@ -545,28 +412,132 @@ impl<'a> Reader<'a> {
             }
             "boolean" => {
                 one(repeats)?;
-                ItemKind::Boolean { consent: own(element, "consent").find_map(read_consent) }
+                let consent = own(element, "consent").next().map(|consent| {
+                    let read = read_consent(consent);
+                    read.ok_or_else(|| wrong("extension", "The consent does not read."))
+                });
+                ItemKind::Boolean { consent: consent.transpose()? }
             }
-            // Where it says what it takes, that has to be something that is taken.
-            "attachment" if takes_photos(element) => ItemKind::Photo {
-                minimum: count(LEAST)?.unwrap_or(1),
-                maximum: count(MOST)?.unwrap_or(if repeats { MOST_PHOTOS } else { 1 }),
-            },
-            "display" => ItemKind::Display,
+            "attachment" => {
+                self.photo_types(element, path)?;
+                self.photo_size(element, path)?;
+                let most = occurrences(element, MOST, path)?;
+                if !repeats && most.is_some_and(|most| most > 1) {
+                    return Err(wrong("repeats", "Only what repeats takes several photos."));
+                }
+                let maximum = match repeats {
+                    true => self.most(element, MOST_PHOTOS, path)?,
+                    false => most.unwrap_or(1),
+                };
+                ItemKind::Photo { minimum: least(1)?, maximum }
+            }
+            "display" => {
+                one(repeats)?;
+                ItemKind::Display
+            }
             "group" if repeats => ItemKind::RepeatingGroup {
                 items: Vec::new(),
-                minimum: count(LEAST)?.unwrap_or(0),
-                maximum: count(MOST)?.unwrap_or(MOST_ROWS),
+                minimum: least(0)?,
+                maximum: self.most(element, MOST_ROWS, path)?,
             },
             "group" => ItemKind::Group { items: Vec::new() },
             _ => return Err(wrong("type", "This type of item is not supported.")),
         })
     }
 
+    fn text_length(&mut self, element: &Value, path: &str) -> Read<u32> {
+        let here = join(path, "maxLength");
+        match &element["maxLength"] {
+            Value::Null => {
+                self.assumed(here, format!("It takes at most {TEXT_LENGTH} characters."));
+                Ok(TEXT_LENGTH)
+            }
+            length => count(length).ok_or_else(|| Unreadable::new(here, "It is a whole number.")),
+        }
+    }
+
+    /// How often it repeats at most.
+    fn most(&mut self, element: &Value, otherwise: u32, path: &str) -> Read<u32> {
+        let most = occurrences(element, MOST, path)?;
+        if most.is_none() {
+            let message = format!("It repeats at most {otherwise} times.");
+            self.assumed(join(path, "repeats"), message);
+        }
+        Ok(most.unwrap_or(otherwise))
+    }
+
+    /// Every list of texts has the server's own end.
+    fn text_repeats(&mut self, element: &Value, path: &str) -> Read<()> {
+        let ours = MOST_REPEATS;
+        match self.most(element, ours, path)?.cmp(&ours) {
+            Ordering::Less => {
+                let message = format!("Only {ours} entries at most can be asked for.");
+                return Err(Unreadable::new(join(path, "extension"), message));
+            }
+            Ordering::Equal => {}
+            Ordering::Greater => {
+                let message = format!("It takes at most {ours} entries.");
+                self.left_out(join(path, "extension"), &message);
+            }
+        }
+        Ok(())
+    }
+
+    /// A form takes every type of photo that the server takes, and no other.
+    fn photo_types(&mut self, element: &Value, path: &str) -> Read<()> {
+        let named: Vec<(String, &str)> = numbered(element, MIME_TYPE, path)
+            .map(|(here, named)| (here, named["valueCode"].as_str().unwrap_or_default()))
+            .collect();
+        let ours: Vec<&str> = MediaType::iter().map(Into::into).collect();
+        let all = ours.join(", ");
+        let Some((first, _)) = named.first() else {
+            self.assumed(join(path, "type"), format!("It takes photos alone: {all}."));
+            return Ok(());
+        };
+        if named.iter().all(|(_, code)| !ours.contains(code)) {
+            return Err(Unreadable::new(join(path, "type"), format!("Photos alone: {all}.")));
+        }
+        if ours.iter().any(|ours| named.iter().all(|(_, code)| code != ours)) {
+            let message = format!("A question for photos takes all of {all}.");
+            return Err(Unreadable::new(first, message));
+        }
+        for (here, code) in &named {
+            if !ours.contains(code) {
+                self.left_out(here.clone(), &format!("{code} is not taken."));
+            }
+        }
+        Ok(())
+    }
+
+    /// A form takes photos as large as the server takes them.
+    fn photo_size(&mut self, element: &Value, path: &str) -> Read<()> {
+        let ours = self.photo_limit;
+        let message = format!("Photos have at most {ours} bytes.");
+        let Some((here, size)) = numbered(element, MAX_SIZE, path).next() else {
+            self.assumed(join(path, "type"), message);
+            return Ok(());
+        };
+        let size = number(&size["valueDecimal"])
+            .ok_or_else(|| Unreadable::new(&here, "The size is a number of megabytes."))?;
+        // What is too large to be multiplied is wider than any limit.
+        let bytes = size.checked_mul(Decimal::from(1_000_000)).unwrap_or(size);
+        match bytes.cmp(&Decimal::from(i64::try_from(ours).unwrap_or(i64::MAX))) {
+            Ordering::Less => {
+                Err(Unreadable::new(here, format!("It cannot be less than {ours} bytes.")))
+            }
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => {
+                self.left_out(here, &message);
+                Ok(())
+            }
+        }
+    }
+
     /// An extension that one kind of item has says nothing that another one
     /// could keep.
     fn kind_extensions(&mut self, element: &Value, kind: &ItemKind, path: &str) -> Read<()> {
         let (carried, ours): (&[&str], &[&str]) = match kind {
+            ItemKind::Text { repeats: true, .. } => (&[REGEX, MOST], &[]),
             ItemKind::Text { .. } => (&[REGEX], &[]),
             ItemKind::Number { .. } => (
                 &[MINIMUM, MAXIMUM, LEAST_QUANTITY, MOST_QUANTITY, UNIT, UNIT_OPTION],
@@ -606,18 +577,11 @@ impl<'a> Reader<'a> {
     }
 
     fn option(&mut self, element: &Value, path: &str) -> Read<ChoiceOption> {
-        let carried = ["id", "valueCoding", "initialSelected", "extension", "modifierExtension"];
-        self.elements(element, path, &carried, &[])?;
+        self.elements(element, path, &OPTION)?;
         let known = [WEIGHTS.as_slice(), &[EXCLUSIVE]].concat();
         self.extensions(element, path, &known, &["flag", "coding", "option-code"])?;
         let named = &element["valueCoding"];
         let at_coding = join(path, "valueCoding");
-        let parts = ["id", "system", "code", "display", "extension"];
-        self.elements(named, &at_coding, &parts, &["version", "userSelected"])?;
-        self.extensions(named, &at_coding, &WEIGHTS, &[])?;
-        let yes = |extension: Option<&Value>| {
-            extension.is_some_and(|extension| extension["valueBoolean"] == true)
-        };
         let coding = read_coding(named)
             .ok_or_else(|| Unreadable::new(&at_coding, "An option is a coding with a code."))?;
         let own_code = own(element, "option-code")
@@ -625,7 +589,11 @@ impl<'a> Reader<'a> {
         let code = own_code.unwrap_or_else(|| coding.code.clone());
         let display = if coding.display.is_empty() { code.clone() } else { coding.display.clone() };
         let published = !coding.system.is_empty() && !coding.system.starts_with(LOCAL);
-        let meant = own(element, "coding").find_map(|coding| read_coding(&coding["valueCoding"]));
+        let meant = own(element, "coding").next().map(|coding| {
+            let read = read_coding(&coding["valueCoding"]);
+            read.ok_or_else(|| Unreadable::new(join(path, "extension"), "A coding has a code."))
+        });
+        let meant = meant.transpose()?;
         Ok(ChoiceOption {
             code,
             score: score(element, path)?,

@@ -192,6 +192,7 @@ impl<'a> Writer<'a> {
                 set("maxLength", json!(max_length));
                 if *repeats {
                     set("repeats", json!(true));
+                    extensions.push(published(MOST, ("valueInteger", json!(answer::MOST_REPEATS))));
                 }
                 if let Some(pattern) = pattern {
                     extensions.push(published(REGEX, ("valueString", json!(pattern))));

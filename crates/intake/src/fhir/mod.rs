@@ -6,6 +6,7 @@ mod expression;
 mod extension;
 mod import;
 mod item;
+mod known;
 mod parts;
 mod response;
 

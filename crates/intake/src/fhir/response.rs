@@ -9,7 +9,7 @@ use super::{
     Unreadable, canonical,
     extension::{nested, own, part},
     item::{LOCAL, coding, coding_of, local_system, quantity},
-    parts::is_ucum,
+    parts::{is_ucum, unit_of},
 };
 use crate::{
     Answer, Answers, ChoiceOption, Facts, FormDefinition, FormResponse, FormVersion, Item,
@@ -243,7 +243,7 @@ fn raw_value(item: &Item, answer: &Value) -> Option<Value> {
         "valueCoding" => choice_of(item, value).map(|code| json!(code)),
         // Without its comparator or its unit's system the value would mean something else.
         "valueQuantity" if !value["comparator"].is_null() || !is_ucum(value) => None,
-        "valueQuantity" => Some(json!({ "value": value["value"], "unit": value["code"] })),
+        "valueQuantity" => Some(json!({ "value": value["value"], "unit": unit_of(value) })),
         "valueAttachment" => value["url"].as_str().and_then(photo::id_in).map(|id| json!(id)),
         _ => None,
     })

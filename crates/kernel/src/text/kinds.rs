@@ -1,17 +1,17 @@
 //! The kinds of text, with the length of each. A length stands here and nowhere
 //! else; where the next hop sets it, the comment says which.
 
-use super::{Rule, Shape, TextKind};
+use super::{Notation, Rule, Shape, TextKind};
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident: $shape:ident, $least:literal, $most:literal;)*) => {
+    ($($(#[$doc:meta])* $kind:ident: $shape:ident$(($notation:ident))?, $least:literal, $most:literal;)*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
             pub struct $kind;
 
             impl TextKind for $kind {
-                const RULE: Rule = Rule { shape: Shape::$shape, least: $least, most: $most };
+                const RULE: Rule = Rule { shape: Shape::$shape$((Notation::$notation))?, least: $least, most: $most };
             }
         )*
 
@@ -114,4 +114,28 @@ kinds! {
     FormText: Document, 0, 20000;
     /// A short word of a form: a choice, a label, a unit.
     FormLabel: Line, 0, 1000;
+    /// The code of a currency.
+    CurrencyCode: Coded(Currency), 3, 3;
+    /// A registration with the DEA.
+    DeaNumber: Coded(Dea), 9, 9;
+    /// An e-mail address.
+    Email: Coded(Email), 3, 320;
+    /// The ICD-10-CM code of what is treated.
+    DiagnosisCode: Coded(Icd10), 3, 8;
+    /// The number that NCPDP gives to a pharmacy.
+    NcpdpNumber: Coded(NcpdpId), 7, 7;
+    /// The NDC of a package.
+    PackageCode: Coded(Ndc), 11, 14;
+    /// A National Provider Identifier.
+    NpiNumber: Coded(Npi), 10, 10;
+    /// A telephone number.
+    Phone: Coded(Phone), 8, 30;
+    /// The RxNorm concept of a drug.
+    DrugCode: Coded(RxNorm), 1, 8;
+    /// The name of a time zone.
+    TimeZone: Coded(TimeZone), 1, 64;
+    /// The postal code of a state.
+    StateCode: Coded(UsState), 2, 2;
+    /// The ZIP code of an address.
+    ZipCode: Coded(UsZip), 5, 10;
 }

@@ -116,10 +116,39 @@ fn what_comes_from_outside_is_shown_with_its_gaps() {
 
 #[test]
 fn a_shape_is_found_by_its_word() {
-    for shape in Shape::ALL {
-        assert_eq!(Shape::from_word(shape.word()), Some(shape));
+    for (kind, rule) in KINDS {
+        assert_eq!(Shape::from_word(rule.shape.word()), Some(rule.shape), "{kind}");
     }
     assert_eq!(Shape::from_word("uuid"), None);
+}
+
+/// What each notation takes and what it does not, and that the lengths of its
+/// kind leave room for it.
+#[test]
+fn a_notation_is_read_by_its_type() {
+    for (notation, good, bad) in [
+        (Notation::Currency, "USD", "XXX"),
+        (Notation::Dea, "AB1234563", "AB1234564"),
+        (Notation::Email, "ada@example.com", "ada@example"),
+        (Notation::Icd10, "F41.1", "41.1"),
+        (Notation::NcpdpId, "0123454", "012345"),
+        (Notation::Ndc, "16714-612-01", "1671461201"),
+        (Notation::Npi, "1234567893", "1234567890"),
+        (Notation::Phone, "(617) 555-0123", "555-0123"),
+        (Notation::RxNorm, "200172", "RX200172"),
+        (Notation::TimeZone, "America/New_York", "America/Atlantis"),
+        (Notation::UsState, "ma", "XX"),
+        (Notation::UsZip, "02139-4307", "0213"),
+    ] {
+        let of = |(_, rule): &&(&str, Rule)| rule.shape == Shape::Coded(notation);
+        let (kind, rule) = KINDS.iter().find(of).expect("a kind of every notation");
+        assert_eq!(rule.take("it", &format!(" {good} ")).as_deref(), Ok(good), "{kind}");
+        assert!((rule.least..=rule.most).contains(&good.len()), "{kind}");
+        assert_eq!(code(*rule, bad).as_deref(), Some("invalid"), "{kind}");
+        assert_eq!(code(*rule, &format!("{good}\u{200B}")).as_deref(), Some("character"), "{kind}");
+        assert_eq!(code(*rule, " ").as_deref(), Some("required"), "{kind}");
+    }
+    assert_eq!(KINDS.iter().filter(|(_, rule)| matches!(rule.shape, Shape::Coded(_))).count(), 12);
 }
 
 proptest! {

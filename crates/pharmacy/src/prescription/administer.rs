@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use kernel::{
-    AccountId, Actor, Address, Dea, FieldError, Npi, Page, PageRequest, Permission, PharmacyId,
-    PhoneNumber, Seen, TextKind as _, UsState, text::PharmacyName,
+    AccountId, Actor, Address, Dea, FieldError, NcpdpId, Npi, Page, PageRequest, Permission,
+    PharmacyId, PhoneNumber, Seen, TextKind as _, UsState, text::PharmacyName,
 };
 use ports::{AuditAction, AuditEntry, Env, PortError};
 
-use super::{Pharmacy, PrescriptionStore, PrescriptionTx, directory::NcpdpId};
+use super::{Pharmacy, PrescriptionStore, PrescriptionTx};
 use crate::PharmacyError;
 
 /// The unique rule of the database that one NCPDP identifier is one pharmacy.

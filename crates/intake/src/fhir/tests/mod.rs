@@ -300,7 +300,7 @@ proptest! {
     fn a_form_is_the_same_after_it_was_a_questionnaire(definition in any_definition()) {
         let text = serde_json::to_string(&questionnaire(&version(definition.clone()), LIMIT)).unwrap();
         let resource: Value = serde_json::from_str(&text).unwrap();
-        let imported = to_definition(&resource).unwrap();
+        let imported = to_definition(&resource, LIMIT).unwrap();
         prop_assert_eq!(imported.definition, definition);
         prop_assert_eq!(imported.warnings, vec![]);
     }
@@ -377,24 +377,48 @@ fn a_question_for_photos_is_an_attachment_with_its_limits() {
     assert_eq!(answers[1]["valueAttachment"], json!({ "url": format!("/api/photos/{unknown}") }));
 
     // An attachment of another author is one photo, if photos are what it takes.
-    let foreign = |types: &[&str]| {
-        let types: Vec<_> = types
+    // What it limits further than the server does would not be kept.
+    let foreign = |types: &[&str], megabytes: Value| {
+        let hl7 = "http://hl7.org/fhir/StructureDefinition/";
+        let mut limits: Vec<_> = types
             .iter()
-            .map(|code| {
-                json!({ "url": "http://hl7.org/fhir/StructureDefinition/mimeType",
-                        "valueCode": code })
-            })
+            .map(|code| json!({ "url": format!("{hl7}mimeType"), "valueCode": code }))
             .collect();
-        to_definition(&json!({
-            "resourceType": "Questionnaire", "title": "T",
-            "item": [{ "linkId": "q0", "text": "Question", "type": "attachment",
-                       "extension": types }],
-        }))
+        if !megabytes.is_null() {
+            limits.push(json!({ "url": format!("{hl7}maxSize"), "valueDecimal": megabytes }));
+        }
+        let read = to_definition(
+            &json!({
+                "resourceType": "Questionnaire", "title": "T",
+                "item": [{ "linkId": "q0", "text": "Question", "type": "attachment",
+                           "extension": limits }],
+            }),
+            10_000_000,
+        );
+        read.map(|imported| {
+            let warned = imported.warnings.into_iter();
+            let warned = warned.map(|one| format!("{} {}", one.code, one.path)).collect::<Vec<_>>();
+            (imported.definition.items, warned)
+        })
+        .map_err(|refused| refused.path)
     };
     item.kind = ItemKind::Photo { minimum: 1, maximum: 1 };
-    assert_eq!(foreign(&[]).unwrap().definition.items, [item.clone()]);
-    assert_eq!(foreign(&["application/pdf", "image/png"]).unwrap().definition.items, [item]);
-    assert_eq!(foreign(&["application/pdf"]).unwrap_err().path, "item[0].type");
+    let photos = ["image/jpeg", "image/png", "image/webp"];
+    let one = |warned: &[&str]| {
+        Ok((vec![item.clone()], warned.iter().map(ToString::to_string).collect::<Vec<_>>()))
+    };
+    assert_eq!(foreign(&photos, json!(10)), one(&[]));
+    assert_eq!(foreign(&photos, json!(10.0)), one(&[]));
+    assert_eq!(foreign(&photos, json!(10.1)), one(&["left_out item[0].extension[3]"]));
+    assert_eq!(foreign(&photos, json!(9.999)), Err("item[0].extension[3]".into()));
+    assert_eq!(foreign(&photos, Value::Null), one(&["assumed item[0].type"]));
+    assert_eq!(foreign(&[], json!(10)), one(&["assumed item[0].type"]));
+    assert_eq!(
+        foreign(&["application/pdf", "image/png", "image/jpeg", "image/webp"], json!(10)),
+        one(&["left_out item[0].extension[0]"])
+    );
+    assert_eq!(foreign(&photos[..2], json!(10)), Err("item[0].extension[0]".into()));
+    assert_eq!(foreign(&["application/pdf"], json!(10)), Err("item[0].type".into()));
 }
 
 fn question(kind: ItemKind) -> Item {
@@ -422,7 +446,7 @@ fn a_questionnaire_of_another_author_is_read_or_refused_by_its_path() {
              "enableBehavior": "any"},
         ],
     });
-    let definition = to_definition(&foreign).unwrap().definition;
+    let definition = to_definition(&foreign, LIMIT).unwrap().definition;
     assert_eq!((definition.title.as_str(), definition.items.len()), ("Smoking", 3));
     assert_eq!(
         definition.items[2].enable_when,
@@ -441,6 +465,6 @@ fn a_questionnaire_of_another_author_is_read_or_refused_by_its_path() {
             "item[0].item[0].type",
         ),
     ] {
-        assert_eq!(to_definition(&broken).unwrap_err().path, path);
+        assert_eq!(to_definition(&broken, LIMIT).unwrap_err().path, path);
     }
 }

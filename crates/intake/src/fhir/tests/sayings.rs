@@ -88,7 +88,7 @@ fn a_condition_has_the_type_of_its_question() {
             json!({ "operator": ">", "answerInteger": 2 }),
         ]
     );
-    assert_eq!(to_definition(&resource).unwrap().definition, definition);
+    assert_eq!(to_definition(&resource, LIMIT).unwrap().definition, definition);
     // The choice that a condition names is one that the question offers.
     let offered = &resource["item"][0]["answerOption"][0]["valueCoding"];
     assert_eq!(*offered, answers[0]["answerCoding"]);
@@ -108,7 +108,7 @@ fn what_others_cannot_know_is_asked_of_everybody() {
         let yes = Item::new("yes", "?", ItemKind::Boolean { consent: None });
         let form = form(vec![yes, item], vec![]);
         let resource = from_definition(&form, LIMIT);
-        assert_eq!(to_definition(&resource).unwrap().definition, form);
+        assert_eq!(to_definition(&resource, LIMIT).unwrap().definition, form);
         resource["item"][1]["enableWhen"].clone()
     };
     assert_eq!(ask(EnableWhen::any([old.clone(), yes.clone()])), Value::Null);
