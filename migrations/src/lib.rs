@@ -102,6 +102,7 @@ history![
     "162_unread_notices",
     "180_records_index",
     "181_care_visit_times",
+    "182_keyring_mark",
 ];
 
 pub struct Migrator;

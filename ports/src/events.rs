@@ -39,6 +39,8 @@ pub enum Event {
     /// one, or as the invitation of a member of the staff.
     PasswordResetRequested {
         account: AccountId,
+        #[serde(default)]
+        invited: bool,
     },
     EmailVerified {
         account: AccountId,

@@ -70,10 +70,12 @@ async fn a_backup_is_restored_as_the_operations_guide_says() {
     let (intact, said) = command(&["audit", "verify"], &url);
     assert!(intact && said.contains("intact"), "{said}");
 
-    // A key ring that is another does not vouch for the log.
+    // A key ring that is another vouches for nothing, and serves nobody.
     std::fs::rename(folder.path.join("keys"), folder.path.join("kept")).expect("a move");
-    let (intact, said) = command(&["audit", "verify"], &url);
-    assert!(!intact && said.contains("BROKEN"), "{said}");
+    for refused in [&["audit", "verify"][..], &["seed"], &["serve", "--demo", "--port", "0"]] {
+        let (done, said) = command(refused, &url);
+        assert!(!done && said.contains("are not those of this database"), "{refused:?}: {said}");
+    }
     std::fs::remove_dir_all(folder.path.join("keys")).expect("a folder less");
     std::fs::rename(folder.path.join("kept"), folder.path.join("keys")).expect("a move");
 

@@ -7,7 +7,7 @@ use std::{
     convert::Infallible,
     fs, io,
     os::unix::{
-        fs::{MetadataExt as _, PermissionsExt as _, chown},
+        fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -85,7 +85,10 @@ impl Cluster {
         fs::create_dir_all(folder).map_err(|error| failed("creating the data folder", error))?;
         let folder =
             folder.canonicalize().map_err(|error| failed("finding the data folder", error))?;
-        let lock = fs::File::create(folder.join("cluster.lock"))
+        let mut options = fs::File::options();
+        let lock = options.create(true).write(true).truncate(true).mode(0o600);
+        let lock = lock
+            .open(folder.join("cluster.lock"))
             .map_err(|error| failed("creating the cluster's lock", error))?;
         let lock = lock.try_lock().is_ok().then_some(lock);
         let data = folder.join("postgres");

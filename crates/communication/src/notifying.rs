@@ -8,7 +8,7 @@ use ports::{
 
 use crate::{
     About, Channel, CommunicationError, CommunicationStore, Notification, NotificationKind,
-    SendMail,
+    SendMail, template::INVITED,
 };
 
 /// The name under which the handler's deliveries are recorded.
@@ -95,8 +95,9 @@ pub fn news_of(event: &Event) -> Vec<News> {
         Event::RegistrationRepeated { account } => {
             vec![to_account(*account, Kind::AccountExists, "account", account.uuid(), None)]
         }
-        Event::PasswordResetRequested { account } => {
-            vec![to_account(*account, Kind::PasswordReset, "account", account.uuid(), None)]
+        Event::PasswordResetRequested { account, invited } => {
+            let status = invited.then_some(INVITED);
+            vec![to_account(*account, Kind::PasswordReset, "account", account.uuid(), status)]
         }
         Event::EmailChangeRequested { account } => {
             vec![to_account(*account, Kind::ChangeEmail, "account", account.uuid(), None)]

@@ -56,6 +56,7 @@ sources! {
         "confirm_factor.jinja",
         "glass_broken.jinja",
         "in_app.jinja",
+        "invitation.jinja",
         "layout.html",
         "layout.txt",
         "message_received.jinja",
@@ -68,10 +69,14 @@ sources! {
     ];
 }
 
+/// The status of a link to a password for somebody who has had none.
+pub(crate) const INVITED: &str = "invited";
+
 /// The template of a kind's mail. What would tell something of a treatment or
 /// of a payment shares one that says only that there is an update.
-fn mail_template(kind: NotificationKind) -> &'static str {
+fn mail_template(kind: NotificationKind, status: &str) -> &'static str {
     match kind {
+        NotificationKind::PasswordReset if status == INVITED => "invitation",
         NotificationKind::VerifyEmail => "verify_email",
         NotificationKind::PasswordReset => "password_reset",
         NotificationKind::AccountExists => "account_exists",
@@ -116,6 +121,7 @@ fn statuses(kind: NotificationKind) -> &'static [&'static str] {
             "passkey_removed",
             "recovery_codes_renewed",
         ],
+        NotificationKind::PasswordReset => &["", INVITED],
         NotificationKind::ReviewDecided => &["approved", "refused"],
         NotificationKind::PrescriptionChanged => {
             &["blocked", "sent", "active", "failed", "canceled", "completed"]
@@ -171,7 +177,7 @@ impl Templates {
         let written_on = written_on(notification, recipient.zone);
         let parts = self.render_mail(
             language(&recipient.locale),
-            notification.kind,
+            (notification.kind, notification.about.status.as_deref().unwrap_or_default()),
             recipient.first_name.as_deref(),
             link.unwrap_or(&self.settings.sign_in_url),
             &written_on,
@@ -212,12 +218,12 @@ impl Templates {
     fn render_mail(
         &self,
         language: &str,
-        kind: NotificationKind,
+        (kind, status): (NotificationKind, &str),
         first_name: Option<&str>,
         link: &str,
         written_on: &str,
     ) -> Result<MailParts, CommunicationError> {
-        let name = format!("{language}/{}.jinja", mail_template(kind));
+        let name = format!("{language}/{}.jinja", mail_template(kind, status));
         let product = self.settings.product.as_str();
         let [subject, lead, action, note] =
             self.variables(&name, context! { product }, ["subject", "lead", "action", "note"])?;
@@ -267,12 +273,17 @@ impl Templates {
             for (kind, channel) in NotificationKind::matrix() {
                 match channel {
                     Channel::Mail => {
-                        let parts = self.render_mail(language, kind, Some("Ada"), link, "today")?;
-                        let template = format!("{language}/{}.jinja", mail_template(kind));
-                        parts.check(link).map_err(|cause| CommunicationError::Template {
-                            template,
-                            cause: cause.to_owned(),
-                        })?;
+                        for status in statuses(kind) {
+                            let of = (kind, *status);
+                            let parts =
+                                self.render_mail(language, of, Some("Ada"), link, "today")?;
+                            let template = mail_template(kind, status);
+                            let template = format!("{language}/{template}.jinja");
+                            parts.check(link).map_err(|cause| CommunicationError::Template {
+                                template,
+                                cause: cause.to_owned(),
+                            })?;
+                        }
                     }
                     Channel::InApp => {
                         for status in statuses(kind) {
@@ -384,6 +395,17 @@ mod tests {
         assert!(!mail.text.contains("https://salus.example.org/settings"));
         assert_eq!(mail.message_id, "00000000-0000-0000-0000-000000000001@mail.salus.example.org");
         assert_eq!(mail.subject, "Confirm your e-mail address for Salus");
+    }
+
+    #[test]
+    fn whoever_is_invited_is_not_told_of_a_password_that_somebody_forgot() {
+        let link = Some("https://salus.example.org/reset-password?token=abc");
+        let subject = |status: Option<&str>| {
+            let notification = notification(NotificationKind::PasswordReset, status);
+            templates().mail(&notification, &recipient(None), link).unwrap().subject
+        };
+        assert_eq!(subject(Some(INVITED)), "Your account at Salus");
+        assert_eq!(subject(None), "Set a new password for Salus");
     }
 
     #[test]

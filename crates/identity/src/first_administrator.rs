@@ -93,7 +93,7 @@ pub async fn create(
     )
     .await?;
     let token = if first.mail {
-        tx.emit(Event::PasswordResetRequested { account: id }).await?;
+        tx.emit(Event::PasswordResetRequested { account: id, invited: true }).await?;
         None
     } else {
         account.link_token(ChallengePurpose::ResetPassword, services.sealer.as_ref(), now)?

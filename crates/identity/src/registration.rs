@@ -316,7 +316,7 @@ async fn mail_reset(
             .detail("request", ask.to_string()),
     )
     .await?;
-    tx.emit(Event::PasswordResetRequested { account: account.id }).await?;
+    tx.emit(Event::PasswordResetRequested { account: account.id, invited: false }).await?;
     tx.commit().await?;
     Ok(())
 }

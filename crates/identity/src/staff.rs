@@ -93,7 +93,7 @@ async fn insert(services: &Services, actor: &Actor, account: &Account, invite: b
     )
     .await?;
     if invite {
-        tx.emit(Event::PasswordResetRequested { account: account.id }).await?;
+        tx.emit(Event::PasswordResetRequested { account: account.id, invited: true }).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use keyring::Keyring;
 use objects::StoredObjects;
-use ports::{Env, Ids as _};
+use ports::{Env, Ids as _, Sealer as _};
 use postgres::{
     Pg,
     cluster::{Cluster, Durability},
@@ -146,6 +146,9 @@ impl Foundation {
         if matches!(who, As::Server | As::Setup) && cluster.is_none() {
             prepare_given(config, &pool).await?;
         }
+        if matches!(who, As::Server | As::Setup) {
+            check_keys(&pool, &keyring, &data_dir, true).await?;
+        }
         let pg = Pg::new(pool, env.clone(), keyring.clone());
         Ok(Self { env, pg, keyring, objects, cluster, data_dir })
     }
@@ -160,7 +163,13 @@ impl Foundation {
         let foundation = Self::open(config, who).await?;
         let done = match who {
             As::Command => match check_schema(foundation.pg.pool()).await {
-                Ok(()) => work(&foundation).await,
+                Ok(()) => {
+                    let (pool, keys) = (foundation.pg.pool(), &foundation.keyring);
+                    match check_keys(pool, keys, &foundation.data_dir, false).await {
+                        Ok(()) => work(&foundation).await,
+                        Err(error) => Err(error),
+                    }
+                }
                 Err(error) => Err(error),
             },
             As::Server | As::Setup | As::Owner => work(&foundation).await,
@@ -188,8 +197,11 @@ async fn connect(url: String, max_connections: u32) -> anyhow::Result<DatabaseCo
 
 /// Brings the schema up to date, and lets the server's role in.
 pub async fn migrate(owner: &DatabaseConnection, server_role: &str) -> anyhow::Result<()> {
-    Pg::migrate(owner).await.context("migrating")?;
-    if Pg::role(owner).await? == server_role {
+    let role = Pg::role(owner).await?;
+    Pg::migrate(owner).await.with_context(|| {
+        format!("migrating as the role {role}, which has to own the database and its tables")
+    })?;
+    if role == server_role {
         anyhow::bail!(
             "the schema is up to date, but the role that migrates is that of the server; \
              migrate as the database's owner"
@@ -220,6 +232,25 @@ async fn prepare_given(config: &Config, pool: &DatabaseConnection) -> anyhow::Re
         }
         checked => checked,
     }
+}
+
+/// Refuses the keys of another database: nothing would open with them, and what
+/// they chain of the audit log would never verify.
+async fn check_keys(
+    pool: &DatabaseConnection,
+    keyring: &Keyring,
+    data_dir: &Path,
+    take: bool,
+) -> anyhow::Result<()> {
+    let mark = keyring.blind_index("keyring", "mark")?;
+    if !Pg::belongs_to(pool, &mark.0, take).await? {
+        anyhow::bail!(
+            "the keys in {} are not those of this database; name the folder that its server \
+             uses with --data-dir, or restore `keys` from the backup",
+            data_dir.join("keys").display()
+        );
+    }
+    Ok(())
 }
 
 /// Refuses a database whose schema is not that of this version.

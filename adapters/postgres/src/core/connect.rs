@@ -5,7 +5,9 @@ use std::time::Duration;
 use graphile_worker::WorkerUtils;
 use migrations::Migrator;
 use ports::{PortError, Result};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement,
+};
 use sea_orm_migration::MigratorTrait as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -69,6 +71,23 @@ impl super::Pg {
             PortError::internal("the job queue's schema does not migrate", error)
         })?;
         Migrator::up(pool, None).await.map_err(|error| db("migrating", error))
+    }
+
+    /// Whether the database belongs to the ring that computes this mark. One that
+    /// belongs to none yet is given to it where that is asked for.
+    pub async fn belongs_to(pool: &DatabaseConnection, mark: &[u8], take: bool) -> Result<bool> {
+        let doing = "asking for the mark of the key ring";
+        if take {
+            let sql = "INSERT INTO keyring_mark (mark) VALUES ($1) ON CONFLICT DO NOTHING";
+            let given =
+                Statement::from_sql_and_values(DbBackend::Postgres, sql, [mark.to_vec().into()]);
+            pool.execute_raw(given).await.map_err(|error| db(doing, error))?;
+        }
+        let asked = Statement::from_string(DbBackend::Postgres, "SELECT mark FROM keyring_mark");
+        let row = pool.query_one_raw(asked).await.map_err(|error| db(doing, error))?;
+        let Some(row) = row else { return Ok(true) };
+        let kept: Vec<u8> = row.try_get("", "mark").map_err(|error| db(doing, error))?;
+        Ok(kept == mark)
     }
 
     /// Takes back the newest steps, all of them without a number.

@@ -498,3 +498,23 @@ async fn what_contests_a_payment_whose_box_has_gone_out_holds_the_next_fill_once
     around.look(1).await.unwrap();
     assert!(around.held().await.is_empty());
 }
+
+#[tokio::test]
+async fn a_fill_held_for_its_payment_that_comes_to_be_unsafe_has_the_pharmacy_phoned() {
+    let database = stocked(300).await;
+    let around = around(&database);
+    let kind = ContestKind::Refund;
+    let contest = Contest { kind, id: "x_1".into(), settled: false, other_invoice: false };
+    around.set(|facts| facts.contests = vec![contest]);
+    around.paid(1).await;
+    around.look(1).await.unwrap();
+    treats(&database, DOCTOR, 1).await;
+    let hold = around.held().await[0].clone();
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'pharmacy_to_be_told'";
+    assert_eq!(count(&database, told).await, 0, "the payment is no matter of the pharmacy");
+    around.set(|facts| facts.standing.open_tasks = vec![(Uuid::from_u128(7).into(), 1)]);
+    for _ in 0..2 {
+        assert_eq!(code(around.release(hold.id, &[]).await), "pharmacy.hold_changed");
+        assert_eq!(count(&database, told).await, 1);
+    }
+}

@@ -294,13 +294,7 @@ pub(super) async fn hold(
     let hold = FillHold::place(env.fresh(), paid, whose, who, grounds, env.now());
     tx.add_fill_hold(&hold).await?;
     tx.emit(hold.event()).await?;
-    // The pharmacy has the prescription and may fill it by itself.
-    if hold.concerns_the_pharmacy()
-        && let Some(id) = hold.prescription
-    {
-        let prescription = prescription_to_fill(&mut *tx, id).await?;
-        tx.emit(prescription.tell_pharmacy()).await?;
-    }
+    tell_pharmacy(tx, &hold).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Create, "fill_hold", hold.id)
             .patient(hold.patient)
@@ -309,6 +303,20 @@ pub(super) async fn hold(
             .detail("held_for", hold.kinds()),
     )
     .await?;
+    Ok(())
+}
+
+/// The pharmacy has the prescription and may fill it by itself.
+pub(super) async fn tell_pharmacy(
+    tx: &mut dyn FulfilmentTx,
+    hold: &FillHold,
+) -> Result<(), PharmacyError> {
+    if hold.concerns_the_pharmacy()
+        && let Some(id) = hold.prescription
+    {
+        let prescription = prescription_to_fill(&mut *tx, id).await?;
+        tx.emit(prescription.tell_pharmacy()).await?;
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use ports::{AuditAction, AuditEntry, Env, Event, Panel};
 
 use super::{
     checks::{self, FillChecks},
-    due::ReleaseFills,
+    due::{ReleaseFills, tell_pharmacy},
     hold::{
         FillHold, Ground, ReleaseRequest, accepted_of_others, grounds, grounds_without_prescription,
     },
@@ -92,8 +92,12 @@ pub async fn release(
         Err(refusal) => {
             // Whoever reads the hold again sees what speaks against it now.
             if hold.is_held() && hold.grounds != found && !found.is_empty() {
+                let known = hold.concerns_the_pharmacy();
                 hold.grounds = found;
                 tx.save_fill_hold(&hold).await?;
+                if !known {
+                    tell_pharmacy(tx.as_mut(), &hold).await?;
+                }
             }
             tx.audit(audit(&hold).detail("released", false).failed()).await?;
             tx.commit().await?;

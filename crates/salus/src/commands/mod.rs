@@ -19,7 +19,7 @@ use crate::{
 
 /// Writes what a command prints. Whoever reads it may stop reading, as `head`
 /// does, which is no failure.
-fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     use std::io::{ErrorKind, Write as _};
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
