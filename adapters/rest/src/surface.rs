@@ -104,7 +104,17 @@ pub fn endpoint<T: OpenApi + 'static>(
             HeaderName::from_static("content-security-policy"),
             "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
         ));
-    let mut cors = Cors::new().allow_credentials(false);
+    // What a front end of another origin has to read of an answer.
+    let mut cors = Cors::new().allow_credentials(false).expose_headers([
+        "etag",
+        "location",
+        "retry-after",
+        "x-request-id",
+        "ratelimit-limit",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "ratelimit-policy",
+    ]);
     for origin in &settings.cors_origins {
         cors = cors.allow_origin(origin.as_str());
     }

@@ -239,6 +239,8 @@ struct AssertionClaims {
     #[serde(default)]
     nbf: Option<f64>,
     #[serde(default)]
+    iat: Option<f64>,
+    #[serde(default)]
     jti: String,
 }
 
@@ -264,6 +266,10 @@ pub fn check_assertion(
     let refuse = OAuthError::InvalidClient;
     let header = jsonwebtoken::decode_header(assertion)
         .map_err(|_| refuse("the assertion's header is not one of a signed JWT"))?;
+    // What a client calls critical has to be understood (RFC 7515, 4.1.11).
+    if header.crit.is_some() {
+        return Err(refuse("the assertion's header names a critical extension"));
+    }
     let kid = header.kid.as_deref().ok_or(refuse("the assertion's header names no kid"))?;
     let key = client
         .key(kid, header.alg)
@@ -290,8 +296,8 @@ pub fn check_assertion(
     if expires_at > now + LONGEST_ASSERTION + SKEW {
         return Err(refuse("the assertion expires in more than five minutes"));
     }
-    if let Some(nbf) = claims.nbf {
-        let from = instant(nbf).ok_or(refuse("nbf is not a time"))?;
+    for begins in [claims.nbf, claims.iat].into_iter().flatten() {
+        let from = instant(begins).ok_or(refuse("nbf or iat is not a time"))?;
         if from > now + SKEW {
             return Err(refuse("the assertion is not valid yet"));
         }

@@ -97,6 +97,8 @@ fn every_wrong_claim_is_refused() {
         ("exp", json!(seconds as f64 + 330.5)),
         ("nbf", json!(seconds as f64 + 30.5)),
         ("nbf", json!(1e300)),
+        ("iat", json!(seconds as f64 + 30.5)),
+        ("iat", json!("x")),
         ("nbf", json!(i64::MAX)),
         ("jti", Value::Null),
         ("aud", Value::Null),
@@ -122,6 +124,17 @@ fn the_key_must_be_registered_under_its_kid_and_algorithm() {
     bytes[0] ^= 1;
     assert!(refused(&format!("{rest}.{}", URL_SAFE_NO_PAD.encode(bytes))));
     assert!(claimed_client("no.jwt.at-all").is_err());
+}
+
+#[test]
+fn a_critical_extension_that_is_not_understood_is_refused() {
+    let mut header = Header::new(Algorithm::ES384);
+    header.kid = Some("ec".to_owned());
+    for (crit, accepted) in [(None, true), (Some(vec!["b64".to_owned()]), false)] {
+        header.crit = crit;
+        let token = jsonwebtoken::encode(&header, &claims(), &key(Algorithm::ES384)).unwrap();
+        assert_eq!(refused(&token), !accepted);
+    }
 }
 
 #[test]

@@ -4,13 +4,21 @@
 use std::process::ExitCode;
 
 use crate::{
-    config::Config,
+    config::{Config, Environment},
     seed,
     store::{As, Foundation},
     wiring::identity_services,
 };
 
 pub async fn run(mut config: Config) -> anyhow::Result<ExitCode> {
+    // A server takes an unset environment for production, so the seed does too
+    // where the database is somebody's own.
+    if !config.database.url.is_empty() && config.environment != Some(Environment::Development) {
+        anyhow::bail!(
+            "a database of your own is seeded with environment = \"development\" only: \
+             the demo's staff could sign in to it"
+        );
+    }
     config.seed_demo()?;
     Foundation::within(&config, As::Setup, async |foundation| create(foundation, &config).await)
         .await?;

@@ -103,10 +103,21 @@ impl Config {
             ("practice.name", practice.name == made_up.name),
             ("practice.line1", practice.line1 == made_up.line1),
             ("practice.phone", practice.phone == made_up.phone),
+            // Together: a practice of that city may have set either.
+            (
+                "practice.city with state and postal_code",
+                (&practice.city, practice.state, &practice.postal_code)
+                    == (&made_up.city, made_up.state, &made_up.postal_code),
+            ),
         ] {
             if is_missing {
-                lacks.push(format!("{setting}, which stands on every prescription, is missing"));
+                lacks.push(format!(
+                    "{setting}, which stands on every prescription, is missing or the demo's"
+                ));
             }
+        }
+        if practice.phone.parse::<kernel::PhoneNumber>().is_err() {
+            lacks.push("practice.phone is no telephone number in E.164 form".to_owned());
         }
         lacks
     }
@@ -144,6 +155,7 @@ mod tests {
         config.practice.name = "Clinic".into();
         config.practice.line1 = "2 Long Street".into();
         config.practice.phone = "+16175550123".into();
+        config.practice.postal_code = "02139".into();
         config
     }
 
@@ -182,6 +194,16 @@ mod tests {
         for part in ["emulators names opentok", "stripe.base_url", "second_factor_roles"] {
             assert!(told.contains(part), "{part} is not in {told}");
         }
+    }
+
+    #[test]
+    fn no_prescription_carries_a_part_of_the_demos_practice() {
+        let mut config = whole();
+        config.practice.postal_code = Practice::default().postal_code;
+        assert!(missing(&config).contains("practice.city"));
+        config = whole();
+        config.practice.phone = "617".into();
+        assert!(missing(&config).contains("practice.phone"));
     }
 
     #[test]
