@@ -339,3 +339,23 @@ async fn a_right_is_judged_before_the_body_is_read() {
     }
     assert!(wrong.is_empty(), "add what is needed to core/permits.rs: {wrong:#?}");
 }
+
+/// A browser shows a front end of another origin only the headers that are
+/// exposed to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_end_of_another_origin_reads_the_headers_that_the_api_relies_on() {
+    let origin = "https://app.example.com";
+    let origins = format!("[\"{origin}\"]");
+    let server = Server::start_with(&[("SALUS_SERVER__CORS_ORIGINS", &origins)]);
+    let asked = |origin: &str| {
+        let url = format!("{}/api/categories", server.url());
+        reqwest::Client::new().get(url).header("Origin", origin).send()
+    };
+    let answer = asked(origin).await.expect("an answer");
+    let exposed = answer.headers()["access-control-expose-headers"].to_str().expect("names");
+    let exposed = exposed.to_lowercase();
+    for name in ["etag", "location", "retry-after", "x-request-id", "ratelimit-remaining"] {
+        assert!(exposed.contains(name), "{name} is not among {exposed}");
+    }
+    assert_eq!(answer.headers()["access-control-allow-origin"], origin);
+}

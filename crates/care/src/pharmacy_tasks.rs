@@ -42,7 +42,8 @@ pub async fn on_parcel_astray(
     for_whoever_answers(env, store, sources, delivery, about, plan, whose).await
 }
 
-/// Handles `ShipmentChanged`: a parcel that is delivered after all needs nobody.
+/// Handles `ShipmentChanged`: completes the task about a parcel that is delivered
+/// after all.
 pub async fn on_shipment_changed(
     env: &Env,
     store: &dyn CareStore,

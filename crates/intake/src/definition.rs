@@ -281,7 +281,7 @@ impl FormDefinition {
         out
     }
 
-    /// The link ids of items that nobody sees: hidden ones, and all below them.
+    /// The link ids of hidden items and of all items below them.
     pub(crate) fn unseen<'a>(outline: &[(&'a Item, Option<&'a Item>)]) -> BTreeSet<&'a str> {
         let mut unseen = BTreeSet::new();
         // A parent comes before what is below it.

@@ -165,7 +165,7 @@ impl FromStr for EmailAddress {
             && local.len() <= 64
             && local.chars().all(|c| match c.is_ascii() {
                 true => c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c),
-                // A filler is a letter that nobody sees.
+                // Hangul fillers count as letters and are invisible.
                 false => c.is_alphanumeric() && text::is_text(c),
             })
             && !local.starts_with('.')

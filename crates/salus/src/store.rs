@@ -161,19 +161,15 @@ impl Foundation {
         work: impl AsyncFnOnce(&Self) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let foundation = Self::open(config, who).await?;
-        let done = match who {
-            As::Command => match check_schema(foundation.pg.pool()).await {
-                Ok(()) => {
-                    let (pool, keys) = (foundation.pg.pool(), &foundation.keyring);
-                    match check_keys(pool, keys, &foundation.data_dir, false).await {
-                        Ok(()) => work(&foundation).await,
-                        Err(error) => Err(error),
-                    }
-                }
-                Err(error) => Err(error),
-            },
-            As::Server | As::Setup | As::Owner => work(&foundation).await,
-        };
+        let done = async {
+            if who == As::Command {
+                let pool = foundation.pg.pool();
+                check_schema(pool).await?;
+                check_keys(pool, &foundation.keyring, &foundation.data_dir, false).await?;
+            }
+            work(&foundation).await
+        }
+        .await;
         let closed = foundation.close().await;
         let done = done?;
         closed?;

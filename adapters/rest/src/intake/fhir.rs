@@ -97,7 +97,7 @@ impl FormsFhirApi {
     /// answer may be, is carried over, or 422 names its place; a modifier
     /// extension is refused always. What only describes or decorates is left
     /// out and named in `warnings`, and so is an end that the form sets where
-    /// the Questionnaire has none. The draft asks nobody until it is published.
+    /// the Questionnaire has none. Patients see the draft only once it is published.
     #[oai(
         path = "/api/admin/forms/questionnaires",
         method = "post",

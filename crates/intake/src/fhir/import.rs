@@ -60,7 +60,7 @@ pub fn to_definition(resource: &Value, photo_limit: usize) -> Read<Imported> {
     }
     match resource["status"].as_str() {
         None | Some("draft" | "active" | "unknown") => {}
-        // A draft asks nobody until somebody publishes it.
+        // The import is a draft, which is not in use until it is published.
         Some("retired") => {
             reader.left_out("status".into(), "The form was retired; its import is a draft.");
         }

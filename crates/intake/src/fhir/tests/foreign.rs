@@ -340,7 +340,7 @@ fn an_end_that_the_form_sets_by_itself_is_named() {
         ]
     );
     assert_eq!(check(&imported.definition), []);
-    // What was assumed is said by the form itself, and is nobody's guess any more.
+    // The export states what the import assumed, so importing it again assumes nothing.
     let again = to_definition(&from_definition(&imported.definition, LIMIT), LIMIT).unwrap();
     assert_eq!(again.definition, imported.definition);
     assert_eq!(again.warnings, []);
