@@ -103,6 +103,7 @@ history![
     "180_records_index",
     "181_care_visit_times",
     "182_keyring_mark",
+    "183_abandoned_shipments",
 ];
 
 pub struct Migrator;

@@ -30,6 +30,20 @@ async fn decided(patient: &Patient<'_>, key: &str, says: &BTreeMap<String, Value
 
 /// Approves, prescribes and sells three months of sildenafil.
 async fn treated(patient: &Patient<'_>, doctor: &Desk<'_>) {
+    let plan = approved(patient, doctor).await;
+    let pharmacies = doctor.get("/api/pharmacies").await;
+    let mut ships = pharmacies["items"].as_array().expect("pharmacies").iter();
+    let pharmacy = &ships.find(|one| one["mail_order"] == true).expect("one that ships")["id"];
+    let erx = json!({ "treatment_plan_id": plan, "plan_version": 1, "pharmacy_id": pharmacy });
+    let written = doctor.post("/api/prescriptions/erx", "erx", &erx).await;
+    assert!(written.status < 300, "{}", written.body);
+    patient.prescription().await;
+    pays_for_a_quarter(patient).await;
+    patient.shipment().await;
+}
+
+/// Approves sildenafil, which a provider has to prescribe; the plan's id.
+async fn approved(patient: &Patient<'_>, doctor: &Desk<'_>) -> String {
     let review = text(&decided(patient, "first", &BTreeMap::new()).await, "id");
     let path = format!("/api/providers/reviews/{review}");
     let claimed = once(doctor.ask(Method::POST, &format!("{path}/claim"))).await;
@@ -40,15 +54,10 @@ async fn treated(patient: &Patient<'_>, doctor: &Desk<'_>) {
     });
     let plan = doctor.post(&format!("{path}/approve"), "approve", &body).await;
     assert_eq!(plan.status, 200, "{}", plan.body);
-    let pharmacies = doctor.get("/api/pharmacies").await;
-    let mut ships = pharmacies["items"].as_array().expect("pharmacies").iter();
-    let pharmacy = &ships.find(|one| one["mail_order"] == true).expect("one that ships")["id"];
-    let erx = json!({
-        "treatment_plan_id": plan.body["id"], "plan_version": 1, "pharmacy_id": pharmacy,
-    });
-    let written = doctor.post("/api/prescriptions/erx", "erx", &erx).await;
-    assert!(written.status < 300, "{}", written.body);
-    patient.prescription().await;
+    text(&plan.body, "id")
+}
+
+async fn pays_for_a_quarter(patient: &Patient<'_>) {
     patient.card("card", "pm_card_visa").await;
     let category = patient.category_of("erectile-dysfunction").await;
     let plans = patient.get(&format!("/api/plans?category_id={category}")).await;
@@ -56,7 +65,6 @@ async fn treated(patient: &Patient<'_>, doctor: &Desk<'_>) {
     let quarter = prices.iter().find(|price| price["interval"] == "quarterly").expect("a price");
     let bought = patient.subscribe("quarter", quarter).await;
     assert_eq!(bought.status, 200, "{}", bought.body);
-    patient.shipment().await;
 }
 
 /// A month later, as the rows have it, a pharmacist dispatches what is due.
@@ -181,6 +189,36 @@ async fn a_nitrate_that_is_reported_holds_the_refill_until_a_provider_decides() 
     assert_eq!(released.status, 200, "{}", released.body);
     salus_tests::eventually("the fill to go out", SOON, || async {
         (server.sql("SELECT count(*) FROM dispatches").trim() == "2").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_paid_for_a_plan_that_is_revoked_unprescribed_is_not_left_alone() {
+    let server = Server::start();
+    let (doctor, support) =
+        (Desk::of(&server, "provider").await, Desk::of(&server, "support").await);
+    let patient = Patient::arrive(&server, "unprescribed").await;
+    let plan = approved(&patient, &doctor).await;
+    pays_for_a_quarter(&patient).await;
+    salus_tests::eventually("the payment to arrive", SOON, || async {
+        (server.sql("SELECT count(*) FROM paid_fills").trim() == "3").then_some(())
+    })
+    .await;
+
+    let path = format!("/api/treatment-plans/{plan}/revoke");
+    let body = json!({ "reason": "adverse_reaction" });
+    let revoked = once(doctor.ask(Method::POST, &path).json(&body)).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.body);
+    let hold = salus_tests::eventually("the paid fill to be held", SOON, || async {
+        let found = doctor.get("/api/held-fills").await["items"][0].clone();
+        found.is_object().then_some(found)
+    })
+    .await;
+    assert_eq!(kinds(&hold), ["plan_ended"], "{hold}");
+    salus_tests::eventually("billing to be told", SOON, || async {
+        let found = support.get("/api/billing/tasks").await.to_string();
+        (found.contains("paid_but_stopped") && found.contains(&patient.id)).then_some(())
     })
     .await;
 }

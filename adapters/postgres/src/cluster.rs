@@ -27,6 +27,10 @@ const LONGEST_SOCKET_FOLDER: usize = 85;
 const LOOK: Duration = Duration::from_millis(250);
 /// The longest pause between two attempts to start it again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The log names a slow or failed statement without its values and without the
+/// details of an error, which quote rows: either may be health data.
+const NO_VALUES: &str = "-c log_parameter_max_length=0 -c log_parameter_max_length_on_error=0 \
+     -c log_error_verbosity=terse";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -343,7 +347,8 @@ impl Cluster {
         };
         let options = format!(
             "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200 \
-             -c shared_buffers=256MB -c timezone=UTC -c log_min_duration_statement=1000 {flush}",
+             -c shared_buffers=256MB -c timezone=UTC -c log_min_duration_statement=1000 \
+             {NO_VALUES} {flush}",
             self.socket.display()
         );
         let log = self.data.join("server.log").display().to_string();

@@ -12,7 +12,7 @@ use salus_postgres::{
     core::ConnectionSettings,
 };
 use salus_tests::{Database, TestSealer, eventually, test_env};
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -183,6 +183,25 @@ async fn the_worker_outlives_an_outage_of_the_database() {
     stop.cancel();
     running.await.unwrap().unwrap();
     cluster.stop().unwrap();
+}
+
+#[tokio::test]
+async fn the_log_of_the_private_cluster_names_no_values() {
+    let (own, pg) = Own::start().await;
+    let tx = pg.open(&Actor::system("tests.jobs")).await.unwrap();
+    let values = ["Marfan syndrome".into()];
+    let slow = "SELECT pg_sleep(1.1), $1::text";
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, slow, values);
+    tx.read().query_one_raw(statement).await.unwrap();
+    // As where a row breaks a constraint: the detail quotes it.
+    let failing = "DO $$ BEGIN RAISE EXCEPTION 'taken' USING DETAIL = 'Marfan ' || 'syndrome'; \
+                   END $$";
+    tx.read().execute_unprepared(failing).await.unwrap_err();
+    drop(tx);
+    own.cluster.stop().unwrap();
+    let log = std::fs::read_to_string(own.folder.path().join("postgres/server.log")).unwrap();
+    assert!(log.contains("pg_sleep(1.1)") && log.contains("taken"), "{log}");
+    assert!(!log.contains("Marfan syndrome"), "{log}");
 }
 
 #[tokio::test]

@@ -30,6 +30,14 @@ pub struct OpenWork {
     pub visits: Vec<DateTime<Utc>>,
 }
 
+impl OpenWork {
+    /// Whether whoever was chosen for what was `seen` may have this: the plans
+    /// and the visits decide it, and a task more or less does not.
+    fn fits(&self, seen: &Self) -> bool {
+        self.plans == seen.plans && self.visits == seen.visits
+    }
+}
+
 /// What handing over needs of the store.
 #[async_trait]
 pub trait HandoverTx: UnitOfWork {
@@ -71,6 +79,10 @@ pub trait HandoverTx: UnitOfWork {
         patient: PatientId,
         unlicensed: bool,
     ) -> Result<(), PortError>;
+
+    /// Holds who answers for the patient until the transaction ends, so that of
+    /// two handovers at once the second finds what the first has left.
+    async fn lock_handover(&mut self, patient: PatientId) -> Result<(), PortError>;
 
     /// The reviews that the provider holds, or has asked the patient about.
     async fn held_reviews(&mut self, provider: ProviderId) -> Result<Vec<Assessment>, PortError>;
@@ -254,10 +266,7 @@ pub async fn hand_over(
                 match free(store, sources, actor, &found, &work.visits).await? {
                     None => Err(Obstacle::VisitsCollide),
                     Some(to) if request.dry_run => Ok(to),
-                    Some(to) => {
-                        let about = (work.patient, state);
-                        move_patient(env, store, actor, (from, to), about).await?
-                    }
+                    Some(to) => move_patient(env, store, actor, (from, to), (&work, state)).await?,
                 }
             }
         };
@@ -361,7 +370,7 @@ async fn move_patient(
     store: &dyn CareStore,
     actor: &Actor,
     (from, to): (ProviderId, ProviderId),
-    about: (PatientId, UsState),
+    about: (&OpenWork, UsState),
 ) -> Result<Result<ProviderId, Obstacle>, CareError> {
     match try_move(env, store, actor, (from, to), about).await {
         Ok(()) => Ok(Ok(to)),
@@ -376,10 +385,15 @@ async fn try_move(
     store: &dyn CareStore,
     actor: &Actor,
     (from, to): (ProviderId, ProviderId),
-    (patient, state): (PatientId, UsState),
+    (seen, state): (&OpenWork, UsState),
 ) -> Result<(), CareError> {
-    let now = env.now();
+    let (now, patient) = (env.now(), seen.patient);
     let mut tx = store.begin(actor).await?;
+    tx.lock_handover(patient).await?;
+    let open = tx.open_work(from, Some(&[patient]), now).await?;
+    if !open.first().is_some_and(|open| open.fits(seen)) {
+        return Err(PortError::Conflict("what a provider has open".to_owned()).into());
+    }
     let mut plans = 0;
     for plan in tx.plans(patient, &Reach::All).await? {
         if plan.provider != from || plan.status != PlanStatus::Active {

@@ -186,7 +186,11 @@ fn parse_keys(value: &serde_json::Value) -> Result<JwkSet, Vec<FieldError>> {
             )),
         }
         if !is_strong(key) {
-            errors.push(wrong(path, "An RSA key of 2048 to 4096 bits, or an EC key on P-384."));
+            errors.push(wrong(
+                path,
+                "An RSA key of 2048 to 4096 bits with an odd exponent of 65537 or more, or an EC \
+                 key on P-384.",
+            ));
         } else if !is_on_its_curve(key) {
             errors.push(wrong(path, "Its x and y are no point of P-384."));
         }
@@ -198,8 +202,7 @@ fn is_strong(key: &Jwk) -> bool {
     let length = |text: &str| URL_SAFE_NO_PAD.decode(text).map_or(0, |bytes| bytes.len());
     match &key.algorithm {
         AlgorithmParameters::RSA(parameters) => {
-            (LEAST_RSA_BYTES..=MOST_RSA_BYTES).contains(&length(&parameters.n))
-                && (1..=4).contains(&length(&parameters.e))
+            is_modulus(&parameters.n) && is_public_exponent(&parameters.e)
         }
         AlgorithmParameters::EllipticCurve(parameters) => {
             algorithm_of(key).is_some()
@@ -208,6 +211,27 @@ fn is_strong(key: &Jwk) -> bool {
         }
         _ => false,
     }
+}
+
+/// A product of two large primes is odd, and its first byte counts: zeros before
+/// it would make a small key look like a long one.
+fn is_modulus(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| {
+        (LEAST_RSA_BYTES..=MOST_RSA_BYTES).contains(&bytes.len())
+            && bytes.first().is_some_and(|first| *first != 0)
+            && bytes.last().is_some_and(|last| last % 2 == 1)
+    })
+}
+
+/// An odd number of at least 65537, as FIPS 186-5 (appendix A.1.1) asks. With 1
+/// anybody signs for the client, and an even number belongs to no key.
+fn is_public_exponent(text: &str) -> bool {
+    let Ok(bytes) = URL_SAFE_NO_PAD.decode(text) else { return false };
+    if bytes.len() > 4 {
+        return false;
+    }
+    let value = bytes.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
+    value % 2 == 1 && value >= 65_537
 }
 
 /// Whether the two numbers of an EC key belong together. With any others no

@@ -166,6 +166,33 @@ fn a_registration_names_what_is_wrong_with_its_keys_and_scopes() {
     short["n"] = json!(URL_SAFE_NO_PAD.encode([0xff; 128]));
     assert_eq!(paths(ClientForm { keys: json!({ "keys": [short] }), ..form() }), ["jwks.keys[0]"]);
 
+    // Nor a number that is no product of two primes, nor an exponent with which
+    // anybody signs.
+    let mut hollow = [0xff; 256];
+    hollow[0] = 0;
+    let mut even = [0xff; 256];
+    even[255] = 0xfe;
+    for (part, bytes) in [
+        ("n", hollow.to_vec()),
+        ("n", even.to_vec()),
+        ("e", vec![]),
+        ("e", vec![1]),
+        ("e", vec![2]),
+        ("e", vec![3]),
+        ("e", vec![1, 0, 0]),
+        ("e", vec![0, 0, 0, 1]),
+        ("e", vec![1, 0, 0, 0, 1]),
+    ] {
+        let mut key = jwk(Algorithm::RS384, "rsa");
+        key[part] = json!(URL_SAFE_NO_PAD.encode(&bytes));
+        let refused = paths(ClientForm { keys: json!({ "keys": [key] }), ..form() });
+        assert_eq!(refused, ["jwks.keys[0]"], "{part} {bytes:02x?}");
+    }
+    let mut longer = jwk(Algorithm::RS384, "rsa");
+    longer["e"] = json!(URL_SAFE_NO_PAD.encode([1, 0, 0, 1]));
+    let taken = ClientForm { keys: json!({ "keys": [longer] }), ..form() };
+    assert!(ApiClient::register(client().id, taken, now()).is_ok());
+
     assert_eq!(paths(ClientForm { keys: json!({ "keys": [] }), ..form() }), ["jwks.keys"]);
     assert_eq!(paths(ClientForm { keys: json!([]), ..form() }), ["jwks"]);
     let scopes = vec!["system/Patient.rs".to_owned(), "user/Patient.rs".to_owned()];

@@ -140,8 +140,10 @@ impl Shipment {
         Ok(self)
     }
 
-    /// The carrier refused to make it, so that no box goes out under it.
+    /// No box goes out under it: the carrier refused to make it, or the fill was
+    /// held or ended while the label was bought.
     pub fn abandoned(mut self, now: DateTime<Utc>) -> Self {
+        self.shipped_at = None;
         self.status = TrackingStatus::Cancelled;
         self.status_at = Some(now);
         self

@@ -95,14 +95,7 @@ pub async fn add(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
 }
 
 pub async fn lock_reviews(tx: &mut PgTx, patient: PatientId, category: CategoryId) -> Result<()> {
-    query_one(
-        tx,
-        "locking the reviews of a patient",
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-        vec![format!("care_reviews {patient} {category}").into()],
-    )
-    .await
-    .map(drop)
+    tx.lock("locking the reviews of a patient", format!("care_reviews {patient} {category}")).await
 }
 
 pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {

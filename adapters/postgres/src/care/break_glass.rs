@@ -15,14 +15,7 @@ const NOTE: &str = "care_break_glass.review_note";
 /// Holds the pair until the transaction ends, so that of two who break the
 /// same glass at once the second finds it broken.
 pub async fn lock(tx: &mut PgTx, provider: ProviderId, patient: PatientId) -> Result<()> {
-    query_one(
-        tx,
-        "locking an emergency access",
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-        vec![format!("break_glass {provider} {patient}").into()],
-    )
-    .await
-    .map(drop)
+    tx.lock("locking an emergency access", format!("break_glass {provider} {patient}")).await
 }
 
 pub async fn open(

@@ -84,12 +84,7 @@ pub async fn since(
 }
 
 pub async fn ahead(tx: &mut PgTx, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {
-    tx.execute(
-        "waiting for a patient's bookings",
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-        [format!("booking/{patient}").into()],
-    )
-    .await?;
+    tx.lock("waiting for a patient's bookings", format!("booking/{patient}")).await?;
     let row = query_one(
         tx,
         "counting the bookings of a patient",

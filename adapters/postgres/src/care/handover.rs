@@ -148,6 +148,10 @@ impl HandoverTx for PgTx {
         .map(drop)
     }
 
+    async fn lock_handover(&mut self, patient: PatientId) -> Result<()> {
+        self.lock("waiting for a patient's handover", format!("handover/{patient}")).await
+    }
+
     async fn held_reviews(&mut self, provider: ProviderId) -> Result<Vec<Assessment>> {
         let rows = all(
             self,

@@ -104,8 +104,7 @@ async fn read_drug(tx: &mut PgTx, drug: &RxNorm, lock: &str) -> Result<Option<(D
 }
 
 pub async fn lock_formulary(tx: &mut PgTx) -> Result<()> {
-    let lock = "SELECT pg_advisory_xact_lock(hashtextextended('care_formulary', 0))";
-    one(tx, "locking the formulary", lock, vec![]).await.map(drop)
+    tx.lock("locking the formulary", "care_formulary".to_owned()).await
 }
 
 pub async fn formulary(tx: &mut PgTx) -> Result<Vec<(DoseLimit, i64)>> {

@@ -89,6 +89,13 @@ impl PgTx {
         self.run(doing, sql, values).await
     }
 
+    /// Holds what the key names until the transaction ends, against everybody
+    /// else who asks for the same key.
+    pub async fn lock(&mut self, doing: &str, key: String) -> Result<()> {
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+        self.run(doing, sql, [key.into()]).await.map(drop)
+    }
+
     async fn run(
         &self,
         doing: &str,

@@ -27,6 +27,9 @@ use crate::{
 const GROUNDS: &str = "fill_holds.grounds";
 const DECISION: &str = "fill_holds.decision";
 
+/// Why a box stays in the pharmacy whose label was asked for already.
+const BACK: [HoldReason; 2] = [HoldReason::FillHeld, HoldReason::PrescriptionEnded];
+
 /// A provider's own words, and what was accepted with them.
 #[derive(Serialize, Deserialize)]
 struct Decision {
@@ -131,7 +134,7 @@ pub async fn held_back(tx: &mut PgTx, patient: PatientId) -> Result<Vec<Dispatch
         .filter(reach(tx))
         .filter(dispatch::Column::PatientId.eq(patient.uuid()))
         .filter(dispatch::Column::State.eq(DispatchState::OnHold.to_string()))
-        .filter(dispatch::Column::HoldReason.eq(HoldReason::FillHeld.to_string()))
+        .filter(dispatch::Column::HoldReason.is_in(BACK.map(|reason| reason.to_string())))
         .all(tx.read())
         .await
         .map_err(|error| db("reading what was held back at its label", error))?;

@@ -65,15 +65,7 @@ impl PhotoTx for PgTx {
     }
 
     async fn waiting_photos(&mut self, patient: PatientId) -> Result<u64> {
-        let lock = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
-            [format!("intake_photos/{patient}").into()],
-        );
-        self.read()
-            .execute_raw(lock)
-            .await
-            .map_err(|e| db("locking the photos of a patient", e))?;
+        self.lock("locking the photos of a patient", format!("intake_photos/{patient}")).await?;
         photo::Entity::find()
             .filter(own(self.actor()))
             .filter(photo::Column::PatientId.eq(patient.uuid()))

@@ -134,12 +134,7 @@ impl PrescriptionTx for PgTx {
     }
 
     async fn lock_prescribing(&mut self, patient: PatientId) -> Result<()> {
-        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-        let values = [format!("prescribing/{patient}").into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-        let doing = "waiting for a patient's prescriptions";
-        self.read().execute_raw(statement).await.map_err(|error| db(doing, error))?;
-        Ok(())
+        self.lock("waiting for a patient's prescriptions", format!("prescribing/{patient}")).await
     }
 
     async fn open_prescriptions(&mut self, patient: PatientId) -> Result<Vec<Prescription>> {

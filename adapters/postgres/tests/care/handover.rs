@@ -7,6 +7,7 @@ use care::{
     pharmacy_tasks,
     standing::{self, CheckStanding},
 };
+use futures::future::BoxFuture;
 use kernel::DomainError as _;
 
 use super::{endings::approved, *};
@@ -228,6 +229,64 @@ async fn a_panel_goes_to_colleagues_who_are_licensed_where_each_patient_is() {
     let again = setting.assess(ADA, &["review"]).await;
     setting.claim(again, IN_MASSACHUSETTS).await.unwrap();
     assert!(pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap());
+}
+
+/// Patients of whom it is asked where they are while something else goes on.
+struct Meanwhile {
+    neighbours: Arc<Neighbours>,
+    first: tokio::sync::Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+#[async_trait]
+impl PatientFacts for Meanwhile {
+    async fn facts(&self, patient: PatientId) -> ports::Result<Option<ClinicalFacts>> {
+        self.neighbours.facts(patient).await
+    }
+
+    async fn names(
+        &self,
+        patients: &[PatientId],
+    ) -> ports::Result<BTreeMap<PatientId, care::PatientName>> {
+        self.neighbours.names(patients).await
+    }
+
+    async fn states(&self, patients: &[PatientId]) -> ports::Result<BTreeMap<PatientId, UsState>> {
+        if let Some(first) = self.first.lock().await.take() {
+            first.await;
+        }
+        self.neighbours.states(patients).await
+    }
+}
+
+#[tokio::test]
+async fn of_two_handovers_at_once_the_second_moves_nothing() {
+    let setting = setting().await;
+    approved(&setting).await;
+    book(&setting, ADA, IN_MASSACHUSETTS, 4).await;
+    license(&setting, IN_TEXAS, &[UsState::Ma]);
+    let to = |colleague| HandoverRequest { to: Some(colleague), ..all() };
+    let (env, pg) = (setting.database.env.clone(), setting.database.pg.clone());
+    let sources = setting.sources.clone();
+    let first = Box::pin(async move {
+        let request = to(ALSO_THERE);
+        let from = IN_MASSACHUSETTS;
+        let done = handover::hand_over(&env, &pg, &sources, &admin(), from, request).await;
+        assert_eq!(done.unwrap()[0].outcome, Ok(ALSO_THERE));
+    });
+    let facts = Arc::new(Meanwhile {
+        neighbours: setting.neighbours.clone(),
+        first: tokio::sync::Mutex::new(Some(first)),
+    });
+    let sources = Sources { facts, ..setting.sources.clone() };
+    let (env, pg) = (&setting.database.env, &setting.database.pg);
+    let (from, request) = (IN_MASSACHUSETTS, to(IN_TEXAS));
+    let second = handover::hand_over(env, pg, &sources, &admin(), from, request).await.unwrap();
+    assert_eq!(second[0].outcome, Err(Obstacle::ChangedMeanwhile));
+
+    assert!(pg.opens_chart(ALSO_THERE, ADA).await.unwrap());
+    assert!(!pg.opens_chart(IN_TEXAS, ADA).await.unwrap(), "the plan went to the other");
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'patient_handed_over'";
+    assert_eq!(setting.count(told).await, 1);
 }
 
 #[tokio::test]

@@ -46,11 +46,11 @@ pub(super) fn around(database: &Arc<Database>) -> Around {
 }
 
 impl Around {
-    fn set(&self, change: impl FnOnce(&mut Facts)) {
+    pub(super) fn set(&self, change: impl FnOnce(&mut Facts)) {
         change(&mut self.facts.lock().unwrap());
     }
 
-    async fn look(&self, number: u128) -> Result<(), PharmacyError> {
+    pub(super) async fn look(&self, number: u128) -> Result<(), PharmacyError> {
         let job = ReleaseFills { patient: patient_id(number), category: CATEGORY };
         release_fills(&self.database.env, &self.database.pg, &self.checks(), job).await
     }

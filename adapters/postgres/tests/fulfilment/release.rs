@@ -9,7 +9,7 @@ async fn release(database: &Arc<Database>, number: u128) {
 }
 
 /// When the job that looks at the fills again is to run, in hours from now.
-async fn looked_at_again_in(database: &Database) -> Vec<i64> {
+pub(super) async fn looked_at_again_in(database: &Database) -> Vec<i64> {
     let sql = "SELECT run_at FROM graphile_worker.jobs WHERE key LIKE 'pharmacy.release_fills:%'";
     let statement = Statement::from_string(DbBackend::Postgres, sql);
     let rows = database.superuser().await.query_all_raw(statement).await.unwrap();

@@ -1,9 +1,9 @@
 //! Nothing goes out for a treatment plan that has ended.
 
 use kernel::TreatmentPlanId;
-use pharmacy::dispatch::withdraw::on_treatment_plan_ended;
+use pharmacy::dispatch::{hold::GroundKind, withdraw::on_treatment_plan_ended};
 
-use super::*;
+use super::{holds::around, release::looked_at_again_in, *};
 
 async fn loaded(database: &Database, id: PrescriptionId) -> Prescription {
     let actor = Actor::system("tests.fulfilment");
@@ -14,7 +14,7 @@ async fn loaded(database: &Database, id: PrescriptionId) -> Prescription {
 async fn end(database: &Database, number: u128, plan: TreatmentPlanId) {
     let event: EventId = database.env.fresh();
     let delivery = Delivery { event, handler: "pharmacy.on_treatment_plan_ended" };
-    let about = patient_id(number);
+    let about = (patient_id(number), CATEGORY);
     for _ in 0..2 {
         on_treatment_plan_ended(&database.env, &database.pg, delivery, plan, about).await.unwrap();
     }
@@ -71,7 +71,8 @@ async fn a_label_that_was_being_bought_is_held_back() {
     assert_eq!(on_hand(&database).await, (60, 30), "nothing has left the shelf");
     let shipped = "SELECT count(*) FROM outbox_events WHERE kind = 'shipment_changed'";
     assert_eq!(count(&database, shipped).await, 0);
-    let kept = "SELECT count(*) FROM shipments WHERE status = 'cancelled' AND label_id IS NOT NULL";
+    let kept = "SELECT count(*) FROM shipments WHERE status = 'cancelled' \
+                AND label_id IS NOT NULL AND shipped_at IS NULL";
     assert_eq!(count(&database, kept).await, 1);
 
     // A pharmacist who asks for another label gets none either.
@@ -81,4 +82,88 @@ async fn a_label_that_was_being_bought_is_held_back() {
     assert_eq!(*carrier.bought.lock().unwrap(), 1);
     assert!(dispatches(&database, None).await.is_empty());
     assert_eq!(on_hand(&database).await, (60, 0));
+}
+
+/// The one hold, for the end of the treatment, and what is told of it.
+async fn held_for_its_end(around: &Around) {
+    let held = around.held().await;
+    let kinds: Vec<GroundKind> =
+        held.iter().flat_map(|hold| &hold.grounds).map(|ground| ground.kind).collect();
+    assert_eq!(kinds, [GroundKind::PlanEnded]);
+    // Billing and the provider hear of it by this.
+    let told = "SELECT count(*) FROM outbox_events WHERE kind = 'fill_held'";
+    assert_eq!(count(&around.database, told).await, 1);
+    let taken = "SELECT count(*) FROM dispatches WHERE state NOT IN ('cancelled', 'shipped')";
+    assert_eq!(count(&around.database, taken).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_paid_is_held_where_the_plan_ends_before_anything_is_prescribed() {
+    let database = stocked(60).await;
+    let around = around(&database);
+    paid(&database, 1, database.env.fresh()).await.unwrap();
+    around.look(1).await.unwrap();
+    assert_eq!(around.held().await, [], "the prescription may still come");
+
+    database.clock.advance(TimeDelta::hours(30));
+    around.set(|facts| facts.ended = true);
+    end(&database, 1, database.env.fresh()).await;
+    assert_eq!(looked_at_again_in(&database).await, [0]);
+    around.look(1).await.unwrap();
+    held_for_its_end(&around).await;
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_paid_period_is_held_where_the_last_fill_is_used() {
+    let database = stocked(300).await;
+    let carrier = Carrier::new(Mood::Obliging);
+    let (around, invoice) = (around(&database), database.env.fresh());
+    prescription(&database, 1, 30).await;
+    paid_for(&database, 1, invoice, 3).await.unwrap();
+    let (_, plan) = plan_of(&database, 1).await;
+    for _ in 0..2 {
+        for dispatch in dispatches(&database, Some(DispatchState::Reserved)).await {
+            label(&database, &carrier, dispatch.id).await.unwrap();
+        }
+        database.clock.advance(TimeDelta::days(32));
+        look(&database, 1).await;
+    }
+    assert_eq!(around.held().await, []);
+    around.set(|facts| facts.ended = true);
+    end(&database, 1, plan).await;
+    around.look(1).await.unwrap();
+    held_for_its_end(&around).await;
+}
+
+#[tokio::test]
+async fn a_plan_that_ends_while_a_label_is_bought_or_refused_holds_the_fill() {
+    for outcome in [Mood::Obliging, Mood::Refuses] {
+        let database = stocked(60).await;
+        let around = around(&database);
+        let dispatch = reserved(&database, 1).await;
+        let (_, plan) = plan_of(&database, 1).await;
+        let carrier = Carrier::new(Mood::LosesAnswers);
+        label(&database, &carrier, dispatch).await.unwrap_err();
+        around.set(|facts| facts.ended = true);
+        end(&database, 1, plan).await;
+        around.look(1).await.unwrap();
+        assert_eq!(around.held().await, [], "the box may have left");
+
+        *carrier.mood.lock().unwrap() = outcome;
+        label(&database, &carrier, dispatch).await.unwrap();
+        around.look(1).await.unwrap();
+        held_for_its_end(&around).await;
+        assert_eq!(on_hand(&database).await, (60, 0), "the units are free for others");
+    }
+}
+
+#[tokio::test]
+async fn a_call_for_what_is_due_reaches_those_without_a_prescription_after_the_others() {
+    let database = stocked(60).await;
+    let around = around(&database);
+    paid(&database, 1, database.env.fresh()).await.unwrap();
+    around.set(|facts| facts.ended = true);
+    let made = dispatch_due(&database.env, &database.pg, &around.checks(), &pharmacist()).await;
+    assert_eq!(made.unwrap(), []);
+    held_for_its_end(&around).await;
 }

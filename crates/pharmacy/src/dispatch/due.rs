@@ -10,7 +10,7 @@ use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError}
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Dispatch, Fillable,
+    Dispatch, Fillable, HoldReason,
     checks::{self, FillChecks, Moment},
     hold::{FillHold, Ground, accepted, grounds, grounds_without_prescription},
     label::BuyLabel,
@@ -132,7 +132,7 @@ async fn evaluate(
     tx.lock_fills(patient).await?;
     let now = env.now();
     let holds = tx.fill_holds(patient, category).await?;
-    free_released(env, tx, patient, &holds).await?;
+    free_held_back(env, tx, (patient, category), &holds).await?;
     let mut supplies = supplies(tx, patient, now).await?;
     let mut created: Vec<Dispatch> = Vec::new();
     let mut wake: Option<DateTime<Utc>> = None;
@@ -176,17 +176,22 @@ async fn evaluate(
     Ok(created)
 }
 
-/// A dispatch that was held back at its label, and whose fill a provider has
-/// released since, gives way to a new one with a label of its own.
-async fn free_released(
+/// A dispatch that was held back at its label gives way where a provider has
+/// released its fill since, and where its prescription has ended: the fill is
+/// then decided again, and what goes out has a label of its own.
+async fn free_held_back(
     env: &Env,
     tx: &mut dyn FulfilmentTx,
-    patient: PatientId,
+    (patient, category): (PatientId, CategoryId),
     holds: &[FillHold],
 ) -> Result<(), PharmacyError> {
     for dispatch in tx.held_back(patient).await? {
         // Those of another category have their own turn.
-        if is_released(holds, dispatch.paid()) {
+        if dispatch.category != category {
+            continue;
+        }
+        let ended = dispatch.hold_reason == Some(HoldReason::PrescriptionEnded);
+        if ended || is_released(holds, dispatch.paid()) {
             cancel_within(env, tx, dispatch).await?;
         }
     }

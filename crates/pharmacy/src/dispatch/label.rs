@@ -261,7 +261,7 @@ async fn store_label(
     let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
     let now = env.now();
     let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
-    let ended = matches!(prescription.state, PrescriptionState::Canceled { .. });
+    let ended = has_ended(&prescription);
     let found = match ended {
         true => Vec::new(),
         false => against(tx.as_mut(), &moment, &dispatch, &prescription).await?,
@@ -330,6 +330,12 @@ async fn use_fill(
     }
 }
 
+/// The news of its end found the label being bought, and left the dispatch to
+/// whoever stores what the carrier says.
+fn has_ended(prescription: &Prescription) -> bool {
+    matches!(prescription.state, PrescriptionState::Canceled { .. })
+}
+
 /// The carrier refused, and would again: a pharmacist has to look at it. The
 /// vendor's words stay out of the log of acts, because they may quote the
 /// address.
@@ -341,13 +347,23 @@ async fn hold(
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system(ACTOR);
     let mut tx = store.begin(&actor).await?;
+    let seen = load(tx.as_mut(), id).await?;
+    tx.lock_fills(seen.patient).await?;
     let dispatch = load(tx.as_mut(), id).await?;
     if dispatch.state != DispatchState::Labelling {
         return Ok(());
     }
     let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
     tx.save_shipment(&shipment.abandoned(env.now())).await?;
-    let dispatch = dispatch.on_hold(HoldReason::CarrierRefused, env.now())?;
+    let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
+    let reason = match has_ended(&prescription) {
+        true => HoldReason::PrescriptionEnded,
+        false => HoldReason::CarrierRefused,
+    };
+    let dispatch = dispatch.on_hold(reason, env.now())?;
+    if reason == HoldReason::PrescriptionEnded {
+        tx.enqueue(look_again(&dispatch)).await?;
+    }
     tx.save_dispatch(&dispatch).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "dispatch", dispatch.id)

@@ -6,7 +6,7 @@
 //! it is, an urgent task asks the prescriber to phone that pharmacy
 //! (`prescription::announce`).
 
-use kernel::{Actor, PatientId, ProviderId, TreatmentPlanId};
+use kernel::{Actor, CategoryId, PatientId, ProviderId, TreatmentPlanId};
 use ports::{AuditAction, AuditEntry, Delivery, Env};
 
 use super::{DispatchState, checks::FillCircumstances, due::ReleaseFills, work::cancel_within};
@@ -29,10 +29,10 @@ pub async fn on_treatment_plan_ended(
     store: &dyn FulfilmentStore,
     delivery: Delivery,
     plan: TreatmentPlanId,
-    patient: PatientId,
+    whose: (PatientId, CategoryId),
 ) -> Result<(), PharmacyError> {
     let tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_ended")).await?;
-    take_back(env, tx, delivery, (plan, patient), ENDED, |_| true).await
+    take_back(env, tx, delivery, plan, whose, ENDED, |_| true).await
 }
 
 /// Handles `TreatmentPlanModified`: what was written from an earlier version is
@@ -42,12 +42,12 @@ pub async fn on_treatment_plan_modified(
     store: &dyn FulfilmentStore,
     delivery: Delivery,
     plan: TreatmentPlanId,
-    patient: PatientId,
+    whose: (PatientId, CategoryId),
     version: u32,
 ) -> Result<(), PharmacyError> {
     let tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_modified")).await?;
     let earlier = |open: &Prescription| open.plan_version < version;
-    take_back(env, tx, delivery, (plan, patient), CHANGED, earlier).await
+    take_back(env, tx, delivery, plan, whose, CHANGED, earlier).await
 }
 
 /// Handles `PatientHandedOver`: what waits for the decision of the one waits for
@@ -114,7 +114,8 @@ async fn take_back(
     env: &Env,
     mut tx: Box<dyn FulfilmentTx>,
     delivery: Delivery,
-    (plan, patient): (TreatmentPlanId, PatientId),
+    plan: TreatmentPlanId,
+    (patient, category): (PatientId, CategoryId),
     reason: &'static str,
     concerns: impl Fn(&Prescription) -> bool + Send,
 ) -> Result<(), PharmacyError> {
@@ -126,13 +127,14 @@ async fn take_back(
     let open = tx.open_prescription(plan).await?.filter(concerns);
     entry = entry.detail("withdrawn", open.is_some());
     if let Some(open) = open {
-        let (id, category) = (open.id, open.category);
+        let id = open.id;
         withdraw(env, tx.as_mut(), open, reason).await?;
         cancel_open(env, tx.as_mut(), id).await?;
-        // What is paid and has nothing to be filled from any more is held.
-        tx.enqueue(ReleaseFills { patient, category }.request().at(env.now())).await?;
         entry = entry.detail("prescription", id.to_string());
     }
+    // What is paid and has nothing to be filled from is held, also where nothing
+    // was prescribed yet or the last fill is used.
+    tx.enqueue(ReleaseFills { patient, category }.request().at(env.now())).await?;
     tx.audit(entry).await?;
     tx.commit().await?;
     Ok(())

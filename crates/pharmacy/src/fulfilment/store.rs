@@ -114,11 +114,11 @@ pub trait FulfilmentTx: PrescriptionTx {
     ) -> Result<u64>;
 
     /// The patient's dispatches whose label was asked for before the fill was
-    /// held.
+    /// held or the prescription ended.
     async fn held_back(&mut self, patient: PatientId) -> Result<Vec<Dispatch>>;
 
     /// The patients and categories with open fills that are due, the longest
-    /// waiting first.
+    /// waiting first, and those who wait for a prescription after all others.
     async fn patients_with_open_fills(
         &mut self,
         now: DateTime<Utc>,

@@ -183,15 +183,15 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
         )
     });
     on!(registry, world, "pharmacy.on_treatment_plan_ended",
-        TreatmentPlanEnded { treatment_plan, patient } => |w, delivery| {
+        TreatmentPlanEnded { treatment_plan, patient, category } => |w, delivery| {
         dispatch::withdraw::on_treatment_plan_ended(
-            &w.env, &w.pg, delivery, treatment_plan, patient,
+            &w.env, &w.pg, delivery, treatment_plan, (patient, category),
         )
     });
     on!(registry, world, "pharmacy.on_treatment_plan_modified",
-        TreatmentPlanModified { treatment_plan, patient, version } => |w, delivery| {
+        TreatmentPlanModified { treatment_plan, patient, category, version } => |w, delivery| {
         dispatch::withdraw::on_treatment_plan_modified(
-            &w.env, &w.pg, delivery, treatment_plan, patient, version,
+            &w.env, &w.pg, delivery, treatment_plan, (patient, category), version,
         )
     });
     on!(registry, world, "pharmacy.on_patient_handed_over",
