@@ -40,6 +40,7 @@ fn id<T: From<Uuid>>(value: u128) -> T {
     T::from(Uuid::from_u128(value))
 }
 
+const CATEGORY: u128 = 5;
 const PLAN: u128 = 2;
 const PATIENT: u128 = 3;
 const PROVIDER: u128 = 4;
@@ -91,7 +92,7 @@ impl World {
                 version: 1,
                 patient: id(PATIENT),
                 provider: id(PROVIDER),
-                category: id(5),
+                category: id(CATEGORY),
                 active: true,
                 on_formulary: true,
                 medication: Medication {

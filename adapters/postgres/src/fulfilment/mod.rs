@@ -235,17 +235,18 @@ impl FulfilmentTx for PgTx {
         if !self.actor().may(WORK) {
             return Ok(Vec::new());
         }
-        // Without an active prescription there is mostly nothing to decide, and
-        // those who wait for one must not push others off the list. Whose
-        // treatment has ended is among them.
+        // Without an active prescription there is nothing to decide, and those
+        // who wait for one must not fill the list: they are looked at when it
+        // comes or their treatment ends. A pharmacist sees the prescriptions of
+        // their own pharmacies, and so asks for the fills of those.
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             format!(
                 "SELECT p.patient_id, p.category_id FROM paid_fills p WHERE p.due_at <= $2 \
-                 AND {OPEN_FILL} AND {NOT_HELD} GROUP BY p.patient_id, p.category_id \
-                 ORDER BY EXISTS (SELECT 1 FROM prescriptions r \
-                     WHERE r.patient_id = p.patient_id AND r.category_id = p.category_id \
-                     AND r.state = 'active') DESC, min(p.due_at) LIMIT $1"
+                 AND {OPEN_FILL} AND {NOT_HELD} \
+                 AND EXISTS (SELECT 1 FROM prescriptions r WHERE r.patient_id = p.patient_id \
+                 AND r.category_id = p.category_id AND r.state = 'active') \
+                 GROUP BY p.patient_id, p.category_id ORDER BY min(p.due_at) LIMIT $1"
             ),
             [i64::from(limit).into(), now.into()],
         );

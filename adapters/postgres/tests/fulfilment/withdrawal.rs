@@ -156,14 +156,3 @@ async fn a_plan_that_ends_while_a_label_is_bought_or_refused_holds_the_fill() {
         assert_eq!(on_hand(&database).await, (60, 0), "the units are free for others");
     }
 }
-
-#[tokio::test]
-async fn a_call_for_what_is_due_reaches_those_without_a_prescription_after_the_others() {
-    let database = stocked(60).await;
-    let around = around(&database);
-    paid(&database, 1, database.env.fresh()).await.unwrap();
-    around.set(|facts| facts.ended = true);
-    let made = dispatch_due(&database.env, &database.pg, &around.checks(), &pharmacist()).await;
-    assert_eq!(made.unwrap(), []);
-    held_for_its_end(&around).await;
-}

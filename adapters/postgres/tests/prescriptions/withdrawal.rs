@@ -7,7 +7,7 @@ use super::*;
 async fn end(database: &Database) {
     let event: EventId = database.env.fresh();
     let delivery = Delivery { event, handler: "pharmacy.on_treatment_plan_ended" };
-    let about = id(PATIENT);
+    let about = (id(PATIENT), id(CATEGORY));
     on_treatment_plan_ended(&database.env, &database.pg, delivery, id(PLAN), about).await.unwrap();
 }
 

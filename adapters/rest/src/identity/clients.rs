@@ -17,7 +17,7 @@ struct ClientRequest {
     /// The partner's name.
     name: Text<ClientName>,
     /// A JWK set of one public key, or of two while one follows the other, each with a `kid`: RSA of 2048 to
-    /// 4096 bits for RS384, or EC on P-384 for ES384.
+    /// 4096 bits with an exponent of 65537 or more for RS384, or EC on P-384 for ES384.
     jwks: serde_json::Value,
     /// The SMART system scopes that the client may ask for, as in
     /// `system/Patient.rs` or `system/*.read`.
@@ -91,8 +91,8 @@ impl poem_openapi::types::Example for ClientStatusRequest {
 #[derive(Debug, Object)]
 #[oai(example)]
 struct ClientKeyRequest {
-    /// A public key with a `kid` of its own: RSA of 2048 to 4096 bits for RS384,
-    /// or EC on P-384 for ES384.
+    /// A public key with a `kid` of its own: RSA of 2048 to 4096 bits with an
+    /// exponent of 65537 or more for RS384, or EC on P-384 for ES384.
     jwk: serde_json::Value,
 }
 

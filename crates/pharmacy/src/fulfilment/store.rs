@@ -118,7 +118,7 @@ pub trait FulfilmentTx: PrescriptionTx {
     async fn held_back(&mut self, patient: PatientId) -> Result<Vec<Dispatch>>;
 
     /// The patients and categories with open fills that are due, the longest
-    /// waiting first, and those who wait for a prescription after all others.
+    /// waiting first.
     async fn patients_with_open_fills(
         &mut self,
         now: DateTime<Utc>,
