@@ -15,7 +15,7 @@ use pharmacy::{
     },
 };
 use ports::Result;
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use self::rows::{
     Columns, FillRow, MESSAGE_BODY, MessageRow, PHARMACY, PRESCRIPTION, PharmacyRow,
