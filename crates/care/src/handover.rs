@@ -84,6 +84,11 @@ pub trait HandoverTx: UnitOfWork {
     /// two handovers at once the second finds what the first has left.
     async fn lock_handover(&mut self, patient: PatientId) -> Result<(), PortError>;
 
+    /// Waits for a handover of the patient that is under way, and holds off any
+    /// other until the transaction ends. Whatever gives a provider a plan, a
+    /// review or a visit of a patient does so.
+    async fn hold_off_handover(&mut self, patient: PatientId) -> Result<(), PortError>;
+
     /// The reviews that the provider holds, or has asked the patient about.
     async fn held_reviews(&mut self, provider: ProviderId) -> Result<Vec<Assessment>, PortError>;
 
@@ -394,7 +399,7 @@ async fn try_move(
     if !open.first().is_some_and(|open| open.fits(seen)) {
         return Err(PortError::Conflict("what a provider has open".to_owned()).into());
     }
-    let mut plans = 0;
+    let (mut plans, mut reviews) = (0, 0);
     for plan in tx.plans(patient, &Reach::All).await? {
         if plan.provider != from || plan.status != PlanStatus::Active {
             continue;
@@ -410,6 +415,7 @@ async fn try_move(
             && let Some(moved) = review.take_over(to, now)
         {
             tx.save_review(&moved).await?;
+            reviews += 1;
         }
     }
     let tasks = tx.move_tasks(patient, from, to).await?;
@@ -426,6 +432,10 @@ async fn try_move(
         })
         .await?;
     }
+    if plans + reviews + tasks.len() + visits.len() == 0 {
+        // What was open has ended meanwhile.
+        return Err(PortError::Conflict("what a provider has open".to_owned()).into());
+    }
     tx.move_chart(patient, from, to, now).await?;
     tx.emit(Event::PatientHandedOver { patient, from, to }).await?;
     tx.audit(
@@ -433,6 +443,7 @@ async fn try_move(
             .patient(patient)
             .detail("to", to.to_string())
             .detail("plans", plans)
+            .detail("reviews", reviews)
             .detail("tasks", tasks.len())
             .detail("visits", visits.len()),
     )

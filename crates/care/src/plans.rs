@@ -145,16 +145,18 @@ pub(crate) async fn ask_to_prescribe(
     tasks::raise(env, tx, kind, (&[plan.provider], None), about).await.map(drop)
 }
 
-/// Refuses a chart that does not exist for the provider, and audits it.
-async fn check_panel(
+/// Refuses a chart that does not exist for the provider, and audits it. The
+/// provider keeps the patient until the transaction ends.
+async fn on_panel(
     store: &dyn CareStore,
     actor: &Actor,
     provider: ProviderId,
     patient: PatientId,
-) -> Result<(), CareError> {
+) -> Result<Box<dyn CareTx>, CareError> {
     let mut tx = store.begin(actor).await?;
+    tx.hold_off_handover(patient).await?;
     if tx.treats(provider, patient).await? {
-        return Ok(());
+        return Ok(tx);
     }
     tx.audit(AuditEntry::new(AuditAction::Read, "patient", patient).patient(patient).denied())
         .await?;
@@ -215,12 +217,12 @@ pub async fn create(
 ) -> Result<TreatmentPlan, CareError> {
     let given = PlanReason::take("reason", &request.reason)?;
     let provider = prescriber(actor)?;
-    check_panel(store, actor, provider, request.patient).await?;
+    drop(on_panel(store, actor, provider, request.patient).await?);
     let facts = check_licence(env, sources, provider, request.patient).await?;
     let unknown = || CareError::field("category_id", "unknown", "There is no such category.");
     let terms = sources.covers.terms(request.category).await?.ok_or_else(unknown)?;
     let id: TreatmentPlanId = env.fresh();
-    let mut tx = store.begin(actor).await?;
+    let mut tx = on_panel(store, actor, provider, request.patient).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
         let plan = tx.plan(TreatmentPlanId(earlier), &Reach::of(actor, Vec::new())).await?;
         return answer_again(tx, plan).await;

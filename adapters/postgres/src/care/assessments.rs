@@ -124,6 +124,9 @@ pub async fn save_review(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
         }
     }
     let provider = assessment.review.provider().map(ProviderId::uuid);
+    if provider.is_some() {
+        handover::hold_off(tx, assessment.patient).await?;
+    }
     let saved = tx
         .execute(
             "saving a review",

@@ -98,6 +98,7 @@ pub async fn ahead(tx: &mut PgTx, patient: PatientId, now: DateTime<Utc>) -> Res
 }
 
 pub async fn add(tx: &mut PgTx, consultation: &Consultation) -> Result<()> {
+    handover::hold_off(tx, consultation.patient).await?;
     let notes = sealed_notes(tx, consultation)?;
     tx.execute(
         "adding a consultation",

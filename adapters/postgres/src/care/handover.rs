@@ -44,6 +44,14 @@ fn providers(rows: &[QueryResult]) -> Result<Vec<ProviderId>> {
     rows.iter().map(|row| Ok(ProviderId(get::<Uuid>(row, "provider_id")?))).collect()
 }
 
+fn key(patient: PatientId) -> String {
+    format!("handover/{patient}")
+}
+
+pub async fn hold_off(tx: &mut PgTx, patient: PatientId) -> Result<()> {
+    tx.share("holding off a patient's handover", key(patient)).await
+}
+
 /// Puts the patient back on the provider's panel: a review, a plan, a task or a
 /// visit of the patient was given to the provider again.
 pub async fn rejoin(tx: &mut PgTx, provider: ProviderId, patient: PatientId) -> Result<()> {
@@ -149,7 +157,11 @@ impl HandoverTx for PgTx {
     }
 
     async fn lock_handover(&mut self, patient: PatientId) -> Result<()> {
-        self.lock("waiting for a patient's handover", format!("handover/{patient}")).await
+        self.lock("waiting for a patient's handover", key(patient)).await
+    }
+
+    async fn hold_off_handover(&mut self, patient: PatientId) -> Result<()> {
+        hold_off(self, patient).await
     }
 
     async fn held_reviews(&mut self, provider: ProviderId) -> Result<Vec<Assessment>> {

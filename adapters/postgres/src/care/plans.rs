@@ -75,6 +75,7 @@ pub async fn active(
 }
 
 pub async fn add(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
+    handover::hold_off(tx, plan.patient).await?;
     tx.execute(
         "adding a treatment plan",
         "INSERT INTO care_treatment_plans (id, patient_id, provider_id, category_id, \

@@ -20,6 +20,10 @@ pub fn db(doing: &str, error: DbErr) -> PortError {
             Some("40001" | "40P01") => {
                 return PortError::Conflict("a concurrent transaction".to_owned());
             }
+            // The wall around a chart was moved after the query had been scoped.
+            Some("42501") if cause.message().contains("row-level security") => {
+                return PortError::Conflict("whose chart it is".to_owned());
+            }
             // A NUL character, or a time that PostgreSQL has no room for. The
             // surface refuses both by name; this holds for every other way in.
             Some("22021" | "22P05") => {

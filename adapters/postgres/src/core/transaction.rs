@@ -96,6 +96,12 @@ impl PgTx {
         self.run(doing, sql, [key.into()]).await.map(drop)
     }
 
+    /// Holds off whoever locks the key, and nobody who shares it.
+    pub async fn share(&mut self, doing: &str, key: String) -> Result<()> {
+        let sql = "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 0))";
+        self.run(doing, sql, [key.into()]).await.map(drop)
+    }
+
     async fn run(
         &self,
         doing: &str,

@@ -9,6 +9,7 @@ use care::{
 };
 use futures::future::BoxFuture;
 use kernel::DomainError as _;
+use sea_orm::TransactionTrait as _;
 
 use super::{endings::approved, *};
 
@@ -287,6 +288,101 @@ async fn of_two_handovers_at_once_the_second_moves_nothing() {
     assert!(!pg.opens_chart(IN_TEXAS, ADA).await.unwrap(), "the plan went to the other");
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'patient_handed_over'";
     assert_eq!(setting.count(told).await, 1);
+}
+
+/// The provider signs a plan without a review.
+async fn sign(setting: &Setting, by: ProviderId, patient: PatientId) -> Result<(), CareError> {
+    let request = PlanRequest {
+        patient,
+        category: CATEGORY,
+        treatment: treatment(),
+        reason: "As spoken of.".into(),
+        supersedes: None,
+        met_elsewhere: None,
+    };
+    let (env, store) = (&setting.database.env, setting.store());
+    let (actor, key) = (provider(by), key("care.create_plan", "signed"));
+    plans::create(env, store, &setting.sources, &actor, request, &key).await.map(drop)
+}
+
+/// Waits until somebody in the database waits for a lock.
+async fn until_blocked(setting: &Setting) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    salus_tests::eventually("somebody to wait", Duration::from_secs(20), async || {
+        (setting.count(waiting).await > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_given_while_a_patient_is_handed_over_meets_the_chart_as_it_is_after() {
+    let setting = Arc::new(setting().await);
+    approved(&setting).await;
+    let review = setting.assess(ADA, &["review"]).await;
+    let superuser = setting.database.superuser().await;
+    let starts = ["signs a plan of their own", "claims a review", "is booked by the patient"];
+    for what in starts {
+        // As a handover that is under way: it holds the patient, and closes the chart.
+        let handover = superuser.begin().await.unwrap();
+        let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('handover/{ADA}', 0))");
+        handover.execute_unprepared(&lock).await.unwrap();
+        let doing = tokio::spawn({
+            let setting = setting.clone();
+            async move {
+                match what {
+                    "signs a plan of their own" => sign(&setting, IN_MASSACHUSETTS, ADA).await,
+                    "claims a review" => setting.claim(review, IN_MASSACHUSETTS).await.map(drop),
+                    _ => {
+                        book(&setting, ADA, IN_MASSACHUSETTS, 4).await;
+                        Ok(())
+                    }
+                }
+            }
+        });
+        until_blocked(&setting).await;
+        let close = format!(
+            "INSERT INTO care_closed_charts (provider_id, patient_id, unlicensed, handed_over_at) \
+             VALUES ('{IN_MASSACHUSETTS}', '{ADA}', false, now()) \
+             ON CONFLICT (provider_id, patient_id) DO UPDATE SET handed_over_at = now()"
+        );
+        handover.execute_unprepared(&close).await.unwrap();
+        handover.commit().await.unwrap();
+        let done = doing.await.unwrap();
+        let open = setting.database.pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap();
+        match what {
+            "signs a plan of their own" => {
+                assert_eq!(done.unwrap_err().code(), "care.not_found", "{what}");
+                assert!(!open, "{what}");
+            }
+            // A new beginning: whoever has it reads the chart.
+            _ => {
+                done.unwrap();
+                assert!(open, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_moved_whose_last_task_ends_meanwhile() {
+    let setting = Arc::new(setting().await);
+    let plan = approved(&setting).await;
+    let superuser = setting.database.superuser().await;
+    let alone =
+        format!("UPDATE care_treatment_plans SET status = 'revoked' WHERE id = '{}'", plan.id);
+    superuser.execute_unprepared(&alone).await.unwrap();
+    let ending = superuser.begin().await.unwrap();
+    let end = "UPDATE care_tasks SET status = 'done', done_at = now() WHERE status = 'open'";
+    ending.execute_unprepared(end).await.unwrap();
+    let handing = tokio::spawn({
+        let setting = setting.clone();
+        async move { hand_over(&setting, all()).await }
+    });
+    until_blocked(&setting).await;
+    ending.commit().await.unwrap();
+    assert_eq!(handing.await.unwrap()[0].outcome, Err(Obstacle::ChangedMeanwhile));
+    assert!(setting.database.pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap());
 }
 
 #[tokio::test]
