@@ -104,6 +104,7 @@ history![
     "181_care_visit_times",
     "182_keyring_mark",
     "183_abandoned_shipments",
+    "184_rejoined_charts",
 ];
 
 pub struct Migrator;

@@ -1,5 +1,6 @@
 //! One transaction of one context: state, events, jobs and audit entries are
-//! committed together or not at all.
+//! committed together or not at all. Events, jobs and entries are kept until the
+//! commit, which writes them at once.
 
 use async_trait::async_trait;
 use kernel::{EventId, Uuid};
@@ -27,20 +28,20 @@ pub struct IdempotencyKey {
 #[async_trait]
 pub trait UnitOfWork: Send {
     /// Tells the other contexts once this commits, at least once each.
-    async fn emit(&mut self, event: Event) -> Result<()>;
+    fn emit(&mut self, event: Event);
 
     /// Adds to the audit log. A commit with changes and no entry is refused.
-    async fn audit(&mut self, entry: AuditEntry) -> Result<()>;
+    fn audit(&mut self, entry: AuditEntry);
 
-    async fn audit_all(&mut self, entries: Vec<AuditEntry>) -> Result<()> {
+    fn audit_all(&mut self, entries: Vec<AuditEntry>) {
         for entry in entries {
-            self.audit(entry).await?;
+            self.audit(entry);
         }
-        Ok(())
     }
 
-    /// Enqueues a job that becomes visible with the commit.
-    async fn enqueue(&mut self, job: JobRequest) -> Result<()>;
+    /// Enqueues a job that becomes visible with the commit. Of two with one key
+    /// the later one counts.
+    fn enqueue(&mut self, job: JobRequest);
 
     /// Records that this handler has seen this event; `false` when it had
     /// already, and then the handler has nothing to do.

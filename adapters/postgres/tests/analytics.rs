@@ -130,7 +130,7 @@ async fn the_earliest_arrival_counts_on_the_local_day() {
     for hour in [9, 4, 20] {
         tx.reach(patient, JourneyStage::Registered, at(hour)).await.unwrap();
     }
-    tx.audit(AuditEntry::new(AuditAction::Update, "analytics_projection", 1)).await.unwrap();
+    tx.audit(AuditEntry::new(AuditAction::Update, "analytics_projection", 1));
     tx.commit().await.unwrap();
 
     let mut tx = AnalyticsStore::begin(&database.pg, &system).await.unwrap();

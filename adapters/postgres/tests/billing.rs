@@ -76,7 +76,7 @@ async fn draft(database: &Database, patient: PatientId) -> Invoice {
     let invoice = Invoice::for_period(database.env.fresh(), &billable, database.env.now()).unwrap();
     let mut tx = BillingStore::begin(&database.pg, &system()).await.unwrap();
     tx.save_invoice(&invoice).await.unwrap();
-    tx.audit(audit()).await.unwrap();
+    tx.audit(audit());
     let stored = tx.invoice(invoice.id, Lookup::Read).await.unwrap().unwrap();
     tx.commit().await.unwrap();
     stored
@@ -97,7 +97,7 @@ async fn method(database: &Database, patient: PatientId) -> PaymentMethodId {
     let mut tx = BillingStore::begin(&database.pg, &system()).await.unwrap();
     tx.lock_customer(patient).await.unwrap();
     tx.save_payment_method(&method).await.unwrap();
-    tx.audit(audit()).await.unwrap();
+    tx.audit(audit());
     tx.commit().await.unwrap();
     id
 }
@@ -108,7 +108,7 @@ async fn tamper(database: &Database, sql: &str) -> Result<(), PortError> {
     let pg = Pg::new(database.owner().await, database.env.clone(), Arc::new(TestSealer));
     let mut tx = pg.open(&system()).await.unwrap();
     tx.execute("tampering", sql, []).await?;
-    ports::UnitOfWork::audit(&mut tx, audit()).await.unwrap();
+    ports::UnitOfWork::audit(&mut tx, audit());
     ports::UnitOfWork::commit(Box::new(tx)).await
 }
 
@@ -442,7 +442,7 @@ async fn a_patient_becomes_one_customer_under_concurrent_requests() {
                 return id;
             }
             tx.set_gateway_customer(patient, &format!("cus_{index}")).await.unwrap();
-            tx.audit(audit()).await.unwrap();
+            tx.audit(audit());
             tx.commit().await.unwrap();
             format!("cus_{index}")
         });

@@ -124,9 +124,7 @@ impl Setting {
         );
         let mut tx = self.store().begin(&actor).await.unwrap();
         tx.add_assessment(&assessment).await.unwrap();
-        tx.audit(ports::AuditEntry::new(ports::AuditAction::Create, "assessment", assessment.id))
-            .await
-            .unwrap();
+        tx.audit(ports::AuditEntry::new(ports::AuditAction::Create, "assessment", assessment.id));
         tx.commit().await.unwrap();
         assessment.id
     }

@@ -340,7 +340,7 @@ async fn employ(database: &Database, pharmacy: PharmacyId, account: u128) {
     let mut tx = PrescriptionStore::begin(&database.pg, &actor).await.unwrap();
     tx.set_pharmacists(pharmacy, &[AccountId(Uuid::from_u128(account))]).await.unwrap();
     let entry = ports::AuditEntry::new(ports::AuditAction::Update, "pharmacy", pharmacy);
-    tx.audit(entry).await.unwrap();
+    tx.audit(entry);
     tx.commit().await.unwrap();
 }
 
@@ -395,7 +395,7 @@ async fn prescription(database: &Database, number: u128, quantity: u32) -> Presc
     let mut tx = PrescriptionStore::begin(&database.pg, &actor).await.unwrap();
     tx.add_prescription(&prescription).await.unwrap();
     let entry = ports::AuditEntry::new(ports::AuditAction::Create, "prescription", prescription.id);
-    tx.audit(entry).await.unwrap();
+    tx.audit(entry);
     tx.commit().await.unwrap();
     prescription.id
 }

@@ -62,7 +62,7 @@ async fn a_burst_is_worked_off_without_waiting_for_the_next_poll() {
     let database = Database::fresh().await;
     let mut tx = database.pg.open(&Actor::system("tests.jobs")).await.unwrap();
     for _ in 0..BURST {
-        tx.enqueue(JobRequest::new(&Count)).await.unwrap();
+        tx.enqueue(JobRequest::new(&Count));
     }
     Box::new(tx).commit().await.unwrap();
 
@@ -150,7 +150,7 @@ async fn the_worker_outlives_an_outage_of_the_database() {
     });
     let enqueue = async || {
         let mut tx = pg.open(&Actor::system("tests.jobs")).await.unwrap();
-        tx.enqueue(JobRequest::new(&Count)).await.unwrap();
+        tx.enqueue(JobRequest::new(&Count));
         Box::new(tx).commit().await.unwrap();
     };
     let settings =
@@ -244,7 +244,7 @@ async fn a_cluster_whose_first_process_was_killed_is_started_again_with_its_data
     })
     .await;
     let mut tx = pg.open(&Actor::system("tests.jobs")).await.unwrap();
-    tx.enqueue(JobRequest::new(&Count)).await.unwrap();
+    tx.enqueue(JobRequest::new(&Count));
     Box::new(tx).commit().await.unwrap();
 
     own.kill_postmaster();

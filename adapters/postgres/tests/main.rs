@@ -7,6 +7,7 @@ mod care_rules;
 mod catalog;
 mod communication;
 mod compliance;
+mod engine;
 mod fulfilment;
 mod identity;
 mod identity_factors;

@@ -41,7 +41,7 @@ pub async fn register(
         let mut tx = services.store.begin(&actor).await?;
         for number in queue.len()..count.min(queue.len() + BATCH) {
             let (patient, id) = sign_up(clinic, tx.as_mut(), number).await?;
-            tx.audit(AuditEntry::new(AuditAction::Create, "account", id)).await?;
+            tx.audit(AuditEntry::new(AuditAction::Create, "account", id));
             queue.push_back(patient);
         }
         tx.commit().await?;

@@ -93,8 +93,7 @@ pub async fn category_report(
             .detail("category", category.to_string())
             .detail("from", from.to_string())
             .detail("to", to.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
 
     let minimum = settings.minimum_cell;

@@ -49,7 +49,7 @@ pub async fn project(
     if let Some(position) = &position {
         tx.save_position(position, position.monthly()?).await?;
     }
-    tx.audit(AuditEntry::new(AuditAction::Update, "analytics_projection", delivery.event)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Update, "analytics_projection", delivery.event));
     tx.commit().await?;
     Ok(())
 }

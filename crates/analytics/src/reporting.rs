@@ -70,8 +70,7 @@ pub async fn revenue_report(
         AuditEntry::new(AuditAction::Read, "analytics_report", "revenue")
             .detail("from", from.to_string())
             .detail("to", to.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
 
     let minimum = settings.minimum_cell;

@@ -130,14 +130,13 @@ async fn store_intent(
         ChargeDecision::Nothing => return Ok(Step::Done),
         ChargeDecision::NoMethod => {
             // Once there is a method, adding it sends the invoice here again.
-            tx.emit(failed(&invoice)).await?;
+            tx.emit(failed(&invoice));
             tx.audit(
                 AuditEntry::new(AuditAction::Execute, "invoice", id)
                     .patient(invoice.patient)
                     .failed()
                     .detail("reason", "no_payment_method"),
-            )
-            .await?;
+            );
             tx.commit().await?;
             return Ok(Step::Done);
         }
@@ -175,8 +174,7 @@ async fn store_intent(
                 .patient(payment.patient)
                 .detail("invoice", invoice.id.to_string())
                 .detail("attempt", payment.attempt),
-        )
-        .await?;
+        );
         tx.commit().await?;
     }
     Ok(Step::Charge(Box::new(Ready { payment, request, resumed })))
@@ -260,18 +258,18 @@ pub(crate) async fn store_report(
         // tried again and asks nobody for anything; it is taken back.
         Change::Moved | Change::ActionRequired | Change::Declined(_) if ended => {
             if !payment.state.is_live() || change == Change::ActionRequired {
-                tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request()).await?;
+                tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request());
             }
         }
         Change::Moved => {}
-        Change::ActionRequired => tx.emit(failed(&invoice)).await?,
+        Change::ActionRequired => tx.emit(failed(&invoice)),
         Change::Declined(decline) => {
             if let Retry::At(due) = policy.after(payment.attempt, decline, now) {
                 payment.retry_at = Some(due);
                 let job = ChargeInvoice { invoice: invoice.id };
-                tx.enqueue(job.retry(payment.attempt, due)).await?;
+                tx.enqueue(job.retry(payment.attempt, due));
             }
-            tx.emit(failed(&invoice)).await?;
+            tx.emit(failed(&invoice));
         }
     }
     tx.save_payment(&payment).await?;
@@ -280,8 +278,7 @@ pub(crate) async fn store_report(
             .patient(payment.patient)
             .detail("from", before)
             .detail("to", payment.state.word()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -307,9 +304,8 @@ async fn settle_invoice(
                     .patient(invoice.patient)
                     .detail("from", invoice.state.word())
                     .detail("to", paid.state.word()),
-            )
-            .await?;
-            tx.emit(invoicing::paid(&paid)).await?;
+            );
+            tx.emit(invoicing::paid(&paid));
         }
         // The money came although it was no longer owed. The payment says so,
         // and a person has to give it back.
@@ -342,9 +338,9 @@ async fn store_refusal(
     let payment = payment.refuse(decline, env.now())?;
     tx.save_payment(&payment).await?;
     if tx.subscription_ended(invoice.subscription).await?.is_some() {
-        tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request()).await?;
+        tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request());
     } else {
-        tx.emit(failed(&invoice)).await?;
+        tx.emit(failed(&invoice));
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "payment", payment.id)
@@ -352,8 +348,7 @@ async fn store_refusal(
             .failed()
             .detail("to", payment.state.word())
             .detail("code", code),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

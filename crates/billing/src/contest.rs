@@ -134,8 +134,7 @@ pub async fn check_contests(
                 .detail("kind", found.kind.to_string())
                 .detail("from", before.map(|before| before.found.status.clone()))
                 .detail("to", found.status.clone()),
-        )
-        .await?;
+        );
     }
     if changed {
         tx.commit().await?;

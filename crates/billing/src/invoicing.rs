@@ -81,8 +81,7 @@ async fn bill_period(
             .detail("period", index)
             .detail("ended", ended)
             .detail("billed", billed),
-    )
-    .await?;
+    );
     if !ended && !billed {
         let invoice = Invoice::for_period(env.fresh(), &billable, env.now())?;
         tx.save_invoice(&invoice).await?;
@@ -90,8 +89,7 @@ async fn bill_period(
             AuditEntry::new(AuditAction::Create, "invoice", invoice.id)
                 .patient(invoice.patient)
                 .detail("subscription", subscription.to_string()),
-        )
-        .await?;
+        );
         // A save raises the version, so the saved row is read again.
         let Some(invoice) = tx.invoice(invoice.id, Lookup::Lock).await? else {
             return Err(PortError::bug("an invoice vanished while it was made").into());
@@ -121,14 +119,13 @@ pub async fn finalize(
             .patient(patient)
             .detail("state", invoice.state.word())
             .detail("number", number.to_string()),
-    )
-    .await?;
-    tx.emit(Event::InvoiceFinalized { invoice: invoice_id, patient }).await?;
+    );
+    tx.emit(Event::InvoiceFinalized { invoice: invoice_id, patient });
     match invoice.state {
-        InvoiceState::Paid { .. } => tx.emit(paid(&invoice)).await?,
+        InvoiceState::Paid { .. } => tx.emit(paid(&invoice)),
         _ => {
             tx.post(&LedgerTransaction::invoice_finalized(env.ids.uuid(), &invoice, now)).await?;
-            tx.enqueue(ChargeInvoice { invoice: invoice_id }.request()).await?;
+            tx.enqueue(ChargeInvoice { invoice: invoice_id }.request());
         }
     }
     Ok(invoice)

@@ -66,17 +66,16 @@ pub async fn receive_notice(
     }
     if let Some(intent) = notice.intent.as_ref().filter(|_| is_about_a_payment(&notice.kind)) {
         let job = SettlePayment { intent: intent.clone() };
-        tx.enqueue(JobRequest::new(&job).at(env.now())).await?;
+        tx.enqueue(JobRequest::new(&job).at(env.now()));
     }
     if let Some(intent) = notice.intent.as_ref().filter(|_| contests_a_payment(&notice.kind)) {
         let job = CheckContests { intent: intent.clone() };
-        tx.enqueue(JobRequest::new(&job).at(env.now())).await?;
+        tx.enqueue(JobRequest::new(&job).at(env.now()));
     }
     tx.audit(
         AuditEntry::new(AuditAction::Create, "gateway_notice", &notice.id)
             .detail("kind", notice.kind.clone()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

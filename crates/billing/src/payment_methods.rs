@@ -47,8 +47,7 @@ pub async fn add_payment_method(
         None => {
             let customer = tx.lock_customer(patient).await?;
             tx.save_payment_method(&intended).await?;
-            tx.audit(AuditEntry::new(AuditAction::Create, ENTITY, intended.id).patient(patient))
-                .await?;
+            tx.audit(AuditEntry::new(AuditAction::Create, ENTITY, intended.id).patient(patient));
             tx.commit().await?;
             (intended, Some(customer))
         }
@@ -92,8 +91,7 @@ async fn make_customer(
         return Ok(stored);
     }
     tx.set_gateway_customer(patient, &id).await?;
-    tx.audit(AuditEntry::new(AuditAction::Create, "billing_customer", patient).patient(patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Create, "billing_customer", patient).patient(patient));
     tx.commit().await?;
     Ok(id)
 }
@@ -124,8 +122,7 @@ async fn store_attached(
                     .patient(patient)
                     .failed()
                     .detail("code", decline.code.clone()),
-            )
-            .await?;
+            );
             tx.commit().await?;
             return Err(BillingError::card_declined(decline));
         }
@@ -143,15 +140,14 @@ async fn store_attached(
     tx.save_payment_method(&method).await?;
     // What is owed may have waited for this.
     for invoice in tx.open_invoices(patient).await? {
-        tx.enqueue(ChargeInvoice { invoice: invoice.id }.request()).await?;
+        tx.enqueue(ChargeInvoice { invoice: invoice.id }.request());
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, ENTITY, id)
             .patient(patient)
             .detail("state", method.state.word())
             .detail("default", method.is_default),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(method)
 }
@@ -165,7 +161,7 @@ pub async fn payment_methods(
     let mut tx = store.begin(actor).await?;
     let mut methods = tx.payment_methods(patient).await?;
     methods.retain(PaymentMethod::is_active);
-    tx.audit(AuditEntry::new(AuditAction::Search, ENTITY, patient).patient(patient)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Search, ENTITY, patient).patient(patient));
     tx.commit().await?;
     Ok(methods)
 }
@@ -188,15 +184,14 @@ pub async fn set_default_payment_method(
     }
     if !changed.is_empty() {
         for invoice in tx.open_invoices(patient).await? {
-            tx.enqueue(ChargeInvoice { invoice: invoice.id }.request()).await?;
+            tx.enqueue(ChargeInvoice { invoice: invoice.id }.request());
         }
     }
     let chosen = changed.into_iter().chain(methods).find(|method| method.id == id);
     let Some(chosen) = chosen else { return Err(BillingError::NotFound("payment method")) };
     tx.audit(
         AuditEntry::new(AuditAction::Update, ENTITY, id).patient(patient).detail("default", true),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(chosen)
 }
@@ -227,8 +222,8 @@ pub async fn remove_payment_method(
     for method in &changed {
         tx.save_payment_method(method).await?;
     }
-    tx.enqueue(JobRequest::new(&DetachPaymentMethod { method: id })).await?;
-    tx.audit(AuditEntry::new(AuditAction::Delete, ENTITY, id).patient(patient)).await?;
+    tx.enqueue(JobRequest::new(&DetachPaymentMethod { method: id }));
+    tx.audit(AuditEntry::new(AuditAction::Delete, ENTITY, id).patient(patient));
     tx.commit().await?;
     Ok(())
 }

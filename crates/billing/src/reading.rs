@@ -30,7 +30,7 @@ pub(crate) async fn not_found(
     entity: &'static str,
     id: impl ToString,
 ) -> Result<BillingError, BillingError> {
-    tx.audit(AuditEntry::new(AuditAction::Read, entity, id).denied()).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, entity, id).denied());
     tx.commit().await?;
     Ok(BillingError::NotFound(what))
 }
@@ -40,7 +40,7 @@ async fn audited(
     entry: AuditEntry,
     patient: PatientId,
 ) -> Result<(), BillingError> {
-    tx.audit(entry.patient(patient)).await?;
+    tx.audit(entry.patient(patient));
     tx.commit().await?;
     Ok(())
 }
@@ -99,7 +99,7 @@ async fn require_patient(
     }
     let mut tx = store.begin(actor).await?;
     // It belongs to the trail of whoever was asked about.
-    tx.audit(AuditEntry::new(AuditAction::Read, entity, patient).patient(patient).denied()).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, entity, patient).patient(patient).denied());
     tx.commit().await?;
     Err(BillingError::NotFound("patient"))
 }

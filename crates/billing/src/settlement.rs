@@ -92,10 +92,10 @@ pub async fn sweep_payments(
             }
         };
         tx.save_payment(&payment.clone().check(now)).await?;
-        tx.enqueue(job).await?;
+        tx.enqueue(job);
     }
     for invoice in &uncharged {
-        tx.enqueue(ChargeInvoice { invoice: *invoice }.request()).await?;
+        tx.enqueue(ChargeInvoice { invoice: *invoice }.request());
     }
     let count = waiting.len() + uncharged.len();
     if count > 0 {
@@ -103,8 +103,7 @@ pub async fn sweep_payments(
             AuditEntry::new(AuditAction::Execute, "payment_sweep", env.ids.uuid())
                 .detail("payments", waiting.len())
                 .detail("invoices", uncharged.len()),
-        )
-        .await?;
+        );
         tx.commit().await?;
     }
     Ok(count)

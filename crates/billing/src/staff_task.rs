@@ -98,8 +98,7 @@ pub(crate) async fn raise(
             .patient(patient)
             .detail("kind", kind.to_string())
             .detail("subject", subject.to_string()),
-    )
-    .await?;
+    );
     Ok(true)
 }
 
@@ -114,7 +113,7 @@ pub async fn list(
     let found = tx.open_billing_tasks(page).await?;
     let shown = found.items.iter().map(|task| (task.patient, task.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "billing_task", "open");
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(found)
 }
@@ -139,8 +138,7 @@ pub async fn complete(
             .patient(task.patient)
             .detail("kind", task.kind.to_string())
             .detail("done", true),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(task)
 }

@@ -47,8 +47,7 @@ pub async fn on_stopped(
         AuditEntry::new(AuditAction::Execute, "stopped_treatment", subject)
             .patient(patient)
             .detail("paid", paid),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -75,8 +74,7 @@ pub async fn on_invoice_paid(
         AuditEntry::new(AuditAction::Execute, "invoice", invoice)
             .patient(patient)
             .detail("treatment_blocked", blocked.is_some()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

@@ -94,7 +94,7 @@ pub async fn on_subscription_canceled(
             Withdrawal::Void => void(env, tx.as_mut(), invoice).await?,
             Withdrawal::Nothing => {}
             Withdrawal::Cancel { .. } | Withdrawal::LookUp(_) => {
-                tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request()).await?;
+                tx.enqueue(WithdrawInvoice { invoice: invoice.id }.request());
             }
         }
     }
@@ -103,8 +103,7 @@ pub async fn on_subscription_canceled(
             .patient(patient)
             .detail("ended", true)
             .detail("open_invoices", open.len()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -119,8 +118,7 @@ async fn void(env: &Env, tx: &mut dyn BillingTx, invoice: &Invoice) -> Result<()
             .detail("from", invoice.state.word())
             .detail("to", voided.state.word())
             .detail("reason", "subscription_ended"),
-    )
-    .await?;
+    );
     Ok(())
 }
 
@@ -225,14 +223,13 @@ async fn later(
 ) -> Result<(), BillingError> {
     let mut tx = store.begin(actor).await?;
     let job = WithdrawInvoice { invoice: payment.invoice };
-    tx.enqueue(job.request().at(due)).await?;
+    tx.enqueue(job.request().at(due));
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "payment_look_up", env.ids.uuid())
             .patient(payment.patient)
             .detail("payment", payment.id.to_string())
             .detail("found", false),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -259,8 +256,7 @@ async fn abandon(
             .patient(abandoned.patient)
             .detail("from", "intended")
             .detail("to", abandoned.state.word()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

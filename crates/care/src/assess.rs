@@ -115,16 +115,14 @@ pub async fn on_response_submitted(
         patient: assessment.patient,
         category: assessment.category,
         outcome: assessment.outcome,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "assessment", assessment.id)
             .patient(assessment.patient)
             .detail("outcome", <&str>::from(assessment.outcome))
             .detail("rule_set_version", assessment.trace.rule_set_version)
             .detail("response", response.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     tracing::info!(
         assessment = %assessment.id,
@@ -181,8 +179,7 @@ async fn give_way(
             .patient(superseded.patient)
             .detail("review", superseded.review.word())
             .detail("tasks_settled", settled),
-    )
-    .await?;
+    );
     Ok(())
 }
 
@@ -235,14 +232,12 @@ async fn sign_under_protocol(
         provider,
         category: plan.category,
         automatic: true,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Create, "treatment_plan", plan.id)
             .patient(plan.patient)
             .detail("automatic", true)
             .detail("provider", provider.to_string()),
-    )
-    .await?;
+    );
     Ok(())
 }

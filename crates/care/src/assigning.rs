@@ -107,7 +107,7 @@ const BATCH: u32 = 200;
 pub(crate) async fn announce(tx: &mut dyn CareTx) -> Result<(), CareError> {
     let (policy, _) = tx.assignment_policy().await?;
     if policy.automatic {
-        tx.enqueue(JobRequest::new(&AssignReviews {}).key("entered")).await?;
+        tx.enqueue(JobRequest::new(&AssignReviews {}).key("entered"));
     }
     Ok(())
 }
@@ -139,8 +139,7 @@ pub async fn set_policy(
         AuditEntry::new(AuditAction::Update, "assignment_policy", "clinic")
             .detail("old", document(&old))
             .detail("new", document(policy)),
-    )
-    .await?;
+    );
     announce(tx.as_mut()).await?;
     tx.commit().await?;
     Ok(next)
@@ -173,8 +172,7 @@ pub async fn assign_waiting(
         AuditEntry::new(AuditAction::Execute, "review_assignment", "queue")
             .detail("assigned", done.assigned)
             .detail("left", done.left),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(done)
 }
@@ -292,8 +290,7 @@ async fn hand_out(
         assessment: assigned.id,
         patient: assigned.patient,
         provider: to,
-    })
-    .await?;
+    });
     let held = loads.iter().find(|load| load.provider == to).map(|load| load.held);
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assessment", assigned.id)
@@ -302,8 +299,7 @@ async fn hand_out(
             .detail("provider", to.to_string())
             .detail("held_before", held)
             .detail("candidates", colleagues.len()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(Outcome::Assigned)
 }

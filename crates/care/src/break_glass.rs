@@ -91,7 +91,7 @@ pub async fn open(
     let mut tx = store.begin(actor).await?;
     let entry = AuditEntry::new(AuditAction::Execute, "break_glass", patient).patient(patient);
     if !sources.directory.is_patient(patient).await? {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(CareError::NotFound("patient"));
     }
@@ -103,8 +103,8 @@ pub async fn open(
         return Ok(open);
     }
     tx.add_break_glass(&glass).await?;
-    tx.audit(entry.detail("id", glass.id.to_string())).await?;
-    tx.emit(Event::GlassBroken { id: glass.id, provider, patient, watchers }).await?;
+    tx.audit(entry.detail("id", glass.id.to_string()));
+    tx.emit(Event::GlassBroken { id: glass.id, provider, patient, watchers });
     tx.commit().await?;
     Ok(glass)
 }
@@ -122,8 +122,7 @@ pub async fn list(
     tx.audit(
         AuditEntry::new(AuditAction::Search, "break_glass", "search")
             .detail("found", found.items.len()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(found)
 }
@@ -149,8 +148,7 @@ pub async fn judge(
         AuditEntry::new(AuditAction::Update, "break_glass", id)
             .patient(patient)
             .detail("justified", justified),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(judged)
 }

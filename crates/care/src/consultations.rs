@@ -111,10 +111,9 @@ pub async fn book(
     tx.add_consultation(&consultation)
         .await
         .map_err(|error| CareError::on_conflict(error, CareError::SlotTaken))?;
-    tx.enqueue(JobRequest::new(&CreateVideoRoom { consultation: id }).key(format!("room-{id}")))
-        .await?;
-    tx.emit(changed(&consultation)).await?;
-    tx.audit(AuditEntry::new(AuditAction::Create, "consultation", id).patient(patient)).await?;
+    tx.enqueue(JobRequest::new(&CreateVideoRoom { consultation: id }).key(format!("room-{id}")));
+    tx.emit(changed(&consultation));
+    tx.audit(AuditEntry::new(AuditAction::Create, "consultation", id).patient(patient));
     tx.commit().await?;
     Ok(consultation)
 }
@@ -177,8 +176,7 @@ pub async fn create_video_room(
             AuditEntry::new(AuditAction::Update, "consultation", job.consultation)
                 .patient(patient)
                 .detail("room", "created"),
-        )
-        .await?;
+        );
         tx.commit().await?;
     }
     Ok(())
@@ -213,7 +211,7 @@ pub async fn list(
     let shown = found.items.iter().map(|one| (one.patient, one.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "consultation", whose)
         .detail("status", status.map(|status| status.to_string()));
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(found)
 }
@@ -235,7 +233,7 @@ async fn reachable(
         };
         return Ok((tx, consultation, participant));
     }
-    tx.audit(AuditEntry::new(action, "consultation", id).denied()).await?;
+    tx.audit(AuditEntry::new(action, "consultation", id).denied());
     tx.commit().await?;
     Err(CareError::NotFound("consultation"))
 }
@@ -247,8 +245,7 @@ pub async fn get(
     id: ConsultationId,
 ) -> Result<Consultation, CareError> {
     let (mut tx, consultation, _) = reachable(store, actor, id, AuditAction::Read).await?;
-    tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(consultation.patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(consultation.patient));
     tx.commit().await?;
     Ok(consultation)
 }
@@ -268,21 +265,20 @@ pub async fn cancel(
     })?;
     let patient = consultation.patient;
     let Some(mut canceled) = consultation.clone().cancel(env.now())? else {
-        tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(patient)).await?;
+        tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(patient));
         tx.commit().await?;
         return Ok(consultation);
     };
     tx.save_consultation(&canceled)
         .await
         .map_err(|error| CareError::on_conflict(error, CareError::ConsultationBegun))?;
-    tx.emit(changed(&canceled)).await?;
+    tx.emit(changed(&canceled));
     tx.audit(
         AuditEntry::new(AuditAction::Update, "consultation", id)
             .patient(patient)
             .detail("status", canceled.status.to_string())
             .detail("by", participant.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     canceled.version += 1;
     Ok(canceled)
@@ -332,8 +328,7 @@ pub async fn join(
         AuditEntry::new(AuditAction::Execute, "consultation", id)
             .patient(consultation.patient)
             .detail("joined_as", participant.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(Admission { consultation: id, participant, session, token, expires_at })
 }
@@ -352,8 +347,7 @@ pub async fn notes(
     }
     tx.audit(
         AuditEntry::new(AuditAction::Read, "consultation_notes", id).patient(consultation.patient),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(consultation)
 }
@@ -376,14 +370,13 @@ pub async fn write_notes(
     let mut after = before.write_notes(text, complete, env.now())?;
     tx.save_consultation(&after).await?;
     if after.status != status {
-        tx.emit(changed(&after)).await?;
+        tx.emit(changed(&after));
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "consultation_notes", id)
             .patient(after.patient)
             .detail("status", after.status.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     after.version += 1;
     Ok(after)
@@ -409,13 +402,12 @@ pub async fn on_video_callback(
     let Some(consultation) = tx.consultation_in(&session).await? else { return Ok(None) };
     let Some(running) = consultation.connected(env.now()) else { return Ok(None) };
     tx.save_consultation(&running).await?;
-    tx.emit(changed(&running)).await?;
+    tx.emit(changed(&running));
     tx.audit(
         AuditEntry::new(AuditAction::Update, "consultation", running.id)
             .patient(running.patient)
             .detail("status", running.status.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(None)
 }

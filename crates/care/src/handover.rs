@@ -238,7 +238,7 @@ pub async fn hand_over(
     actor.require(Permission::AccountAdminister)?;
     if !sources.directory.is_provider(from).await? {
         let mut tx = store.begin(actor).await?;
-        tx.audit(AuditEntry::new(AuditAction::Update, "panel", from).failed()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "panel", from).failed());
         tx.commit().await?;
         return Err(CareError::NotFound("provider"));
     }
@@ -254,7 +254,7 @@ pub async fn hand_over(
     let (policy, _) = tx.assignment_policy().await?;
     let entry = AuditEntry::new(AuditAction::Search, "open_work", from);
     let shown = work.iter().map(|one| (one.patient, one.patient.uuid()));
-    tx.audit_all(entry.detail("dry_run", request.dry_run).per_patient(shown)).await?;
+    tx.audit_all(entry.detail("dry_run", request.dry_run).per_patient(shown));
     tx.commit().await?;
 
     let mut places = Places::of(env, sources, &work).await?;
@@ -420,7 +420,7 @@ async fn try_move(
     }
     let tasks = tx.move_tasks(patient, from, to).await?;
     for task in &tasks {
-        tx.emit(Event::TaskCreated { task: *task, provider: to }).await?;
+        tx.emit(Event::TaskCreated { task: *task, provider: to });
     }
     let visits = tx.move_visits(patient, from, to, now).await?;
     for consultation in &visits {
@@ -429,15 +429,14 @@ async fn try_move(
             patient,
             provider: to,
             status: "scheduled".to_owned(),
-        })
-        .await?;
+        });
     }
     if plans + reviews + tasks.len() + visits.len() == 0 {
         // What was open has ended meanwhile.
         return Err(PortError::Conflict("what a provider has open".to_owned()).into());
     }
     tx.move_chart(patient, from, to, now).await?;
-    tx.emit(Event::PatientHandedOver { patient, from, to }).await?;
+    tx.emit(Event::PatientHandedOver { patient, from, to });
     tx.audit(
         AuditEntry::new(AuditAction::Update, "panel", from)
             .patient(patient)
@@ -446,8 +445,7 @@ async fn try_move(
             .detail("reviews", reviews)
             .detail("tasks", tasks.len())
             .detail("visits", visits.len()),
-    )
-    .await?;
+    );
     // So that nobody is given a patient whom they may not treat.
     crate::standing::still_licensed(tx.as_mut(), to, state, now).await?;
     tx.commit().await?;
@@ -496,7 +494,7 @@ pub async fn orphans(
     let mut tx = store.begin(actor).await?;
     let shown = found.iter().map(|one| (one.work.patient, one.work.patient.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "open_work", "all");
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(found)
 }

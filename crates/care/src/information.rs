@@ -61,14 +61,12 @@ pub async fn request_information(
         patient: asked.patient,
         category: asked.category,
         provider: reviewer.provider,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assessment", id)
             .patient(asked.patient)
             .detail("review", "request_information"),
-    )
-    .await?;
+    );
     tx.commit().await?;
     asked.version += 1;
     Ok(asked)
@@ -87,7 +85,7 @@ pub async fn answer(
     let reach = Reach::Patient(patient);
     let mut tx = store.begin(actor).await?;
     let Some(assessment) = tx.assessment(id, &reach).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "assessment", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "assessment", id).denied());
         tx.commit().await?;
         return Err(CareError::NotFound("assessment"));
     };
@@ -104,8 +102,7 @@ pub async fn answer(
         AuditEntry::new(AuditAction::Update, "assessment", id)
             .patient(patient)
             .detail("review", "information_given"),
-    )
-    .await?;
+    );
     tx.commit().await?;
     answered.version += 1;
     Ok(answered)
@@ -128,12 +125,12 @@ pub async fn exchanges(
     let found = tx.assessment(id, &reach).await?;
     let entry = AuditEntry::new(AuditAction::Read, "review_information", id);
     let Some(assessment) = found else {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(CareError::NotFound("assessment"));
     };
     let exchanges = tx.exchanges(id).await?;
-    tx.audit(entry.patient(assessment.patient)).await?;
+    tx.audit(entry.patient(assessment.patient));
     tx.commit().await?;
     Ok(exchanges)
 }
@@ -202,8 +199,7 @@ pub async fn escalate_reviews(
                 .patient(assessment.patient)
                 .detail("review", "escalate")
                 .detail("due_at", assessment.due_at.map(|due| due.to_rfc3339())),
-        )
-        .await?;
+        );
         tx.commit().await?;
         escalated += 1;
     }

@@ -87,8 +87,7 @@ async fn for_whoever_answers(
             .patient(patient)
             .detail("task", kind.to_string())
             .detail("raised", raised.is_some()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -151,8 +150,7 @@ async fn settle_about(
                 .patient(patient)
                 .detail("task", "settle")
                 .detail("tasks", settled),
-        )
-        .await?;
+        );
         tx.commit().await?;
     }
     Ok(())

@@ -158,8 +158,7 @@ async fn on_panel(
     if tx.treats(provider, patient).await? {
         return Ok(tx);
     }
-    tx.audit(AuditEntry::new(AuditAction::Read, "patient", patient).patient(patient).denied())
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "patient", patient).patient(patient).denied());
     tx.commit().await?;
     Err(CareError::NotFound("patient"))
 }
@@ -252,15 +251,13 @@ pub async fn create(
         provider,
         category: plan.category,
         automatic: false,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Create, "treatment_plan", id)
             .patient(plan.patient)
             .detail("automatic", false)
             .detail("overrides", plan.current().treatment.overridden()),
-    )
-    .await?;
+    );
     standing::still_licensed(tx.as_mut(), provider, facts.state, env.now()).await?;
     tx.commit().await?;
     Ok(plan)
@@ -310,7 +307,7 @@ async fn to_change(
     let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
     let Some(plan) = tx.plan(id, &reach).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "treatment_plan", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "treatment_plan", id).denied());
         tx.commit().await?;
         return Err(CareError::NotFound("treatment plan"));
     };
@@ -372,15 +369,13 @@ async fn change(
         provider: changed.provider,
         category: changed.category,
         version: changed.current().number,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Update, "treatment_plan", id)
             .patient(changed.patient)
             .detail("version", changed.current().number)
             .detail("overrides", changed.current().treatment.overridden()),
-    )
-    .await?;
+    );
     standing::still_licensed(tx.as_mut(), provider, body.state, env.now()).await?;
     tx.commit().await?;
     changed.version += 1;
@@ -471,7 +466,7 @@ pub(crate) async fn answer_again(
 ) -> Result<TreatmentPlan, CareError> {
     let plan = plan.ok_or(CareError::NotFound("treatment plan"))?;
     let entry = AuditEntry::new(AuditAction::Read, "treatment_plan", plan.id);
-    tx.audit(entry.patient(plan.patient)).await?;
+    tx.audit(entry.patient(plan.patient));
     tx.commit().await?;
     Ok(plan)
 }
@@ -492,12 +487,12 @@ pub async fn of_patient(
     };
     let entry = AuditEntry::new(AuditAction::Read, "treatment_plans", patient).patient(patient);
     if !allowed {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(CareError::NotFound("patient"));
     }
     let plans = tx.plans(patient, &reach.to_chart(patient)).await?;
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     Ok(plans)
 }

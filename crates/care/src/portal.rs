@@ -168,7 +168,7 @@ pub async fn dashboard(
     let consultations = tx.appointments(provider, from, until).await?;
     let shown = consultations.iter().map(|one| (one.patient, one.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Read, "provider_dashboard", provider);
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(Dashboard {
         reviews,
@@ -197,7 +197,7 @@ pub async fn panel(
     let entry = AuditEntry::new(AuditAction::Search, "provider_panel", provider)
         .detail("category", query.category.map(|category| category.to_string()))
         .detail("under_treatment", query.under_treatment);
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(patients)
 }

@@ -62,7 +62,7 @@ impl Reviewer {
         if let Some(assessment) = tx.assessment(id, &self.reach()).await? {
             return Ok(assessment);
         }
-        tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).denied());
         tx.commit().await?;
         Err(CareError::NotFound("assessment"))
     }
@@ -81,7 +81,7 @@ pub async fn queue(
     let items = tx.review_queue(reviewer.provider, &reviewer.states, env.now(), page).await?;
     let shown = items.items.iter().map(|item| (item.patient, item.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "review_queue", reviewer.provider);
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(items)
 }
@@ -220,7 +220,7 @@ pub(crate) async fn save(
         return Err(lost(store, actor, assessment.id, &reach, error).await);
     }
     if let Some(event) = event {
-        tx.emit(event).await?;
+        tx.emit(event);
     }
     if let Change::Release { by, at } | Change::HandOver { by, at } = change {
         tx.let_go(&assessment, by, at).await?;
@@ -240,8 +240,7 @@ pub(crate) async fn save(
             .detail("review", change.word())
             .detail("tasks_settled", settled)
             .detail("status", assessment.review.word()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     assessment.version += 1;
     Ok(assessment)
@@ -354,32 +353,28 @@ pub async fn approve(
         category: approved.category,
         provider: reviewer.provider,
         approved: true,
-    })
-    .await?;
+    });
     tx.emit(Event::TreatmentPlanCreated {
         treatment_plan: plan.id,
         patient: plan.patient,
         provider: plan.provider,
         category: plan.category,
         automatic: false,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assessment", id)
             .patient(approved.patient)
             .detail("review", "approve")
             .detail("tasks_settled", settled)
             .detail("treatment_plan", plan.id.to_string()),
-    )
-    .await?;
+    );
     tx.audit(
         AuditEntry::new(AuditAction::Create, "treatment_plan", plan.id)
             .patient(plan.patient)
             .detail("automatic", false)
             .detail("overrides", plan.current().treatment.overridden())
             .detail("supersedes", approval.supersedes.map(|id| id.to_string())),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(plan)
 }
@@ -407,12 +402,12 @@ pub async fn eligibility(
     };
     let entry = AuditEntry::new(AuditAction::Read, "eligibility", patient).patient(patient);
     if !allowed {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(CareError::NotFound("patient"));
     }
     let assessments = tx.assessments(patient, &reach.to_chart(patient)).await?;
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     Ok(assessments)
 }
@@ -422,7 +417,7 @@ pub async fn own(store: &dyn CareStore, actor: &Actor) -> Result<Vec<Assessment>
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
     let mut tx = store.begin(actor).await?;
     let assessments = tx.assessments(patient, &Reach::Patient(patient)).await?;
-    tx.audit(AuditEntry::new(AuditAction::Search, "assessment", patient).patient(patient)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Search, "assessment", patient).patient(patient));
     tx.commit().await?;
     Ok(assessments)
 }
@@ -440,8 +435,7 @@ pub async fn own_one(
     tx.audit(match &found {
         Some(_) => entry.patient(patient),
         None => entry.denied(),
-    })
-    .await?;
+    });
     tx.commit().await?;
     found.ok_or(CareError::NotFound("assessment"))
 }

@@ -134,7 +134,7 @@ pub async fn set_drug(
     let now = before.as_ref().map(|(before, version)| (before, *version));
     let version = SettingChange::check(now, drug, seen)?;
     tx.save_dose_limit(drug, version).await.map_err(at_once)?;
-    tx.audit(entry("formulary_drug", &drug.rxnorm, before.as_ref(), drug)).await?;
+    tx.audit(entry("formulary_drug", &drug.rxnorm, before.as_ref(), drug));
     tx.commit().await?;
     Ok(version)
 }
@@ -201,7 +201,7 @@ pub(crate) async fn save_protocol(
     let now = before.as_ref().map(|(before, version)| (before, *version));
     let version = SettingChange::check(now, protocol, seen)?;
     tx.save_protocol(protocol, version).await.map_err(at_once)?;
-    tx.audit(entry("protocol", protocol.category, before.as_ref(), protocol)).await?;
+    tx.audit(entry("protocol", protocol.category, before.as_ref(), protocol));
     tx.commit().await?;
     Ok(version)
 }
@@ -260,7 +260,7 @@ pub async fn set_state_policy(
     let now = before.as_ref().map(|(before, version)| (before, *version));
     let version = SettingChange::check(now, policy, seen)?;
     tx.save_state_policy(policy, version).await.map_err(at_once)?;
-    tx.audit(entry("state_policy", policy.state, before.as_ref(), policy)).await?;
+    tx.audit(entry("state_policy", policy.state, before.as_ref(), policy));
     tx.commit().await?;
     Ok(version)
 }

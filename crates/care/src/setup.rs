@@ -36,7 +36,7 @@ pub async fn publish_rules(
         rules::save(tx.as_mut(), retired).await?;
     }
     tx.add_rule_set(&published).await?;
-    tx.audit(rules::entry(AuditAction::Create, &published).detail("published", true)).await?;
+    tx.audit(rules::entry(AuditAction::Create, &published).detail("published", true));
     tx.commit().await?;
     Ok(published)
 }

@@ -98,7 +98,7 @@ pub async fn on_patient_moved(
     for provider in open {
         tx.set_unlicensed(provider, patient, false).await?;
         let entry = AuditEntry::new(AuditAction::Update, "closed_chart", provider);
-        tx.audit(entry.patient(patient).detail("closed", false)).await?;
+        tx.audit(entry.patient(patient).detail("closed", false));
     }
     tx.commit().await?;
     Ok(())
@@ -143,7 +143,7 @@ async fn apply(
         for patient in patients {
             tx.set_unlicensed(provider, *patient, closed).await?;
             let entry = AuditEntry::new(AuditAction::Update, "closed_chart", provider);
-            tx.audit(entry.patient(*patient).detail("closed", closed)).await?;
+            tx.audit(entry.patient(*patient).detail("closed", closed));
         }
     }
     let released = give_back(tx.as_mut(), held, now).await?;
@@ -152,8 +152,7 @@ async fn apply(
             .detail("charts_closed", charts.close.len())
             .detail("charts_opened", charts.open.len())
             .detail("reviews_released", released),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -173,8 +172,7 @@ async fn give_back(
                 .patient(back.patient)
                 .detail("review", "give_back")
                 .detail("status", back.review.word()),
-        )
-        .await?;
+        );
     }
     if count > 0 {
         assigning::announce(tx).await?;

@@ -45,20 +45,18 @@ pub(crate) async fn raise(
                 .patient(patient)
                 .detail("task", "renew")
                 .detail("kind", kind.to_string()),
-        )
-        .await?;
+        );
         return Ok(Some(renewed));
     }
     if let Some(provider) = provider {
-        tx.emit(Event::TaskCreated { task: task.id, provider }).await?;
+        tx.emit(Event::TaskCreated { task: task.id, provider });
     }
     tx.audit(
         AuditEntry::new(AuditAction::Create, "task", task.id)
             .patient(patient)
             .detail("kind", kind.to_string())
             .detail("subject", subject.to_string()),
-    )
-    .await?;
+    );
     Ok(Some(task.id))
 }
 
@@ -133,8 +131,7 @@ pub async fn on_prescription_changed(
                         .detail("task", "settle")
                         .detail("tasks", settled)
                         .detail("prescription", <&str>::from(status)),
-                )
-                .await?;
+                );
             }
             if settled > 0 || raised.is_some() {
                 tx.commit().await?;
@@ -246,8 +243,7 @@ async fn follow(
                 .detail("review", "follow")
                 .detail("old", before.to_string())
                 .detail("new", state.to_string()),
-        )
-        .await?;
+        );
         moved = true;
     }
     if moved {
@@ -350,7 +346,7 @@ pub async fn list(
     let tasks = tx.tasks(&scope, shown, env.now(), page).await?;
     let shown = tasks.items.iter().map(|task| (task.patient, task.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "task", scope.provider);
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(tasks)
 }
@@ -396,7 +392,7 @@ pub async fn change(
     let scope = TaskScope::of(env, sources, actor).await?;
     let mut tx = store.begin(actor).await?;
     let Some(task) = tx.task(id, &scope).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "task", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "task", id).denied());
         tx.commit().await?;
         return Err(CareError::NotFound("task"));
     };
@@ -424,7 +420,7 @@ pub async fn change(
     if let TaskChange::HandOver { to } = change
         && to != scope.provider
     {
-        tx.emit(Event::TaskCreated { task: id, provider: to }).await?;
+        tx.emit(Event::TaskCreated { task: id, provider: to });
     }
     let holder = |task: &Task| task.provider.map(|provider| provider.to_string());
     let until = |task: &Task| task.snoozed_until.map(|until| until.to_rfc3339());
@@ -437,8 +433,7 @@ pub async fn change(
             .detail("new_provider", holder(&changed))
             .detail("old_snoozed_until", until(&old))
             .detail("new_snoozed_until", until(&changed)),
-    )
-    .await?;
+    );
     tx.commit().await?;
     changed.version += 1;
     Ok(changed)

@@ -259,7 +259,7 @@ pub async fn read(
     let mut tx = store.begin(actor).await?;
     let patient = assessment.patient;
     let whole = around.complete(tx.as_mut(), assessment, given, env.now()).await?;
-    tx.audit(AuditEntry::new(AuditAction::Read, "review", id).patient(patient)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "review", id).patient(patient));
     tx.commit().await?;
     Ok(whole)
 }

@@ -147,7 +147,7 @@ pub async fn delete(
     let entry = AuditEntry::new(AuditAction::Delete, before.kind.into(), before.entry)
         .detail("version", before.version)
         .detail("before", before.as_json());
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     Ok(())
 }

@@ -226,7 +226,7 @@ pub(crate) async fn record(
         entry = entry.detail("before", before.as_json());
     }
     tx.keep_revision(&after).await?;
-    tx.audit(entry.detail("after", after.as_json())).await?;
+    tx.audit(entry.detail("after", after.as_json()));
     Ok(())
 }
 

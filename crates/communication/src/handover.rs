@@ -24,8 +24,7 @@ pub async fn on_patient_handed_over(
             .detail("from", from.to_string())
             .detail("to", to.to_string())
             .detail("threads", moved),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

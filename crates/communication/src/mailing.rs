@@ -96,8 +96,7 @@ pub async fn send_mail(
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "notification", notification.id)
             .detail("attempt", notification.attempts()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     let notification = Notification { version: notification.version + 1, ..notification };
 
@@ -140,7 +139,7 @@ async fn settle(
     let entry = AuditEntry::new(AuditAction::Execute, "notification", notification.id)
         .detail("attempt", notification.attempts())
         .detail("state", notification.state.word());
-    tx.audit(if attempt == Attempt::Accepted { entry } else { entry.failed() }).await?;
+    tx.audit(if attempt == Attempt::Accepted { entry } else { entry.failed() });
     tx.commit().await?;
 
     match failure {
@@ -173,8 +172,7 @@ async fn give_up(
         AuditEntry::new(AuditAction::Update, "notification", notification.id)
             .detail("state", notification.state.word())
             .detail("reason", reason.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

@@ -42,7 +42,7 @@ pub async fn send_message(
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
         let found = tx.message(MessageId(earlier), sender).await?;
         let (thread, message) = found.ok_or(CommunicationError::NotFound("message"))?;
-        tx.audit(read_of(&thread, &message)).await?;
+        tx.audit(read_of(&thread, &message));
         tx.commit().await?;
         return Ok(message);
     }
@@ -54,14 +54,12 @@ pub async fn send_message(
         thread: thread.id,
         sender: message.sender,
         recipient: message.recipient,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Create, "message", message.id)
             .patient(thread.patient)
             .detail("thread", thread.id.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(message)
 }
@@ -120,7 +118,7 @@ async fn address(
         Destination::Person { account, .. } => ("message_recipient", account.to_string()),
     };
     let mut tx = store.begin(actor).await?;
-    tx.audit(AuditEntry::new(AuditAction::Create, entity, id).denied()).await?;
+    tx.audit(AuditEntry::new(AuditAction::Create, entity, id).denied());
     tx.commit().await?;
     Err(match destination {
         Destination::Thread(_) => CommunicationError::NotFound("thread"),
@@ -150,7 +148,7 @@ pub async fn list_threads(
     if let Some(patient) = actor.as_patient() {
         entry = entry.patient(patient);
     }
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     Ok(threads)
 }
@@ -177,8 +175,7 @@ pub async fn read_thread(
             .patient(thread.patient)
             .detail("messages", messages.items.len())
             .detail("newly_delivered", delivered),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok((thread, messages))
 }
@@ -210,11 +207,10 @@ pub async fn mark_message_read(
             AuditEntry::new(AuditAction::Update, "message", id)
                 .patient(thread.patient)
                 .detail("status", message.status.word()),
-        )
-        .await?;
+        );
     } else {
         // The answer holds the text once more.
-        tx.audit(read_of(&thread, &message)).await?;
+        tx.audit(read_of(&thread, &message));
     }
     tx.commit().await?;
     Ok(message)
@@ -264,7 +260,7 @@ async fn hidden<T>(
     entity: &'static str,
     entry: AuditEntry,
 ) -> Result<T, CommunicationError> {
-    tx.audit(entry.denied()).await?;
+    tx.audit(entry.denied());
     tx.commit().await?;
     Err(CommunicationError::NotFound(entity))
 }

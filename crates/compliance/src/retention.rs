@@ -74,8 +74,7 @@ pub async fn purge_history(
                 .detail("events_before", events_before.to_rfc3339())
                 .detail("idempotency_keys", keys)
                 .detail("idempotency_keys_before", keys_before.to_rfc3339()),
-        )
-        .await?;
+        );
         tx.commit().await?;
         purged.events += events;
         purged.keys += keys;

@@ -120,7 +120,7 @@ pub async fn read_trail(
     let limit = u64::from(page.limit()) + 1;
     let entries = tx.entries(filter, Order::NewestFirst, after, limit).await?;
     let found = Page::from_overfetch(entries, page, |entry| entry.seq.to_string());
-    tx.audit(filter.entry(AuditAction::Read).detail("returned", found.items.len())).await?;
+    tx.audit(filter.entry(AuditAction::Read).detail("returned", found.items.len()));
     tx.commit().await?;
     Ok(found)
 }
@@ -135,7 +135,7 @@ pub(crate) async fn begin_permitted(
 ) -> Result<Box<dyn AuditTx>, ComplianceError> {
     let mut tx = store.begin(actor).await?;
     if let Err(missing) = actor.require(permission) {
-        tx.audit(filter.entry(action).denied()).await?;
+        tx.audit(filter.entry(action).denied());
         tx.commit().await?;
         return Err(missing.into());
     }

@@ -94,7 +94,7 @@ pub async fn keep(
         return Ok(());
     }
     tracing::warn!(vendor, reason, notice = %notice.id, "a notice could not be used");
-    tx.audit(entry(AuditAction::Create, &notice)).await?;
+    tx.audit(entry(AuditAction::Create, &notice));
     tx.commit().await?;
     Ok(())
 }
@@ -115,7 +115,7 @@ pub async fn list(
     let mut tx = store.begin(actor).await?;
     let found = tx.all_unread(page).await?;
     let entry = AuditEntry::new(AuditAction::Search, "unread_notice", "open");
-    tx.audit(entry.detail("shown", found.items.len())).await?;
+    tx.audit(entry.detail("shown", found.items.len()));
     tx.commit().await?;
     Ok(found)
 }
@@ -130,7 +130,7 @@ pub async fn read(
     let mut tx = store.begin(actor).await?;
     let Some(notice) = tx.unread(id).await? else { return Err(missing(tx, id).await?) };
     let body = tx.unread_body(id).await?;
-    tx.audit(entry(AuditAction::Read, &notice)).await?;
+    tx.audit(entry(AuditAction::Read, &notice));
     tx.commit().await?;
     Ok((notice, body))
 }
@@ -148,14 +148,14 @@ pub async fn complete(
     let Some(notice) = tx.unread(id).await? else { return Err(missing(tx, id).await?) };
     let notice = notice.complete(by, note, env.now())?;
     tx.end_unread(&notice).await?;
-    tx.audit(entry(AuditAction::Update, &notice).detail("done", true)).await?;
+    tx.audit(entry(AuditAction::Update, &notice).detail("done", true));
     tx.commit().await?;
     Ok(notice)
 }
 
 /// The error about a notice that is not there; the attempt is on record.
 async fn missing(mut tx: Box<dyn UnreadTx>, id: Uuid) -> Result<ComplianceError, ComplianceError> {
-    tx.audit(AuditEntry::new(AuditAction::Read, "unread_notice", id).denied()).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "unread_notice", id).denied());
     tx.commit().await?;
     Ok(ComplianceError::NotFound("notice"))
 }

@@ -370,8 +370,7 @@ pub async fn register_as(
         AuditEntry::new(AuditAction::Create, "api_client", id)
             .detail("name", client.name.clone())
             .detail("scopes", scopes),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(client)
 }
@@ -445,8 +444,7 @@ async fn change(
             .detail("change", word)
             .detail("old_keys", old.kids())
             .detail("new_keys", new.kids()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     services.forget_client(id).await;
     Ok(new)

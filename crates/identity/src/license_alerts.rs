@@ -64,14 +64,13 @@ pub async fn alert_licenses(services: &Services, _: AlertLicenses) -> Result<usi
             continue;
         }
         let state = license.state.to_string();
-        tx.emit(Event::LicenseExpiring { provider, state: state.clone(), days }).await?;
+        tx.emit(Event::LicenseExpiring { provider, state: state.clone(), days });
         tx.audit(
             AuditEntry::new(AuditAction::Create, "license_alert", provider)
                 .detail("state", state)
                 .detail("expires_on", license.expires_on.to_string())
                 .detail("days", days),
-        )
-        .await?;
+        );
         alerted += 1;
     }
     if alerted > 0 {
@@ -99,13 +98,12 @@ pub async fn end_licenses(services: &Services, _: EndLicenses) -> Result<usize> 
         if license.in_force(now) || !tx.add_license_end(provider, &license, now).await? {
             continue;
         }
-        tx.emit(provider::standing_changed(provider, "expiry")).await?;
+        tx.emit(provider::standing_changed(provider, "expiry"));
         tx.audit(
             AuditEntry::new(AuditAction::Create, "license_end", provider)
                 .detail("state", license.state.to_string())
                 .detail("expires_on", license.expires_on.to_string()),
-        )
-        .await?;
+        );
         ended += 1;
     }
     if ended > 0 {

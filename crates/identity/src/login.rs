@@ -96,7 +96,7 @@ pub async fn login(
         tx.save_account(&current).await?;
     }
     if let Some(pending) = await_factor(services, tx.as_mut(), &current).await? {
-        tx.audit(login_entry(Some(&current)).detail("awaits", "second_factor")).await?;
+        tx.audit(login_entry(Some(&current)).detail("awaits", "second_factor"));
         tx.commit().await?;
         return Ok(Login::SecondFactor(pending));
     }
@@ -186,8 +186,7 @@ pub(crate) async fn open(
         login_entry(Some(account))
             .detail("session", session.id.to_string())
             .detail("method", method.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     tokens(services, account, &session, token, now)
 }
@@ -209,7 +208,7 @@ pub(crate) async fn refuse<T>(
     error: IdentityError,
 ) -> Result<T> {
     let reason = kernel::DomainError::code(&error).to_owned();
-    tx.audit(login_entry(account).failed().detail("reason", reason)).await?;
+    tx.audit(login_entry(account).failed().detail("reason", reason));
     tx.commit().await?;
     Err(error)
 }
@@ -251,7 +250,7 @@ pub async fn refresh(
     let mut tx = services.store.begin(&actor).await?;
     let Some(session) = tx.lock_session_of(presented).await? else {
         let entry = AuditEntry::new(AuditAction::Login, "session", "unknown");
-        tx.audit(entry.failed().detail("reason", "identity.invalid_refresh_token")).await?;
+        tx.audit(entry.failed().detail("reason", "identity.invalid_refresh_token"));
         tx.commit().await?;
         return Err(IdentityError::InvalidRefreshToken);
     };
@@ -272,7 +271,7 @@ pub async fn refresh(
         (Refreshed::Rotated(session), Some(account)) => {
             let session = Session { device, ..session };
             tx.save_session(&session).await?;
-            tx.audit(entry.detail("refresh", session.generation)).await?;
+            tx.audit(entry.detail("refresh", session.generation));
             tx.commit().await?;
             // What authentication remembers of it ends at the old idle time.
             services.forget_session(id).await;
@@ -280,13 +279,13 @@ pub async fn refresh(
         }
         (Refreshed::Reused(session), _) => {
             tx.save_session(&session).await?;
-            tx.audit(entry.failed().detail("reason", "identity.refresh_token_reused")).await?;
+            tx.audit(entry.failed().detail("reason", "identity.refresh_token_reused"));
             tx.commit().await?;
             services.forget_session(id).await;
             Err(IdentityError::RefreshTokenReused)
         }
         (Refreshed::Ended | Refreshed::Rotated(_), _) => {
-            tx.audit(entry.failed().detail("reason", "identity.session_ended")).await?;
+            tx.audit(entry.failed().detail("reason", "identity.session_ended"));
             tx.commit().await?;
             Err(IdentityError::SessionEnded)
         }
@@ -304,8 +303,7 @@ pub async fn logout(services: &Services, actor: &Actor) -> Result<()> {
     tx.audit(
         AuditEntry::new(AuditAction::Logout, "session", session)
             .detail("account", account.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     services.forget_session(*session).await;
     Ok(())

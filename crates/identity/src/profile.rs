@@ -201,8 +201,7 @@ pub async fn read_own(services: &Services, actor: &Actor) -> Result<PatientProfi
     let patient = actor.as_patient().ok_or(IdentityError::NotFound("profile"))?;
     let mut tx = services.store.begin(actor).await?;
     let profile = tx.profile(patient).await?.ok_or(IdentityError::NotFound("profile"))?;
-    tx.audit(AuditEntry::new(AuditAction::Read, "patient_profile", patient).patient(patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "patient_profile", patient).patient(patient));
     tx.commit().await?;
     Ok(profile)
 }
@@ -235,9 +234,8 @@ pub async fn write_own(
         AuditEntry::new(action, "patient_profile", patient)
             .patient(patient)
             .detail("changed", changed),
-    )
-    .await?;
-    tx.emit(Event::PatientProfileChanged { patient }).await?;
+    );
+    tx.emit(Event::PatientProfileChanged { patient });
     tx.commit().await?;
     Ok(profile)
 }

@@ -249,8 +249,7 @@ async fn keep(
         AuditEntry::new(action, "provider_profile", profile.provider)
             .detail("old", old)
             .detail("new", told(&profile)),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(profile)
 }
@@ -364,10 +363,9 @@ pub async fn set_licenses(
         AuditEntry::new(AuditAction::Update, "provider_licenses", provider)
             .detail("old", old)
             .detail("new", license_list(&profile)),
-    )
-    .await?;
+    );
     if old_states != profile.states_in_force(services.now()) {
-        tx.emit(standing_changed(provider, "licences")).await?;
+        tx.emit(standing_changed(provider, "licences"));
     }
     tx.commit().await?;
     Ok(profile)

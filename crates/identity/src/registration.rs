@@ -79,12 +79,11 @@ async fn take(
     let sealed = services.sealer.seal(&place(id), &asked)?;
     let job = AnswerAsk { id, ask, sealed: STANDARD.encode(sealed.0) };
     let mut tx = services.store.begin(&Actor::anonymous(request)).await?;
-    tx.enqueue(JobRequest::new(&job)).await?;
+    tx.enqueue(JobRequest::new(&job));
     // Who asked from where; the address itself stays out of the log.
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "account_request", id).detail("ask", ask.word()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(job)
 }
@@ -172,8 +171,8 @@ async fn create(
         Account::register(env.fresh(), email.clone(), hash, env.ids.as_ref(), services.now());
     tx.insert_account(&account).await?;
     let entry = AuditEntry::new(AuditAction::Create, "account", account.id);
-    tx.audit(entry.detail("request", ask.to_string())).await?;
-    tx.emit(Event::AccountRegistered { account: account.id }).await?;
+    tx.audit(entry.detail("request", ask.to_string()));
+    tx.emit(Event::AccountRegistered { account: account.id });
     tx.commit().await?;
     Ok(())
 }
@@ -209,9 +208,8 @@ async fn greet_again(
             .failed()
             .detail("reason", "exists")
             .detail("request", ask.to_string()),
-    )
-    .await?;
-    tx.emit(event).await?;
+    );
+    tx.emit(event);
     tx.commit().await?;
     Ok(())
 }
@@ -256,9 +254,8 @@ async fn mail_verification(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "verification_requested")
             .detail("request", ask.to_string()),
-    )
-    .await?;
-    tx.emit(Event::EmailVerificationRequested { account: account.id }).await?;
+    );
+    tx.emit(Event::EmailVerificationRequested { account: account.id });
     tx.commit().await?;
     Ok(())
 }
@@ -278,9 +275,8 @@ pub async fn verify_email(services: &Services, request: RequestContext, token: &
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "email_verified"),
-    )
-    .await?;
-    tx.emit(Event::EmailVerified { account: account.id }).await?;
+    );
+    tx.emit(Event::EmailVerified { account: account.id });
     tx.commit().await?;
     Ok(())
 }
@@ -314,9 +310,8 @@ async fn mail_reset(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "password_reset_requested")
             .detail("request", ask.to_string()),
-    )
-    .await?;
-    tx.emit(Event::PasswordResetRequested { account: account.id, invited: false }).await?;
+    );
+    tx.emit(Event::PasswordResetRequested { account: account.id, invited: false });
     tx.commit().await?;
     Ok(())
 }
@@ -362,12 +357,11 @@ pub async fn reset_password(
             .detail("change", "password_reset")
             .detail("sessions_ended", ended.len())
             .detail("factors_suspended", suspended),
-    )
-    .await?;
+    );
     let change = if suspended > 0 { "factors_suspended" } else { "password_reset" };
-    tell(tx.as_mut(), &account, change).await?;
+    tell(tx.as_mut(), &account, change);
     if proves_address {
-        tx.emit(Event::EmailVerified { account: account.id }).await?;
+        tx.emit(Event::EmailVerified { account: account.id });
     }
     tx.commit().await?;
     services.forget_sessions(&ended).await;

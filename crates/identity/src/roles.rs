@@ -40,8 +40,7 @@ pub async fn edit(
         AuditEntry::new(AuditAction::Update, "role", role)
             .detail("old", described(&old))
             .detail("new", described(&new)),
-    )
-    .await?;
+    );
     tx.commit().await?;
     services.forget_matrix();
     Ok(edited)

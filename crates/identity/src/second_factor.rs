@@ -167,7 +167,7 @@ pub async fn begin_totp(services: &Services, actor: &Actor, password: &str) -> R
     let totp = Totp::new(account.id, services.env.ids.as_ref(), services.now());
     let setup = totp.setup("Salus", &account.email)?;
     tx.save_totp(&totp).await?;
-    tx.audit(changed(account.id, "totp_begun")).await?;
+    tx.audit(changed(account.id, "totp_begun"));
     tx.commit().await?;
     Ok(setup)
 }
@@ -189,29 +189,28 @@ pub async fn confirm_totp(
     }
     let standing = held.standing_of_new(services);
     let Some(totp) = totp.confirm(code, services.now()) else {
-        tx.audit(changed(account, "totp_added").failed()).await?;
+        tx.audit(changed(account, "totp_added").failed());
         tx.commit().await?;
         return Err(IdentityError::field("code", "wrong", "The code is not the one of now."));
     };
     tx.save_totp(&Totp { standing, ..totp }).await?;
     let codes = first_codes(services, tx.as_mut(), &held).await?;
-    ask_owner(tx.as_mut(), account, account.uuid(), &standing).await?;
+    ask_owner(tx.as_mut(), account, account.uuid(), &standing);
     let shown = (SignInMethod::Totp, standing.is_proved());
     settle(services, tx, actor, shown, "totp_added").await?;
     Ok(codes)
 }
 
 /// Has the link mailed that proves a new factor.
-pub(crate) async fn ask_owner(
+pub(crate) fn ask_owner(
     tx: &mut dyn IdentityTx,
     account: AccountId,
     factor: Uuid,
     standing: &Standing,
-) -> Result<()> {
+) {
     if standing.confirmation.is_some() {
-        tx.emit(Event::FactorConfirmationRequested { account, factor }).await?;
+        tx.emit(Event::FactorConfirmationRequested { account, factor });
     }
-    Ok(())
 }
 
 pub async fn remove_totp(services: &Services, actor: &Actor, password: &str) -> Result<()> {
@@ -260,12 +259,11 @@ pub async fn renew_recovery_codes(
         return Err(IdentityError::NotFound("second factor"));
     }
     let codes = fresh_codes(services, tx.as_mut(), account.id, held.has_proved()).await?;
-    tx.audit(changed(account.id, "recovery_codes_renewed")).await?;
+    tx.audit(changed(account.id, "recovery_codes_renewed"));
     tx.emit(Event::SignInChanged {
         account: account.id,
         change: "recovery_codes_renewed".to_owned(),
-    })
-    .await?;
+    });
     tx.commit().await?;
     Ok(codes)
 }
@@ -326,8 +324,8 @@ pub(crate) async fn settle(
         }
     }
     tx.remove_ceremonies_of(account).await?;
-    tx.audit(changed(account, change).detail("sessions_ended", ended.len())).await?;
-    tx.emit(Event::SignInChanged { account, change: change.to_owned() }).await?;
+    tx.audit(changed(account, change).detail("sessions_ended", ended.len()));
+    tx.emit(Event::SignInChanged { account, change: change.to_owned() });
     tx.commit().await?;
     services.forget_session(this).await;
     services.forget_sessions(&ended).await;

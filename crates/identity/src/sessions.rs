@@ -36,12 +36,12 @@ pub async fn revoke(services: &Services, actor: &Actor, id: SessionId) -> Result
     let entry = AuditEntry::new(AuditAction::Logout, "session", id);
     let Some(session) = tx.lock_session(id).await?.filter(|session| session.account == account)
     else {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(IdentityError::NotFound("session"));
     };
     tx.save_session(&session.revoke(RevocationReason::Owner, services.now())).await?;
-    tx.audit(entry.detail("account", account.to_string())).await?;
+    tx.audit(entry.detail("account", account.to_string()));
     tx.commit().await?;
     services.forget_session(id).await;
     Ok(())
@@ -55,7 +55,7 @@ pub async fn revoke_others(services: &Services, actor: &Actor) -> Result<usize> 
     let reason = RevocationReason::Owner;
     let ended = end_sessions(services, tx.as_mut(), &account, Some(this), reason).await?;
     let entry = AuditEntry::new(AuditAction::Logout, "account", id);
-    tx.audit(entry.detail("sessions_ended", ended.len())).await?;
+    tx.audit(entry.detail("sessions_ended", ended.len()));
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(ended.len())
@@ -69,7 +69,7 @@ pub async fn revoke_all_of(services: &Services, actor: &Actor, id: AccountId) ->
     let reason = RevocationReason::Administrator;
     let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
     let entry = AuditEntry::new(AuditAction::Logout, "account", id);
-    tx.audit(entry.detail("sessions_ended", ended.len())).await?;
+    tx.audit(entry.detail("sessions_ended", ended.len()));
     tx.commit().await?;
     services.forget_sessions(&ended).await;
     Ok(ended.len())

@@ -45,7 +45,7 @@ pub(crate) async fn require_rank_over(
     let ranked = require_rank(actor, &account.roles);
     if ranked.is_err() {
         let entry = AuditEntry::new(AuditAction::Update, "account", id);
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
     }
     ranked
@@ -90,10 +90,9 @@ async fn insert(services: &Services, actor: &Actor, account: &Account, invite: b
         AuditEntry::new(AuditAction::Create, "account", account.id)
             .detail("old", words(&BTreeSet::new()))
             .detail("new", words(&account.roles)),
-    )
-    .await?;
+    );
     if invite {
-        tx.emit(Event::PasswordResetRequested { account: account.id, invited: true }).await?;
+        tx.emit(Event::PasswordResetRequested { account: account.id, invited: true });
     }
     tx.commit().await?;
     Ok(())
@@ -120,8 +119,7 @@ pub async fn change_roles(
                 .denied()
                 .detail("old", words(&account.roles))
                 .detail("new", words(&roles)),
-        )
-        .await?;
+        );
         tx.commit().await?;
         return Err(error);
     }
@@ -136,10 +134,9 @@ pub async fn change_roles(
         AuditEntry::new(AuditAction::Update, "account_roles", id)
             .detail("old", words(&change.old))
             .detail("new", words(&change.new)),
-    )
-    .await?;
+    );
     if change.old.contains(&Role::Provider) != change.new.contains(&Role::Provider) {
-        tx.emit(provider::standing_changed(id.as_provider(), "roles")).await?;
+        tx.emit(provider::standing_changed(id.as_provider(), "roles"));
     }
     tx.commit().await?;
     services.forget_all_sessions();

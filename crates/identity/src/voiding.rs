@@ -100,7 +100,7 @@ pub(crate) async fn void(
         tx.drop_unproved_recovery_codes(account.id).await?;
     }
     for factor in to_confirm {
-        tx.emit(Event::FactorConfirmationRequested { account: account.id, factor }).await?;
+        tx.emit(Event::FactorConfirmationRequested { account: account.id, factor });
     }
     Ok(Voided { account, sessions, suspended })
 }

@@ -2,10 +2,10 @@
 //! the outbox, deliveries to handlers and schedules, on the queue in the
 //! database. It knows no context: what a job does is registered from outside.
 //!
-//! An event takes two hops. The commit that wrote it also enqueued its relay;
-//! the relay enqueues a delivery for each interested handler, under a key of
-//! event and handler; each delivery is then retried on its own, so that one
-//! failing handler never holds up or repeats another.
+//! The commit that tells of an event enqueues a delivery for each interested
+//! handler. Each delivery is retried on its own, so that one failing handler
+//! never holds up or repeats another. A process without handlers, such as a
+//! command, enqueues a relay, and the server that takes it makes the deliveries.
 
 mod registry;
 mod runtime;

@@ -73,6 +73,13 @@ impl Registry {
         self.schedules.push((schedule, J::KIND));
     }
 
+    /// Who handles which events, for whoever commits one.
+    pub fn interests(&self) -> impl Fn(&Event) -> Vec<&'static str> + Send + Sync + 'static {
+        let all: Vec<(&'static str, fn(&Event) -> bool)> =
+            self.handlers.iter().map(|handler| (handler.name, handler.wants)).collect();
+        move |event| all.iter().filter(|(_, wants)| wants(event)).map(|(name, _)| *name).collect()
+    }
+
     /// Registers a handler of the events that `wants` names. The name is part
     /// of the record of what was handled, so it never changes.
     pub fn on<F, Fut, E>(&mut self, name: &'static str, wants: fn(&Event) -> bool, run: F)

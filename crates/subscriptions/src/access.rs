@@ -216,8 +216,7 @@ pub async fn fitting(
     let mut fitting = keep_fitting(approvals, patient, offered, false).await?;
     fitting.sort_by_key(|offer| (offer.category, offer.cheapest(), offer.tier, offer.plan));
     let mut tx = store.begin(actor).await?;
-    tx.audit(AuditEntry::new(AuditAction::Search, "treatment_plan", patient).patient(patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Search, "treatment_plan", patient).patient(patient));
     tx.commit().await?;
     Ok(fitting)
 }
@@ -297,8 +296,7 @@ async fn held(
     let patient = actor.as_patient().ok_or(SubscriptionError::NotAPatient)?;
     let mut tx = store.begin(actor).await?;
     let held = tx.subscriptions_of(patient).await?;
-    tx.audit(AuditEntry::new(AuditAction::Search, "subscription", patient).patient(patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Search, "subscription", patient).patient(patient));
     tx.commit().await?;
     Ok(held)
 }

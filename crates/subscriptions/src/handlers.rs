@@ -34,20 +34,19 @@ pub async fn on_invoice_paid(
                     subscription: subscription.id,
                     patient: subscription.patient,
                     category: subscription.category,
-                })
-                .await?;
+                });
             }
             // A subscription that was past due when its period ended was not
             // renewed then, so the renewal is asked for again; it is due at
             // once where the period is over.
-            tx.enqueue(RenewSubscription::after(&subscription)).await?;
-            audit(tx.as_mut(), &subscription, &change).await?;
+            tx.enqueue(RenewSubscription::after(&subscription));
+            audit(tx.as_mut(), &subscription, &change);
         }
         None => {
             let entry = AuditEntry::new(AuditAction::Update, "subscription", subscription.id)
                 .patient(subscription.patient)
                 .detail("paid_invoice", invoice.to_string());
-            tx.audit(entry).await?;
+            tx.audit(entry);
         }
     }
     tx.commit().await?;
@@ -75,14 +74,14 @@ pub async fn on_payment_failed(
     match change {
         Some(change) => {
             tx.save_subscription(&subscription, &change).await?;
-            audit(tx.as_mut(), &subscription, &change).await?;
+            audit(tx.as_mut(), &subscription, &change);
         }
         None => {
             let entry = AuditEntry::new(AuditAction::Update, "subscription", subscription.id)
                 .patient(subscription.patient)
                 .detail("failed_invoice", invoice.to_string())
                 .detail("settled", settled);
-            tx.audit(entry).await?;
+            tx.audit(entry);
         }
     }
     tx.commit().await?;
@@ -98,11 +97,7 @@ async fn load(
         .ok_or_else(|| PortError::bug(format!("an event names a missing subscription {id}")))?)
 }
 
-pub(crate) async fn audit(
-    tx: &mut dyn SubscriptionsTx,
-    subscription: &Subscription,
-    change: &Change,
-) -> Result<(), SubscriptionError> {
+pub(crate) fn audit(tx: &mut dyn SubscriptionsTx, subscription: &Subscription, change: &Change) {
     let from = change.from.map(|word| word.to_string());
     tx.audit(
         AuditEntry::new(AuditAction::Update, "subscription", subscription.id)
@@ -111,7 +106,5 @@ pub(crate) async fn audit(
             .detail("to", change.to.to_string())
             .detail("reason", change.reason.to_string())
             .detail("period", change.period_index),
-    )
-    .await?;
-    Ok(())
+    );
 }

@@ -30,13 +30,13 @@ pub async fn read_all(
     let mut tx = store.begin(actor).await?;
     let entry = AuditEntry::new(AuditAction::Search, "subscription", patient).patient(patient);
     if !actor.is_patient(patient) && !actor.may(Permission::SubscriptionReadAny) {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(SubscriptionError::NotFound);
     }
     let found = tx.subscriptions_of(patient).await?;
     let ids: Vec<String> = found.iter().map(|each| each.id.to_string()).collect();
-    tx.audit(entry.detail("found", ids)).await?;
+    tx.audit(entry.detail("found", ids));
     tx.commit().await?;
     Ok(found)
 }
@@ -80,8 +80,7 @@ pub async fn cancel(
             subscription: id,
             patient: subscription.patient,
             category: subscription.category,
-        })
-        .await?;
+        });
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "subscription", id)
@@ -89,8 +88,7 @@ pub async fn cancel(
             .detail("from", before.to_string())
             .detail("to", subscription.state.word().to_string())
             .detail("reason", change.reason.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(subscription)
 }
@@ -126,7 +124,7 @@ async fn open(
     match found {
         Some(subscription) => Ok((tx, subscription)),
         None => {
-            tx.audit(AuditEntry::new(action, "subscription", id).denied()).await?;
+            tx.audit(AuditEntry::new(action, "subscription", id).denied());
             tx.commit().await?;
             Err(SubscriptionError::NotFound)
         }
@@ -140,8 +138,7 @@ async fn finish_read(
     tx.audit(
         AuditEntry::new(AuditAction::Read, "subscription", subscription.id)
             .patient(subscription.patient),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

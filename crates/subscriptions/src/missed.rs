@@ -82,7 +82,7 @@ pub async fn list(
     let found = tx.missed_periods(page).await?;
     let shown = found.items.iter().map(|one| (one.patient, one.subscription.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "missed_period", "open");
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(found)
 }
@@ -136,8 +136,7 @@ pub async fn decide(
             plan: subscription.plan,
             price: subscription.price,
             period_index: index,
-        })
-        .await?;
+        });
     }
     tx.decide_missed_period(&decided).await?;
     tx.audit(
@@ -145,8 +144,7 @@ pub async fn decide(
             .patient(subscription.patient)
             .detail("period", index)
             .detail("decision", decision.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(decided)
 }
@@ -155,7 +153,7 @@ async fn refused(
     mut tx: Box<dyn SubscriptionsTx>,
     id: SubscriptionId,
 ) -> Result<SubscriptionError, SubscriptionError> {
-    tx.audit(AuditEntry::new(AuditAction::Update, "missed_period", id).denied()).await?;
+    tx.audit(AuditEntry::new(AuditAction::Update, "missed_period", id).denied());
     tx.commit().await?;
     Ok(SubscriptionError::NotFound)
 }

@@ -84,13 +84,12 @@ pub async fn renew(
     if stopped && ends.is_none() && !subscription.cancel_at_period_end {
         // Nothing is sent now, so nothing is charged; what passes until a
         // provider has decided is not charged afterwards either.
-        tx.enqueue(RenewSubscription::after(&subscription).at(now + ASK_AGAIN)).await?;
+        tx.enqueue(RenewSubscription::after(&subscription).at(now + ASK_AGAIN));
         tx.audit(
             AuditEntry::new(AuditAction::Execute, "subscription", subscription.id)
                 .patient(subscription.patient)
                 .detail("renewal_waits", true),
-        )
-        .await?;
+        );
         tx.commit().await?;
         return Ok(());
     }
@@ -103,19 +102,17 @@ pub async fn renew(
             AuditEntry::new(AuditAction::Create, "missed_period", subscription.id)
                 .patient(subscription.patient)
                 .detail("period", period.index),
-        )
-        .await?;
+        );
     }
     if ends == Some(change.reason) {
-        tx.emit(treatment::stopped(&subscription)).await?;
+        tx.emit(treatment::stopped(&subscription));
     }
     if subscription.is_canceled() {
         tx.emit(Event::SubscriptionCanceled {
             subscription: subscription.id,
             patient: subscription.patient,
             category: subscription.category,
-        })
-        .await?;
+        });
     } else {
         tx.emit(Event::SubscriptionPeriodStarted {
             subscription: subscription.id,
@@ -124,11 +121,10 @@ pub async fn renew(
             plan: subscription.plan,
             price: subscription.price,
             period_index: subscription.period.index,
-        })
-        .await?;
-        tx.enqueue(RenewSubscription::after(&subscription)).await?;
+        });
+        tx.enqueue(RenewSubscription::after(&subscription));
     }
-    audit(tx.as_mut(), &subscription, &change).await?;
+    audit(tx.as_mut(), &subscription, &change);
     tx.commit().await?;
     Ok(())
 }

@@ -200,8 +200,7 @@ pub async fn start(
         category: subscription.category,
         plan: subscription.plan,
         price: subscription.price,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Create, "subscription", id)
             .patient(patient)
@@ -209,8 +208,7 @@ pub async fn start(
             .detail("price", subscription.price.to_string())
             .detail("price_version", subscription.price_version)
             .detail("terms_version", subscription.consent.terms_version.clone()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(subscription)
 }

@@ -59,14 +59,12 @@ pub async fn on_treatment_changed(
     };
     let Some(subscription) = live else { return Ok(()) };
     let Some(misfit) = subscription.misfit(treated.as_ref()) else { return Ok(()) };
-    tx.emit(Event::SubscriptionMismatched { subscription: subscription.id, patient, category })
-        .await?;
+    tx.emit(Event::SubscriptionMismatched { subscription: subscription.id, patient, category });
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "subscription_treatment", subscription.id)
             .patient(patient)
             .detail("misfit", misfit.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -98,15 +96,14 @@ async fn stop(
                     subscription: subscription.id,
                     patient,
                     category,
-                })
-                .await?;
+                });
             }
-            tx.emit(self::stopped(&subscription)).await?;
-            audit(tx.as_mut(), &subscription, &change).await?;
+            tx.emit(self::stopped(&subscription));
+            audit(tx.as_mut(), &subscription, &change);
         }
         _ => {
             let entry = AuditEntry::new(AuditAction::Execute, "subscription_treatment", category);
-            tx.audit(entry.patient(patient).detail("treated", treated)).await?;
+            tx.audit(entry.patient(patient).detail("treated", treated));
         }
     }
     tx.commit().await?;

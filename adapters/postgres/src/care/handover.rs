@@ -57,8 +57,7 @@ pub async fn hold_off(tx: &mut PgTx, patient: PatientId) -> Result<()> {
 pub async fn rejoin(tx: &mut PgTx, provider: ProviderId, patient: PatientId) -> Result<()> {
     tx.execute(
         "taking a patient back",
-        "UPDATE care_closed_charts SET handed_over_at = NULL \
-         WHERE provider_id = $1 AND patient_id = $2 AND handed_over_at IS NOT NULL",
+        "SELECT salus_care_rejoin($1, $2)",
         [provider.uuid().into(), patient.uuid().into()],
     )
     .await

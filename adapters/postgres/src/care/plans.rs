@@ -1,5 +1,7 @@
 //! Treatment plans and their versions.
 
+use std::collections::BTreeMap;
+
 use care::{PlanEnding, Reach, Treatment, TreatmentPlan, treatment::PlanVersion};
 use kernel::{AssessmentId, CategoryId, PatientId, ProviderId, TreatmentPlanId, Uuid};
 use ports::{PortError, Result};
@@ -32,10 +34,8 @@ pub async fn one(
     values.push(id.uuid().into());
     let sql =
         format!("SELECT * FROM care_treatment_plans WHERE {within} AND id = ${}", values.len());
-    match query_one(tx, "loading a treatment plan", &sql, values).await? {
-        Some(row) => Ok(Some(plan(tx, &row).await?)),
-        None => Ok(None),
-    }
+    let row = query_one(tx, "loading a treatment plan", &sql, values).await?;
+    Ok(with_versions(tx, row.as_slice()).await?.pop())
 }
 
 pub async fn of_patient(
@@ -51,11 +51,7 @@ pub async fn of_patient(
         values.len()
     );
     let rows = all(tx, "loading a patient's treatment plans", &sql, values).await?;
-    let mut plans = Vec::with_capacity(rows.len());
-    for row in &rows {
-        plans.push(plan(tx, row).await?);
-    }
-    Ok(plans)
+    with_versions(tx, &rows).await
 }
 
 pub async fn active(
@@ -166,17 +162,34 @@ fn column(name: &str, number: u32) -> String {
     format!("{name}.{number}")
 }
 
-async fn plan(tx: &PgTx, row: &QueryResult) -> Result<TreatmentPlan> {
-    let id = TreatmentPlanId(get::<Uuid>(row, "id")?);
-    let rows = all(
+/// The plans of these rows, with their versions in one query.
+async fn with_versions(tx: &PgTx, rows: &[QueryResult]) -> Result<Vec<TreatmentPlan>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = rows.iter().map(|row| get::<Uuid>(row, "id")).collect::<Result<Vec<_>>>()?;
+    let found = all(
         tx,
-        "loading a plan's versions",
-        "SELECT * FROM care_treatment_plan_versions WHERE plan_id = $1 ORDER BY number",
-        vec![id.uuid().into()],
+        "loading the versions of plans",
+        "SELECT * FROM care_treatment_plan_versions WHERE plan_id = ANY($1) ORDER BY number",
+        vec![ids.into()],
     )
     .await?;
-    let mut versions =
-        rows.iter().map(|row| version(tx, id, row)).collect::<Result<Vec<_>>>()?.into_iter();
+    let mut versions: BTreeMap<Uuid, Vec<PlanVersion>> = BTreeMap::new();
+    for row in &found {
+        let id = get::<Uuid>(row, "plan_id")?;
+        versions.entry(id).or_default().push(version(tx, TreatmentPlanId(id), row)?);
+    }
+    rows.iter().map(|row| plan(tx, row, &mut versions)).collect()
+}
+
+fn plan(
+    tx: &PgTx,
+    row: &QueryResult,
+    versions: &mut BTreeMap<Uuid, Vec<PlanVersion>>,
+) -> Result<TreatmentPlan> {
+    let id = TreatmentPlanId(get::<Uuid>(row, "id")?);
+    let mut versions = versions.remove(&id.uuid()).unwrap_or_default().into_iter();
     let first = versions
         .next()
         .ok_or_else(|| PortError::bug(format!("the treatment plan {id} has no version")))?;

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use compliance::{ChainStore, ChainTx, Hash, Head, Link, RecordedEntry, sealer::ChainSnapshot};
 use kernel::{AuditEntryId, Uuid};
 use ports::{PortError, Result};
-use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
-    QueryResult, Statement, Value,
-};
+use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use super::entry;
-use crate::{Pg, db};
+use crate::{
+    Pg,
+    core::{Connection, db},
+};
 
 /// The lock of the one sealer; the number is arbitrary and fixed.
 const SEALER_LOCK: i64 = 0x5a1_05ea1;
@@ -18,7 +18,7 @@ const SEALER_LOCK: i64 = 0x5a1_05ea1;
 #[async_trait]
 impl ChainStore for Pg {
     async fn begin_sealing(&self) -> Result<Box<dyn ChainTx>> {
-        let tx = self.begin_transaction("beginning to seal", None, None).await?;
+        let tx = self.begin("beginning to seal", "BEGIN".to_owned()).await?;
         Ok(Box::new(Sealing(tx)))
     }
 
@@ -38,15 +38,14 @@ impl ChainStore for Pg {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn ChainSnapshot>> {
-        let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
-        let doing = "taking a snapshot of the audit log";
-        let tx = self.begin_transaction(doing, Some(isolation), Some(access)).await?;
+        let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
+        let tx = self.begin("taking a snapshot of the audit log", statement).await?;
         Ok(Box::new(Snapshot(tx)))
     }
 }
 
 /// The sealer's transaction.
-struct Sealing(DatabaseTransaction);
+struct Sealing(Connection);
 
 #[async_trait]
 impl ChainTx for Sealing {
@@ -120,12 +119,12 @@ impl ChainTx for Sealing {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        self.0.commit().await.map_err(|e| db("committing the audit chain", e))
+        self.0.commit("committing the audit chain").await
     }
 }
 
 /// A read-only transaction that sees one instant.
-struct Snapshot(DatabaseTransaction);
+struct Snapshot(Connection);
 
 #[async_trait]
 impl ChainSnapshot for Snapshot {
@@ -180,7 +179,7 @@ fn statement(sql: impl Into<String>, values: impl IntoIterator<Item = Value>) ->
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
-async fn entries(tx: &DatabaseTransaction, doing: &str, sql: &str) -> Result<Vec<RecordedEntry>> {
+async fn entries(tx: &Connection, doing: &str, sql: &str) -> Result<Vec<RecordedEntry>> {
     let rows = tx.query_all_raw(statement(sql, [])).await.map_err(|e| db(doing, e))?;
     rows.iter().map(|row| entry::from_row(row).map_err(|e| db(doing, e))).collect()
 }

@@ -2,30 +2,31 @@
 //! implemented on.
 
 mod connect;
+mod connection;
 mod cursor;
 mod error;
 mod notices;
+mod pending;
 mod pulse;
 mod roles;
 mod transaction;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use sea_orm::DatabaseConnection;
 
-use kernel::{Actor, Permission, actor::Scope};
-use ports::{Env, Result, Sealer};
-use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseTransaction, IsolationLevel, Statement, TransactionTrait,
-};
+use kernel::{Actor, Permission, Uuid, actor::Scope};
+use ports::{Env, Event, PortError, Result, Sealer};
+use sqlx::AssertSqlSafe;
 
-use self::pulse::Pulse;
 pub use self::{
     connect::{ConnectionSettings, MigrationState},
+    connection::Connection,
     cursor::{cursor, id_cursor, read_time_cursor, time_cursor, time_cursor_of},
     error::{db, expect_changed},
     transaction::PgTx,
 };
+use self::{connection::executed, pulse::Pulse};
 
 /// The database as the stores see it. Cloning shares the pool.
 #[derive(Clone)]
@@ -34,11 +35,22 @@ pub struct Pg {
     env: Env,
     sealer: Arc<dyn Sealer>,
     pulse: Pulse,
+    handlers: Arc<OnceLock<Handlers>>,
 }
+
+/// Names the handlers of an event.
+pub type Handlers = Box<dyn Fn(&Event) -> Vec<&'static str> + Send + Sync>;
 
 impl Pg {
     pub fn new(pool: DatabaseConnection, env: Env, sealer: Arc<dyn Sealer>) -> Self {
-        Self { pool, env, sealer, pulse: Pulse::default() }
+        Self { pool, env, sealer, pulse: Pulse::default(), handlers: Arc::default() }
+    }
+
+    /// Says who handles which events, so that a commit that tells of one enqueues
+    /// its deliveries. It is said once, by whoever runs handlers.
+    pub fn subscribe(&self, handlers: Handlers) -> Result<()> {
+        let twice = |_| PortError::bug("the handlers of events are named twice");
+        self.handlers.set(handlers).map_err(twice)
     }
 
     pub fn pool(&self) -> &DatabaseConnection {
@@ -53,52 +65,45 @@ impl Pg {
         &self.sealer
     }
 
-    /// Begins a transaction, or says at once that the database is away.
-    pub(crate) async fn begin_transaction(
-        &self,
-        doing: &str,
-        isolation: Option<IsolationLevel>,
-        access: Option<AccessMode>,
-    ) -> Result<DatabaseTransaction> {
+    /// Begins a transaction with this statement, or says at once that the
+    /// database is away.
+    pub(crate) async fn begin(&self, doing: &str, statement: String) -> Result<Connection> {
+        let pool = self.pool.get_postgres_connection_pool();
         tokio::select! {
             biased;
             outage = self.pulse.lost() => Err(outage),
-            begun = self.pool.begin_with_config(isolation, access) => {
-                begun.map_err(|error| db(doing, error))
+            begun = pool.begin_with(AssertSqlSafe(statement)) => match begun {
+                Ok(begun) => Ok(Connection::new(begun)),
+                Err(error) => Err(db(doing, executed(error))),
             }
         }
     }
 
     /// Opens a transaction in the actor's name; row-level security sees the
-    /// actor's scope until it ends.
+    /// actor's scope until it ends. One message begins it and names the actor, so
+    /// nothing but words of ours, ids and a time may stand in it.
     pub async fn open(&self, actor: &Actor) -> Result<PgTx> {
-        let tx = self.begin_transaction("opening a transaction", None, None).await?;
         let (scope, patient) = match actor.scope() {
-            Scope::Nobody => ("nobody", String::new()),
-            Scope::Patient(patient) => ("patient", patient.to_string()),
-            Scope::Staff => ("staff", String::new()),
-            Scope::System => ("system", String::new()),
+            Scope::Nobody => ("nobody", None),
+            Scope::Patient(patient) => ("patient", Some(patient.uuid())),
+            Scope::Staff => ("staff", None),
+            Scope::System => ("system", None),
         };
         // Whoever treats as well reaches by that what they have written.
         let pharmacist = actor.as_pharmacist().filter(|_| actor.as_provider().is_none());
-        let pharmacist = pharmacist.map_or_else(String::new, |account| account.to_string());
         // Some charts are closed to a provider; who may read any chart has none such.
         let provider = actor.as_provider().filter(|_| !actor.may(Permission::PatientReadAny));
-        let provider = provider.map(|provider| provider.to_string()).unwrap_or_default();
-        let statement = Statement::from_sql_and_values(
-            sea_orm::DbBackend::Postgres,
-            "SELECT set_config('salus.scope', $1, true), set_config('salus.patient', $2, true), \
-             set_config('salus.pharmacist', $3, true), set_config('salus.provider', $4, true), \
-             set_config('salus.now', $5, true)",
-            [
-                scope.into(),
-                patient.into(),
-                pharmacist.into(),
-                provider.into(),
-                self.env.now().to_rfc3339().into(),
-            ],
+        let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+        let statement = format!(
+            "BEGIN; SET LOCAL salus.scope = '{scope}'; SET LOCAL salus.patient = '{}'; \
+             SET LOCAL salus.pharmacist = '{}'; SET LOCAL salus.provider = '{}'; \
+             SET LOCAL salus.now = '{}'",
+            id(patient),
+            id(pharmacist.map(|account| account.uuid())),
+            id(provider.map(|provider| provider.uuid())),
+            self.env.now().to_rfc3339(),
         );
-        tx.query_one_raw(statement).await.map_err(|error| db("naming the actor", error))?;
-        Ok(PgTx::new(tx, actor.clone(), self.env.clone(), self.sealer.clone()))
+        let tx = self.begin("opening a transaction", statement).await?;
+        Ok(PgTx::new(tx, actor.clone(), self.clone()))
     }
 }

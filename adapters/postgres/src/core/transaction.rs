@@ -1,43 +1,40 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{Actor, ActorKind, AuditEntryId, EventId, Uuid};
+use kernel::{Actor, AuditEntryId, EventId, Uuid};
 use ports::{
     AuditEntry, Delivery, Env, Envelope, Event, IdempotencyKey, JobRequest, PortError, Result,
     Sealed, Sealer, UnitOfWork,
 };
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, ExecResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, Statement, Value};
 
-use super::error::db;
+use super::{
+    Pg,
+    connection::Connection,
+    error::db,
+    pending::{Pending, actor_id},
+};
 
 /// One transaction in an actor's name. Dropping it rolls back.
 pub struct PgTx {
-    tx: DatabaseTransaction,
+    tx: Connection,
     actor: Actor,
-    env: Env,
-    sealer: Arc<dyn Sealer>,
+    pg: Pg,
     changed: bool,
-    audited: bool,
+    pending: Pending,
 }
 
 impl PgTx {
-    pub(super) fn new(
-        tx: DatabaseTransaction,
-        actor: Actor,
-        env: Env,
-        sealer: Arc<dyn Sealer>,
-    ) -> Self {
-        Self { tx, actor, env, sealer, changed: false, audited: false }
+    pub(super) fn new(tx: Connection, actor: Actor, pg: Pg) -> Self {
+        Self { tx, actor, pg, changed: false, pending: Pending::default() }
     }
 
     /// The connection for queries.
-    pub fn read(&self) -> &DatabaseTransaction {
+    pub fn read(&self) -> &Connection {
         &self.tx
     }
 
     /// The connection for changes; from here on the commit wants an audit entry.
-    pub fn write(&mut self) -> &DatabaseTransaction {
+    pub fn write(&mut self) -> &Connection {
         self.changed = true;
         &self.tx
     }
@@ -47,25 +44,25 @@ impl PgTx {
     }
 
     pub fn env(&self) -> &Env {
-        &self.env
+        &self.pg.env
     }
 
     pub fn now(&self) -> DateTime<Utc> {
-        self.env.now()
+        self.pg.env.now()
     }
 
     pub fn sealer(&self) -> &dyn Sealer {
-        self.sealer.as_ref()
+        self.pg.sealer.as_ref()
     }
 
     /// Seals `plain` for a column of a row, as in
     /// `tx.seal("messages.body", id, text.as_bytes())`.
     pub fn seal(&self, column: &str, row: impl Into<Uuid>, plain: &[u8]) -> Result<Vec<u8>> {
-        Ok(self.sealer.seal(&place(column, row.into()), plain)?.0)
+        Ok(self.pg.sealer.seal(&place(column, row.into()), plain)?.0)
     }
 
     pub fn unseal(&self, column: &str, row: impl Into<Uuid>, sealed: Vec<u8>) -> Result<Vec<u8>> {
-        self.sealer.open(&place(column, row.into()), &Sealed(sealed))
+        self.pg.sealer.open(&place(column, row.into()), &Sealed(sealed))
     }
 
     pub fn unseal_text(
@@ -111,107 +108,31 @@ impl PgTx {
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
         self.tx.execute_raw(statement).await.map_err(|error| db(doing, error))
     }
-
-    /// Who acts, as the audit log and the idempotency keys name them.
-    fn actor_id(&self) -> Option<String> {
-        match &self.actor.kind {
-            ActorKind::Anonymous => None,
-            ActorKind::Account { account, .. } => Some(account.to_string()),
-            ActorKind::Client { client, .. } => Some(client.to_string()),
-            ActorKind::System { name } => Some((*name).to_owned()),
-        }
-    }
 }
 
 fn place(column: &str, row: Uuid) -> String {
     format!("{column}/{row}")
 }
 
-const ADD_JOB: &str = "SELECT graphile_worker.add_job($1, $2::json, queue_name := $3, \
-     run_at := $4, job_key := $5, max_attempts := 25)";
-
 #[async_trait]
 impl UnitOfWork for PgTx {
-    async fn emit(&mut self, event: Event) -> Result<()> {
-        let envelope =
-            Envelope { id: self.env.fresh::<EventId>(), occurred_at: self.env.now(), event };
-        let kind: &'static str = (&envelope.event).into();
-        let payload = serde_json::to_value(&envelope.event)
-            .map_err(|error| PortError::internal("an event does not serialize", error))?;
-        self.execute(
-            "writing the outbox",
-            "INSERT INTO outbox_events (id, kind, payload, occurred_at) VALUES ($1, $2, $3, $4)",
-            [envelope.id.uuid().into(), kind.into(), payload.into(), envelope.occurred_at.into()],
-        )
-        .await?;
-        let relay = serde_json::json!({ "event": envelope.id });
-        self.run(
-            "enqueueing the relay of an event",
-            ADD_JOB,
-            [
-                ports::jobs::RELAY_TASK.into(),
-                relay.to_string().into(),
-                Value::String(None),
-                Value::ChronoDateTimeUtc(None),
-                Value::String(None),
-            ],
-        )
-        .await?;
-        Ok(())
+    fn emit(&mut self, event: Event) {
+        let id = self.pg.env.fresh::<EventId>();
+        let handlers = self.pg.handlers.get().map(|handlers| handlers(&event));
+        let envelope = Envelope { id, occurred_at: self.pg.env.now(), event };
+        self.pending.tell(envelope, handlers);
     }
 
-    async fn audit(&mut self, entry: AuditEntry) -> Result<()> {
-        let roles: Vec<String> = match &self.actor.kind {
-            ActorKind::Account { roles, .. } => roles.iter().map(ToString::to_string).collect(),
-            _ => Vec::new(),
-        };
-        let request = self.actor.request.clone();
-        self.run(
-            "writing the audit log",
-            "INSERT INTO audit_entries (id, occurred_at, actor_kind, actor_id, roles, action, \
-             entity, entity_id, patient_id, outcome, request_id, ip, user_agent, detail) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-            [
-                self.env.fresh::<AuditEntryId>().uuid().into(),
-                self.env.now().into(),
-                self.actor.kind_word().into(),
-                self.actor_id().into(),
-                roles.into(),
-                <&'static str>::from(entry.action).into(),
-                entry.entity.into(),
-                entry.entity_id.into(),
-                entry.patient.map(|id| id.uuid()).into(),
-                <&'static str>::from(entry.outcome).into(),
-                request.request_id.map(|id| id.uuid()).into(),
-                request.ip.map(|ip| ip.to_string()).into(),
-                request.user_agent.into(),
-                serde_json::Value::Object(entry.detail).into(),
-            ],
-        )
-        .await?;
-        self.audited = true;
-        Ok(())
+    fn audit(&mut self, entry: AuditEntry) {
+        self.pending.record(self.pg.env.fresh::<AuditEntryId>(), self.pg.env.now(), entry);
     }
 
-    async fn enqueue(&mut self, job: JobRequest) -> Result<()> {
-        let payload = serde_json::json!({ "kind": job.kind, "payload": job.payload });
-        self.run(
-            "enqueueing a job",
-            ADD_JOB,
-            [
-                ports::jobs::JOB_TASK.into(),
-                payload.to_string().into(),
-                job.queue.into(),
-                job.run_at.into(),
-                job.key.map(|key| format!("{}:{key}", job.kind)).into(),
-            ],
-        )
-        .await?;
-        Ok(())
+    fn enqueue(&mut self, job: JobRequest) {
+        self.pending.ask(job);
     }
 
     async fn first_delivery(&mut self, delivery: Delivery) -> Result<bool> {
-        let now = self.env.now();
+        let now = self.pg.env.now();
         let result = self
             .run(
                 "recording a delivery",
@@ -224,10 +145,11 @@ impl UnitOfWork for PgTx {
     }
 
     async fn claim(&mut self, key: &IdempotencyKey, resource: Uuid) -> Result<Option<Uuid>> {
-        let actor = self.actor_id().unwrap_or_else(|| "anonymous".to_owned());
-        let now = self.env.now();
-        let digest = self.sealer.blind_index("idempotency_keys.key", &key.key)?.0.to_vec();
+        let actor = actor_id(&self.actor).unwrap_or_else(|| "anonymous".to_owned());
+        let now = self.pg.env.now();
+        let digest = self.pg.sealer.blind_index("idempotency_keys.key", &key.key)?.0.to_vec();
         let fingerprint = self
+            .pg
             .sealer
             .blind_index("idempotency_keys.fingerprint", &hex::encode(key.fingerprint))?
             .0
@@ -270,11 +192,13 @@ impl UnitOfWork for PgTx {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        if self.changed && !self.audited {
+        // What is told of is a change.
+        if (self.changed || self.pending.has_told()) && !self.pending.is_audited() {
             return Err(PortError::bug(
                 "a change was about to be committed without an audit entry",
             ));
         }
-        self.tx.commit().await.map_err(|error| db("committing", error))
+        self.pending.write(&self.tx, &self.actor).await?;
+        self.tx.commit("committing").await
     }
 }

@@ -63,7 +63,7 @@ async fn what_is_used_up_or_canceled_does_not_count() {
     let ended = load(&database, &first).await.withdrawn("ended", database.env.now()).unwrap();
     tx.save_prescription(&ended).await.unwrap();
     let entry = ports::AuditEntry::new(ports::AuditAction::Update, "prescription", first.id);
-    tx.audit(entry).await.unwrap();
+    tx.audit(entry);
     tx.commit().await.unwrap();
     let second = write_other(&database, &other_world(), "b").await.unwrap();
     assert_eq!((second.state.word(), second.alerts.len()), ("queued", 0));

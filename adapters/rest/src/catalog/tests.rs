@@ -52,17 +52,11 @@ impl CatalogStore for Shelf {
 
 #[async_trait]
 impl UnitOfWork for Shelf {
-    async fn emit(&mut self, _: Event) -> ports::Result<()> {
-        Ok(())
-    }
+    fn emit(&mut self, _: Event) {}
 
-    async fn audit(&mut self, _: AuditEntry) -> ports::Result<()> {
-        Ok(())
-    }
+    fn audit(&mut self, _: AuditEntry) {}
 
-    async fn enqueue(&mut self, _: JobRequest) -> ports::Result<()> {
-        Ok(())
-    }
+    fn enqueue(&mut self, _: JobRequest) {}
 
     async fn first_delivery(&mut self, _: Delivery) -> ports::Result<bool> {
         Ok(true)

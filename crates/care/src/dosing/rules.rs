@@ -44,8 +44,7 @@ pub async fn set_rule(
         AuditEntry::new(AuditAction::Update, "dosing_rule", &rule.rxnorm)
             .detail("old", before.as_ref().map(|(rule, _)| document(rule)))
             .detail("new", document(rule)),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(now)
 }
@@ -74,7 +73,7 @@ pub async fn compute_for_patient(
     let mut tx = store.begin(actor).await?;
     let entry = AuditEntry::new(AuditAction::Read, "dose", &request.drug).patient(patient);
     if !tx.treats(provider, patient).await? {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(CareError::NotFound("patient"));
     }
@@ -96,7 +95,7 @@ pub async fn compute_for_patient(
         computed.alerts.insert(0, DoseAlert::AboveMaximum);
     }
     let alerts: Vec<String> = computed.alerts.iter().map(ToString::to_string).collect();
-    tx.audit(entry.detail("alerts", alerts)).await?;
+    tx.audit(entry.detail("alerts", alerts));
     tx.commit().await?;
     Ok(computed)
 }
@@ -116,8 +115,7 @@ pub async fn dose_on(
     tx.audit(match &found {
         Some(plan) => entry.patient(plan.patient),
         None => entry.denied(),
-    })
-    .await?;
+    });
     tx.commit().await?;
     let plan = found.ok_or(CareError::NotFound("treatment plan"))?;
     let treatment = &plan.current().treatment;

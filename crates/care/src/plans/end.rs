@@ -75,15 +75,13 @@ pub(super) async fn keep(tx: &mut dyn CareTx, plan: &TreatmentPlan) -> Result<()
         category: plan.category,
         status: plan.status.to_string(),
         superseded_by,
-    })
-    .await?;
+    });
     tx.audit(
         AuditEntry::new(AuditAction::Update, "treatment_plan", plan.id)
             .patient(plan.patient)
             .detail("status", plan.status.to_string())
             .detail("reason", plan.ended.as_ref().map(|ending| ending.reason.to_string()))
             .detail("superseded_by", superseded_by.map(|id| id.to_string())),
-    )
-    .await?;
+    );
     Ok(())
 }

@@ -50,8 +50,7 @@ pub async fn history(
     tx.audit(match &found {
         Some(plan) => entry.patient(plan.patient),
         None => entry.denied(),
-    })
-    .await?;
+    });
     tx.commit().await?;
     found.map(PlanHistory::of).ok_or(CareError::NotFound("treatment plan"))
 }

@@ -37,8 +37,7 @@ pub async fn set_auto_approval(
         AuditEntry::new(AuditAction::Update, "auto_approval", format!("{state}/{drug}"))
             .detail("old", before)
             .detail("new", allowed),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

@@ -84,7 +84,7 @@ pub async fn draft(
     let version = tx.latest_rule_version(category, &scope).await? + 1;
     let set = RuleSet::draft(env.fresh(), (category, scope), version, content, env.now());
     tx.add_rule_set(&set).await?;
-    tx.audit(entry(AuditAction::Create, &set)).await?;
+    tx.audit(entry(AuditAction::Create, &set));
     tx.commit().await?;
     Ok(set)
 }
@@ -120,7 +120,7 @@ pub async fn revise(
     let content = RuleSetContent { based_on: content.based_on.or(before.based_on), ..content };
     let set = before.revise(seen, content, env.now())?;
     save(tx.as_mut(), &set).await?;
-    tx.audit(entry(AuditAction::Update, &set).detail("old_rules", count)).await?;
+    tx.audit(entry(AuditAction::Update, &set).detail("old_rules", count));
     tx.commit().await?;
     Ok(set)
 }
@@ -179,8 +179,7 @@ pub async fn publish(
             .detail("rolls_back", rolls_back)
             .detail("old_version", retired.as_ref().map(|retired| retired.version))
             .detail("new_version", set.version),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(set)
 }

@@ -90,7 +90,7 @@ pub async fn replay(
     actor.require(Permission::AuditRead)?;
     let mut tx = store.begin(actor).await?;
     let Some(assessment) = tx.assessment(id, &Reach::All).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).denied());
         tx.commit().await?;
         return Err(CareError::NotFound("assessment"));
     };
@@ -100,8 +100,7 @@ pub async fn replay(
             .patient(assessment.patient)
             .detail("replayed", true)
             .detail("same", replay.is_same()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(replay)
 }
@@ -124,8 +123,7 @@ pub async fn replay_next(
                 .patient(assessment.patient)
                 .detail("replayed", true)
                 .detail("same", replay.is_same()),
-        )
-        .await?;
+        );
         replays.push(replay);
     }
     tx.commit().await?;

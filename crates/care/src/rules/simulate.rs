@@ -108,15 +108,13 @@ pub async fn simulate(
         entry(AuditAction::Execute, &set)
             .detail("simulated", result.examined)
             .detail("changed", changed),
-    )
-    .await?;
+    );
     tx.audit(
         AuditEntry::new(AuditAction::Search, "assessment", set.category)
             .detail("purpose", "rule_simulation")
             .detail("rule_set", set.id.to_string())
             .detail("examined", result.examined),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(result)
 }

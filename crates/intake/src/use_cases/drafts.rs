@@ -39,7 +39,7 @@ pub async fn open_draft(
     let draft = tx.draft(patient, category).await?.ok_or(IntakeError::DraftNotFound)?;
     let form = tx.version(draft.form_version).await?.ok_or(IntakeError::VersionNotFound)?;
     let evaluation = evaluate(&form.definition, &draft.answers, &facts, Stage::Draft);
-    tx.audit(AuditEntry::new(AuditAction::Read, "form_draft", draft.id).patient(patient)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "form_draft", draft.id).patient(patient));
     tx.commit().await?;
     Ok(OpenDraft { draft, form, evaluation })
 }
@@ -112,8 +112,7 @@ pub async fn save_draft(
         AuditEntry::new(action, "form_draft", draft.id)
             .patient(patient)
             .detail("version", draft.version),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(OpenDraft { draft, form, evaluation })
 }

@@ -172,8 +172,7 @@ pub async fn revise_version(
             .detail("old_revision", seen)
             .detail("new_revision", version.revision)
             .detail("changes", changes),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(version)
 }
@@ -270,7 +269,7 @@ async fn add_version(
         changed_at: env.now(),
     };
     tx.insert_version(&version).await?;
-    tx.audit(entry(AuditAction::Create, &version)).await?;
+    tx.audit(entry(AuditAction::Create, &version));
     Ok(version)
 }
 
@@ -289,7 +288,7 @@ async fn put_in_place(
         other => other.into(),
     })?;
     let before = retired.map(|retired| retired.id.to_string());
-    tx.audit(entry(AuditAction::Update, &version).detail("retired", before)).await?;
+    tx.audit(entry(AuditAction::Update, &version).detail("retired", before));
     Ok(version)
 }
 

@@ -94,8 +94,7 @@ async fn keep(
             .detail("category", photo.category.to_string())
             .detail("media_type", photo.media_type.to_string())
             .detail("size", photo.size),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(photo.clone())
 }
@@ -155,8 +154,7 @@ pub async fn photo_content(
         AuditEntry::new(AuditAction::Read, "form_photo", id)
             .patient(photo.patient)
             .detail("response", response),
-    )
-    .await?;
+    );
     tx.commit().await?;
     let bytes = vault.get(&photo).await?;
     Ok((photo, bytes))
@@ -184,7 +182,7 @@ pub async fn delete_photo(
         PortError::Conflict(_) => IntakeError::PhotoAttached,
         other => other.into(),
     })?;
-    tx.audit(AuditEntry::new(AuditAction::Delete, "form_photo", id).patient(patient)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Delete, "form_photo", id).patient(patient));
     tx.commit().await?;
     Ok(vault.remove(&photo).await?)
 }
@@ -196,7 +194,7 @@ async fn not_there(
     id: PhotoId,
 ) -> Result<IntakeError, IntakeError> {
     let mut tx = store.begin(actor).await?;
-    tx.audit(AuditEntry::new(action, "form_photo", id).denied()).await?;
+    tx.audit(AuditEntry::new(action, "form_photo", id).denied());
     tx.commit().await?;
     Ok(IntakeError::PhotoNotFound)
 }
@@ -261,8 +259,7 @@ async fn sweep_stale(
                 AuditEntry::new(AuditAction::Delete, "form_photo", photo.id)
                     .patient(photo.patient)
                     .detail("reason", "never_submitted"),
-            )
-            .await?;
+            );
             tx.commit().await?;
             vault.remove(photo).await?;
             removed += 1;
@@ -283,7 +280,7 @@ async fn sweep_strays(
         let strays: Vec<PhotoId> = ids.iter().filter(|id| !known.contains(id)).copied().collect();
         for id in &strays {
             let entry = AuditEntry::new(AuditAction::Delete, "form_photo", id);
-            tx.audit(entry.detail("reason", "stray_object")).await?;
+            tx.audit(entry.detail("reason", "stray_object"));
         }
         tx.commit().await?;
         for id in strays {

@@ -76,14 +76,13 @@ pub async fn submit(
     if let Some(draft) = draft {
         tx.delete_draft(draft.id).await?;
     }
-    tx.emit(Event::ResponseSubmitted { response: id, patient, category }).await?;
+    tx.emit(Event::ResponseSubmitted { response: id, patient, category });
     tx.audit(
         AuditEntry::new(AuditAction::Create, "form_response", id)
             .patient(patient)
             .detail("form_version", form.id.to_string())
             .detail("photos", taken.iter().map(ToString::to_string).collect::<Vec<_>>()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(response)
 }
@@ -104,7 +103,7 @@ impl RefusedPhotos {
     ) -> Result<IntakeError, IntakeError> {
         let mut tx = store.begin(actor).await?;
         for id in &self.strange {
-            tx.audit(AuditEntry::new(AuditAction::Read, "form_photo", id).denied()).await?;
+            tx.audit(AuditEntry::new(AuditAction::Read, "form_photo", id).denied());
         }
         tx.commit().await?;
         Ok(IntakeError::InvalidAnswers(self.errors))
@@ -168,7 +167,7 @@ pub async fn response(
         Some(found) => entry.patient(found.patient),
         None => entry.denied(),
     };
-    tx.audit(entry).await?;
+    tx.audit(entry);
     tx.commit().await?;
     found.ok_or(IntakeError::ResponseNotFound)
 }
@@ -185,13 +184,13 @@ pub async fn response_history(
     let mut tx = store.begin(actor).await?;
     let entry = AuditEntry::new(AuditAction::Search, "form_response", patient).patient(patient);
     if !allowed {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(IntakeError::PatientNotFound);
     }
     let page = tx.responses(&query).await?;
     let found: Vec<_> = page.items.iter().map(|response| response.id.to_string()).collect();
-    tx.audit(entry.detail("returned", found)).await?;
+    tx.audit(entry.detail("returned", found));
     tx.commit().await?;
     Ok(page)
 }

@@ -72,8 +72,7 @@ pub async fn dispatch_due(
     let waiting = tx.patients_with_open_fills(env.now(), BATCH).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Search, "dispatch", "due").detail("patients", waiting.len()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     let system = Actor::system("pharmacy.dispatch_due");
     let mut made = Vec::new();
@@ -89,7 +88,7 @@ pub async fn dispatch_due(
     let created = tx.dispatches(&made).await?;
     let shown = created.iter().map(|each| (each.patient, each.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "dispatch", "due");
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(created)
 }
@@ -165,13 +164,12 @@ async fn evaluate(
         wake = Some(wake.map_or(due, |earlier| earlier.min(due)));
     }
     if let Some(wake) = wake {
-        tx.enqueue(ReleaseFills { patient, category }.request().at(wake)).await?;
+        tx.enqueue(ReleaseFills { patient, category }.request().at(wake));
         tx.audit(
             AuditEntry::new(AuditAction::Execute, "paid_fill", category)
                 .patient(patient)
                 .detail("looked_at_again", wake.to_rfc3339()),
-        )
-        .await?;
+        );
     }
     Ok(created)
 }
@@ -298,7 +296,7 @@ pub(super) async fn hold(
 ) -> Result<(), PharmacyError> {
     let hold = FillHold::place(env.fresh(), paid, whose, who, grounds, env.now());
     tx.add_fill_hold(&hold).await?;
-    tx.emit(hold.event()).await?;
+    tx.emit(hold.event());
     tell_pharmacy(tx, &hold).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Create, "fill_hold", hold.id)
@@ -306,8 +304,7 @@ pub(super) async fn hold(
             .detail("invoice", hold.invoice.to_string())
             .detail("number", hold.number)
             .detail("held_for", hold.kinds()),
-    )
-    .await?;
+    );
     Ok(())
 }
 
@@ -320,7 +317,7 @@ pub(super) async fn tell_pharmacy(
         && let Some(id) = hold.prescription
     {
         let prescription = prescription_to_fill(&mut *tx, id).await?;
-        tx.emit(prescription.tell_pharmacy()).await?;
+        tx.emit(prescription.tell_pharmacy());
     }
     Ok(())
 }
@@ -336,8 +333,7 @@ async fn postpone(
             .patient(paid.patient)
             .detail("number", paid.number)
             .detail("due_at", due.to_rfc3339()),
-    )
-    .await?;
+    );
     Ok(())
 }
 
@@ -362,12 +358,11 @@ async fn add(
         dispatch: dispatch.id,
         patient: dispatch.patient,
         prescription: dispatch.prescription,
-    })
-    .await?;
+    });
     if !dispatch.allocations.is_empty() {
-        tx.enqueue(label_job(&dispatch)).await?;
+        tx.enqueue(label_job(&dispatch));
     }
-    audit(tx, AuditAction::Create, &dispatch).await?;
+    audit(tx, AuditAction::Create, &dispatch);
     Ok(dispatch)
 }
 
@@ -385,8 +380,8 @@ pub(crate) async fn reserve_waiting(
         };
         let dispatch = dispatch.reserved(allocations, env.now())?;
         tx.save_dispatch(&dispatch).await?;
-        tx.enqueue(label_job(&dispatch)).await?;
-        audit(tx, AuditAction::Update, &dispatch).await?;
+        tx.enqueue(label_job(&dispatch));
+        audit(tx, AuditAction::Update, &dispatch);
         released += 1;
     }
     Ok(released)
@@ -402,11 +397,7 @@ pub(crate) fn label_job(dispatch: &Dispatch) -> JobRequest {
         .queue(format!("pharmacy.labels.{queue:x}"))
 }
 
-pub(crate) async fn audit(
-    tx: &mut dyn FulfilmentTx,
-    action: AuditAction,
-    dispatch: &Dispatch,
-) -> Result<(), PharmacyError> {
+pub(crate) fn audit(tx: &mut dyn FulfilmentTx, action: AuditAction, dispatch: &Dispatch) {
     tx.audit(
         AuditEntry::new(action, "dispatch", dispatch.id)
             .patient(dispatch.patient)
@@ -414,7 +405,5 @@ pub(crate) async fn audit(
             .detail("prescription", dispatch.prescription.to_string())
             .detail("fill_number", dispatch.fill_number)
             .detail("invoice", dispatch.invoice.to_string()),
-    )
-    .await?;
-    Ok(())
+    );
 }

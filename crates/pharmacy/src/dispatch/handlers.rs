@@ -51,9 +51,8 @@ pub async fn on_invoice_paid(
             .patient(patient)
             .detail("subscription", subscription.to_string())
             .detail("fills", months),
-    )
-    .await?;
-    tx.enqueue(ReleaseFills { patient, category }.request().at(paid_at)).await?;
+    );
+    tx.enqueue(ReleaseFills { patient, category }.request().at(paid_at));
     tx.commit().await?;
     Ok(())
 }
@@ -78,13 +77,12 @@ pub async fn on_prescription_changed(
     tx.lock_fills(patient).await?;
     match status {
         PrescriptionStatusWord::Active => {
-            tx.enqueue(ReleaseFills { patient, category }.request().at(env.now())).await?;
+            tx.enqueue(ReleaseFills { patient, category }.request().at(env.now()));
             tx.audit(
                 AuditEntry::new(AuditAction::Execute, "paid_fill", category)
                     .patient(patient)
                     .detail("prescription", prescription.to_string()),
-            )
-            .await?;
+            );
         }
         PrescriptionStatusWord::Canceled | PrescriptionStatusWord::Failed => {
             for dispatch in tx.open_dispatches(prescription).await? {

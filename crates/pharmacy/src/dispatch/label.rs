@@ -98,7 +98,7 @@ async fn store_intent(
         let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
         if !prescription.is_fillable() {
             // It ended, and the news of it has not cancelled this yet.
-            tx.enqueue(look_again(&dispatch)).await?;
+            tx.enqueue(look_again(&dispatch));
             cancel_within(env, tx.as_mut(), dispatch).await?;
             tx.commit().await?;
             return Ok(None);
@@ -128,7 +128,7 @@ async fn store_intent(
             };
             let dispatch = dispatch.on_hold(reason, env.now())?;
             tx.save_dispatch(&dispatch).await?;
-            audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+            audit(tx.as_mut(), AuditAction::Update, &dispatch);
             tx.commit().await?;
             return Ok(None);
         }
@@ -139,7 +139,7 @@ async fn store_intent(
     let dispatch = dispatch.labelling(shipment_id, env.now())?;
     tx.add_shipment(&shipment).await?;
     tx.save_dispatch(&dispatch).await?;
-    audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+    audit(tx.as_mut(), AuditAction::Update, &dispatch);
     tx.commit().await?;
     Ok(Some(Intent { order: order(&shipment, from), asked_before }))
 }
@@ -273,12 +273,12 @@ async fn store_label(
         let reason = if ended { HoldReason::PrescriptionEnded } else { HoldReason::FillHeld };
         let dispatch = dispatch.on_hold(reason, now)?;
         if ended {
-            tx.enqueue(look_again(&dispatch)).await?;
+            tx.enqueue(look_again(&dispatch));
         } else {
             hold_fill(env, tx.as_mut(), &moment, &dispatch, &prescription, found).await?;
         }
         tx.save_dispatch(&dispatch).await?;
-        audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+        audit(tx.as_mut(), AuditAction::Update, &dispatch);
         tx.commit().await?;
         return Ok(());
     }
@@ -287,7 +287,7 @@ async fn store_label(
     stock.consume(&dispatch.allocations)?;
     tx.save_stock(&stock).await?;
     if level >= stock.reorder_level && stock.on_hand() < stock.reorder_level {
-        tx.emit(Event::StockLow { ndc: stock.ndc.to_string(), on_hand: stock.on_hand() }).await?;
+        tx.emit(Event::StockLow { ndc: stock.ndc.to_string(), on_hand: stock.on_hand() });
     }
     let dispatch = dispatch.shipped(now)?;
     tx.save_dispatch(&dispatch).await?;
@@ -296,17 +296,16 @@ async fn store_label(
     // The carrier may have reported on the tracker before the label was stored
     // here, and found nobody to tell.
     let refresh = RefreshTracking { shipment: shipment.id };
-    tx.enqueue(JobRequest::new(&refresh).key(shipment.id.to_string())).await?;
+    tx.enqueue(JobRequest::new(&refresh).key(shipment.id.to_string()));
     use_fill(env, tx.as_mut(), &dispatch).await?;
-    tx.emit(shipment.changed()).await?;
-    audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+    tx.emit(shipment.changed());
+    audit(tx.as_mut(), AuditAction::Update, &dispatch);
     tx.audit(
         AuditEntry::new(AuditAction::Create, "shipment", shipment.id)
             .patient(shipment.patient)
             .detail("dispatch", dispatch.id.to_string())
             .detail("carrier", shipment.label.as_ref().map(|label| label.carrier.clone())),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -362,7 +361,7 @@ async fn hold(
     };
     let dispatch = dispatch.on_hold(reason, env.now())?;
     if reason == HoldReason::PrescriptionEnded {
-        tx.enqueue(look_again(&dispatch)).await?;
+        tx.enqueue(look_again(&dispatch));
     }
     tx.save_dispatch(&dispatch).await?;
     tx.audit(
@@ -371,8 +370,7 @@ async fn hold(
             .detail("state", dispatch.state.to_string())
             .detail("code", code.to_owned())
             .failed(),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

@@ -35,7 +35,7 @@ pub async fn held(
     let found = tx.held_fills(page).await?;
     let shown = found.items.iter().map(|hold| (hold.patient, hold.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "fill_hold", "held");
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(found)
 }
@@ -61,7 +61,7 @@ pub async fn release(
     };
     let (Some(seen), true) = (seen, reached) else {
         let mut tx = store.begin(actor).await?;
-        tx.audit(AuditEntry::new(AuditAction::Update, "fill_hold", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "fill_hold", id).denied());
         tx.commit().await?;
         return Err(PharmacyError::NotFound("held fill"));
     };
@@ -81,11 +81,10 @@ pub async fn release(
         Ok(released) => {
             tx.save_fill_hold(&released).await?;
             let (patient, category) = (released.patient, released.category);
-            tx.emit(Event::FillReleased { hold: id, patient, provider }).await?;
-            tx.enqueue(ReleaseFills { patient, category }.request().at(env.now())).await?;
+            tx.emit(Event::FillReleased { hold: id, patient, provider });
+            tx.enqueue(ReleaseFills { patient, category }.request().at(env.now()));
             let accepted = released.released.as_ref().map_or(0, |release| release.accepted.len());
-            tx.audit(audit(&released).detail("released", true).detail("accepted", accepted))
-                .await?;
+            tx.audit(audit(&released).detail("released", true).detail("accepted", accepted));
             tx.commit().await?;
             Ok(released)
         }
@@ -99,7 +98,7 @@ pub async fn release(
                     tell_pharmacy(tx.as_mut(), &hold).await?;
                 }
             }
-            tx.audit(audit(&hold).detail("released", false).failed()).await?;
+            tx.audit(audit(&hold).detail("released", false).failed());
             tx.commit().await?;
             Err(refusal)
         }

@@ -69,8 +69,7 @@ pub async fn on_patient_handed_over(
             .patient(patient)
             .detail("provider", to.to_string())
             .detail("holds", moved),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -94,7 +93,7 @@ pub async fn on_patient_standing_changed(
     if !active {
         for open in tx.open_prescriptions(patient).await? {
             if is_at_a_pharmacy(tx.as_mut(), &open.state).await? {
-                tx.emit(open.tell_pharmacy()).await?;
+                tx.emit(open.tell_pharmacy());
                 told += 1;
             }
         }
@@ -104,8 +103,7 @@ pub async fn on_patient_standing_changed(
             .patient(patient)
             .detail("active", active)
             .detail("pharmacies_to_be_told", told),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -134,8 +132,8 @@ async fn take_back(
     }
     // What is paid and has nothing to be filled from is held, also where nothing
     // was prescribed yet or the last fill is used.
-    tx.enqueue(ReleaseFills { patient, category }.request().at(env.now())).await?;
-    tx.audit(entry).await?;
+    tx.enqueue(ReleaseFills { patient, category }.request().at(env.now()));
+    tx.audit(entry);
     tx.commit().await?;
     Ok(())
 }
@@ -171,7 +169,6 @@ pub(crate) async fn withdraw(
             .detail("old", before.word())
             .detail("state", prescription.state.word())
             .detail("treatment_plan", prescription.treatment_plan.to_string()),
-    )
-    .await?;
+    );
     Ok(())
 }

@@ -34,7 +34,7 @@ pub async fn queue(
     let found = tx.dispatch_queue(state, page).await?;
     let shown = found.items.iter().map(|each| (each.patient, each.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "dispatch", "queue");
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(found)
 }
@@ -50,27 +50,27 @@ pub async fn order(
     actor.require(Permission::PharmacyWork)?;
     let mut tx = store.begin(actor).await?;
     let Some(dispatch) = tx.dispatch(id).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "dispatch", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "dispatch", id).denied());
         tx.commit().await?;
         return Err(PharmacyError::NotFound("dispatch"));
     };
     let dispatch = match (order, dispatch.state) {
         (DispatchOrder::Pick, DispatchState::Picked)
         | (DispatchOrder::Cancel, DispatchState::Cancelled) => {
-            audit(tx.as_mut(), AuditAction::Read, &dispatch).await?;
+            audit(tx.as_mut(), AuditAction::Read, &dispatch);
             dispatch
         }
         (DispatchOrder::Pick, _) => {
             let dispatch = dispatch.picked(env.now())?;
             tx.save_dispatch(&dispatch).await?;
-            audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+            audit(tx.as_mut(), AuditAction::Update, &dispatch);
             dispatch
         }
         (DispatchOrder::Resume, _) => {
             let dispatch = dispatch.resumed(env.now())?;
             tx.save_dispatch(&dispatch).await?;
-            tx.enqueue(label_job(&dispatch)).await?;
-            audit(tx.as_mut(), AuditAction::Update, &dispatch).await?;
+            tx.enqueue(label_job(&dispatch));
+            audit(tx.as_mut(), AuditAction::Update, &dispatch);
             dispatch
         }
         (DispatchOrder::Cancel, _) => cancel_within(env, tx.as_mut(), dispatch).await?,
@@ -93,6 +93,6 @@ pub(crate) async fn cancel_within(
         reserve_waiting(env, tx, &mut stock).await?;
         tx.save_stock(&stock).await?;
     }
-    audit(tx, AuditAction::Update, &dispatch).await?;
+    audit(tx, AuditAction::Update, &dispatch);
     Ok(dispatch)
 }

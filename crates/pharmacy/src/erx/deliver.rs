@@ -159,8 +159,7 @@ async fn text_of(
         AuditEntry::new(AuditAction::Create, "erx_message", job.message)
             .patient(prescription.patient)
             .detail("prescription", job.prescription.to_string()),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(Some(text))
 }
@@ -220,8 +219,7 @@ async fn attempted(
             .patient(prescription.patient)
             .failed()
             .detail("outcome", "unknown"),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }
@@ -251,8 +249,7 @@ async fn fail(
             .failed()
             .detail("state", prescription.state.word())
             .detail("code", code),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

@@ -113,7 +113,7 @@ pub(crate) async fn apply(
         announce(tx, Some(&before), prescription).await?;
         entry = entry.detail("state", prescription.state.word());
     }
-    tx.audit(entry).await?;
+    tx.audit(entry);
     Ok(())
 }
 

@@ -48,8 +48,7 @@ pub async fn receive_lot(
             .detail("ndc", receipt.ndc.to_string())
             .detail("quantity", receipt.quantity)
             .detail("dispatches_released", released),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(stock)
 }
@@ -80,14 +79,14 @@ async fn elsewhere(
     action: AuditAction,
     pharmacy: PharmacyId,
 ) -> Result<PharmacyError, PharmacyError> {
-    tx.audit(AuditEntry::new(action, "inventory", pharmacy).denied()).await?;
+    tx.audit(AuditEntry::new(action, "inventory", pharmacy).denied());
     tx.commit().await?;
     Ok(PharmacyError::NotFound("pharmacy"))
 }
 
 async fn finish_read(mut tx: Box<dyn FulfilmentTx>, actor: &Actor) -> Result<(), PharmacyError> {
     let reader = actor.account().map_or_else(|| "-".to_owned(), |account| account.to_string());
-    tx.audit(AuditEntry::new(AuditAction::Read, "inventory", reader)).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "inventory", reader));
     tx.commit().await?;
     Ok(())
 }

@@ -192,7 +192,7 @@ async fn save(
             .detail("active_before", before.active)
             .detail("licensed_in_before", states(before));
     }
-    tx.audit(entry).await?;
+    tx.audit(entry);
     Ok(())
 }
 
@@ -234,8 +234,7 @@ pub async fn assign(
         AuditEntry::new(AuditAction::Update, "pharmacy", id)
             .detail("pharmacists_before", words(&before))
             .detail("pharmacists", words(&wanted)),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(wanted)
 }

@@ -58,8 +58,7 @@ pub async fn record_fill(
             .detail("dispatch", dispatch.to_string())
             .detail("fill", prescription.fills_used)
             .detail("state", prescription.state.word()),
-    )
-    .await?;
+    );
     if !prescription.state.is_open() {
         announce(tx, Some(&before), &prescription).await?;
     }

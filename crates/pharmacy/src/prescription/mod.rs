@@ -440,12 +440,12 @@ pub(crate) async fn announce(
     after: &Prescription,
 ) -> Result<(), PharmacyError> {
     if let Some(event) = after.event() {
-        tx.emit(event).await?;
+        tx.emit(event);
     }
     let Some(before) = before else { return Ok(()) };
     let composed = is_composed(tx, before).await?;
     if before.leaves_a_pharmacy_behind(composed, &after.state) {
-        tx.emit(after.tell_pharmacy()).await?;
+        tx.emit(after.tell_pharmacy());
     }
     Ok(())
 }

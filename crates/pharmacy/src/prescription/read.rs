@@ -44,8 +44,7 @@ pub async fn prescription(
         deny(store, actor, "prescription", id).await?;
         return Err(PharmacyError::NotFound("prescription"));
     };
-    tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient));
     tx.commit().await?;
     Ok(prescription)
 }
@@ -95,7 +94,7 @@ pub async fn prescriptions(
         entry = entry.patient(patient);
     }
     let shown = page.items.iter().map(|item| (item.patient, item.id.uuid()));
-    tx.audit_all(entry.per_patient(shown)).await?;
+    tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(page)
 }
@@ -125,8 +124,7 @@ pub async fn put_pharmacy(
     tx.audit(
         AuditEntry::new(AuditAction::Update, "pharmacy", pharmacy.id)
             .detail("active", pharmacy.active),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(())
 }

@@ -263,8 +263,7 @@ async fn write(
                 tx.audit(
                     AuditEntry::new(AuditAction::Read, "prescription", open.id)
                         .patient(open.patient),
-                )
-                .await?;
+                );
                 tx.commit().await?;
                 return Ok(open);
             }
@@ -318,8 +317,7 @@ pub async fn on_treatment_plan_created(
             AuditEntry::new(AuditAction::Execute, "treatment_plan", plan)
                 .patient(treatment.patient)
                 .detail("prescribed", false),
-        )
-        .await?;
+        );
         tx.commit().await?;
         return Ok(());
     }
@@ -465,8 +463,7 @@ async fn answer_again(
 ) -> Result<Prescription, PharmacyError> {
     let prescription =
         tx.prescription(id, reach).await?.ok_or(PharmacyError::NotFound("prescription"))?;
-    tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient));
     tx.commit().await?;
     Ok(prescription)
 }
@@ -593,7 +590,7 @@ async fn sign(
     }
     if let PrescriptionState::Queued { message, .. } = prescription.state {
         let job = SendNewRx { prescription: prescription.id, message };
-        tx.enqueue(JobRequest::new(&job).key(format!("new-rx:{message}"))).await?;
+        tx.enqueue(JobRequest::new(&job).key(format!("new-rx:{message}")));
     }
     Ok(prescription)
 }
@@ -620,8 +617,7 @@ async fn keep(
             .detail("state", prescription.state.word())
             .detail("alerts", prescription.alerts.len())
             .detail("overrides", overrides),
-    )
-    .await?;
+    );
     Ok(())
 }
 
@@ -641,7 +637,7 @@ pub(crate) async fn deny(
     id: impl ToString,
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(actor).await?;
-    tx.audit(AuditEntry::new(AuditAction::Read, entity, id).denied()).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, entity, id).denied());
     tx.commit().await?;
     Ok(())
 }

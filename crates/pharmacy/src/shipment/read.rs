@@ -26,14 +26,12 @@ pub async fn by_tracking_number(
     let mut tx = store.begin(actor).await?;
     let Some(shipment) = tx.shipment_by_tracking_number(number).await? else {
         // The number itself is what the caller typed, and is left out.
-        tx.audit(AuditEntry::new(AuditAction::Read, "shipment", "by_tracking_number").denied())
-            .await?;
+        tx.audit(AuditEntry::new(AuditAction::Read, "shipment", "by_tracking_number").denied());
         tx.commit().await?;
         return Err(PharmacyError::NotFound("shipment"));
     };
     let history = tx.tracking_history(shipment.id).await?;
-    tx.audit(AuditEntry::new(AuditAction::Read, "shipment", shipment.id).patient(shipment.patient))
-        .await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "shipment", shipment.id).patient(shipment.patient));
     tx.commit().await?;
     Ok(TrackedShipment { shipment, history })
 }
@@ -49,13 +47,13 @@ pub async fn history(
     let mut tx = store.begin(actor).await?;
     let entry = AuditEntry::new(AuditAction::Search, "shipment", patient).patient(patient);
     if !actor.is_patient(patient) && !actor.may(Permission::PharmacyWork) {
-        tx.audit(entry.denied()).await?;
+        tx.audit(entry.denied());
         tx.commit().await?;
         return Err(PharmacyError::NotFound("patient"));
     }
     let found = tx.shipments_of(patient, page).await?;
     let ids: Vec<String> = found.items.iter().map(|each| each.id.to_string()).collect();
-    tx.audit(entry.detail("found", ids)).await?;
+    tx.audit(entry.detail("found", ids));
     tx.commit().await?;
     Ok(found)
 }
@@ -70,7 +68,7 @@ pub async fn confirm(
     require_reader(actor)?;
     let mut tx = store.begin(actor).await?;
     let Some(shipment) = tx.shipment(id).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "shipment", id).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Update, "shipment", id).denied());
         tx.commit().await?;
         return Err(PharmacyError::NotFound("shipment"));
     };
@@ -91,8 +89,7 @@ pub async fn confirm(
         AuditEntry::new(AuditAction::Update, "shipment", id)
             .patient(shipment.patient)
             .detail("confirmed", true),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok(shipment)
 }

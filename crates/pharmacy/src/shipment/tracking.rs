@@ -59,8 +59,7 @@ pub async fn receive(
     };
     tx.enqueue(
         JobRequest::new(&RefreshTracking { shipment: shipment.id }).key(shipment.id.to_string()),
-    )
-    .await?;
+    );
     apply(env, tx.as_mut(), shipment, &tracker.updates).await?;
     tx.commit().await?;
     Ok(Received::Applied)
@@ -119,8 +118,7 @@ async fn apply(
             .patient(shipment.patient)
             .detail("from", before.0.to_string())
             .detail("to", shipment.status.to_string()),
-    )
-    .await?;
+    );
     Ok(())
 }
 
@@ -139,7 +137,7 @@ pub(super) async fn settle(
             tx.save_dispatch(&dispatch).await?;
         }
     }
-    tx.emit(shipment.changed()).await?;
+    tx.emit(shipment.changed());
     // A label that was voided before the box left is not a lost parcel.
     if shipment.status.is_astray() && has_left {
         let prescription = tx
@@ -151,8 +149,7 @@ pub(super) async fn settle(
             treatment_plan: prescription.treatment_plan,
             patient: shipment.patient,
             provider: prescription.provider,
-        })
-        .await?;
+        });
     }
     Ok(())
 }

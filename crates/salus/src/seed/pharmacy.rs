@@ -119,7 +119,7 @@ pub async fn sow(store: &dyn PrescriptionStore) -> Result<(), PharmacyError> {
             let mut tx = store.begin(&actor).await?;
             tx.set_pharmacists(MAIL_ORDER, &[PHARMACIST]).await?;
             let staffed = AuditEntry::new(AuditAction::Update, "pharmacy", MAIL_ORDER);
-            tx.audit(staffed.detail("pharmacists", vec![PHARMACIST.to_string()])).await?;
+            tx.audit(staffed.detail("pharmacists", vec![PHARMACIST.to_string()]));
             tx.commit().await?;
         }
     }

@@ -86,6 +86,7 @@ impl Wiring {
         let vendors = Vendors::connect(config, &foundation.env)?;
         let world = Arc::new(world(config, foundation, &vendors)?);
         let registry = handlers::register(&world);
+        foundation.pg.subscribe(Box::new(registry.interests()))?;
         let surface = Surface::new(config, &world, &vendors);
         let (identity, rollout) = (world.identity.clone(), world.rollout.clone());
         Ok(Self { surface, registry, identity, rollout })

@@ -88,7 +88,7 @@ struct Denials(Pg);
 impl DenialLog for Denials {
     async fn denied(&self, actor: &Actor, operation: &str) -> ports::Result<()> {
         let mut tx = self.0.open(actor).await?;
-        tx.audit(AuditEntry::new(AuditAction::Execute, "operation", operation).denied()).await?;
+        tx.audit(AuditEntry::new(AuditAction::Execute, "operation", operation).denied());
         Box::new(tx).commit().await
     }
 }

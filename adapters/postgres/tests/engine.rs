@@ -1,0 +1,145 @@
+//! The unit of work itself: what a commit brings with it, and what a transaction
+//! leaves behind that was given up half-way.
+
+use std::{sync::Arc, time::Duration};
+
+use kernel::Actor;
+use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, UnitOfWork as _};
+use salus_postgres::Pg;
+use salus_tests::{Database, TestSealer};
+use sea_orm::{ConnectionTrait as _, DbBackend, SqlxPostgresConnector, Statement};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct Numbered {
+    number: u32,
+}
+
+impl JobSpec for Numbered {
+    const KIND: &'static str = "tests.numbered";
+}
+
+fn system() -> Actor {
+    Actor::system("tests.engine")
+}
+
+async fn texts(database: &Database, sql: &str) -> Vec<String> {
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let rows = database.superuser().await.query_all_raw(statement).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+fn verified(database: &Database) -> Event {
+    Event::EmailVerified { account: database.env.fresh() }
+}
+
+fn entry(id: &str) -> AuditEntry {
+    AuditEntry::new(AuditAction::Update, "account", id)
+}
+
+#[tokio::test]
+async fn a_commit_writes_all_that_was_told_recorded_and_asked_for() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    for number in 0..40 {
+        tx.emit(verified(&database));
+        tx.audit(entry(&number.to_string()));
+    }
+    for (key, number) in [(Some("a"), 1), (None, 2), (Some("a"), 3), (Some("b"), 4), (None, 5)] {
+        let job = JobRequest::new(&Numbered { number });
+        tx.enqueue(match key {
+            Some(key) => job.key(key).queue("tests"),
+            None => job,
+        });
+    }
+    Box::new(tx).commit().await.unwrap();
+    // The order of the log is that in which it was written.
+    let entries = texts(&database, "SELECT entity_id FROM audit_entries ORDER BY seq").await;
+    assert_eq!(entries, (0..40).map(|number| number.to_string()).collect::<Vec<_>>());
+    let events = "SELECT count(DISTINCT id)::text FROM outbox_events";
+    assert_eq!(texts(&database, events).await, ["40"]);
+    // Of two jobs with one key the later one is there.
+    let jobs = "SELECT payload->'payload'->>'number' FROM graphile_worker._private_jobs \
+                WHERE payload->>'kind' = 'tests.numbered' ORDER BY 1";
+    assert_eq!(texts(&database, jobs).await, ["2", "3", "4", "5"]);
+    let queued = "SELECT key || ' ' || queue_name FROM graphile_worker._private_jobs j \
+                  JOIN graphile_worker._private_job_queues q ON q.id = j.job_queue_id ORDER BY 1";
+    assert_eq!(
+        texts(&database, queued).await,
+        ["tests.numbered:a tests", "tests.numbered:b tests"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_committed_leaves_nothing() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    tx.emit(verified(&database));
+    tx.audit(entry("1"));
+    tx.enqueue(JobRequest::new(&Numbered { number: 1 }));
+    drop(tx);
+    // Nor where the commit itself is refused.
+    let mut tx = database.pg.open(&system()).await.unwrap();
+    tx.emit(verified(&database));
+    tx.audit(entry("nul \0"));
+    Box::new(tx).commit().await.unwrap_err();
+    for table in ["outbox_events", "audit_entries", "graphile_worker._private_jobs"] {
+        let sql = format!("SELECT count(*)::text FROM {table}");
+        assert_eq!(texts(&database, &sql).await, ["0"], "{table}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_knows_the_handlers_enqueues_their_deliveries_with_the_event() {
+    let database = Database::fresh().await;
+    let tell = async || {
+        let mut tx = database.pg.open(&system()).await.unwrap();
+        tx.emit(verified(&database));
+        tx.audit(entry("1"));
+        Box::new(tx).commit().await.unwrap();
+    };
+    tell().await;
+    let jobs = "SELECT coalesce(payload->>'handler', 'relay') FROM graphile_worker._private_jobs \
+                ORDER BY 1";
+    assert_eq!(texts(&database, jobs).await, ["relay"], "a command knows no handlers");
+
+    let handlers = |event: &Event| match event {
+        Event::EmailVerified { .. } => vec!["tests.one", "tests.two"],
+        _ => vec!["tests.three"],
+    };
+    database.pg.subscribe(Box::new(handlers)).unwrap();
+    tell().await;
+    assert_eq!(texts(&database, jobs).await, ["relay", "tests.one", "tests.two"]);
+    database.pg.subscribe(Box::new(handlers)).unwrap_err();
+}
+
+/// However far a request has come when its client goes away, its connection
+/// comes back to the pool outside any transaction.
+#[tokio::test]
+async fn a_transaction_that_is_given_up_half_way_is_rolled_back() {
+    let database = Database::fresh().await;
+    // A pool of one, so that the same connection is used again.
+    let pool = database.pg.connect_queue(1).await.unwrap();
+    let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    let pg = Pg::new(pool, database.env.clone(), Arc::new(TestSealer));
+    for step in 0..300_u64 {
+        let half = async {
+            let mut tx = pg.open(&system()).await.unwrap();
+            tx.emit(verified(&database));
+            tx.audit(entry("given up"));
+            Box::new(tx).commit().await.unwrap();
+        };
+        let _ = tokio::time::timeout(Duration::from_micros(step * 10), half).await;
+        // Outside a transaction each statement has a time of its own.
+        let sql = "SELECT (now() = statement_timestamp() \
+                   AND coalesce(current_setting('salus.scope', true), '') = '')::text";
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = pg.pool().query_one_raw(statement).await.unwrap().unwrap();
+        let outside: String = row.try_get_by_index(0).unwrap();
+        assert_eq!(outside, "true", "step {step}");
+    }
+    // What was committed is whole.
+    let uneven = "SELECT ((SELECT count(*) FROM outbox_events) \
+                  = (SELECT count(*) FROM audit_entries))::text";
+    assert_eq!(texts(&database, uneven).await, ["true"]);
+}

@@ -1,0 +1,1 @@
+DROP FUNCTION salus_care_rejoin(uuid, uuid);
