@@ -122,6 +122,7 @@ async fn a_transaction_that_is_given_up_half_way_is_rolled_back() {
     let pool = database.pg.connect_queue(1).await.unwrap();
     let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
     let pg = Pg::new(pool, database.env.clone(), Arc::new(TestSealer));
+    let superuser = database.superuser().await;
     for step in 0..300_u64 {
         let half = async {
             let mut tx = pg.open(&system()).await.unwrap();
@@ -130,13 +131,14 @@ async fn a_transaction_that_is_given_up_half_way_is_rolled_back() {
             Box::new(tx).commit().await.unwrap();
         };
         let _ = tokio::time::timeout(Duration::from_micros(step * 10), half).await;
-        // Outside a transaction each statement has a time of its own.
-        let sql = "SELECT (now() = statement_timestamp() \
-                   AND coalesce(current_setting('salus.scope', true), '') = '')::text";
-        let statement = Statement::from_string(DbBackend::Postgres, sql);
-        let row = pg.pool().query_one_raw(statement).await.unwrap().unwrap();
-        let outside: String = row.try_get_by_index(0).unwrap();
-        assert_eq!(outside, "true", "step {step}");
+        let own = Statement::from_string(DbBackend::Postgres, "SELECT pg_backend_pid()");
+        let row = pg.pool().query_one_raw(own).await.unwrap().unwrap();
+        let own: i32 = row.try_get_by_index(0).unwrap();
+        let sql = format!("SELECT state FROM pg_stat_activity WHERE pid = {own}");
+        let state = Statement::from_string(DbBackend::Postgres, sql);
+        let row = superuser.query_one_raw(state).await.unwrap().unwrap();
+        let state: String = row.try_get_by_index(0).unwrap();
+        assert_eq!(state, "idle", "step {step}");
     }
     // What was committed is whole.
     let uneven = "SELECT ((SELECT count(*) FROM outbox_events) \

@@ -68,13 +68,19 @@ impl Pg {
     /// Begins a transaction with this statement, or says at once that the
     /// database is away.
     pub(crate) async fn begin(&self, doing: &str, statement: String) -> Result<Connection> {
-        let pool = self.pool.get_postgres_connection_pool();
+        let begin = async {
+            // In a task of its own, which ends whoever waits for it: the driver gives
+            // a connection back inside its transaction when a beginning is given up.
+            let pool = self.pool.get_postgres_connection_pool().clone();
+            tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await }).await
+        };
         tokio::select! {
             biased;
             outage = self.pulse.lost() => Err(outage),
-            begun = pool.begin_with(AssertSqlSafe(statement)) => match begun {
-                Ok(begun) => Ok(Connection::new(begun)),
-                Err(error) => Err(db(doing, executed(error))),
+            begun = begin => match begun {
+                Ok(Ok(begun)) => Ok(Connection::new(begun)),
+                Ok(Err(error)) => Err(db(doing, executed(error))),
+                Err(error) => Err(PortError::internal(format!("{doing} was cut off"), error)),
             }
         }
     }
