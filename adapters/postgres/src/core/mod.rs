@@ -69,8 +69,8 @@ impl Pg {
     /// database is away.
     pub(crate) async fn begin(&self, doing: &str, statement: String) -> Result<Connection> {
         let begin = async {
-            // In a task of its own, which ends whoever waits for it: the driver gives
-            // a connection back inside its transaction when a beginning is given up.
+            // In a task of its own, so that it always finishes: where a BEGIN is dropped
+            // half-way, the driver returns the connection inside the transaction.
             let pool = self.pool.get_postgres_connection_pool().clone();
             tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await }).await
         };
