@@ -22,9 +22,12 @@ type JobRun = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<(), JobFailure>> + 
 type HandlerRun =
     Arc<dyn Fn(Delivery, Envelope) -> BoxFuture<'static, Result<(), JobFailure>> + Send + Sync>;
 
+/// Whether a handler wants to hear of an event.
+type Wants = fn(&Event) -> bool;
+
 pub(crate) struct Handler {
     pub name: &'static str,
-    pub wants: fn(&Event) -> bool,
+    pub wants: Wants,
     pub run: HandlerRun,
 }
 
@@ -75,14 +78,14 @@ impl Registry {
 
     /// Who handles which events, for whoever commits one.
     pub fn interests(&self) -> impl Fn(&Event) -> Vec<&'static str> + Send + Sync + 'static {
-        let all: Vec<(&'static str, fn(&Event) -> bool)> =
+        let all: Vec<(&'static str, Wants)> =
             self.handlers.iter().map(|handler| (handler.name, handler.wants)).collect();
         move |event| all.iter().filter(|(_, wants)| wants(event)).map(|(name, _)| *name).collect()
     }
 
     /// Registers a handler of the events that `wants` names. The name is part
     /// of the record of what was handled, so it never changes.
-    pub fn on<F, Fut, E>(&mut self, name: &'static str, wants: fn(&Event) -> bool, run: F)
+    pub fn on<F, Fut, E>(&mut self, name: &'static str, wants: Wants, run: F)
     where
         F: Fn(Delivery, Envelope) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
