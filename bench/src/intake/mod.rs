@@ -172,14 +172,18 @@ fn print_shares(runs: &[(usize, Run)]) {
     println!(
         "figures), in milliseconds: processor time of the server and of PostgreSQL's processes, and"
     );
-    println!("how long its statements ran, without parsing them and without their commits.");
     println!(
-        "{:>7}  {:>11}  {:>15}  {:>9}  {:>10}  {:>28}",
+        "how long its statements ran, without parsing them and without their commits; and how"
+    );
+    println!("many transactions it takes, those of an idle server left out.");
+    println!(
+        "{:>7}  {:>11}  {:>15}  {:>9}  {:>10}  {:>12}  {:>28}",
         "clients",
         "CPU, server",
         "CPU, PostgreSQL",
         "its share",
         "statements",
+        "transactions",
         "done after the last decision"
     );
     for (clients, run) in runs {
@@ -190,10 +194,11 @@ fn print_shares(runs: &[(usize, Run)]) {
             .statements
             .map_or_else(|| "not counted".to_owned(), |total| format!("{:.1}", total / count));
         println!(
-            "{clients:>7}  {:>11.1}  {:>15.1}  {:>7.0} %  {statements:>10}  {:>26.1} s",
+            "{clients:>7}  {:>11.1}  {:>15.1}  {:>7.0} %  {statements:>10}  {:>12.1}  {:>26.1} s",
             each(run.usage.server),
             each(run.usage.database),
             100.0 * run.usage.database / (run.usage.database + run.usage.server),
+            run.usage.transactions / count,
             run.rest.as_secs_f64(),
         );
     }

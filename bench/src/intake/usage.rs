@@ -1,6 +1,10 @@
 //! What the server and the database took for their work.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use sqlx::PgPool;
@@ -18,6 +22,8 @@ pub struct Usage {
     /// Milliseconds that statements ran, without parsing them and without their
     /// commits; `None` where the database does not count them.
     pub statements: Option<f64>,
+    /// Commits and rollbacks, without those that an idle server makes.
+    pub transactions: f64,
 }
 
 /// A statement and what it took.
@@ -31,14 +37,32 @@ pub struct Statement {
 pub struct Meter {
     server: f64,
     database: BTreeMap<u32, f64>,
+    began: Instant,
+    transactions: f64,
+    /// Transactions a second of a server that has nothing to do.
+    idle: f64,
 }
+
+/// How long the idle server is looked at.
+const IDLE: Duration = Duration::from_secs(4);
+/// After this an idle connection has reported what it did.
+const REPORTED: Duration = Duration::from_millis(1_500);
 
 impl Meter {
     pub async fn start(clinic: &Clinic) -> anyhow::Result<Self> {
+        let before = transactions(&clinic.admin).await?;
+        tokio::time::sleep(IDLE).await;
+        let transactions = transactions(&clinic.admin).await?;
         if clinic.counts_statements {
             sqlx::query("SELECT pg_stat_statements_reset()").execute(&clinic.admin).await?;
         }
-        Ok(Self { server: of_process(clinic.pid())?, database: of_postgres(clinic.postmaster)? })
+        Ok(Self {
+            server: of_process(clinic.pid())?,
+            database: of_postgres(clinic.postmaster)?,
+            began: Instant::now(),
+            transactions,
+            idle: (transactions - before) / IDLE.as_secs_f64(),
+        })
     }
 
     pub async fn read(&self, clinic: &Clinic) -> anyhow::Result<Usage> {
@@ -57,8 +81,23 @@ impl Meter {
         let now = of_postgres(clinic.postmaster)?;
         let before = |pid| self.database.get(pid).copied().unwrap_or_default();
         let database = now.iter().map(|(pid, time)| time - before(pid)).sum();
-        Ok(Usage { server: of_process(clinic.pid())? - self.server, database, statements })
+        let server = of_process(clinic.pid())? - self.server;
+        tokio::time::sleep(REPORTED).await;
+        let made = transactions(&clinic.admin).await? - self.transactions;
+        let transactions = made - self.idle * self.began.elapsed().as_secs_f64();
+        Ok(Usage { server, database, statements, transactions })
     }
+}
+
+/// Commits and rollbacks since the statistics began.
+async fn transactions(admin: &PgPool) -> anyhow::Result<f64> {
+    let (made,): (i64,) = sqlx::query_as(
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database \
+         WHERE datname = current_database()",
+    )
+    .fetch_one(admin)
+    .await?;
+    Ok(made as f64)
 }
 
 /// The statements that took most since the meter was started.

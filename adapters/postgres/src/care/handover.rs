@@ -48,6 +48,8 @@ fn key(patient: PatientId) -> String {
     format!("handover/{patient}")
 }
 
+/// Waits for a handover of the patient that is under way, and holds off the next
+/// until the transaction ends.
 pub async fn hold_off(tx: &mut PgTx, patient: PatientId) -> Result<()> {
     tx.share("holding off a patient's handover", key(patient)).await
 }
