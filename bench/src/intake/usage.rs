@@ -44,7 +44,7 @@ pub struct Meter {
 }
 
 /// How long the idle server is looked at.
-const IDLE: Duration = Duration::from_secs(4);
+const IDLE: Duration = Duration::from_secs(2);
 /// After this an idle connection has reported what it did.
 const REPORTED: Duration = Duration::from_millis(1_500);
 
