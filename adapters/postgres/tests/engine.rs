@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kernel::Actor;
-use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, UnitOfWork as _};
+use kernel::{Actor, RequestContext};
+use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, PortError, UnitOfWork as _};
 use salus_postgres::Pg;
 use salus_tests::{Database, TestSealer};
 use sea_orm::{ConnectionTrait as _, DbBackend, SqlxPostgresConnector, Statement};
@@ -123,14 +123,14 @@ async fn a_transaction_that_is_given_up_half_way_is_rolled_back() {
     let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
     let pg = Pg::new(pool, database.env.clone(), Arc::new(TestSealer));
     let superuser = database.superuser().await;
+    let work = async || {
+        let mut tx = pg.open(&system()).await.unwrap();
+        tx.emit(verified(&database));
+        tx.audit(entry("given up"));
+        Box::new(tx).commit().await.unwrap();
+    };
     for step in 0..300_u64 {
-        let half = async {
-            let mut tx = pg.open(&system()).await.unwrap();
-            tx.emit(verified(&database));
-            tx.audit(entry("given up"));
-            Box::new(tx).commit().await.unwrap();
-        };
-        let _ = tokio::time::timeout(Duration::from_micros(step * 10), half).await;
+        let _ = tokio::time::timeout(Duration::from_micros(step * 10), work()).await;
         let own = Statement::from_string(DbBackend::Postgres, "SELECT pg_backend_pid()");
         let row = pg.pool().query_one_raw(own).await.unwrap().unwrap();
         let own: i32 = row.try_get_by_index(0).unwrap();
@@ -140,8 +140,20 @@ async fn a_transaction_that_is_given_up_half_way_is_rolled_back() {
         let state: String = row.try_get_by_index(0).unwrap();
         assert_eq!(state, "idle", "step {step}");
     }
-    // What was committed is whole.
-    let uneven = "SELECT ((SELECT count(*) FROM outbox_events) \
-                  = (SELECT count(*) FROM audit_entries))::text";
-    assert_eq!(texts(&database, uneven).await, ["true"]);
+    // The connection still works, and each commit is whole.
+    work().await;
+    let whole = "SELECT (count(*) > 0 AND count(*) = (SELECT count(*) FROM audit_entries))::text \
+                 FROM outbox_events";
+    assert_eq!(texts(&database, whole).await, ["true"]);
+}
+
+/// As where a chart is closed between the check and the write.
+#[tokio::test]
+async fn a_write_that_row_level_security_refuses_is_a_conflict() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&Actor::anonymous(RequestContext::default())).await.unwrap();
+    let sql = "INSERT INTO care_closed_charts (provider_id, patient_id, unlicensed) \
+               VALUES (gen_random_uuid(), gen_random_uuid(), true)";
+    let refused = tx.execute("closing a chart", sql, []).await.unwrap_err();
+    assert!(matches!(refused, PortError::Conflict(_)), "{refused:?}");
 }

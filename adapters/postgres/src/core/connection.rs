@@ -20,8 +20,8 @@ impl Connection {
         Self(Mutex::new(tx))
     }
 
-    /// The driver's own connection. Whoever holds it holds up everybody else who
-    /// uses this transaction.
+    /// The driver's connection, locked: other queries of this transaction wait
+    /// until the guard is dropped.
     pub(super) async fn driver(&self) -> MutexGuard<'_, Transaction<'static, Postgres>> {
         self.0.lock().await
     }

@@ -20,8 +20,10 @@ pub fn db(doing: &str, error: DbErr) -> PortError {
             Some("40001" | "40P01") => {
                 return PortError::Conflict("a concurrent transaction".to_owned());
             }
-            // The wall around a chart was moved after the query had been scoped.
+            // A chart was closed between the check and the write. A write that is
+            // scoped wrongly ends here too, so it is logged.
             Some("42501") if cause.message().contains("row-level security") => {
+                tracing::warn!(doing, "row-level security refused a write");
                 return PortError::Conflict("whose chart it is".to_owned());
             }
             // A NUL character, or a time that PostgreSQL has no room for. The

@@ -46,8 +46,8 @@ impl Pg {
         Self { pool, env, sealer, pulse: Pulse::default(), handlers: Arc::default() }
     }
 
-    /// Says who handles which events, so that a commit that tells of one enqueues
-    /// its deliveries. It is said once, by whoever runs handlers.
+    /// Sets which handlers receive an event, so that a commit enqueues their
+    /// deliveries. A process that runs handlers calls this once.
     pub fn subscribe(&self, handlers: Handlers) -> Result<()> {
         let twice = |_| PortError::bug("the handlers of events are named twice");
         self.handlers.set(handlers).map_err(twice)

@@ -1,5 +1,5 @@
-//! What a unit of work tells, records and asks for. It is kept until the commit,
-//! which writes all of it in one statement.
+//! The events, audit entries and jobs of a unit of work. They are kept until the
+//! commit, which writes all of them in one statement.
 
 use chrono::{DateTime, Utc};
 use kernel::{Actor, ActorKind, AuditEntryId};
@@ -37,7 +37,7 @@ impl Job {
 impl Pending {
     /// With a delivery for each of the handlers, where they are known here; else
     /// whichever server takes the relay finds them.
-    pub fn tell(&mut self, envelope: Envelope, handlers: Option<Vec<&'static str>>) {
+    pub fn emit(&mut self, envelope: Envelope, handlers: Option<Vec<&'static str>>) {
         let id = envelope.id;
         match handlers {
             Some(names) => self.jobs.extend(names.into_iter().map(|handler| {
@@ -48,11 +48,11 @@ impl Pending {
         self.events.push(envelope);
     }
 
-    pub fn record(&mut self, id: AuditEntryId, at: DateTime<Utc>, entry: AuditEntry) {
+    pub fn audit(&mut self, id: AuditEntryId, at: DateTime<Utc>, entry: AuditEntry) {
         self.entries.push((id, at, entry));
     }
 
-    pub fn ask(&mut self, job: JobRequest) {
+    pub fn enqueue(&mut self, job: JobRequest) {
         let key = job.key.map(|key| format!("{}:{key}", job.kind));
         // The queue takes each key once in a statement.
         if key.is_some() {
@@ -67,7 +67,7 @@ impl Pending {
         !self.entries.is_empty()
     }
 
-    pub fn has_told(&self) -> bool {
+    pub fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
 
@@ -91,7 +91,7 @@ impl Pending {
             // What changes rows runs to its end whether it is read or not.
             true if parts == 0 => return Ok(()),
             true => drop(sql.push(" SELECT 0::bigint")),
-            false => enqueue(&mut sql, self.jobs),
+            false => write_jobs(&mut sql, self.jobs),
         }
         let done = sql.build().fetch_one(&mut **connection.driver().await).await;
         done.map(drop).map_err(|error| db("writing what a commit brings with it", executed(error)))
@@ -110,7 +110,7 @@ fn write_events(sql: &mut QueryBuilder<Postgres>, events: &[Envelope]) -> Result
         times.push(envelope.occurred_at);
     }
     sql.push(
-        "told AS (INSERT INTO outbox_events (id, kind, payload, occurred_at) SELECT * FROM unnest(",
+        "events AS (INSERT INTO outbox_events (id, kind, payload, occurred_at) SELECT * FROM unnest(",
     );
     sql.push_bind(ids).push(", ").push_bind(kinds).push(", ");
     sql.push_bind(payloads).push(", ").push_bind(times).push("))");
@@ -142,7 +142,7 @@ fn write_entries(
     let request = actor.request.clone();
     // In the order in which they were made, which is that of `seq`.
     sql.push(
-        "recorded AS (INSERT INTO audit_entries (id, occurred_at, action, entity, entity_id, \
+        "entries AS (INSERT INTO audit_entries (id, occurred_at, action, entity, entity_id, \
          patient_id, outcome, detail, actor_kind, actor_id, roles, request_id, ip, user_agent) \
          SELECT id, at, action, entity, entity_id, patient, outcome, detail, ",
     );
@@ -159,7 +159,7 @@ fn write_entries(
     );
 }
 
-fn enqueue(sql: &mut QueryBuilder<Postgres>, jobs: Vec<Job>) {
+fn write_jobs(sql: &mut QueryBuilder<Postgres>, jobs: Vec<Job>) {
     let (mut tasks, mut payloads, mut queues) = (vec![], vec![], vec![]);
     let (mut times, mut keys) = (vec![], vec![]);
     for job in jobs {

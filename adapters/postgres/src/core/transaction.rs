@@ -93,7 +93,8 @@ impl PgTx {
         self.run(doing, sql, [key.into()]).await.map(drop)
     }
 
-    /// Holds off whoever locks the key, and nobody who shares it.
+    /// Takes a shared lock on the key until the transaction ends: [`Self::lock`]
+    /// waits for it, and other shared locks do not.
     pub async fn share(&mut self, doing: &str, key: String) -> Result<()> {
         let sql = "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 0))";
         self.run(doing, sql, [key.into()]).await.map(drop)
@@ -120,15 +121,15 @@ impl UnitOfWork for PgTx {
         let id = self.pg.env.fresh::<EventId>();
         let handlers = self.pg.handlers.get().map(|handlers| handlers(&event));
         let envelope = Envelope { id, occurred_at: self.pg.env.now(), event };
-        self.pending.tell(envelope, handlers);
+        self.pending.emit(envelope, handlers);
     }
 
     fn audit(&mut self, entry: AuditEntry) {
-        self.pending.record(self.pg.env.fresh::<AuditEntryId>(), self.pg.env.now(), entry);
+        self.pending.audit(self.pg.env.fresh::<AuditEntryId>(), self.pg.env.now(), entry);
     }
 
     fn enqueue(&mut self, job: JobRequest) {
-        self.pending.ask(job);
+        self.pending.enqueue(job);
     }
 
     async fn first_delivery(&mut self, delivery: Delivery) -> Result<bool> {
@@ -192,8 +193,8 @@ impl UnitOfWork for PgTx {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        // What is told of is a change.
-        if (self.changed || self.pending.has_told()) && !self.pending.is_audited() {
+        // Emitting an event counts as a change.
+        if (self.changed || self.pending.has_events()) && !self.pending.is_audited() {
             return Err(PortError::bug(
                 "a change was about to be committed without an audit entry",
             ));

@@ -355,7 +355,7 @@ async fn what_is_given_while_a_patient_is_handed_over_meets_the_chart_as_it_is_a
                 assert_eq!(done.unwrap_err().code(), "care.not_found", "{what}");
                 assert!(!open, "{what}");
             }
-            // A new beginning: whoever has it reads the chart.
+            // A claimed review or a booked visit opens the chart again.
             _ => {
                 done.unwrap();
                 assert!(open, "{what}");

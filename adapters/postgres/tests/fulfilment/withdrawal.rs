@@ -131,6 +131,7 @@ async fn what_is_left_of_a_paid_period_is_held_where_the_last_fill_is_used() {
     assert_eq!(around.held().await, []);
     around.set(|facts| facts.ended = true);
     end(&database, 1, plan).await;
+    assert_eq!(looked_at_again_in(&database).await, [0]);
     around.look(1).await.unwrap();
     held_for_its_end(&around).await;
 }

@@ -329,8 +329,8 @@ async fn use_fill(
     }
 }
 
-/// The news of its end found the label being bought, and left the dispatch to
-/// whoever stores what the carrier says.
+/// Whether the prescription was canceled while the label was being bought. The
+/// handler of that event leaves such a dispatch to this job.
 fn has_ended(prescription: &Prescription) -> bool {
     matches!(prescription.state, PrescriptionState::Canceled { .. })
 }
