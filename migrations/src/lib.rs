@@ -105,6 +105,7 @@ history![
     "182_keyring_mark",
     "183_abandoned_shipments",
     "184_rejoined_charts",
+    "185_deliveries",
 ];
 
 pub struct Migrator;

@@ -47,8 +47,3 @@ impl JobRequest {
 
 /// The queue's task that runs a [`JobRequest`].
 pub const JOB_TASK: &str = "salus_job";
-/// The queue's task that relays an event of the outbox to its handlers, where
-/// whoever told of it did not know them.
-pub const RELAY_TASK: &str = "salus_relay";
-/// The queue's task that delivers an event to one handler.
-pub const DELIVERY_TASK: &str = "salus_delivery";

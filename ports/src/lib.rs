@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod keys;
 pub mod objects;
 pub mod panel;
+pub mod registry;
 pub mod unit_of_work;
 
 pub use audit::{AuditAction, AuditEntry, AuditOutcome};
@@ -22,4 +23,5 @@ pub use ids::Ids;
 pub use jobs::{JobRequest, JobSpec};
 pub use keys::{BlindIndex, ChainKeys, Sealed, Sealer};
 pub use panel::Panel;
-pub use unit_of_work::{Delivery, IdempotencyKey, UnitOfWork};
+pub use registry::{JobFailure, Registry};
+pub use unit_of_work::{IdempotencyKey, UnitOfWork};

@@ -3,16 +3,9 @@
 //! commit, which writes them at once.
 
 use async_trait::async_trait;
-use kernel::{EventId, Uuid};
+use kernel::Uuid;
 
 use crate::{AuditEntry, Event, JobRequest, Result};
-
-/// The delivery of one event to one handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    pub event: EventId,
-    pub handler: &'static str,
-}
 
 /// A client's promise that two requests with the same key are one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +35,6 @@ pub trait UnitOfWork: Send {
     /// Enqueues a job that becomes visible with the commit. Of two with one key
     /// the later one counts.
     fn enqueue(&mut self, job: JobRequest);
-
-    /// Records that this handler has seen this event; `false` when it had
-    /// already, and then the handler has nothing to do.
-    async fn first_delivery(&mut self, delivery: Delivery) -> Result<bool>;
 
     /// Claims the key for `resource`, in the actor's name. `Some` gives the
     /// resource that an earlier request with the key made: answer with that.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use kernel::{
-    AccountId, Actor, ActorKind, ApiClientId, Coding, EventId, FormResponseId, HumanName,
+    AccountId, Actor, ActorKind, ApiClientId, Coding, FormResponseId, HumanName,
     PatientId, Permission, PhotoId, ProviderId, RequestContext, Role, SessionId, Sex, Uuid,
     code::system,
 };
@@ -13,7 +13,7 @@ use poem::{
     http::StatusCode,
     test::{TestClient, TestResponse},
 };
-use ports::{Delivery, Panel};
+use ports::{Panel};
 use records::{
     Claim, MedicationInput,
     projections::{on_patient_profile_changed, on_response_submitted},
@@ -143,13 +143,11 @@ impl Surface {
         let (pg, env) = (&database.pg, &database.env);
         for number in 1..=3 {
             let patient = PatientId(Uuid::from_u128(number));
-            let delivery = Delivery { event: env.fresh::<EventId>(), handler: "records.patient" };
-            on_patient_profile_changed(env, pg, &R4Mapper, &Profiles, delivery, patient)
+            on_patient_profile_changed(env, pg, &R4Mapper, &Profiles, patient)
                 .await
                 .unwrap();
-            let delivery = Delivery { event: env.fresh::<EventId>(), handler: "records.response" };
             let response = FormResponseId(Uuid::from_u128(number));
-            on_response_submitted(env, pg, &Responses, delivery, response).await.unwrap();
+            on_response_submitted(env, pg, &Responses, response).await.unwrap();
             let token = format!("patient {number}");
             let actor = Tokens.authenticate(&token, RequestContext::default()).await.unwrap();
             let items = ["198039", "314076"].map(|code| MedicationInput {

@@ -4,7 +4,7 @@ use analytics::{
     AnalyticsStore, CategoryDecision, Cell, Charge, JourneyStage, Position, ReportSettings,
     Standing, SubscriptionFacts,
     category::{CategoryReport, category_report},
-    projecting::{HANDLER, project},
+    projecting::project,
     reporting::revenue_report,
 };
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use kernel::{
     AccountId, Actor, ActorKind, CategoryId, Currency, DomainError as _, ErrorKind, Money,
     Permission, RequestContext, Role, SessionId, SubscriptionId,
 };
-use ports::{AuditAction, AuditEntry, Delivery, Envelope, Event};
+use ports::{AuditAction, AuditEntry, Envelope, Event};
 use salus_tests::Database;
 use sea_orm::ConnectionTrait as _;
 
@@ -69,8 +69,7 @@ fn activated(database: &Database, position: &Position) -> Envelope {
 }
 
 async fn handle(database: &Database, facts: &Subscriptions, envelope: &Envelope) {
-    let delivery = Delivery { event: envelope.id, handler: HANDLER };
-    project(&database.pg, facts, delivery, envelope).await.unwrap();
+    project(&database.pg, facts, envelope).await.unwrap();
 }
 
 #[tokio::test]

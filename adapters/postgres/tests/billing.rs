@@ -10,10 +10,10 @@ use billing::{
     withdraw::on_subscription_canceled,
 };
 use kernel::{
-    AccountId, Actor, ActorKind, Address, CategoryId, EventId, InvoiceId, Money, PageRequest,
+    AccountId, Actor, ActorKind, Address, CategoryId, InvoiceId, Money, PageRequest,
     PatientId, PaymentMethodId, Permission, RequestContext, Role, SubscriptionId, UsState, Uuid,
 };
-use ports::{AuditAction, AuditEntry, Delivery, PortError};
+use ports::{AuditAction, AuditEntry, PortError};
 use salus_postgres::Pg;
 use salus_tests::{Database, TestSealer};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -299,13 +299,9 @@ async fn a_subscription_that_starts_is_billed_once_however_often_it_is_heard_of(
     let others = Others(billable(patient, database.env.fresh()));
     let seller = party("Salus");
     let billing = Billing { catalogue: &others, customers: &others, seller: &seller };
-    let event: EventId = database.env.fresh();
-    let handler = "billing.on_subscription_started";
-    // The same delivery twice, and once more as another event.
-    for event in [event, event, database.env.fresh()] {
+    for _ in 0..3 {
         let (env, pg) = (&database.env, &database.pg);
-        let delivery = Delivery { event, handler };
-        on_subscription_started(env, pg, billing, delivery, others.0.subscription).await.unwrap();
+        on_subscription_started(env, pg, billing, others.0.subscription).await.unwrap();
     }
     let actor = patient_actor(patient);
     let page = PageRequest::default();
@@ -325,12 +321,10 @@ async fn a_subscription_that_is_canceled_before_it_is_billed_owes_nothing() {
     let seller = party("Salus");
     let billing = Billing { catalogue: &others, customers: &others, seller: &seller };
     let (env, pg, subscription) = (&database.env, &database.pg, others.0.subscription);
-    let canceled = Delivery { event: env.fresh(), handler: "billing.on_subscription_canceled" };
-    let started = Delivery { event: env.fresh(), handler: "billing.on_subscription_started" };
     for _ in 0..2 {
-        on_subscription_canceled(env, pg, canceled, subscription, patient).await.unwrap();
+        on_subscription_canceled(env, pg, subscription, patient).await.unwrap();
     }
-    on_subscription_started(env, pg, billing, started, subscription).await.unwrap();
+    on_subscription_started(env, pg, billing, subscription).await.unwrap();
     let page = PageRequest::default();
     let actor = patient_actor(patient);
     let invoices = reading::invoices(pg, &actor, patient, &page).await.unwrap();
@@ -350,18 +344,14 @@ async fn billing_and_cancelling_at_once_leave_nothing_open() {
                 let (env, pg) = (&database.env, &database.pg);
                 let seller = party("Salus");
                 let billing = Billing { catalogue: &others, customers: &others, seller: &seller };
-                let handler = "billing.on_subscription_started";
-                let delivery = Delivery { event: env.fresh(), handler };
-                on_subscription_started(env, pg, billing, delivery, subscription).await
+                on_subscription_started(env, pg, billing, subscription).await
             })
         };
         let canceling = {
             let database = database.clone();
             tokio::spawn(async move {
                 let (env, pg) = (&database.env, &database.pg);
-                let handler = "billing.on_subscription_canceled";
-                let delivery = Delivery { event: env.fresh(), handler };
-                on_subscription_canceled(env, pg, delivery, subscription, patient).await
+                on_subscription_canceled(env, pg, subscription, patient).await
             })
         };
         billing.await.unwrap().unwrap();

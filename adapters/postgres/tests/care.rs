@@ -22,12 +22,12 @@ use care::{
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, DeaSchedule, EventId,
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, DeaSchedule,
     FormResponseId, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, RequestContext,
     Role, Sex, Speciality, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{
-    Delivery, IdempotencyKey, Panel as _, PortError,
+    IdempotencyKey, Panel as _, PortError,
     events::{AssessmentOutcome, PrescriptionStatusWord},
 };
 use salus_tests::Database;
@@ -386,10 +386,8 @@ impl Setting {
     }
 
     async fn deliver(&self, response: FormResponseId) -> Result<(), CareError> {
-        let event: EventId = self.database.env.fresh();
-        let delivery = Delivery { event, handler: "care.on_response_submitted" };
         let env = &self.database.env;
-        assess::on_response_submitted(env, self.store(), &self.sources, delivery, response).await
+        assess::on_response_submitted(env, self.store(), &self.sources, response).await
     }
 
     async fn count(&self, sql: &str) -> i64 {
@@ -586,10 +584,8 @@ async fn another_form_under_treatment_goes_to_a_provider_who_cannot_double_the_m
     // The last fill ends the plan, and the way is free for the next one.
     let plan = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
     for _ in 0..2 {
-        let event: EventId = env.fresh();
-        let delivery = Delivery { event, handler: "care.complete_plan" };
         let status = PrescriptionStatusWord::Completed;
-        plans::on_prescription_changed(env, store, delivery, (plan.id, 1), status).await.unwrap();
+        plans::on_prescription_changed(env, store, (plan.id, 1), status).await.unwrap();
     }
     let plan = plans::of_patient(store, &actor, ADA).await.unwrap().remove(0);
     assert_eq!(plan.status, PlanStatus::Completed);
@@ -713,10 +709,8 @@ async fn tell_of_prescription(
     last: Option<u32>,
 ) {
     let env = &setting.database.env;
-    let event: EventId = env.fresh();
-    let delivery = Delivery { event, handler: "care.on_prescription_changed" };
     let (store, last) = (setting.store(), &Last(last));
-    tasks::on_prescription_changed(env, store, last, delivery, about, of, status).await.unwrap();
+    tasks::on_prescription_changed(env, store, last, about, of, status).await.unwrap();
 }
 
 #[tokio::test]

@@ -15,16 +15,16 @@ use communication::{
     Templates, Topic,
     mailing::{PostOffice, send_mail},
     messaging::{Destination, list_threads, mark_message_read, read_thread, send_message},
-    notifying::{HANDLER, notify},
+    notifying::{notify},
     port::RECIPIENT_REFUSED,
     reading::{change_preferences, list_history, list_inbox, mark_notification_read},
 };
 use kernel::{
-    AccountId, Actor, ActorKind, DomainError as _, EmailAddress, ErrorKind, EventId, PageRequest,
+    AccountId, Actor, ActorKind, DomainError as _, EmailAddress, ErrorKind, PageRequest,
     PatientId, Permission, PrescriptionId, ProviderId, RequestContext, Role, SessionId, ShipmentId,
     SubscriptionId, ThreadId, Uuid,
 };
-use ports::{Delivery, Event, IdempotencyKey, PortError, events::ShipmentStatusWord};
+use ports::{Envelope, Event, IdempotencyKey, PortError, events::ShipmentStatusWord};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
@@ -303,8 +303,9 @@ fn shipped(clinic: &Clinic) -> Event {
 }
 
 async fn tell(clinic: &Clinic, event: &Event) {
-    let delivery = Delivery { event: clinic.database.env.fresh(), handler: HANDLER };
-    notify(&clinic.database.env, &clinic.database.pg, delivery, event).await.unwrap();
+    let (env, event) = (&clinic.database.env, event.clone());
+    let envelope = Envelope { id: env.fresh(), occurred_at: env.now(), event };
+    notify(env, &clinic.database.pg, &envelope).await.unwrap();
 }
 
 async fn history(clinic: &Clinic) -> Vec<Notification> {
@@ -320,15 +321,10 @@ async fn mail_of(clinic: &Clinic) -> Notification {
 #[tokio::test]
 async fn concurrent_deliveries_of_one_event_tell_once() {
     let clinic = Clinic::open().await;
-    let event = shipped(&clinic);
-    let id: EventId = clinic.database.env.fresh();
-    // Two handlers by name would not see each other's delivery: then the
-    // unique rule of the table has to hold.
-    let handlers = [HANDLER, HANDLER, "tests.other_handler", HANDLER, "tests.other_handler"];
-    let deliveries = handlers.map(|handler| {
-        let (env, pg) = (&clinic.database.env, &clinic.database.pg);
-        notify(env, pg, Delivery { event: id, handler }, &event)
-    });
+    let (env, event) = (&clinic.database.env, shipped(&clinic));
+    let envelope = Envelope { id: env.fresh(), occurred_at: env.now(), event };
+    // The unique rule of the table has to hold.
+    let deliveries = [(); 5].map(|()| notify(env, &clinic.database.pg, &envelope));
     let [a, b, c, d, e] = deliveries;
     let results: [Result<(), CommunicationError>; 5] = tokio::join!(a, b, c, d, e).into();
     assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -663,11 +659,9 @@ async fn threads_go_with_a_patient_who_is_handed_over() {
         from: clinic.provider.as_provider().unwrap(),
         to: pair.1,
     };
-    let delivery = Delivery { event: env.fresh(), handler: "communication.on_patient_handed_over" };
     for _ in 0..2 {
         communication::handover::on_patient_handed_over(
             pg,
-            delivery,
             patient,
             (clinic.provider.as_provider().unwrap(), pair.1),
         )
@@ -685,8 +679,7 @@ async fn threads_go_with_a_patient_who_is_handed_over() {
     assert_eq!(threads.items, []);
     assert_hidden(mark_message_read(env, pg, &clinic.provider, before.id).await);
 
-    let delivery = Delivery { event: env.fresh(), handler: HANDLER };
-    notify(env, pg, delivery, &event).await.unwrap();
+    tell(&clinic, &event).await;
     let told = "SELECT count(*) FROM notifications WHERE kind = 'care_team_changed'";
     assert_eq!(clinic.count(told).await, 2, "in the application and by mail");
 }

@@ -83,14 +83,14 @@ async fn what_is_not_committed_leaves_nothing() {
     tx.emit(verified(&database));
     tx.audit(entry("nul \0"));
     Box::new(tx).commit().await.unwrap_err();
-    for table in ["outbox_events", "audit_entries", "graphile_worker._private_jobs"] {
+    for table in ["outbox_events", "deliveries", "audit_entries", "graphile_worker._private_jobs"] {
         let sql = format!("SELECT count(*)::text FROM {table}");
         assert_eq!(texts(&database, &sql).await, ["0"], "{table}");
     }
 }
 
 #[tokio::test]
-async fn whoever_knows_the_handlers_enqueues_their_deliveries_with_the_event() {
+async fn whoever_knows_the_handlers_lists_their_deliveries_with_the_event() {
     let database = Database::fresh().await;
     let tell = async || {
         let mut tx = database.pg.open(&system()).await.unwrap();
@@ -99,9 +99,8 @@ async fn whoever_knows_the_handlers_enqueues_their_deliveries_with_the_event() {
         Box::new(tx).commit().await.unwrap();
     };
     tell().await;
-    let jobs = "SELECT coalesce(payload->>'handler', 'relay') FROM graphile_worker._private_jobs \
-                ORDER BY 1";
-    assert_eq!(texts(&database, jobs).await, ["relay"], "a command knows no handlers");
+    let listed = "SELECT handler FROM deliveries ORDER BY 1";
+    assert_eq!(texts(&database, listed).await, ["*"], "a command knows no handlers");
 
     let handlers = |event: &Event| match event {
         Event::EmailVerified { .. } => vec!["tests.one", "tests.two"],
@@ -109,7 +108,7 @@ async fn whoever_knows_the_handlers_enqueues_their_deliveries_with_the_event() {
     };
     database.pg.subscribe(Box::new(handlers)).unwrap();
     tell().await;
-    assert_eq!(texts(&database, jobs).await, ["relay", "tests.one", "tests.two"]);
+    assert_eq!(texts(&database, listed).await, ["*", "tests.one", "tests.two"]);
     database.pg.subscribe(Box::new(handlers)).unwrap_err();
 }
 

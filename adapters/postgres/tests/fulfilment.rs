@@ -6,7 +6,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, Address, CategoryId, CoveredTreatment, DeaSchedule, DispatchId, EventId,
+    AccountId, Actor, Address, CategoryId, CoveredTreatment, DeaSchedule, DispatchId,
     HumanName, InvoiceId, Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId,
     ProviderId, QuantityUnit, RequestContext, Role, SubscriptionId, UsState, Uuid,
     actor::ActorKind,
@@ -41,7 +41,7 @@ use pharmacy::{
         tracking::{Received, RefreshTracking, receive, refresh_tracking},
     },
 };
-use ports::{Delivery, PortError, events::PrescriptionStatusWord};
+use ports::{PortError, events::PrescriptionStatusWord};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
@@ -428,11 +428,10 @@ async fn paid_for(
     invoice: InvoiceId,
     months: u32,
 ) -> Result<(), PharmacyError> {
-    let delivery = Delivery { event: database.env.fresh::<EventId>(), handler: "pharmacy.paid" };
     let subscription = Uuid::from_u128(0x50b).into();
     let patient = patient_id(number);
     let (invoice, patient) = ((invoice, subscription), (patient, CATEGORY));
-    on_invoice_paid(&database.env, &database.pg, &Months(months), delivery, invoice, patient)
+    on_invoice_paid(&database.env, &database.pg, &Months(months), invoice, patient)
         .await?;
     look(database, number).await;
     Ok(())
@@ -444,9 +443,8 @@ async fn told(
     id: PrescriptionId,
     status: PrescriptionStatusWord,
 ) -> Result<(), PharmacyError> {
-    let delivery = Delivery { event: database.env.fresh::<EventId>(), handler: "pharmacy.told" };
     let patient = patient_id(number);
-    on_prescription_changed(&database.env, &database.pg, delivery, id, patient, CATEGORY, status)
+    on_prescription_changed(&database.env, &database.pg, id, patient, CATEGORY, status)
         .await?;
     look(database, number).await;
     Ok(())

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use care::CareError;
-use jobs::{Registry, Runtime, RuntimeSettings};
+use jobs::{Runtime, RuntimeSettings};
 use kernel::Actor;
-use ports::{JobRequest, JobSpec, UnitOfWork as _};
+use ports::{JobRequest, JobSpec, Registry, UnitOfWork as _};
 use salus_postgres::{
     Pg,
     cluster::{Cluster, Durability},
@@ -27,7 +27,7 @@ async fn a_job_replaced_while_it_ran_is_not_given_up_and_one_that_failed_is() {
     let pool = database.pg.pool().get_postgres_connection_pool().clone();
     let settings =
         RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false };
-    let runtime = Runtime::new(pool, Registry::default(), settings);
+    let runtime = Runtime::new(pool, Arc::default(), settings);
     let request = "SELECT graphile_worker.add_job('salus_job', '{}'::json, job_key := 'k', max_attempts := 2)";
     let running = "UPDATE graphile_worker._private_jobs SET locked_by = 'w', locked_at = now(), \
                    attempts = attempts + 1 WHERE attempts < max_attempts";
@@ -76,7 +76,7 @@ async fn a_burst_is_worked_off_without_waiting_for_the_next_poll() {
     let settings =
         RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false };
     let queue = database.pg.connect_queue(3).await.unwrap();
-    let runtime = Runtime::new(queue, registry, settings);
+    let runtime = Runtime::new(queue, Arc::new(registry), settings);
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let stop = stop.clone();
@@ -156,7 +156,7 @@ async fn the_worker_outlives_an_outage_of_the_database() {
     let settings =
         RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: false };
     let queue = pg.connect_queue(3).await.unwrap();
-    let runtime = Arc::new(Runtime::new(queue, registry, settings));
+    let runtime = Arc::new(Runtime::new(queue, Arc::new(registry), settings));
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let (runtime, stop) = (runtime.clone(), stop.clone());
@@ -210,7 +210,7 @@ async fn a_worker_stops_while_the_database_is_away() {
     let settings =
         RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: true };
     let queue = pg.connect_queue(3).await.unwrap();
-    let runtime = Arc::new(Runtime::new(queue, Registry::default(), settings));
+    let runtime = Arc::new(Runtime::new(queue, Arc::default(), settings));
     let stop = CancellationToken::new();
     let running = tokio::spawn({
         let (runtime, stop) = (runtime.clone(), stop.clone());

@@ -7,6 +7,7 @@ mod care_rules;
 mod catalog;
 mod communication;
 mod compliance;
+mod deliveries;
 mod engine;
 mod fulfilment;
 mod identity;

@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use compliance::retention::{EVENTS_KEPT, KEYS_KEPT, PurgeHistory, Purged, purge_history};
-use kernel::{Actor, EventId, Uuid};
-use ports::{AuditAction, AuditEntry, Delivery, Event, IdempotencyKey, PortError, UnitOfWork};
+use kernel::{Actor, Uuid};
+use ports::{AuditAction, AuditEntry, Event, IdempotencyKey, PortError, UnitOfWork};
 use salus_postgres::Pg;
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -28,7 +28,7 @@ async fn an_unaudited_change_is_refused_and_leaves_nothing() {
     let refused = Box::new(tx).commit().await;
     assert!(matches!(refused, Err(PortError::Internal { .. })), "{refused:?}");
     assert_eq!(count(&database.pg, "SELECT count(*) FROM outbox_events").await, 0);
-    assert_eq!(count(&database.pg, "SELECT count(*) FROM graphile_worker._private_jobs").await, 0);
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM deliveries").await, 0);
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn state_event_job_and_audit_entry_are_committed_together() {
     Box::new(tx).commit().await.unwrap();
     assert_eq!(count(&database.pg, "SELECT count(*) FROM outbox_events").await, 1);
     assert_eq!(count(&database.pg, "SELECT count(*) FROM audit_entries").await, 1);
-    assert_eq!(count(&database.pg, "SELECT count(*) FROM graphile_worker._private_jobs").await, 1);
+    assert_eq!(count(&database.pg, "SELECT count(*) FROM deliveries").await, 1);
 }
 
 #[tokio::test]
@@ -128,17 +128,6 @@ async fn an_owner_and_a_superuser_are_no_roles_to_serve_with() {
 }
 
 #[tokio::test]
-async fn a_delivery_is_first_once() {
-    let database = Database::fresh().await;
-    let delivery = Delivery { event: database.env.fresh::<EventId>(), handler: "tests.handler" };
-    for expected in [true, false] {
-        let mut tx = database.pg.open(&system()).await.unwrap();
-        assert_eq!(tx.first_delivery(delivery).await.unwrap(), expected);
-        Box::new(tx).commit().await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn an_idempotency_key_gives_the_first_resource_and_refuses_another_request() {
     let database = Database::fresh().await;
     let key = |fingerprint| IdempotencyKey {
@@ -168,7 +157,7 @@ async fn an_idempotency_key_gives_the_first_resource_and_refuses_another_request
 }
 
 #[tokio::test]
-async fn what_was_heard_long_ago_is_purged_and_what_a_job_still_names_is_kept() {
+async fn what_was_heard_long_ago_is_purged_and_what_is_still_to_be_told_is_kept() {
     let database = Database::fresh().await;
     let tell = async |number: u128| {
         let key = IdempotencyKey {
@@ -183,18 +172,14 @@ async fn what_was_heard_long_ago_is_purged_and_what_a_job_still_names_is_kept() 
         Box::new(tx).commit().await.unwrap();
     };
     let events = "SELECT count(*) FROM outbox_events";
-    let deliveries = "SELECT count(*) FROM handled_deliveries";
     let keys = "SELECT count(*) FROM idempotency_keys";
     let purge = async || purge_history(&database.env, &database.pg, PurgeHistory {}).await.unwrap();
     for number in 0..3 {
         tell(number).await;
     }
-    let heard = "INSERT INTO handled_deliveries (event_id, handler, handled_at) \
-                 SELECT id, 'tests.handler', occurred_at FROM outbox_events";
-    database.pg.pool().execute_unprepared(heard).await.unwrap();
-    // The queue is done with two of them, and has given up on the third.
-    let done = "DELETE FROM graphile_worker._private_jobs WHERE payload->>'event' IN \
-                (SELECT id::text FROM outbox_events WHERE payload::text NOT LIKE '%00000000002\"%')";
+    // Two of them are handled, and the third failed for the last time.
+    let done = "DELETE FROM deliveries WHERE event_id IN \
+                (SELECT id FROM outbox_events WHERE payload::text NOT LIKE '%00000000002\"%')";
     database.superuser().await.execute_unprepared(done).await.unwrap();
     database.clock.advance(KEYS_KEPT + TimeDelta::seconds(1));
     tell(3).await;
@@ -203,7 +188,6 @@ async fn what_was_heard_long_ago_is_purged_and_what_a_job_still_names_is_kept() 
     database.clock.advance(EVENTS_KEPT - KEYS_KEPT);
     assert_eq!(purge().await, Purged { events: 2, keys: 1 });
     assert_eq!(count(&database.pg, events).await, 2, "the young one and what is still to be told");
-    assert_eq!(count(&database.pg, deliveries).await, 1);
     assert_eq!(purge().await, Purged::default());
     let audited =
         "SELECT count(*) FROM audit_entries WHERE entity = 'history' AND action = 'delete'";

@@ -6,7 +6,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{NaiveDate, TimeDelta};
 use kernel::{
-    AccountId, Actor, Address, DeaSchedule, DomainError as _, ErrorKind, ErxMessageId, EventId,
+    AccountId, Actor, Address, DeaSchedule, DomainError as _, ErrorKind, ErxMessageId,
     HumanName, PageRequest, PatientId, Permission, ProviderId, QuantityUnit, RequestContext, Role,
     Sex, TreatmentPlanId, UsState, Uuid, actor::ActorKind,
 };
@@ -31,7 +31,7 @@ use pharmacy::{
         RecordedMedication,
     },
 };
-use ports::{Delivery, IdempotencyKey, Panel, PortError};
+use ports::{IdempotencyKey, Panel, PortError};
 use salus_postgres::Pg;
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -538,25 +538,21 @@ async fn messages_may_come_early_twice_and_for_nothing() {
 async fn an_automatic_plan_is_prescribed_once() {
     let database = database().await;
     let world = World::new();
-    let delivery =
-        Delivery { event: id::<EventId>(50), handler: "pharmacy.on_treatment_plan_created" };
-    let handle = async |delivery, automatic| {
+    let handle = async |automatic| {
         on_treatment_plan_created(
             &database.env,
             &database.pg,
             &world.ports(),
-            delivery,
             id(PLAN),
             automatic,
         )
         .await
         .unwrap();
     };
-    handle(delivery, false).await;
+    handle(false).await;
     assert_eq!(count_all(&database, "prescriptions").await, 0);
-    handle(delivery, true).await;
-    handle(delivery, true).await;
-    handle(Delivery { event: id::<EventId>(51), ..delivery }, true).await;
+    handle(true).await;
+    handle(true).await;
     assert_eq!(count_all(&database, "prescriptions").await, 1);
 }
 
@@ -565,13 +561,10 @@ async fn what_an_automatic_plan_lacks_becomes_a_failure_with_field_codes() {
     let database = database().await;
     let world = World::new();
     world.prescriber.lock().unwrap().npi = None;
-    let delivery =
-        Delivery { event: id::<EventId>(50), handler: "pharmacy.on_treatment_plan_created" };
     on_treatment_plan_created(
         &database.env,
         &database.pg,
         &world.ports(),
-        delivery,
         id(PLAN),
         true,
     )

@@ -3,10 +3,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, ActorKind, ApiClientId, Coding, DomainError, ErrorKind, EventId, HumanName,
+    AccountId, Actor, ActorKind, ApiClientId, Coding, DomainError, ErrorKind, HumanName,
     PatientId, Permission, ProviderId, RequestContext, Role, SessionId, Sex, Uuid, code::system,
 };
-use ports::{Delivery, Panel, PortError};
+use ports::{Panel, PortError};
 use records::{
     Allergy, AllergyCategory, AllergyInput, Claim, Criticality, FhirMapper, MappingError,
     Medication, MedicationInput, Reach, RecordsError, RecordsStore, Reindex, Reported,
@@ -426,10 +426,8 @@ fn profile(source_version: i64, family: &str) -> Profile {
 async fn a_projection_bears_repetition_and_overtaking() {
     let database = Database::fresh().await;
     let (pg, env) = (&database.pg, &database.env);
-    let first: EventId = env.fresh();
-    let project = async |event: EventId, source: Profile| {
-        let delivery = Delivery { event, handler: "records.patient" };
-        on_patient_profile_changed(env, pg, &TestMapper, &source, delivery, patient(1))
+    let project = async |source: Profile| {
+        on_patient_profile_changed(env, pg, &TestMapper, &source, patient(1))
             .await
             .unwrap();
         let search = Search::of(ResourceType::Patient, 10);
@@ -438,11 +436,10 @@ async fn a_projection_bears_repetition_and_overtaking() {
         let resource = found.unwrap().resources.remove(0);
         (resource.version, resource.content["name"][0]["family"].as_str().unwrap().to_owned())
     };
-    assert_eq!(project(first, profile(1, "One")).await, (1, "One".to_owned()));
-    assert_eq!(project(first, profile(2, "Two")).await, (1, "One".to_owned()), "the same delivery");
-    assert_eq!(project(env.fresh(), profile(1, "One")).await, (1, "One".to_owned()));
-    assert_eq!(project(env.fresh(), profile(3, "Three")).await, (2, "Three".to_owned()));
-    assert_eq!(project(env.fresh(), profile(2, "Two")).await, (2, "Three".to_owned()), "overtaken");
+    assert_eq!(project(profile(1, "One")).await, (1, "One".to_owned()));
+    assert_eq!(project(profile(1, "One")).await, (1, "One".to_owned()));
+    assert_eq!(project(profile(3, "Three")).await, (2, "Three".to_owned()));
+    assert_eq!(project(profile(2, "Two")).await, (2, "Three".to_owned()), "overtaken");
 }
 
 #[tokio::test]

@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
     AccountId, Actor, ActorKind, AssessmentId, CategoryId, CoveredTreatment, DomainError as _,
-    DoseAmount, DoseForm, ErrorKind, EventId, Feature, InvoiceId, Money, PatientId, Permission,
+    DoseAmount, DoseForm, ErrorKind, Feature, InvoiceId, Money, PatientId, Permission,
     PriceId, RequestContext, Role, SubscriptionId, TreatedWith, Uuid,
 };
-use ports::{Delivery, IdempotencyKey, PortError};
+use ports::{IdempotencyKey, PortError};
 use salus_postgres::Pg;
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -166,18 +166,12 @@ const WILLING: Others = Others {
     can_pay: true,
 };
 
-fn delivery(database: &Database, handler: &'static str) -> Delivery {
-    Delivery { event: database.env.fresh::<EventId>(), handler }
-}
-
 async fn pay(database: &Database, subscription: SubscriptionId, invoice: InvoiceId) {
-    let delivery = delivery(database, "subscriptions.on_invoice_paid");
-    on_invoice_paid(&database.env, &database.pg, delivery, subscription, invoice).await.unwrap();
+    on_invoice_paid(&database.env, &database.pg, subscription, invoice).await.unwrap();
 }
 
 async fn fail(database: &Database, subscription: SubscriptionId, invoice: InvoiceId) {
-    let delivery = delivery(database, "subscriptions.on_payment_failed");
-    on_payment_failed(&database.env, &database.pg, delivery, subscription, invoice).await.unwrap();
+    on_payment_failed(&database.env, &database.pg, subscription, invoice).await.unwrap();
 }
 
 async fn count(database: &Database, sql: &str) -> i64 {
@@ -304,19 +298,6 @@ async fn payments_move_it_in_whatever_order_they_are_told() {
             ChangeReason::PaymentRecovered
         ]
     );
-}
-
-#[tokio::test]
-async fn a_delivery_that_comes_twice_counts_once() {
-    let database = Database::fresh().await;
-    let id = begin(&database, &WILLING, &patient(1), "k1").await.unwrap().id;
-    let delivery = delivery(&database, "subscriptions.on_invoice_paid");
-    let invoice = database.env.fresh();
-    for _ in 0..2 {
-        on_invoice_paid(&database.env, &database.pg, delivery, id, invoice).await.unwrap();
-    }
-    let entries = "SELECT count(*) FROM audit_entries WHERE entity = 'subscription'";
-    assert_eq!(count(&database, entries).await, 2);
 }
 
 #[tokio::test]
@@ -599,11 +580,10 @@ async fn what_is_bought_upfront_is_paid_once_and_runs_out() {
 
 /// Tells the subscriptions that the patient's plan has ended.
 async fn end_treatment(database: &Database, others: &Others, number: u128) {
-    let delivery = delivery(database, "subscriptions.on_treatment_plan_ended");
     let patient = PatientId(Uuid::from_u128(number));
     let (env, pg) = (&database.env, &database.pg);
     for _ in 0..2 {
-        on_treatment_plan_ended(env, pg, others, delivery, patient, CATEGORY).await.unwrap();
+        on_treatment_plan_ended(env, pg, others, patient, CATEGORY).await.unwrap();
     }
 }
 
@@ -639,10 +619,9 @@ async fn a_purchase_that_crossed_the_end_of_the_treatment_is_stopped() {
     let ada = patient(1);
     let id = begin(&database, &WILLING, &ada, "k1").await.unwrap().id;
     let over = Others { supply: Supply::NoPlan, ..WILLING };
-    let delivery = delivery(&database, "subscriptions.on_subscription_started");
     let patient = PatientId(Uuid::from_u128(1));
     let (env, pg) = (&database.env, &database.pg);
-    on_subscription_started(env, pg, &over, delivery, patient, CATEGORY).await.unwrap();
+    on_subscription_started(env, pg, &over, patient, CATEGORY).await.unwrap();
     let ended = manage::read(&database.pg, &ada, id).await.unwrap();
     assert_eq!(ended.state.word(), StateWord::Canceled);
 }
@@ -711,20 +690,18 @@ async fn only_a_plan_that_pays_for_the_treatment_is_bought_and_renewed() {
     let stored = manage::read(pg, &patient(1), bought.id).await.unwrap();
     assert_eq!(stored.covers, [finasteride()], "what was bought is kept as it was");
 
-    // A treatment that fits is no news; one that does not is told of once.
-    let told = async |others: &Others, event: u128| {
-        let delivery = Delivery { event: EventId(Uuid::from_u128(event)), handler: "changed" };
+    // A treatment that fits is no news; one that does not is.
+    let told = async |others: &Others| {
         let patient = PatientId(Uuid::from_u128(1));
-        on_treatment_changed(pg, others, delivery, patient, CATEGORY).await.unwrap();
+        on_treatment_changed(pg, others, patient, CATEGORY).await.unwrap();
         count(
             &database,
             "SELECT count(*) FROM outbox_events WHERE kind = 'subscription_mismatched'",
         )
         .await
     };
-    assert_eq!(told(&WILLING, 1).await, 0);
-    assert_eq!(told(&MINOXIDIL, 2).await, 1);
-    assert_eq!(told(&MINOXIDIL, 2).await, 1);
+    assert_eq!(told(&WILLING).await, 0);
+    assert_eq!(told(&MINOXIDIL).await, 1);
 
     database.clock.set(stored.period.end);
     let job = RenewSubscription { subscription: bought.id, period_index: 1 };

@@ -28,7 +28,7 @@ use kernel::{
 };
 use poem::{Route, Server, listener::TcpAcceptor};
 use poem_openapi::OpenApiService;
-use ports::{Delivery, IdempotencyKey, JobSpec};
+use ports::{IdempotencyKey, JobSpec};
 use rest::billing::StripeWebhookApi;
 use salus_stripe::{StripeConfig, StripeGateway, StripeWebhooks};
 use salus_tests::{Database, eventually};
@@ -226,9 +226,8 @@ impl House {
         });
         let seller = party("Salus");
         let billing = Billing { catalogue: &others, customers: &others, seller: &seller };
-        let delivery = Delivery { event: env.fresh(), handler: "billing.on_subscription_started" };
         let subscription = others.0.subscription;
-        on_subscription_started(env, &self.database.pg, billing, delivery, subscription)
+        on_subscription_started(env, &self.database.pg, billing, subscription)
             .await
             .unwrap();
         let mut tx = self.begin().await;
@@ -240,9 +239,8 @@ impl House {
     /// The subscription of an invoice is canceled.
     pub async fn cancel(&self, invoice: &Invoice) {
         let (env, store) = (&self.database.env, &self.database.pg);
-        let delivery = Delivery { event: env.fresh(), handler: "billing.on_subscription_canceled" };
         let (subscription, patient) = (invoice.subscription, invoice.patient);
-        on_subscription_canceled(env, store, delivery, subscription, patient).await.unwrap();
+        on_subscription_canceled(env, store, subscription, patient).await.unwrap();
     }
 
     pub async fn begin(&self) -> Box<dyn billing::BillingTx> {

@@ -31,13 +31,7 @@ CREATE TABLE bench_event AS
     SELECT kind, (array_agg(payload))[1] AS payload
     FROM outbox_events GROUP BY kind ORDER BY count(*) DESC LIMIT 2;
 
-CREATE TABLE bench_handler AS
-    SELECT DISTINCT e.kind, d.handler
-    FROM handled_deliveries d
-    JOIN outbox_events e ON e.id = d.event_id
-    JOIN bench_event b ON b.kind = e.kind;
-
-ANALYZE bench_template, bench_event, bench_handler;
+ANALYZE bench_template, bench_event;
 
 CREATE PROCEDURE bench_fill(first bigint, last bigint) LANGUAGE plpgsql AS $$
 DECLARE
@@ -130,8 +124,6 @@ BEGIN
 
     INSERT INTO outbox_events (id, kind, payload, occurred_at)
         SELECT bench_id(e.kind, i), e.kind, e.payload, at FROM batch, bench_event e;
-    INSERT INTO handled_deliveries (event_id, handler, handled_at)
-        SELECT bench_id(h.kind, i), h.handler, at FROM batch, bench_handler h;
     DROP TABLE batch;
 END $$;
 

@@ -149,8 +149,9 @@ pub async fn drain(clinic: &Clinic) -> anyhow::Result<Duration> {
     let started = Instant::now();
     loop {
         let (left,): (i64,) = sqlx::query_as(
-            "SELECT count(*) FROM graphile_worker._private_jobs \
-             WHERE run_at <= now() AND attempts < max_attempts",
+            "SELECT (SELECT count(*) FROM graphile_worker._private_jobs \
+                     WHERE run_at <= now() AND attempts < max_attempts) \
+                  + (SELECT count(*) FROM deliveries WHERE run_at <= now() AND attempts < 25)",
         )
         .fetch_one(&clinic.admin)
         .await?;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kernel::{Actor, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Delivery, Envelope, Event, Result};
+use ports::{AuditAction, AuditEntry, Envelope, Event, Result};
 
 use crate::{AnalyticsError, AnalyticsStore, Position, journey::stage_of};
 
@@ -27,7 +27,6 @@ pub fn counts(event: &Event) -> bool {
 pub async fn project(
     store: &dyn AnalyticsStore,
     facts: &dyn SubscriptionFacts,
-    delivery: Delivery,
     envelope: &Envelope,
 ) -> Result<(), AnalyticsError> {
     let stage = stage_of(&envelope.event);
@@ -40,16 +39,13 @@ pub async fn project(
         None => None,
     };
     let mut tx = store.begin(&Actor::system(HANDLER)).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     if let Some((patient, stage)) = stage {
         tx.reach(patient, stage, envelope.occurred_at).await?;
     }
     if let Some(position) = &position {
         tx.save_position(position, position.monthly()?).await?;
     }
-    tx.audit(AuditEntry::new(AuditAction::Update, "analytics_projection", delivery.event));
+    tx.audit(AuditEntry::new(AuditAction::Update, "analytics_projection", envelope.id));
     tx.commit().await?;
     Ok(())
 }

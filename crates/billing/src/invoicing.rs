@@ -1,7 +1,7 @@
 //! From a started period to a finalized invoice.
 
 use kernel::{Actor, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Env, Event, PortError, unit_of_work::Delivery};
+use ports::{AuditAction, AuditEntry, Env, Event, PortError};
 
 use crate::{
     charge::ChargeInvoice,
@@ -26,11 +26,10 @@ pub async fn on_subscription_started(
     env: &Env,
     store: &dyn BillingStore,
     billing: Billing<'_>,
-    delivery: Delivery,
     subscription: SubscriptionId,
 ) -> Result<(), BillingError> {
     let actor = Actor::system("billing.on_subscription_started");
-    bill_period(env, store, billing, &actor, delivery, subscription, 0).await
+    bill_period(env, store, billing, &actor, subscription, 0).await
 }
 
 /// Bills a later period of a subscription.
@@ -38,12 +37,11 @@ pub async fn on_subscription_period_started(
     env: &Env,
     store: &dyn BillingStore,
     billing: Billing<'_>,
-    delivery: Delivery,
     subscription: SubscriptionId,
     period_index: u32,
 ) -> Result<(), BillingError> {
     let actor = Actor::system("billing.on_subscription_period_started");
-    bill_period(env, store, billing, &actor, delivery, subscription, period_index).await
+    bill_period(env, store, billing, &actor, subscription, period_index).await
 }
 
 async fn bill_period(
@@ -51,7 +49,6 @@ async fn bill_period(
     store: &dyn BillingStore,
     Billing { catalogue, customers, seller }: Billing<'_>,
     actor: &Actor,
-    delivery: Delivery,
     subscription: SubscriptionId,
     index: u32,
 ) -> Result<(), BillingError> {
@@ -67,9 +64,6 @@ async fn bill_period(
     };
 
     let mut tx = store.begin(actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     // Whoever ends a subscription holds this lock too, so that a cancellation
     // that is heard of first leaves nothing to bill.
     tx.lock_customer(billable.patient).await?;

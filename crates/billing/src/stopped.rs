@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, Uuid};
-use ports::{AuditAction, AuditEntry, Delivery, Env, Result};
+use ports::{AuditAction, AuditEntry, Env, Result};
 
 use crate::{
     error::BillingError,
@@ -31,14 +31,10 @@ pub trait Treatments: Send + Sync {
 pub async fn on_stopped(
     env: &Env,
     store: &dyn BillingStore,
-    delivery: Delivery,
     subject: Uuid,
     (patient, category): (PatientId, CategoryId),
 ) -> Result<(), BillingError> {
     let mut tx = store.begin(&Actor::system("billing.on_stopped")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let paid = tx.has_paid(patient, category).await?;
     if paid {
         raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
@@ -58,15 +54,11 @@ pub async fn on_invoice_paid(
     env: &Env,
     store: &dyn BillingStore,
     treatments: &dyn Treatments,
-    delivery: Delivery,
     invoice: InvoiceId,
     (patient, category): (PatientId, CategoryId),
 ) -> Result<(), BillingError> {
     let blocked = treatments.blocked_prescription(patient, category).await?;
     let mut tx = store.begin(&Actor::system("billing.paid_but_stopped")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     if let Some(subject) = blocked {
         raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
     }

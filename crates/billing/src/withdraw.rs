@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{Actor, InvoiceId, PatientId, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Delivery, Env, JobRequest, JobSpec, PortError};
+use ports::{AuditAction, AuditEntry, Env, JobRequest, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -77,15 +77,11 @@ pub fn decide(invoice: &Invoice, payments: &[Payment]) -> Withdrawal {
 pub async fn on_subscription_canceled(
     env: &Env,
     store: &dyn BillingStore,
-    delivery: Delivery,
     subscription: SubscriptionId,
     patient: PatientId,
 ) -> Result<(), BillingError> {
     let actor = Actor::system("billing.on_subscription_canceled");
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     tx.lock_customer(patient).await?;
     tx.end_subscription(subscription, patient, env.now()).await?;
     let open = tx.lock_open_invoices(subscription).await?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{Actor, AssessmentId, FormResponseId, ProviderId, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry, Delivery, Env, Event, events::AssessmentOutcome};
+use ports::{AuditAction, AuditEntry, Env, Event, events::AssessmentOutcome};
 
 use crate::{
     Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, PlanStatus,
@@ -22,7 +22,6 @@ pub async fn on_response_submitted(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Delivery,
     response: FormResponseId,
 ) -> Result<(), CareError> {
     let actor = Actor::system("care.assess");
@@ -39,7 +38,7 @@ pub async fn on_response_submitted(
     let terms = terms.ok_or(CareError::NotFound("category"))?;
 
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? || tx.assessment_of(response).await?.is_some() {
+    if tx.assessment_of(response).await?.is_some() {
         return Ok(());
     }
     tx.lock_reviews(submitted.patient, submitted.category).await?;

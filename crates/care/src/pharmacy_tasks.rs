@@ -7,7 +7,7 @@ use kernel::{
     Actor, FillHoldId, PatientId, PrescriptionId, ProviderId, ShipmentId, TreatmentPlanId, UsState,
     Uuid,
 };
-use ports::{AuditAction, AuditEntry, Delivery, Env, events::ShipmentStatusWord};
+use ports::{AuditAction, AuditEntry, Env, events::ShipmentStatusWord};
 
 use crate::{
     CareError, CareStore, Reach, Sources, TaskKind,
@@ -21,12 +21,11 @@ pub async fn on_pharmacy_to_be_told(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Delivery,
     (prescription, plan): (PrescriptionId, TreatmentPlanId),
     whose: (PatientId, ProviderId),
 ) -> Result<(), CareError> {
     let about = (TaskKind::PhonePharmacy, "prescription", prescription.uuid());
-    for_whoever_answers(env, store, sources, delivery, about, plan, whose).await
+    for_whoever_answers(env, store, sources, about, plan, whose).await
 }
 
 /// Handles `ParcelAstray`.
@@ -34,12 +33,11 @@ pub async fn on_parcel_astray(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Delivery,
     (shipment, plan): (ShipmentId, TreatmentPlanId),
     whose: (PatientId, ProviderId),
 ) -> Result<(), CareError> {
     let about = (TaskKind::AstrayParcel, "shipment", shipment.uuid());
-    for_whoever_answers(env, store, sources, delivery, about, plan, whose).await
+    for_whoever_answers(env, store, sources, about, plan, whose).await
 }
 
 /// Handles `ShipmentChanged`: completes the task about a parcel that is delivered
@@ -47,7 +45,6 @@ pub async fn on_parcel_astray(
 pub async fn on_shipment_changed(
     env: &Env,
     store: &dyn CareStore,
-    delivery: Delivery,
     (shipment, patient): (ShipmentId, PatientId),
     status: ShipmentStatusWord,
 ) -> Result<(), CareError> {
@@ -55,7 +52,7 @@ pub async fn on_shipment_changed(
         return Ok(());
     }
     let about = ("shipment", shipment.uuid());
-    settle_about(env, store, delivery, about, (patient, None)).await
+    settle_about(env, store, about, (patient, None)).await
 }
 
 /// Raises a task for the one who answers for the plan.
@@ -63,16 +60,12 @@ async fn for_whoever_answers(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Delivery,
     (kind, of, subject): (TaskKind, &'static str, Uuid),
     plan: TreatmentPlanId,
     (patient, prescriber): (PatientId, ProviderId),
 ) -> Result<(), CareError> {
     let (licensed, state) = licensed_for(env, sources, patient).await?;
     let mut tx = store.begin(&Actor::system("care.pharmacy_tasks")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let plan = tx.plan(plan, &Reach::All).await?;
     let responsible = plan.map_or(prescriber, |plan| plan.provider);
     let closed = tx.closed_for_whatever(patient).await?;
@@ -97,15 +90,11 @@ pub async fn on_fill_held(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Delivery,
     hold: FillHoldId,
     (patient, provider): (PatientId, Option<ProviderId>),
 ) -> Result<(), CareError> {
     let (licensed, state) = licensed_for(env, sources, patient).await?;
     let mut tx = store.begin(&Actor::system("care.pharmacy_tasks")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let closed = tx.closed_for_whatever(patient).await?;
     let candidates = candidates(provider, &licensed, &closed, state);
     let about = (patient, hold.uuid());
@@ -122,26 +111,21 @@ pub async fn on_fill_held(
 pub async fn on_fill_released(
     env: &Env,
     store: &dyn CareStore,
-    delivery: Delivery,
     hold: FillHoldId,
     (patient, provider): (PatientId, ProviderId),
 ) -> Result<(), CareError> {
     let about = ("fill_hold", hold.uuid());
-    settle_about(env, store, delivery, about, (patient, Some(provider))).await
+    settle_about(env, store, about, (patient, Some(provider))).await
 }
 
 /// Ends the tasks about something that has settled, by a person or by itself.
 async fn settle_about(
     env: &Env,
     store: &dyn CareStore,
-    delivery: Delivery,
     (of, subject): (&'static str, Uuid),
     (patient, by): (PatientId, Option<ProviderId>),
 ) -> Result<(), CareError> {
     let mut tx = store.begin(&Actor::system("care.pharmacy_tasks")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let settled = settle(tx.as_mut(), subject, by, env.now()).await?;
     if settled > 0 {
         tx.audit(

@@ -6,7 +6,7 @@ use kernel::{
     text::{MeetingReport, PlanReason},
 };
 use ports::{
-    AuditAction, AuditEntry, Delivery, Env, Event, IdempotencyKey, PortError,
+    AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError,
     events::PrescriptionStatusWord,
 };
 
@@ -424,7 +424,6 @@ pub(crate) async fn dose_alerts(
 pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
-    delivery: Delivery,
     (id, version): (TreatmentPlanId, u32),
     status: PrescriptionStatusWord,
 ) -> Result<(), CareError> {
@@ -432,9 +431,6 @@ pub async fn on_prescription_changed(
         return Ok(());
     }
     let mut tx = store.begin(&Actor::system("care.complete_plan")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let plan = tx.plan(id, &Reach::All).await?.ok_or(CareError::NotFound("treatment plan"))?;
     if plan.is_outdated(version) {
         // The treatment as it is now has fills of its own.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use kernel::{Actor, PatientId, ProviderId, UsState};
-use ports::{AuditAction, AuditEntry, Delivery, Env, JobSpec};
+use ports::{AuditAction, AuditEntry, Env, JobSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::{Assessment, CareError, CareStore, CareTx, Review, Sources, assigning};
@@ -48,10 +48,9 @@ pub async fn on_standing_changed(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Delivery,
     provider: ProviderId,
 ) -> Result<(), CareError> {
-    apply(env, store, sources, Some(delivery), provider).await
+    apply(env, store, sources, true, provider).await
 }
 
 /// The job: an account may be closed while a claim or a signature of it is on its
@@ -64,7 +63,7 @@ pub async fn check_standing(
 ) -> Result<(), CareError> {
     let known = store.begin(&Actor::system("care.standing")).await?.standing_changed().await?;
     for provider in known {
-        apply(env, store, sources, None, provider).await?;
+        apply(env, store, sources, false, provider).await?;
     }
     Ok(())
 }
@@ -75,7 +74,6 @@ pub async fn on_patient_moved(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Delivery,
     patient: PatientId,
 ) -> Result<(), CareError> {
     let actor = Actor::system("care.standing");
@@ -92,7 +90,7 @@ pub async fn on_patient_moved(
         }
     }
     let mut tx = store.begin(&actor).await?;
-    if open.is_empty() || !tx.first_delivery(delivery).await? {
+    if open.is_empty() {
         return Ok(());
     }
     for provider in open {
@@ -108,7 +106,7 @@ async fn apply(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
-    delivery: Option<Delivery>,
+    has_changed: bool,
     provider: ProviderId,
 ) -> Result<(), CareError> {
     let (actor, now) = (Actor::system("care.standing"), env.now());
@@ -122,10 +120,7 @@ async fn apply(
     let charts = charts(&panel, &closed, &states, &licensed);
 
     let mut tx = store.begin(&actor).await?;
-    if let Some(delivery) = delivery {
-        if !tx.first_delivery(delivery).await? {
-            return Ok(());
-        }
+    if has_changed {
         tx.add_standing(provider, now).await?;
     }
     let held = tx.held_reviews(provider).await?;
@@ -136,7 +131,7 @@ async fn apply(
             !licensed.contains(state)
         })
         .collect();
-    if delivery.is_none() && charts == Charts::default() && held.is_empty() {
+    if !has_changed && charts == Charts::default() && held.is_empty() {
         return Ok(());
     }
     for (patients, closed) in [(&charts.close, true), (&charts.open, false)] {

@@ -6,7 +6,7 @@ use kernel::{
     TaskId, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{
-    AuditAction, AuditEntry, Delivery, Env, Event, PortError, events::PrescriptionStatusWord,
+    AuditAction, AuditEntry, Env, Event, PortError, events::PrescriptionStatusWord,
 };
 
 use crate::{
@@ -95,7 +95,6 @@ pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn CareStore,
     prescribed: &dyn Prescribed,
-    delivery: Delivery,
     (prescription, plan, version): (PrescriptionId, TreatmentPlanId, u32),
     (patient, provider): (PatientId, ProviderId),
     status: PrescriptionStatusWord,
@@ -105,9 +104,6 @@ pub async fn on_prescription_changed(
         _ => None,
     };
     let mut tx = store.begin(&Actor::system("care.prescription_tasks")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let kind = match status {
         PrescriptionStatusWord::Blocked => TaskKind::BlockedPrescription,
         PrescriptionStatusWord::Failed => TaskKind::FailedPrescription,
@@ -154,14 +150,10 @@ pub async fn on_treatment_plan_modified(
     env: &Env,
     store: &dyn CareStore,
     prescribed: &dyn Prescribed,
-    delivery: Delivery,
     plan: TreatmentPlanId,
 ) -> Result<(), CareError> {
     let last = prescribed.last_version(plan).await?;
     let mut tx = store.begin(&Actor::system("care.changed_treatments")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let Some(changed) = tx.plan(plan, &Reach::All).await? else { return Ok(()) };
     if raise_changed(env, tx.as_mut(), &changed, last).await?.is_some() {
         tx.commit().await?;
@@ -192,14 +184,10 @@ pub async fn on_profile_changed(
     env: &Env,
     store: &dyn CareStore,
     facts: &dyn PatientFacts,
-    delivery: Delivery,
     patient: PatientId,
 ) -> Result<(), CareError> {
     let Some(facts) = facts.facts(patient).await? else { return Ok(()) };
     let mut tx = store.begin(&Actor::system("care.changed_profiles")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let mut raised = follow(tx.as_mut(), patient, facts.state).await?;
     for plan in tx.plans(patient, &Reach::All).await? {
         let (PlanStatus::Active, Some(assessment)) = (plan.status, plan.assessment) else {
@@ -258,14 +246,10 @@ async fn follow(
 pub async fn on_subscription_mismatched(
     env: &Env,
     store: &dyn CareStore,
-    delivery: Delivery,
     patient: PatientId,
     category: CategoryId,
 ) -> Result<(), CareError> {
     let mut tx = store.begin(&Actor::system("care.mismatched_subscriptions")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let Some(id) = tx.active_plan(patient, category).await? else { return Ok(()) };
     let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(()) };
     let (kind, about) = (TaskKind::UncoveredTreatment, (patient, plan.id.uuid()));
@@ -280,13 +264,9 @@ pub async fn on_subscription_mismatched(
 pub async fn on_record_changed(
     env: &Env,
     store: &dyn CareStore,
-    delivery: Delivery,
     patient: PatientId,
 ) -> Result<(), CareError> {
     let mut tx = store.begin(&Actor::system("care.changed_records")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let mut raised = false;
     for plan in tx.plans(patient, &Reach::All).await? {
         if plan.status != PlanStatus::Active {

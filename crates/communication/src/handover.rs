@@ -2,21 +2,17 @@
 //! finds what was written, and the colleague takes part no more.
 
 use kernel::{Actor, PatientId, ProviderId};
-use ports::{AuditAction, AuditEntry, Delivery};
+use ports::{AuditAction, AuditEntry};
 
 use crate::{CommunicationError, CommunicationStore};
 
 /// Handles `PatientHandedOver`.
 pub async fn on_patient_handed_over(
     store: &dyn CommunicationStore,
-    delivery: Delivery,
     patient: PatientId,
     (from, to): (ProviderId, ProviderId),
 ) -> Result<(), CommunicationError> {
     let mut tx = store.begin(&Actor::system("communication.handover")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let moved = tx.move_threads(patient, from, to).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "message_threads", patient)

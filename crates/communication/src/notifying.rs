@@ -2,7 +2,7 @@
 
 use kernel::{AccountId, Actor, PatientId, ProviderId, Uuid};
 use ports::{
-    AuditAction, AuditEntry, Delivery, Env, Event, JobRequest,
+    AuditAction, AuditEntry, Env, Envelope, Event, JobRequest,
     events::{AssessmentOutcome, PrescriptionStatusWord, ShipmentStatusWord},
 };
 
@@ -30,17 +30,13 @@ pub struct News {
 pub async fn notify(
     env: &Env,
     store: &dyn CommunicationStore,
-    delivery: Delivery,
-    event: &Event,
+    envelope: &Envelope,
 ) -> Result<(), CommunicationError> {
-    let news = news_of(event);
+    let news = news_of(&envelope.event);
     if news.is_empty() {
         return Ok(());
     }
     let mut tx = store.begin(&Actor::system(HANDLER)).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let mut told = 0;
     for item in news {
         let preferences = tx.preferences(item.recipient).await?;
@@ -50,7 +46,7 @@ pub async fn notify(
             }
             let notification = Notification::raise(
                 env.fresh(),
-                delivery.event,
+                envelope.id,
                 item.recipient,
                 *channel,
                 item.kind,
@@ -78,7 +74,7 @@ pub async fn notify(
     }
     if told == 0 {
         // That nobody wanted to hear of it, or all had, is on record as well.
-        let entry = AuditEntry::new(AuditAction::Execute, "notification_event", delivery.event);
+        let entry = AuditEntry::new(AuditAction::Execute, "notification_event", envelope.id);
         tx.audit(entry.detail("told", told));
     }
     tx.commit().await?;

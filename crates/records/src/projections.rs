@@ -2,7 +2,7 @@
 //! and its current state becomes the next version of its resource.
 
 use kernel::{Actor, ConsultationId, FormResponseId, PatientId, PrescriptionId};
-use ports::{AuditAction, AuditEntry, Delivery, Env};
+use ports::{AuditAction, AuditEntry, Env};
 
 use crate::{
     Draft, FhirMapper, Reach, RecordsError, RecordsStore, RecordsTx, ResourceType,
@@ -14,7 +14,6 @@ pub async fn on_patient_profile_changed(
     store: &dyn RecordsStore,
     mapper: &dyn FhirMapper,
     source: &dyn PatientSource,
-    delivery: Delivery,
     patient: PatientId,
 ) -> Result<(), RecordsError> {
     let draft = source
@@ -30,14 +29,13 @@ pub async fn on_patient_profile_changed(
             })
         })
         .transpose()?;
-    project(env, store, "records.patient", delivery, draft).await
+    project(env, store, "records.patient", draft).await
 }
 
 pub async fn on_response_submitted(
     env: &Env,
     store: &dyn RecordsStore,
     source: &dyn ResponseSource,
-    delivery: Delivery,
     response: FormResponseId,
 ) -> Result<(), RecordsError> {
     let draft = source.response(response).await?.map(|data| Draft {
@@ -47,7 +45,7 @@ pub async fn on_response_submitted(
         source_version: data.source_version,
         content: data.content,
     });
-    project(env, store, "records.questionnaire_response", delivery, draft).await
+    project(env, store, "records.questionnaire_response", draft).await
 }
 
 pub async fn on_prescription_changed(
@@ -55,7 +53,6 @@ pub async fn on_prescription_changed(
     store: &dyn RecordsStore,
     mapper: &dyn FhirMapper,
     source: &dyn PrescriptionSource,
-    delivery: Delivery,
     prescription: PrescriptionId,
 ) -> Result<(), RecordsError> {
     let draft = source
@@ -71,7 +68,7 @@ pub async fn on_prescription_changed(
             })
         })
         .transpose()?;
-    project(env, store, "records.medication_request", delivery, draft).await
+    project(env, store, "records.medication_request", draft).await
 }
 
 pub async fn on_consultation_changed(
@@ -79,7 +76,6 @@ pub async fn on_consultation_changed(
     store: &dyn RecordsStore,
     mapper: &dyn FhirMapper,
     source: &dyn ConsultationSource,
-    delivery: Delivery,
     consultation: ConsultationId,
 ) -> Result<(), RecordsError> {
     let draft = source
@@ -95,20 +91,16 @@ pub async fn on_consultation_changed(
             })
         })
         .transpose()?;
-    project(env, store, "records.encounter", delivery, draft).await
+    project(env, store, "records.encounter", draft).await
 }
 
 async fn project(
     env: &Env,
     store: &dyn RecordsStore,
     actor: &'static str,
-    delivery: Delivery,
     draft: Option<Draft>,
 ) -> Result<(), RecordsError> {
     let mut tx = store.begin(&Actor::system(actor)).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     if let Some(draft) = draft {
         save(env, tx.as_mut(), draft).await?;
     }

@@ -160,6 +160,8 @@ pub struct Database {
 #[serde(default, deny_unknown_fields)]
 pub struct Jobs {
     pub concurrency: usize,
+    /// How many transactions deliver events at the same time.
+    pub consumers: usize,
 }
 
 impl Jobs {
@@ -396,7 +398,7 @@ impl Default for Database {
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { concurrency: 8 }
+        Self { concurrency: 8, consumers: 4 }
     }
 }
 

@@ -12,7 +12,7 @@ use poem::{
     http::{StatusCode, header},
     web::{Data, Json},
 };
-use postgres::Pg;
+use postgres::{Pg, core::Consumer};
 use rest::core::RETRY_AFTER;
 use serde::Serialize;
 use tokio::task::AbortHandle;
@@ -29,6 +29,7 @@ pub struct Health {
     pub pg: Pg,
     pub chain: Arc<dyn ChainStore>,
     pub jobs: Arc<Runtime>,
+    pub deliveries: Arc<Consumer>,
     /// Further tasks that must run, by their names.
     pub tasks: Vec<(&'static str, Liveness)>,
     pub vendors: Arc<Vec<Vendor>>,
@@ -130,6 +131,12 @@ async fn measure(health: Data<&Arc<Health>>) -> Response {
         metrics::gauge!("jobs_oldest_seconds").set(backlog.oldest.as_secs_f64());
         metrics::gauge!("jobs_exhausted").set(backlog.exhausted as f64);
     }
+    if let Ok(backlog) = health.deliveries.backlog().await {
+        metrics::gauge!("deliveries_waiting").set(backlog.waiting as f64);
+        metrics::gauge!("deliveries_oldest_seconds").set(backlog.oldest.as_secs_f64());
+        metrics::gauge!("deliveries_dead").set(backlog.dead as f64);
+        metrics::gauge!("deliveries_unknown").set(backlog.unknown as f64);
+    }
     if let Ok(lag) = health.chain.lag().await {
         metrics::gauge!("audit_seal_lag_seconds").set(lag.as_secs_f64());
     }
@@ -211,6 +218,20 @@ impl Health {
                 ),
             },
             Err(error) => Check { name: "jobs", ok: false, detail: error.to_string() },
+        });
+        checks.push(match self.deliveries.backlog().await {
+            Ok(backlog) => Check {
+                name: "deliveries",
+                ok: backlog.oldest <= LATEST_JOB,
+                detail: format!(
+                    "{} waiting, the oldest for {} s, {} given up, {} for handlers unknown here",
+                    backlog.waiting,
+                    backlog.oldest.as_secs(),
+                    backlog.dead,
+                    backlog.unknown,
+                ),
+            },
+            Err(error) => Check { name: "deliveries", ok: false, detail: error.to_string() },
         });
         checks.push(match self.chain.lag().await {
             Ok(lag) => Check {

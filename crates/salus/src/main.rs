@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use salus::{commands, config::Config};
 
@@ -57,6 +58,11 @@ enum Command {
         #[command(subcommand)]
         command: DecisionsCommand,
     },
+    /// What handlers have not been told yet.
+    Deliveries {
+        #[command(subcommand)]
+        command: DeliveriesCommand,
+    },
     /// The keys that seal PHI.
     Keys {
         #[command(subcommand)]
@@ -85,6 +91,22 @@ enum DecisionsCommand {
     /// Decide every stored assessment once more; name those that come out
     /// otherwise, and fail when there are any.
     Replay,
+}
+
+#[derive(Subcommand)]
+enum DeliveriesCommand {
+    /// Try again what was given up, all of it or that of one handler.
+    Replay {
+        #[arg(long)]
+        handler: Option<String>,
+    },
+    /// Tell a handler that is new of every event since then.
+    Backfill {
+        handler: String,
+        /// As in 2026-11-29T00:00:00Z.
+        #[arg(long)]
+        since: DateTime<Utc>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -125,6 +147,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Command::Decisions { command: DecisionsCommand::Replay } => {
                 commands::decisions_replay(config).await
+            }
+            Command::Deliveries { command: DeliveriesCommand::Replay { handler } } => {
+                commands::deliveries_replay(config, handler).await
+            }
+            Command::Deliveries { command: DeliveriesCommand::Backfill { handler, since } } => {
+                commands::deliveries_backfill(config, handler, since).await
             }
             Command::Keys { command: KeysCommand::Rotate } => commands::keys_rotate(&config),
             Command::Permissions => commands::permissions(config).await,

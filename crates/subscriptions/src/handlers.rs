@@ -2,7 +2,7 @@
 //! come twice and in any order.
 
 use kernel::{Actor, InvoiceId, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Delivery, Env, Event, PortError};
+use ports::{AuditAction, AuditEntry, Env, Event, PortError};
 
 use crate::{
     Change, ChangeReason, Subscription, SubscriptionError, SubscriptionsStore, SubscriptionsTx,
@@ -14,15 +14,11 @@ use crate::{
 pub async fn on_invoice_paid(
     env: &Env,
     store: &dyn SubscriptionsStore,
-    delivery: Delivery,
     subscription: SubscriptionId,
     invoice: InvoiceId,
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_invoice_paid");
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let loaded = load(tx.as_mut(), subscription).await?;
     tx.note_paid_invoice(subscription, invoice).await?;
     let (subscription, change) = loaded.paid(invoice, &actor, env.now());
@@ -58,15 +54,11 @@ pub async fn on_invoice_paid(
 pub async fn on_payment_failed(
     env: &Env,
     store: &dyn SubscriptionsStore,
-    delivery: Delivery,
     subscription: SubscriptionId,
     invoice: InvoiceId,
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_payment_failed");
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let loaded = load(tx.as_mut(), subscription).await?;
     let settled = tx.is_paid_invoice(invoice).await?;
     let (subscription, change) =

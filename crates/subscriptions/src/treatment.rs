@@ -4,7 +4,7 @@
 //! renewed until the two agree again.
 
 use kernel::{Actor, CategoryId, PatientId};
-use ports::{AuditAction, AuditEntry, Delivery, Env, Event};
+use ports::{AuditAction, AuditEntry, Env, Event};
 
 use crate::{
     Approvals, Subscription, SubscriptionError, SubscriptionsStore, Supply, handlers::audit,
@@ -16,12 +16,11 @@ pub async fn on_treatment_plan_ended(
     env: &Env,
     store: &dyn SubscriptionsStore,
     approvals: &dyn Approvals,
-    delivery: Delivery,
     patient: PatientId,
     category: CategoryId,
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_treatment_plan_ended");
-    stop(env, store, approvals, delivery, &actor, (patient, category)).await
+    stop(env, store, approvals, &actor, (patient, category)).await
 }
 
 /// Handles `SubscriptionStarted`: a plan that ended while the purchase was
@@ -30,12 +29,11 @@ pub async fn on_subscription_started(
     env: &Env,
     store: &dyn SubscriptionsStore,
     approvals: &dyn Approvals,
-    delivery: Delivery,
     patient: PatientId,
     category: CategoryId,
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_subscription_started");
-    stop(env, store, approvals, delivery, &actor, (patient, category)).await
+    stop(env, store, approvals, &actor, (patient, category)).await
 }
 
 /// Handles `TreatmentPlanCreated` and `TreatmentPlanModified`: what the patient
@@ -43,16 +41,12 @@ pub async fn on_subscription_started(
 pub async fn on_treatment_changed(
     store: &dyn SubscriptionsStore,
     approvals: &dyn Approvals,
-    delivery: Delivery,
     patient: PatientId,
     category: CategoryId,
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_treatment_changed");
     let treated = approvals.treated(patient, category).await?;
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let live = match tx.live_in_category(patient, category).await? {
         Some(id) => tx.subscription(id).await?,
         None => None,
@@ -73,16 +67,12 @@ async fn stop(
     env: &Env,
     store: &dyn SubscriptionsStore,
     approvals: &dyn Approvals,
-    delivery: Delivery,
     actor: &Actor,
     (patient, category): (PatientId, CategoryId),
 ) -> Result<(), SubscriptionError> {
     // Asked before the transaction begins, which would hold its lock meanwhile.
     let treated = approvals.supply(patient, category).await? != Supply::NoPlan;
     let mut tx = store.begin(actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let live = match tx.live_in_category(patient, category).await? {
         Some(id) if !treated => tx.lock_subscription(id).await?,
         _ => None,

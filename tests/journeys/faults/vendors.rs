@@ -80,8 +80,9 @@ pub async fn delivered(server: &Server, vendor: &str) {
 
 pub async fn settled(server: &Server) {
     salus_tests::eventually("the jobs to be done", Duration::from_secs(60), || async {
-        let waiting = "SELECT count(*) FROM graphile_worker._private_jobs \
-                       WHERE run_at <= now() AND attempts < max_attempts";
+        let waiting = "SELECT (SELECT count(*) FROM graphile_worker._private_jobs \
+                               WHERE run_at <= now() AND attempts < max_attempts) \
+                            + (SELECT count(*) FROM deliveries WHERE attempts < 25)";
         (server.sql(waiting).trim() == "0").then_some(())
     })
     .await;

@@ -19,15 +19,11 @@ impl HistoryTx for PgTx {
         let purged = self
             .execute(
                 "purging the outbox",
-                "WITH heard AS ( \
+                "DELETE FROM outbox_events WHERE id = ANY (ARRAY( \
                      SELECT id FROM outbox_events AS event \
                      WHERE occurred_at < $1 AND NOT EXISTS ( \
-                         SELECT FROM graphile_worker._private_jobs AS job \
-                         WHERE job.payload->>'event' = event.id::text) \
-                     ORDER BY occurred_at LIMIT $2), \
-                 deliveries AS ( \
-                     DELETE FROM handled_deliveries USING heard WHERE event_id = heard.id) \
-                 DELETE FROM outbox_events USING heard WHERE outbox_events.id = heard.id",
+                         SELECT FROM deliveries WHERE event_id = event.id) \
+                     ORDER BY occurred_at LIMIT $2))",
                 [before.into(), i64::from(limit).into()],
             )
             .await?;

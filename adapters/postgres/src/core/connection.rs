@@ -1,42 +1,166 @@
 //! The connection of one transaction, for SeaORM's queries and for our own SQL.
 
+use std::sync::{
+    Arc, Mutex as SyncMutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
 use async_trait::async_trait;
-use ports::Result;
+use futures::future::BoxFuture;
+use ports::{PortError, Result};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values,
 };
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Executor as _, Postgres, Transaction, query::Query};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres, Transaction, query::Query};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::error::db;
+use super::{error::db, pending::Pending};
 
-/// A transaction that is under way. Dropping it rolls back, also where a future
-/// that used it was dropped half-way.
-pub struct Connection(Mutex<Transaction<'static, Postgres>>);
+/// A transaction that is under way. Several units of work may share it; it is
+/// rolled back when the last of them is dropped, also where a future that used it
+/// was dropped half-way.
+pub(super) struct Session {
+    state: Mutex<State>,
+    /// What units of work that share it have committed.
+    joined: SyncMutex<Pending>,
+    is_over: AtomicBool,
+    is_spoiled: AtomicBool,
+    has_collided: AtomicBool,
+}
 
-impl Connection {
-    pub(super) fn new(tx: Transaction<'static, Postgres>) -> Self {
-        Self(Mutex::new(tx))
+struct State {
+    /// Until the commit.
+    tx: Option<Transaction<'static, Postgres>>,
+    /// The settings that row-level security reads, as they are now.
+    walls: Arc<str>,
+}
+
+impl State {
+    fn set(&mut self, walls: Arc<str>) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(async move {
+            if let Some(tx) = &mut self.tx {
+                tx.execute(AssertSqlSafe(walls.to_string())).await?;
+                self.walls = walls;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Session {
+    pub fn new(tx: Transaction<'static, Postgres>, walls: Arc<str>) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State { tx: Some(tx), walls }),
+            joined: SyncMutex::default(),
+            is_over: AtomicBool::new(false),
+            is_spoiled: AtomicBool::new(false),
+            has_collided: AtomicBool::new(false),
+        })
     }
 
-    /// The driver's connection, locked: other queries of this transaction wait
-    /// until the guard is dropped.
-    pub(super) async fn driver(&self) -> MutexGuard<'_, Transaction<'static, Postgres>> {
-        self.0.lock().await
+    pub fn connection(self: &Arc<Self>, walls: Arc<str>) -> Connection {
+        Connection { session: Arc::clone(self), walls }
+    }
+
+    /// Adds what a unit of work that shares the transaction has committed.
+    pub fn join(&self, pending: Pending) -> Result<()> {
+        if self.is_over() {
+            return Err(PortError::bug("a unit of work outlived the transaction it shares"));
+        }
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).append(pending);
+        Ok(())
+    }
+
+    pub fn take_joined(&self) -> Pending {
+        std::mem::take(&mut self.joined.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether whoever began the transaction has let go of it.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a unit of work changed something and was then dropped, which only
+    /// the end of the whole transaction takes back.
+    pub fn is_spoiled(&self) -> bool {
+        self.is_spoiled.load(Ordering::Relaxed)
+    }
+
+    pub fn spoil(&self) {
+        self.is_spoiled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another transaction stood in its way, so that it is worth
+    /// repeating.
+    pub fn has_collided(&self) -> bool {
+        self.has_collided.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, error: sqlx::Error) -> sqlx::Error {
+        let code = error.as_database_error().and_then(|cause| cause.code());
+        if matches!(code.as_deref(), Some("40001" | "40P01")) {
+            self.has_collided.store(true, Ordering::Relaxed);
+        }
+        error
+    }
+}
+
+/// A unit of work's view of its transaction: rows are seen as its actor may see
+/// them.
+pub struct Connection {
+    session: Arc<Session>,
+    walls: Arc<str>,
+}
+
+/// The driver's connection, locked: other queries of this transaction wait
+/// until it is dropped.
+pub(super) struct Driver<'a>(MutexGuard<'a, State>);
+
+impl Driver<'_> {
+    pub fn connection(&mut self) -> sqlx::Result<&mut PgConnection> {
+        let ended = || sqlx::Error::Protocol("the transaction has ended".to_owned());
+        Ok(&mut **self.0.tx.as_mut().ok_or_else(ended)?)
+    }
+}
+
+impl Connection {
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    pub(super) async fn driver(&self) -> sqlx::Result<Driver<'_>> {
+        let mut state = self.session.state.lock().await;
+        if state.walls != self.walls {
+            state.set(self.walls.clone()).await?;
+        }
+        Ok(Driver(state))
     }
 
     pub async fn commit(self, doing: &str) -> Result<()> {
-        self.0.into_inner().commit().await.map_err(|error| db(doing, executed(error)))
+        self.session.end();
+        let Some(tx) = self.session.state.lock().await.tx.take() else {
+            return Err(PortError::bug("a transaction was committed twice"));
+        };
+        let done = tx.commit().await;
+        done.map_err(|error| db(doing, self.executed(error)))
+    }
+
+    pub(super) fn executed(&self, error: sqlx::Error) -> DbErr {
+        executed(self.session.note(error))
+    }
+
+    fn queried(&self, error: sqlx::Error) -> DbErr {
+        DbErr::Query(RuntimeErr::SqlxError(self.session.note(error).into()))
     }
 }
 
 pub(super) fn executed(error: sqlx::Error) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
-}
-
-fn queried(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
 
 fn query(statement: Statement) -> Query<'static, Postgres, SqlxValues> {
@@ -51,28 +175,33 @@ impl ConnectionTrait for Connection {
     }
 
     async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
-        let done = query(statement).execute(&mut **self.driver().await).await;
-        done.map(Into::into).map_err(executed)
+        let mut driver = self.driver().await.map_err(executed)?;
+        let done = query(statement).execute(driver.connection().map_err(executed)?).await;
+        done.map(Into::into).map_err(|error| self.executed(error))
     }
 
     async fn execute_unprepared(&self, sql: &str) -> std::result::Result<ExecResult, DbErr> {
-        let done = self.driver().await.execute(AssertSqlSafe(sql)).await;
-        done.map(Into::into).map_err(executed)
+        let mut driver = self.driver().await.map_err(executed)?;
+        let done = driver.connection().map_err(executed)?.execute(AssertSqlSafe(sql)).await;
+        done.map(Into::into).map_err(|error| self.executed(error))
     }
 
     async fn query_one_raw(
         &self,
         statement: Statement,
     ) -> std::result::Result<Option<QueryResult>, DbErr> {
-        let row = query(statement).fetch_optional(&mut **self.driver().await).await;
-        row.map(|row| row.map(Into::into)).map_err(queried)
+        let mut driver = self.driver().await.map_err(executed)?;
+        let row = query(statement).fetch_optional(driver.connection().map_err(executed)?).await;
+        row.map(|row| row.map(Into::into)).map_err(|error| self.queried(error))
     }
 
     async fn query_all_raw(
         &self,
         statement: Statement,
     ) -> std::result::Result<Vec<QueryResult>, DbErr> {
-        let rows = query(statement).fetch_all(&mut **self.driver().await).await;
-        rows.map(|rows| rows.into_iter().map(Into::into).collect()).map_err(queried)
+        let mut driver = self.driver().await.map_err(executed)?;
+        let rows = query(statement).fetch_all(driver.connection().map_err(executed)?).await;
+        rows.map(|rows| rows.into_iter().map(Into::into).collect())
+            .map_err(|error| self.queried(error))
     }
 }

@@ -4,7 +4,9 @@
 mod connect;
 mod connection;
 mod cursor;
+mod deliveries;
 mod error;
+mod joining;
 mod notices;
 mod pending;
 mod pulse;
@@ -18,15 +20,21 @@ pub use sea_orm::DatabaseConnection;
 use kernel::{Actor, Permission, Uuid, actor::Scope};
 use ports::{Env, Event, PortError, Result, Sealer};
 use sqlx::AssertSqlSafe;
+use tokio::sync::Notify;
 
 pub use self::{
     connect::{ConnectionSettings, MigrationState},
     connection::Connection,
     cursor::{cursor, id_cursor, read_time_cursor, time_cursor, time_cursor_of},
+    deliveries::{Consumer, DeliveryBacklog},
     error::{db, expect_changed},
     transaction::PgTx,
 };
-use self::{connection::executed, pulse::Pulse};
+use self::{
+    connection::{Session, executed},
+    pending::Pending,
+    pulse::Pulse,
+};
 
 /// The database as the stores see it. Cloning shares the pool.
 #[derive(Clone)]
@@ -36,6 +44,8 @@ pub struct Pg {
     sealer: Arc<dyn Sealer>,
     pulse: Pulse,
     handlers: Arc<OnceLock<Handlers>>,
+    /// Wakes those who deliver events in this process.
+    told: Arc<Notify>,
 }
 
 /// Names the handlers of an event.
@@ -43,10 +53,11 @@ pub type Handlers = Box<dyn Fn(&Event) -> Vec<&'static str> + Send + Sync>;
 
 impl Pg {
     pub fn new(pool: DatabaseConnection, env: Env, sealer: Arc<dyn Sealer>) -> Self {
-        Self { pool, env, sealer, pulse: Pulse::default(), handlers: Arc::default() }
+        let (pulse, handlers, told) = Default::default();
+        Self { pool, env, sealer, pulse, handlers, told }
     }
 
-    /// Sets which handlers receive an event, so that a commit enqueues their
+    /// Sets which handlers receive an event, so that a commit lists their
     /// deliveries. A process that runs handlers calls this once.
     pub fn subscribe(&self, handlers: Handlers) -> Result<()> {
         let twice = |_| PortError::bug("the handlers of events are named twice");
@@ -68,6 +79,16 @@ impl Pg {
     /// Begins a transaction with this statement, or says at once that the
     /// database is away.
     pub(crate) async fn begin(&self, doing: &str, statement: String) -> Result<Connection> {
+        let walls: Arc<str> = "".into();
+        Ok(self.session(doing, statement, walls.clone()).await?.connection(walls))
+    }
+
+    async fn session(
+        &self,
+        doing: &str,
+        statement: String,
+        walls: Arc<str>,
+    ) -> Result<Arc<Session>> {
         let begin = async {
             // In a task of its own, so that it always finishes: where a BEGIN is dropped
             // half-way, the driver returns the connection inside the transaction.
@@ -78,38 +99,70 @@ impl Pg {
             biased;
             outage = self.pulse.lost() => Err(outage),
             begun = begin => match begun {
-                Ok(Ok(begun)) => Ok(Connection::new(begun)),
+                Ok(Ok(begun)) => Ok(Session::new(begun, walls)),
                 Ok(Err(error)) => Err(db(doing, executed(error))),
                 Err(error) => Err(PortError::internal(format!("{doing} was cut off"), error)),
             }
         }
     }
 
-    /// Opens a transaction in the actor's name; row-level security sees the
-    /// actor's scope until it ends. One message begins it and names the actor, so
-    /// nothing but words of ours, ids and a time may stand in it.
+    /// Opens a unit of work in the actor's name; row-level security sees the
+    /// actor's scope in all that it does. Where an event is being handled it joins
+    /// that transaction, else it begins one.
     pub async fn open(&self, actor: &Actor) -> Result<PgTx> {
-        let (scope, patient) = match actor.scope() {
-            Scope::Nobody => ("nobody", None),
-            Scope::Patient(patient) => ("patient", Some(patient.uuid())),
-            Scope::Staff => ("staff", None),
-            Scope::System => ("system", None),
-        };
-        // Whoever treats as well reaches by that what they have written.
-        let pharmacist = actor.as_pharmacist().filter(|_| actor.as_provider().is_none());
-        // Some charts are closed to a provider; who may read any chart has none such.
-        let provider = actor.as_provider().filter(|_| !actor.may(Permission::PatientReadAny));
-        let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-        let statement = format!(
-            "BEGIN; SET LOCAL salus.scope = '{scope}'; SET LOCAL salus.patient = '{}'; \
-             SET LOCAL salus.pharmacist = '{}'; SET LOCAL salus.provider = '{}'; \
-             SET LOCAL salus.now = '{}'",
-            id(patient),
-            id(pharmacist.map(|account| account.uuid())),
-            id(provider.map(|provider| provider.uuid())),
-            self.env.now().to_rfc3339(),
-        );
-        let tx = self.begin("opening a transaction", statement).await?;
-        Ok(PgTx::new(tx, actor.clone(), self.clone()))
+        let walls: Arc<str> = walls(actor).into();
+        if let Some(session) = joining::under_way() {
+            return Ok(PgTx::joined(session.connection(walls), actor.clone(), self.clone()));
+        }
+        let session = self.begin_as("opening a transaction", &walls).await?;
+        Ok(PgTx::new(session.connection(walls), actor.clone(), self.clone()))
     }
+
+    /// Writes what the commit brings with it, also for the units of work that
+    /// have joined the transaction, and commits.
+    async fn finish(&self, tx: Connection, pending: Pending) -> Result<()> {
+        let session = tx.session();
+        if session.is_spoiled() {
+            return Err(PortError::bug("a unit of work left changes behind without a commit"));
+        }
+        let mut all = session.take_joined();
+        all.append(pending);
+        let tells = all.has_deliveries();
+        all.write(&tx).await?;
+        tx.commit("committing").await?;
+        if tells {
+            self.told.notify_one();
+        }
+        Ok(())
+    }
+
+    /// One message begins it and names the actor, so nothing but words of ours,
+    /// ids and a time may stand in it.
+    async fn begin_as(&self, doing: &str, walls: &Arc<str>) -> Result<Arc<Session>> {
+        let now = self.env.now().to_rfc3339();
+        let statement = format!("BEGIN; {walls}; SET LOCAL salus.now = '{now}'");
+        self.session(doing, statement, walls.clone()).await
+    }
+}
+
+/// The settings by which row-level security knows the actor.
+fn walls(actor: &Actor) -> String {
+    let (scope, patient) = match actor.scope() {
+        Scope::Nobody => ("nobody", None),
+        Scope::Patient(patient) => ("patient", Some(patient.uuid())),
+        Scope::Staff => ("staff", None),
+        Scope::System => ("system", None),
+    };
+    // Whoever treats as well reaches by that what they have written.
+    let pharmacist = actor.as_pharmacist().filter(|_| actor.as_provider().is_none());
+    // Some charts are closed to a provider; who may read any chart has none such.
+    let provider = actor.as_provider().filter(|_| !actor.may(Permission::PatientReadAny));
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    format!(
+        "SET LOCAL salus.scope = '{scope}'; SET LOCAL salus.patient = '{}'; \
+         SET LOCAL salus.pharmacist = '{}'; SET LOCAL salus.provider = '{}'",
+        id(patient),
+        id(pharmacist.map(|account| account.uuid())),
+        id(provider.map(|provider| provider.uuid())),
+    )
 }

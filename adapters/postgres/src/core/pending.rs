@@ -1,55 +1,72 @@
 //! The events, audit entries and jobs of a unit of work. They are kept until the
 //! commit, which writes all of them in one statement.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use kernel::{Actor, ActorKind, AuditEntryId};
-use ports::{AuditEntry, Envelope, JobRequest, PortError, Result};
+use kernel::{Actor, ActorKind, AuditEntryId, EventId};
+use ports::{AuditEntry, Envelope, JobRequest, PortError, Result, jobs::JOB_TASK};
 use serde_json::{Value, json};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{
     connection::{Connection, executed},
+    deliveries::EVERY_HANDLER,
     error::db,
 };
 
 #[derive(Default)]
 pub(super) struct Pending {
     events: Vec<Envelope>,
-    entries: Vec<(AuditEntryId, DateTime<Utc>, AuditEntry)>,
+    /// Who is to hear of which event.
+    deliveries: Vec<(EventId, &'static str)>,
+    entries: Vec<Entry>,
     jobs: Vec<Job>,
+    /// The deliveries that this has handled.
+    delivered: Vec<i64>,
+}
+
+struct Entry {
+    id: AuditEntryId,
+    at: DateTime<Utc>,
+    entry: AuditEntry,
+    actor: Arc<Actor>,
 }
 
 /// A job as the queue takes it.
 struct Job {
-    task: &'static str,
     payload: Value,
     key: Option<String>,
     queue: Option<String>,
     run_at: Option<DateTime<Utc>>,
 }
 
-impl Job {
-    fn new(task: &'static str, payload: Value) -> Self {
-        Self { task, payload, key: None, queue: None, run_at: None }
-    }
-}
-
 impl Pending {
     /// With a delivery for each of the handlers, where they are known here; else
-    /// whichever server takes the relay finds them.
+    /// whichever server takes it up finds them.
     pub fn emit(&mut self, envelope: Envelope, handlers: Option<Vec<&'static str>>) {
-        let id = envelope.id;
-        match handlers {
-            Some(names) => self.jobs.extend(names.into_iter().map(|handler| {
-                Job::new(ports::jobs::DELIVERY_TASK, json!({ "event": id, "handler": handler }))
-            })),
-            None => self.jobs.push(Job::new(ports::jobs::RELAY_TASK, json!({ "event": id }))),
+        for handler in handlers.unwrap_or_else(|| vec![EVERY_HANDLER]) {
+            self.deliver(envelope.id, handler);
         }
         self.events.push(envelope);
     }
 
-    pub fn audit(&mut self, id: AuditEntryId, at: DateTime<Utc>, entry: AuditEntry) {
-        self.entries.push((id, at, entry));
+    pub fn deliver(&mut self, event: EventId, handler: &'static str) {
+        self.deliveries.push((event, handler));
+    }
+
+    pub fn delivered(&mut self, position: i64) {
+        self.delivered.push(position);
+    }
+
+    pub fn audit(
+        &mut self,
+        id: AuditEntryId,
+        at: DateTime<Utc>,
+        entry: AuditEntry,
+        actor: &Arc<Actor>,
+    ) {
+        self.entries.push(Entry { id, at, entry, actor: Arc::clone(actor) });
     }
 
     pub fn enqueue(&mut self, job: JobRequest) {
@@ -59,20 +76,36 @@ impl Pending {
             self.jobs.retain(|earlier| earlier.key != key);
         }
         let payload = json!({ "kind": job.kind, "payload": job.payload });
-        let asked = Job::new(ports::jobs::JOB_TASK, payload);
-        self.jobs.push(Job { key, queue: job.queue, run_at: job.run_at, ..asked });
+        self.jobs.push(Job { payload, key, queue: job.queue, run_at: job.run_at });
+    }
+
+    /// Adds what another unit of work has committed after this one.
+    pub fn append(&mut self, later: Self) {
+        let Self { events, deliveries, entries, jobs, delivered } = later;
+        self.events.extend(events);
+        self.deliveries.extend(deliveries);
+        self.entries.extend(entries);
+        self.jobs.retain(|earlier| {
+            earlier.key.is_none() || jobs.iter().all(|job| job.key != earlier.key)
+        });
+        self.jobs.extend(jobs);
+        self.delivered.extend(delivered);
     }
 
     pub fn is_audited(&self) -> bool {
         !self.entries.is_empty()
     }
 
+    pub fn has_deliveries(&self) -> bool {
+        !self.deliveries.is_empty()
+    }
+
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
 
-    /// Writes everything in one statement, in the actor's name.
-    pub async fn write(self, connection: &Connection, actor: &Actor) -> Result<()> {
+    /// Writes everything in one statement.
+    pub async fn write(self, connection: &Connection) -> Result<()> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         let mut parts = 0;
         let mut part = |sql: &mut QueryBuilder<Postgres>| {
@@ -83,9 +116,21 @@ impl Pending {
             part(&mut sql);
             write_events(&mut sql, &self.events)?;
         }
+        if !self.deliveries.is_empty() {
+            part(&mut sql);
+            let (events, handlers): (Vec<_>, Vec<_>) =
+                self.deliveries.iter().map(|(event, handler)| (event.uuid(), *handler)).unzip();
+            sql.push("due AS (INSERT INTO deliveries (event_id, handler) SELECT * FROM unnest(");
+            sql.push_bind(events).push(", ").push_bind(handlers).push("))");
+        }
+        if !self.delivered.is_empty() {
+            part(&mut sql);
+            sql.push("done AS (DELETE FROM deliveries WHERE position = ANY(");
+            sql.push_bind(self.delivered).push("))");
+        }
         if !self.entries.is_empty() {
             part(&mut sql);
-            write_entries(&mut sql, self.entries, actor);
+            write_entries(&mut sql, self.entries);
         }
         match self.jobs.is_empty() {
             // What changes rows runs to its end whether it is read or not.
@@ -93,8 +138,11 @@ impl Pending {
             true => drop(sql.push(" SELECT 0::bigint")),
             false => write_jobs(&mut sql, self.jobs),
         }
-        let done = sql.build().fetch_one(&mut **connection.driver().await).await;
-        done.map(drop).map_err(|error| db("writing what a commit brings with it", executed(error)))
+        let doing = "writing what a commit brings with it";
+        let mut driver = connection.driver().await.map_err(|error| db(doing, executed(error)))?;
+        let driver = driver.connection().map_err(|error| db(doing, executed(error)))?;
+        let done = sql.build().fetch_one(driver).await;
+        done.map(drop).map_err(|error| db(doing, connection.executed(error)))
     }
 }
 
@@ -117,15 +165,13 @@ fn write_events(sql: &mut QueryBuilder<Postgres>, events: &[Envelope]) -> Result
     Ok(())
 }
 
-fn write_entries(
-    sql: &mut QueryBuilder<Postgres>,
-    entries: Vec<(AuditEntryId, DateTime<Utc>, AuditEntry)>,
-    actor: &Actor,
-) {
+fn write_entries(sql: &mut QueryBuilder<Postgres>, entries: Vec<Entry>) {
     let (mut ids, mut times, mut actions) = (vec![], vec![], vec![]);
     let (mut entities, mut entity_ids, mut patients) = (vec![], vec![], vec![]);
-    let (mut outcomes, mut details) = (vec![], vec![]);
-    for (id, at, entry) in entries {
+    let (mut outcomes, mut details, mut actors) = (vec![], vec![], vec![]);
+    // Most of them are of one actor and one request.
+    let (mut names, mut last) = (Vec::<Value>::new(), None::<Arc<Actor>>);
+    for Entry { id, at, entry, actor } in entries {
         ids.push(id.uuid());
         times.push(at);
         actions.push(<&'static str>::from(entry.action));
@@ -134,36 +180,51 @@ fn write_entries(
         patients.push(entry.patient.map(|id| id.uuid()));
         outcomes.push(<&'static str>::from(entry.outcome));
         details.push(Value::Object(entry.detail));
+        if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &actor)) {
+            names.push(by(&actor));
+            last = Some(actor);
+        }
+        actors.push(i32::try_from(names.len()).unwrap_or(i32::MAX));
     }
-    let roles: Vec<String> = match &actor.kind {
-        ActorKind::Account { roles, .. } => roles.iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    };
-    let request = actor.request.clone();
     // In the order in which they were made, which is that of `seq`.
     sql.push(
         "entries AS (INSERT INTO audit_entries (id, occurred_at, action, entity, entity_id, \
          patient_id, outcome, detail, actor_kind, actor_id, roles, request_id, ip, user_agent) \
-         SELECT id, at, action, entity, entity_id, patient, outcome, detail, ",
+         SELECT id, at, action, entity, entity_id, patient, outcome, detail, by->>'kind', \
+         by->>'id', ARRAY(SELECT jsonb_array_elements_text(by->'roles')), \
+         (by->>'request')::uuid, by->>'ip', by->>'agent' FROM (SELECT *, (",
     );
-    sql.push_bind(actor.kind_word()).push(", ").push_bind(actor_id(actor)).push(", ");
-    sql.push_bind(roles).push(", ").push_bind(request.request_id.map(|id| id.uuid()));
-    sql.push(", ").push_bind(request.ip.map(|ip| ip.to_string())).push(", ");
-    sql.push_bind(request.user_agent).push(" FROM unnest(");
+    sql.push_bind(names).push("::jsonb[])[actor] AS by FROM unnest(");
     sql.push_bind(ids).push(", ").push_bind(times).push(", ").push_bind(actions).push(", ");
     sql.push_bind(entities).push(", ").push_bind(entity_ids).push(", ");
     sql.push_bind(patients).push(", ").push_bind(outcomes).push(", ").push_bind(details);
+    sql.push(", ").push_bind(actors);
     sql.push(
         ") WITH ORDINALITY AS entry (id, at, action, entity, entity_id, patient, outcome, \
-         detail, number) ORDER BY number)",
+         detail, actor, number)) AS entry ORDER BY number)",
     );
 }
 
+/// Who acts, and for which request.
+fn by(actor: &Actor) -> Value {
+    let roles: Vec<String> = match &actor.kind {
+        ActorKind::Account { roles, .. } => roles.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    let request = &actor.request;
+    json!({
+        "kind": actor.kind_word(),
+        "id": actor_id(actor),
+        "roles": roles,
+        "request": request.request_id.map(|id| id.uuid()),
+        "ip": request.ip.map(|ip| ip.to_string()),
+        "agent": request.user_agent,
+    })
+}
+
 fn write_jobs(sql: &mut QueryBuilder<Postgres>, jobs: Vec<Job>) {
-    let (mut tasks, mut payloads, mut queues) = (vec![], vec![], vec![]);
-    let (mut times, mut keys) = (vec![], vec![]);
+    let (mut payloads, mut queues, mut times, mut keys) = (vec![], vec![], vec![], vec![]);
     for job in jobs {
-        tasks.push(job.task);
         payloads.push(job.payload.to_string());
         queues.push(job.queue);
         times.push(job.run_at);
@@ -171,13 +232,17 @@ fn write_jobs(sql: &mut QueryBuilder<Postgres>, jobs: Vec<Job>) {
     }
     sql.push(
         " SELECT count(*) FROM graphile_worker.add_jobs(ARRAY( \
-             SELECT ROW(task, payload::json, queue, run_at, 25, key, NULL, NULL)\
+             SELECT ROW('",
+    );
+    sql.push(JOB_TASK);
+    sql.push(
+        "', payload::json, queue, run_at, 25, key, NULL, NULL)\
                  ::graphile_worker.job_spec \
              FROM unnest(",
     );
-    sql.push_bind(tasks).push(", ").push_bind(payloads).push(", ").push_bind(queues);
+    sql.push_bind(payloads).push(", ").push_bind(queues);
     sql.push(", ").push_bind(times).push(", ").push_bind(keys);
-    sql.push(") AS job (task, payload, queue, run_at, key)))");
+    sql.push(") AS job (payload, queue, run_at, key)))");
 }
 
 /// Who acts, as the audit log and the idempotency keys name them.

@@ -1,31 +1,54 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{Actor, AuditEntryId, EventId, Uuid};
 use ports::{
-    AuditEntry, Delivery, Env, Envelope, Event, IdempotencyKey, JobRequest, PortError, Result,
+    AuditEntry, Env, Envelope, Event, IdempotencyKey, JobRequest, PortError, Result,
     Sealed, Sealer, UnitOfWork,
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, Statement, Value};
 
 use super::{
     Pg,
-    connection::Connection,
+    connection::{Connection, Session},
     error::db,
     pending::{Pending, actor_id},
 };
 
-/// One transaction in an actor's name. Dropping it rolls back.
+/// One unit of work in an actor's name. Dropping it rolls back.
 pub struct PgTx {
     tx: Connection,
-    actor: Actor,
+    actor: Arc<Actor>,
     pg: Pg,
-    changed: bool,
+    changes: Changes,
     pending: Pending,
+}
+
+/// Whether the unit of work has changed anything that it has not committed.
+struct Changes {
+    any: bool,
+    /// The transaction, where somebody else began it and ends it.
+    joined: Option<Arc<Session>>,
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        if let Some(session) = self.joined.as_ref().filter(|_| self.any) {
+            session.spoil();
+        }
+    }
 }
 
 impl PgTx {
     pub(super) fn new(tx: Connection, actor: Actor, pg: Pg) -> Self {
-        Self { tx, actor, pg, changed: false, pending: Pending::default() }
+        let changes = Changes { any: false, joined: None };
+        Self { tx, actor: Arc::new(actor), pg, changes, pending: Pending::default() }
+    }
+
+    pub(super) fn joined(tx: Connection, actor: Actor, pg: Pg) -> Self {
+        let changes = Changes { any: false, joined: Some(tx.session().clone()) };
+        Self { changes, ..Self::new(tx, actor, pg) }
     }
 
     /// The connection for queries.
@@ -35,7 +58,7 @@ impl PgTx {
 
     /// The connection for changes; from here on the commit wants an audit entry.
     pub fn write(&mut self) -> &Connection {
-        self.changed = true;
+        self.changes.any = true;
         &self.tx
     }
 
@@ -82,8 +105,9 @@ impl PgTx {
         sql: &str,
         values: impl IntoIterator<Item = Value> + Send,
     ) -> Result<ExecResult> {
-        self.changed = true;
-        self.run(doing, sql, values).await
+        let done = self.run(doing, sql, values).await?;
+        self.changes.any |= done.rows_affected() > 0;
+        Ok(done)
     }
 
     /// Holds what the key names until the transaction ends, against everybody
@@ -125,24 +149,12 @@ impl UnitOfWork for PgTx {
     }
 
     fn audit(&mut self, entry: AuditEntry) {
-        self.pending.audit(self.pg.env.fresh::<AuditEntryId>(), self.pg.env.now(), entry);
+        let (id, at) = (self.pg.env.fresh::<AuditEntryId>(), self.pg.env.now());
+        self.pending.audit(id, at, entry, &self.actor);
     }
 
     fn enqueue(&mut self, job: JobRequest) {
         self.pending.enqueue(job);
-    }
-
-    async fn first_delivery(&mut self, delivery: Delivery) -> Result<bool> {
-        let now = self.pg.env.now();
-        let result = self
-            .run(
-                "recording a delivery",
-                "INSERT INTO handled_deliveries (event_id, handler, handled_at) \
-                 VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                [delivery.event.uuid().into(), delivery.handler.into(), now.into()],
-            )
-            .await?;
-        Ok(result.rows_affected() == 1)
     }
 
     async fn claim(&mut self, key: &IdempotencyKey, resource: Uuid) -> Result<Option<Uuid>> {
@@ -194,12 +206,16 @@ impl UnitOfWork for PgTx {
 
     async fn commit(self: Box<Self>) -> Result<()> {
         // Emitting an event counts as a change.
-        if (self.changed || self.pending.has_events()) && !self.pending.is_audited() {
+        if (self.changes.any || self.pending.has_events()) && !self.pending.is_audited() {
             return Err(PortError::bug(
                 "a change was about to be committed without an audit entry",
             ));
         }
-        self.pending.write(&self.tx, &self.actor).await?;
-        self.tx.commit("committing").await
+        let Self { tx, pg, mut changes, pending, .. } = *self;
+        changes.any = false;
+        match &changes.joined {
+            Some(session) => session.join(pending),
+            None => pg.finish(tx, pending).await,
+        }
     }
 }

@@ -182,10 +182,8 @@ async fn of_two_who_change_a_plan_the_slower_hears_what_the_other_did() {
 
 async fn tell_of_change(setting: &Setting, plan: &TreatmentPlan, last: Option<u32>) {
     let env = &setting.database.env;
-    let event: EventId = env.fresh();
-    let delivery = Delivery { event, handler: "care.on_treatment_plan_modified" };
     let store = setting.store();
-    tasks::on_treatment_plan_modified(env, store, &Last(last), delivery, plan.id).await.unwrap();
+    tasks::on_treatment_plan_modified(env, store, &Last(last), plan.id).await.unwrap();
 }
 
 const CHANGED: &str =
@@ -214,11 +212,9 @@ async fn a_change_of_what_was_prescribed_is_a_task_until_it_is_prescribed_anew()
         let about = ((env.fresh(), plan.id, version), (plan.patient, plan.provider));
         tell_of_prescription(&setting, about, status, Some(2)).await;
         assert_eq!(setting.count(CHANGED).await, open, "{status:?}");
-        let event: EventId = env.fresh();
-        let delivery = Delivery { event, handler: "care.complete_plan" };
         let about = (plan.id, version);
         let store = setting.store();
-        plans::on_prescription_changed(env, store, delivery, about, status).await.unwrap();
+        plans::on_prescription_changed(env, store, about, status).await.unwrap();
         let held = plans::of_patient(store, &patient(ADA), ADA).await.unwrap().remove(0);
         assert_eq!(held.status, PlanStatus::Active, "{status:?} of version {version}");
     }
@@ -236,9 +232,8 @@ async fn a_step_of_a_titration_that_is_used_up_asks_for_the_next_and_ends_nothin
     assert_eq!(care::setting::drug(store, &system, &drug).await.unwrap().0, step);
     let plan = approved(&setting).await;
     let used_up = async || {
-        let delivery = Delivery { event: env.fresh::<EventId>(), handler: "care.complete_plan" };
         let status = PrescriptionStatusWord::Completed;
-        plans::on_prescription_changed(env, store, delivery, (plan.id, 1), status).await.unwrap();
+        plans::on_prescription_changed(env, store, (plan.id, 1), status).await.unwrap();
         plans::of_patient(store, &patient(ADA), ADA).await.unwrap().remove(0).status
     };
     let open = "SELECT count(*) FROM care_tasks WHERE kind = 'titration_step' AND status = 'open'";
@@ -290,10 +285,8 @@ async fn the_end_of_a_plan_settles_what_was_to_be_prescribed() {
 
 pub async fn tell_of_profile(setting: &Setting) {
     let env = &setting.database.env;
-    let event: EventId = env.fresh();
-    let delivery = Delivery { event, handler: "care.on_profile_changed" };
     let (store, facts) = (setting.store(), setting.neighbours.as_ref());
-    tasks::on_profile_changed(env, store, facts, delivery, ADA).await.unwrap();
+    tasks::on_profile_changed(env, store, facts, ADA).await.unwrap();
 }
 
 const PROFILE: &str =

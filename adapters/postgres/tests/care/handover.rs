@@ -23,10 +23,8 @@ fn admin() -> Actor {
 }
 
 async fn tell(setting: &Setting, of: ProviderId) {
-    let event: EventId = setting.database.env.fresh();
-    let delivery = Delivery { event, handler: "care.on_standing_changed" };
     let (env, store) = (&setting.database.env, setting.store());
-    standing::on_standing_changed(env, store, &setting.sources, delivery, of).await.unwrap();
+    standing::on_standing_changed(env, store, &setting.sources, of).await.unwrap();
 }
 
 fn license(setting: &Setting, of: ProviderId, states: &[UsState]) {
@@ -433,10 +431,9 @@ async fn whoever_handed_over_settles_no_task_and_is_given_none() {
     assert_eq!(hand_over(&setting, all()).await[0].outcome, Ok(ALSO_THERE));
     // Both are licensed there; the one has handed the patient over.
     let (env, store) = (&setting.database.env, setting.store());
-    let fresh = |handler| Delivery { event: env.fresh::<EventId>(), handler };
     let hold = env.fresh();
     let about = (ADA, Some(IN_MASSACHUSETTS));
-    pharmacy_tasks::on_fill_held(env, store, &setting.sources, fresh("held"), hold, about)
+    pharmacy_tasks::on_fill_held(env, store, &setting.sources, hold, about)
         .await
         .unwrap();
     let prescription: PrescriptionId = env.fresh();
@@ -446,7 +443,6 @@ async fn whoever_handed_over_settles_no_task_and_is_given_none() {
         env,
         store,
         &setting.sources,
-        fresh("told"),
         ended,
         about,
     )
@@ -455,7 +451,7 @@ async fn whoever_handed_over_settles_no_task_and_is_given_none() {
     // A prescription of the one that fails now is a task of the other's plan.
     let failed = PrescriptionStatusWord::Failed;
     let from = (prescription, plan.id, 1);
-    tasks::on_prescription_changed(env, store, &Last(None), fresh("failed"), from, about, failed)
+    tasks::on_prescription_changed(env, store, &Last(None), from, about, failed)
         .await
         .unwrap();
     let open = tasks_of(&setting, ALSO_THERE, Shown::Open).await;

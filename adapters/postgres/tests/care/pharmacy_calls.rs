@@ -12,17 +12,12 @@ async fn open(setting: &Setting, who: ProviderId) -> Vec<Task> {
     tasks::list(env, store, sources, &actor, Shown::Open, &page).await.unwrap().items
 }
 
-fn delivery(setting: &Setting, handler: &'static str) -> Delivery {
-    Delivery { event: setting.database.env.fresh::<EventId>(), handler }
-}
-
 async fn ended(setting: &Setting, prescription: PrescriptionId, prescriber: ProviderId) {
     let (env, plan) = (&setting.database.env, setting.database.env.fresh());
-    let told = delivery(setting, "care.on_pharmacy_to_be_told");
     for _ in 0..2 {
         let (about, whose) = ((prescription, plan), (ADA, prescriber));
         let (store, sources) = (setting.store(), &setting.sources);
-        pharmacy_tasks::on_pharmacy_to_be_told(env, store, sources, told, about, whose)
+        pharmacy_tasks::on_pharmacy_to_be_told(env, store, sources, about, whose)
             .await
             .unwrap();
     }
@@ -76,16 +71,14 @@ async fn a_held_fill_is_a_task_until_it_is_released() {
     let hold: FillHoldId = env.fresh();
     let whose = (ADA, Some(IN_MASSACHUSETTS));
     for _ in 0..2 {
-        let told = delivery(&setting, "care.on_fill_held");
-        pharmacy_tasks::on_fill_held(env, store, &setting.sources, told, hold, whose)
+        pharmacy_tasks::on_fill_held(env, store, &setting.sources, hold, whose)
             .await
             .unwrap();
     }
     let task = open(&setting, IN_MASSACHUSETTS).await.pop().unwrap();
     assert_eq!((task.kind, task.subject), (TaskKind::HeldFill, hold.uuid()));
-    let told = delivery(&setting, "care.on_fill_released");
     let by = (ADA, IN_MASSACHUSETTS);
-    pharmacy_tasks::on_fill_released(env, store, told, hold, by).await.unwrap();
+    pharmacy_tasks::on_fill_released(env, store, hold, by).await.unwrap();
     assert!(open(&setting, IN_MASSACHUSETTS).await.is_empty());
 }
 
@@ -95,10 +88,9 @@ async fn a_parcel_is_a_task_until_somebody_says_what_became_of_it_or_it_arrives(
     let (env, store) = (&setting.database.env, setting.store());
     let shipment: ShipmentId = env.fresh();
     let astray = async || {
-        let told = delivery(&setting, "care.on_parcel_astray");
         let about = (shipment, env.fresh());
         let whose = (ADA, IN_MASSACHUSETTS);
-        pharmacy_tasks::on_parcel_astray(env, store, &setting.sources, told, about, whose)
+        pharmacy_tasks::on_parcel_astray(env, store, &setting.sources, about, whose)
             .await
             .unwrap();
     };
@@ -114,8 +106,7 @@ async fn a_parcel_is_a_task_until_somebody_says_what_became_of_it_or_it_arrives(
     assert!(refused.is_err(), "what became of it has to be said");
 
     let now = async |status| {
-        let told = delivery(&setting, "care.on_shipment_changed");
-        pharmacy_tasks::on_shipment_changed(env, store, told, (shipment, ADA), status)
+        pharmacy_tasks::on_shipment_changed(env, store, (shipment, ADA), status)
             .await
             .unwrap();
     };

@@ -184,10 +184,8 @@ async fn what_speaks_against_a_treatment_under_way_is_a_task() {
     assert_eq!(setting.count(&health).await, 1);
 
     let tell = async |who: PatientId| {
-        let event: EventId = setting.database.env.fresh();
-        let delivery = Delivery { event, handler: "care.on_record_changed" };
         let env = &setting.database.env;
-        tasks::on_record_changed(env, setting.store(), delivery, who).await.unwrap();
+        tasks::on_record_changed(env, setting.store(), who).await.unwrap();
     };
     tell(EVE).await;
     assert_eq!(setting.count(&health).await, 1, "Eve is not under treatment");

@@ -19,7 +19,7 @@ async fn sign(
 ) -> Result<care::TreatmentPlan, CareError> {
     let approval = Approval { seen: seen.into(), treatment, ..Approval::default() };
     let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
-    let key = key("care.approve_review", &setting.database.env.fresh::<EventId>().to_string());
+    let key = key("care.approve_review", &setting.database.env.fresh::<Uuid>().to_string());
     reviews::approve(env, setting.store(), &setting.sources, &actor, id, approval, &key).await
 }
 

@@ -59,11 +59,9 @@ impl Around {
     async fn paid(&self, number: u128) -> PrescriptionId {
         let prescribed = prescription(&self.database, number, 30).await;
         let database = &self.database;
-        let event: EventId = database.env.fresh();
-        let delivery = Delivery { event, handler: "pharmacy.paid" };
         let about = (database.env.fresh(), Uuid::from_u128(0x50b).into());
         let patient = (patient_id(number), CATEGORY);
-        on_invoice_paid(&database.env, &database.pg, &Months(1), delivery, about, patient)
+        on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient)
             .await
             .unwrap();
         prescribed
@@ -177,11 +175,9 @@ async fn a_fact_before_the_release_holds_the_fill_and_a_decision_lets_it_go() {
 
     // The decision is for that fill alone.
     database.clock.advance(TimeDelta::days(30));
-    let event: EventId = database.env.fresh();
-    let delivery = Delivery { event, handler: "pharmacy.paid" };
     let about = (database.env.fresh(), Uuid::from_u128(0x50b).into());
     let patient = (patient_id(1), CATEGORY);
-    on_invoice_paid(&database.env, &database.pg, &Months(1), delivery, about, patient)
+    on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient)
         .await
         .unwrap();
     around.look(1).await.unwrap();
@@ -376,10 +372,8 @@ async fn a_treatment_that_was_taken_over_is_the_colleagues_to_read_and_to_decide
         patient = patient_id(1),
     );
     database.superuser().await.execute_unprepared(&handed).await.unwrap();
-    let event: EventId = database.env.fresh();
-    let delivery = Delivery { event, handler: "pharmacy.on_patient_handed_over" };
     let moved = (former, COLLEAGUE);
-    on_patient_handed_over(&database.pg, delivery, patient_id(1), moved).await.unwrap();
+    on_patient_handed_over(&database.pg, patient_id(1), moved).await.unwrap();
     around.set(|facts| facts.successor = Some(COLLEAGUE));
 
     assert!(!written(former).await, "enabled and licensed as they are");
@@ -453,13 +447,7 @@ async fn the_pharmacies_of_a_patient_whose_account_is_closed_are_phoned_at_once(
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'pharmacy_to_be_told'";
     for (inactive, calls) in [(false, 0), (true, 1)] {
         around.set(|facts| facts.inactive = inactive);
-        let event: EventId = database.env.fresh();
-        let delivery = Delivery { event, handler: "pharmacy.on_patient_standing_changed" };
-        for _ in 0..2 {
-            on_patient_standing_changed(&database.pg, &around, delivery, patient_id(1))
-                .await
-                .unwrap();
-        }
+        on_patient_standing_changed(&database.pg, &around, patient_id(1)).await.unwrap();
         assert_eq!(count(&database, told).await, calls);
     }
 }
@@ -487,12 +475,10 @@ async fn what_contests_a_payment_whose_box_has_gone_out_holds_the_next_fill_once
     assert_eq!(dispatches(&database, Some(DispatchState::Reserved)).await.len(), 1);
 
     // The dispute stays lost, and the fill after that one is not held for it.
-    let event: EventId = database.env.fresh();
-    let delivery = Delivery { event, handler: "pharmacy.paid" };
     let about = (database.env.fresh(), Uuid::from_u128(0x50b).into());
     let patient = (patient_id(1), CATEGORY);
     database.clock.advance(TimeDelta::days(40));
-    on_invoice_paid(&database.env, &database.pg, &Months(1), delivery, about, patient)
+    on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient)
         .await
         .unwrap();
     around.look(1).await.unwrap();

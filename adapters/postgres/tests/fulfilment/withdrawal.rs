@@ -12,11 +12,9 @@ async fn loaded(database: &Database, id: PrescriptionId) -> Prescription {
 }
 
 async fn end(database: &Database, number: u128, plan: TreatmentPlanId) {
-    let event: EventId = database.env.fresh();
-    let delivery = Delivery { event, handler: "pharmacy.on_treatment_plan_ended" };
     let about = (patient_id(number), CATEGORY);
     for _ in 0..2 {
-        on_treatment_plan_ended(&database.env, &database.pg, delivery, plan, about).await.unwrap();
+        on_treatment_plan_ended(&database.env, &database.pg, plan, about).await.unwrap();
     }
 }
 

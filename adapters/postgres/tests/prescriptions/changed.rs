@@ -12,11 +12,9 @@ fn modify(world: &World) {
 }
 
 async fn tell(database: &Database, version: u32) {
-    let event: EventId = database.env.fresh();
-    let delivery = Delivery { event, handler: "pharmacy.on_treatment_plan_modified" };
     let (env, pg) = (&database.env, &database.pg);
     let about = (id(PATIENT), id(CATEGORY));
-    on_treatment_plan_modified(env, pg, delivery, id(PLAN), about, version).await.unwrap();
+    on_treatment_plan_modified(env, pg, id(PLAN), about, version).await.unwrap();
 }
 
 async fn last_version(database: &Database) -> Option<u32> {

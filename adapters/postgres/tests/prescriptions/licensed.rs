@@ -29,10 +29,8 @@ async fn an_automatic_plan_for_which_nobody_is_licensed_fails_and_says_why() {
     let database = database().await;
     change(&database, true, UsState::Ny).await;
     let world = World::new();
-    let delivery =
-        Delivery { event: id::<EventId>(51), handler: "pharmacy.on_treatment_plan_created" };
     let (env, pg, ports) = (&database.env, &database.pg, world.ports());
-    on_treatment_plan_created(env, pg, &ports, delivery, id(PLAN), true).await.unwrap();
+    on_treatment_plan_created(env, pg, &ports, id(PLAN), true).await.unwrap();
     let system = Actor::system("tests.prescriptions");
     let page = PageRequest::default();
     let found = read::prescriptions(pg, &NoPanel, &system, None, &page).await.unwrap().items;

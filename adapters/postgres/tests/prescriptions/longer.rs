@@ -15,10 +15,8 @@ async fn what_was_kept_before_the_rule_is_named_and_not_sent() {
         address.city = "y".repeat(36);
         world.treatment.lock().unwrap().dosing.sig = "5\r0 mg".to_owned();
     }
-    let delivery =
-        Delivery { event: id::<EventId>(50), handler: "pharmacy.on_treatment_plan_created" };
     let (env, pg, ports) = (&database.env, &database.pg, world.ports());
-    on_treatment_plan_created(env, pg, &ports, delivery, id(PLAN), true).await.unwrap();
+    on_treatment_plan_created(env, pg, &ports, id(PLAN), true).await.unwrap();
     let (actor, page) = (provider_actor(PROVIDER), PageRequest::default());
     let page = read::prescriptions(pg, &NoPanel, &actor, None, &page).await.unwrap();
     let kept = &page.items[0];

@@ -5,10 +5,8 @@ use pharmacy::dispatch::withdraw::on_treatment_plan_ended;
 use super::*;
 
 async fn end(database: &Database) {
-    let event: EventId = database.env.fresh();
-    let delivery = Delivery { event, handler: "pharmacy.on_treatment_plan_ended" };
     let about = (id(PATIENT), id(CATEGORY));
-    on_treatment_plan_ended(&database.env, &database.pg, delivery, id(PLAN), about).await.unwrap();
+    on_treatment_plan_ended(&database.env, &database.pg, id(PLAN), about).await.unwrap();
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use poem::{
     test::TestClient,
 };
 use poem_openapi::OpenApiService;
-use ports::{AuditEntry, Delivery, Event, IdempotencyKey, JobRequest, UnitOfWork};
+use ports::{AuditEntry, Event, IdempotencyKey, JobRequest, UnitOfWork};
 use serde_json::{Value, json};
 
 use super::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi};
@@ -57,10 +57,6 @@ impl UnitOfWork for Shelf {
     fn audit(&mut self, _: AuditEntry) {}
 
     fn enqueue(&mut self, _: JobRequest) {}
-
-    async fn first_delivery(&mut self, _: Delivery) -> ports::Result<bool> {
-        Ok(true)
-    }
 
     async fn claim(&mut self, _: &IdempotencyKey, _: Uuid) -> ports::Result<Option<Uuid>> {
         Ok(None)

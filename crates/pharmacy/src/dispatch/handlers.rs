@@ -3,7 +3,7 @@
 //! there.
 
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, PrescriptionId, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Delivery, Env, PortError, events::PrescriptionStatusWord};
+use ports::{AuditAction, AuditEntry, Env, PortError, events::PrescriptionStatusWord};
 
 use super::{DispatchState, due::ReleaseFills, supply::schedule, work::cancel_within};
 use crate::{
@@ -16,7 +16,6 @@ pub async fn on_invoice_paid(
     env: &Env,
     store: &dyn FulfilmentStore,
     periods: &dyn PaidPeriods,
-    delivery: Delivery,
     (invoice, subscription): (InvoiceId, SubscriptionId),
     (patient, category): (PatientId, CategoryId),
 ) -> Result<(), PharmacyError> {
@@ -27,9 +26,6 @@ pub async fn on_invoice_paid(
     })?;
     let sold = periods.sold(subscription).await?;
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     tx.lock_fills(patient).await?;
     tx.keep_sold(subscription, patient, &sold).await?;
     let paid_at = env.now();
@@ -63,7 +59,6 @@ pub async fn on_invoice_paid(
 pub async fn on_prescription_changed(
     env: &Env,
     store: &dyn FulfilmentStore,
-    delivery: Delivery,
     prescription: PrescriptionId,
     patient: PatientId,
     category: CategoryId,
@@ -71,9 +66,6 @@ pub async fn on_prescription_changed(
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system("pharmacy.on_prescription_changed");
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     tx.lock_fills(patient).await?;
     match status {
         PrescriptionStatusWord::Active => {

@@ -7,7 +7,7 @@
 //! (`prescription::announce`).
 
 use kernel::{Actor, CategoryId, PatientId, ProviderId, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry, Delivery, Env};
+use ports::{AuditAction, AuditEntry, Env};
 
 use super::{DispatchState, checks::FillCircumstances, due::ReleaseFills, work::cancel_within};
 use crate::{
@@ -27,12 +27,11 @@ pub(crate) const CHANGED: &str = "The treatment has changed.";
 pub async fn on_treatment_plan_ended(
     env: &Env,
     store: &dyn FulfilmentStore,
-    delivery: Delivery,
     plan: TreatmentPlanId,
     whose: (PatientId, CategoryId),
 ) -> Result<(), PharmacyError> {
     let tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_ended")).await?;
-    take_back(env, tx, delivery, plan, whose, ENDED, |_| true).await
+    take_back(env, tx, plan, whose, ENDED, |_| true).await
 }
 
 /// Handles `TreatmentPlanModified`: what was written from an earlier version is
@@ -40,28 +39,23 @@ pub async fn on_treatment_plan_ended(
 pub async fn on_treatment_plan_modified(
     env: &Env,
     store: &dyn FulfilmentStore,
-    delivery: Delivery,
     plan: TreatmentPlanId,
     whose: (PatientId, CategoryId),
     version: u32,
 ) -> Result<(), PharmacyError> {
     let tx = store.begin(&Actor::system("pharmacy.on_treatment_plan_modified")).await?;
     let earlier = |open: &Prescription| open.plan_version < version;
-    take_back(env, tx, delivery, plan, whose, CHANGED, earlier).await
+    take_back(env, tx, plan, whose, CHANGED, earlier).await
 }
 
 /// Handles `PatientHandedOver`: what waits for the decision of the one waits for
 /// the other's.
 pub async fn on_patient_handed_over(
     store: &dyn FulfilmentStore,
-    delivery: Delivery,
     patient: PatientId,
     (from, to): (ProviderId, ProviderId),
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system("pharmacy.on_patient_handed_over")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     tx.lock_fills(patient).await?;
     let moved = tx.hand_holds_over(patient, from, to).await?;
     tx.audit(
@@ -80,15 +74,11 @@ pub async fn on_patient_handed_over(
 pub async fn on_patient_standing_changed(
     store: &dyn FulfilmentStore,
     circumstances: &dyn FillCircumstances,
-    delivery: Delivery,
     patient: PatientId,
 ) -> Result<(), PharmacyError> {
     // It may have been opened again meanwhile.
     let active = circumstances.patient_active(patient).await?;
     let mut tx = store.begin(&Actor::system("pharmacy.on_patient_standing_changed")).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     let mut told = 0;
     if !active {
         for open in tx.open_prescriptions(patient).await? {
@@ -111,15 +101,11 @@ pub async fn on_patient_standing_changed(
 async fn take_back(
     env: &Env,
     mut tx: Box<dyn FulfilmentTx>,
-    delivery: Delivery,
     plan: TreatmentPlanId,
     (patient, category): (PatientId, CategoryId),
     reason: &'static str,
     concerns: impl Fn(&Prescription) -> bool + Send,
 ) -> Result<(), PharmacyError> {
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     tx.lock_fills(patient).await?;
     let mut entry = AuditEntry::new(AuditAction::Execute, "treatment_plan", plan).patient(patient);
     let open = tx.open_prescription(plan).await?.filter(concerns);

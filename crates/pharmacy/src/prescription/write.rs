@@ -10,7 +10,7 @@ use kernel::{
     Actor, ErxMessageId, FieldError, PatientId, Permission, PharmacyId, PrescriptionId, ProviderId,
     TreatmentPlanId,
 };
-use ports::{AuditAction, AuditEntry, Delivery, Env, IdempotencyKey, JobRequest, PortError};
+use ports::{AuditAction, AuditEntry, Env, IdempotencyKey, JobRequest, PortError};
 
 pub use super::Changes;
 use super::{
@@ -294,7 +294,6 @@ pub async fn on_treatment_plan_created(
     env: &Env,
     store: &dyn PrescriptionStore,
     ports: &PrescribingPorts,
-    delivery: Delivery,
     plan: TreatmentPlanId,
     automatic: bool,
 ) -> Result<(), PharmacyError> {
@@ -309,9 +308,6 @@ pub async fn on_treatment_plan_created(
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
 
     let mut tx = store.begin(&actor).await?;
-    if !tx.first_delivery(delivery).await? {
-        return Ok(());
-    }
     if !treatment.active || tx.open_prescription(plan).await?.is_some() {
         tx.audit(
             AuditEntry::new(AuditAction::Execute, "treatment_plan", plan)

@@ -8,6 +8,7 @@ pub mod serve;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use kernel::Actor;
 use postgres::Pg;
 
@@ -43,6 +44,31 @@ pub async fn migrate(config: Config, down: Option<u32>) -> anyhow::Result<ExitCo
     })
     .await?;
     print(&format!("{} migrations applied, {} pending\n", state.applied, state.pending.len()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn deliveries_replay(
+    config: Config,
+    handler: Option<String>,
+) -> anyhow::Result<ExitCode> {
+    let replayed = Foundation::within(&config, As::Command, async |foundation| {
+        Ok(foundation.pg.replay_deliveries(handler.as_deref()).await?)
+    })
+    .await?;
+    print(&format!("{replayed} deliveries are tried again\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn deliveries_backfill(
+    config: Config,
+    handler: String,
+    since: DateTime<Utc>,
+) -> anyhow::Result<ExitCode> {
+    let listed = Foundation::within(&config, As::Command, async |foundation| {
+        Ok(foundation.pg.backfill_deliveries(&handler, since).await?)
+    })
+    .await?;
+    print(&format!("{handler} is told of {listed} events\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

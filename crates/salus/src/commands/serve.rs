@@ -13,6 +13,7 @@ use std::{
 use anyhow::Context as _;
 use jobs::{Liveness, Runtime, RuntimeSettings, supervise};
 use poem::EndpointExt as _;
+use postgres::core::Consumer;
 use rest::core::Proxies;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -61,19 +62,27 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let queue = foundation.pg.connect_queue(config.jobs.connections()).await?;
     let runtime = Arc::new(Runtime::new(
         queue.clone(),
-        wiring.registry,
+        wiring.registry.clone(),
         RuntimeSettings {
             concurrency: config.jobs.concurrency,
             grace: Duration::from_secs(config.server.drain_seconds),
             sole_server: foundation.cluster.is_some(),
         },
     ));
+    let consumer = Consumer::new(foundation.pg.clone(), wiring.registry, config.jobs.consumers);
+    let consumer = Arc::new(consumer);
     let (notices_alive, sealer_alive) = (Liveness::default(), Liveness::default());
+    let deliveries_alive = Liveness::default();
     let health = Health {
         pg: foundation.pg.clone(),
         chain: Arc::new(foundation.pg.clone()),
         jobs: runtime.clone(),
-        tasks: vec![("notices", notices_alive.clone()), ("audit_sealer", sealer_alive.clone())],
+        deliveries: consumer.clone(),
+        tasks: vec![
+            ("notices", notices_alive.clone()),
+            ("audit_sealer", sealer_alive.clone()),
+            ("delivering", deliveries_alive.clone()),
+        ],
         vendors: Arc::new(emulators.vendors()),
         metrics,
         draining: draining.clone(),
@@ -86,6 +95,16 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let jobs = {
         let (runtime, stop) = (runtime.clone(), stop_jobs.clone());
         tokio::spawn(async move { runtime.run(stop).await })
+    };
+    let stop_delivering = CancellationToken::new();
+    let mut delivering = {
+        let stop = stop_delivering.clone();
+        tokio::spawn(async move {
+            supervise("the deliveries", &deliveries_alive, &stop, || {
+                consumer.run(&stop, || deliveries_alive.runs())
+            })
+            .await;
+        })
     };
     let stop_watching = CancellationToken::new();
     let watching = watch_database(&foundation, &stop_watching);
@@ -157,6 +176,11 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     stop_jobs.cancel();
     if let Err(error) = jobs.await? {
         tracing::error!(%error, "the job runtime failed");
+    }
+    stop_delivering.cancel();
+    // What it has under way is rolled back, and delivered by whoever is next.
+    if tokio::time::timeout(drain, &mut delivering).await.is_err() {
+        delivering.abort();
     }
     stop_notices.cancel();
     notices.await?;

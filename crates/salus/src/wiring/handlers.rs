@@ -3,20 +3,19 @@
 
 use std::sync::Arc;
 
-use jobs::Registry;
-use ports::{Event, events::PrescriptionStatusWord};
+use ports::{Event, Registry, events::PrescriptionStatusWord};
 
 use super::World;
 
 /// Registers a handler: its name, the event it wants with the fields it takes,
 /// and what it does.
 macro_rules! on {
-    ($registry:expr, $world:expr, $name:literal, $variant:ident { $($field:ident),* } => |$w:ident, $delivery:ident| $run:expr) => {{
+    ($registry:expr, $world:expr, $name:literal, $variant:ident { $($field:ident),* } => |$w:ident| $run:expr) => {{
         let world = Arc::clone($world);
         $registry.on(
             $name,
             |event| matches!(event, Event::$variant { .. }),
-            move |$delivery, envelope| {
+            move |envelope| {
                 let $w = Arc::clone(&world);
                 async move {
                     let Event::$variant { $($field,)* .. } = envelope.event else { return Ok(()) };
@@ -80,74 +79,74 @@ fn intake(registry: &mut Registry, world: &Arc<World>) {
 }
 
 fn care(registry: &mut Registry, world: &Arc<World>) {
-    on!(registry, world, "care.on_response_submitted", ResponseSubmitted { response } => |w, delivery| {
-        care::assess::on_response_submitted(&w.env, &w.pg, &w.sources, delivery, response)
+    on!(registry, world, "care.on_response_submitted", ResponseSubmitted { response } => |w| {
+        care::assess::on_response_submitted(&w.env, &w.pg, &w.sources, response)
     });
     on!(registry, world, "care.on_prescription_changed",
-        PrescriptionChanged { prescription, treatment_plan, plan_version, patient, provider, status } => |w, delivery| {
+        PrescriptionChanged { prescription, treatment_plan, plan_version, patient, provider, status } => |w| {
         care::tasks::on_prescription_changed(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery,
+            &w.env, &w.pg, w.bridges.as_ref(),
             (prescription, treatment_plan, plan_version), (patient, provider), status,
         )
     });
     on!(registry, world, "care.on_profile_changed",
-        PatientProfileChanged { patient } => |w, delivery| {
-        care::tasks::on_profile_changed(&w.env, &w.pg, w.bridges.as_ref(), delivery, patient)
+        PatientProfileChanged { patient } => |w| {
+        care::tasks::on_profile_changed(&w.env, &w.pg, w.bridges.as_ref(), patient)
     });
     on!(registry, world, "care.on_treatment_plan_modified",
-        TreatmentPlanModified { treatment_plan } => |w, delivery| {
+        TreatmentPlanModified { treatment_plan } => |w| {
         care::tasks::on_treatment_plan_modified(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery, treatment_plan,
+            &w.env, &w.pg, w.bridges.as_ref(), treatment_plan,
         )
     });
     on!(registry, world, "care.on_pharmacy_to_be_told",
-        PharmacyToBeTold { prescription, treatment_plan, patient, provider } => |w, delivery| {
+        PharmacyToBeTold { prescription, treatment_plan, patient, provider } => |w| {
         care::pharmacy_tasks::on_pharmacy_to_be_told(
-            &w.env, &w.pg, &w.sources, delivery, (prescription, treatment_plan),
+            &w.env, &w.pg, &w.sources, (prescription, treatment_plan),
             (patient, provider),
         )
     });
     on!(registry, world, "care.on_fill_held",
-        FillHeld { hold, patient, provider } => |w, delivery| {
+        FillHeld { hold, patient, provider } => |w| {
         care::pharmacy_tasks::on_fill_held(
-            &w.env, &w.pg, &w.sources, delivery, hold, (patient, provider),
+            &w.env, &w.pg, &w.sources, hold, (patient, provider),
         )
     });
     on!(registry, world, "care.on_fill_released",
-        FillReleased { hold, patient, provider } => |w, delivery| {
-        care::pharmacy_tasks::on_fill_released(&w.env, &w.pg, delivery, hold, (patient, provider))
+        FillReleased { hold, patient, provider } => |w| {
+        care::pharmacy_tasks::on_fill_released(&w.env, &w.pg, hold, (patient, provider))
     });
     on!(registry, world, "care.on_parcel_astray",
-        ParcelAstray { shipment, treatment_plan, patient, provider } => |w, delivery| {
+        ParcelAstray { shipment, treatment_plan, patient, provider } => |w| {
         care::pharmacy_tasks::on_parcel_astray(
-            &w.env, &w.pg, &w.sources, delivery, (shipment, treatment_plan), (patient, provider),
+            &w.env, &w.pg, &w.sources, (shipment, treatment_plan), (patient, provider),
         )
     });
     on!(registry, world, "care.on_shipment_changed",
-        ShipmentChanged { shipment, patient, status } => |w, delivery| {
+        ShipmentChanged { shipment, patient, status } => |w| {
         care::pharmacy_tasks::on_shipment_changed(
-            &w.env, &w.pg, delivery, (shipment, patient), status,
+            &w.env, &w.pg, (shipment, patient), status,
         )
     });
-    on!(registry, world, "care.on_record_changed", ClinicalRecordChanged { patient } => |w, delivery| {
-        care::tasks::on_record_changed(&w.env, &w.pg, delivery, patient)
+    on!(registry, world, "care.on_record_changed", ClinicalRecordChanged { patient } => |w| {
+        care::tasks::on_record_changed(&w.env, &w.pg, patient)
     });
     on!(registry, world, "care.on_subscription_mismatched",
-        SubscriptionMismatched { patient, category } => |w, delivery| {
-        care::tasks::on_subscription_mismatched(&w.env, &w.pg, delivery, patient, category)
+        SubscriptionMismatched { patient, category } => |w| {
+        care::tasks::on_subscription_mismatched(&w.env, &w.pg, patient, category)
     });
     on!(registry, world, "care.complete_plan",
-        PrescriptionChanged { treatment_plan, plan_version, status } => |w, delivery| {
+        PrescriptionChanged { treatment_plan, plan_version, status } => |w| {
         care::plans::on_prescription_changed(
-            &w.env, &w.pg, delivery, (treatment_plan, plan_version), status,
+            &w.env, &w.pg, (treatment_plan, plan_version), status,
         )
     });
     on!(registry, world, "care.on_standing_changed",
-        ProviderStandingChanged { provider } => |w, delivery| {
-        care::standing::on_standing_changed(&w.env, &w.pg, &w.sources, delivery, provider)
+        ProviderStandingChanged { provider } => |w| {
+        care::standing::on_standing_changed(&w.env, &w.pg, &w.sources, provider)
     });
-    on!(registry, world, "care.on_patient_moved", PatientProfileChanged { patient } => |w, delivery| {
-        care::standing::on_patient_moved(&w.env, &w.pg, &w.sources, delivery, patient)
+    on!(registry, world, "care.on_patient_moved", PatientProfileChanged { patient } => |w| {
+        care::standing::on_patient_moved(&w.env, &w.pg, &w.sources, patient)
     });
     let standing = Arc::clone(world);
     registry.scheduled("*/10 * * * *", move |job: care::standing::CheckStanding| {
@@ -177,44 +176,44 @@ fn pharmacy(registry: &mut Registry, world: &Arc<World>) {
     use pharmacy::{dispatch, erx, prescription, shipment};
 
     on!(registry, world, "pharmacy.on_treatment_plan_created",
-        TreatmentPlanCreated { treatment_plan, automatic } => |w, delivery| {
+        TreatmentPlanCreated { treatment_plan, automatic } => |w| {
         prescription::write::on_treatment_plan_created(
-            &w.env, &w.pg, &w.prescribing, delivery, treatment_plan, automatic,
+            &w.env, &w.pg, &w.prescribing, treatment_plan, automatic,
         )
     });
     on!(registry, world, "pharmacy.on_treatment_plan_ended",
-        TreatmentPlanEnded { treatment_plan, patient, category } => |w, delivery| {
+        TreatmentPlanEnded { treatment_plan, patient, category } => |w| {
         dispatch::withdraw::on_treatment_plan_ended(
-            &w.env, &w.pg, delivery, treatment_plan, (patient, category),
+            &w.env, &w.pg, treatment_plan, (patient, category),
         )
     });
     on!(registry, world, "pharmacy.on_treatment_plan_modified",
-        TreatmentPlanModified { treatment_plan, patient, category, version } => |w, delivery| {
+        TreatmentPlanModified { treatment_plan, patient, category, version } => |w| {
         dispatch::withdraw::on_treatment_plan_modified(
-            &w.env, &w.pg, delivery, treatment_plan, (patient, category), version,
+            &w.env, &w.pg, treatment_plan, (patient, category), version,
         )
     });
     on!(registry, world, "pharmacy.on_patient_handed_over",
-        PatientHandedOver { patient, from, to } => |w, delivery| {
-        dispatch::withdraw::on_patient_handed_over(&w.pg, delivery, patient, (from, to))
+        PatientHandedOver { patient, from, to } => |w| {
+        dispatch::withdraw::on_patient_handed_over(&w.pg, patient, (from, to))
     });
     on!(registry, world, "pharmacy.on_patient_standing_changed",
-        PatientStandingChanged { patient } => |w, delivery| {
+        PatientStandingChanged { patient } => |w| {
         dispatch::withdraw::on_patient_standing_changed(
-            &w.pg, w.bridges.as_ref(), delivery, patient,
+            &w.pg, w.bridges.as_ref(), patient,
         )
     });
     on!(registry, world, "pharmacy.on_invoice_paid",
-        InvoicePaid { invoice, patient, subscription, category } => |w, delivery| {
+        InvoicePaid { invoice, patient, subscription, category } => |w| {
         dispatch::handlers::on_invoice_paid(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery, (invoice, subscription),
+            &w.env, &w.pg, w.bridges.as_ref(), (invoice, subscription),
             (patient, category),
         )
     });
     on!(registry, world, "pharmacy.on_prescription_changed",
-        PrescriptionChanged { prescription, patient, category, status } => |w, delivery| {
+        PrescriptionChanged { prescription, patient, category, status } => |w| {
         dispatch::handlers::on_prescription_changed(
-            &w.env, &w.pg, delivery, prescription, patient, category, status,
+            &w.env, &w.pg, prescription, patient, category, status,
         )
     });
     job!(registry, world, |w, job: erx::deliver::SendNewRx| {
@@ -242,32 +241,32 @@ fn subscriptions(registry: &mut Registry, world: &Arc<World>) {
     use subscriptions::{handlers, renewal, treatment};
 
     on!(registry, world, "subscriptions.on_invoice_paid",
-        InvoicePaid { subscription, invoice } => |w, delivery| {
-        handlers::on_invoice_paid(&w.env, &w.pg, delivery, subscription, invoice)
+        InvoicePaid { subscription, invoice } => |w| {
+        handlers::on_invoice_paid(&w.env, &w.pg, subscription, invoice)
     });
     on!(registry, world, "subscriptions.on_payment_failed",
-        PaymentFailed { subscription, invoice } => |w, delivery| {
-        handlers::on_payment_failed(&w.env, &w.pg, delivery, subscription, invoice)
+        PaymentFailed { subscription, invoice } => |w| {
+        handlers::on_payment_failed(&w.env, &w.pg, subscription, invoice)
     });
     on!(registry, world, "subscriptions.on_subscription_started",
-        SubscriptionStarted { patient, category } => |w, delivery| {
+        SubscriptionStarted { patient, category } => |w| {
         treatment::on_subscription_started(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery, patient, category,
+            &w.env, &w.pg, w.bridges.as_ref(), patient, category,
         )
     });
     on!(registry, world, "subscriptions.on_treatment_plan_ended",
-        TreatmentPlanEnded { patient, category } => |w, delivery| {
+        TreatmentPlanEnded { patient, category } => |w| {
         treatment::on_treatment_plan_ended(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery, patient, category,
+            &w.env, &w.pg, w.bridges.as_ref(), patient, category,
         )
     });
     on!(registry, world, "subscriptions.on_treatment_plan_created",
-        TreatmentPlanCreated { patient, category } => |w, delivery| {
-        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), delivery, patient, category)
+        TreatmentPlanCreated { patient, category } => |w| {
+        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), patient, category)
     });
     on!(registry, world, "subscriptions.on_treatment_plan_modified",
-        TreatmentPlanModified { patient, category } => |w, delivery| {
-        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), delivery, patient, category)
+        TreatmentPlanModified { patient, category } => |w| {
+        treatment::on_treatment_changed(&w.pg, w.bridges.as_ref(), patient, category)
     });
     job!(registry, world, |w, job: renewal::RenewSubscription| {
         renewal::renew(&w.env, &w.pg, w.bridges.as_ref(), job)
@@ -278,28 +277,28 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
     use billing::{charge, contest, invoicing, payment_methods, settlement, stopped, withdraw};
 
     on!(registry, world, "billing.on_subscription_started",
-        SubscriptionStarted { subscription } => |w, delivery| {
-        invoicing::on_subscription_started(&w.env, &w.pg, w.billing(), delivery, subscription)
+        SubscriptionStarted { subscription } => |w| {
+        invoicing::on_subscription_started(&w.env, &w.pg, w.billing(), subscription)
     });
     on!(registry, world, "billing.on_subscription_period_started",
-        SubscriptionPeriodStarted { subscription, period_index } => |w, delivery| {
+        SubscriptionPeriodStarted { subscription, period_index } => |w| {
         invoicing::on_subscription_period_started(
-            &w.env, &w.pg, w.billing(), delivery, subscription, period_index,
+            &w.env, &w.pg, w.billing(), subscription, period_index,
         )
     });
     on!(registry, world, "billing.on_subscription_canceled",
-        SubscriptionCanceled { subscription, patient } => |w, delivery| {
-        withdraw::on_subscription_canceled(&w.env, &w.pg, delivery, subscription, patient)
+        SubscriptionCanceled { subscription, patient } => |w| {
+        withdraw::on_subscription_canceled(&w.env, &w.pg, subscription, patient)
     });
     on!(registry, world, "billing.paid_but_stopped",
-        InvoicePaid { invoice, patient, category } => |w, delivery| {
+        InvoicePaid { invoice, patient, category } => |w| {
         stopped::on_invoice_paid(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery, invoice, (patient, category),
+            &w.env, &w.pg, w.bridges.as_ref(), invoice, (patient, category),
         )
     });
     on!(registry, world, "billing.on_fill_held",
-        FillHeld { hold, patient, category } => |w, delivery| {
-        stopped::on_stopped(&w.env, &w.pg, delivery, hold.uuid(), (patient, category))
+        FillHeld { hold, patient, category } => |w| {
+        stopped::on_stopped(&w.env, &w.pg, hold.uuid(), (patient, category))
     });
     let blocked = Arc::clone(world);
     registry.on(
@@ -311,7 +310,7 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
             };
             status == PrescriptionStatusWord::Blocked
         },
-        move |delivery, envelope| {
+        move |envelope| {
             let w = Arc::clone(&blocked);
             async move {
                 let Event::PrescriptionChanged { prescription, patient, category, .. } =
@@ -320,7 +319,7 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
                     return Ok(());
                 };
                 let (subject, whose) = (prescription.uuid(), (patient, category));
-                stopped::on_stopped(&w.env, &w.pg, delivery, subject, whose).await
+                stopped::on_stopped(&w.env, &w.pg, subject, whose).await
             }
         },
     );
@@ -348,17 +347,17 @@ fn billing(registry: &mut Registry, world: &Arc<World>) {
 
 fn communication(registry: &mut Registry, world: &Arc<World>) {
     on!(registry, world, "communication.on_patient_handed_over",
-        PatientHandedOver { patient, from, to } => |w, delivery| {
-        communication::handover::on_patient_handed_over(&w.pg, delivery, patient, (from, to))
+        PatientHandedOver { patient, from, to } => |w| {
+        communication::handover::on_patient_handed_over(&w.pg, patient, (from, to))
     });
     let w = Arc::clone(world);
     registry.on(
         communication::notifying::HANDLER,
         |event| !communication::notifying::news_of(event).is_empty(),
-        move |delivery, envelope| {
+        move |envelope| {
             let w = Arc::clone(&w);
             async move {
-                communication::notifying::notify(&w.env, &w.pg, delivery, &envelope.event).await
+                communication::notifying::notify(&w.env, &w.pg, &envelope).await
             }
         },
     );
@@ -377,27 +376,27 @@ fn records(registry: &mut Registry, world: &Arc<World>) {
     });
 
     on!(registry, world, "records.on_patient_profile_changed",
-        PatientProfileChanged { patient } => |w, delivery| {
+        PatientProfileChanged { patient } => |w| {
         projections::on_patient_profile_changed(
-            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, patient,
+            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), patient,
         )
     });
     on!(registry, world, "records.on_response_submitted",
-        ResponseSubmitted { response } => |w, delivery| {
+        ResponseSubmitted { response } => |w| {
         projections::on_response_submitted(
-            &w.env, &w.pg, w.bridges.as_ref(), delivery, response,
+            &w.env, &w.pg, w.bridges.as_ref(), response,
         )
     });
     on!(registry, world, "records.on_prescription_changed",
-        PrescriptionChanged { prescription } => |w, delivery| {
+        PrescriptionChanged { prescription } => |w| {
         projections::on_prescription_changed(
-            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, prescription,
+            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), prescription,
         )
     });
     on!(registry, world, "records.on_consultation_changed",
-        ConsultationChanged { consultation } => |w, delivery| {
+        ConsultationChanged { consultation } => |w| {
         projections::on_consultation_changed(
-            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), delivery, consultation,
+            &w.env, &w.pg, w.mapper.as_ref(), w.bridges.as_ref(), consultation,
         )
     });
 }
@@ -407,10 +406,10 @@ fn analytics(registry: &mut Registry, world: &Arc<World>) {
     registry.on(
         analytics::projecting::HANDLER,
         analytics::projecting::counts,
-        move |delivery, envelope| {
+        move |envelope| {
             let w = Arc::clone(&w);
             async move {
-                analytics::projecting::project(&w.pg, w.bridges.as_ref(), delivery, &envelope).await
+                analytics::projecting::project(&w.pg, w.bridges.as_ref(), &envelope).await
             }
         },
     );

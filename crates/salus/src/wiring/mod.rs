@@ -12,14 +12,13 @@ use ::catalog::Rollout;
 use ::communication::{MailSettings, Mailer, Templates, mailing::PostOffice};
 use ::identity::{Policy, Services, passkey::Authenticators};
 use ::intake::PhotoVault;
-use ::jobs::Registry;
 use ::pharmacy::{
     dispatch::checks::FillChecks, erx::ErxNetwork, fulfilment::Carriers,
     prescription::write::PrescribingPorts, safety::CuratedInteractions,
 };
 use ::records::FhirMapper;
 use keyring::{Argon2Passwords, BreachList, SigningKeyFolder};
-use ports::Env;
+use ports::{Env, Registry};
 use postgres::Pg;
 
 pub use self::surface::{Operations, Surface};
@@ -74,7 +73,7 @@ impl World {
 /// The server's two halves: what answers requests, and what runs after them.
 pub struct Wiring {
     pub surface: Surface,
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     /// For what the other nodes tell of identity.
     pub identity: Services,
     /// And of the feature flags.
@@ -85,7 +84,7 @@ impl Wiring {
     pub async fn build(config: &Config, foundation: &Foundation) -> anyhow::Result<Self> {
         let vendors = Vendors::connect(config, &foundation.env)?;
         let world = Arc::new(world(config, foundation, &vendors)?);
-        let registry = handlers::register(&world);
+        let registry = Arc::new(handlers::register(&world));
         foundation.pg.subscribe(Box::new(registry.interests()))?;
         let surface = Surface::new(config, &world, &vendors);
         let (identity, rollout) = (world.identity.clone(), world.rollout.clone());

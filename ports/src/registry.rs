@@ -1,12 +1,15 @@
-use std::{collections::BTreeMap, sync::Arc};
+//! What runs after a commit: handlers of events, jobs and schedules, each
+//! registered from outside under a name that never changes.
 
-use futures::future::BoxFuture;
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+
 use kernel::{DomainError, error::with_causes};
-use ports::{Delivery, Envelope, Event, JobSpec};
 use serde_json::Value;
 
-/// Why a run failed; the queue tries again later.
-#[derive(Debug, thiserror::Error)]
+use crate::{Envelope, Event, JobSpec};
+
+/// Why a run failed; it is tried again later.
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct JobFailure(pub String);
 
@@ -18,14 +21,15 @@ impl JobFailure {
     }
 }
 
-type JobRun = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<(), JobFailure>> + Send + Sync>;
-type HandlerRun =
-    Arc<dyn Fn(Delivery, Envelope) -> BoxFuture<'static, Result<(), JobFailure>> + Send + Sync>;
+/// One run under way.
+pub type Running = Pin<Box<dyn Future<Output = Result<(), JobFailure>> + Send>>;
+pub type JobRun = Arc<dyn Fn(Value) -> Running + Send + Sync>;
+pub type HandlerRun = Arc<dyn Fn(Envelope) -> Running + Send + Sync>;
 
 /// Whether a handler wants to hear of an event.
-type Wants = fn(&Event) -> bool;
+pub type Wants = fn(&Event) -> bool;
 
-pub(crate) struct Handler {
+pub struct Handler {
     pub name: &'static str,
     pub wants: Wants,
     pub run: HandlerRun,
@@ -34,12 +38,26 @@ pub(crate) struct Handler {
 /// What runs: jobs by kind, handlers by name, and schedules.
 #[derive(Default)]
 pub struct Registry {
-    pub(crate) jobs: BTreeMap<&'static str, JobRun>,
-    pub(crate) handlers: Vec<Handler>,
-    pub(crate) schedules: Vec<(&'static str, &'static str)>,
+    jobs: BTreeMap<&'static str, JobRun>,
+    handlers: Vec<Handler>,
+    schedules: Vec<(&'static str, &'static str)>,
 }
 
 impl Registry {
+    /// What a kind of job does.
+    pub fn job_run(&self, kind: &str) -> Option<&JobRun> {
+        self.jobs.get(kind)
+    }
+
+    pub fn handlers(&self) -> &[Handler] {
+        &self.handlers
+    }
+
+    /// The crontab lines with the kinds of their jobs.
+    pub fn schedules(&self) -> &[(&'static str, &'static str)] {
+        &self.schedules
+    }
+
     /// Registers what a kind of job does.
     pub fn job<J, F, Fut, E>(&mut self, run: F)
     where
@@ -87,7 +105,7 @@ impl Registry {
     /// of the record of what was handled, so it never changes.
     pub fn on<F, Fut, E>(&mut self, name: &'static str, wants: Wants, run: F)
     where
-        F: Fn(Delivery, Envelope) -> Fut + Send + Sync + 'static,
+        F: Fn(Envelope) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: DomainError,
     {
@@ -99,10 +117,10 @@ impl Registry {
         self.handlers.push(Handler {
             name,
             wants,
-            run: Arc::new(move |delivery, envelope| {
+            run: Arc::new(move |envelope| {
                 let run = run.clone();
                 Box::pin(async move {
-                    run(delivery, envelope).await.map_err(|error| JobFailure::from_error(&error))
+                    run(envelope).await.map_err(|error| JobFailure::from_error(&error))
                 })
             }),
         });

@@ -5,14 +5,13 @@ use std::{
 };
 
 use graphile_worker::{WorkerOptions, WorkerRecoveryConfig};
-use ports::jobs::JOB_TASK;
+use ports::{Registry, jobs::JOB_TASK};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    registry::Registry,
     supervise::{Liveness, supervise},
-    tasks::{DeliverEvent, Registered, RelayEvent, RunJob},
+    tasks::{Registered, RunJob},
 };
 
 /// How soon it is looked again whether jobs wait.
@@ -61,10 +60,10 @@ pub struct Backlog {
 }
 
 impl Runtime {
-    pub fn new(pool: PgPool, registry: Registry, settings: RuntimeSettings) -> Self {
+    pub fn new(pool: PgPool, registry: Arc<Registry>, settings: RuntimeSettings) -> Self {
         Self {
             pool,
-            registry: Arc::new(registry),
+            registry,
             settings,
             liveness: Liveness::default(),
             last_worker: Mutex::default(),
@@ -115,10 +114,8 @@ impl Runtime {
             .shutdown_signal(async move { stop.cancelled().await })
             .shutdown_grace_period(self.settings.grace)
             .add_extension(Registered(self.registry.clone()))
-            .define_job::<RunJob>()
-            .define_job::<RelayEvent>()
-            .define_job::<DeliverEvent>();
-        for (schedule, kind) in &self.registry.schedules {
+            .define_job::<RunJob>();
+        for (schedule, kind) in self.registry.schedules() {
             // What was due while nothing ran is caught up with, once: every
             // run of a kind has one key. A job of every minute is soon due.
             let fill = if schedule.starts_with('*') { "" } else { "&fill=1d" };
