@@ -6,8 +6,10 @@
 //! code.
 
 mod decisions;
+mod events;
 mod intake;
 mod measure;
+mod reads;
 
 use std::process::ExitCode;
 
@@ -24,10 +26,15 @@ struct Cli {
 enum Command {
     /// Eligibility decisions a second on one core; fails below 5,000.
     Decisions,
+    /// Deliveries of events a second; fails below 10,000.
+    Events(events::Options),
     /// From the submission of a form to its decision, over HTTP against a server
     /// and a PostgreSQL of its own; fails where a full table slows it.
     Intake(intake::Options),
-    /// The server that `intake` starts.
+    /// Audited readings and public lists a second, over HTTP; fails below 5,000 and
+    /// 15,000.
+    Reads(reads::Options),
+    /// The server that `intake` and `reads` start.
     #[command(hide = true)]
     Serve(intake::serving::Options),
 }
@@ -36,7 +43,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match Cli::parse().command {
         Command::Decisions => decisions::run(),
+        Command::Events(options) => runtime()?.block_on(events::run(options)),
         Command::Intake(options) => runtime()?.block_on(intake::run(options)),
+        Command::Reads(options) => runtime()?.block_on(reads::run(options)),
         Command::Serve(options) => runtime()?.block_on(intake::serving::run(options)),
     }
 }

@@ -106,6 +106,7 @@ history![
     "183_abandoned_shipments",
     "184_rejoined_charts",
     "185_deliveries",
+    "186_category_notices",
 ];
 
 pub struct Migrator;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use graphile_worker::{WorkerOptions, WorkerRecoveryConfig};
-use ports::{Registry, jobs::JOB_TASK};
+use ports::{Registry, jobs::JOB_TASK, registry::Running};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,8 @@ pub struct RuntimeSettings {
     /// Whether no other server can share this database. Jobs that a killed
     /// server held are then free at once, not after its heartbeat went missing.
     pub sole_server: bool,
+    /// What each run of a job takes place in.
+    pub within: fn(Running) -> Running,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +115,7 @@ impl Runtime {
             .listen_os_shutdown_signals(false)
             .shutdown_signal(async move { stop.cancelled().await })
             .shutdown_grace_period(self.settings.grace)
-            .add_extension(Registered(self.registry.clone()))
+            .add_extension(Registered(self.registry.clone(), self.settings.within))
             .define_job::<RunJob>();
         for (schedule, kind) in self.registry.schedules() {
             // What was due while nothing ran is caught up with, once: every

@@ -3,25 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
-use ports::{JobFailure, Registry, jobs::JOB_TASK};
+use ports::{JobFailure, Registry, jobs::JOB_TASK, registry::Running};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The registry as the task finds it in its context.
 #[derive(Clone)]
-pub(crate) struct Registered(pub Arc<Registry>);
+pub(crate) struct Registered(pub Arc<Registry>, pub fn(Running) -> Running);
 
 impl fmt::Debug for Registered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registered").finish_non_exhaustive()
     }
-}
-
-fn registry(context: &WorkerContext) -> Result<Arc<Registry>, JobFailure> {
-    context
-        .get_ext::<Registered>()
-        .map(|registered| registered.0.clone())
-        .ok_or_else(|| JobFailure("the worker has no registry".to_owned()))
 }
 
 /// Reports a run to the log and the metrics.
@@ -46,11 +39,14 @@ impl TaskHandler for RunJob {
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let result = async {
-            let registry = registry(&context)?;
+            let registered = context.get_ext::<Registered>();
+            let Some(Registered(registry, within)) = registered else {
+                return Err(JobFailure("the worker has no registry".to_owned()));
+            };
             let run = registry
                 .job_run(&self.kind)
                 .ok_or_else(|| JobFailure(format!("no job is registered as {}", self.kind)))?;
-            run(self.payload).await
+            within(run(self.payload)).await
         }
         .await;
         report(&self.kind, &result);

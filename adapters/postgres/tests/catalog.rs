@@ -285,7 +285,7 @@ fn flag(percentage: u8, state: UsState) -> FlagSpec {
 async fn another_node_hears_of_an_edited_flag() {
     let database = Database::fresh().await;
     let (env, pg) = (&database.env, &database.pg);
-    let node = || Rollout::new(Arc::new(pg.clone()), Arc::new(Texans));
+    let node = || Rollout::new(Arc::new(pg.clone()), Arc::new(Texans), pg.hearing().clone());
     let (here, there) = (node(), node());
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let heard = Arc::new(tokio::sync::Semaphore::new(0));
@@ -317,7 +317,7 @@ async fn another_node_hears_of_an_edited_flag() {
 async fn a_flag_is_made_changed_and_deleted_and_each_is_seen_at_once() {
     let database = Database::fresh().await;
     let (env, pg) = (&database.env, &database.pg);
-    let rollout = Rollout::new(Arc::new(pg.clone()), Arc::new(Texans));
+    let rollout = Rollout::new(Arc::new(pg.clone()), Arc::new(Texans), pg.hearing().clone());
     let own = async || rollout.own(&admin()).await.unwrap();
     assert!(own().await.is_empty());
 

@@ -3,10 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use kernel::{Actor, RequestContext};
 use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, PortError, UnitOfWork as _};
-use salus_postgres::Pg;
-use salus_tests::{Database, TestSealer};
+use salus_postgres::{Pg, PgTx, core::sharing};
+use salus_tests::{Database, TestSealer, eventually};
 use sea_orm::{ConnectionTrait as _, DbBackend, SqlxPostgresConnector, Statement};
 use serde::{Deserialize, Serialize};
 
@@ -155,4 +156,120 @@ async fn a_write_that_row_level_security_refuses_is_a_conflict() {
                VALUES (gen_random_uuid(), gen_random_uuid(), true)";
     let refused = tx.execute("closing a chart", sql, []).await.unwrap_err();
     assert!(matches!(refused, PortError::Conflict(_)), "{refused:?}");
+}
+
+async fn began(pg: &Pg, actor: &Actor) -> String {
+    let tx = pg.open(actor).await.unwrap();
+    text(&tx, "SELECT pid || ' ' || xact_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+        .await
+}
+
+async fn text(tx: &PgTx, sql: &str) -> String {
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let row = tx.read().query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_request_reads_in_a_row_is_one_transaction_until_it_writes() {
+    let database = Database::fresh().await;
+    let (pg, nobody) = (&database.pg, Actor::anonymous(RequestContext::default()));
+    let scope = "SELECT current_setting('salus.scope')";
+    sharing(async {
+        // On a machine under load the one may wait too long for the other.
+        let shared = async |what: &str, between: &dyn Fn() -> BoxFuture<'static, ()>| {
+            eventually(what, Duration::from_secs(10), async || {
+                let first = began(pg, &system()).await;
+                between().await;
+                (began(pg, &nobody).await == first).then_some(())
+            })
+            .await;
+        };
+        shared("two readings in one transaction", &|| Box::pin(async {})).await;
+        // Each has the reach of its own actor.
+        assert_eq!(text(&pg.open(&nobody).await.unwrap(), scope).await, "nobody");
+        assert_eq!(text(&pg.open(&system()).await.unwrap(), scope).await, "system");
+        // What only reads and is recorded leaves the transaction to the next one.
+        let own = pg.clone();
+        let recorded = move || {
+            let pg = own.clone();
+            async move {
+                let mut reading = pg.open(&system()).await.unwrap();
+                assert_eq!(text(&reading, scope).await, "system");
+                reading.audit(entry("read"));
+                Box::new(reading).commit().await.unwrap();
+            }
+            .boxed()
+        };
+        shared("a recorded reading in between", &recorded).await;
+        // One that is at work keeps its transaction for itself.
+        let first = began(pg, &system()).await;
+        let working = pg.open(&system()).await.unwrap();
+        let beside = began(pg, &system()).await;
+        assert_ne!(beside, first);
+        drop(working);
+
+        // A change that is dropped is taken back, and a lock is given up.
+        let mut changing = pg.open(&system()).await.unwrap();
+        let sql = "INSERT INTO care_closed_charts (provider_id, patient_id, unlicensed) \
+                   VALUES (gen_random_uuid(), gen_random_uuid(), true)";
+        changing.execute("closing a chart", sql, []).await.unwrap();
+        drop(changing);
+        let second = began(pg, &system()).await;
+        let closed = "SELECT count(*)::text FROM care_closed_charts";
+        assert_eq!(text(&pg.open(&system()).await.unwrap(), closed).await, "0");
+        let mut locking = pg.open(&system()).await.unwrap();
+        locking.lock("locking", "tests".to_owned()).await.unwrap();
+        drop(locking);
+        let third = began(pg, &system()).await;
+        assert_ne!(third, second);
+        // So is one in which a statement failed.
+        let failing = pg.open(&system()).await.unwrap();
+        failing.read().execute_unprepared("SELECT 1 / 0").await.unwrap_err();
+        drop(failing);
+        assert_ne!(began(pg, &system()).await, third);
+        // And one that is dropped in the midst of a statement.
+        let slow = pg.open(&system()).await.unwrap();
+        let sleeping = slow.read().execute_unprepared("SELECT pg_sleep(0.3)");
+        tokio::time::timeout(Duration::from_millis(30), sleeping).await.unwrap_err();
+        drop(slow);
+        began(pg, &system()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_somebody_else_holds_no_transaction() {
+    let database = Database::fresh().await;
+    let pg = &database.pg;
+    sharing(async {
+        let first = began(pg, &system()).await;
+        let pid = first.split(' ').next().unwrap();
+        let idle = format!("SELECT state FROM pg_stat_activity WHERE pid = {pid}");
+        eventually("the transaction to be given up", Duration::from_secs(10), async || {
+            (texts(&database, &idle).await == ["idle"]).then_some(())
+        })
+        .await;
+        assert_ne!(began(pg, &system()).await, first);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_readings_that_are_recorded_together_one_that_cannot_be_fails_alone() {
+    let database = Database::fresh().await;
+    let read = |id: String| {
+        let pg = database.pg.clone();
+        async move {
+            let mut tx = pg.open(&system()).await.unwrap();
+            tx.audit(entry(&id));
+            Box::new(tx).commit().await
+        }
+    };
+    let ids = (0..100).map(|number| if number == 50 { "nul \0".into() } else { number.to_string() });
+    let results = futures::future::join_all(ids.map(read)).await;
+    let failed: Vec<_> = results.iter().enumerate().filter(|(_, result)| result.is_err()).collect();
+    assert!(matches!(failed[..], [(50, Err(PortError::Invalid(_)))]), "{failed:?}");
+    let recorded = "SELECT count(DISTINCT entity_id) || ' ' || count(*) FROM audit_entries";
+    assert_eq!(texts(&database, recorded).await, ["99 99"]);
 }

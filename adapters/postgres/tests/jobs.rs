@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use care::CareError;
 use jobs::{Runtime, RuntimeSettings};
 use kernel::Actor;
-use ports::{JobRequest, JobSpec, Registry, UnitOfWork as _};
+use ports::{JobRequest, JobSpec, Registry, UnitOfWork as _, registry::Running};
 use salus_postgres::{
     Pg,
     cluster::{Cluster, Durability},
@@ -17,6 +17,11 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+/// What a job runs in: nothing.
+fn within(run: Running) -> Running {
+    run
+}
+
 async fn execute(database: &Database, sql: &str) {
     database.superuser().await.execute_unprepared(sql).await.unwrap();
 }
@@ -26,7 +31,7 @@ async fn a_job_replaced_while_it_ran_is_not_given_up_and_one_that_failed_is() {
     let database = Database::fresh().await;
     let pool = database.pg.pool().get_postgres_connection_pool().clone();
     let settings =
-        RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false };
+        RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false, within };
     let runtime = Runtime::new(pool, Arc::default(), settings);
     let request = "SELECT graphile_worker.add_job('salus_job', '{}'::json, job_key := 'k', max_attempts := 2)";
     let running = "UPDATE graphile_worker._private_jobs SET locked_by = 'w', locked_at = now(), \
@@ -74,7 +79,7 @@ async fn a_burst_is_worked_off_without_waiting_for_the_next_poll() {
         async { Ok::<(), CareError>(()) }
     });
     let settings =
-        RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false };
+        RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false, within };
     let queue = database.pg.connect_queue(3).await.unwrap();
     let runtime = Runtime::new(queue, Arc::new(registry), settings);
     let stop = CancellationToken::new();
@@ -154,7 +159,7 @@ async fn the_worker_outlives_an_outage_of_the_database() {
         Box::new(tx).commit().await.unwrap();
     };
     let settings =
-        RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: false };
+        RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: false, within };
     let queue = pg.connect_queue(3).await.unwrap();
     let runtime = Arc::new(Runtime::new(queue, Arc::new(registry), settings));
     let stop = CancellationToken::new();
@@ -208,7 +213,7 @@ async fn the_log_of_the_private_cluster_names_no_values() {
 async fn a_worker_stops_while_the_database_is_away() {
     let (own, pg) = Own::start().await;
     let settings =
-        RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: true };
+        RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: true, within };
     let queue = pg.connect_queue(3).await.unwrap();
     let runtime = Arc::new(Runtime::new(queue, Arc::default(), settings));
     let stop = CancellationToken::new();

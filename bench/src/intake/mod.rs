@@ -5,15 +5,15 @@
 //! measured. The load is a closed loop: a client waits for its decision before
 //! it submits again, each time as another patient.
 
-mod clinic;
+pub mod clinic;
 mod decisions;
 mod floors;
 mod history;
-mod load;
-mod mailbox;
-mod patients;
+pub mod load;
+pub mod mailbox;
+pub mod patients;
 pub mod serving;
-mod usage;
+pub mod usage;
 
 use std::{collections::VecDeque, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 

@@ -138,7 +138,13 @@ fn times(pid: u32) -> anyhow::Result<Times> {
     })
 }
 
-fn of_process(pid: u32) -> anyhow::Result<f64> {
+/// Seconds of processor time of this process.
+pub fn own() -> anyhow::Result<f64> {
+    of_process(std::process::id())
+}
+
+/// The same of another.
+pub fn of_process(pid: u32) -> anyhow::Result<f64> {
     times(pid).map(|times| times.own)
 }
 

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod price;
 pub mod revision;
 pub mod rollout;
+pub mod shown;
 pub mod store;
 pub mod use_cases;
 
@@ -31,6 +32,7 @@ pub use plan::{ActivationWindow, Plan, PlanSpec, Tier};
 pub use price::{BillingInterval, Price, PriceSpec};
 pub use revision::{EntryKind, FieldChange, Revision};
 pub use rollout::{Audience, Rollout};
+pub use shown::Shown;
 pub use store::{CatalogStore, CatalogTx, PlanFilter};
 pub use use_cases::{
     PricedPlan, all_categories, all_plans, categories, category, compare_plans, create_category,

@@ -1,17 +1,10 @@
 //! Flags as they are asked for: evaluated from memory, for the one who asks.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use kernel::{AccountId, Actor, ActorKind, FeatureCode};
-use moka::future::Cache;
-use ports::PortError;
+use ports::{Hearing, Kept};
 
 use crate::{
     CatalogError, CatalogStore, FeatureFlag,
@@ -35,21 +28,21 @@ const STANDING_LIVES: Duration = Duration::from_secs(10);
 pub struct Rollout {
     store: Arc<dyn CatalogStore>,
     audience: Arc<dyn Audience>,
-    /// By the number of edits that this process has made or heard of, so that what was
-    /// read before an edit does not come back after it.
-    flags: Cache<u64, Arc<Vec<FeatureFlag>>>,
-    edits: Arc<AtomicU64>,
-    standings: Cache<AccountId, Standing>,
+    flags: Kept<(), Arc<Vec<FeatureFlag>>>,
+    standings: Kept<AccountId, Standing>,
 }
 
 impl Rollout {
-    pub fn new(store: Arc<dyn CatalogStore>, audience: Arc<dyn Audience>) -> Self {
+    pub fn new(
+        store: Arc<dyn CatalogStore>,
+        audience: Arc<dyn Audience>,
+        hearing: Hearing,
+    ) -> Self {
         Self {
             store,
             audience,
-            flags: Cache::builder().max_capacity(2).time_to_live(FLAGS_LIVE).build(),
-            edits: Arc::default(),
-            standings: Cache::builder().max_capacity(100_000).time_to_live(STANDING_LIVES).build(),
+            flags: Kept::new(2, FLAGS_LIVE, hearing),
+            standings: Kept::new(100_000, STANDING_LIVES, Hearing::default()),
         }
     }
 
@@ -72,7 +65,7 @@ impl Rollout {
 
     /// Lets the next question read the flags anew, as after an edit.
     pub fn forget(&self) {
-        self.edits.fetch_add(1, Ordering::SeqCst);
+        self.flags.forget();
     }
 
     async fn flags(&self) -> Result<Arc<Vec<FeatureFlag>>, CatalogError> {
@@ -80,8 +73,7 @@ impl Rollout {
             let mut tx = self.store.begin(&Actor::system("catalog.rollout")).await?;
             tx.flags().await.map(Arc::new)
         };
-        let edits = self.edits.load(Ordering::SeqCst);
-        Ok(self.flags.try_get_with(edits, load).await.map_err(shared)?)
+        Ok(self.flags.get((), load).await?)
     }
 
     async fn subject(&self, actor: &Actor, flags: &[FeatureFlag]) -> Result<Subject, CatalogError> {
@@ -90,15 +82,10 @@ impl Rollout {
         };
         let standing = if flags.iter().any(FeatureFlag::reads_standing) {
             let load = self.audience.standing(actor);
-            self.standings.try_get_with(*account, load).await.map_err(shared)?
+            self.standings.get(*account, load).await?
         } else {
             Standing::default()
         };
         Ok(Subject { account: *account, roles: (**roles).clone(), standing })
     }
-}
-
-/// The error that several callers of one load share.
-fn shared(error: Arc<PortError>) -> PortError {
-    PortError::clone(&error)
 }

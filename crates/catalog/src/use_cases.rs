@@ -422,7 +422,7 @@ async fn plan_race(
     Ok(Revision::of_plan(&now).lost_race(seen, Some(&before)))
 }
 
-fn administers(actor: &Actor) -> bool {
+pub(crate) fn administers(actor: &Actor) -> bool {
     actor.may(Permission::CatalogAdminister)
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{AccountId, Actor, ApiClientId, EmailAddress, HumanName, Role, SessionId};
 use moka::future::Cache;
-use ports::{Env, PortError, Sealer};
+use ports::{Env, Hearing, Kept, PortError, Sealer};
 
 use strum::IntoEnumIterator as _;
 
@@ -121,7 +121,7 @@ pub struct Services {
     sessions: Cache<SessionId, Option<SessionGrant>>,
     /// The generation whose tokens are good; `None` where none are.
     clients: Cache<ApiClientId, Option<i32>>,
-    matrix: Cache<(), Arc<Matrix>>,
+    matrix: Kept<(), Arc<Matrix>>,
 }
 
 /// A logout at another instance is seen within this time, at this one at once.
@@ -149,8 +149,13 @@ impl Services {
             reach: None,
             sessions: Cache::builder().max_capacity(100_000).time_to_live(SESSION_CACHE).build(),
             clients: Cache::builder().max_capacity(10_000).time_to_live(SESSION_CACHE).build(),
-            matrix: Cache::builder().max_capacity(1).time_to_live(MATRIX_CACHE).build(),
+            matrix: Kept::new(2, MATRIX_CACHE, Hearing::default()),
         }
+    }
+
+    /// Keeps the permission matrix for as long as the notices of edits are heard.
+    pub fn with_hearing(self, hearing: Hearing) -> Self {
+        Self { matrix: Kept::new(2, MATRIX_CACHE, hearing), ..self }
     }
 
     /// Offers passkeys as well.
@@ -261,7 +266,7 @@ impl Services {
             let mut tx = self.store.begin(&Actor::system("identity.authenticate")).await?;
             tx.matrix().await.map(Arc::new)
         };
-        self.matrix.try_get_with((), load).await.map_err(shared)
+        self.matrix.get((), load).await
     }
 
     pub(crate) async fn forget_session(&self, session: SessionId) {
@@ -282,7 +287,7 @@ impl Services {
 
     /// Reads the permission matrix again at the next call.
     pub fn forget_matrix(&self) {
-        self.matrix.invalidate_all();
+        self.matrix.forget();
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) struct Session {
     is_over: AtomicBool,
     is_spoiled: AtomicBool,
     has_collided: AtomicBool,
+    /// Whether it has done more than read, failed, or is in a statement whose end
+    /// nobody has waited for.
+    is_used: AtomicBool,
 }
 
 struct State {
@@ -56,6 +59,7 @@ impl Session {
             is_over: AtomicBool::new(false),
             is_spoiled: AtomicBool::new(false),
             has_collided: AtomicBool::new(false),
+            is_used: AtomicBool::new(false),
         })
     }
 
@@ -101,6 +105,23 @@ impl Session {
         self.has_collided.load(Ordering::Relaxed)
     }
 
+    /// Whether it has only read, so that another unit of work can go on with it.
+    pub fn is_unused(&self) -> bool {
+        !self.is_used.load(Ordering::Relaxed) && !self.is_over()
+    }
+
+    /// Runs a statement, and remembers whether it was a reading that ended well.
+    pub async fn run<T>(
+        &self,
+        sql: &str,
+        statement: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        let was_used = self.is_used.swap(true, Ordering::Relaxed);
+        let done = statement.await.map_err(|error| self.note(error))?;
+        self.is_used.store(was_used || !reads(sql), Ordering::Relaxed);
+        Ok(done)
+    }
+
     fn note(&self, error: sqlx::Error) -> sqlx::Error {
         let code = error.as_database_error().and_then(|cause| cause.code());
         if matches!(code.as_deref(), Some("40001" | "40P01")) {
@@ -108,6 +129,14 @@ impl Session {
         }
         error
     }
+}
+
+/// Whether a statement only reads: it locks nothing and changes nothing. In doubt
+/// it does more.
+fn reads(sql: &str) -> bool {
+    let more = [" FOR ", "advisory", "INSERT", "UPDATE", "DELETE", "nextval", "set_config"];
+    (sql.starts_with("SELECT") || sql.starts_with("WITH"))
+        && !more.iter().any(|word| sql.contains(word))
 }
 
 /// A unit of work's view of its transaction: rows are seen as its actor may see
@@ -147,15 +176,7 @@ impl Connection {
             return Err(PortError::bug("a transaction was committed twice"));
         };
         let done = tx.commit().await;
-        done.map_err(|error| db(doing, self.executed(error)))
-    }
-
-    pub(super) fn executed(&self, error: sqlx::Error) -> DbErr {
-        executed(self.session.note(error))
-    }
-
-    fn queried(&self, error: sqlx::Error) -> DbErr {
-        DbErr::Query(RuntimeErr::SqlxError(self.session.note(error).into()))
+        done.map_err(|error| db(doing, executed(self.session.note(error))))
     }
 }
 
@@ -163,9 +184,13 @@ pub(super) fn executed(error: sqlx::Error) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
 }
 
-fn query(statement: Statement) -> Query<'static, Postgres, SqlxValues> {
-    let values = statement.values.unwrap_or(Values(Vec::new()));
-    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+fn queried(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+fn query(sql: &str, values: Option<Values>) -> Query<'_, Postgres, SqlxValues> {
+    let values = values.unwrap_or(Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(sql.to_owned()), SqlxValues(values))
 }
 
 #[async_trait]
@@ -175,33 +200,60 @@ impl ConnectionTrait for Connection {
     }
 
     async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
+        let Statement { sql, values, .. } = statement;
         let mut driver = self.driver().await.map_err(executed)?;
-        let done = query(statement).execute(driver.connection().map_err(executed)?).await;
-        done.map(Into::into).map_err(|error| self.executed(error))
+        let connection = driver.connection().map_err(executed)?;
+        let done = self.session.run(&sql, query(&sql, values).execute(connection)).await;
+        done.map(Into::into).map_err(executed)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> std::result::Result<ExecResult, DbErr> {
         let mut driver = self.driver().await.map_err(executed)?;
-        let done = driver.connection().map_err(executed)?.execute(AssertSqlSafe(sql)).await;
-        done.map(Into::into).map_err(|error| self.executed(error))
+        let connection = driver.connection().map_err(executed)?;
+        let sent = connection.execute(AssertSqlSafe(sql.to_owned()));
+        self.session.run(sql, sent).await.map(Into::into).map_err(executed)
     }
 
     async fn query_one_raw(
         &self,
         statement: Statement,
     ) -> std::result::Result<Option<QueryResult>, DbErr> {
-        let mut driver = self.driver().await.map_err(executed)?;
-        let row = query(statement).fetch_optional(driver.connection().map_err(executed)?).await;
-        row.map(|row| row.map(Into::into)).map_err(|error| self.queried(error))
+        let Statement { sql, values, .. } = statement;
+        let mut driver = self.driver().await.map_err(queried)?;
+        let connection = driver.connection().map_err(queried)?;
+        let row = self.session.run(&sql, query(&sql, values).fetch_optional(connection)).await;
+        row.map(|row| row.map(Into::into)).map_err(queried)
     }
 
     async fn query_all_raw(
         &self,
         statement: Statement,
     ) -> std::result::Result<Vec<QueryResult>, DbErr> {
-        let mut driver = self.driver().await.map_err(executed)?;
-        let rows = query(statement).fetch_all(driver.connection().map_err(executed)?).await;
-        rows.map(|rows| rows.into_iter().map(Into::into).collect())
-            .map_err(|error| self.queried(error))
+        let Statement { sql, values, .. } = statement;
+        let mut driver = self.driver().await.map_err(queried)?;
+        let connection = driver.connection().map_err(queried)?;
+        let rows = self.session.run(&sql, query(&sql, values).fetch_all(connection)).await;
+        rows.map(|rows| rows.into_iter().map(Into::into).collect()).map_err(queried)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_that_locks_or_changes_is_no_reading() {
+        for sql in ["SELECT 1", "WITH a AS (SELECT 1) SELECT * FROM a"] {
+            assert!(reads(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT * FROM care_tasks FOR UPDATE",
+            "SELECT pg_advisory_xact_lock(1)",
+            "INSERT INTO idempotency_keys VALUES (1)",
+            "WITH gone AS (DELETE FROM care_tasks RETURNING *) SELECT * FROM gone",
+            "DO $$ BEGIN END $$",
+        ] {
+            assert!(!reads(sql), "{sql}");
+        }
     }
 }

@@ -34,9 +34,10 @@ use super::{
 pub(super) const EVERY_HANDLER: &str = "*";
 /// How often a delivery is tried.
 const ATTEMPTS: i32 = 25;
-/// How many deliveries one transaction handles, and for how long it takes more.
+/// How many deliveries one transaction takes, and for how long it goes on with them.
+/// Nobody else can take what it holds, and what it brings about waits for its end.
 const MOST: usize = 100;
-const LONGEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_millis(20);
 /// How often it is looked whether another process has told of something, or a
 /// failed delivery is due again.
 const EVERY: Duration = Duration::from_millis(250);
@@ -75,8 +76,8 @@ struct Taken {
 
 /// What a worker remembers from one transaction to the next.
 struct Pace {
-    /// How many deliveries the next transaction takes: one after a failure, and
-    /// then twice as many each time.
+    /// How many deliveries the next transaction takes: one after a failure, then
+    /// twice as many each time, up to what it has time for.
     limit: usize,
     /// Where to look for the next, and since when. What is before it has been
     /// handled but for what was committed late, so it is looked at now and then.
@@ -181,10 +182,15 @@ impl Consumer {
             failed = self.finish(&session, &done).await?;
         }
         let Some(failure) = failed else {
-            for delivery in done {
+            for delivery in &done {
                 report(&delivery.handler, "success");
             }
-            (pace.limit, pace.collisions) = ((pace.limit * 2).min(MOST), 0);
+            pace.limit = match done.len() < taken.len() {
+                true => done.len(),
+                false if began.elapsed() < LONGEST / 2 => (pace.limit * 2).min(MOST),
+                false => pace.limit,
+            };
+            pace.collisions = 0;
             return Ok(true);
         };
         pace.limit = 1;

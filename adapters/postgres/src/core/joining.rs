@@ -1,22 +1,122 @@
-//! Which transaction a new unit of work joins. A handler of an event, and whatever
-//! it asks of other contexts on the way, works in the transaction that takes the
-//! delivery off the list: one connection, one snapshot, one commit.
+//! Which transaction a new unit of work joins.
+//!
+//! * A handler of an event, and whatever it asks of other contexts on the way, works
+//!   in the transaction that takes the delivery off the list: one connection, one
+//!   commit.
+//! * In a request or a job, units of work that follow one another share a
+//!   transaction for as long as they only read; the first that changes something
+//!   ends it with its commit. One that locked rows, failed or was dropped half-way
+//!   ends with its unit of work, and so does one that nobody goes on with soon, as
+//!   where a vendor is called in between.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
 
 use super::connection::Session;
 
+/// How long a transaction waits for the next unit of work.
+const SOON: Duration = Duration::from_millis(50);
+
 tokio::task_local! {
-    static UNDER_WAY: Weak<Session>;
+    static UNDER_WAY: UnderWay;
+}
+
+#[derive(Clone)]
+enum UnderWay {
+    Delivery(Weak<Session>),
+    Request(Arc<Request>),
+}
+
+/// The transactions of a request or a job.
+#[derive(Default)]
+pub(super) struct Request {
+    /// One that has only read, and that the next unit of work goes on with.
+    kept: Mutex<Option<Arc<Session>>>,
+    /// How many units of work are under way.
+    open: AtomicUsize,
+    put: Notify,
+}
+
+/// How a unit of work begins.
+pub(super) enum Begin {
+    /// As part of a transaction that somebody else ends.
+    Joined(Arc<Session>),
+    /// With a transaction of its own, of a request or not; where one was kept, with
+    /// that.
+    Own { request: Option<Arc<Request>>, kept: Option<Arc<Session>> },
+}
+
+impl Request {
+    pub fn enter(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn leave(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Keeps a transaction for whoever comes next, where nobody else of the request
+    /// is at work: a request holds one connection at a time, and not two.
+    pub fn keep(&self, session: Arc<Session>) {
+        if self.open.load(Ordering::Relaxed) == 0 {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+            self.put.notify_one();
+        }
+    }
+
+    fn take(&self) -> Option<Arc<Session>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Lets go of what nobody has gone on with.
+    async fn let_go(&self) -> std::convert::Infallible {
+        loop {
+            self.put.notified().await;
+            // Whatever is put meanwhile is looked at after the same time.
+            while tokio::time::timeout(SOON, self.put.notified()).await.is_ok() {}
+            drop(self.take());
+        }
+    }
 }
 
 /// Runs `work` so that the units of work it begins join the session.
 pub(super) async fn joining<T>(session: &Arc<Session>, work: impl Future<Output = T>) -> T {
-    UNDER_WAY.scope(Arc::downgrade(session), work).await
+    UNDER_WAY.scope(UnderWay::Delivery(Arc::downgrade(session)), work).await
 }
 
-/// The session that a unit of work which begins here joins.
-pub(super) fn under_way() -> Option<Arc<Session>> {
-    let session = UNDER_WAY.try_with(Weak::upgrade).ok().flatten()?;
-    (!session.is_over()).then_some(session)
+/// Runs a request or a job, whose units of work share what they can.
+pub async fn sharing<T>(work: impl Future<Output = T>) -> T {
+    let request = Arc::new(Request::default());
+    let done = async {
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = request.let_go() => match never {},
+        }
+    };
+    let done = UNDER_WAY.scope(UnderWay::Request(request.clone()), done).await;
+    drop(request.take());
+    done
+}
+
+/// How a unit of work that is opened here begins.
+pub(super) fn begin() -> Begin {
+    match UNDER_WAY.try_with(Clone::clone) {
+        Ok(UnderWay::Delivery(session)) => match session.upgrade() {
+            Some(session) if !session.is_over() => Begin::Joined(session),
+            _ => Begin::Own { request: None, kept: None },
+        },
+        Ok(UnderWay::Request(request)) => {
+            let kept = request.take();
+            Begin::Own { request: Some(request), kept }
+        }
+        Err(_) => Begin::Own { request: None, kept: None },
+    }
 }

@@ -10,6 +10,7 @@ mod joining;
 mod notices;
 mod pending;
 mod pulse;
+mod recorder;
 mod roles;
 mod transaction;
 
@@ -18,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 pub use sea_orm::DatabaseConnection;
 
 use kernel::{Actor, Permission, Uuid, actor::Scope};
-use ports::{Env, Event, PortError, Result, Sealer};
+use ports::{Env, Event, Hearing, PortError, Result, Sealer};
 use sqlx::AssertSqlSafe;
 use tokio::sync::Notify;
 
@@ -28,12 +29,15 @@ pub use self::{
     cursor::{cursor, id_cursor, read_time_cursor, time_cursor, time_cursor_of},
     deliveries::{Consumer, DeliveryBacklog},
     error::{db, expect_changed},
+    joining::sharing,
     transaction::PgTx,
 };
 use self::{
     connection::{Session, executed},
-    pending::Pending,
+    joining::Begin,
+    pending::{Entry, Pending},
     pulse::Pulse,
+    recorder::Recorder,
 };
 
 /// The database as the stores see it. Cloning shares the pool.
@@ -46,6 +50,8 @@ pub struct Pg {
     handlers: Arc<OnceLock<Handlers>>,
     /// Wakes those who deliver events in this process.
     told: Arc<Notify>,
+    recorder: Arc<OnceLock<Recorder>>,
+    hearing: Hearing,
 }
 
 /// Names the handlers of an event.
@@ -53,8 +59,8 @@ pub type Handlers = Box<dyn Fn(&Event) -> Vec<&'static str> + Send + Sync>;
 
 impl Pg {
     pub fn new(pool: DatabaseConnection, env: Env, sealer: Arc<dyn Sealer>) -> Self {
-        let (pulse, handlers, told) = Default::default();
-        Self { pool, env, sealer, pulse, handlers, told }
+        let (pulse, handlers, told, recorder, hearing) = Default::default();
+        Self { pool, env, sealer, pulse, handlers, told, recorder, hearing }
     }
 
     /// Sets which handlers receive an event, so that a commit lists their
@@ -66,6 +72,11 @@ impl Pg {
 
     pub fn pool(&self) -> &DatabaseConnection {
         &self.pool
+    }
+
+    /// Whether this process hears the notices of the others.
+    pub fn hearing(&self) -> &Hearing {
+        &self.hearing
     }
 
     pub fn env(&self) -> &Env {
@@ -107,15 +118,21 @@ impl Pg {
     }
 
     /// Opens a unit of work in the actor's name; row-level security sees the
-    /// actor's scope in all that it does. Where an event is being handled it joins
-    /// that transaction, else it begins one.
+    /// actor's scope in all that it does. Where it finds a transaction that it is
+    /// to be part of it joins that, else it begins one.
     pub async fn open(&self, actor: &Actor) -> Result<PgTx> {
         let walls: Arc<str> = walls(actor).into();
-        if let Some(session) = joining::under_way() {
-            return Ok(PgTx::joined(session.connection(walls), actor.clone(), self.clone()));
+        let (actor, pg) = (actor.clone(), self.clone());
+        match joining::begin() {
+            Begin::Joined(session) => Ok(PgTx::joined(session.connection(walls), actor, pg)),
+            Begin::Own { request, kept } => {
+                let session = match kept {
+                    Some(session) => session,
+                    None => self.begin_as("opening a transaction", &walls).await?,
+                };
+                Ok(PgTx::own(session.connection(walls), actor, pg, request))
+            }
         }
-        let session = self.begin_as("opening a transaction", &walls).await?;
-        Ok(PgTx::new(session.connection(walls), actor.clone(), self.clone()))
     }
 
     /// Writes what the commit brings with it, also for the units of work that
@@ -134,6 +151,12 @@ impl Pg {
             self.told.notify_one();
         }
         Ok(())
+    }
+
+    /// Returns once the audit entries of what was only read are on disk.
+    async fn record(&self, entries: Vec<Entry>) -> Result<()> {
+        let start = || Recorder::start(self.pool.clone());
+        self.recorder.get_or_init(start).record(entries).await
     }
 
     /// One message begins it and names the actor, so nothing but words of ours,

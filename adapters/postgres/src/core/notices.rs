@@ -12,7 +12,8 @@ const RETRY: Duration = Duration::from_millis(200);
 
 impl Pg {
     /// Calls `heard` for every notice on one of the channels until `stop` says
-    /// so. After a lost connection it calls once for what may have been missed.
+    /// so. After a lost connection it calls once for what may have been missed, and
+    /// until then nothing is served from memory.
     pub async fn on_notice(
         &self,
         channels: &[&str],
@@ -25,7 +26,7 @@ impl Pg {
                 _ = stop.wait_for(|stopped| *stopped) => return,
             };
             tracing::warn!(%error, ?channels, "the notices of the database are not heard");
-            heard();
+            self.hearing.set(false);
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
                 _ = stop.wait_for(|stopped| *stopped) => return,
@@ -40,6 +41,7 @@ impl Pg {
             listener.listen_all(channels.iter().copied()).await?;
             // Something may have changed before this node listened.
             heard();
+            self.hearing.set(true);
             loop {
                 // Nothing stands for a connection that was lost and made anew.
                 listener.try_recv().await?;

@@ -26,7 +26,8 @@ pub(super) struct Pending {
     delivered: Vec<i64>,
 }
 
-struct Entry {
+#[derive(Clone)]
+pub(super) struct Entry {
     id: AuditEntryId,
     at: DateTime<Utc>,
     entry: AuditEntry,
@@ -96,6 +97,21 @@ impl Pending {
         !self.entries.is_empty()
     }
 
+    /// The audit entries, where there is nothing else.
+    pub fn only_entries(&mut self) -> Option<Vec<Entry>> {
+        let Self { events, deliveries, entries, jobs, delivered } = self;
+        let others = [events.len(), deliveries.len(), jobs.len(), delivered.len()];
+        (others == [0; 4] && !entries.is_empty()).then(|| std::mem::take(entries))
+    }
+
+    /// A statement that writes entries, but for those that are there already.
+    pub fn recording(entries: Vec<Entry>) -> QueryBuilder<Postgres> {
+        let mut sql = QueryBuilder::new("");
+        insert_entries(&mut sql, entries);
+        sql.push(" ON CONFLICT (id) DO NOTHING");
+        sql
+    }
+
     pub fn has_deliveries(&self) -> bool {
         !self.deliveries.is_empty()
     }
@@ -130,7 +146,9 @@ impl Pending {
         }
         if !self.entries.is_empty() {
             part(&mut sql);
-            write_entries(&mut sql, self.entries);
+            sql.push("entries AS (");
+            insert_entries(&mut sql, self.entries);
+            sql.push(")");
         }
         match self.jobs.is_empty() {
             // What changes rows runs to its end whether it is read or not.
@@ -141,8 +159,8 @@ impl Pending {
         let doing = "writing what a commit brings with it";
         let mut driver = connection.driver().await.map_err(|error| db(doing, executed(error)))?;
         let driver = driver.connection().map_err(|error| db(doing, executed(error)))?;
-        let done = sql.build().fetch_one(driver).await;
-        done.map(drop).map_err(|error| db(doing, connection.executed(error)))
+        let written = connection.session().run("", sql.build().fetch_one(driver)).await;
+        written.map(drop).map_err(|error| db(doing, executed(error)))
     }
 }
 
@@ -165,7 +183,7 @@ fn write_events(sql: &mut QueryBuilder<Postgres>, events: &[Envelope]) -> Result
     Ok(())
 }
 
-fn write_entries(sql: &mut QueryBuilder<Postgres>, entries: Vec<Entry>) {
+fn insert_entries(sql: &mut QueryBuilder<Postgres>, entries: Vec<Entry>) {
     let (mut ids, mut times, mut actions) = (vec![], vec![], vec![]);
     let (mut entities, mut entity_ids, mut patients) = (vec![], vec![], vec![]);
     let (mut outcomes, mut details, mut actors) = (vec![], vec![], vec![]);
@@ -188,7 +206,7 @@ fn write_entries(sql: &mut QueryBuilder<Postgres>, entries: Vec<Entry>) {
     }
     // In the order in which they were made, which is that of `seq`.
     sql.push(
-        "entries AS (INSERT INTO audit_entries (id, occurred_at, action, entity, entity_id, \
+        "INSERT INTO audit_entries (id, occurred_at, action, entity, entity_id, \
          patient_id, outcome, detail, actor_kind, actor_id, roles, request_id, ip, user_agent) \
          SELECT id, at, action, entity, entity_id, patient, outcome, detail, by->>'kind', \
          by->>'id', ARRAY(SELECT jsonb_array_elements_text(by->'roles')), \
@@ -201,7 +219,7 @@ fn write_entries(sql: &mut QueryBuilder<Postgres>, entries: Vec<Entry>) {
     sql.push(", ").push_bind(actors);
     sql.push(
         ") WITH ORDINALITY AS entry (id, at, action, entity, entity_id, patient, outcome, \
-         detail, actor, number)) AS entry ORDER BY number)",
+         detail, actor, number)) AS entry ORDER BY number",
     );
 }
 

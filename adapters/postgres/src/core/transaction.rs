@@ -13,6 +13,7 @@ use super::{
     Pg,
     connection::{Connection, Session},
     error::db,
+    joining::Request,
     pending::{Pending, actor_id},
 };
 
@@ -21,34 +22,63 @@ pub struct PgTx {
     tx: Connection,
     actor: Arc<Actor>,
     pg: Pg,
-    changes: Changes,
+    ending: Ending,
     pending: Pending,
 }
 
-/// Whether the unit of work has changed anything that it has not committed.
-struct Changes {
-    any: bool,
-    /// The transaction, where somebody else began it and ends it.
-    joined: Option<Arc<Session>>,
+/// What a unit of work leaves to its transaction when it ends.
+struct Ending {
+    session: Arc<Session>,
+    /// Whether it has changed anything that it has not committed.
+    changed: bool,
+    belongs: Belongs,
 }
 
-impl Drop for Changes {
+/// To whom the transaction belongs.
+enum Belongs {
+    /// To somebody who began it before, and who ends it.
+    Another,
+    /// To this unit of work, of a request or not.
+    This(Option<Arc<Request>>),
+}
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some(session) = self.joined.as_ref().filter(|_| self.any) {
-            session.spoil();
+        match &self.belongs {
+            Belongs::Another if self.changed => self.session.spoil(),
+            Belongs::Another | Belongs::This(None) => {}
+            Belongs::This(Some(request)) => {
+                request.leave();
+                if !self.changed && self.session.is_unused() {
+                    request.keep(Arc::clone(&self.session));
+                } else {
+                    self.session.end();
+                }
+            }
         }
     }
 }
 
 impl PgTx {
-    pub(super) fn new(tx: Connection, actor: Actor, pg: Pg) -> Self {
-        let changes = Changes { any: false, joined: None };
-        Self { tx, actor: Arc::new(actor), pg, changes, pending: Pending::default() }
+    pub(super) fn joined(tx: Connection, actor: Actor, pg: Pg) -> Self {
+        Self::new(tx, actor, pg, Belongs::Another)
     }
 
-    pub(super) fn joined(tx: Connection, actor: Actor, pg: Pg) -> Self {
-        let changes = Changes { any: false, joined: Some(tx.session().clone()) };
-        Self { changes, ..Self::new(tx, actor, pg) }
+    pub(super) fn own(
+        tx: Connection,
+        actor: Actor,
+        pg: Pg,
+        request: Option<Arc<Request>>,
+    ) -> Self {
+        if let Some(request) = &request {
+            request.enter();
+        }
+        Self::new(tx, actor, pg, Belongs::This(request))
+    }
+
+    fn new(tx: Connection, actor: Actor, pg: Pg, belongs: Belongs) -> Self {
+        let ending = Ending { session: Arc::clone(tx.session()), changed: false, belongs };
+        Self { tx, actor: Arc::new(actor), pg, ending, pending: Pending::default() }
     }
 
     /// The connection for queries.
@@ -58,7 +88,7 @@ impl PgTx {
 
     /// The connection for changes; from here on the commit wants an audit entry.
     pub fn write(&mut self) -> &Connection {
-        self.changes.any = true;
+        self.ending.changed = true;
         &self.tx
     }
 
@@ -106,7 +136,7 @@ impl PgTx {
         values: impl IntoIterator<Item = Value> + Send,
     ) -> Result<ExecResult> {
         let done = self.run(doing, sql, values).await?;
-        self.changes.any |= done.rows_affected() > 0;
+        self.ending.changed |= done.rows_affected() > 0;
         Ok(done)
     }
 
@@ -206,16 +236,23 @@ impl UnitOfWork for PgTx {
 
     async fn commit(self: Box<Self>) -> Result<()> {
         // Emitting an event counts as a change.
-        if (self.changes.any || self.pending.has_events()) && !self.pending.is_audited() {
+        if (self.ending.changed || self.pending.has_events()) && !self.pending.is_audited() {
             return Err(PortError::bug(
                 "a change was about to be committed without an audit entry",
             ));
         }
-        let Self { tx, pg, mut changes, pending, .. } = *self;
-        changes.any = false;
-        match &changes.joined {
-            Some(session) => session.join(pending),
-            None => pg.finish(tx, pending).await,
+        let Self { tx, pg, mut ending, mut pending, .. } = *self;
+        ending.changed = false;
+        if let Belongs::Another = ending.belongs {
+            return ending.session.join(pending);
         }
+        if ending.session.is_unused()
+            && let Some(entries) = pending.only_entries()
+        {
+            // The connection is given back before the entries are waited for.
+            drop((tx, ending));
+            return pg.record(entries).await;
+        }
+        pg.finish(tx, pending).await
     }
 }

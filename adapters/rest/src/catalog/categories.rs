@@ -1,7 +1,7 @@
 use kernel::text::{CatalogDescription, CatalogName};
 use std::sync::Arc;
 
-use catalog::{CatalogStore, Category, CategoryConfiguration, CategorySpec};
+use catalog::{CatalogStore, Category, CategoryConfiguration, CategorySpec, Shown};
 use kernel::Uuid;
 use poem_openapi::{
     Object, OpenApi,
@@ -17,6 +17,7 @@ use crate::core::{Body, Caller, Created, Problem, Tag, Text, Versioned, Visitor,
 pub struct CategoriesApi {
     pub env: Env,
     pub store: Arc<dyn CatalogStore>,
+    pub shown: Shown,
 }
 
 /// A category of treatment.
@@ -121,8 +122,8 @@ impl CategoriesApi {
     /// Public. The categories of treatment that patients can start in.
     #[oai(path = "/api/categories", method = "get", operation_id = "listCategories")]
     async fn list(&self, visitor: Visitor) -> Result<Json<CategoriesView>, Problem> {
-        let categories = catalog::categories(self.store.as_ref(), visitor.actor()).await?;
-        let categories = categories.into_iter().map(Into::into).collect();
+        let categories = self.shown.categories(visitor.actor()).await?;
+        let categories = categories.iter().cloned().map(Into::into).collect();
         Ok(Json(CategoriesView { categories }))
     }
 
@@ -160,6 +161,7 @@ impl CategoriesApi {
     ) -> Result<Created<CategoryView>, Problem> {
         let (store, spec) = (self.store.as_ref(), body.0.into());
         let category = catalog::create_category(&self.env, store, caller.actor(), spec).await?;
+        self.shown.forget();
         let place = format!("/api/categories/{}", category.id);
         Ok(Created::at(place, category.version, category))
     }
@@ -181,6 +183,7 @@ impl CategoriesApi {
         let store = self.store.as_ref();
         let category =
             catalog::revise_category(store, caller.actor(), id.0.into(), seen, spec).await?;
+        self.shown.forget();
         Ok(Versioned::at(category.version, category))
     }
 }

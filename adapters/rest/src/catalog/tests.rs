@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use catalog::{
     Article, Audience, CatalogStore, CatalogTx, Category, CategoryConfiguration, EntryKind,
-    FeatureFlag, Modality, Plan, PlanFilter, Revision, Rollout, Standing,
+    FeatureFlag, Modality, Plan, PlanFilter, Revision, Rollout, Shown, Standing,
 };
 use kernel::{
     Actor, ActorKind, ArticleId, CategoryId, FeatureFlagId, Permission, PlanId, PriceId,
@@ -19,7 +19,7 @@ use poem::{
     test::TestClient,
 };
 use poem_openapi::OpenApiService;
-use ports::{AuditEntry, Event, IdempotencyKey, JobRequest, UnitOfWork};
+use ports::{AuditEntry, Event, Hearing, IdempotencyKey, JobRequest, UnitOfWork};
 use serde_json::{Value, json};
 
 use super::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi};
@@ -217,9 +217,13 @@ impl Authenticator for ByName {
 fn client() -> TestClient<BoxEndpoint<'static>> {
     let (env, _) = salus_tests::test_env();
     let store = Arc::new(Shelf::default());
-    let rollout = Rollout::new(store.clone(), store.clone());
+    let rollout = Rollout::new(store.clone(), store.clone(), Hearing::default());
     let apis = (
-        CategoriesApi { env: env.clone(), store: store.clone() },
+        CategoriesApi {
+            env: env.clone(),
+            store: store.clone(),
+            shown: Shown::new(store.clone(), Hearing::default()),
+        },
         PlansApi { env: env.clone(), store: store.clone() },
         FlagsApi { env: env.clone(), store: store.clone(), rollout },
         ArticlesApi { env, store: store.clone(), audience: store },

@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::Context as _;
 use jobs::{Liveness, Runtime, RuntimeSettings, supervise};
-use poem::EndpointExt as _;
-use postgres::core::Consumer;
+use poem::{Endpoint as _, EndpointExt as _};
+use postgres::core::{Consumer, sharing};
 use rest::core::Proxies;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,7 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
             concurrency: config.jobs.concurrency,
             grace: Duration::from_secs(config.server.drain_seconds),
             sole_server: foundation.cluster.is_some(),
+            within: |run| Box::pin(sharing(run)),
         },
     ));
     let consumer = Consumer::new(foundation.pg.clone(), wiring.registry, config.jobs.consumers);
@@ -90,6 +91,8 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let health = Arc::new(health);
     let proxies = config.server.proxies()?;
     let endpoint = wiring.surface.endpoint(&config, foundation.env.clone(), health.clone())?;
+    // What one request reads for several contexts is one transaction.
+    let endpoint = endpoint.around(|endpoint, request| async move { sharing(endpoint.call(request)).await });
 
     let stop_jobs = CancellationToken::new();
     let jobs = {
@@ -111,15 +114,16 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let stop_notices = CancellationToken::new();
     let notices = {
         let (pg, stop) = (foundation.pg.clone(), stop_notices.clone());
-        let (identity, rollout) = (wiring.identity, wiring.rollout);
+        let (identity, rollout, shown) = (wiring.identity, wiring.rollout, wiring.shown);
         tokio::spawn(async move {
             let forget = || {
                 identity.forget_matrix();
                 rollout.forget();
+                shown.forget();
             };
             supervise("the notices", &notices_alive, &stop, || async {
                 notices_alive.runs();
-                let channels = ["salus_permissions", "salus_feature_flags"];
+                let channels = ["salus_permissions", "salus_feature_flags", "salus_categories"];
                 let (_never, stopped) = watch::channel(false);
                 tokio::select! {
                     () = pg.on_notice(&channels, forget, stopped) => {}
@@ -169,7 +173,7 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         tracing::info!("draining");
         stop.cancel();
     });
-    edge::serve(listener, endpoint.boxed(), connections, proxies, draining, drain).await;
+    edge::serve(listener, endpoint, connections, proxies, draining, drain).await;
     drained.cancel();
     for_operators.await?;
 

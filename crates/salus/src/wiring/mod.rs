@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ::billing::{Party, PaymentGateway, RetryPolicy, invoicing::Billing};
 use ::care::{Sources, VideoRooms};
-use ::catalog::Rollout;
+use ::catalog::{Rollout, Shown};
 use ::communication::{MailSettings, Mailer, Templates, mailing::PostOffice};
 use ::identity::{Policy, Services, passkey::Authenticators};
 use ::intake::PhotoVault;
@@ -35,6 +35,7 @@ pub struct World {
     pub pg: Pg,
     pub bridges: Arc<Bridges>,
     pub rollout: Rollout,
+    pub shown: Shown,
     pub identity: Services,
     pub sources: Sources,
     pub photos: PhotoVault,
@@ -76,8 +77,9 @@ pub struct Wiring {
     pub registry: Arc<Registry>,
     /// For what the other nodes tell of identity.
     pub identity: Services,
-    /// And of the feature flags.
+    /// And of the feature flags and the categories.
     pub rollout: Rollout,
+    pub shown: Shown,
 }
 
 impl Wiring {
@@ -88,7 +90,7 @@ impl Wiring {
         foundation.pg.subscribe(Box::new(registry.interests()))?;
         let surface = Surface::new(config, &world, &vendors);
         let (identity, rollout) = (world.identity.clone(), world.rollout.clone());
-        Ok(Self { surface, registry, identity, rollout })
+        Ok(Self { surface, registry, identity, rollout, shown: world.shown.clone() })
     }
 }
 
@@ -103,7 +105,8 @@ pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Re
         Arc::new(Argon2Passwords::new(foundation.env.ids.clone())?),
         Arc::new(SigningKeyFolder::open_or_create(foundation.data_dir.join("signing"))?),
         policy,
-    );
+    )
+    .with_hearing(foundation.pg.hearing().clone());
     if let Some(origin) = config.identity.passkey_origin(&config.public_url()) {
         services = services.with_authenticators(Authenticators::new(&origin)?);
     }
@@ -141,7 +144,8 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
         message_id_domain: host(&url),
     })?;
     Ok(World {
-        rollout: Rollout::new(bridges.catalog.clone(), bridges.clone()),
+        rollout: Rollout::new(bridges.catalog.clone(), bridges.clone(), pg.hearing().clone()),
+        shown: Shown::new(bridges.catalog.clone(), pg.hearing().clone()),
         sources: Sources {
             intake: bridges.clone(),
             facts: bridges.clone(),

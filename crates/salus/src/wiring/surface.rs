@@ -138,7 +138,7 @@ impl Surface {
         let operations: Operations = (
             IdentityApi { services: world.identity.clone() },
             (
-                CategoriesApi { env: env(), store: store.clone() },
+                CategoriesApi { env: env(), store: store.clone(), shown: world.shown.clone() },
                 PlansApi { env: env(), store: store.clone() },
                 FlagsApi { env: env(), store: store.clone(), rollout: world.rollout.clone() },
                 ArticlesApi { env: env(), store: store.clone(), audience: bridges.clone() },
