@@ -272,6 +272,17 @@ impl Assessment {
         }
     }
 
+    /// The approval of the category that is in force among the patient's assessments,
+    /// the newest first: the newest that says either decides, so that an approval
+    /// which a later refusal followed is no longer in force.
+    pub fn approval_in_force(newest_first: &[Self], category: CategoryId) -> Option<AssessmentId> {
+        newest_first
+            .iter()
+            .filter(|assessment| assessment.category == category)
+            .find_map(|assessment| Some((assessment.approves()?, assessment.id)))
+            .and_then(|(approves, id)| approves.then_some(id))
+    }
+
     /// Takes the review for one provider. Claiming again prolongs one's own
     /// claim; a claim that ran out is free for anybody.
     pub fn claim(mut self, by: ProviderId, now: DateTime<Utc>) -> Result<Self, CareError> {

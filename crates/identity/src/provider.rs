@@ -38,8 +38,7 @@ pub struct License {
 
 impl License {
     pub fn in_force(&self, at: DateTime<Utc>) -> bool {
-        let there = at.with_timezone(&self.state.zone()).date_naive();
-        self.status == LicenseStatus::Active && there <= self.expires_on
+        self.status == LicenseStatus::Active && self.state.has_not_passed(self.expires_on, at)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Places: the states in which a patient can be and a provider licensed.
 
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
@@ -29,6 +30,12 @@ macro_rules! states {
             /// goes before it.
             pub const fn zone(self) -> Tz {
                 match self {$(Self::$code => Tz::$zone,)+}
+            }
+
+            /// Whether something that ends with that day, as a license does, has not
+            /// ended yet by the calendar of the state.
+            pub fn has_not_passed(self, last_day: NaiveDate, at: DateTime<Utc>) -> bool {
+                at.with_timezone(&self.zone()).date_naive() <= last_day
             }
         }
     };

@@ -2,14 +2,16 @@
 //! out. A drug is looked at across prescriptions: whoever starts a treatment
 //! anew, or pays twice, gets no second supply on top of the first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
-use kernel::{PatientId, RxNorm};
+use kernel::{CategoryId, InvoiceId, PageRequest, PatientId, RxNorm, TreatmentPlanId};
 
 use crate::{
-    PharmacyError, fulfilment::FulfilmentTx, prescription::Medication,
-    prescription::PrescriptionReach, safety::Formulary, safety::formulary::micrograms,
+    PharmacyError,
+    fulfilment::FulfilmentTx,
+    prescription::{Medication, PrescriptionReach, PrescriptionState},
+    safety::{Formulary, formulary::micrograms},
 };
 
 /// How much of a supply has to be used up before the next one goes out, in
@@ -94,6 +96,58 @@ pub(crate) async fn supplies(
         supplies.push(Supply { medication, days, at });
     }
     Ok(supplies)
+}
+
+/// What a treatment plan is to be filled with, as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedFills {
+    pub plan: TreatmentPlanId,
+    pub version: u32,
+    pub fills: u32,
+    /// How long one of them lasts.
+    pub days: u16,
+}
+
+/// For how many months the fills of an active plan last that are neither sent out
+/// nor paid for. A plan whose prescription is not written yet has all of them.
+pub async fn months_left(
+    tx: &mut dyn FulfilmentTx,
+    (patient, category): (PatientId, CategoryId),
+    planned: PlannedFills,
+) -> ports::Result<u32> {
+    let (left, days) = match tx.open_prescription(planned.plan).await? {
+        Some(open) => {
+            let taken = tx.fill_numbers(open.id).await?.len();
+            let on_the_way =
+                u32::try_from(taken).unwrap_or(u32::MAX).saturating_sub(u32::from(open.fills_used));
+            let left = u32::from(open.remaining_fills()).saturating_sub(on_the_way);
+            (left, open.dosing.days_supply)
+        }
+        None => {
+            // A prescription that is used up ends its plan in a moment. A later
+            // version, as the next step of a titration, has fills of its own.
+            let page = PageRequest::new(Some(PageRequest::MAX_LIMIT), None);
+            let last = tx.prescriptions(PrescriptionReach::Patient(patient), &page).await?;
+            let is_used_up = last.items.iter().any(|one| {
+                one.treatment_plan == planned.plan
+                    && one.plan_version >= planned.version
+                    && matches!(one.state, PrescriptionState::Completed { .. })
+            });
+            if is_used_up {
+                return Ok(0);
+            }
+            (planned.fills, planned.days)
+        }
+    };
+    // An invoice pays by the month, and a fill may serve several months of one
+    // invoice.
+    let mut paid: BTreeMap<InvoiceId, u32> = BTreeMap::new();
+    for fill in tx.open_fills(patient, category).await? {
+        *paid.entry(fill.invoice).or_default() += 1;
+    }
+    let months = months_covered(days);
+    let paid: u32 = paid.values().map(|open| open.div_ceil(months)).sum();
+    Ok(left.saturating_sub(paid).saturating_mul(months))
 }
 
 #[cfg(test)]

@@ -69,16 +69,17 @@ impl PrescriberDetails {
         state: UsState,
         now: DateTime<Utc>,
     ) -> Result<&StateLicence, PharmacyError> {
-        let today = now.with_timezone(&state.zone()).date_naive();
-        self.licences
-            .iter()
-            .find(|licence| licence.state == state && licence.active && today <= licence.expires_on)
-            .ok_or_else(|| {
-                PharmacyError::refused(
-                    "pharmacy.licence_not_active",
-                    format!("The prescriber holds no active licence in {}.", state.name()),
-                )
-            })
+        let in_force = |licence: &&StateLicence| {
+            licence.state == state
+                && licence.active
+                && state.has_not_passed(licence.expires_on, now)
+        };
+        self.licences.iter().find(in_force).ok_or_else(|| {
+            PharmacyError::refused(
+                "pharmacy.licence_not_active",
+                format!("The prescriber holds no active licence in {}.", state.name()),
+            )
+        })
     }
 }
 

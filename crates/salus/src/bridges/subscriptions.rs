@@ -1,19 +1,13 @@
-use std::collections::BTreeMap;
-
 use ::subscriptions::{
     Approvals, BillingInterval, PatientZones, PaymentMethods, PriceTerms, Prices, Supply, Tier,
     access::{Offer, OfferedPrice, Offers, highest_tier},
 };
 use async_trait::async_trait;
-use care::Reach;
+use care::{Assessment, Reach};
 use chrono_tz::Tz;
-use kernel::{
-    Actor, AssessmentId, CategoryId, DoseForm, InvoiceId, PageRequest, PatientId, PriceId,
-    TreatedWith,
-};
+use kernel::{Actor, AssessmentId, CategoryId, DoseForm, PatientId, PriceId, TreatedWith};
 use pharmacy::{
-    dispatch::supply::months_covered,
-    prescription::{PrescriptionReach, PrescriptionState},
+    dispatch::supply::{PlannedFills, months_left},
     safety::Formulary,
 };
 use ports::{PortError, Result};
@@ -23,8 +17,6 @@ use super::{Bridges, absent_or};
 
 #[async_trait]
 impl Approvals for Bridges {
-    /// The newest assessment that says either decides: an approval that a
-    /// later refusal followed is no longer in force.
     async fn approved(
         &self,
         patient: PatientId,
@@ -32,16 +24,9 @@ impl Approvals for Bridges {
     ) -> Result<Option<AssessmentId>> {
         let mut tx = self.care.begin(&Actor::system("subscriptions.approvals")).await?;
         let assessments = tx.assessments(patient, &Reach::All).await?;
-        Ok(assessments
-            .into_iter()
-            .filter(|assessment| assessment.category == category)
-            .find_map(|assessment| Some((assessment.approves()?, assessment.id)))
-            .and_then(|(approves, id)| approves.then_some(id)))
+        Ok(Assessment::approval_in_force(&assessments, category))
     }
 
-    /// For how many months the fills of the active plan last that are neither
-    /// sent out nor paid for. A plan whose prescription is not written yet has
-    /// all of them.
     async fn supply(&self, patient: PatientId, category: CategoryId) -> Result<Supply> {
         let actor = Actor::system("subscriptions.supply");
         let mut tx = self.care.begin(&actor).await?;
@@ -50,47 +35,17 @@ impl Approvals for Bridges {
         };
         let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(Supply::NoPlan) };
         drop(tx);
-        let mut tx = self.fulfilment.begin(&actor).await?;
-        let written = match tx.open_prescription(id).await? {
-            Some(open) => {
-                let taken = count(tx.fill_numbers(open.id).await?.len());
-                let on_the_way = taken.saturating_sub(u32::from(open.fills_used));
-                let left = u32::from(open.remaining_fills()).saturating_sub(on_the_way);
-                Some((left, open.dosing.days_supply))
-            }
-            None => {
-                // A prescription that is used up ends its plan in a moment.
-                let reach = PrescriptionReach::Patient(patient);
-                let page = PageRequest::new(Some(PageRequest::MAX_LIMIT), None);
-                let last = tx.prescriptions(reach, &page).await?;
-                let used_up = last.items.iter().any(|one| {
-                    // A later version, as the next step of a titration, has
-                    // fills of its own.
-                    one.treatment_plan == id
-                        && one.plan_version >= plan.current().number
-                        && matches!(one.state, PrescriptionState::Completed { .. })
-                });
-                if used_up {
-                    return Ok(Supply::NoFillLeft);
-                }
-                None
-            }
-        };
         let treatment = &plan.current().treatment;
-        let (left, days) = written.unwrap_or_else(|| {
-            (treatment.refills + 1, u16::try_from(treatment.duration_days).unwrap_or(u16::MAX))
-        });
-        // An invoice pays by the month, and a fill may serve several months of
-        // one invoice.
-        let mut paid: BTreeMap<InvoiceId, u32> = BTreeMap::new();
-        for fill in tx.open_fills(patient, category).await? {
-            *paid.entry(fill.invoice).or_default() += 1;
-        }
-        let months = months_covered(days);
-        let paid: u32 = paid.values().map(|open| open.div_ceil(months)).sum();
-        Ok(match left.saturating_sub(paid) {
+        let fills = PlannedFills {
+            plan: id,
+            version: plan.current().number,
+            fills: treatment.refills + 1,
+            days: u16::try_from(treatment.duration_days).unwrap_or(u16::MAX),
+        };
+        let mut tx = self.fulfilment.begin(&actor).await?;
+        Ok(match months_left(tx.as_mut(), (patient, category), fills).await? {
             0 => Supply::NoFillLeft,
-            fills => Supply::Months(fills.saturating_mul(months)),
+            months => Supply::Months(months),
         })
     }
 
@@ -186,10 +141,6 @@ impl Offers for Bridges {
         }
         Ok(offers)
     }
-}
-
-fn count(rows: usize) -> u32 {
-    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 fn tier(tier: catalog::Tier) -> Tier {
