@@ -107,6 +107,7 @@ history![
     "184_rejoined_charts",
     "185_deliveries",
     "186_category_notices",
+    "187_unchained_entries",
 ];
 
 pub struct Migrator;

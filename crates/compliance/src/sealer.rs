@@ -25,7 +25,7 @@ pub trait ChainTx: Send {
     async fn unchained(&mut self, limit: u64) -> ports::Result<Vec<RecordedEntry>>;
 
     /// Adds links, and takes their entries off the list of the unchained.
-    async fn append(&mut self, links: &[Link]) -> ports::Result<()>;
+    async fn append(&mut self, links: &[Link], entries: &[RecordedEntry]) -> ports::Result<()>;
 
     async fn commit(self: Box<Self>) -> ports::Result<()>;
 }
@@ -116,7 +116,7 @@ pub async fn step(
         let entries = tx.unchained(BATCH).await?;
         let links = chain::link(keys, head.as_ref(), &entries, env.now())?;
         if let Some(last) = links.last() {
-            tx.append(&links).await?;
+            tx.append(&links, &entries).await?;
             head = Some(last.into());
         }
         tx.commit().await?;

@@ -71,16 +71,16 @@ impl ChainTx for Sealing {
 
     async fn unchained(&mut self, limit: u64) -> Result<Vec<RecordedEntry>> {
         let sql = format!(
-            "SELECT {} FROM audit_unchained u JOIN audit_entries e ON e.id = u.entry_id \
-             ORDER BY u.seq LIMIT {limit}",
+            "SELECT {} FROM audit_unchained u \
+             JOIN audit_entries e ON e.seq = u.seq AND e.id = u.entry_id ORDER BY u.seq LIMIT {limit}",
             entry::COLUMNS
         );
         entries(&self.0, "reading what is not chained", &sql).await
     }
 
-    async fn append(&mut self, links: &[Link]) -> Result<()> {
+    async fn append(&mut self, links: &[Link], entries: &[RecordedEntry]) -> Result<()> {
         let doing = "appending to the audit chain";
-        for batch in links.chunks(1_000) {
+        for (batch, entries) in links.chunks(1_000).zip(entries.chunks(1_000)) {
             let mut rows = Vec::with_capacity(batch.len());
             let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 6);
             for link in batch {
@@ -105,9 +105,10 @@ impl ChainTx for Sealing {
             let sql = format!(
                 "WITH linked AS (INSERT INTO audit_chain \
                  (position, entry_id, entry_hash, chain_hash, sealed_at, key_id) VALUES {} \
-                 RETURNING entry_id) \
-                 DELETE FROM audit_unchained u USING linked WHERE u.entry_id = linked.entry_id",
-                rows.join(", ")
+                 RETURNING position) \
+                 DELETE FROM audit_unchained WHERE seq IN ({})",
+                rows.join(", "),
+                entries.iter().map(|entry| entry.seq.to_string()).collect::<Vec<_>>().join(", ")
             );
             let done =
                 self.0.execute_raw(statement(sql, values)).await.map_err(|e| db(doing, e))?;
@@ -158,7 +159,7 @@ impl ChainSnapshot for Snapshot {
         let sql = format!(
             "SELECT {} FROM audit_entries e \
              WHERE NOT EXISTS (SELECT 1 FROM audit_chain c WHERE c.entry_id = e.id) \
-             AND NOT EXISTS (SELECT 1 FROM audit_unchained u WHERE u.entry_id = e.id) \
+             AND NOT EXISTS (SELECT 1 FROM audit_unchained u WHERE u.seq = e.seq AND u.entry_id = e.id) \
              ORDER BY e.seq LIMIT {limit}",
             entry::COLUMNS
         );
