@@ -67,30 +67,25 @@ async fn bill_period(
     // Whoever ends a subscription holds this lock too, so that a cancellation
     // that is heard of first leaves nothing to bill.
     tx.lock_customer(billable.patient).await?;
-    let ended = tx.subscription_ended(subscription).await?.is_some();
-    let billed = tx.invoice_of_period(subscription, billable.period.start).await?.is_some();
-    tx.audit(
-        AuditEntry::new(AuditAction::Execute, "subscription_billing", subscription)
-            .patient(billable.patient)
-            .detail("period", index)
-            .detail("ended", ended)
-            .detail("billed", billed),
-    );
-    if !ended && !billed {
-        let invoice = Invoice::for_period(env.fresh(), &billable, env.now())?;
-        tx.save_invoice(&invoice).await?;
-        tx.audit(
-            AuditEntry::new(AuditAction::Create, "invoice", invoice.id)
-                .patient(invoice.patient)
-                .detail("subscription", subscription.to_string()),
-        );
-        // A save raises the version, so the saved row is read again.
-        let Some(invoice) = tx.invoice(invoice.id, Lookup::Lock).await? else {
-            return Err(PortError::bug("an invoice vanished while it was made").into());
-        };
-        let parties = Parties { seller: seller.clone(), bill_to };
-        finalize(env, tx.as_mut(), invoice, parties).await?;
+    if tx.subscription_ended(subscription).await?.is_some()
+        || tx.invoice_of_period(subscription, billable.period.start).await?.is_some()
+    {
+        return Ok(());
     }
+    let invoice = Invoice::for_period(env.fresh(), &billable, env.now())?;
+    tx.save_invoice(&invoice).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Create, "invoice", invoice.id)
+            .patient(invoice.patient)
+            .detail("subscription", subscription.to_string())
+            .detail("period", index),
+    );
+    // A save raises the version, so the saved row is read again.
+    let Some(invoice) = tx.invoice(invoice.id, Lookup::Lock).await? else {
+        return Err(PortError::bug("an invoice vanished while it was made").into());
+    };
+    let parties = Parties { seller: seller.clone(), bill_to };
+    finalize(env, tx.as_mut(), invoice, parties).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -35,15 +35,12 @@ pub async fn on_stopped(
     (patient, category): (PatientId, CategoryId),
 ) -> Result<(), BillingError> {
     let mut tx = store.begin(&Actor::system("billing.on_stopped")).await?;
-    let paid = tx.has_paid(patient, category).await?;
-    if paid {
-        raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
+    if !tx.has_paid(patient, category).await? {
+        return Ok(());
     }
-    tx.audit(
-        AuditEntry::new(AuditAction::Execute, "stopped_treatment", subject)
-            .patient(patient)
-            .detail("paid", paid),
-    );
+    raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
+    let entry = AuditEntry::new(AuditAction::Execute, "stopped_treatment", subject);
+    tx.audit(entry.patient(patient).detail("paid", true));
     tx.commit().await?;
     Ok(())
 }
@@ -58,15 +55,11 @@ pub async fn on_invoice_paid(
     (patient, category): (PatientId, CategoryId),
 ) -> Result<(), BillingError> {
     let blocked = treatments.blocked_prescription(patient, category).await?;
+    let Some(subject) = blocked else { return Ok(()) };
     let mut tx = store.begin(&Actor::system("billing.paid_but_stopped")).await?;
-    if let Some(subject) = blocked {
-        raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
-    }
-    tx.audit(
-        AuditEntry::new(AuditAction::Execute, "invoice", invoice)
-            .patient(patient)
-            .detail("treatment_blocked", blocked.is_some()),
-    );
+    raise(env, tx.as_mut(), BillingTaskKind::PaidButStopped, (patient, subject)).await?;
+    let entry = AuditEntry::new(AuditAction::Execute, "invoice", invoice);
+    tx.audit(entry.patient(patient).detail("treatment_blocked", true));
     tx.commit().await?;
     Ok(())
 }

@@ -72,12 +72,10 @@ pub async fn notify(
             tx.audit(entry);
         }
     }
-    if told == 0 {
-        // That nobody wanted to hear of it, or all had, is on record as well.
-        let entry = AuditEntry::new(AuditAction::Execute, "notification_event", envelope.id);
-        tx.audit(entry.detail("told", told));
+    // Where nobody wanted to hear of it, or all had, nothing has happened.
+    if told > 0 {
+        tx.commit().await?;
     }
-    tx.commit().await?;
     Ok(())
 }
 

@@ -77,25 +77,14 @@ async fn stop(
         Some(id) if !treated => tx.lock_subscription(id).await?,
         _ => None,
     };
-    let stopped = live.map(|subscription| subscription.treatment_ended(actor, env.now()));
-    match stopped {
-        Some((subscription, Some(change))) => {
-            tx.save_subscription(&subscription, &change).await?;
-            if subscription.is_canceled() {
-                tx.emit(Event::SubscriptionCanceled {
-                    subscription: subscription.id,
-                    patient,
-                    category,
-                });
-            }
-            tx.emit(self::stopped(&subscription));
-            audit(tx.as_mut(), &subscription, &change);
-        }
-        _ => {
-            let entry = AuditEntry::new(AuditAction::Execute, "subscription_treatment", category);
-            tx.audit(entry.patient(patient).detail("treated", treated));
-        }
+    let ended = live.map(|subscription| subscription.treatment_ended(actor, env.now()));
+    let Some((subscription, Some(change))) = ended else { return Ok(()) };
+    tx.save_subscription(&subscription, &change).await?;
+    if subscription.is_canceled() {
+        tx.emit(Event::SubscriptionCanceled { subscription: subscription.id, patient, category });
     }
+    tx.emit(stopped(&subscription));
+    audit(tx.as_mut(), &subscription, &change);
     tx.commit().await?;
     Ok(())
 }

@@ -77,24 +77,22 @@ pub async fn on_patient_standing_changed(
     patient: PatientId,
 ) -> Result<(), PharmacyError> {
     // It may have been opened again meanwhile.
-    let active = circumstances.patient_active(patient).await?;
+    if circumstances.patient_active(patient).await? {
+        return Ok(());
+    }
     let mut tx = store.begin(&Actor::system("pharmacy.on_patient_standing_changed")).await?;
     let mut told = 0;
-    if !active {
-        for open in tx.open_prescriptions(patient).await? {
-            if is_at_a_pharmacy(tx.as_mut(), &open.state).await? {
-                tx.emit(open.tell_pharmacy());
-                told += 1;
-            }
+    for open in tx.open_prescriptions(patient).await? {
+        if is_at_a_pharmacy(tx.as_mut(), &open.state).await? {
+            tx.emit(open.tell_pharmacy());
+            told += 1;
         }
     }
-    tx.audit(
-        AuditEntry::new(AuditAction::Execute, "patient_standing", patient)
-            .patient(patient)
-            .detail("active", active)
-            .detail("pharmacies_to_be_told", told),
-    );
-    tx.commit().await?;
+    if told > 0 {
+        let entry = AuditEntry::new(AuditAction::Execute, "patient_standing", patient);
+        tx.audit(entry.patient(patient).detail("pharmacies_to_be_told", told));
+        tx.commit().await?;
+    }
     Ok(())
 }
 

@@ -309,12 +309,6 @@ pub async fn on_treatment_plan_created(
 
     let mut tx = store.begin(&actor).await?;
     if !treatment.active || tx.open_prescription(plan).await?.is_some() {
-        tx.audit(
-            AuditEntry::new(AuditAction::Execute, "treatment_plan", plan)
-                .patient(treatment.patient)
-                .detail("prescribed", false),
-        );
-        tx.commit().await?;
         return Ok(());
     }
     // Where another was signed in between, the event is delivered once more.
