@@ -4,16 +4,15 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use kernel::{
-    AccountId, Actor, ActorKind, ApiClientId, Coding, FormResponseId, HumanName,
-    PatientId, Permission, PhotoId, ProviderId, RequestContext, Role, SessionId, Sex, Uuid,
-    code::system,
+    AccountId, Actor, ActorKind, ApiClientId, Coding, FormResponseId, HumanName, PatientId,
+    Permission, PhotoId, ProviderId, RequestContext, Role, SessionId, Sex, Uuid, code::system,
 };
 use poem::{
     IntoEndpoint as _, Route,
     http::StatusCode,
     test::{TestClient, TestResponse},
 };
-use ports::{Panel};
+use ports::Panel;
 use records::{
     Claim, MedicationInput,
     projections::{on_patient_profile_changed, on_response_submitted},
@@ -143,9 +142,7 @@ impl Surface {
         let (pg, env) = (&database.pg, &database.env);
         for number in 1..=3 {
             let patient = PatientId(Uuid::from_u128(number));
-            on_patient_profile_changed(env, pg, &R4Mapper, &Profiles, patient)
-                .await
-                .unwrap();
+            on_patient_profile_changed(env, pg, &R4Mapper, &Profiles, patient).await.unwrap();
             let response = FormResponseId(Uuid::from_u128(number));
             on_response_submitted(env, pg, &Responses, response).await.unwrap();
             let token = format!("patient {number}");

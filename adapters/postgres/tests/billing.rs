@@ -10,8 +10,8 @@ use billing::{
     withdraw::on_subscription_canceled,
 };
 use kernel::{
-    AccountId, Actor, ActorKind, Address, CategoryId, InvoiceId, Money, PageRequest,
-    PatientId, PaymentMethodId, Permission, RequestContext, Role, SubscriptionId, UsState, Uuid,
+    AccountId, Actor, ActorKind, Address, CategoryId, InvoiceId, Money, PageRequest, PatientId,
+    PaymentMethodId, Permission, RequestContext, Role, SubscriptionId, UsState, Uuid,
 };
 use ports::{AuditAction, AuditEntry, PortError};
 use salus_postgres::Pg;

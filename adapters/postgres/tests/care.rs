@@ -22,9 +22,9 @@ use care::{
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, DeaSchedule,
-    FormResponseId, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, RequestContext,
-    Role, Sex, Speciality, TreatmentPlanId, UsState, Uuid,
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, DeaSchedule, FormResponseId,
+    PageRequest, PatientId, Permission, PrescriptionId, ProviderId, RequestContext, Role, Sex,
+    Speciality, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{
     IdempotencyKey, Panel as _, PortError,

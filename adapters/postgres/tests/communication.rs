@@ -15,13 +15,13 @@ use communication::{
     Templates, Topic,
     mailing::{PostOffice, send_mail},
     messaging::{Destination, list_threads, mark_message_read, read_thread, send_message},
-    notifying::{notify},
+    notifying::notify,
     port::RECIPIENT_REFUSED,
     reading::{change_preferences, list_history, list_inbox, mark_notification_read},
 };
 use kernel::{
-    AccountId, Actor, ActorKind, DomainError as _, EmailAddress, ErrorKind, PageRequest,
-    PatientId, Permission, PrescriptionId, ProviderId, RequestContext, Role, SessionId, ShipmentId,
+    AccountId, Actor, ActorKind, DomainError as _, EmailAddress, ErrorKind, PageRequest, PatientId,
+    Permission, PrescriptionId, ProviderId, RequestContext, Role, SessionId, ShipmentId,
     SubscriptionId, ThreadId, Uuid,
 };
 use ports::{Envelope, Event, IdempotencyKey, PortError, events::ShipmentStatusWord};

@@ -298,3 +298,56 @@ async fn what_is_for_a_handler_of_another_version_waits_and_is_reported() {
     }
     running.stop().await;
 }
+
+/// The consumer is cut off in the midst of a handler, as by a kill, each time that it
+/// comes to one event.
+#[tokio::test]
+async fn a_delivery_that_ends_its_process_is_counted_beforehand_and_given_up() {
+    let database = Database::fresh().await;
+    let mut tx = database.pg.open(&Actor::system("tests.telling")).await.unwrap();
+    tx.emit(Event::EmailVerified { account: database.env.fresh() });
+    tx.emit(Event::AddressLeft { account: database.env.fresh() });
+    tx.audit(entry(AuditAction::Execute, "tests", "told"));
+    Box::new(tx).commit().await.unwrap();
+    let entered = Arc::new(tokio::sync::Semaphore::new(0));
+    let start = || {
+        let mut registry = Registry::default();
+        let (pg, entered) = (database.pg.clone(), entered.clone());
+        registry.on(
+            "tests.killing",
+            |_| true,
+            move |envelope| {
+                let (pg, entered) = (pg.clone(), entered.clone());
+                async move {
+                    effect(&pg, "tests.killing", &envelope).await?;
+                    if verified(&envelope.event) {
+                        entered.add_permits(1);
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, PortError>(())
+                }
+            },
+        );
+        Delivering::start(&database.pg, registry, 1)
+    };
+    let attempts = "SELECT coalesce(max(attempts), 0) FROM deliveries";
+    let killed = async || {
+        let running = start();
+        entered.acquire().await.unwrap().forget();
+        running.task.abort();
+        running.task.await.unwrap_err();
+        number(&database, attempts).await
+    };
+    // Killed when nobody knew, and then with each attempt on record.
+    assert!(killed().await <= 1);
+    let counted = killed().await;
+    assert!((1..=2).contains(&counted), "{counted}");
+    let last = "UPDATE deliveries SET attempts = 24, run_at = now() WHERE attempts > 0";
+    database.superuser().await.execute_unprepared(last).await.unwrap();
+    assert_eq!(killed().await, 25);
+    let running = start();
+    emptied(&database).await;
+    assert_eq!(running.consumer.backlog().await.unwrap().dead, 1);
+    assert_eq!(effects(&database, "tests.killing").await, (1, 1), "the other event alone");
+    running.stop().await;
+}

@@ -266,7 +266,8 @@ async fn of_readings_that_are_recorded_together_one_that_cannot_be_fails_alone()
             Box::new(tx).commit().await
         }
     };
-    let ids = (0..100).map(|number| if number == 50 { "nul \0".into() } else { number.to_string() });
+    let ids =
+        (0..100).map(|number| if number == 50 { "nul \0".into() } else { number.to_string() });
     let results = futures::future::join_all(ids.map(read)).await;
     let failed: Vec<_> = results.iter().enumerate().filter(|(_, result)| result.is_err()).collect();
     assert!(matches!(failed[..], [(50, Err(PortError::Invalid(_)))]), "{failed:?}");

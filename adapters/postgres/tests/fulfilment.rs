@@ -6,10 +6,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, Address, CategoryId, CoveredTreatment, DeaSchedule, DispatchId,
-    HumanName, InvoiceId, Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId,
-    ProviderId, QuantityUnit, RequestContext, Role, SubscriptionId, UsState, Uuid,
-    actor::ActorKind,
+    AccountId, Actor, Address, CategoryId, CoveredTreatment, DeaSchedule, DispatchId, HumanName,
+    InvoiceId, Money, PageRequest, PatientId, Permission, PharmacyId, PrescriptionId, ProviderId,
+    QuantityUnit, RequestContext, Role, SubscriptionId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
@@ -431,8 +430,7 @@ async fn paid_for(
     let subscription = Uuid::from_u128(0x50b).into();
     let patient = patient_id(number);
     let (invoice, patient) = ((invoice, subscription), (patient, CATEGORY));
-    on_invoice_paid(&database.env, &database.pg, &Months(months), invoice, patient)
-        .await?;
+    on_invoice_paid(&database.env, &database.pg, &Months(months), invoice, patient).await?;
     look(database, number).await;
     Ok(())
 }
@@ -444,8 +442,7 @@ async fn told(
     status: PrescriptionStatusWord,
 ) -> Result<(), PharmacyError> {
     let patient = patient_id(number);
-    on_prescription_changed(&database.env, &database.pg, id, patient, CATEGORY, status)
-        .await?;
+    on_prescription_changed(&database.env, &database.pg, id, patient, CATEGORY, status).await?;
     look(database, number).await;
     Ok(())
 }

@@ -30,8 +30,12 @@ async fn execute(database: &Database, sql: &str) {
 async fn a_job_replaced_while_it_ran_is_not_given_up_and_one_that_failed_is() {
     let database = Database::fresh().await;
     let pool = database.pg.pool().get_postgres_connection_pool().clone();
-    let settings =
-        RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false, within };
+    let settings = RuntimeSettings {
+        concurrency: 1,
+        grace: Duration::from_secs(1),
+        sole_server: false,
+        within,
+    };
     let runtime = Runtime::new(pool, Arc::default(), settings);
     let request = "SELECT graphile_worker.add_job('salus_job', '{}'::json, job_key := 'k', max_attempts := 2)";
     let running = "UPDATE graphile_worker._private_jobs SET locked_by = 'w', locked_at = now(), \
@@ -78,8 +82,12 @@ async fn a_burst_is_worked_off_without_waiting_for_the_next_poll() {
         counted.add_permits(1);
         async { Ok::<(), CareError>(()) }
     });
-    let settings =
-        RuntimeSettings { concurrency: 1, grace: Duration::from_secs(1), sole_server: false, within };
+    let settings = RuntimeSettings {
+        concurrency: 1,
+        grace: Duration::from_secs(1),
+        sole_server: false,
+        within,
+    };
     let queue = database.pg.connect_queue(3).await.unwrap();
     let runtime = Runtime::new(queue, Arc::new(registry), settings);
     let stop = CancellationToken::new();
@@ -158,8 +166,12 @@ async fn the_worker_outlives_an_outage_of_the_database() {
         tx.enqueue(JobRequest::new(&Count));
         Box::new(tx).commit().await.unwrap();
     };
-    let settings =
-        RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: false, within };
+    let settings = RuntimeSettings {
+        concurrency: 2,
+        grace: Duration::from_secs(1),
+        sole_server: false,
+        within,
+    };
     let queue = pg.connect_queue(3).await.unwrap();
     let runtime = Arc::new(Runtime::new(queue, Arc::new(registry), settings));
     let stop = CancellationToken::new();
@@ -212,8 +224,12 @@ async fn the_log_of_the_private_cluster_names_no_values() {
 #[tokio::test]
 async fn a_worker_stops_while_the_database_is_away() {
     let (own, pg) = Own::start().await;
-    let settings =
-        RuntimeSettings { concurrency: 2, grace: Duration::from_secs(1), sole_server: true, within };
+    let settings = RuntimeSettings {
+        concurrency: 2,
+        grace: Duration::from_secs(1),
+        sole_server: true,
+        within,
+    };
     let queue = pg.connect_queue(3).await.unwrap();
     let runtime = Arc::new(Runtime::new(queue, Arc::default(), settings));
     let stop = CancellationToken::new();

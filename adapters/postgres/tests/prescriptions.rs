@@ -6,9 +6,9 @@ use std::{
 use async_trait::async_trait;
 use chrono::{NaiveDate, TimeDelta};
 use kernel::{
-    AccountId, Actor, Address, DeaSchedule, DomainError as _, ErrorKind, ErxMessageId,
-    HumanName, PageRequest, PatientId, Permission, ProviderId, QuantityUnit, RequestContext, Role,
-    Sex, TreatmentPlanId, UsState, Uuid, actor::ActorKind,
+    AccountId, Actor, Address, DeaSchedule, DomainError as _, ErrorKind, ErxMessageId, HumanName,
+    PageRequest, PatientId, Permission, ProviderId, QuantityUnit, RequestContext, Role, Sex,
+    TreatmentPlanId, UsState, Uuid, actor::ActorKind,
 };
 use pharmacy::{
     PharmacyError,
@@ -539,15 +539,9 @@ async fn an_automatic_plan_is_prescribed_once() {
     let database = database().await;
     let world = World::new();
     let handle = async |automatic| {
-        on_treatment_plan_created(
-            &database.env,
-            &database.pg,
-            &world.ports(),
-            id(PLAN),
-            automatic,
-        )
-        .await
-        .unwrap();
+        on_treatment_plan_created(&database.env, &database.pg, &world.ports(), id(PLAN), automatic)
+            .await
+            .unwrap();
     };
     handle(false).await;
     assert_eq!(count_all(&database, "prescriptions").await, 0);
@@ -561,15 +555,9 @@ async fn what_an_automatic_plan_lacks_becomes_a_failure_with_field_codes() {
     let database = database().await;
     let world = World::new();
     world.prescriber.lock().unwrap().npi = None;
-    on_treatment_plan_created(
-        &database.env,
-        &database.pg,
-        &world.ports(),
-        id(PLAN),
-        true,
-    )
-    .await
-    .unwrap();
+    on_treatment_plan_created(&database.env, &database.pg, &world.ports(), id(PLAN), true)
+        .await
+        .unwrap();
     let page = read::prescriptions(
         &database.pg,
         &NoPanel,

@@ -3,8 +3,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, ActorKind, ApiClientId, Coding, DomainError, ErrorKind, HumanName,
-    PatientId, Permission, ProviderId, RequestContext, Role, SessionId, Sex, Uuid, code::system,
+    AccountId, Actor, ActorKind, ApiClientId, Coding, DomainError, ErrorKind, HumanName, PatientId,
+    Permission, ProviderId, RequestContext, Role, SessionId, Sex, Uuid, code::system,
 };
 use ports::{Panel, PortError};
 use records::{
@@ -427,9 +427,7 @@ async fn a_projection_bears_repetition_and_overtaking() {
     let database = Database::fresh().await;
     let (pg, env) = (&database.pg, &database.env);
     let project = async |source: Profile| {
-        on_patient_profile_changed(env, pg, &TestMapper, &source, patient(1))
-            .await
-            .unwrap();
+        on_patient_profile_changed(env, pg, &TestMapper, &source, patient(1)).await.unwrap();
         let search = Search::of(ResourceType::Patient, 10);
         let found =
             search_resources(pg, &OnePatient(patient(1)), &Actor::system("tests"), &search).await;

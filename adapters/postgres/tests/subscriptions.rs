@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
     AccountId, Actor, ActorKind, AssessmentId, CategoryId, CoveredTreatment, DomainError as _,
-    DoseAmount, DoseForm, ErrorKind, Feature, InvoiceId, Money, PatientId, Permission,
-    PriceId, RequestContext, Role, SubscriptionId, TreatedWith, Uuid,
+    DoseAmount, DoseForm, ErrorKind, Feature, InvoiceId, Money, PatientId, Permission, PriceId,
+    RequestContext, Role, SubscriptionId, TreatedWith, Uuid,
 };
 use ports::{IdempotencyKey, PortError};
 use salus_postgres::Pg;

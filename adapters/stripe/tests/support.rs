@@ -227,9 +227,7 @@ impl House {
         let seller = party("Salus");
         let billing = Billing { catalogue: &others, customers: &others, seller: &seller };
         let subscription = others.0.subscription;
-        on_subscription_started(env, &self.database.pg, billing, subscription)
-            .await
-            .unwrap();
+        on_subscription_started(env, &self.database.pg, billing, subscription).await.unwrap();
         let mut tx = self.begin().await;
         let start = others.0.period.start;
         let start = chrono::DateTime::from_timestamp_micros(start.timestamp_micros()).unwrap();

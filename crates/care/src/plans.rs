@@ -6,8 +6,7 @@ use kernel::{
     text::{MeetingReport, PlanReason},
 };
 use ports::{
-    AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError,
-    events::PrescriptionStatusWord,
+    AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError, events::PrescriptionStatusWord,
 };
 
 mod end;

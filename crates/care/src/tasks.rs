@@ -5,9 +5,7 @@ use kernel::{
     Actor, CategoryId, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId,
     TaskId, TreatmentPlanId, UsState, Uuid,
 };
-use ports::{
-    AuditAction, AuditEntry, Env, Event, PortError, events::PrescriptionStatusWord,
-};
+use ports::{AuditAction, AuditEntry, Env, Event, PortError, events::PrescriptionStatusWord};
 
 use crate::{
     CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Reach, Sources, Task,

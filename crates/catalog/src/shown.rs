@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use kernel::Actor;
 use ports::{Hearing, Kept};
 
-use crate::{CatalogError, CatalogStore, Category, use_cases::{administers, categories}};
+use crate::{
+    CatalogError, CatalogStore, Category,
+    use_cases::{administers, categories},
+};
 
 /// Should the notice of an edit be lost, it is seen within this time.
 const LIFE: Duration = Duration::from_secs(3);

@@ -165,7 +165,7 @@ impl Connection {
     pub(super) async fn driver(&self) -> sqlx::Result<Driver<'_>> {
         let mut state = self.session.state.lock().await;
         if state.walls != self.walls {
-            state.set(self.walls.clone()).await?;
+            self.session.run("SELECT", state.set(self.walls.clone())).await?;
         }
         Ok(Driver(state))
     }

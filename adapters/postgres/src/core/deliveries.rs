@@ -260,7 +260,8 @@ impl Consumer {
         let wanted = "attempts = 0 AND position > $1 AND handler = ANY ($2)";
         let limit = i64::try_from(pace.limit).unwrap_or(i64::MAX);
         let values = [pace.after.into(), self.names.clone().into(), limit.into()];
-        take(&self.pg.system(session), &format!("{wanted} ORDER BY position LIMIT $3"), values).await
+        take(&self.pg.system(session), &format!("{wanted} ORDER BY position LIMIT $3"), values)
+            .await
     }
 
     async fn take_one(&self, session: &Arc<Session>, position: i64) -> Result<Vec<Taken>> {
@@ -295,11 +296,7 @@ impl Consumer {
 
     /// Commits with what was handled. What stands in its way is the failure of the
     /// deliveries; that the database is away is nobody's.
-    async fn finish(
-        &self,
-        session: &Arc<Session>,
-        done: &[&Taken],
-    ) -> Result<Option<JobFailure>> {
+    async fn finish(&self, session: &Arc<Session>, done: &[&Taken]) -> Result<Option<JobFailure>> {
         let mut pending = Pending::default();
         for delivery in done {
             pending.delivered(delivery.position);

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{Actor, AuditEntryId, EventId, Uuid};
 use ports::{
-    AuditEntry, Env, Envelope, Event, IdempotencyKey, JobRequest, PortError, Result,
-    Sealed, Sealer, UnitOfWork,
+    AuditEntry, Env, Envelope, Event, IdempotencyKey, JobRequest, PortError, Result, Sealed,
+    Sealer, UnitOfWork,
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, Statement, Value};
 
@@ -64,12 +64,7 @@ impl PgTx {
         Self::new(tx, actor, pg, Belongs::Another)
     }
 
-    pub(super) fn own(
-        tx: Connection,
-        actor: Actor,
-        pg: Pg,
-        request: Option<Arc<Request>>,
-    ) -> Self {
+    pub(super) fn own(tx: Connection, actor: Actor, pg: Pg, request: Option<Arc<Request>>) -> Self {
         if let Some(request) = &request {
             request.enter();
         }

@@ -433,27 +433,17 @@ async fn whoever_handed_over_settles_no_task_and_is_given_none() {
     let (env, store) = (&setting.database.env, setting.store());
     let hold = env.fresh();
     let about = (ADA, Some(IN_MASSACHUSETTS));
-    pharmacy_tasks::on_fill_held(env, store, &setting.sources, hold, about)
-        .await
-        .unwrap();
+    pharmacy_tasks::on_fill_held(env, store, &setting.sources, hold, about).await.unwrap();
     let prescription: PrescriptionId = env.fresh();
     let about = (ADA, IN_MASSACHUSETTS);
     let ended = (prescription, env.fresh());
-    pharmacy_tasks::on_pharmacy_to_be_told(
-        env,
-        store,
-        &setting.sources,
-        ended,
-        about,
-    )
-    .await
-    .unwrap();
+    pharmacy_tasks::on_pharmacy_to_be_told(env, store, &setting.sources, ended, about)
+        .await
+        .unwrap();
     // A prescription of the one that fails now is a task of the other's plan.
     let failed = PrescriptionStatusWord::Failed;
     let from = (prescription, plan.id, 1);
-    tasks::on_prescription_changed(env, store, &Last(None), from, about, failed)
-        .await
-        .unwrap();
+    tasks::on_prescription_changed(env, store, &Last(None), from, about, failed).await.unwrap();
     let open = tasks_of(&setting, ALSO_THERE, Shown::Open).await;
     for kind in [TaskKind::HeldFill, TaskKind::PhonePharmacy, TaskKind::FailedPrescription] {
         assert!(open.contains(&kind), "{kind}: {open:?}");

@@ -17,9 +17,7 @@ async fn ended(setting: &Setting, prescription: PrescriptionId, prescriber: Prov
     for _ in 0..2 {
         let (about, whose) = ((prescription, plan), (ADA, prescriber));
         let (store, sources) = (setting.store(), &setting.sources);
-        pharmacy_tasks::on_pharmacy_to_be_told(env, store, sources, about, whose)
-            .await
-            .unwrap();
+        pharmacy_tasks::on_pharmacy_to_be_told(env, store, sources, about, whose).await.unwrap();
     }
 }
 
@@ -71,9 +69,7 @@ async fn a_held_fill_is_a_task_until_it_is_released() {
     let hold: FillHoldId = env.fresh();
     let whose = (ADA, Some(IN_MASSACHUSETTS));
     for _ in 0..2 {
-        pharmacy_tasks::on_fill_held(env, store, &setting.sources, hold, whose)
-            .await
-            .unwrap();
+        pharmacy_tasks::on_fill_held(env, store, &setting.sources, hold, whose).await.unwrap();
     }
     let task = open(&setting, IN_MASSACHUSETTS).await.pop().unwrap();
     assert_eq!((task.kind, task.subject), (TaskKind::HeldFill, hold.uuid()));
@@ -90,9 +86,7 @@ async fn a_parcel_is_a_task_until_somebody_says_what_became_of_it_or_it_arrives(
     let astray = async || {
         let about = (shipment, env.fresh());
         let whose = (ADA, IN_MASSACHUSETTS);
-        pharmacy_tasks::on_parcel_astray(env, store, &setting.sources, about, whose)
-            .await
-            .unwrap();
+        pharmacy_tasks::on_parcel_astray(env, store, &setting.sources, about, whose).await.unwrap();
     };
     astray().await;
     astray().await;
@@ -106,9 +100,7 @@ async fn a_parcel_is_a_task_until_somebody_says_what_became_of_it_or_it_arrives(
     assert!(refused.is_err(), "what became of it has to be said");
 
     let now = async |status| {
-        pharmacy_tasks::on_shipment_changed(env, store, (shipment, ADA), status)
-            .await
-            .unwrap();
+        pharmacy_tasks::on_shipment_changed(env, store, (shipment, ADA), status).await.unwrap();
     };
     now(ShipmentStatusWord::InTransit).await;
     assert_eq!(open(&setting, IN_MASSACHUSETTS).await, [task]);

@@ -61,9 +61,7 @@ impl Around {
         let database = &self.database;
         let about = (database.env.fresh(), Uuid::from_u128(0x50b).into());
         let patient = (patient_id(number), CATEGORY);
-        on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient)
-            .await
-            .unwrap();
+        on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient).await.unwrap();
         prescribed
     }
 
@@ -177,9 +175,7 @@ async fn a_fact_before_the_release_holds_the_fill_and_a_decision_lets_it_go() {
     database.clock.advance(TimeDelta::days(30));
     let about = (database.env.fresh(), Uuid::from_u128(0x50b).into());
     let patient = (patient_id(1), CATEGORY);
-    on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient)
-        .await
-        .unwrap();
+    on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient).await.unwrap();
     around.look(1).await.unwrap();
     assert_eq!(around.held().await.len(), 1);
 }
@@ -478,9 +474,7 @@ async fn what_contests_a_payment_whose_box_has_gone_out_holds_the_next_fill_once
     let about = (database.env.fresh(), Uuid::from_u128(0x50b).into());
     let patient = (patient_id(1), CATEGORY);
     database.clock.advance(TimeDelta::days(40));
-    on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient)
-        .await
-        .unwrap();
+    on_invoice_paid(&database.env, &database.pg, &Months(1), about, patient).await.unwrap();
     around.look(1).await.unwrap();
     assert!(around.held().await.is_empty());
 }

@@ -92,7 +92,8 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let proxies = config.server.proxies()?;
     let endpoint = wiring.surface.endpoint(&config, foundation.env.clone(), health.clone())?;
     // What one request reads for several contexts is one transaction.
-    let endpoint = endpoint.around(|endpoint, request| async move { sharing(endpoint.call(request)).await });
+    let endpoint =
+        endpoint.around(|endpoint, request| async move { sharing(endpoint.call(request)).await });
 
     let stop_jobs = CancellationToken::new();
     let jobs = {

@@ -356,9 +356,7 @@ fn communication(registry: &mut Registry, world: &Arc<World>) {
         |event| !communication::notifying::news_of(event).is_empty(),
         move |envelope| {
             let w = Arc::clone(&w);
-            async move {
-                communication::notifying::notify(&w.env, &w.pg, &envelope).await
-            }
+            async move { communication::notifying::notify(&w.env, &w.pg, &envelope).await }
         },
     );
     job!(registry, world, |w, job: communication::SendMail| {
@@ -403,16 +401,10 @@ fn records(registry: &mut Registry, world: &Arc<World>) {
 
 fn analytics(registry: &mut Registry, world: &Arc<World>) {
     let w = Arc::clone(world);
-    registry.on(
-        analytics::projecting::HANDLER,
-        analytics::projecting::counts,
-        move |envelope| {
-            let w = Arc::clone(&w);
-            async move {
-                analytics::projecting::project(&w.pg, w.bridges.as_ref(), &envelope).await
-            }
-        },
-    );
+    registry.on(analytics::projecting::HANDLER, analytics::projecting::counts, move |envelope| {
+        let w = Arc::clone(&w);
+        async move { analytics::projecting::project(&w.pg, w.bridges.as_ref(), &envelope).await }
+    });
 }
 
 fn compliance(registry: &mut Registry, world: &Arc<World>) {
