@@ -54,26 +54,37 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let bed = tokio::task::block_in_place(start)?;
     let admin = bed.prepare().await?;
 
-    println!("{:>5} {:>8} {:>11} {:>9} {:>12}  {:>26}", "", "", "deliveries", "", "CPU of this", "");
+    println!(
+        "{:>5} {:>8} {:>11} {:>9} {:>12}  {:>26}",
+        "", "", "deliveries", "", "CPU of this", ""
+    );
     println!(
         "{:>5} {:>8} {:>11} {:>9} {:>12}  {:>26}  {:>6}",
         "nodes", "workers", "a second", "seconds", "process", "rows moved alone, a second", "ratio"
     );
     let mut best = 0.0_f64;
-    for &nodes in &options.nodes {
+    let one = async |nodes: usize, snapshot: bool| -> anyhow::Result<f64> {
         let floor = moved_alone(&admin, options.events * HANDLERS.len()).await?;
-        let (rate, taken, cpu) = bed.deliver(&admin, &options, nodes).await?;
-        best = best.max(rate);
+        let (rate, taken, cpu) = bed.deliver(&admin, &options, nodes, snapshot).await?;
         println!(
-            "{nodes:>5} {:>8} {rate:>11.0} {:>9.2} {cpu:>10.2} s  {floor:>26.0}  {:>5.2}x",
+            "{nodes:>5} {:>8} {rate:>11.0} {:>9.2} {cpu:>10.2} s  {floor:>26.0}  {:>5.2}x{}",
             options.workers,
             taken.as_secs_f64(),
-            rate / floor
+            rate / floor,
+            if snapshot { "  with an old snapshot open" } else { "" }
         );
+        Ok(rate)
+    };
+    for &nodes in &options.nodes {
+        best = best.max(one(nodes, false).await?);
     }
-    let met = best >= FLOOR;
+    let held = one(1, true).await?;
+    let fresh = one(1, false).await?;
+    let met = best >= FLOOR && held >= fresh / 2.0;
     println!(
-        "the best rate is {best:.0} deliveries a second; {FLOOR:.0} are asked for: {}",
+        "the best rate is {best:.0} deliveries a second, and an old snapshot leaves {:.2} of it; \
+         {FLOOR:.0} and 0.50 are asked for: {}",
+        held / fresh,
         if met { "met" } else { "NOT met" }
     );
     if cfg!(debug_assertions) {
@@ -133,6 +144,7 @@ impl Bed {
         admin: &PgPool,
         options: &Options,
         nodes: usize,
+        snapshot: bool,
     ) -> anyhow::Result<(f64, Duration, f64)> {
         let env = Env { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds) };
         let sealer = Arc::new(keyring::Keyring::open_or_create(self.keys.clone())?);
@@ -147,6 +159,18 @@ impl Bed {
         let Some((first, _)) = all.first() else { anyhow::bail!("no node was asked for") };
         tell(first, &env, options.events).await?;
         sqlx::query("VACUUM ANALYZE").execute(admin).await?;
+        // As a report or a backup holds it: nothing that is deleted from here on goes.
+        let aside = PgPoolOptions::new()
+            .max_connections(1)
+            .connect(&self.cluster.superuser_url(DATABASE))
+            .await?;
+        let old = if snapshot {
+            let mut old = aside.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+            sqlx::query("SELECT count(*) FROM deliveries").execute(&mut *old).await?;
+            Some(old)
+        } else {
+            None
+        };
 
         let (stop, mut tasks) = (CancellationToken::new(), Vec::new());
         let (began, cpu) = (Instant::now(), crate::intake::usage::own()?);
@@ -164,6 +188,7 @@ impl Bed {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let (taken, cpu) = (began.elapsed(), crate::intake::usage::own()? - cpu);
+        drop(old);
         stop.cancel();
         for task in tasks {
             task.await??;

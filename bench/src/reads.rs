@@ -1,11 +1,17 @@
 //! Readings over HTTP: one record over FHIR and one over REST, each with its token
 //! checked and its entry in the audit log, and a list that anybody may read.
 
-use std::{collections::VecDeque, path::PathBuf, process::ExitCode, time::{Duration, Instant}};
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use serde_json::Value;
+use kernel::Actor;
+use ports::{AuditAction, AuditEntry, Event};
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
 
@@ -38,29 +44,28 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let time = Duration::from_secs(options.seconds);
     let mut known = VecDeque::new();
     patients::register(&clinic, &mut known, options.clients).await?;
-    let guide = known.front().context("a patient was made")?;
-    let submissions = patients::submissions(&clinic, guide).await?;
-    let mut readers = Vec::new();
-    for (number, patient) in known.iter().enumerate() {
-        let body = submissions[number % submissions.len()].clone();
-        let response = clinic
-            .http
-            .post(format!("{}/api/forms/submit", clinic.url))
-            .bearer_auth(&patient.token)
-            .header("Content-Type", "application/json")
-            .body(body)
-            .send()
-            .await?
-            .error_for_status()?;
-        let taken: Value = serde_json::from_slice(&response.bytes().await?)?;
-        let id = taken["id"].as_str().context("a response has an id")?.to_owned();
-        readers.push((patient.token.clone(), id));
+    let actor = Actor::system("bench.reads");
+    let mut tx = clinic.services.store.begin(&actor).await?;
+    for patient in &known {
+        let patient = patient.account.as_patient();
+        tx.emit(Event::PatientProfileChanged { patient });
+        tx.audit(AuditEntry::new(AuditAction::Update, "profile", patient));
     }
+    tx.commit().await?;
+    let readers: Vec<_> =
+        known.iter().map(|patient| (patient.token.clone(), patient.account.to_string())).collect();
     load::drain(&clinic).await?;
 
     println!(
         "{:<44} {:>9} {:>7} {:>7} {:>8} {:>11} {:>11} {:>10}",
-        "answers, or transactions", "a second", "p50 ms", "p99 ms", "entries", "CPU, server", "CPU, client", "chain lag"
+        "answers, or transactions",
+        "a second",
+        "p50 ms",
+        "p99 ms",
+        "entries",
+        "CPU, server",
+        "CPU, client",
+        "chain lag"
     );
     let selects = floor(&clinic, options.clients, time / 6, SELECT).await?;
     show("floor: a transaction with scope and SELECT", selects.0, selects.1, None);
@@ -70,10 +75,10 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     for (name, path, least) in [
         ("GET /health/live", "/health/live", 0.0),
         ("GET /api/categories", "/api/categories", PUBLIC),
-        ("GET /fhir/QuestionnaireResponse/{id}", "/fhir/QuestionnaireResponse/{id}", AUDITED),
-        ("GET /api/forms/responses/{id}", "/api/forms/responses/{id}", AUDITED),
+        ("GET /fhir/Patient/{id}", "/fhir/Patient/{id}", AUDITED),
+        ("GET /api/profile", "/api/profile", AUDITED),
     ] {
-        let audited = path.contains("{id}");
+        let audited = least == AUDITED;
         let entries = entries(&clinic).await?;
         let before = (usage::of_process(clinic.pid())?, usage::own()?);
         let times = read(&clinic, &readers, path, time).await?;
@@ -116,9 +121,9 @@ async fn read(
 ) -> anyhow::Result<Vec<Duration>> {
     let mut tasks = JoinSet::new();
     let until = Instant::now() + time;
-    for (token, id) in readers.iter().cloned() {
-        let http = clinic.http.clone();
-        let url = format!("{}{}", clinic.url, path.replace("{id}", &id));
+    for (token, id) in readers {
+        let (http, token) = (clinic.http.clone(), token.clone());
+        let url = format!("{}{}", clinic.url, path.replace("{id}", id));
         tasks.spawn(async move {
             let mut times = Vec::new();
             while Instant::now() < until {

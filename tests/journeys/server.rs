@@ -69,6 +69,28 @@ impl Server {
         Self::started(Folder::new(), &[&own, settings].concat(), false)
     }
 
+    /// Another node on the database, the keys and the vendors of this one.
+    pub fn another_node(&self) -> Self {
+        let folder = Folder::new();
+        std::fs::create_dir_all(&folder.path).expect("a folder");
+        for part in ["keys", "signing"] {
+            let from = self.data_dir().join(part);
+            let copied = Command::new("cp").arg("-r").arg(from).arg(&folder.path).status();
+            assert!(copied.expect("cp").success());
+        }
+        let socket = self.socket().display().to_string();
+        let url = format!("postgres://salus_server@localhost/salus?host={socket}");
+        let vendors = r#"["stripe", "erx", "opentok", "easypost", "smtp"]"#;
+        let settings = [("SALUS_DATABASE__URL", url.as_str()), ("SALUS_EMULATORS", vendors)];
+        Self::started(folder, &settings, false)
+    }
+
+    /// Ends the server as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killing the server");
+        self.child.wait().expect("the killed server's end");
+    }
+
     fn started(folder: Folder, settings: &[(&str, &str)], demo: bool) -> Self {
         let settings: Settings =
             settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -110,8 +132,7 @@ impl Server {
     /// Ends the server as a power cut would, and starts it again on the same
     /// folder and port.
     pub fn kill_and_restart(&mut self) {
-        self.child.kill().expect("killing the server");
-        self.child.wait().expect("the killed server's end");
+        self.kill();
         let internal = self.client.internal.trim_start_matches("http://");
         let (child, port, _) =
             launch(&self.folder.path, self.port, internal, &self.settings, self.demo);

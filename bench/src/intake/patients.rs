@@ -19,6 +19,7 @@ use super::clinic::Clinic;
 
 /// One who has not submitted anything yet.
 pub struct Patient {
+    pub account: AccountId,
     pub token: String,
 }
 
@@ -102,7 +103,7 @@ async fn sign_up(
     tx.insert_session(&session).await?;
     let bearer = Bearer::Account { account: id, session: session.id, roles: vec![Role::Patient] };
     let (token, _) = issue(services.keys.as_ref(), &services.policy, bearer, env.ids.uuid(), now)?;
-    Ok((Patient { token }, id))
+    Ok((Patient { account: id, token }, id))
 }
 
 /// What is submitted in each category: the answers of somebody healthy, found

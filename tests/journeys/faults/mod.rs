@@ -2,6 +2,7 @@
 //! who bring them, notices that come twice, late or forged, and vendors that
 //! fail or never answer.
 
+mod deliveries;
 mod endings;
 mod input;
 mod limits;

@@ -14,7 +14,7 @@ const PROMPT: Duration = Duration::from_secs(2);
 
 /// Kills PostgreSQL's first process. It cannot start again while its
 /// configuration is away.
-fn kill(server: &Server, for_good: bool) {
+pub fn kill(server: &Server, for_good: bool) {
     let data = server.data_dir().join("postgres");
     let file = std::fs::read_to_string(data.join("postmaster.pid")).expect("its process");
     if for_good {
