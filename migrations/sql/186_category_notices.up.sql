@@ -1,8 +1,9 @@
 -- Every node drops what it remembers of the categories when one of them edits them.
-CREATE FUNCTION salus_tell_categories() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The trigger names the channel, so that the next table needs no function of its own.
+CREATE FUNCTION salus_tell() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('salus_categories', '');
+    PERFORM pg_notify(TG_ARGV[0], '');
     RETURN NULL;
 END $$;
 CREATE TRIGGER catalog_categories_tell AFTER INSERT OR UPDATE OR DELETE
-    ON catalog_categories FOR EACH STATEMENT EXECUTE FUNCTION salus_tell_categories();
+    ON catalog_categories FOR EACH STATEMENT EXECUTE FUNCTION salus_tell('salus_categories');

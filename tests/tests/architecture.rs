@@ -93,7 +93,7 @@ fn a_context_depends_on_the_kernel_and_the_ports_alone() {
         assert!(foreign.is_empty(), "{context} knows {foreign:?}");
     }
     assert_eq!(ours(&dependencies["salus-ports"]), ["salus-kernel"].into());
-    assert_eq!(ours(&dependencies["salus-jobs"]), ["salus-kernel", "salus-ports"].into());
+    assert_eq!(ours(&dependencies["salus-jobs"]), ["salus-ports"].into());
 }
 
 #[test]
@@ -123,15 +123,8 @@ fn every_crate_of_the_workspace_has_its_place_in_this_test() {
         let name = package.name.as_str();
         let path = package.manifest_path.as_str();
         let placed = CONTEXTS.contains(&name)
-            || [
-                "salus",
-                "salus-jobs",
-                "salus-ports",
-                "salus-migrations",
-                "salus-bench",
-                "salus-tests",
-            ]
-            .contains(&name)
+            || ["salus", "salus-ports", "salus-migrations", "salus-bench", "salus-tests"]
+                .contains(&name)
             || path.contains("/adapters/");
         assert!(placed, "{name} at {path} is neither a context, a port, an adapter nor the binary");
     }
@@ -142,7 +135,7 @@ fn no_context_names_a_vendor() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
     for folder in fs::read_dir(root.join("crates")).expect("the crates").flatten() {
-        if matches!(folder.file_name().to_str(), Some("salus" | "jobs")) {
+        if folder.file_name() == "salus" {
             continue;
         }
         for file in sources(&folder.path().join("src")) {

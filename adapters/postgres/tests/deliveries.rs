@@ -251,6 +251,18 @@ async fn what_a_handler_leaves_behind_is_taken_back() {
             tx.execute("closing a chart", sql, []).await.map(drop)
         }
     });
+    // One that commits a change and leaves another is neither done nor half done.
+    let pg = database.pg.clone();
+    registry.on("tests.halving", verified, move |envelope| {
+        let pg = pg.clone();
+        async move {
+            effect(&pg, "tests.halving", &envelope).await?;
+            let mut tx = pg.open(&Actor::system("tests.halving")).await?;
+            let sql = "INSERT INTO care_closed_charts (provider_id, patient_id, unlicensed) \
+                       VALUES (gen_random_uuid(), gen_random_uuid(), true)";
+            tx.execute("closing a chart", sql, []).await.map(drop)
+        }
+    });
     let panicked = Arc::new(AtomicBool::new(false));
     let (own, pg) = (panicked.clone(), database.pg.clone());
     registry.on("tests.panicking", verified, move |envelope| {
@@ -264,7 +276,18 @@ async fn what_a_handler_leaves_behind_is_taken_back() {
     database.pg.subscribe(Box::new(registry.interests())).unwrap();
     tell(&database.pg, &database, 10).await;
     let running = Delivering::start(&database.pg, registry, 2);
-    emptied(&database).await;
+    let others = "SELECT count(*) FROM deliveries WHERE handler <> 'tests.halving'";
+    eventually("the others to be delivered", PATIENCE, async || {
+        (number(&database, others).await == 0).then_some(())
+    })
+    .await;
+    let halved = "SELECT count(*) FROM deliveries WHERE handler = 'tests.halving' AND attempts > 0 \
+                  AND failure LIKE '%left another without a commit%'";
+    eventually("the failures to be counted", PATIENCE, async || {
+        (number(&database, halved).await == 10).then_some(())
+    })
+    .await;
+    assert_eq!(effects(&database, "tests.halving").await, (0, 0));
     for name in ["tests.one", "tests.panicking"] {
         assert_eq!(effects(&database, name).await, (10, 10), "{name}");
     }

@@ -16,8 +16,6 @@ use super::error::db;
 /// How long a request waits for a connection while the pool is busy; that the
 /// database is away is known sooner, by its pulse.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that has rested for longer is asked whether it is still there.
-const IDLE: Duration = Duration::from_secs(1);
 /// The queue's own connections are needed for moments only, and a server that
 /// stops while the database is away waits for them.
 const QUEUE_ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -42,13 +40,8 @@ impl super::Pg {
             .max_connections(settings.max_connections)
             .min_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // One that was in use a moment ago is not asked whether it is there.
-            .test_before_acquire(false)
-            .test_before_acquire_if_idle_for(IDLE)
             .statement_timeout(Duration::from_secs(30))
             .set_application_name("salus")
-            // All of our statements; the driver's 100 would be prepared again and again.
-            .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(1_000))
             .sqlx_logging(false);
         Database::connect(options).await.map_err(|error| db("connecting", error))
     }

@@ -27,8 +27,8 @@ pub(super) struct Session {
     is_over: AtomicBool,
     is_spoiled: AtomicBool,
     has_collided: AtomicBool,
-    /// Whether it has done more than read, failed, or is in a statement whose end
-    /// nobody has waited for.
+    /// Whether it has changed or locked something, has failed, or was dropped in the
+    /// middle of a statement.
     is_used: AtomicBool,
 }
 
@@ -80,7 +80,16 @@ impl Session {
         std::mem::take(&mut self.joined.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether whoever began the transaction has let go of it.
+    /// Takes everything back now, so that nobody waits for its locks.
+    pub async fn roll_back(&self) {
+        self.end();
+        if let Some(tx) = self.state.lock().await.tx.take() {
+            // Where it fails the connection is gone, and its transaction with it.
+            let _ = tx.rollback().await;
+        }
+    }
+
+    /// Whether the transaction was committed or given up.
     pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }

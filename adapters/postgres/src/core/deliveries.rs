@@ -30,12 +30,13 @@ use super::{
     pending::Pending,
 };
 
-/// Stands for all handlers of an event, where whoever told of it knew none.
+/// Stands for every handler of an event that a process without handlers told of.
 pub(super) const EVERY_HANDLER: &str = "*";
 /// How often a delivery is tried.
 const ATTEMPTS: i32 = 25;
 /// How many deliveries one transaction takes, and for how long it goes on with them.
-/// Nobody else can take what it holds, and what it brings about waits for its end.
+/// Other workers cannot take these deliveries until it ends, and nobody sees their
+/// effects before that.
 const MOST: usize = 100;
 const LONGEST: Duration = Duration::from_millis(20);
 /// How often it is looked whether another process has told of something, or a
@@ -122,7 +123,8 @@ impl Consumer {
             if self.batch(&mut pace).await? {
                 continue;
             }
-            // One of them looks for what nobody wakes it for.
+            // Only the first worker looks for deliveries of other processes and for
+            // retries that are due.
             let looks = number == 0;
             if looks && looked.elapsed() >= EVERY {
                 while !stop.is_cancelled() && self.counted(None).await? {}
@@ -156,37 +158,17 @@ impl Consumer {
             self.pg.told.notify_one();
         }
         let (began, alone) = (Instant::now(), taken.len() == 1);
-        let mut done = Vec::with_capacity(taken.len());
-        let mut failed = None;
-        for delivery in &taken {
-            match self.handle(&session, delivery).await {
-                Ok(()) => done.push(delivery),
-                Err(failure) => {
-                    failed = Some(failure);
-                    break;
-                }
-            }
-            if began.elapsed() >= LONGEST {
-                break;
-            }
-        }
-        if failed.is_none() && session.is_spoiled() {
-            if alone {
-                drop(session);
-                self.cross_off(first).await?;
-                return Ok(true);
-            }
-            failed = Some(JobFailure("a change was taken back".to_owned()));
-        }
-        if failed.is_none() {
-            failed = self.finish(&session, &done).await?;
-        }
+        let (done, failed) = if alone {
+            (1, self.handle_alone(&session, first).await?)
+        } else {
+            self.handle_all(&session, &taken, began).await?
+        };
         let Some(failure) = failed else {
-            for delivery in &done {
+            for delivery in &taken[..done] {
                 report(&delivery.handler, "success");
             }
-            pace.limit = match done.len() < taken.len() {
-                true => done.len(),
+            pace.limit = match done < taken.len() {
+                true => done,
                 false if began.elapsed() < LONGEST / 2 => (pace.limit * 2).min(MOST),
                 false => pace.limit,
             };
@@ -195,6 +177,7 @@ impl Consumer {
         };
         pace.limit = 1;
         let collided = session.has_collided();
+        // Its row is locked until then.
         drop(session);
         if collided && pace.collisions < COLLISIONS {
             pace.collisions += 1;
@@ -205,6 +188,54 @@ impl Consumer {
             self.record(first, &failure, sql).await?;
         }
         Ok(true)
+    }
+
+    /// Handles what there is time for, and commits. Gives the number of those that
+    /// were handled, and the failure of any of them.
+    async fn handle_all(
+        &self,
+        session: &Arc<Session>,
+        taken: &[Taken],
+        began: Instant,
+    ) -> Result<(usize, Option<JobFailure>)> {
+        let mut done = 0;
+        for delivery in taken {
+            if let Err(failure) = self.handle(session, delivery).await {
+                return Ok((done, Some(failure)));
+            }
+            done += 1;
+            if began.elapsed() >= LONGEST {
+                break;
+            }
+        }
+        if session.is_spoiled() {
+            return Ok((done, Some(JobFailure("a change was taken back".to_owned()))));
+        }
+        Ok((done, self.finish(session, &taken[..done]).await?))
+    }
+
+    /// Handles a delivery that is the only one of its transaction, and commits.
+    async fn handle_alone(
+        &self,
+        session: &Arc<Session>,
+        delivery: &Taken,
+    ) -> Result<Option<JobFailure>> {
+        if let Err(failure) = self.handle(session, delivery).await {
+            return Ok(Some(failure));
+        }
+        if !session.is_spoiled() {
+            return self.finish(session, std::slice::from_ref(delivery)).await;
+        }
+        if !session.take_joined().is_empty() {
+            let what = "a handler committed one change and left another without a commit";
+            return Ok(Some(JobFailure(what.to_owned())));
+        }
+        // What a handler began and then left is no effect of the delivery, which is done
+        // all the same.
+        session.roll_back().await;
+        let sql = "DELETE FROM deliveries WHERE position = $1";
+        self.execute("crossing off a delivery", sql, [delivery.position.into()]).await?;
+        Ok(None)
     }
 
     /// Takes one delivery that has failed before and is due, or one of the
@@ -232,15 +263,7 @@ impl Consumer {
         let session = self.begin().await?;
         let taken = self.take_one(&session, position).await?;
         let Some(delivery) = taken.first() else { return Ok(true) };
-        let mut failed = self.handle(&session, delivery).await.err();
-        if failed.is_none() && session.is_spoiled() {
-            drop(session);
-            self.cross_off(delivery).await?;
-            return Ok(true);
-        }
-        if failed.is_none() {
-            failed = self.finish(&session, &[delivery]).await?;
-        }
+        let failed = self.handle_alone(&session, delivery).await?;
         drop(session);
         match failed {
             None => report(&delivery.handler, "success"),
@@ -296,7 +319,7 @@ impl Consumer {
 
     /// Commits with what was handled. What stands in its way is the failure of the
     /// deliveries; that the database is away is nobody's.
-    async fn finish(&self, session: &Arc<Session>, done: &[&Taken]) -> Result<Option<JobFailure>> {
+    async fn finish(&self, session: &Arc<Session>, done: &[Taken]) -> Result<Option<JobFailure>> {
         let mut pending = Pending::default();
         for delivery in done {
             pending.delivered(delivery.position);
@@ -306,15 +329,6 @@ impl Consumer {
             Err(error @ PortError::Outage { .. }) => Err(error),
             Err(error) => Ok(Some(JobFailure::from_error(&error))),
         }
-    }
-
-    /// What a handler began and then left is no effect of the delivery, which is
-    /// done all the same.
-    async fn cross_off(&self, taken: &Taken) -> Result<()> {
-        let sql = "DELETE FROM deliveries WHERE position = $1";
-        self.execute("crossing off a delivery", sql, [taken.position.into()]).await?;
-        report(&taken.handler, "success");
-        Ok(())
     }
 
     async fn record(&self, taken: &Taken, failure: &JobFailure, sql: &str) -> Result<()> {

@@ -105,11 +105,16 @@ impl Pending {
     }
 
     /// A statement that writes entries, but for those that are there already.
-    pub fn recording(entries: Vec<Entry>) -> QueryBuilder<Postgres> {
+    pub fn recording(entries: impl IntoIterator<Item = Entry>) -> QueryBuilder<Postgres> {
         let mut sql = QueryBuilder::new("");
         insert_entries(&mut sql, entries);
         sql.push(" ON CONFLICT (id) DO NOTHING");
         sql
+    }
+
+    pub fn is_empty(&self) -> bool {
+        let Self { events, deliveries, entries, jobs, delivered } = self;
+        [events.len(), deliveries.len(), entries.len(), jobs.len(), delivered.len()] == [0; 5]
     }
 
     pub fn has_deliveries(&self) -> bool {
@@ -183,7 +188,7 @@ fn write_events(sql: &mut QueryBuilder<Postgres>, events: &[Envelope]) -> Result
     Ok(())
 }
 
-fn insert_entries(sql: &mut QueryBuilder<Postgres>, entries: Vec<Entry>) {
+fn insert_entries(sql: &mut QueryBuilder<Postgres>, entries: impl IntoIterator<Item = Entry>) {
     let (mut ids, mut times, mut actions) = (vec![], vec![], vec![]);
     let (mut entities, mut entity_ids, mut patients) = (vec![], vec![], vec![]);
     let (mut outcomes, mut details, mut actors) = (vec![], vec![], vec![]);

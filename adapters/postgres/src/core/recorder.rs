@@ -57,7 +57,7 @@ impl Recorder {
 }
 
 async fn write(pool: &DatabaseConnection, asked: Vec<Asked>) {
-    let all = asked.iter().flat_map(|each| each.entries.iter().cloned()).collect();
+    let all = || asked.iter().flat_map(|each| each.entries.iter().cloned());
     if insert(pool, all).await.is_ok() {
         for each in asked {
             // Whoever asked may have gone away.
@@ -67,17 +67,20 @@ async fn write(pool: &DatabaseConnection, asked: Vec<Asked>) {
     }
     // One that cannot be written fails for itself alone.
     for Asked { entries, done } in asked {
-        let _ = done.send(insert(pool, entries).await);
+        let _ = done.send(insert(pool, || entries.iter().cloned()).await);
     }
 }
 
 /// Writes the entries; where it is not known whether a commit came to its end, once
 /// more with the same ids.
-async fn insert(pool: &DatabaseConnection, entries: Vec<Entry>) -> Result<()> {
+async fn insert<I: Iterator<Item = Entry>>(
+    pool: &DatabaseConnection,
+    entries: impl Fn() -> I,
+) -> Result<()> {
     let doing = "writing audit entries";
     let mut repeats = 0;
     loop {
-        let mut statement = Pending::recording(entries.clone());
+        let mut statement = Pending::recording(entries());
         let done = statement.build().execute(pool.get_postgres_connection_pool()).await;
         match done.map_err(|error| db(doing, executed(error))) {
             Ok(_) => return Ok(()),

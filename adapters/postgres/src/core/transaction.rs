@@ -244,7 +244,9 @@ impl UnitOfWork for PgTx {
         if ending.session.is_unused()
             && let Some(entries) = pending.only_entries()
         {
-            // The connection is given back before the entries are waited for.
+            // The connection goes back to the pool before the entries are waited for, also
+            // where the request could go on with it: the writer needs one as well.
+            ending.session.end();
             drop((tx, ending));
             return pg.record(entries).await;
         }
