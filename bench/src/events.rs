@@ -82,8 +82,8 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let fresh = one(1, false).await?;
     let met = best >= FLOOR && held >= fresh / 2.0;
     println!(
-        "the best rate is {best:.0} deliveries a second, and an old snapshot leaves {:.2} of it; \
-         {FLOOR:.0} and 0.50 are asked for: {}",
+        "the best rate is {best:.0} deliveries a second; the rate with an old snapshot open is {:.2} \
+         of that of the last row; {FLOOR:.0} and 0.50 are asked for: {}",
         held / fresh,
         if met { "met" } else { "NOT met" }
     );

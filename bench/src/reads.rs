@@ -4,13 +4,14 @@
 use std::{
     collections::VecDeque,
     path::PathBuf,
+    pin::pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use kernel::Actor;
+use kernel::{AccountId, Actor};
 use ports::{AuditAction, AuditEntry, Event};
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinSet;
@@ -30,6 +31,9 @@ pub struct Options {
     /// Where the cluster lies while it runs.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     folder: PathBuf,
+    /// List the statements of PostgreSQL that took most of each reading.
+    #[arg(long)]
+    statements: bool,
 }
 
 /// What is asked for, in answers a second.
@@ -81,6 +85,9 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         let audited = least == AUDITED;
         let entries = entries(&clinic).await?;
         let before = (usage::of_process(clinic.pid())?, usage::own()?);
+        if options.statements && clinic.counts_statements {
+            sqlx::query("SELECT pg_stat_statements_reset()").execute(&clinic.admin).await?;
+        }
         let times = read(&clinic, &readers, path, time).await?;
         let lag = lag(&clinic).await?;
         let cpu = (usage::of_process(clinic.pid())? - before.0, usage::own()? - before.1);
@@ -94,7 +101,15 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
             met &= lag <= LAG;
         }
         met &= rate >= least;
+        if options.statements && clinic.counts_statements {
+            for statement in usage::statements(&clinic.admin, 12).await? {
+                let each = statement.milliseconds / count as f64;
+                let calls = statement.calls as f64 / count as f64;
+                println!("    {each:>8.4} ms  {calls:>6.2} calls  {}", statement.text);
+            }
+        }
     }
+    met &= beside_deliveries(&clinic, &readers, known[0].account, time).await?;
     println!(
         "{AUDITED:.0} audited readings and {PUBLIC:.0} public lists a second, with the chain at most \
          {LAG:.0} s behind, are asked for: {}",
@@ -104,6 +119,56 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
         println!("this is a debug build; a release build is several times as fast");
     }
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How many deliveries wait, and how long they may take.
+const WAITING: i64 = 100_000;
+const DRAINED: Duration = Duration::from_secs(20);
+
+/// Readings while a handler catches up, as after an outage.
+async fn beside_deliveries(
+    clinic: &Clinic,
+    readers: &[(String, String)],
+    account: AccountId,
+    time: Duration,
+) -> anyhow::Result<bool> {
+    let path = "/api/profile";
+    let alone = Spread::of(read(clinic, readers, path, time / 2).await?).context("no reading")?;
+    let mut tx = clinic.services.store.begin(&Actor::system("bench.reads")).await?;
+    tx.emit(Event::EmailVerified { account });
+    tx.audit(AuditEntry::new(AuditAction::Update, "account", account));
+    tx.commit().await?;
+    load::drain(clinic).await?;
+    sqlx::query(
+        "WITH event AS (INSERT INTO outbox_events (id, kind, payload, occurred_at) \
+             SELECT gen_random_uuid(), kind, payload, occurred_at FROM ( \
+                 SELECT * FROM outbox_events WHERE kind = 'email_verified' LIMIT 1) AS one, \
+                 generate_series(1, $1) RETURNING id) \
+         INSERT INTO deliveries (handler, event_id) SELECT $2, id FROM event",
+    )
+    .bind(WAITING)
+    .bind(analytics::projecting::HANDLER)
+    .execute(&clinic.admin)
+    .await?;
+    let started = Instant::now();
+    let mut times = Vec::new();
+    let mut draining = pin!(load::drain(clinic));
+    let drained = loop {
+        tokio::select! {
+            drained = &mut draining => break drained.map(|_| started.elapsed())?,
+            read = read(clinic, readers, path, Duration::from_secs(1)) => times.extend(read?),
+        }
+    };
+    let during = Spread::of(times).context("no reading")?;
+    println!(
+        "{WAITING} deliveries wait: made in {:.1} s, {:.0} are asked for; the p99 of GET {path} \
+         is {:.1} ms instead of {:.1} ms",
+        drained.as_secs_f64(),
+        DRAINED.as_secs_f64(),
+        during.p99,
+        alone.p99
+    );
+    Ok(drained <= DRAINED)
 }
 
 fn show(name: &str, rate: f64, spread: Spread, more: Option<(i64, (f64, f64), f64)>) {

@@ -14,6 +14,7 @@ use ports::{AuditAction, AuditEntry, Envelope, Event, PortError, Registry, UnitO
 use salus_postgres::{Pg, core::Consumer};
 use salus_tests::{Database, TestSealer, eventually};
 use sea_orm::{ConnectionTrait as _, DbBackend, SqlxPostgresConnector, Statement};
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -306,13 +307,14 @@ async fn what_is_for_a_handler_of_another_version_waits_and_is_reported() {
     })
     .await;
     let backlog = running.consumer.backlog().await.unwrap();
-    assert_eq!((backlog.waiting, backlog.unknown, backlog.dead), (5, 5, 0));
+    assert_eq!((backlog.waiting, backlog.unknown, backlog.dead), (0, 5, 0));
+    assert_eq!(backlog.oldest, Duration::ZERO, "the server is ready all the same");
     running.stop().await;
 
     // A handler that is new hears of what was told before it came.
     let registry = plain(&database.pg, &["tests.newer", "tests.latest"]);
     let since = database.env.now() - chrono::TimeDelta::days(1);
-    let listed = database.pg.backfill_deliveries("tests.latest", since).await.unwrap();
+    let listed = database.pg.backfill_deliveries("tests.latest", |_| true, since).await.unwrap();
     assert_eq!(listed, 5);
     let running = Delivering::start(&database.pg, registry, 1);
     emptied(&database).await;
@@ -327,6 +329,10 @@ async fn what_is_for_a_handler_of_another_version_waits_and_is_reported() {
 #[tokio::test]
 async fn a_delivery_that_ends_its_process_is_counted_beforehand_and_given_up() {
     let database = Database::fresh().await;
+    // Those that nobody here can make hide nothing.
+    let gone = "INSERT INTO deliveries (handler, event_id) \
+                SELECT 'tests.gone', gen_random_uuid() FROM generate_series(1, 500)";
+    database.superuser().await.execute_unprepared(gone).await.unwrap();
     let mut tx = database.pg.open(&Actor::system("tests.telling")).await.unwrap();
     tx.emit(Event::EmailVerified { account: database.env.fresh() });
     tx.emit(Event::AddressLeft { account: database.env.fresh() });
@@ -368,9 +374,49 @@ async fn a_delivery_that_ends_its_process_is_counted_beforehand_and_given_up() {
     let last = "UPDATE deliveries SET attempts = 24, run_at = now() WHERE attempts > 0";
     database.superuser().await.execute_unprepared(last).await.unwrap();
     assert_eq!(killed().await, 25);
+    let gone = "DELETE FROM deliveries WHERE handler = 'tests.gone'";
+    database.superuser().await.execute_unprepared(gone).await.unwrap();
     let running = start();
     emptied(&database).await;
     assert_eq!(running.consumer.backlog().await.unwrap().dead, 1);
     assert_eq!(effects(&database, "tests.killing").await, (1, 1), "the other event alone");
     running.stop().await;
+}
+
+/// What a server of before had put into the job queue.
+#[tokio::test]
+async fn what_waited_in_the_job_queue_waits_as_deliveries_after_the_upgrade() {
+    let pool = Database::unmigrated().await;
+    Pg::migrate(&pool).await.unwrap();
+    while Pg::migration_state(&pool).await.unwrap().pending.first().map(String::as_str)
+        != Some("185_deliveries")
+    {
+        Pg::migrate_down(&pool, Some(1)).await.unwrap();
+    }
+    let [relayed, handled, open] = [1, 2, 3].map(uuid::Uuid::from_u128);
+    for (task, payload) in [
+        ("salus_relay", json!({ "event": relayed })),
+        ("salus_delivery", json!({ "event": handled, "handler": "tests.one" })),
+        ("salus_delivery", json!({ "event": open, "handler": "tests.one" })),
+        ("salus_job", json!({ "kind": "tests.other", "payload": {} })),
+    ] {
+        let sql = format!("SELECT graphile_worker.add_job('{task}', '{payload}'::json)");
+        pool.execute_unprepared(&sql).await.unwrap();
+    }
+    let sql = format!(
+        "INSERT INTO handled_deliveries (handler, event_id, handled_at) \
+         VALUES ('tests.one', '{handled}', now()), ('tests.two', '{open}', now())"
+    );
+    pool.execute_unprepared(&sql).await.unwrap();
+
+    Pg::migrate(&pool).await.unwrap();
+    let texts = async |sql: &str| -> Vec<String> {
+        let rows = Statement::from_string(DbBackend::Postgres, sql);
+        let rows = pool.query_all_raw(rows).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    };
+    let waiting = "SELECT handler || ' ' || event_id FROM deliveries ORDER BY position";
+    assert_eq!(texts(waiting).await, [format!("* {relayed}"), format!("tests.one {open}")]);
+    let jobs = "SELECT payload->>'kind' FROM graphile_worker._private_jobs";
+    assert_eq!(texts(jobs).await, ["tests.other"]);
 }

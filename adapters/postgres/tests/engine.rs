@@ -1,14 +1,31 @@
 //! The unit of work itself: what a commit brings with it, and what a transaction
 //! leaves behind that was given up half-way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use kernel::{Actor, RequestContext};
 use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, PortError, UnitOfWork as _};
-use salus_postgres::{Pg, PgTx, core::sharing};
+use salus_postgres::{
+    Pg, PgTx,
+    core::{ConnectionSettings, sharing},
+};
 use salus_tests::{Database, TestSealer, eventually};
-use sea_orm::{ConnectionTrait as _, DbBackend, SqlxPostgresConnector, Statement};
+use sea_orm::{
+    ConnectionTrait as _, DbBackend, SqlxPostgresConnector, Statement, TransactionTrait as _,
+};
 use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+};
 
 #[derive(Serialize, Deserialize)]
 struct Numbered {
@@ -264,4 +281,101 @@ async fn of_readings_that_are_recorded_together_one_that_cannot_be_fails_alone()
     assert!(matches!(failed[..], [(50, Err(PortError::Invalid(_)))]), "{failed:?}");
     let recorded = "SELECT count(DISTINCT entity_id) || ' ' || count(*) FROM audit_entries";
     assert_eq!(texts(&database, recorded).await, ["99 99"]);
+}
+
+#[tokio::test]
+async fn readings_beyond_those_that_may_wait_are_refused_and_the_others_recorded() {
+    const READINGS: usize = 7_000;
+    let database = Database::fresh().await;
+    let superuser = database.superuser().await;
+    let closed = superuser.begin().await.unwrap();
+    closed.execute_unprepared("LOCK TABLE audit_entries IN EXCLUSIVE MODE").await.unwrap();
+    let mut readings = JoinSet::new();
+    for number in 0..READINGS {
+        let pg = database.pg.clone();
+        readings.spawn(async move {
+            let mut tx = pg.open(&system()).await.unwrap();
+            tx.audit(entry(&number.to_string()));
+            Box::new(tx).commit().await
+        });
+    }
+    // Nobody is answered before the table is free, except for whom there is no room.
+    let first = readings.join_next().await.unwrap().unwrap();
+    assert!(matches!(first, Err(PortError::Outage { .. })), "{first:?}");
+    closed.rollback().await.unwrap();
+    let mut recorded = 0;
+    while let Some(done) = readings.join_next().await {
+        match done.unwrap() {
+            Ok(()) => recorded += 1,
+            Err(error) => assert!(matches!(error, PortError::Outage { .. }), "{error:?}"),
+        }
+    }
+    assert!((4_096..READINGS).contains(&recorded), "{recorded}");
+    let entries = "SELECT count(DISTINCT entity_id) || ' ' || count(*) FROM audit_entries";
+    assert_eq!(texts(&database, entries).await, [format!("{recorded} {recorded}")]);
+}
+
+/// Stands between the driver and the database, and drops the first connection that
+/// has written audit entries before the driver hears of it.
+async fn losing_the_first_answer(socket: PathBuf, folder: &Path) -> Arc<AtomicBool> {
+    let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).unwrap();
+    let lost = Arc::new(AtomicBool::new(false));
+    let was_lost = lost.clone();
+    tokio::spawn(async move {
+        while let Ok((driver, _)) = listener.accept().await {
+            let database = UnixStream::connect(&socket).await.unwrap();
+            tokio::spawn(relay(driver, database, was_lost.clone()));
+        }
+    });
+    lost
+}
+
+async fn relay(mut driver: UnixStream, mut database: UnixStream, lost: Arc<AtomicBool>) {
+    let (mut asked, mut answer) = (Vec::with_capacity(65_536), Vec::with_capacity(65_536));
+    loop {
+        asked.clear();
+        answer.clear();
+        tokio::select! {
+            read = driver.read_buf(&mut asked) => {
+                if read.unwrap_or(0) == 0 || database.write_all(&asked).await.is_err() {
+                    return;
+                }
+            }
+            read = database.read_buf(&mut answer) => {
+                if read.unwrap_or(0) == 0 {
+                    return;
+                }
+                // The database names what it did once that is committed.
+                let inserted = answer.windows(9).any(|text| text == b"INSERT 0 ");
+                if inserted && !lost.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+                if driver.write_all(&answer).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reading_whose_commit_was_not_answered_is_recorded_once() {
+    let database = Database::fresh().await;
+    let Some((head, socket)) = database.url.split_once("?host=") else {
+        // A server that the environment names need not have a socket.
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = Path::new(socket).join(".s.PGSQL.5432");
+    let lost = losing_the_first_answer(socket, folder.path()).await;
+    let url = format!("{head}?host={}", folder.path().display());
+    let settings = ConnectionSettings { url, max_connections: 2 };
+    let pool = Pg::connect(&settings).await.unwrap();
+    let pg = Pg::new(pool, database.env.clone(), Arc::new(TestSealer));
+    let mut tx = pg.open(&system()).await.unwrap();
+    tx.audit(entry("read"));
+    Box::new(tx).commit().await.unwrap();
+    assert!(lost.load(Ordering::SeqCst), "an answer was lost");
+    let recorded = "SELECT entity_id || ' ' || count(*) FROM audit_entries GROUP BY entity_id";
+    assert_eq!(texts(&database, recorded).await, ["read 1"]);
 }

@@ -7,13 +7,17 @@ use std::sync::{
 
 use async_trait::async_trait;
 use billing::{
-    BillingError, ChargeRequest, GatewayIntent, PaymentGateway, SweepPayments,
-    contest::GatewayContest, gateway::Attached, payment_methods::set_default_payment_method,
+    BillingError, ChargeRequest, GatewayIntent, PaymentGateway, PaymentMethodState, SweepPayments,
+    contest::GatewayContest,
+    gateway::Attached,
+    payment_methods::{add_payment_method, set_default_payment_method},
     settlement::sweep_payments,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{PatientId, PaymentId, PaymentMethodId};
 use ports::{PortError, Result};
+use postgres::{Pg, core::ConnectionSettings};
+use salus_tests::TestSealer;
 use serde_json::json;
 
 use crate::support::House;
@@ -327,4 +331,18 @@ async fn a_doubled_submission_adds_one_card_to_one_customer() {
     assert_eq!(state["customers"].as_object().unwrap().len(), 1);
     let refused = house.add("c", "pm_card_chargeDeclined").await;
     assert!(matches!(refused, Err(BillingError::CardDeclined { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_repeat_holds_no_connection_while_it_asks_the_gateway() {
+    let house = House::build().await;
+    house.stripe.fault("drop_after", "POST /v1/customers").await;
+    house.add("k1", "pm_card_visa").await.unwrap_err();
+    let (env, url) = (&house.database.env, house.database.url.clone());
+    let settings = ConnectionSettings { url, max_connections: 1 };
+    let pool = Pg::connect(&settings).await.unwrap();
+    let pg = Pg::new(pool, env.clone(), Arc::new(TestSealer));
+    let (actor, key, gateway) = (house.actor(), house.key("k1"), house.gateway.as_ref());
+    let added = add_payment_method(env, &pg, gateway, &actor, &key, "pm_card_visa").await;
+    assert!(matches!(added.unwrap().state, PaymentMethodState::Active { .. }));
 }

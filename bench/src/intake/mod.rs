@@ -1,8 +1,7 @@
 //! Intake, from the submission of a form to its decision.
 //!
-//! A submission is answered when it is committed; its decision is made after
-//! that, from the outbox over the queue by a handler, so both moments are
-//! measured. The load is a closed loop: a client waits for its decision before
+//! A submission is answered when it is committed. Its decision is made after
+//! that by a handler of its event, so both moments are measured. The load is a closed loop: a client waits for its decision before
 //! it submits again, each time as another patient.
 
 pub mod clinic;
@@ -12,6 +11,7 @@ mod history;
 pub mod load;
 pub mod mailbox;
 pub mod patients;
+mod rows;
 pub mod serving;
 pub mod usage;
 
@@ -20,9 +20,13 @@ use std::{collections::VecDeque, path::PathBuf, process::ExitCode, sync::Arc, ti
 use anyhow::Context as _;
 use clap::Args;
 
+use kernel::Uuid;
+use serde_json::json;
+
 use self::{
     clinic::Clinic,
     load::{Bed, Run, Sample},
+    usage::Meter,
 };
 use crate::measure::Spread;
 
@@ -160,6 +164,56 @@ async fn by_clients(options: &Options, bed: &mut Bed) -> anyhow::Result<()> {
         shares.push((clients, run));
     }
     print_shares(&shares);
+    println!();
+    println!(
+        "Submissions a second beside the rows that one leaves, written by hand in one statement."
+    );
+    println!("{:>7}  {:>9}  {:>12}  {:>5}", "clients", "a second", "rows alone", "ratio");
+    for (clients, run) in &shares {
+        let rows = rows::of_one(&run.usage.rows, run.samples.len());
+        let floor = rows::written(&bed.clinic, &rows, *clients, warm_up(options)).await?;
+        let rate = run.per_second();
+        println!(
+            "{clients:>7}  {rate:>9.1}  {floor:>12.1}  {:>4.2}x  ({} rows in {} tables)",
+            rate / floor,
+            rows.values().sum::<i64>(),
+            rows.len()
+        );
+    }
+    print_claims(bed).await
+}
+
+/// How many transactions a claim of a review takes with all that it causes.
+async fn print_claims(bed: &Bed) -> anyhow::Result<()> {
+    let clinic = &bed.clinic;
+    let tokens = patients::providers(clinic).await?;
+    let (waiting,): (Vec<Uuid>,) = sqlx::query_as(
+        "SELECT array(SELECT id FROM care_assessments WHERE review = 'waiting' LIMIT 200)",
+    )
+    .fetch_one(&clinic.admin)
+    .await?;
+    load::drain(clinic).await?;
+    let meter = Meter::start(clinic).await?;
+    let (mut claimed, mut asked) = (0, 0);
+    for review in waiting {
+        // One of them is licensed where the patient is.
+        for token in &tokens {
+            let url = format!("{}/api/providers/reviews/{review}/claim", clinic.url);
+            let answer = clinic.http.post(url).bearer_auth(token).json(&json!({})).send().await?;
+            asked += 1;
+            if answer.status().is_success() {
+                claimed += 1;
+                break;
+            }
+        }
+    }
+    load::drain(clinic).await?;
+    let usage = meter.read(clinic).await?;
+    println!();
+    println!(
+        "{claimed} of {asked} claims of a review are taken; a claim takes {:.1} transactions",
+        usage.transactions / f64::from(asked)
+    );
     Ok(())
 }
 

@@ -92,18 +92,42 @@ async fn sign_up(
         version: 0,
     };
     tx.save_profile(&profile).await?;
+    let token = sign_in(clinic, tx, &account).await?;
+    Ok((Patient { account: id, token }, id))
+}
+
+async fn sign_in(
+    clinic: &Clinic,
+    tx: &mut dyn IdentityTx,
+    account: &Account,
+) -> anyhow::Result<String> {
+    let services = &clinic.services;
+    let (env, now) = (&services.env, services.now());
     let session = Session::start(
         env.fresh(),
-        id,
+        account.id,
         (SignInMethod::Password, Device::default()),
         RefreshToken::from_secret(env.ids.secret()).digest(),
-        services.policy.session_limits(&account),
+        services.policy.session_limits(account),
         now,
     );
     tx.insert_session(&session).await?;
-    let bearer = Bearer::Account { account: id, session: session.id, roles: vec![Role::Patient] };
-    let (token, _) = issue(services.keys.as_ref(), &services.policy, bearer, env.ids.uuid(), now)?;
-    Ok((Patient { account: id, token }, id))
+    let roles = account.roles.iter().copied().collect();
+    let bearer = Bearer::Account { account: account.id, session: session.id, roles };
+    Ok(issue(services.keys.as_ref(), &services.policy, bearer, env.ids.uuid(), now)?.0)
+}
+
+/// The tokens of the demo's providers.
+pub async fn providers(clinic: &Clinic) -> anyhow::Result<Vec<String>> {
+    let mut tx = clinic.services.store.begin(&Actor::system("bench.patients")).await?;
+    let mut tokens = Vec::new();
+    for id in tx.accounts_with_roles(&[Role::Provider]).await? {
+        let account = tx.account(id).await?.context("a provider has an account")?;
+        tokens.push(sign_in(clinic, tx.as_mut(), &account).await?);
+        tx.audit(AuditEntry::new(AuditAction::Create, "session", id));
+    }
+    tx.commit().await?;
+    Ok(tokens)
 }
 
 /// What is submitted in each category: the answers of somebody healthy, found

@@ -9,12 +9,15 @@ use std::{
 use anyhow::Context as _;
 use sqlx::PgPool;
 
-use super::clinic::Clinic;
+use super::{
+    clinic::Clinic,
+    rows::{self, Counts},
+};
 
 /// Linux counts the time of processes in hundredths of a second.
 const TICKS: f64 = 100.0;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Usage {
     /// Seconds of processor time.
     pub server: f64,
@@ -24,6 +27,8 @@ pub struct Usage {
     pub statements: Option<f64>,
     /// Commits and rollbacks, without those that an idle server makes.
     pub transactions: f64,
+    /// The rows that each table has gained.
+    pub rows: Counts,
 }
 
 /// A statement and what it took.
@@ -41,6 +46,7 @@ pub struct Meter {
     transactions: f64,
     /// Transactions a second of a server that has nothing to do.
     idle: f64,
+    rows: Counts,
 }
 
 /// How long the idle server is looked at.
@@ -62,6 +68,7 @@ impl Meter {
             began: Instant::now(),
             transactions,
             idle: (transactions - before) / IDLE.as_secs_f64(),
+            rows: rows::counts(&clinic.admin).await?,
         })
     }
 
@@ -85,7 +92,11 @@ impl Meter {
         tokio::time::sleep(REPORTED).await;
         let made = transactions(&clinic.admin).await? - self.transactions;
         let transactions = made - self.idle * self.began.elapsed().as_secs_f64();
-        Ok(Usage { server, database, statements, transactions })
+        let mut rows = rows::counts(&clinic.admin).await?;
+        for (table, count) in &mut rows {
+            *count -= self.rows.get(table).copied().unwrap_or_default();
+        }
+        Ok(Usage { server, database, statements, transactions, rows })
     }
 }
 

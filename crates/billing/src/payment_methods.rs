@@ -42,7 +42,11 @@ pub async fn add_payment_method(
             let Some(method) = tx.payment_method(id).await? else {
                 return Err(BillingError::NotFound("payment method"));
             };
-            (method, tx.customer(patient).await?)
+            let customer = tx.customer(patient).await?;
+            // The connection is not held while the gateway is asked.
+            tx.audit(AuditEntry::new(AuditAction::Read, ENTITY, id).patient(patient));
+            tx.commit().await?;
+            (method, customer)
         }
         None => {
             let customer = tx.lock_customer(patient).await?;

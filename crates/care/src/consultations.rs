@@ -66,10 +66,11 @@ pub async fn book(
     let id: ConsultationId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        return tx
-            .consultation(ConsultationId(earlier), &Reach::Patient(patient))
-            .await?
-            .ok_or(CareError::NotFound("consultation"));
+        let found = tx.consultation(ConsultationId(earlier), &Reach::Patient(patient)).await?;
+        let found = found.ok_or(CareError::NotFound("consultation"))?;
+        tx.audit(AuditEntry::new(AuditAction::Read, "consultation", found.id).patient(patient));
+        tx.commit().await?;
+        return Ok(found);
     }
     Consultation::check_slot(booking.starts_at, env.now())?;
     if cover == VisitCover::NoSuchCategory {

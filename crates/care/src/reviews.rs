@@ -309,6 +309,7 @@ pub async fn approve(
     let whole = around.complete(tx.as_mut(), assessment, approval.treatment.clone(), env.now());
     if let Err(changed) = whole.await?.check(&approval.seen) {
         // What has become of the review says more than that something changed.
+        drop(tx);
         let now = reviewer.assessment(store, actor, id).await?;
         return Err(now.approve(reviewer.provider, plan_id, env.now()).err().unwrap_or(changed));
     }

@@ -4,11 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use kernel::{Actor, ActorKind, Permission, RequestContext, Role};
 
-use crate::{
-    IdentityError, Services,
-    error::Result,
-    token::{Bearer, verify},
-};
+use crate::{IdentityError, Services, error::Result, token::Bearer};
 
 /// Authenticates an account's or a client's access token.
 ///
@@ -43,7 +39,7 @@ async fn identify(
     request: RequestContext,
 ) -> Result<(Actor, bool)> {
     let now = services.now();
-    match verify(services.keys.as_ref(), &services.policy, bearer, now)? {
+    match services.bearer(bearer).await? {
         Bearer::Account { account, session, .. } => {
             let grant = services
                 .session_grant(session)

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{AccountId, Actor, ApiClientId, EmailAddress, HumanName, Role, SessionId};
 use moka::future::Cache;
 use ports::{Env, Hearing, Kept, PortError, Sealer};
-
+use sha2::{Digest as _, Sha256};
 use strum::IntoEnumIterator as _;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     passkey::Authenticators,
     password::{self, BreachedPasswords},
     session::{SessionLimits, SignInMethod},
+    token::{self, Bearer, Signed},
 };
 
 /// The names this installation goes by and the lives of its credentials.
@@ -118,12 +119,17 @@ pub struct Services {
     pub breaches: Option<Arc<dyn BreachedPasswords>>,
     /// Whom mail reaches; everybody where nobody can say.
     pub reach: Option<Arc<dyn MailReach>>,
+    /// Tokens whose signature was found good, by their digest.
+    tokens: Cache<[u8; 32], Signed>,
     sessions: Cache<SessionId, Option<SessionGrant>>,
     /// The generation whose tokens are good; `None` where none are.
     clients: Cache<ApiClientId, Option<i32>>,
     matrix: Kept<(), Arc<Matrix>>,
 }
 
+/// How long a token's signature is taken for good without another look. Its expiry and
+/// its session are looked at every time.
+const TOKEN_CACHE: Duration = Duration::from_secs(60);
 /// A logout at another instance is seen within this time, at this one at once.
 const SESSION_CACHE: Duration = Duration::from_secs(1);
 const MATRIX_CACHE: Duration = Duration::from_secs(30);
@@ -147,6 +153,7 @@ impl Services {
             authenticators: None,
             breaches: None,
             reach: None,
+            tokens: Cache::builder().max_capacity(100_000).time_to_live(TOKEN_CACHE).build(),
             sessions: Cache::builder().max_capacity(100_000).time_to_live(SESSION_CACHE).build(),
             clients: Cache::builder().max_capacity(10_000).time_to_live(SESSION_CACHE).build(),
             matrix: Kept::new(2, MATRIX_CACHE, Hearing::default()),
@@ -231,6 +238,20 @@ impl Services {
 
     pub fn now(&self) -> DateTime<Utc> {
         self.env.now()
+    }
+
+    /// Whom a token stands for.
+    pub(crate) async fn bearer(&self, token: &str) -> Result<Bearer, IdentityError> {
+        let digest = Sha256::digest(token).into();
+        let signed = match self.tokens.get(&digest).await {
+            Some(signed) => signed,
+            None => {
+                let signed = token::read(self.keys.as_ref(), &self.policy, token)?;
+                self.tokens.insert(digest, signed.clone()).await;
+                signed
+            }
+        };
+        signed.bearer(self.now())
     }
 
     pub(crate) async fn session_grant(

@@ -198,7 +198,28 @@ pub fn verify(
     token: &str,
     now: DateTime<Utc>,
 ) -> Result<Bearer> {
-    // The library reads a clock of its own for the expiry; ours decides below.
+    read(keys, policy, token)?.bearer(now)
+}
+
+/// What a token says whose signature is good.
+#[derive(Clone)]
+pub(crate) struct Signed {
+    bearer: Bearer,
+    expires: i64,
+}
+
+impl Signed {
+    pub fn bearer(self, now: DateTime<Utc>) -> Result<Bearer> {
+        if self.expires <= now.timestamp() {
+            return Err(IdentityError::InvalidToken);
+        }
+        Ok(self.bearer)
+    }
+}
+
+/// Reads a token, expired or not.
+pub(crate) fn read(keys: &dyn SigningKeys, policy: &Policy, token: &str) -> Result<Signed> {
+    // The library reads a clock of its own for the expiry; ours decides later.
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
@@ -220,22 +241,21 @@ pub fn verify(
     if claims.aud != audience_of(policy, claims.client_id.is_some()) {
         return Err(IdentityError::InvalidToken);
     }
-    if claims.exp <= now.timestamp() {
-        return Err(IdentityError::InvalidToken);
-    }
-    match claims {
+    let expires = claims.exp;
+    let bearer = match claims {
         Claims { sid: Some(session), client_id: None, sub, roles, .. } => {
-            Ok(Bearer::Account { account: sub.into(), session, roles })
+            Bearer::Account { account: sub.into(), session, roles }
         }
         Claims {
             sid: None, client_id: Some(client), sub, scope: Some(scope), generation, ..
         } if client.uuid() == sub => {
             let generation = generation.unwrap_or_default();
             let scopes = scope.split_whitespace().map(str::to_owned).collect();
-            Ok(Bearer::Client { client, generation, scopes })
+            Bearer::Client { client, generation, scopes }
         }
-        _ => Err(IdentityError::InvalidToken),
-    }
+        _ => return Err(IdentityError::InvalidToken),
+    };
+    Ok(Signed { bearer, expires })
 }
 
 #[cfg(test)]

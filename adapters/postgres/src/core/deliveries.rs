@@ -17,7 +17,8 @@ use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::try_join_all};
 use kernel::{Actor, EventId, Uuid};
 use ports::{
-    AuditAction, AuditEntry, Envelope, JobFailure, PortError, Registry, Result, UnitOfWork as _,
+    AuditAction, AuditEntry, Envelope, Event, JobFailure, PortError, Registry, Result,
+    UnitOfWork as _,
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, QueryResult, Statement, Value};
 use tokio_util::sync::CancellationToken;
@@ -49,8 +50,9 @@ const COLLISIONS: u32 = 10;
 /// How far the deliveries are behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DeliveryBacklog {
+    /// Those that this server can make and has not given up.
     pub waiting: i64,
-    /// The age of the oldest of them.
+    /// The age of the oldest of them that is due.
     pub oldest: Duration,
     /// Those that have failed for the last time and wait for a person.
     pub dead: i64,
@@ -72,6 +74,7 @@ struct Taken {
     position: i64,
     handler: String,
     event: EventId,
+    attempts: i32,
     envelope: std::result::Result<Envelope, JobFailure>,
 }
 
@@ -108,10 +111,12 @@ impl Consumer {
     /// and each attempt is counted beforehand. Gives the last of them.
     async fn suspects(&self) -> Result<i64> {
         let sql = "SELECT coalesce(max(position), 0) FROM ( \
-                       SELECT position FROM deliveries WHERE attempts = 0 \
-                       ORDER BY position LIMIT $1) AS oldest";
+                       SELECT position FROM deliveries \
+                       WHERE attempts = 0 AND handler = ANY ($1) \
+                       ORDER BY position LIMIT $2) AS oldest";
         let most = i64::try_from(self.workers * MOST).unwrap_or(i64::MAX);
-        let row = self.one("looking for old deliveries", sql, [most.into()]).await?;
+        let values = [self.names.clone().into(), most.into()];
+        let row = self.one("looking for old deliveries", sql, values).await?;
         row.map_or(Ok(0), |row| column(&row, 0))
     }
 
@@ -333,7 +338,11 @@ impl Consumer {
 
     async fn record(&self, taken: &Taken, failure: &JobFailure, sql: &str) -> Result<()> {
         let (handler, event) = (&taken.handler, taken.event);
-        tracing::warn!(handler, %event, error = %failure, "a delivery failed and is tried again");
+        if taken.attempts >= ATTEMPTS {
+            tracing::error!(handler, %event, error = %failure, "a delivery failed and is given up");
+        } else {
+            tracing::warn!(handler, %event, error = %failure, "a delivery failed and is tried again");
+        }
         report(handler, "failure");
         // A NUL character has no place in a column.
         let text = failure.0.replace('\0', "\u{fffd}");
@@ -346,8 +355,9 @@ impl Consumer {
                        coalesce(extract(epoch FROM now() - min(run_at) \
                            FILTER (WHERE is_waiting AND run_at <= now())), 0)::float8, \
                        count(*) FILTER (WHERE attempts >= $2), \
-                       count(*) FILTER (WHERE is_waiting AND handler <> ALL ($1)) \
-                   FROM (SELECT *, attempts < $2 AS is_waiting FROM deliveries) AS d";
+                       count(*) FILTER (WHERE attempts < $2 AND NOT is_known) \
+                   FROM (SELECT *, is_known AND attempts < $2 AS is_waiting FROM ( \
+                       SELECT *, handler = ANY ($1) AS is_known FROM deliveries) AS d) AS d";
         let values = [self.names.clone().into(), ATTEMPTS.into()];
         let Some(row) = self.one("counting deliveries", sql, values).await? else {
             return Ok(DeliveryBacklog::default());
@@ -391,16 +401,50 @@ impl Pg {
         self.list("replaying dead letters", "replay", handler, sql, values).await
     }
 
-    /// Lists a delivery to the handler of every event since then, also of those
-    /// that it has handled: for one that is new, and of which the servers that told
-    /// of them knew nothing. Gives their number.
-    pub async fn backfill_deliveries(&self, handler: &str, since: DateTime<Utc>) -> Result<u64> {
-        let sql = "INSERT INTO deliveries (handler, event_id) SELECT $1, id \
-                   FROM outbox_events AS event WHERE occurred_at >= $2 AND NOT EXISTS ( \
+    /// Creates a delivery to the handler of every event since then that it wants, also
+    /// of those that it has handled: for one that is new, and of which the servers that
+    /// told of them knew nothing. Gives their number.
+    pub async fn backfill_deliveries(
+        &self,
+        handler: &str,
+        wants: impl Fn(&Event) -> bool,
+        since: DateTime<Utc>,
+    ) -> Result<u64> {
+        let wanted = self.events(wants, since).await?;
+        let sql = "INSERT INTO deliveries (handler, event_id) SELECT $1, event.id \
+                   FROM unnest($2) WITH ORDINALITY AS event (id, number) WHERE NOT EXISTS ( \
                        SELECT FROM deliveries WHERE handler = $1 AND event_id = event.id) \
-                   ORDER BY occurred_at, id";
-        let values = [handler.into(), since.into()];
+                   ORDER BY number";
+        let values = [handler.into(), wanted.into()];
         self.list("listing deliveries", "backfill", Some(handler), sql, values).await
+    }
+
+    /// The ids of the events since then that are wanted, in their order.
+    async fn events(
+        &self,
+        wants: impl Fn(&Event) -> bool,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Uuid>> {
+        let doing = "reading the events since then";
+        let tx = self.open(&Actor::system("deliveries")).await?;
+        let (mut wanted, mut after) = (Vec::new(), (since, Uuid::nil()));
+        loop {
+            let sql = "SELECT occurred_at, id, payload FROM outbox_events \
+                       WHERE (occurred_at, id) > ($1, $2) ORDER BY occurred_at, id LIMIT 1000";
+            let values = [after.0.into(), after.1.into()];
+            let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+            let rows = tx.read().query_all_raw(statement).await.map_err(|e| db(doing, e))?;
+            for row in &rows {
+                after = (column(row, 0)?, column(row, 1)?);
+                let event = serde_json::from_value(column(row, 2)?);
+                if event.is_ok_and(|event| wants(&event)) {
+                    wanted.push(after.1);
+                }
+            }
+            if rows.is_empty() {
+                return Ok(wanted);
+            }
+        }
     }
 
     async fn list<const N: usize>(
@@ -435,8 +479,8 @@ async fn take<const N: usize>(
 ) -> Result<Vec<Taken>> {
     let doing = "taking deliveries";
     let sql = format!(
-        "SELECT d.position, d.handler, e.id, e.payload, e.occurred_at FROM ( \
-             SELECT position, handler, event_id FROM deliveries WHERE {wanted} \
+        "SELECT d.position, d.handler, e.id, e.payload, e.occurred_at, d.attempts FROM ( \
+             SELECT position, handler, event_id, attempts FROM deliveries WHERE {wanted} \
              FOR UPDATE SKIP LOCKED) AS d \
          JOIN outbox_events e ON e.id = d.event_id ORDER BY d.position"
     );
@@ -450,7 +494,8 @@ async fn take<const N: usize>(
         let envelope = serde_json::from_value(payload)
             .map(|event| Envelope { id, occurred_at, event })
             .map_err(|error| JobFailure::from_error(&error));
-        Ok(Taken { position: column(&row, 0)?, handler: column(&row, 1)?, event: id, envelope })
+        let (position, handler) = (column(&row, 0)?, column(&row, 1)?);
+        Ok(Taken { position, handler, event: id, attempts: column(&row, 5)?, envelope })
     });
     taken.collect()
 }

@@ -76,6 +76,18 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the connection had ended before it was used, as after a restart of the
+/// database.
+pub(super) fn is_dead(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(cause) => {
+            cause.code().is_some_and(|code| ["57P01", "57P02", "57P05"].contains(&code.as_ref()))
+        }
+        _ => false,
+    }
+}
+
 /// For conditional updates: no row changed means that someone else was first.
 pub fn expect_changed(rows: u64, what: &str) -> Result<(), PortError> {
     if rows == 0 { Err(PortError::Conflict(what.to_owned())) } else { Ok(()) }

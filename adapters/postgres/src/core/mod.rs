@@ -20,7 +20,7 @@ pub use sea_orm::DatabaseConnection;
 
 use kernel::{Actor, Permission, Uuid, actor::Scope};
 use ports::{Env, Event, Hearing, PortError, Result, Sealer};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, postgres::PgConnectOptions};
 use tokio::sync::Notify;
 
 pub use self::{
@@ -34,6 +34,7 @@ pub use self::{
 };
 use self::{
     connection::{Session, executed},
+    error::is_dead,
     joining::Begin,
     pending::{Entry, Pending},
     pulse::Pulse,
@@ -100,12 +101,19 @@ impl Pg {
         statement: String,
         walls: Arc<str>,
     ) -> Result<Arc<Session>> {
-        let begin = async {
-            // In a task of its own, so that it always finishes: where a BEGIN is dropped
-            // half-way, the driver returns the connection inside the transaction.
-            let pool = self.pool.get_postgres_connection_pool().clone();
-            tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await }).await
-        };
+        let pool = self.pool.get_postgres_connection_pool().clone();
+        // In a task of its own, so that it always finishes: where a BEGIN is dropped
+        // half-way, the driver returns the connection inside the transaction.
+        let begin = tokio::spawn(async move {
+            // Every connection of the pool may be dead after an outage.
+            let (mut dead, all) = (0, pool.options().get_max_connections());
+            loop {
+                match pool.begin_with(AssertSqlSafe(statement.clone())).await {
+                    Err(error) if is_dead(&error) && dead < all => dead += 1,
+                    done => return done,
+                }
+            }
+        });
         tokio::select! {
             biased;
             outage = self.pulse.lost() => Err(outage),
@@ -155,7 +163,10 @@ impl Pg {
 
     /// Returns once the audit entries of what was only read are on disk.
     async fn record(&self, entries: Vec<Entry>) -> Result<()> {
-        let start = || Recorder::start(self.pool.clone());
+        let start = || {
+            let options = self.pool.get_postgres_connection_pool().connect_options();
+            Recorder::start(PgConnectOptions::clone(&options))
+        };
         self.recorder.get_or_init(start).record(entries).await
     }
 

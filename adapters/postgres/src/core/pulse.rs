@@ -73,10 +73,14 @@ async fn ask(
     connection: &mut Option<PgConnection>,
     options: &PgConnectOptions,
 ) -> sqlx::Result<()> {
-    let mut asked = match connection.take() {
-        Some(open) => open,
-        None => options.connect().await?,
-    };
+    // That this connection is gone says nothing of the database.
+    if let Some(mut open) = connection.take()
+        && open.ping().await.is_ok()
+    {
+        *connection = Some(open);
+        return Ok(());
+    }
+    let mut asked = options.connect().await?;
     asked.ping().await?;
     *connection = Some(asked);
     Ok(())

@@ -1,16 +1,19 @@
 //! Audit entries of what only reads. A reading is on disk in the audit log before
 //! its answer leaves, and it does not pay a commit of its own for that: whatever
-//! waits is written together, by one writer.
+//! waits is written together, by one of two writers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ports::{PortError, Result};
-use sea_orm::DatabaseConnection;
-use tokio::sync::{mpsc, oneshot};
+use sqlx::{
+    ConnectOptions as _, Postgres, QueryBuilder,
+    postgres::{PgConnectOptions, PgConnection},
+};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     connection::executed,
-    error::db,
+    error::{db, is_lost},
     pending::{Entry, Pending},
 };
 
@@ -18,6 +21,8 @@ use super::{
 const ROOM: usize = 4_096;
 /// How many entries one statement writes.
 const MOST: usize = 1_000;
+/// While one waits for the disk another collects and writes what comes next.
+const WRITERS: usize = 2;
 /// A commit whose end is not known is repeated so often, and after this long.
 const REPEATS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -31,15 +36,23 @@ struct Asked {
 pub(super) struct Recorder(mpsc::Sender<Asked>);
 
 impl Recorder {
-    /// Starts the writer, which ends with the last of those who ask it.
-    pub fn start(pool: DatabaseConnection) -> Self {
-        let (sender, mut waiting) = mpsc::channel(ROOM);
-        tokio::spawn(async move {
-            let mut asked = Vec::new();
-            while waiting.recv_many(&mut asked, MOST).await > 0 {
-                write(&pool, std::mem::take(&mut asked)).await;
-            }
-        });
+    /// Starts the writers, which end with the last of those who ask it.
+    pub fn start(options: PgConnectOptions) -> Self {
+        let (sender, waiting) = mpsc::channel(ROOM);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..WRITERS {
+            let waiting = Arc::clone(&waiting);
+            let mut writer = Writer { options: options.clone(), connection: None };
+            tokio::spawn(async move {
+                loop {
+                    let mut asked = Vec::new();
+                    if waiting.lock().await.recv_many(&mut asked, MOST).await == 0 {
+                        return;
+                    }
+                    writer.write(asked).await;
+                }
+            });
+        }
         Self(sender)
     }
 
@@ -56,37 +69,52 @@ impl Recorder {
     }
 }
 
-async fn write(pool: &DatabaseConnection, asked: Vec<Asked>) {
-    let all = || asked.iter().flat_map(|each| each.entries.iter().cloned());
-    if insert(pool, all).await.is_ok() {
-        for each in asked {
-            // Whoever asked may have gone away.
-            let _ = each.done.send(Ok(()));
-        }
-        return;
-    }
-    // One that cannot be written fails for itself alone.
-    for Asked { entries, done } in asked {
-        let _ = done.send(insert(pool, || entries.iter().cloned()).await);
-    }
+/// Has a connection of its own, so that no request waits for it with the last one of
+/// the pool.
+struct Writer {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
 }
 
-/// Writes the entries; where it is not known whether a commit came to its end, once
-/// more with the same ids.
-async fn insert<I: Iterator<Item = Entry>>(
-    pool: &DatabaseConnection,
-    entries: impl Fn() -> I,
-) -> Result<()> {
-    let doing = "writing audit entries";
-    let mut repeats = 0;
-    loop {
-        let mut statement = Pending::recording(entries());
-        let done = statement.build().execute(pool.get_postgres_connection_pool()).await;
-        match done.map_err(|error| db(doing, executed(error))) {
-            Ok(_) => return Ok(()),
-            Err(PortError::Outage { .. }) if repeats < REPEATS => repeats += 1,
-            Err(error) => return Err(error),
+impl Writer {
+    async fn write(&mut self, asked: Vec<Asked>) {
+        let all = || asked.iter().flat_map(|each| each.entries.iter().cloned());
+        if self.insert(all).await.is_ok() {
+            for each in asked {
+                // Whoever asked may have gone away.
+                let _ = each.done.send(Ok(()));
+            }
+            return;
         }
-        tokio::time::sleep(PAUSE).await;
+        // One that cannot be written fails for itself alone.
+        for Asked { entries, done } in asked {
+            let _ = done.send(self.insert(|| entries.iter().cloned()).await);
+        }
+    }
+
+    /// Writes the entries; where it is not known whether a commit came to its end, once
+    /// more with the same ids.
+    async fn insert<I: Iterator<Item = Entry>>(&mut self, entries: impl Fn() -> I) -> Result<()> {
+        let mut repeats = 0;
+        loop {
+            let done = self.send(Pending::recording(entries())).await;
+            match done.map_err(|error| db("writing audit entries", executed(error))) {
+                Err(PortError::Outage { .. }) if repeats < REPEATS => repeats += 1,
+                done => return done,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn send(&mut self, mut statement: QueryBuilder<Postgres>) -> sqlx::Result<()> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        let done = statement.build().execute(&mut connection).await;
+        if !done.as_ref().is_err_and(is_lost) {
+            self.connection = Some(connection);
+        }
+        done.map(drop)
     }
 }

@@ -331,15 +331,19 @@ impl Providers for PgTx {
         at: DateTime<Utc>,
     ) -> Result<Vec<LicensedProvider>> {
         let doing = "finding the providers licensed in a state";
+        // Subqueries are looked up provider by provider; of a join, the planner may read
+        // the accounts of all patients.
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT p.provider_id, p.given_name, p.family_name, \
                     l.state, l.number, l.expires_on, l.status \
              FROM identity_licenses l \
              JOIN identity_providers p ON p.provider_id = l.provider_id \
-             JOIN identity_accounts a ON a.id = p.provider_id AND a.status = 'active' \
-             JOIN identity_account_roles r ON r.account_id = a.id AND r.role = 'provider' \
-             WHERE l.state = $1 ORDER BY p.provider_id",
+             WHERE l.state = $1 \
+                 AND (SELECT status FROM identity_accounts WHERE id = l.provider_id) = 'active' \
+                 AND (SELECT role FROM identity_account_roles \
+                      WHERE account_id = l.provider_id AND role = 'provider') IS NOT NULL \
+             ORDER BY p.provider_id",
             [state.to_string().into()],
         );
         let rows = self.read().query_all_raw(statement).await.map_err(|error| db(doing, error))?;

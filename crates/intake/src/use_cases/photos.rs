@@ -39,7 +39,7 @@ pub async fn upload_photo(
     let id: PhotoId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        return tx.photo(earlier.into()).await?.ok_or(IntakeError::PhotoNotFound);
+        return kept_before(tx, earlier.into()).await;
     }
     need_question(tx.as_mut(), patient, category).await?;
     need_room(tx.as_mut(), patient).await?;
@@ -84,7 +84,7 @@ async fn keep(
 ) -> Result<Photo, IntakeError> {
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, photo.id.uuid()).await? {
-        return tx.photo(earlier.into()).await?.ok_or(IntakeError::PhotoNotFound);
+        return kept_before(tx, earlier.into()).await;
     }
     need_room(tx.as_mut(), photo.patient).await?;
     tx.insert_photo(photo).await?;
@@ -97,6 +97,14 @@ async fn keep(
     );
     tx.commit().await?;
     Ok(photo.clone())
+}
+
+/// What an upload with the same key has kept.
+async fn kept_before(mut tx: Box<dyn IntakeTx>, id: PhotoId) -> Result<Photo, IntakeError> {
+    let photo = tx.photo(id).await?.ok_or(IntakeError::PhotoNotFound)?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "form_photo", id).patient(photo.patient));
+    tx.commit().await?;
+    Ok(photo)
 }
 
 /// The form that the patient answers, begun or new, asks for a photo.

@@ -40,8 +40,10 @@ pub async fn submit(
     let mut tx = store.begin(actor).await?;
     let id: FormResponseId = env.fresh();
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        let earlier = tx.response(earlier.into()).await?;
-        return earlier.ok_or(IntakeError::ResponseNotFound);
+        let found = tx.response(earlier.into()).await?.ok_or(IntakeError::ResponseNotFound)?;
+        tx.audit(AuditEntry::new(AuditAction::Read, "form_response", found.id).patient(patient));
+        tx.commit().await?;
+        return Ok(found);
     }
     if !active {
         return Err(IntakeError::CategoryNotFound);

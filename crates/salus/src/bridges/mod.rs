@@ -79,8 +79,11 @@ impl Bridges {
 }
 
 /// What went wrong on the other side of a bridge is not the asking context's
-/// to explain; it fails as a whole and is tried again.
+/// to explain; it fails as a whole and is tried again. An outage stays one.
 fn crossing(what: &str, error: impl DomainError) -> PortError {
+    if error.kind() == ErrorKind::Unavailable {
+        return PortError::outage(format!("{what} was not read from its context"), error);
+    }
     PortError::internal(format!("reading {what} from its context failed"), error)
 }
 
