@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The allocator of glibc takes a tenth of the processor time of a read.
+/// With the allocator of glibc, allocation takes a tenth of the processor time of a read.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

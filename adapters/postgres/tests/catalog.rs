@@ -13,9 +13,11 @@ use kernel::{
     Role, Seen, SessionId, UsState, Uuid,
 };
 use ports::Clock as _;
+use salus_postgres::Pg;
 use salus_tests::{Database, eventually};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(1));
 
@@ -281,24 +283,34 @@ fn flag(percentage: u8, state: UsState) -> FlagSpec {
     }
 }
 
+/// Listens on behalf of a node. Each permit is a notice that it heard; the first says
+/// that it listens.
+fn listening(pg: &Pg, node: &Rollout) -> (Arc<Semaphore>, impl AsyncFnOnce()) {
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let heard = Arc::new(Semaphore::new(0));
+    let task = tokio::spawn({
+        let (pg, node, heard) = (pg.clone(), node.clone(), heard.clone());
+        async move {
+            let forget = || {
+                node.forget();
+                heard.add_permits(1);
+            };
+            pg.on_notice(&["salus_feature_flags"], forget, stopped).await;
+        }
+    });
+    (heard, async move || {
+        stop.send_replace(true);
+        task.await.unwrap();
+    })
+}
+
 #[tokio::test]
 async fn another_node_hears_of_an_edited_flag() {
     let database = Database::fresh().await;
     let (env, pg) = (&database.env, &database.pg);
     let node = || Rollout::new(Arc::new(pg.clone()), Arc::new(Texans), pg.hearing().clone());
     let (here, there) = (node(), node());
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let heard = Arc::new(tokio::sync::Semaphore::new(0));
-    let listening = {
-        let (pg, there, heard) = (pg.clone(), there.clone(), heard.clone());
-        tokio::spawn(async move {
-            let forget = || {
-                there.forget();
-                heard.add_permits(1);
-            };
-            pg.on_notice(&["salus_feature_flags"], forget, stopped).await;
-        })
-    };
+    let (heard, stop) = listening(pg, &there);
     // The first call says that it listens, the second is the notice.
     heard.acquire().await.unwrap().forget();
     assert!(there.own(&admin()).await.unwrap().is_empty());
@@ -309,8 +321,7 @@ async fn another_node_hears_of_an_edited_flag() {
         .unwrap()
         .forget();
     assert_eq!(there.own(&admin()).await.unwrap(), [made.key]);
-    stop.send_replace(true);
-    listening.await.unwrap();
+    stop().await;
 }
 
 /// While a node does not listen, a notice is lost for good.
@@ -320,18 +331,7 @@ async fn a_node_whose_listener_was_cut_off_sees_what_it_has_missed() {
     let (env, pg) = (&database.env, &database.pg);
     let node = || Rollout::new(Arc::new(pg.clone()), Arc::new(Texans), pg.hearing().clone());
     let (here, there) = (node(), node());
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let heard = Arc::new(tokio::sync::Semaphore::new(0));
-    let listening = {
-        let (pg, there, heard) = (pg.clone(), there.clone(), heard.clone());
-        tokio::spawn(async move {
-            let forget = || {
-                there.forget();
-                heard.add_permits(1);
-            };
-            pg.on_notice(&["salus_feature_flags"], forget, stopped).await;
-        })
-    };
+    let (heard, stop) = listening(pg, &there);
     heard.acquire().await.unwrap().forget();
     assert!(there.own(&admin()).await.unwrap().is_empty());
 
@@ -339,15 +339,14 @@ async fn a_node_whose_listener_was_cut_off_sees_what_it_has_missed() {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     superuser.execute_unprepared(cut).await.unwrap();
-    // It listens again after a pause, so nobody hears the notice of this.
+    // The listener reconnects after a pause, so this NOTIFY is lost.
     let made = flags::create(env, pg, &here, &admin(), flag(100, UsState::Tx)).await.unwrap();
     let patience = std::time::Duration::from_secs(30);
     eventually("what the other node changed", patience, async || {
         (there.own(&admin()).await.unwrap() == [made.key.clone()]).then_some(())
     })
     .await;
-    stop.send_replace(true);
-    listening.await.unwrap();
+    stop().await;
 }
 
 #[tokio::test]

@@ -299,7 +299,7 @@ async fn readings_beyond_those_that_may_wait_are_refused_and_the_others_recorded
             Box::new(tx).commit().await
         });
     }
-    // Nobody is answered before the table is free, except for whom there is no room.
+    // While the table is locked, only refused readings get an answer.
     let first = readings.join_next().await.unwrap().unwrap();
     assert!(matches!(first, Err(PortError::Outage { .. })), "{first:?}");
     closed.rollback().await.unwrap();

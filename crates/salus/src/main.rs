@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use salus::{commands, config::Config};
 
-/// The allocator of glibc takes a tenth of the processor time of a read.
+/// With the allocator of glibc, allocation takes a tenth of the processor time of a read.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -107,7 +107,7 @@ enum DeliveriesCommand {
     },
     /// Deliver events of the past to one handler, such as one that an upgrade added.
     Backfill {
-        /// Its name; an unknown name lists all of them.
+        /// Its name, as `job_runs_total` has it.
         handler: String,
         /// The first moment, as in 2026-11-29T00:00:00Z.
         #[arg(long)]

@@ -20,11 +20,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// stops while the database is away waits for them.
 const QUEUE_ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// A connection that nobody has used for this long is asked whether it still answers.
+/// A connection that was idle for this long is pinged before use.
 const IDLE: Duration = Duration::from_secs(1);
-/// How many statements a connection keeps prepared. The driver's default of 100 is
-/// fewer than Salus has, and each statement that was put out is parsed and planned
-/// again.
+/// How many prepared statements each connection keeps. Salus uses more than the driver's
+/// default of 100, and a statement that is evicted is parsed and planned again.
 const STATEMENTS: usize = 1_000;
 
 #[derive(Clone, Debug)]
@@ -50,8 +49,8 @@ impl super::Pg {
             .statement_timeout(Duration::from_secs(30))
             .set_application_name("salus")
             .sqlx_logging(false)
-            // Asking each connection whether it still answers is a third of the messages
-            // of a short transaction. A BEGIN that finds it dead is repeated instead.
+            // A ping before each use is one more round trip for every transaction. A BEGIN
+            // on a dead connection is repeated instead.
             .test_before_acquire_if_idle_for(IDLE)
             .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS));
         Database::connect(options).await.map_err(|error| db("connecting", error))

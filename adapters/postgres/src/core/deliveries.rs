@@ -17,8 +17,7 @@ use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::try_join_all};
 use kernel::{Actor, EventId, Uuid};
 use ports::{
-    AuditAction, AuditEntry, Envelope, Event, JobFailure, PortError, Registry, Result,
-    UnitOfWork as _,
+    AuditAction, AuditEntry, Envelope, JobFailure, PortError, Registry, Result, UnitOfWork as _,
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, QueryResult, Statement, Value};
 use tokio_util::sync::CancellationToken;
@@ -401,50 +400,16 @@ impl Pg {
         self.list("replaying dead letters", "replay", handler, sql, values).await
     }
 
-    /// Creates a delivery to the handler of every event since then that it wants, also
-    /// of those that it has handled: for one that is new, and of which the servers that
-    /// told of them knew nothing. Gives their number.
-    pub async fn backfill_deliveries(
-        &self,
-        handler: &str,
-        wants: impl Fn(&Event) -> bool,
-        since: DateTime<Utc>,
-    ) -> Result<u64> {
-        let wanted = self.events(wants, since).await?;
-        let sql = "INSERT INTO deliveries (handler, event_id) SELECT $1, event.id \
-                   FROM unnest($2) WITH ORDINALITY AS event (id, number) WHERE NOT EXISTS ( \
+    /// Creates a delivery to the handler for every event since then, also for those that
+    /// it has handled or does not want: the handler may be new to this version. Gives
+    /// their number.
+    pub async fn backfill_deliveries(&self, handler: &str, since: DateTime<Utc>) -> Result<u64> {
+        let sql = "INSERT INTO deliveries (handler, event_id) SELECT $1, id \
+                   FROM outbox_events AS event WHERE occurred_at >= $2 AND NOT EXISTS ( \
                        SELECT FROM deliveries WHERE handler = $1 AND event_id = event.id) \
-                   ORDER BY number";
-        let values = [handler.into(), wanted.into()];
+                   ORDER BY occurred_at, id";
+        let values = [handler.into(), since.into()];
         self.list("listing deliveries", "backfill", Some(handler), sql, values).await
-    }
-
-    /// The ids of the events since then that are wanted, in their order.
-    async fn events(
-        &self,
-        wants: impl Fn(&Event) -> bool,
-        since: DateTime<Utc>,
-    ) -> Result<Vec<Uuid>> {
-        let doing = "reading the events since then";
-        let tx = self.open(&Actor::system("deliveries")).await?;
-        let (mut wanted, mut after) = (Vec::new(), (since, Uuid::nil()));
-        loop {
-            let sql = "SELECT occurred_at, id, payload FROM outbox_events \
-                       WHERE (occurred_at, id) > ($1, $2) ORDER BY occurred_at, id LIMIT 1000";
-            let values = [after.0.into(), after.1.into()];
-            let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-            let rows = tx.read().query_all_raw(statement).await.map_err(|e| db(doing, e))?;
-            for row in &rows {
-                after = (column(row, 0)?, column(row, 1)?);
-                let event = serde_json::from_value(column(row, 2)?);
-                if event.is_ok_and(|event| wants(&event)) {
-                    wanted.push(after.1);
-                }
-            }
-            if rows.is_empty() {
-                return Ok(wanted);
-            }
-        }
     }
 
     async fn list<const N: usize>(

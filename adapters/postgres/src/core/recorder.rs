@@ -81,7 +81,7 @@ impl Writer {
         let all = || asked.iter().flat_map(|each| each.entries.iter().cloned());
         if self.insert(all).await.is_ok() {
             for each in asked {
-                // Whoever asked may have gone away.
+                // The request may have been canceled.
                 let _ = each.done.send(Ok(()));
             }
             return;

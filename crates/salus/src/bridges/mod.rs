@@ -98,3 +98,15 @@ fn absent_or<T, E: DomainError>(
         Err(error) => Err(crossing(what, error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_on_the_other_side_of_a_bridge_stays_an_outage() {
+        let outage = PortError::Outage { context: "away".to_owned(), cause: None };
+        assert_eq!(crossing("a license", outage).kind(), ErrorKind::Unavailable);
+        assert_eq!(crossing("a license", PortError::bug("no")).kind(), ErrorKind::Internal);
+    }
+}

@@ -10,13 +10,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use kernel::Actor;
-use ports::{Registry, registry::Handler};
 use postgres::Pg;
 
 use crate::{
     config::Config,
     store::{self, As, Foundation},
-    wiring::{Operations, Wiring},
+    wiring::Operations,
 };
 
 /// Writes what a command prints. Whoever reads it may stop reading, as `head`
@@ -53,9 +52,6 @@ pub async fn deliveries_replay(
     handler: Option<String>,
 ) -> anyhow::Result<ExitCode> {
     let replayed = Foundation::within(&config, As::Command, async |foundation| {
-        if let Some(name) = &handler {
-            known(&Wiring::build(&config, foundation).await?.registry, name)?;
-        }
         Ok(foundation.pg.replay_deliveries(handler.as_deref()).await?)
     })
     .await?;
@@ -68,23 +64,12 @@ pub async fn deliveries_backfill(
     handler: String,
     since: DateTime<Utc>,
 ) -> anyhow::Result<ExitCode> {
-    let created = Foundation::within(&config, As::Command, async |foundation| {
-        let registry = Wiring::build(&config, foundation).await?.registry;
-        let wants = &known(&registry, &handler)?.wants;
-        Ok(foundation.pg.backfill_deliveries(&handler, wants, since).await?)
+    let listed = Foundation::within(&config, As::Command, async |foundation| {
+        Ok(foundation.pg.backfill_deliveries(&handler, since).await?)
     })
     .await?;
-    print(&format!("{created} deliveries to {handler} are created\n"))?;
+    print(&format!("{listed} deliveries to {handler} are created\n"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The handler of this name; an error names all that there are.
-fn known<'a>(registry: &'a Registry, name: &str) -> anyhow::Result<&'a Handler> {
-    let handlers = registry.handlers();
-    handlers.iter().find(|handler| handler.name == name).with_context(|| {
-        let names: Vec<_> = handlers.iter().map(|handler| handler.name).collect();
-        format!("no handler is named {name}; there are {}", names.join(", "))
-    })
 }
 
 pub fn keys_rotate(config: &Config) -> anyhow::Result<ExitCode> {
