@@ -3,6 +3,7 @@
 
 mod administration;
 mod authorization;
+mod bridges;
 mod contract;
 mod demo;
 mod departures;

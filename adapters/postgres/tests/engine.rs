@@ -210,11 +210,11 @@ async fn what_a_request_reads_in_a_row_is_one_transaction_until_it_writes() {
         Box::new(reading).commit().await.unwrap();
         assert_ne!(began(pg, &system()).await, own);
         assert_eq!(texts(&database, "SELECT entity_id FROM audit_entries").await, ["read"]);
-        // One that is at work keeps its transaction for itself.
-        let first = began(pg, &system()).await;
+        // A request holds one connection, so that no pool stands still in which each
+        // request waits for a second one.
         let working = pg.open(&system()).await.unwrap();
-        let beside = began(pg, &system()).await;
-        assert_ne!(beside, first);
+        let Err(refused) = pg.open(&system()).await else { panic!("a second connection") };
+        assert!(matches!(refused, PortError::Internal { .. }), "{refused:?}");
         drop(working);
 
         // A change that is dropped is taken back, and a lock is given up.

@@ -88,9 +88,10 @@ pub async fn open(
     let now = env.now();
     let glass = BreakGlass::open(env.fresh(), (provider, patient), reason, now)?;
     let watchers = sources.directory.access_reviewers().await?;
+    let is_patient = sources.directory.is_patient(patient).await?;
     let mut tx = store.begin(actor).await?;
     let entry = AuditEntry::new(AuditAction::Execute, "break_glass", patient).patient(patient);
-    if !sources.directory.is_patient(patient).await? {
+    if !is_patient {
         tx.audit(entry.denied());
         tx.commit().await?;
         return Err(CareError::NotFound("patient"));

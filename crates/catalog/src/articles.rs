@@ -122,6 +122,7 @@ pub async fn revise(
     }
     let before = Revision::of_article(&current);
     if let Err(error) = tx.save_article(&article).await {
+        drop(tx);
         return Err(race(store, actor, &seen, before, error.into()).await?);
     }
     record(tx.as_mut(), Some(before), Revision::of_article(&article), None).await?;
@@ -141,6 +142,7 @@ pub async fn delete(
     let (mut tx, current) = current(store, actor, id, &seen).await?;
     let before = Revision::of_article(&current);
     if let Err(error) = tx.delete_article(&current).await {
+        drop(tx);
         return Err(race(store, actor, &seen, before, error.into()).await?);
     }
     tx.keep_revision(&before).await?;

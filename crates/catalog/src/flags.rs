@@ -64,6 +64,7 @@ pub async fn revise(
     let Some(flag) = current.revise(spec)? else { return Ok(current) };
     let before = Revision::of_flag(&current);
     if let Err(error) = tx.save_flag(&flag).await {
+        drop(tx);
         return Err(race(store, actor, &seen, before, error.into()).await?);
     }
     record(tx.as_mut(), Some(before), Revision::of_flag(&flag), None).await?;
@@ -85,6 +86,7 @@ pub async fn delete(
     let (mut tx, current) = current(store, actor, id, &seen).await?;
     let before = Revision::of_flag(&current);
     if let Err(error) = tx.delete_flag(&current).await {
+        drop(tx);
         return Err(race(store, actor, &seen, before, error.into()).await?);
     }
     tx.keep_revision(&before).await?;

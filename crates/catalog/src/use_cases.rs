@@ -192,6 +192,7 @@ pub async fn revise_category(
         if !is_conflict(&error) {
             return Err(error);
         }
+        drop(tx);
         let mut tx = store.begin(actor).await?;
         let now = tx.category(id).await?.ok_or(CatalogError::CategoryNotFound)?;
         return Err(Revision::of_category(&now).lost_race(&seen, Some(&before)));
@@ -362,6 +363,7 @@ pub async fn revise_plan(
     let plan = current.revise(spec, |_| env.fresh())?;
     let before = Revision::of_plan(&current);
     if let Err(error) = tx.save_plan(&plan).await {
+        drop(tx);
         return Err(plan_race(store, actor, &seen, before, name_taken(error)).await?);
     }
     record(tx.as_mut(), Some(before), Revision::of_plan(&plan), None).await?;
@@ -383,6 +385,7 @@ pub async fn deactivate_plan(
     let Some(plan) = current.deactivate() else { return Ok(current) };
     let before = Revision::of_plan(&current);
     if let Err(error) = tx.save_plan(&plan).await {
+        drop(tx);
         return Err(plan_race(store, actor, &seen, before, error.into()).await?);
     }
     let (after, action) = (Revision::of_plan(&plan), Some(AuditAction::Delete));

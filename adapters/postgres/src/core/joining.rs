@@ -62,10 +62,15 @@ impl Request {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether a unit of work is under way.
+    pub fn is_at_work(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
+    }
+
     /// Keeps a transaction for whoever comes next, where nobody else of the request
     /// is at work: a request holds one connection at a time, and not two.
     pub fn keep(&self, session: Arc<Session>) {
-        if self.open.load(Ordering::Relaxed) == 0 {
+        if !self.is_at_work() {
             *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
             self.put.notify_one();
         }

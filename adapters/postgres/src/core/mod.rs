@@ -133,6 +133,13 @@ impl Pg {
         let (actor, pg) = (actor.clone(), self.clone());
         match joining::begin() {
             Begin::Joined(session) => Ok(PgTx::joined(session.connection(walls), actor, pg)),
+            // It would hold one connection and wait for another, and a pool of which all do
+            // that stands still. A debug build refuses it, so that a test finds it.
+            Begin::Own { request: Some(request), .. }
+                if cfg!(debug_assertions) && request.is_at_work() =>
+            {
+                Err(PortError::bug("a request opened a unit of work within another"))
+            }
             Begin::Own { request, kept } => {
                 let session = match kept {
                     Some(session) => session,

@@ -116,15 +116,13 @@ pub fn identity_services(config: &Config, foundation: &Foundation) -> anyhow::Re
     Ok(services)
 }
 
-fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow::Result<World> {
-    let (env, pg) = (foundation.env.clone(), foundation.pg.clone());
-    let store = Arc::new(pg.clone());
-    let reach = MailServerReach::new(vendors.mailer.clone());
-    let identity = identity_services(config, foundation)?.with_reach(Arc::new(reach));
-    let bridges = Arc::new(Bridges {
-        env: env.clone(),
+/// What one context learns of another, from the stores.
+pub fn bridges(config: &Config, foundation: &Foundation, identity: Services) -> Bridges {
+    let store = Arc::new(foundation.pg.clone());
+    Bridges {
+        env: foundation.env.clone(),
         practice: config.practice.clone(),
-        identity: identity.clone(),
+        identity,
         panel: store.clone(),
         billing: store.clone(),
         catalog: store.clone(),
@@ -135,7 +133,14 @@ fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow:
         fulfilment: store.clone(),
         subscriptions: store.clone(),
         records: store,
-    });
+    }
+}
+
+fn world(config: &Config, foundation: &Foundation, vendors: &Vendors) -> anyhow::Result<World> {
+    let (env, pg) = (foundation.env.clone(), foundation.pg.clone());
+    let reach = MailServerReach::new(vendors.mailer.clone());
+    let identity = identity_services(config, foundation)?.with_reach(Arc::new(reach));
+    let bridges = Arc::new(bridges(config, foundation, identity.clone()));
     let url = config.public_url();
     let templates = Templates::new(MailSettings {
         product: "Salus".to_owned(),
