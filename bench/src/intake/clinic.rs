@@ -130,7 +130,15 @@ async fn count_statements(admin: &PgPool) -> anyhow::Result<bool> {
     if loaded.is_empty() {
         return Ok(false);
     }
-    sqlx::query("CREATE EXTENSION pg_stat_statements").execute(admin).await?;
+    // Each BEGIN with its settings would be a statement of its own, and counting them would
+    // cost more than running them.
+    for sql in [
+        "CREATE EXTENSION pg_stat_statements",
+        "ALTER SYSTEM SET pg_stat_statements.track_utility = off",
+        "SELECT pg_reload_conf()",
+    ] {
+        sqlx::query(sql).execute(admin).await?;
+    }
     Ok(true)
 }
 

@@ -20,8 +20,7 @@ use std::{collections::VecDeque, path::PathBuf, process::ExitCode, sync::Arc, ti
 use anyhow::Context as _;
 use clap::Args;
 
-use kernel::Uuid;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::{
     clinic::Clinic,
@@ -183,36 +182,36 @@ async fn by_clients(options: &Options, bed: &mut Bed) -> anyhow::Result<()> {
     print_claims(bed).await
 }
 
-/// How many transactions a claim of a review takes with all that it causes.
+/// How many transactions a claim of a review takes with all that it causes; each
+/// review is claimed by somebody who may.
 async fn print_claims(bed: &Bed) -> anyhow::Result<()> {
     let clinic = &bed.clinic;
-    let tokens = patients::providers(clinic).await?;
-    let (waiting,): (Vec<Uuid>,) = sqlx::query_as(
-        "SELECT array(SELECT id FROM care_assessments WHERE review = 'waiting' LIMIT 200)",
-    )
-    .fetch_one(&clinic.admin)
-    .await?;
-    load::drain(clinic).await?;
-    let meter = Meter::start(clinic).await?;
-    let (mut claimed, mut asked) = (0, 0);
-    for review in waiting {
-        // One of them is licensed where the patient is.
-        for token in &tokens {
-            let url = format!("{}/api/providers/reviews/{review}/claim", clinic.url);
-            let answer = clinic.http.post(url).bearer_auth(token).json(&json!({})).send().await?;
-            asked += 1;
-            if answer.status().is_success() {
-                claimed += 1;
-                break;
+    let mut claims = Vec::new();
+    for token in patients::providers(clinic).await? {
+        let url = format!("{}/api/providers/review-queue?limit=100", clinic.url);
+        let answer = clinic.http.get(url).bearer_auth(&token).send().await?.error_for_status()?;
+        let queue: Value = answer.json().await?;
+        for review in queue["reviews"].as_array().context("a queue")? {
+            let id = review["assessment_id"].as_str().context("a review's id")?.to_owned();
+            if review["claimed_until"].is_null() && claims.iter().all(|(one, _)| *one != id) {
+                claims.push((id, token.clone()));
             }
         }
+    }
+    load::drain(clinic).await?;
+    let meter = Meter::start(clinic).await?;
+    for (review, token) in &claims {
+        let url = format!("{}/api/providers/reviews/{review}/claim", clinic.url);
+        let claim = clinic.http.post(url).bearer_auth(token).json(&json!({}));
+        claim.send().await?.error_for_status()?;
     }
     load::drain(clinic).await?;
     let usage = meter.read(clinic).await?;
     println!();
     println!(
-        "{claimed} of {asked} claims of a review are taken; a claim takes {:.1} transactions",
-        usage.transactions / f64::from(asked)
+        "{} reviews are claimed; a claim takes {:.1} transactions",
+        claims.len(),
+        usage.transactions / claims.len().max(1) as f64
     );
     Ok(())
 }

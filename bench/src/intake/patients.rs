@@ -23,7 +23,7 @@ pub struct Patient {
     pub token: String,
 }
 
-/// Where the demo has providers with a licence.
+/// Where the demo has providers with a license.
 const STATES: [UsState; 6] =
     [UsState::Ma, UsState::Ny, UsState::Ca, UsState::Tx, UsState::Fl, UsState::Wa];
 

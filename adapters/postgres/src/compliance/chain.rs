@@ -70,9 +70,14 @@ impl ChainTx for Sealing {
     }
 
     async fn unchained(&mut self, limit: u64) -> Result<Vec<RecordedEntry>> {
+        // The list has seldom been counted, so PostgreSQL takes it for long and would rather
+        // read the whole log for a join. The limit within keeps it from that.
         let sql = format!(
-            "SELECT {} FROM audit_unchained u \
-             JOIN audit_entries e ON e.seq = u.seq AND e.id = u.entry_id ORDER BY u.seq LIMIT {limit}",
+            "SELECT {} FROM ( \
+                 SELECT seq, entry_id FROM audit_unchained ORDER BY seq LIMIT {limit}) u \
+             CROSS JOIN LATERAL ( \
+                 SELECT * FROM audit_entries WHERE seq = u.seq AND id = u.entry_id LIMIT 1) e \
+             ORDER BY u.seq",
             entry::COLUMNS
         );
         entries(&self.0, "reading what is not chained", &sql).await
@@ -80,43 +85,33 @@ impl ChainTx for Sealing {
 
     async fn append(&mut self, links: &[Link], entries: &[RecordedEntry]) -> Result<()> {
         let doing = "appending to the audit chain";
-        for (batch, entries) in links.chunks(1_000).zip(entries.chunks(1_000)) {
-            let mut rows = Vec::with_capacity(batch.len());
-            let mut values: Vec<Value> = Vec::with_capacity(batch.len() * 6);
-            for link in batch {
-                let first = values.len() + 1;
-                rows.push(format!(
-                    "(${first}, ${}, ${}, ${}, ${}, ${})",
-                    first + 1,
-                    first + 2,
-                    first + 3,
-                    first + 4,
-                    first + 5
-                ));
-                values.extend([
-                    link.position.into(),
-                    link.entry.uuid().into(),
-                    link.entry_hash.0.to_vec().into(),
-                    link.chain_hash.0.to_vec().into(),
-                    link.sealed_at.into(),
-                    link.key.map(i64::from).into(),
-                ]);
-            }
-            let sql = format!(
-                "WITH linked AS (INSERT INTO audit_chain \
-                 (position, entry_id, entry_hash, chain_hash, sealed_at, key_id) VALUES {} \
-                 RETURNING position) \
-                 DELETE FROM audit_unchained WHERE seq IN ({})",
-                rows.join(", "),
-                entries.iter().map(|entry| entry.seq.to_string()).collect::<Vec<_>>().join(", ")
-            );
-            let done =
-                self.0.execute_raw(statement(sql, values)).await.map_err(|e| db(doing, e))?;
-            if done.rows_affected() != batch.len() as u64 {
-                return Err(PortError::Conflict("the list of unchained entries".to_owned()));
-            }
+        let hashes = |hash: fn(&Link) -> &Hash| -> Vec<Vec<u8>> {
+            links.iter().map(|link| hash(link).0.to_vec()).collect()
+        };
+        // One text for any number of them, so that it is parsed once.
+        let statement = statement(
+            "WITH linked AS (INSERT INTO audit_chain \
+             (position, entry_id, entry_hash, chain_hash, sealed_at, key_id) \
+             SELECT position, entry, entry_hash, chain_hash, sealed_at, nullif(key, 0) \
+             FROM unnest($1, $2, $3, $4, $5, $6) \
+             AS link (position, entry, entry_hash, chain_hash, sealed_at, key)) \
+             DELETE FROM audit_unchained WHERE seq = ANY ($7)",
+            [
+                links.iter().map(|link| link.position).collect::<Vec<_>>().into(),
+                links.iter().map(|link| link.entry.uuid()).collect::<Vec<_>>().into(),
+                hashes(|link| &link.entry_hash).into(),
+                hashes(|link| &link.chain_hash).into(),
+                links.iter().map(|link| link.sealed_at).collect::<Vec<_>>().into(),
+                links.iter().map(|link| link.key.map_or(0, i64::from)).collect::<Vec<_>>().into(),
+                entries.iter().map(|entry| entry.seq).collect::<Vec<_>>().into(),
+            ],
+        );
+        let done = self.0.execute_raw(statement).await.map_err(|e| db(doing, e))?;
+        if done.rows_affected() == links.len() as u64 {
+            Ok(())
+        } else {
+            Err(PortError::Conflict("the list of unchained entries".to_owned()))
         }
-        Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {

@@ -1,15 +1,15 @@
 //! Audit entries of what only reads. A reading is on disk in the audit log before
 //! its answer leaves, and it does not pay a commit of its own for that: whatever
-//! waits is written together, by one of two writers.
+//! has come while the last batch was written is the next one.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use ports::{PortError, Result};
 use sqlx::{
     ConnectOptions as _, Postgres, QueryBuilder,
     postgres::{PgConnectOptions, PgConnection},
 };
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     connection::executed,
@@ -21,8 +21,6 @@ use super::{
 const ROOM: usize = 4_096;
 /// How many entries one statement writes.
 const MOST: usize = 1_000;
-/// While one waits for the disk another collects and writes what comes next.
-const WRITERS: usize = 2;
 /// A commit whose end is not known is repeated so often, and after this long.
 const REPEATS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -36,23 +34,16 @@ struct Asked {
 pub(super) struct Recorder(mpsc::Sender<Asked>);
 
 impl Recorder {
-    /// Starts the writers, which end with the last of those who ask it.
+    /// Starts the writer, which ends with the last of those who ask it.
     pub fn start(options: PgConnectOptions) -> Self {
-        let (sender, waiting) = mpsc::channel(ROOM);
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..WRITERS {
-            let waiting = Arc::clone(&waiting);
-            let mut writer = Writer { options: options.clone(), connection: None };
-            tokio::spawn(async move {
-                loop {
-                    let mut asked = Vec::new();
-                    if waiting.lock().await.recv_many(&mut asked, MOST).await == 0 {
-                        return;
-                    }
-                    writer.write(asked).await;
-                }
-            });
-        }
+        let (sender, mut waiting) = mpsc::channel(ROOM);
+        let mut writer = Writer { options, connection: None };
+        tokio::spawn(async move {
+            let mut asked = Vec::new();
+            while waiting.recv_many(&mut asked, MOST).await > 0 {
+                writer.write(std::mem::take(&mut asked)).await;
+            }
+        });
         Self(sender)
     }
 
