@@ -71,19 +71,19 @@ pub enum Event {
     PatientProfileChanged {
         patient: PatientId,
     },
-    /// A licence is in force for so many days more at most.
+    /// A license is in force for so many days more at most.
     LicenseExpiring {
         provider: ProviderId,
         /// The postal code of the state.
         state: String,
         days: u32,
     },
-    /// Where a provider may practise has changed: licences were recorded, one has
+    /// Where a provider may practise has changed: licenses were recorded, one has
     /// run out, the role was given or taken, or the account closed or opened.
     /// What holds now is asked for.
     ProviderStandingChanged {
         provider: ProviderId,
-        /// `licences`, `expiry`, `roles` or `account`.
+        /// `licenses`, `expiry`, `roles` or `account`.
         reason: String,
     },
     /// The account of a patient was closed or opened. What holds now is asked

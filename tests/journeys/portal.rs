@@ -53,7 +53,7 @@ async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {
     .await;
     assert_eq!(dashboard["time_zone"], "America/New_York");
     assert_eq!(dashboard["licensed_in"], json!(["CA", "MA", "NY"]));
-    assert_eq!(dashboard["expiring_licences"], json!([]), "the demo's last another year");
+    assert_eq!(dashboard["expiring_licenses"], json!([]), "the demo's last another year");
     let queue = doctor.get("/api/providers/review-queue").await;
     let review = &queue["reviews"][0];
     assert_eq!(review["patient_id"], patient.id.as_str());
@@ -177,6 +177,6 @@ async fn who_practises_no_more_is_neither_written_to_nor_booked() {
     let told = (404, "communication.recipient_not_found", vec![]);
     assert_eq!(refused.problem(), told, "{}", refused.body);
     let refused = book("after").await;
-    let told = (422, "care.invalid", vec!["provider_id not_licensed".to_owned()]);
+    let told = (422, "care.invalid", vec!["provider_id license_required".to_owned()]);
     assert_eq!(refused.problem(), told, "{}", refused.body);
 }

@@ -125,7 +125,7 @@ fn prescriber(xml: &mut Xml, rx: &NewRx) -> io::Result<()> {
     element(xml, "Prescriber", |xml| {
         element(xml, "NonVeterinarian", |xml| {
             element(xml, "Identification", |xml| {
-                leaf(xml, "StateLicenseNumber", &prescriber.licence_number)?;
+                leaf(xml, "StateLicenseNumber", &prescriber.license_number)?;
                 if let Some(dea) = &prescriber.dea {
                     leaf(xml, "DEANumber", dea.as_str())?;
                 }

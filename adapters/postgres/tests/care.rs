@@ -47,7 +47,7 @@ const AUDITOR: AccountId = AccountId(Uuid::from_u128(0xa0d1));
 struct Neighbours {
     responses: Mutex<BTreeMap<FormResponseId, SubmittedResponse>>,
     states: Mutex<BTreeMap<PatientId, UsState>>,
-    licences: Mutex<BTreeMap<ProviderId, Vec<UsState>>>,
+    licenses: Mutex<BTreeMap<ProviderId, Vec<UsState>>>,
     /// Those who have not answered for medications and allergies.
     unanswered: Mutex<Vec<PatientId>>,
     /// Those who say that they are women.
@@ -141,7 +141,7 @@ impl ProviderDirectory for Neighbours {
         provider: ProviderId,
         _: DateTime<Utc>,
     ) -> ports::Result<Vec<UsState>> {
-        Ok(self.licences.lock().unwrap().get(&provider).cloned().unwrap_or_default())
+        Ok(self.licenses.lock().unwrap().get(&provider).cloned().unwrap_or_default())
     }
 
     async fn licensed_providers(
@@ -149,8 +149,8 @@ impl ProviderDirectory for Neighbours {
         state: UsState,
         _: DateTime<Utc>,
     ) -> ports::Result<Vec<ProviderId>> {
-        let licences = self.licences.lock().unwrap();
-        Ok(licences
+        let licenses = self.licenses.lock().unwrap();
+        Ok(licenses
             .iter()
             .filter(|(_, states)| states.contains(&state))
             .map(|(provider, _)| *provider)
@@ -162,7 +162,7 @@ impl ProviderDirectory for Neighbours {
     }
 
     async fn is_provider(&self, provider: ProviderId) -> ports::Result<bool> {
-        Ok(self.licences.lock().unwrap().contains_key(&provider))
+        Ok(self.licenses.lock().unwrap().contains_key(&provider))
     }
 
     async fn is_patient(&self, patient: PatientId) -> ports::Result<bool> {
@@ -172,12 +172,12 @@ impl ProviderDirectory for Neighbours {
     async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> ports::Result<Vec<Colleague>> {
         let licensed = self.licensed_providers(state, at).await?;
         let (skills, away) = (self.skills.lock().unwrap(), self.away.lock().unwrap());
-        let licences = self.licences.lock().unwrap();
+        let licenses = self.licenses.lock().unwrap();
         Ok(licensed
             .into_iter()
             .map(|provider| Colleague {
                 provider,
-                licensed_in: licences[&provider].clone(),
+                licensed_in: licenses[&provider].clone(),
                 specialities: skills.get(&provider).cloned().unwrap_or_default(),
                 on_duty: Some(!away.contains(&provider)),
             })
@@ -207,7 +207,7 @@ async fn setting() -> Setting {
     for (provider, state) in
         [(IN_MASSACHUSETTS, UsState::Ma), (ALSO_THERE, UsState::Ma), (IN_TEXAS, UsState::Tx)]
     {
-        neighbours.licences.lock().unwrap().insert(provider, vec![state]);
+        neighbours.licenses.lock().unwrap().insert(provider, vec![state]);
     }
     for patient in [ADA, EVE] {
         neighbours.states.lock().unwrap().insert(patient, UsState::Ma);
@@ -333,7 +333,7 @@ impl Setting {
         setup::allow_auto_approval(store, &actor, UsState::Ma, drug).await.unwrap();
     }
 
-    /// Gives providers accounts with licences in every state that a test asks for:
+    /// Gives providers accounts with licenses in every state that a test asks for:
     /// what the directory says decides, until a test changes the rows.
     async fn seat(&self, providers: &[ProviderId]) {
         let ids: Vec<String> = providers.iter().map(|one| format!("('{one}'::uuid)")).collect();
@@ -512,7 +512,7 @@ async fn a_refusal_is_not_queued_and_a_danger_goes_first_with_a_task() {
 }
 
 #[tokio::test]
-async fn a_licence_counts_where_the_patient_is_and_when_it_is_signed() {
+async fn a_license_counts_where_the_patient_is_and_when_it_is_signed() {
     let setting = setting().await;
     let id = setting.assess(ADA, &["review"]).await;
     let unseen = setting.claim(id, IN_TEXAS).await;
@@ -521,16 +521,16 @@ async fn a_licence_counts_where_the_patient_is_and_when_it_is_signed() {
     assert_eq!(setting.count(denied).await, 1);
 
     setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
-    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
+    setting.neighbours.licenses.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
     let expired = setting.approve(id, IN_MASSACHUSETTS, None, "k1").await;
-    assert!(matches!(expired, Err(CareError::LicenceRequired(UsState::Ma))), "{expired:?}");
+    assert!(matches!(expired, Err(CareError::LicenseRequired(UsState::Ma))), "{expired:?}");
     assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 0);
 
     // A patient who has moved is treated where they are now.
-    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![UsState::Ma]);
+    setting.neighbours.licenses.lock().unwrap().insert(IN_MASSACHUSETTS, vec![UsState::Ma]);
     setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Tx);
     let moved = setting.approve(id, IN_MASSACHUSETTS, None, "k2").await;
-    assert!(matches!(moved, Err(CareError::LicenceRequired(UsState::Tx))), "{moved:?}");
+    assert!(matches!(moved, Err(CareError::LicenseRequired(UsState::Tx))), "{moved:?}");
 }
 
 #[tokio::test]

@@ -461,7 +461,7 @@ async fn demographics_reach_the_panel_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn providers_are_found_by_a_licence_in_force() {
+async fn providers_are_found_by_a_license_in_force() {
     let fixture = Fixture::new().await;
     let services = &fixture.services;
     let system = Actor::system("tests.identity");
@@ -485,7 +485,7 @@ async fn providers_are_found_by_a_licence_in_force() {
     };
     provider::write_own(services, &actor, profile).await.unwrap();
     let own = provider::set_licenses(services, &actor, id, Vec::new()).await;
-    assert!(matches!(own, Err(IdentityError::Forbidden(_))), "licences are the staff's to record");
+    assert!(matches!(own, Err(IdentityError::Forbidden(_))), "licenses are the staff's to record");
     let licenses = vec![
         license(UsState::Ma, "2026-03-02", LicenseStatus::Active),
         license(UsState::Ny, "2026-03-01", LicenseStatus::Active),

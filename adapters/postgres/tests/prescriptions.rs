@@ -18,7 +18,7 @@ use pharmacy::{
     prescription::{
         Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, Pharmacy,
         PlannedTreatment, PrescriberDetails, Prescribers, Prescription, PrescriptionReach,
-        PrescriptionState, PrescriptionStore, StateLicence, TreatmentPlans,
+        PrescriptionState, PrescriptionStore, StateLicense, TreatmentPlans,
         fill::record_fill,
         read,
         write::{
@@ -120,7 +120,7 @@ impl World {
                 npi: Some("1234567893".parse().unwrap()),
                 dea: None,
                 spi: Some("6301875277001".to_owned()),
-                licences: vec![StateLicence {
+                licenses: vec![StateLicense {
                     state: UsState::Ma,
                     number: "MA12345".to_owned(),
                     expires_on: NaiveDate::from_ymd_opt(2199, 12, 31).unwrap(),
@@ -577,13 +577,13 @@ async fn what_an_automatic_plan_lacks_becomes_a_failure_with_field_codes() {
 }
 
 #[tokio::test]
-async fn neither_an_expired_licence_nor_a_controlled_drug_is_signed() {
+async fn neither_an_expired_license_nor_a_controlled_drug_is_signed() {
     let database = database().await;
     let world = World::new();
-    world.prescriber.lock().unwrap().licences[0].expires_on =
+    world.prescriber.lock().unwrap().licenses[0].expires_on =
         NaiveDate::from_ymd_opt(2001, 1, 1).unwrap();
     let refused = write(&database, &world, "a").await.unwrap_err();
-    assert_eq!(refused.code(), "pharmacy.licence_not_active");
+    assert_eq!(refused.code(), "pharmacy.license_required");
 
     let world = World::new();
     world.treatment.lock().unwrap().medication.schedule = DeaSchedule::Iv;

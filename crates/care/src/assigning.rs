@@ -264,7 +264,7 @@ async fn hand_out(
         return Ok(if another.is_none() { Outcome::NobodyFree } else { Outcome::Left });
     }
 
-    // The licence must hold where the patient is now, which may no longer be
+    // The license must hold where the patient is now, which may no longer be
     // where the form was submitted.
     let Some(facts) = sources.facts.facts(review.patient).await? else {
         return Ok(Outcome::Left);

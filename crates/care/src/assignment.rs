@@ -69,7 +69,7 @@ impl AssignmentPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Colleague {
     pub provider: ProviderId,
-    /// Where a licence is in force at that moment.
+    /// Where a license is in force at that moment.
     pub licensed_in: Vec<UsState>,
     pub specialities: BTreeSet<Speciality>,
     /// Whether they are at work; `None` where they have named no hours.

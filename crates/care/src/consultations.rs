@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     Assessment, CallbackCredentials, CareError, CareStore, CareTx, ClientToken, Consultation,
     ConsultationStatus, Participant, Reach, Sources, TokenRequest, VIDEO_VISITS, VideoCallback,
-    VideoRooms, VisitCover,
+    VideoRooms, VisitCover, licenses,
 };
 
 /// What a patient books.
@@ -76,13 +76,7 @@ pub async fn book(
     if cover == VisitCover::NoSuchCategory {
         return Err(CareError::field("category_id", "unknown", "There is no such category."));
     }
-    if !providers.contains(&booking.provider) {
-        return Err(CareError::field(
-            "provider_id",
-            "not_licensed",
-            "The provider holds no active licence where you are.",
-        ));
-    }
+    licenses::is_among(booking.provider, &providers)?;
     if at_work == Some(false) {
         return Err(CareError::field(
             "starts_at",

@@ -74,8 +74,8 @@ pub enum CareError {
     NotFound(&'static str),
     #[error("the request is not valid")]
     Invalid(Vec<FieldError>),
-    #[error("this needs an active licence in {}", .0.name())]
-    LicenceRequired(UsState),
+    #[error("this needs an active license in {}", .0.name())]
+    LicenseRequired(UsState),
     #[error("only a provider can do this")]
     ProviderRequired,
     #[error("only a patient can do this")]
@@ -212,7 +212,7 @@ impl DomainError for CareError {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Invalid(_) | Self::NoProtocol => ErrorKind::Invalid,
-            Self::LicenceRequired(_)
+            Self::LicenseRequired(_)
             | Self::ProviderRequired
             | Self::PatientRequired
             | Self::OwnAccess
@@ -262,7 +262,7 @@ impl DomainError for CareError {
             Self::OwnAccess => "care.own_access",
             Self::NotFound(_) => "care.not_found",
             Self::Invalid(_) => "care.invalid",
-            Self::LicenceRequired(_) => "care.licence_required",
+            Self::LicenseRequired(_) => "care.license_required",
             Self::ProviderRequired => "care.provider_required",
             Self::PatientRequired => "care.patient_required",
             Self::ReviewAlreadyClaimed => "care.review_already_claimed",

@@ -14,7 +14,7 @@ use ports::{AuditAction, AuditEntry, Env, Event, PortError, UnitOfWork};
 
 use crate::{
     Assessment, AssignmentPolicy, CareError, CareStore, Colleague, Consultation, PlanStatus, Reach,
-    Review, Sources, TaskKind, tasks,
+    Review, Sources, TaskKind, licenses, tasks,
 };
 
 /// What a provider has open for one patient.
@@ -55,13 +55,13 @@ pub trait HandoverTx: UnitOfWork {
     async fn whole_panel(&mut self, provider: ProviderId)
     -> Result<BTreeSet<PatientId>, PortError>;
 
-    /// The patients whose charts are closed to the provider for want of a licence.
+    /// The patients whose charts are closed to the provider for want of a license.
     async fn closed_charts(
         &mut self,
         provider: ProviderId,
     ) -> Result<BTreeSet<PatientId>, PortError>;
 
-    /// The providers to whom the patient's chart is closed for want of a licence.
+    /// The providers to whom the patient's chart is closed for want of a license.
     async fn closed_to(&mut self, patient: PatientId) -> Result<Vec<ProviderId>, PortError>;
 
     /// The providers to whom it is closed for whatever reason, a handover too.
@@ -102,7 +102,7 @@ pub trait HandoverTx: UnitOfWork {
     ) -> Result<Vec<OpenWork>, PortError>;
 
     /// Whether the provider may practise in the state, by identity's rule and held
-    /// until the transaction ends: nobody closes the account or ends the licence
+    /// until the transaction ends: nobody closes the account or ends the license
     /// meanwhile.
     async fn holds_license(
         &mut self,
@@ -171,7 +171,7 @@ pub struct HandoverRequest {
 pub enum Obstacle {
     /// It is not known where the patient is.
     NoState,
-    /// No colleague has a licence where the patient is, with the speciality that
+    /// No colleague has a license where the patient is, with the speciality that
     /// a category asks for.
     NobodyLicensed,
     /// No such colleague is free at the times of the booked visits.
@@ -380,7 +380,7 @@ async fn move_patient(
     match try_move(env, store, actor, (from, to), about).await {
         Ok(()) => Ok(Ok(to)),
         Err(CareError::Port(PortError::Conflict(_))) => Ok(Err(Obstacle::ChangedMeanwhile)),
-        Err(CareError::LicenceRequired(_)) => Ok(Err(Obstacle::NobodyLicensed)),
+        Err(CareError::LicenseRequired(_)) => Ok(Err(Obstacle::NobodyLicensed)),
         Err(error) => Err(error),
     }
 }
@@ -447,7 +447,7 @@ async fn try_move(
             .detail("visits", visits.len()),
     );
     // So that nobody is given a patient whom they may not treat.
-    crate::standing::still_licensed(tx.as_mut(), to, state, now).await?;
+    licenses::still_holds(tx.as_mut(), to, state, now).await?;
     tx.commit().await?;
     Ok(())
 }

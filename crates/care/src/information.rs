@@ -7,7 +7,7 @@ use ports::{AuditAction, AuditEntry, Env, Event, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Assessment, CareError, CareStore, Reach, Sources, TaskKind, assigning,
+    Assessment, CareError, CareStore, Reach, Sources, TaskKind, assigning, licenses,
     reviews::{self, Change, Reviewer},
     tasks,
 };
@@ -38,7 +38,7 @@ pub async fn request_information(
     let question = Inquiry::take("question", question)?;
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    reviewer.check_licence(sources, assessment.patient).await?;
+    reviewer.check_license(sources, assessment.patient).await?;
     let mut asked = assessment.ask(reviewer.provider, env.now())?;
     let exchange = Exchange {
         id: env.ids.uuid(),
@@ -146,12 +146,7 @@ pub async fn reassign(
 ) -> Result<Assessment, CareError> {
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    let facts = sources.facts.facts(assessment.patient).await?;
-    let state = facts.ok_or(CareError::ProfileIncomplete)?.state;
-    if !sources.directory.licensed_providers(state, env.now()).await?.contains(&to) {
-        let message = "A provider with an active licence where the patient is.";
-        return Err(CareError::field("provider_id", "not_licensed", message));
-    }
+    licenses::check_named(env, sources, assessment.patient, to).await?;
     let handed = assessment.hand_over(reviewer.provider, to, env.now())?;
     let event = Event::ReviewAssigned { assessment: id, patient: handed.patient, provider: to };
     let place = (actor, reviewer.reach());

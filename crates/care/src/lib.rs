@@ -45,6 +45,7 @@ pub mod ending;
 pub mod error;
 pub mod handover;
 pub mod information;
+mod licenses;
 pub mod pharmacy_tasks;
 pub mod plans;
 pub mod portal;
@@ -74,7 +75,7 @@ pub use handover::HandoverTx;
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
 pub use sources::{
-    AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, ExpiringLicence,
+    AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, ExpiringLicense,
     IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory, SafetyAlert,
     SafetyChecks, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };

@@ -19,7 +19,7 @@ use crate::{
     CareError, CareStore, CareTx, CategoryTerms, ClinicalFacts, Dose, Frequency, Modality,
     PlanChange, PlanStatus, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
     dosing::{self, Body, DoseAlert, DoseOverride, Kidneys, Titration},
-    standing, tasks,
+    licenses, tasks,
     treatment::NewPlan,
 };
 
@@ -80,20 +80,15 @@ fn prescriber(actor: &Actor) -> Result<ProviderId, CareError> {
     actor.as_provider().ok_or(CareError::ProviderRequired)
 }
 
-/// A provider signs only where the patient is and a licence is active.
-async fn check_licence(
+/// A provider signs only where the patient is and a license is in force.
+async fn check_license(
     env: &Env,
     sources: &Sources,
     provider: ProviderId,
     patient: PatientId,
 ) -> Result<ClinicalFacts, CareError> {
-    let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
     let states = sources.directory.licensed_states(provider, env.now()).await?;
-    if states.contains(&facts.state) {
-        Ok(facts)
-    } else {
-        Err(CareError::LicenceRequired(facts.state))
-    }
+    licenses::check(sources, &states, patient).await
 }
 
 /// Where state or category ask for a visit, the patient has met a provider here
@@ -216,7 +211,7 @@ pub async fn create(
     let given = PlanReason::take("reason", &request.reason)?;
     let provider = prescriber(actor)?;
     drop(on_panel(store, actor, provider, request.patient).await?);
-    let facts = check_licence(env, sources, provider, request.patient).await?;
+    let facts = check_license(env, sources, provider, request.patient).await?;
     let unknown = || CareError::field("category_id", "unknown", "There is no such category.");
     let terms = sources.covers.terms(request.category).await?.ok_or_else(unknown)?;
     let id: TreatmentPlanId = env.fresh();
@@ -257,7 +252,7 @@ pub async fn create(
             .detail("automatic", false)
             .detail("overrides", plan.current().treatment.overridden()),
     );
-    standing::still_licensed(tx.as_mut(), provider, facts.state, env.now()).await?;
+    licenses::still_holds(tx.as_mut(), provider, facts.state, env.now()).await?;
     tx.commit().await?;
     Ok(plan)
 }
@@ -311,7 +306,7 @@ async fn to_change(
         return Err(CareError::NotFound("treatment plan"));
     };
     drop(tx);
-    let facts = check_licence(env, sources, provider, plan.patient).await?;
+    let facts = check_license(env, sources, provider, plan.patient).await?;
     match seen {
         Some(seen) if seen != plan.version => {
             Err(CareError::PlanChanged(Box::new(PlanChange::since(seen, &plan, true))))
@@ -375,7 +370,7 @@ async fn change(
             .detail("version", changed.current().number)
             .detail("overrides", changed.current().treatment.overridden()),
     );
-    standing::still_licensed(tx.as_mut(), provider, body.state, env.now()).await?;
+    licenses::still_holds(tx.as_mut(), provider, body.state, env.now()).await?;
     tx.commit().await?;
     changed.version += 1;
     Ok(changed)

@@ -9,7 +9,7 @@ use kernel::{
 };
 use ports::{AuditAction, AuditEntry, Env, Result as PortResult, UnitOfWork};
 
-use crate::{CareError, CareStore, ConsultationStatus, ExpiringLicence, Sources, tasks::TaskScope};
+use crate::{CareError, CareStore, ConsultationStatus, ExpiringLicense, Sources, tasks::TaskScope};
 
 /// How much of the messages to a provider is unread. Communication answers it.
 #[async_trait]
@@ -66,12 +66,12 @@ pub struct Dashboard {
     pub consultations: Vec<Appointment>,
     pub unread_messages: u64,
     pub licensed_in: Vec<UsState>,
-    /// Within [`LICENCE_NOTICE`] days, the first to expire first.
-    pub expiring_licences: Vec<ExpiringLicence>,
+    /// Within [`LICENSE_NOTICE`] days, the first to expire first.
+    pub expiring_licenses: Vec<ExpiringLicense>,
 }
 
-/// From how many days before its end a licence stands on the dashboard.
-pub const LICENCE_NOTICE: u32 = 90;
+/// From how many days before its end a license stands on the dashboard.
+pub const LICENSE_NOTICE: u32 = 90;
 
 /// Which patients of the panel to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,7 +152,7 @@ pub async fn dashboard(
     let provider = actor.as_provider().ok_or(CareError::ProviderRequired)?;
     let now = env.now();
     // The other contexts are asked before the transaction begins.
-    let standing = sources.directory.standing(provider, now, LICENCE_NOTICE).await?;
+    let standing = sources.directory.standing(provider, now, LICENSE_NOTICE).await?;
     let unread_messages = inbox.unread(provider).await?;
     let zone = standing
         .zone
@@ -178,7 +178,7 @@ pub async fn dashboard(
         consultations,
         unread_messages,
         licensed_in: scope.states,
-        expiring_licences: standing.expiring,
+        expiring_licenses: standing.expiring,
     })
 }
 

@@ -12,12 +12,12 @@ use crate::{
     Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
     Sources, Treatment, TreatmentPlan, assigning,
     dosing::{Body, DoseOverride, Kidneys},
-    plans, standing, tasks,
+    licenses, plans, tasks,
     treatment::NewPlan,
     whole_review::Around,
 };
 
-/// A provider with the states in which a licence is active right now.
+/// A provider with the states in which a license is active right now.
 pub(crate) struct Reviewer {
     pub provider: ProviderId,
     states: Vec<UsState>,
@@ -35,19 +35,12 @@ impl Reviewer {
         Reach::Provider { provider: self.provider, states: self.states.clone() }
     }
 
-    /// The licence must hold where the patient is now, which may no longer be
-    /// where the form was submitted.
-    pub async fn check_licence(
+    pub async fn check_license(
         &self,
         sources: &Sources,
         patient: PatientId,
     ) -> Result<ClinicalFacts, CareError> {
-        let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
-        if self.states.contains(&facts.state) {
-            Ok(facts)
-        } else {
-            Err(CareError::LicenceRequired(facts.state))
-        }
+        licenses::check(sources, &self.states, patient).await
     }
 
     /// The assessment as far as it exists for this provider. An attempt at
@@ -96,7 +89,7 @@ pub async fn claim(
 ) -> Result<Assessment, CareError> {
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    reviewer.check_licence(sources, assessment.patient).await?;
+    reviewer.check_license(sources, assessment.patient).await?;
     let claimed = assessment.claim(reviewer.provider, env.now())?;
     let change = Change::Claim { by: reviewer.provider, at: env.now() };
     save(store, (actor, reviewer.reach()), claimed, change, None).await
@@ -130,7 +123,7 @@ pub async fn reject(
     let note = ChartNote::take_optional("note", note.as_deref())?;
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    reviewer.check_licence(sources, assessment.patient).await?;
+    reviewer.check_license(sources, assessment.patient).await?;
     let rejected = assessment.reject(reviewer.provider, reason, note, env.now())?;
     let event = Event::ReviewDecided {
         assessment: id,
@@ -213,7 +206,7 @@ pub(crate) async fn save(
 ) -> Result<Assessment, CareError> {
     let mut tx = store.begin(actor).await?;
     if let Change::Claim { by, at } | Change::Reject { by, at } = change {
-        standing::still_licensed(tx.as_mut(), by, assessment.state, at).await?;
+        licenses::still_holds(tx.as_mut(), by, assessment.state, at).await?;
     }
     if let Err(error) = tx.save_review(&assessment).await {
         drop(tx);
@@ -286,7 +279,7 @@ pub async fn approve(
     }
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    let facts = reviewer.check_licence(sources, assessment.patient).await?;
+    let facts = reviewer.check_license(sources, assessment.patient).await?;
     let given = approval.treatment.as_ref();
     let around = Around::read(store, sources, &assessment, facts.clone(), given).await?;
     let terms = sources.covers.terms(assessment.category).await?;
@@ -314,7 +307,7 @@ pub async fn approve(
         return Err(now.approve(reviewer.provider, plan_id, env.now()).err().unwrap_or(changed));
     }
     // An account that was closed meanwhile signs nothing.
-    standing::still_licensed(tx.as_mut(), reviewer.provider, facts.state, env.now()).await?;
+    licenses::still_holds(tx.as_mut(), reviewer.provider, facts.state, env.now()).await?;
     let met = approval.met_elsewhere.as_deref();
     plans::check_visit(env, tx.as_mut(), terms, about, facts.state, met).await?;
     let reason = plans::with_meeting("Approved on review.", met);

@@ -97,7 +97,7 @@ pub trait SafetyChecks: Send + Sync {
 pub struct ClinicalFacts {
     pub birth_date: NaiveDate,
     pub sex: Sex,
-    /// Where the patient is now; it decides which licence counts.
+    /// Where the patient is now; it decides which license counts.
     pub state: UsState,
     /// Active medications of the record, and what is prescribed here.
     pub medications: Vec<Coding>,
@@ -137,16 +137,16 @@ pub trait PatientFacts: Send + Sync {
 /// A provider's own standing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Where a licence is in force.
+    /// Where a license is in force.
     pub licensed_in: Vec<UsState>,
     /// Where the provider works, as far as they have said so.
     pub zone: Option<Tz>,
-    /// The licences in force that expire soon, the first to expire first.
-    pub expiring: Vec<ExpiringLicence>,
+    /// The licenses in force that expire soon, the first to expire first.
+    pub expiring: Vec<ExpiringLicense>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExpiringLicence {
+pub struct ExpiringLicense {
     pub state: UsState,
     /// The last day on which it is in force.
     pub expires_on: NaiveDate,
@@ -155,14 +155,14 @@ pub struct ExpiringLicence {
 
 #[async_trait]
 pub trait ProviderDirectory: Send + Sync {
-    /// The states in which the provider holds an active licence at `at`.
+    /// The states in which the provider holds an active license at `at`.
     async fn licensed_states(
         &self,
         provider: ProviderId,
         at: DateTime<Utc>,
     ) -> Result<Vec<UsState>>;
 
-    /// The providers with an active licence in `state` at `at`, in a stable
+    /// The providers with an active license in `state` at `at`, in a stable
     /// order.
     async fn licensed_providers(
         &self,
@@ -181,7 +181,7 @@ pub trait ProviderDirectory: Send + Sync {
     /// The same providers with what decides which of them is given a review.
     async fn colleagues(&self, state: UsState, at: DateTime<Utc>) -> Result<Vec<Colleague>>;
 
-    /// What a provider sees of their own standing. Licences that expire within
+    /// What a provider sees of their own standing. Licenses that expire within
     /// so many days are named.
     async fn standing(
         &self,

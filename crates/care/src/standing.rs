@@ -54,7 +54,7 @@ pub async fn on_standing_changed(
 }
 
 /// The job: an account may be closed while a claim or a signature of it is on its
-/// way, and a licence ends while nobody looks.
+/// way, and a license ends while nobody looks.
 pub async fn check_standing(
     env: &Env,
     store: &dyn CareStore,
@@ -175,23 +175,6 @@ async fn give_back(
     Ok(count)
 }
 
-/// Refuses to let a change stand that was begun by somebody who may no longer
-/// practise where the patient is. It is asked in the transaction that makes the
-/// change and holds until it ends, so that of a signature and the closing of the
-/// account one comes first.
-pub(crate) async fn still_licensed(
-    tx: &mut dyn CareTx,
-    provider: ProviderId,
-    state: UsState,
-    now: DateTime<Utc>,
-) -> Result<(), CareError> {
-    if tx.holds_license(provider, state, now).await? {
-        Ok(())
-    } else {
-        Err(CareError::LicenceRequired(state))
-    }
-}
-
 impl Assessment {
     /// Back to the queue, because whoever held it may no longer decide it.
     pub(crate) fn give_back(mut self, now: DateTime<Utc>) -> Option<Self> {
@@ -212,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chart_is_closed_where_no_licence_is_and_opens_with_one() {
+    fn a_chart_is_closed_where_no_license_is_and_opens_with_one() {
         let [ada, eve, nobody] = [1, 2, 3].map(|id| PatientId(Uuid::from_u128(id)));
         let panel = BTreeSet::from([ada, eve, nobody]);
         let states = BTreeMap::from([(ada, UsState::Ma), (eve, UsState::Tx)]);

@@ -39,7 +39,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// `states` are those of a provider's active licences; for anybody else
+    /// `states` are those of a provider's active licenses; for anybody else
     /// they mean nothing.
     pub fn of(actor: &Actor, states: Vec<UsState>) -> Self {
         if actor.is_system() || actor.may(Permission::PatientReadAny) {

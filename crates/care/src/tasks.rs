@@ -9,7 +9,7 @@ use ports::{AuditAction, AuditEntry, Env, Event, PortError, events::Prescription
 
 use crate::{
     CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Reach, Sources, Task,
-    TaskKind, TreatmentPlan, assigning,
+    TaskKind, TreatmentPlan, assigning, licenses,
 };
 
 /// Opens a task for that candidate who has the fewest open, and tells of it.
@@ -177,7 +177,7 @@ async fn raise_changed(
 /// Handles `PatientProfileChanged`: open reviews go where the patient is, and
 /// what a plan was approved for is not what the patient says now, so its
 /// provider looks at it. A new state may be one in which the provider holds no
-/// licence.
+/// license.
 pub async fn on_profile_changed(
     env: &Env,
     store: &dyn CareStore,
@@ -386,7 +386,7 @@ pub async fn change(
         TaskChange::Wake => task.wake()?,
         TaskChange::HandOver { to } => {
             let task = task.hand_over(*to)?;
-            check_colleague(env, sources, &task, *to).await?;
+            licenses::check_named(env, sources, task.patient, *to).await?;
             task
         }
     };
@@ -415,22 +415,6 @@ pub async fn change(
     tx.commit().await?;
     changed.version += 1;
     Ok(changed)
-}
-
-/// A task goes with the chart, so only to who may treat the patient there.
-async fn check_colleague(
-    env: &Env,
-    sources: &Sources,
-    task: &Task,
-    to: ProviderId,
-) -> Result<(), CareError> {
-    let facts = sources.facts.facts(task.patient).await?;
-    let state = facts.ok_or(CareError::ProfileIncomplete)?.state;
-    if sources.directory.licensed_providers(state, env.now()).await?.contains(&to) {
-        return Ok(());
-    }
-    let message = "A provider with an active licence where the patient is.";
-    Err(CareError::field("provider_id", "not_licensed", message))
 }
 
 /// A save that lost a race says what has become of the task. One that is out of

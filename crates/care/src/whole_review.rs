@@ -246,7 +246,7 @@ pub async fn read(
     actor.require(Permission::TreatmentWrite)?;
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    let facts = reviewer.check_licence(sources, assessment.patient).await?;
+    let facts = reviewer.check_license(sources, assessment.patient).await?;
     match &assessment.review {
         Review::WaitingOnPatient { provider, .. } if *provider == reviewer.provider => {}
         review => review.held_by(reviewer.provider, env.now())?,

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_that_expires_is_told_to_its_holder_without_a_patient() {
+    fn a_license_that_expires_is_told_to_its_holder_without_a_patient() {
         let provider = ProviderId(Uuid::from_u128(2));
         let event = Event::LicenseExpiring { provider, state: "MA".to_owned(), days: 30 };
         let news = news_of(&event);

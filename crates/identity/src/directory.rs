@@ -14,7 +14,7 @@ use crate::{
     scope::Interaction,
 };
 
-/// A provider who may treat in a state, and the licence that says so.
+/// A provider who may treat in a state, and the license that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicensedProvider {
     pub provider: ProviderId,
@@ -43,7 +43,7 @@ pub struct Contact {
     pub is_patient: bool,
 }
 
-/// The providers whose licence in the state is in force at that time. It says
+/// The providers whose license in the state is in force at that time. It says
 /// nothing about patients, so every actor may ask.
 pub async fn providers_licensed_in(
     services: &Services,
@@ -68,7 +68,7 @@ pub async fn colleagues_licensed_in(
     Ok(tx.providers(&ids).await?)
 }
 
-/// A provider's public profile with the licences.
+/// A provider's public profile with the licenses.
 pub async fn provider(
     services: &Services,
     actor: &Actor,

@@ -1,4 +1,4 @@
-//! Telling providers in time that a licence is about to expire.
+//! Telling providers in time that a license is about to expire.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{License, LicenseStatus, Services, error::Result, provider};
 /// How many days before the last one a provider is told.
 pub const DAYS: [u32; 4] = [90, 30, 7, 1];
 
-/// A licence that expires soon, with the days at which its holder was told of
+/// A license that expires soon, with the days at which its holder was told of
 /// this very expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiringLicense {
@@ -38,7 +38,7 @@ pub fn due(days_left: u32, told: &BTreeSet<u32>) -> Option<u32> {
     told.iter().all(|earlier| *earlier > reached).then_some(reached)
 }
 
-/// Looks for licences that expire soon.
+/// Looks for licenses that expire soon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertLicenses {}
 
@@ -46,7 +46,7 @@ impl JobSpec for AlertLicenses {
     const KIND: &'static str = "identity.alert_licenses";
 }
 
-/// Tells every provider of a licence that expires within 90, 30, 7 or one day,
+/// Tells every provider of a license that expires within 90, 30, 7 or one day,
 /// once each. Returns how many were told.
 pub async fn alert_licenses(services: &Services, _: AlertLicenses) -> Result<usize> {
     let actor = Actor::system("identity.alert_licenses");
@@ -79,7 +79,7 @@ pub async fn alert_licenses(services: &Services, _: AlertLicenses) -> Result<usi
     Ok(alerted)
 }
 
-/// Looks for licences whose last day is over.
+/// Looks for licenses whose last day is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndLicenses {}
 
@@ -87,7 +87,7 @@ impl JobSpec for EndLicenses {
     const KIND: &'static str = "identity.end_licenses";
 }
 
-/// Tells of every licence that has run out, once. Returns how many there were.
+/// Tells of every license that has run out, once. Returns how many there were.
 pub async fn end_licenses(services: &Services, _: EndLicenses) -> Result<usize> {
     let actor = Actor::system("identity.end_licenses");
     let now = services.now();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_where_the_licence_is() {
+    fn days_are_counted_where_the_license_is() {
         let license = license("2026-03-10");
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         // In California it is the evening of the ninth still.
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_often_it_runs_a_licence_is_told_of_at_most_once_for_each_threshold(
+        fn however_often_it_runs_a_license_is_told_of_at_most_once_for_each_threshold(
             mut runs in prop::collection::vec(0i64..120, 1..60),
         ) {
             runs.sort_unstable();

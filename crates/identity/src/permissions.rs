@@ -28,7 +28,7 @@ pub struct Matrix {
     effective: BTreeMap<Role, BTreeSet<Permission>>,
 }
 
-/// Work that hangs on a licence and not on rank: only a provider holds it.
+/// Work that hangs on a license and not on rank: only a provider holds it.
 const CLINICAL: [Permission; 5] = [
     Permission::ReviewWork,
     Permission::TreatmentWrite,
@@ -112,7 +112,7 @@ impl Matrix {
         }
         for role in Role::iter().filter(|role| *role != Role::Provider) {
             for permission in self.effective(role).iter().filter(|held| CLINICAL.contains(held)) {
-                let message = format!("{role} would hold {permission}, which takes a licence.");
+                let message = format!("{role} would hold {permission}, which takes a license.");
                 fault("permissions", "clinical", message);
             }
         }
@@ -154,7 +154,7 @@ impl Matrix {
 }
 
 /// The roles whose permissions a role holds as well. Clinical work is never
-/// inherited: it hangs on a licence, not on rank.
+/// inherited: it hangs on a license, not on rank.
 fn inherits(role: Role) -> &'static [Role] {
     match role {
         Role::Admin => &[Role::Support],

@@ -1,4 +1,4 @@
-//! The profile of a provider and the licences, which say where the provider
+//! The profile of a provider and the licenses, which say where the provider
 //! may treat.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::{
     working_hours::{HoursForm, Shift, WorkingHours, clock},
 };
 
-/// What the board of a state says of a licence. That one has expired follows
+/// What the board of a state says of a license. That one has expired follows
 /// from its date and is no status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -58,7 +58,7 @@ pub struct ProviderProfile {
 }
 
 impl ProviderProfile {
-    /// The licence that lets the provider treat in that state at that time.
+    /// The license that lets the provider treat in that state at that time.
     pub fn license_in_force(&self, state: UsState, at: DateTime<Utc>) -> Option<&License> {
         self.licenses.iter().find(|license| license.state == state && license.in_force(at))
     }
@@ -69,14 +69,14 @@ impl ProviderProfile {
         held.map(|license| license.state).collect()
     }
 
-    /// Holds to what the licences were verified for: whose they are is not
+    /// Holds to what the licenses were verified for: whose they are is not
     /// changed by the provider alone.
     fn check_own_change(&self, changed: &Self) -> Result<()> {
         if self.licenses.is_empty() {
             return Ok(());
         }
         let verified = |path: &str| {
-            let message = "The licences were verified for this; ask the administration.";
+            let message = "The licenses were verified for this; ask the administration.";
             FieldError::new(path, "verified", message)
         };
         let errors: Vec<FieldError> = [
@@ -145,7 +145,7 @@ impl ProviderProfile {
         }
     }
 
-    /// Replaces the licences by those that the staff has checked.
+    /// Replaces the licenses by those that the staff has checked.
     pub fn with_licenses(self, licenses: Vec<License>, now: DateTime<Utc>) -> Result<Self> {
         let mut errors = Vec::new();
         let mut states = BTreeSet::new();
@@ -154,7 +154,7 @@ impl ProviderProfile {
                 errors.push(FieldError::new(
                     format!("licenses[{index}].state"),
                     "duplicate",
-                    "There is one licence for each state.",
+                    "There is one license for each state.",
                 ));
             }
             let number = license.number.trim();
@@ -163,7 +163,7 @@ impl ProviderProfile {
                 errors.push(FieldError::new(
                     format!("licenses[{index}].number"),
                     "invalid",
-                    "A licence number has 1 to 40 letters, digits and dashes.",
+                    "A license number has 1 to 40 letters, digits and dashes.",
                 ));
             }
         }
@@ -197,7 +197,7 @@ pub async fn read_own(services: &Services, actor: &Actor) -> Result<ProviderProf
     tx.provider(provider).await?.ok_or(IdentityError::NotFound("provider profile"))
 }
 
-/// Fills in or changes one's own profile; the licences are not one's own to
+/// Fills in or changes one's own profile; the licenses are not one's own to
 /// change.
 pub async fn write_own(
     services: &Services,
@@ -334,7 +334,7 @@ pub async fn revise(
     }
 }
 
-/// Records the licences of a provider, as the staff has verified them.
+/// Records the licenses of a provider, as the staff has verified them.
 pub async fn set_licenses(
     services: &Services,
     actor: &Actor,
@@ -364,7 +364,7 @@ pub async fn set_licenses(
             .detail("new", license_list(&profile)),
     );
     if old_states != profile.states_in_force(services.now()) {
-        tx.emit(standing_changed(provider, "licences"));
+        tx.emit(standing_changed(provider, "licenses"));
     }
     tx.commit().await?;
     Ok(profile)
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_licence_was_verified_for_is_not_changed_by_its_holder() {
+    fn what_a_license_was_verified_for_is_not_changed_by_its_holder() {
         let verified =
             ProviderProfile { licenses: vec![license(UsState::Ca, "2027-03-10")], ..profile() };
         let changed = |form: ProviderForm| {
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_licence_is_in_force_through_its_last_local_day() {
+    fn a_license_is_in_force_through_its_last_local_day() {
         let license = license(UsState::Ca, "2026-03-10");
         // Seven hours behind UTC since daylight time began on the eighth.
         assert!(license.in_force("2026-03-11T06:59:59Z".parse().unwrap()));
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_licence_of_the_state_counts() {
+    fn only_the_license_of_the_state_counts() {
         let licenses = vec![license(UsState::Ma, "2027-01-31"), license(UsState::Ny, "2026-01-31")];
         let profile = profile().with_licenses(licenses, now()).unwrap();
         assert!(profile.license_in_force(UsState::Ma, now()).is_some());
@@ -464,12 +464,12 @@ mod tests {
     }
 
     #[test]
-    fn two_licences_of_one_state_and_odd_numbers_are_refused_by_index() {
+    fn two_licenses_of_one_state_and_odd_numbers_are_refused_by_index() {
         let mut odd = license(UsState::Ma, "2027-01-31");
         odd.number = "<script>".to_owned();
         let licenses = vec![license(UsState::Ma, "2027-01-31"), odd];
         let Err(IdentityError::Invalid(errors)) = profile().with_licenses(licenses, now()) else {
-            panic!("the licences are refused");
+            panic!("the licenses are refused");
         };
         let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
         assert_eq!(paths, ["licenses[1].state", "licenses[1].number"]);

@@ -224,10 +224,10 @@ pub trait Providers: Send {
     async fn providers(&mut self, ids: &[ProviderId]) -> Result<Vec<ProviderProfile>>;
 
     /// Inserts at version zero, else updates under the loaded version; the
-    /// licences and the hours are replaced by those of the profile.
+    /// licenses and the hours are replaced by those of the profile.
     async fn save_provider(&mut self, profile: &ProviderProfile) -> Result<()>;
 
-    /// The providers with an active account whose licence in the state was in
+    /// The providers with an active account whose license in the state was in
     /// force at that time.
     async fn providers_licensed_in(
         &mut self,
@@ -235,7 +235,7 @@ pub trait Providers: Send {
         at: DateTime<Utc>,
     ) -> Result<Vec<LicensedProvider>>;
 
-    /// The active licences of providers with an active account that expire on
+    /// The active licenses of providers with an active account that expire on
     /// that day or before it.
     async fn licenses_expiring_by(&mut self, day: NaiveDate) -> Result<Vec<ExpiringLicense>>;
 
@@ -249,7 +249,7 @@ pub trait Providers: Send {
         at: DateTime<Utc>,
     ) -> Result<bool>;
 
-    /// The licences with a last day before that one of which nobody has been told
+    /// The licenses with a last day before that one of which nobody has been told
     /// that they have ended.
     async fn licenses_ended_by(&mut self, day: NaiveDate) -> Result<Vec<(ProviderId, License)>>;
 

@@ -1,4 +1,4 @@
-//! Identity's store: accounts, sessions, profiles, licences and clients.
+//! Identity's store: accounts, sessions, profiles, licenses and clients.
 
 mod accounts;
 mod clients;

@@ -365,7 +365,7 @@ impl Providers for PgTx {
     }
 
     async fn licenses_expiring_by(&mut self, day: NaiveDate) -> Result<Vec<ExpiringLicense>> {
-        let doing = "finding the licences that expire";
+        let doing = "finding the licenses that expire";
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT l.provider_id, l.state, l.number, l.expires_on, l.status, \
@@ -404,7 +404,7 @@ impl Providers for PgTx {
             .map_err(|error| PortError::internal("an alert is too many days ahead", error))?;
         let added = self
             .execute(
-                "recording an alert of a licence",
+                "recording an alert of a license",
                 "INSERT INTO identity_license_alerts \
                  (provider_id, state, expires_on, days, alerted_at) VALUES ($1, $2, $3, $4, $5) \
                  ON CONFLICT DO NOTHING",
@@ -421,7 +421,7 @@ impl Providers for PgTx {
     }
 
     async fn licenses_ended_by(&mut self, day: NaiveDate) -> Result<Vec<(ProviderId, License)>> {
-        let doing = "finding the licences that have ended";
+        let doing = "finding the licenses that have ended";
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT l.provider_id, l.state, l.number, l.expires_on, l.status \
@@ -449,7 +449,7 @@ impl Providers for PgTx {
     ) -> Result<bool> {
         let added = self
             .execute(
-                "recording the end of a licence",
+                "recording the end of a license",
                 "INSERT INTO identity_license_ends (provider_id, state, expires_on, told_at) \
                  VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
                 [

@@ -121,7 +121,7 @@ async fn reviews_go_round_among_equals_and_to_whoever_holds_fewer() {
 }
 
 #[tokio::test]
-async fn hours_specialities_and_licences_keep_people_out_and_a_full_one_is_given_no_more() {
+async fn hours_specialities_and_licenses_keep_people_out_and_a_full_one_is_given_no_more() {
     let setting = setting().await;
     switch_on(&setting, |policy| {
         policy.most_held = 1;
@@ -189,7 +189,7 @@ async fn what_was_let_go_returns_and_goes_to_the_next_until_all_had_it() {
 async fn sixteen_who_give_out_at_once_give_each_review_out_once_and_evenly() {
     let setting = Arc::new(setting().await);
     switch_on(&setting, |_| {}).await;
-    setting.neighbours.licences.lock().unwrap().clear();
+    setting.neighbours.licenses.lock().unwrap().clear();
     let who = licensed(&setting, 4).await;
     let mut reviews = Vec::new();
     for _ in 0..12 {

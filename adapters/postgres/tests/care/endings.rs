@@ -90,17 +90,17 @@ async fn an_approval_that_names_the_active_plan_takes_its_place() {
 }
 
 #[tokio::test]
-async fn a_plan_is_revoked_by_who_treats_the_patient_and_holds_a_licence() {
+async fn a_plan_is_revoked_by_who_treats_the_patient_and_holds_a_license() {
     let setting = setting().await;
     let plan = approved(&setting).await;
     let stranger = revoke(&setting, ALSO_THERE, (plan.id, None)).await;
     assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
     let denied = "SELECT count(*) FROM audit_entries WHERE outcome = 'denied'";
     assert_eq!(setting.count(denied).await, 1);
-    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
+    setting.neighbours.licenses.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
     let expired = revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await;
-    assert!(matches!(expired, Err(CareError::LicenceRequired(UsState::Ma))), "{expired:?}");
-    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![UsState::Ma]);
+    assert!(matches!(expired, Err(CareError::LicenseRequired(UsState::Ma))), "{expired:?}");
+    setting.neighbours.licenses.lock().unwrap().insert(IN_MASSACHUSETTS, vec![UsState::Ma]);
 
     let revoked = revoke(&setting, IN_MASSACHUSETTS, (plan.id, None)).await.unwrap();
     assert_eq!(revoked, history(&setting, plan.id).await.plan);

@@ -1,4 +1,4 @@
-//! When a provider leaves or a licence ends: what they hold goes back, charts
+//! When a provider leaves or a license ends: what they hold goes back, charts
 //! are closed in queries and by row-level security, and a panel is handed over.
 
 use care::{
@@ -28,7 +28,7 @@ async fn tell(setting: &Setting, of: ProviderId) {
 }
 
 fn license(setting: &Setting, of: ProviderId, states: &[UsState]) {
-    setting.neighbours.licences.lock().unwrap().insert(of, states.to_vec());
+    setting.neighbours.licenses.lock().unwrap().insert(of, states.to_vec());
 }
 
 async fn hand_over(setting: &Setting, request: HandoverRequest) -> Vec<Handover> {
@@ -57,7 +57,7 @@ async fn seen(setting: &Setting, by: ProviderId, table: &str, who: PatientId) ->
 }
 
 #[tokio::test]
-async fn a_licence_that_ends_closes_charts_and_gives_reviews_back() {
+async fn a_license_that_ends_closes_charts_and_gives_reviews_back() {
     let setting = setting().await;
     approved(&setting).await;
     let held = setting.assess(EVE, &["review"]).await;
@@ -86,7 +86,7 @@ async fn a_licence_that_ends_closes_charts_and_gives_reviews_back() {
     assert_eq!(chart().await.unwrap_err().code(), "care.not_found");
     assert_eq!(seen(&setting, IN_MASSACHUSETTS, "care_treatment_plans", ADA).await, 0);
 
-    // With the licence the charts come back.
+    // With the license the charts come back.
     license(&setting, IN_MASSACHUSETTS, &[UsState::Ma]);
     tell(&setting, IN_MASSACHUSETTS).await;
     assert_eq!(chart().await.unwrap().len(), 1);
@@ -140,7 +140,7 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
     ] {
         run(broken.to_owned()).await;
         let refused = setting.approve(id, IN_MASSACHUSETTS, None, broken).await.unwrap_err();
-        assert_eq!(refused.code(), "care.licence_required", "{broken}");
+        assert_eq!(refused.code(), "care.license_required", "{broken}");
         let actor = provider(IN_MASSACHUSETTS);
         let rejected = reviews::reject(
             &setting.database.env,
@@ -151,7 +151,7 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
             RejectionReason::NotIndicated,
             None,
         );
-        assert_eq!(rejected.await.unwrap_err().code(), "care.licence_required", "{broken}");
+        assert_eq!(rejected.await.unwrap_err().code(), "care.license_required", "{broken}");
         run(mended.to_owned()).await;
     }
     setting.approve(id, IN_MASSACHUSETTS, None, "mended").await.unwrap();
@@ -161,7 +161,7 @@ async fn a_signature_meets_the_account_as_it_is_when_it_is_made() {
     license(&setting, stranger, &[UsState::Ma]);
     let id = setting.assess(EVE, &["review"]).await;
     let refused = setting.claim(id, stranger).await.unwrap_err();
-    assert_eq!(refused.code(), "care.licence_required");
+    assert_eq!(refused.code(), "care.license_required");
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_panel_goes_to_colleagues_who_are_licensed_where_each_patient_is() {
     let cancel = "UPDATE care_consultations SET status = 'canceled' WHERE provider_id <> '{}'";
     let cancel = cancel.replace("{}", &IN_MASSACHUSETTS.to_string());
     setting.database.superuser().await.execute_unprepared(&cancel).await.unwrap();
-    // Nor to whom has no licence there.
+    // Nor to whom has no license there.
     let texan = HandoverRequest { to: Some(IN_TEXAS), ..all() };
     assert_eq!(hand_over(&setting, texan).await[0].outcome, Err(Obstacle::NobodyLicensed));
 
@@ -219,7 +219,7 @@ async fn a_panel_goes_to_colleagues_who_are_licensed_where_each_patient_is() {
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'patient_handed_over'";
     assert_eq!(setting.count(told).await, 1);
 
-    // Whoever handed over reads nothing more, also with the licence back.
+    // Whoever handed over reads nothing more, also with the license back.
     license(&setting, IN_MASSACHUSETTS, &[UsState::Ma]);
     tell(&setting, IN_MASSACHUSETTS).await;
     let former = plans::of_patient(pg, &provider(IN_MASSACHUSETTS), ADA).await;

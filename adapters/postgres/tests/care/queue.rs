@@ -17,7 +17,7 @@ pub(super) async fn licensed(setting: &Setting, many: u128) -> Vec<ProviderId> {
     let who: Vec<ProviderId> =
         (1..=many).map(|number| ProviderId(Uuid::from_u128(0xc000 + number))).collect();
     for one in &who {
-        setting.neighbours.licences.lock().unwrap().insert(*one, vec![UsState::Ma]);
+        setting.neighbours.licenses.lock().unwrap().insert(*one, vec![UsState::Ma]);
     }
     setting.seat(&who).await;
     who
@@ -85,25 +85,25 @@ async fn of_sixty_four_who_loaded_the_same_review_the_store_lets_one_save() {
 }
 
 #[tokio::test]
-async fn a_licence_that_runs_out_ends_seeing_claiming_and_signing() {
+async fn a_license_that_runs_out_ends_seeing_claiming_and_signing() {
     let setting = setting().await;
     let (held, open) =
         (setting.assess(ADA, &["review"]).await, setting.assess(EVE, &["review"]).await);
     setting.claim(held, IN_MASSACHUSETTS).await.unwrap();
-    setting.neighbours.licences.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
+    setting.neighbours.licenses.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
     assert_eq!(setting.queue(IN_MASSACHUSETTS).await, []);
     let unseen = setting.claim(open, IN_MASSACHUSETTS).await;
     assert!(matches!(unseen, Err(CareError::NotFound(_))), "{unseen:?}");
     let signed = setting.approve(held, IN_MASSACHUSETTS, None, "k1").await;
-    assert!(matches!(signed, Err(CareError::LicenceRequired(UsState::Ma))), "{signed:?}");
+    assert!(matches!(signed, Err(CareError::LicenseRequired(UsState::Ma))), "{signed:?}");
     let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
     let (store, sources) = (setting.store(), &setting.sources);
     let reason = RejectionReason::Other;
     let refused = reviews::reject(env, store, sources, &actor, held, reason, None).await;
-    assert!(matches!(refused, Err(CareError::LicenceRequired(UsState::Ma))), "{refused:?}");
+    assert!(matches!(refused, Err(CareError::LicenseRequired(UsState::Ma))), "{refused:?}");
     let asked =
         information::request_information(env, store, sources, &actor, held, "Since when?").await;
-    assert!(matches!(asked, Err(CareError::LicenceRequired(UsState::Ma))), "{asked:?}");
+    assert!(matches!(asked, Err(CareError::LicenseRequired(UsState::Ma))), "{asked:?}");
 }
 
 #[tokio::test]

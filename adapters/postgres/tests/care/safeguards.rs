@@ -259,7 +259,7 @@ async fn an_open_review_goes_with_a_patient_who_moves() {
     let kept = decided(&setting, ADA, open).await;
     assert_eq!(kept.review.provider(), Some(IN_TEXAS));
     let elsewhere = setting.approve(open, IN_TEXAS, None, "k1").await.unwrap_err();
-    assert_eq!(elsewhere.code(), "care.licence_required");
+    assert_eq!(elsewhere.code(), "care.license_required");
     setting.neighbours.states.lock().unwrap().insert(ADA, UsState::Tx);
     tell_of_profile(&setting).await;
     // What was decided is told as it was when it was decided.

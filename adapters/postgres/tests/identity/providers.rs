@@ -1,5 +1,5 @@
 //! Providers: hours, specialities, what administrators change, and the alerts
-//! of licences that expire.
+//! of licenses that expire.
 
 use chrono::{DateTime, Utc, Weekday};
 use identity::{
@@ -73,7 +73,7 @@ async fn hours_and_specialities_are_kept_and_found_with_the_colleagues() {
     ] {
         assert_eq!(week.cover(at(moment)), open, "{moment}");
     }
-    // Changing the rest leaves the hours as they are, and so do licences.
+    // Changing the rest leaves the hours as they are, and so do licenses.
     let system = Actor::system("tests.identity");
     let licenses = vec![license(UsState::Ma, "2030-01-01")];
     provider::write_own(services, &actor, form("1234567893")).await.unwrap();
@@ -133,7 +133,7 @@ async fn an_administrator_changes_what_was_read_and_both_values_are_audited() {
 }
 
 #[tokio::test]
-async fn a_licence_that_expires_is_told_of_at_four_distances_once_each() {
+async fn a_license_that_expires_is_told_of_at_four_distances_once_each() {
     let fixture = Fixture::new().await;
     let services = &fixture.services;
     let (_, id) = seated(&fixture, 1, "1234567893").await;
@@ -187,14 +187,14 @@ async fn whatever_ends_or_gives_back_a_right_to_practise_is_told() {
     set(vec![license(UsState::Hi, "2026-03-03")]).await;
     let number = License { number: "MD-2".to_owned(), ..license(UsState::Hi, "2026-03-03") };
     set(vec![number]).await;
-    assert_eq!(told().await, ["licences"], "another number changes nothing");
+    assert_eq!(told().await, ["licenses"], "another number changes nothing");
     let suspended =
         License { status: LicenseStatus::Suspended, ..license(UsState::Hi, "2026-03-03") };
     set(vec![suspended]).await;
     set(vec![license(UsState::Hi, "2026-03-03")]).await;
     assert_eq!(told().await.len(), 3);
 
-    // The last day ends where the licence is, ten hours behind Greenwich.
+    // The last day ends where the license is, ten hours behind Greenwich.
     let job = EndLicenses {};
     for (hours, ended) in [(0, 0), (45, 0), (1, 1), (48, 0)] {
         fixture.database.clock.advance(TimeDelta::hours(hours));

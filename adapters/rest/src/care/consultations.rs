@@ -28,7 +28,7 @@ pub struct ConsultationsApi {
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct BookConsultation {
-    /// A provider with an active licence in the patient's state.
+    /// A provider with an active license in the patient's state.
     pub provider_id: Uuid,
     /// The category that it is about.
     pub category_id: Option<Uuid>,

@@ -76,7 +76,7 @@ impl OpenWorkView {
 pub enum ObstacleWord {
     /// It is not known where the patient is.
     NoState,
-    /// No colleague has a licence there and the speciality that is asked for.
+    /// No colleague has a license there and the speciality that is asked for.
     NobodyLicensed,
     /// No such colleague is free at the times of the booked visits.
     VisitsCollide,
@@ -156,7 +156,7 @@ impl HandoverApi {
     ///
     /// Takes `account.administer`. Active plans, open tasks, reviews that wait for
     /// an answer, threads and booked visits go to a colleague with an active
-    /// licence where the patient is; a claim goes back to the queue. The colleague
+    /// license where the patient is; a claim goes back to the queue. The colleague
     /// gets a task for each plan and prescribes it in their own name, the patient
     /// is told, and the chart is closed to whoever had it. Whom nobody can take
     /// stays, with the reason. Repeating it hands over what is left. An id that is
@@ -199,7 +199,7 @@ impl HandoverApi {
 
     /// List patients whose provider may not treat them
     ///
-    /// Takes `account.administer`. What stands open with providers whose licence
+    /// Takes `account.administer`. What stands open with providers whose license
     /// where the patient is has ended, or whose account or role has: counted at
     /// the moment of asking.
     #[oai(path = "/api/admin/handovers", method = "get", operation_id = "listHandovers")]

@@ -50,7 +50,7 @@ impl poem_openapi::types::Example for GiveInformation {
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct ReassignReview {
-    /// A provider with an active licence where the patient is.
+    /// A provider with an active license where the patient is.
     pub provider_id: Uuid,
 }
 

@@ -44,7 +44,7 @@ impl PlansApi {
     /// Create a treatment plan
     ///
     /// For a patient of the provider's panel, where the provider holds an
-    /// active licence in the patient's state. Doses are held against the
+    /// active license in the patient's state. Doses are held against the
     /// drug's maximum. Where the patient has an active plan in the category,
     /// `supersedes` must name it: it ends in the same moment. Repeated with the
     /// same `Idempotency-Key`, it answers with the plan that was made first.

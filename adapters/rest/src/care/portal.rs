@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use care::{
-    CareStore, ConsultationStatus, ExpiringLicence, Sources,
+    CareStore, ConsultationStatus, ExpiringLicense, Sources,
     portal::{
         self, Appointment, Dashboard, Inbox, PanelPatient, PanelPlan, PanelQuery, ReviewCounts,
         TaskCounts,
@@ -116,9 +116,9 @@ impl AppointmentView {
     }
 }
 
-/// A licence that expires soon.
+/// A license that expires soon.
 #[derive(Debug, Object)]
-pub struct ExpiringLicenceView {
+pub struct ExpiringLicenseView {
     /// The postal code of the state.
     pub state: String,
     /// The last day on which it is in force, in the state's own time zone.
@@ -126,12 +126,12 @@ pub struct ExpiringLicenceView {
     pub days_left: u32,
 }
 
-impl From<ExpiringLicence> for ExpiringLicenceView {
-    fn from(licence: ExpiringLicence) -> Self {
+impl From<ExpiringLicense> for ExpiringLicenseView {
+    fn from(license: ExpiringLicense) -> Self {
         Self {
-            state: licence.state.to_string(),
-            expires_on: licence.expires_on,
-            days_left: licence.days_left,
+            state: license.state.to_string(),
+            expires_on: license.expires_on,
+            days_left: license.days_left,
         }
     }
 }
@@ -149,10 +149,10 @@ pub struct DashboardView {
     /// Today's, in order.
     pub consultations: Vec<AppointmentView>,
     pub unread_messages: u64,
-    /// The postal codes of the states where a licence is in force.
+    /// The postal codes of the states where a license is in force.
     pub licensed_in: Vec<String>,
     /// Within 90 days, the first to expire first.
-    pub expiring_licences: Vec<ExpiringLicenceView>,
+    pub expiring_licenses: Vec<ExpiringLicenseView>,
 }
 
 impl DashboardView {
@@ -166,7 +166,7 @@ impl DashboardView {
             consultations: consultations.map(|one| AppointmentView::of(one, names)).collect(),
             unread_messages: dashboard.unread_messages,
             licensed_in: dashboard.licensed_in.iter().map(ToString::to_string).collect(),
-            expiring_licences: dashboard.expiring_licences.into_iter().map(Into::into).collect(),
+            expiring_licenses: dashboard.expiring_licenses.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -232,7 +232,7 @@ impl PortalApi {
     /// Read the day at a glance
     ///
     /// The reviews that the provider may take or holds, open tasks, today's
-    /// consultations, unread messages, and licences that expire within 90 days.
+    /// consultations, unread messages, and licenses that expire within 90 days.
     #[oai(path = "/api/providers/dashboard", method = "get", operation_id = "getProviderDashboard")]
     async fn dashboard(&self, caller: Caller) -> Result<Json<DashboardView>, Problem> {
         let (store, inbox) = (self.store.as_ref(), self.inbox.as_ref());

@@ -353,7 +353,7 @@ impl From<Assessment> for TracedAssessmentView {
 impl ReviewsApi {
     /// List open reviews
     ///
-    /// Those of patients in states where the provider holds an active licence
+    /// Those of patients in states where the provider holds an active license
     /// right now, without those that another provider has claimed.
     #[oai(path = "/api/providers/review-queue", method = "get", operation_id = "listReviewQueue")]
     async fn queue(
@@ -412,7 +412,7 @@ impl ReviewsApi {
     ///
     /// Creates the treatment plan: with the given treatment, or with that of
     /// the category's protocol, as it was read: what is signed is what was shown.
-    /// The licence is checked once more, and the dose
+    /// The license is checked once more, and the dose
     /// against the drug's maximum, the ages that it is meant for and the kidneys:
     /// what speaks against it needs an override with a reason. Where the patient has an active plan in the
     /// category, `supersedes` must name it: it ends in the same moment, and

@@ -193,7 +193,7 @@ impl poem_openapi::types::Example for ProviderProfileRequest {
     }
 }
 
-/// A provider's profile with the licences on file.
+/// A provider's profile with the licenses on file.
 #[derive(Debug, Object)]
 pub struct ProviderView {
     provider_id: kernel::Uuid,
@@ -259,7 +259,7 @@ impl ProfileApi {
 
     /// Read one's own profile as a provider
     ///
-    /// With the licences that the staff has verified.
+    /// With the licenses that the staff has verified.
     #[oai(path = "/api/providers/profile", method = "get", operation_id = "readProviderProfile")]
     async fn read_provider(&self, caller: Caller) -> Result<Json<ProviderView>, Problem> {
         let profile = provider::read_own(&self.services, caller.actor()).await?;
@@ -268,7 +268,7 @@ impl ProfileApi {
 
     /// Fill in or change one's own profile as a provider
     ///
-    /// The licences are not part of it: the staff verifies and records them.
+    /// The licenses are not part of it: the staff verifies and records them.
     #[oai(path = "/api/providers/profile", method = "put", operation_id = "writeProviderProfile")]
     async fn write_provider(
         &self,

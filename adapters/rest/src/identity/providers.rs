@@ -159,7 +159,7 @@ impl Example for OwnHoursRequest {
     }
 }
 
-/// A provider's whole profile but for the licences.
+/// A provider's whole profile but for the licenses.
 #[derive(Debug, Object)]
 #[oai(example)]
 struct ReviseProvider {
@@ -237,7 +237,7 @@ impl ProvidersApi {
     /// Change a provider's profile
     ///
     /// Takes `account.administer`. `If-Match` names the version that was read;
-    /// when the profile has changed since, the answer is 412. The licences are
+    /// when the profile has changed since, the answer is 412. The licenses are
     /// recorded by an operation of their own.
     #[oai(path = "/api/admin/providers/:id", method = "put", operation_id = "reviseProvider")]
     async fn revise(

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::core::{Body, Caller, Problem, Tag, Text};
 
-/// What the board of a state says of a licence.
+/// What the board of a state says of a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 enum LicenseStatus {
@@ -41,7 +41,7 @@ impl From<LicenseStatus> for identity::LicenseStatus {
     }
 }
 
-/// A licence to practise in one state.
+/// A license to practise in one state.
 #[derive(Clone, Debug, Object)]
 pub struct LicenseView {
     /// The postal code of the state, as in `MA`.
@@ -113,7 +113,7 @@ impl poem_openapi::types::Example for RolesRequest {
 #[derive(Debug, Object)]
 #[oai(example)]
 struct LicensesRequest {
-    /// All licences of the provider; what is left out is taken from the file.
+    /// All licenses of the provider; what is left out is taken from the file.
     #[oai(validator(max_items = 60))]
     licenses: Vec<LicenseView>,
 }
@@ -279,9 +279,9 @@ impl StaffApi {
         Ok(Json(EndedSessions { ended }))
     }
 
-    /// Record the licences of a provider
+    /// Record the licenses of a provider
     ///
-    /// Replaces the licences on file by those that the staff has verified.
+    /// Replaces the licenses on file by those that the staff has verified.
     #[oai(path = "/api/admin/accounts/:id/licenses", method = "put", operation_id = "setLicenses")]
     async fn set_licenses(
         &self,

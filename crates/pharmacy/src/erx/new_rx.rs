@@ -30,8 +30,8 @@ pub struct RxPrescriber {
     pub npi: Npi,
     /// Only controlled substances need it.
     pub dea: Option<Dea>,
-    pub licence_state: UsState,
-    pub licence_number: String,
+    pub license_state: UsState,
+    pub license_number: String,
     pub address: Address,
     pub phone: PhoneNumber,
 }
@@ -156,29 +156,29 @@ fn assemble_prescriber(
     now: DateTime<Utc>,
     missing: &mut Vec<FieldError>,
 ) -> Option<RxPrescriber> {
-    let licence = patient_state.and_then(|state| details.licence_in(state, now).ok()).cloned();
-    let PrescriberDetails { provider: _, name, npi, dea, spi, licences: _, address, phone } =
+    let license = patient_state.and_then(|state| details.license_in(state, now).ok()).cloned();
+    let PrescriberDetails { provider: _, name, npi, dea, spi, licenses: _, address, phone } =
         details;
     check_name(Some(&name), "prescriber", missing);
     let npi = required(npi, "prescriber.npi", missing);
     let spi = required(spi.filter(|spi| !spi.trim().is_empty()), "prescriber.spi", missing);
     let address = checked_address(address, "prescriber", missing);
     let phone = required(phone, "prescriber.phone", missing);
-    if patient_state.is_some() && licence.is_none() {
+    if patient_state.is_some() && license.is_none() {
         missing.push(FieldError::new(
-            "prescriber.licence",
+            "prescriber.license",
             "not_active",
-            "The prescriber holds no active licence in the patient's state.",
+            "The prescriber holds no active license in the patient's state.",
         ));
     }
-    let licence = licence?;
+    let license = license?;
     Some(RxPrescriber {
         name,
         spi: spi?,
         npi: npi?,
         dea,
-        licence_state: licence.state,
-        licence_number: licence.number,
+        license_state: license.state,
+        license_number: license.number,
         address: address?,
         phone: phone?,
     })

@@ -21,7 +21,7 @@ pub use controlled::schedule_of;
 pub use directory::Pharmacy;
 pub use medication::{Amount, Dosing, Medication};
 pub use parties::{
-    PatientDetails, Patients, PlannedTreatment, PrescriberDetails, Prescribers, StateLicence,
+    PatientDetails, Patients, PlannedTreatment, PrescriberDetails, Prescribers, StateLicense,
     TreatmentPlans,
 };
 pub use store::{PrescriptionReach, PrescriptionStore, PrescriptionTx};

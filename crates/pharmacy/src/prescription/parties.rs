@@ -37,7 +37,7 @@ pub trait TreatmentPlans: Send + Sync {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateLicence {
+pub struct StateLicense {
     pub state: UsState,
     pub number: String,
     /// The last day on which it is valid.
@@ -56,28 +56,28 @@ pub struct PrescriberDetails {
     pub dea: Option<Dea>,
     /// The identifier under which the network knows the prescriber.
     pub spi: Option<String>,
-    pub licences: Vec<StateLicence>,
+    pub licenses: Vec<StateLicense>,
     pub address: Option<Address>,
     pub phone: Option<PhoneNumber>,
 }
 
 impl PrescriberDetails {
-    /// The licence with which the prescriber may act for a patient in `state`
+    /// The license with which the prescriber may act for a patient in `state`
     /// at this moment, by the calendar of that state.
-    pub fn licence_in(
+    pub fn license_in(
         &self,
         state: UsState,
         now: DateTime<Utc>,
-    ) -> Result<&StateLicence, PharmacyError> {
-        let in_force = |licence: &&StateLicence| {
-            licence.state == state
-                && licence.active
-                && state.has_not_passed(licence.expires_on, now)
+    ) -> Result<&StateLicense, PharmacyError> {
+        let in_force = |license: &&StateLicense| {
+            license.state == state
+                && license.active
+                && state.has_not_passed(license.expires_on, now)
         };
-        self.licences.iter().find(in_force).ok_or_else(|| {
+        self.licenses.iter().find(in_force).ok_or_else(|| {
             PharmacyError::refused(
-                "pharmacy.licence_not_active",
-                format!("The prescriber holds no active licence in {}.", state.name()),
+                "pharmacy.license_required",
+                format!("The prescriber holds no active license in {}.", state.name()),
             )
         })
     }

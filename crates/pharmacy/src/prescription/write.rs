@@ -122,7 +122,7 @@ impl Basis {
         let Some(address) = &self.patient.address else {
             return Err(PharmacyError::Invalid(vec![FieldError::required("patient.address")]));
         };
-        self.prescriber.licence_in(address.state, env.now())?;
+        self.prescriber.license_in(address.state, env.now())?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use ::pharmacy::safety::{CuratedInteractions, Proposed, Severity};
 use async_trait::async_trait;
 use care::{
     AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, Colleague,
-    ExpiringLicence, IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory,
+    ExpiringLicense, IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory,
     SafetyAlert, SafetyChecks, Standing, SubmittedResponse, Treatment, VIDEO_VISITS, VisitCover,
     VisitCovers,
     eligibility::{AnswerKind, FormSchema},
@@ -198,17 +198,17 @@ impl ProviderDirectory for Bridges {
         let Some(profile) = self.provider(provider).await? else {
             return Ok(Standing::default());
         };
-        let mut expiring: Vec<ExpiringLicence> = licensed(&profile, at)
+        let mut expiring: Vec<ExpiringLicense> = licensed(&profile, at)
             .filter_map(|license| {
                 let left = license.days_left(at).filter(|left| *left <= days)?;
-                Some(ExpiringLicence {
+                Some(ExpiringLicense {
                     state: license.state,
                     expires_on: license.expires_on,
                     days_left: left,
                 })
             })
             .collect();
-        expiring.sort_by_key(|licence| (licence.expires_on, licence.state));
+        expiring.sort_by_key(|license| (license.expires_on, license.state));
         Ok(Standing {
             licensed_in: licensed(&profile, at).map(|license| license.state).collect(),
             zone: profile.hours.as_ref().map(|hours| hours.zone()),

@@ -64,7 +64,7 @@ impl Bridges {
     }
 
     /// A provider's profile. Whoever has no open account or not the role holds no
-    /// licence here, whatever the boards say.
+    /// license here, whatever the boards say.
     async fn provider(&self, provider: ProviderId) -> Result<Option<ProviderProfile>> {
         let failed = |error| crossing("a provider's profile", error);
         let actor = Actor::system("bridges.provider");

@@ -2,7 +2,7 @@ use ::pharmacy::{
     fulfilment::{DeliveryAddress, DeliveryAddresses, PaidPeriods},
     prescription::{
         Amount, Diagnosis, Dosing, Medication, PatientDetails, Patients, PlannedTreatment,
-        PrescriberDetails, Prescribers, StateLicence, TreatmentPlans, administer::Pharmacists,
+        PrescriberDetails, Prescribers, StateLicense, TreatmentPlans, administer::Pharmacists,
         schedule_of,
     },
     safety::{AllergyCategory, ClinicalFacts, ClinicalRecord, RecordedAllergy, RecordedMedication},
@@ -89,10 +89,10 @@ impl Prescribers for Bridges {
             spi: Some(format!("{}001", profile.npi)),
             npi: Some(profile.npi),
             dea: profile.dea,
-            licences: profile
+            licenses: profile
                 .licenses
                 .into_iter()
-                .map(|license| StateLicence {
+                .map(|license| StateLicense {
                     state: license.state,
                     number: license.number,
                     expires_on: license.expires_on,

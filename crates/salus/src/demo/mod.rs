@@ -53,7 +53,7 @@ impl Walk {
 pub struct Staff {
     pub account_id: String,
     pub token: String,
-    /// The states of the provider's licences.
+    /// The states of the provider's licenses.
     pub states: Vec<String>,
 }
 

@@ -127,7 +127,7 @@ pub fn sign_ins() -> impl Iterator<Item = (&'static str, Role)> {
     STAFF.iter().map(|seed| (seed.email, seed.role))
 }
 
-/// Seats the staff. Who is there already keeps the password and the licences
+/// Seats the staff. Who is there already keeps the password and the licenses
 /// they have.
 pub async fn sow(services: &Services, password: &str) -> Result<(), IdentityError> {
     let actor = Actor::system("salus.seed");
@@ -164,7 +164,7 @@ pub async fn sow(services: &Services, password: &str) -> Result<(), IdentityErro
     Ok(())
 }
 
-/// Licences run to the end of a year; the demo's always have one to go.
+/// Licenses run to the end of a year; the demo's always have one to go.
 fn end_of_next_year(now: DateTime<Utc>) -> NaiveDate {
     NaiveDate::from_ymd_opt(now.year() + 1, 12, 31).unwrap_or(now.date_naive())
 }

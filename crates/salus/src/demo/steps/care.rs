@@ -111,7 +111,7 @@ async fn review_one(world: &World, walk: &mut Walk) -> anyhow::Result<()> {
         let refused =
             world.client.post(path("claim"), json!({})).token(&other.token).send().await?;
         if refused.status.is_success() {
-            bail!("a provider without a licence in {} could claim it", walk.person.state());
+            bail!("a provider without a license in {} could claim it", walk.person.state());
         }
     }
     let claimed = world.client.post(path("claim"), json!({})).token(&provider.token).send().await?;
