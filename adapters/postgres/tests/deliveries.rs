@@ -185,6 +185,40 @@ async fn a_handler_and_whom_it_asks_share_one_connection_and_their_own_reach() {
 }
 
 #[tokio::test]
+async fn what_a_handler_reads_on_the_way_is_one_entry_that_names_the_event() {
+    let database = Database::fresh().await;
+    let mut registry = Registry::default();
+    let own = database.pg.clone();
+    registry.on("tests.reading", verified, move |envelope| {
+        let pg = own.clone();
+        async move {
+            let Event::EmailVerified { account } = envelope.event else { return Ok(()) };
+            let patient = account.as_patient();
+            for entity in ["profile", "summary", "profile"] {
+                let mut tx = pg.open(&Actor::system("tests.asked")).await?;
+                tx.audit(entry(AuditAction::Read, entity, patient).patient(patient));
+                Box::new(tx).commit().await?;
+            }
+            effect(&pg, "tests.reading", &envelope).await
+        }
+    });
+    database.pg.subscribe(Box::new(registry.interests())).unwrap();
+    tell(&database.pg, &database, 3).await;
+    let running = Delivering::start(&database.pg, registry, 1);
+    emptied(&database).await;
+    running.stop().await;
+    let read = "SELECT concat_ws(' ', actor_id, detail->>'read', detail->>'handler') \
+                FROM audit_entries JOIN outbox_events AS event ON event.id::text = detail->>'event' \
+                WHERE entity = 'patient_record' AND entity_id = payload->>'account' \
+                AND patient_id::text = entity_id";
+    let one = "tests.asked {\"profile\": [\"tests.asked\"], \"summary\": [\"tests.asked\"]} \
+               tests.reading";
+    assert_eq!(texts(&database, read).await, [one; 3]);
+    let all = number(&database, "SELECT count(*) FROM audit_entries WHERE action = 'read'").await;
+    assert_eq!((all, effects(&database, "tests.reading").await), (3, (3, 3)));
+}
+
+#[tokio::test]
 async fn a_handler_that_always_fails_holds_up_nobody_and_ends_as_a_dead_letter() {
     let database = Database::fresh().await;
     let mut registry = plain(&database.pg, &["tests.one"]);

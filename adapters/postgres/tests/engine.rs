@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kernel::{Actor, RequestContext};
+use kernel::{Actor, PatientId, RequestContext, RequestId, Uuid};
 use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, PortError, UnitOfWork as _};
 use salus_postgres::{
     Pg, PgTx,
@@ -243,7 +243,63 @@ async fn what_a_request_reads_in_a_row_is_one_transaction_until_it_writes() {
         drop(slow);
         began(pg, &system()).await;
     })
-    .await;
+    .await
+    .unwrap();
+}
+
+/// A reading of a patient's record that Salus needs for something else.
+async fn read_for_itself(database: &Database, purpose: &'static str, entity: &'static str) {
+    let patient = PatientId(Uuid::from_u128(1));
+    let mut tx = database.pg.open(&Actor::system(purpose)).await.unwrap();
+    tx.audit(AuditEntry::new(AuditAction::Read, entity, patient).patient(patient));
+    Box::new(tx).commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_salus_reads_for_itself_is_one_entry_of_the_request() {
+    let database = Database::fresh().await;
+    let log = "SELECT concat_ws(' ', actor_kind, actor_id, entity, entity_id, \
+               detail->'read', request_id) FROM audit_entries ORDER BY seq";
+    let (request, patient) = (RequestId(Uuid::from_u128(2)), Uuid::from_u128(1));
+    let person =
+        Actor::anonymous(RequestContext { request_id: Some(request), ..RequestContext::default() });
+    let both = format!(
+        "system tests.one patient_record {patient} {{\"profile\": [\"tests.one\", \
+         \"tests.three\"], \"summary\": [\"tests.two\"]}} {}",
+        request.uuid()
+    );
+    // With the commit of what it was read for.
+    sharing(async {
+        drop(database.pg.open(&person).await.unwrap());
+        read_for_itself(&database, "tests.one", "profile").await;
+        read_for_itself(&database, "tests.two", "summary").await;
+        read_for_itself(&database, "tests.three", "profile").await;
+        assert!(texts(&database, log).await.is_empty());
+        let mut tx = database.pg.open(&person).await.unwrap();
+        tx.lock("locking", "tests".to_owned()).await.unwrap();
+        tx.audit(entry("changed"));
+        Box::new(tx).commit().await.unwrap();
+        let changed = format!("anonymous account changed {}", request.uuid());
+        assert_eq!(texts(&database, log).await, [both.clone(), changed]);
+        // What has been written is not written again.
+        read_for_itself(&database, "tests.four", "profile").await;
+    })
+    .await
+    .unwrap();
+    let last = format!("system tests.four profile {patient} {}", request.uuid());
+    assert_eq!(texts(&database, log).await[2..], [last.clone()]);
+    // What a commit could not write is written at the end, before there is an answer.
+    sharing(async {
+        drop(database.pg.open(&person).await.unwrap());
+        read_for_itself(&database, "tests.four", "profile").await;
+        let mut tx = database.pg.open(&person).await.unwrap();
+        tx.audit(entry("a word with \0 in it"));
+        tx.execute("locking", "SELECT pg_advisory_xact_lock(1)", []).await.unwrap();
+        Box::new(tx).commit().await.unwrap_err();
+    })
+    .await
+    .unwrap();
+    assert_eq!(texts(&database, log).await[3..], [last]);
 }
 
 #[tokio::test]
@@ -260,7 +316,8 @@ async fn a_request_that_waits_for_somebody_else_holds_no_transaction() {
         .await;
         assert_ne!(began(pg, &system()).await, first);
     })
-    .await;
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

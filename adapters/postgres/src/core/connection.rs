@@ -15,7 +15,7 @@ use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres, Transaction, query::Query};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{error::db, pending::Pending};
+use super::{error::db, pending::Pending, readings::Cause};
 
 /// A transaction that is under way. Several units of work may share it; it is
 /// rolled back when the last of them is dropped, also where a future that used it
@@ -74,6 +74,16 @@ impl Session {
         }
         self.joined.lock().unwrap_or_else(PoisonError::into_inner).append(pending);
         Ok(())
+    }
+
+    /// How many audit entries there are so far of those who have joined.
+    pub fn entries(&self) -> usize {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).entries()
+    }
+
+    /// Makes one entry of what Salus has read for itself since there were so many.
+    pub fn fold(&self, since: usize, cause: &Cause) {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).fold(since, cause);
     }
 
     pub fn take_joined(&self) -> Pending {

@@ -28,6 +28,7 @@ use super::{
     error::db,
     joining::joining,
     pending::Pending,
+    readings::Cause,
 };
 
 /// Stands for every handler of an event that a process without handlers told of.
@@ -317,8 +318,11 @@ impl Consumer {
         if !(handler.wants)(&envelope.event) {
             return Ok(());
         }
+        let before = session.entries();
         let run = AssertUnwindSafe((handler.run)(envelope.clone())).catch_unwind();
-        joining(session, run).await.unwrap_or_else(|_| Err(JobFailure("it panicked".to_owned())))
+        let done = joining(session, run).await;
+        session.fold(before, &Cause::Delivery { event: envelope.id, handler: handler.name });
+        done.unwrap_or_else(|_| Err(JobFailure("it panicked".to_owned())))
     }
 
     /// Commits with what was handled. What stands in its way is the failure of the
@@ -328,7 +332,7 @@ impl Consumer {
         for delivery in done {
             pending.delivered(delivery.position);
         }
-        match self.pg.finish(self.pg.system(session), pending).await {
+        match self.pg.finish(self.pg.system(session), pending, None).await {
             Ok(()) => Ok(None),
             Err(error @ PortError::Outage { .. }) => Err(error),
             Err(error) => Ok(Some(JobFailure::from_error(&error))),

@@ -10,6 +10,7 @@ mod joining;
 mod notices;
 mod pending;
 mod pulse;
+mod readings;
 mod recorder;
 mod roles;
 mod transaction;
@@ -35,7 +36,7 @@ pub use self::{
 use self::{
     connection::{Session, executed},
     error::is_dead,
-    joining::Begin,
+    joining::{Begin, Request},
     pending::{Entry, Pending},
     pulse::Pulse,
     recorder::Recorder,
@@ -141,6 +142,9 @@ impl Pg {
                 Err(PortError::bug("a request opened a unit of work within another"))
             }
             Begin::Own { request, kept } => {
+                if let Some(request) = &request {
+                    request.is_of(&actor);
+                }
                 let session = match kept {
                     Some(session) => session,
                     None => self.begin_as("opening a transaction", &walls).await?,
@@ -152,29 +156,49 @@ impl Pg {
 
     /// Writes what the commit brings with it, also for the units of work that
     /// have joined the transaction, and commits.
-    async fn finish(&self, tx: Connection, pending: Pending) -> Result<()> {
+    async fn finish(
+        &self,
+        tx: Connection,
+        pending: Pending,
+        request: Option<&Request>,
+    ) -> Result<()> {
         let session = tx.session();
         if session.is_spoiled() {
             return Err(PortError::bug("a unit of work left changes behind without a commit"));
         }
-        let mut all = session.take_joined();
+        let (noted, count) = request.map(Request::noted).unwrap_or_default();
+        let mut all = Pending::of_entries(noted);
+        all.append(session.take_joined());
         all.append(pending);
         let tells = all.has_deliveries();
         all.write(&tx).await?;
         tx.commit("committing").await?;
+        if let Some(request) = request {
+            request.forget(count);
+        }
         if tells {
             self.told.notify_one();
         }
         Ok(())
     }
 
-    /// Returns once the audit entries of what was only read are on disk.
-    async fn record(&self, entries: Vec<Entry>) -> Result<()> {
+    /// Returns once the audit entries of what was only read are on disk, and with them
+    /// what Salus has read for itself before.
+    async fn record(&self, entries: Vec<Entry>, request: Option<&Request>) -> Result<()> {
+        let (mut all, count) = request.map(Request::noted).unwrap_or_default();
+        all.extend(entries);
+        if all.is_empty() {
+            return Ok(());
+        }
         let start = || {
             let options = self.pool.get_postgres_connection_pool().connect_options();
             Recorder::start(PgConnectOptions::clone(&options))
         };
-        self.recorder.get_or_init(start).record(entries).await
+        self.recorder.get_or_init(start).record(all).await?;
+        if let Some(request) = request {
+            request.forget(count);
+        }
+        Ok(())
     }
 
     /// One message begins it and names the actor, so nothing but words of ours,

@@ -13,6 +13,7 @@ use super::{
     connection::{Connection, executed},
     deliveries::EVERY_HANDLER,
     error::db,
+    readings::{self, Cause},
 };
 
 #[derive(Default)]
@@ -28,10 +29,10 @@ pub(super) struct Pending {
 
 #[derive(Clone)]
 pub(super) struct Entry {
-    id: AuditEntryId,
-    at: DateTime<Utc>,
-    entry: AuditEntry,
-    actor: Arc<Actor>,
+    pub id: AuditEntryId,
+    pub at: DateTime<Utc>,
+    pub entry: AuditEntry,
+    pub actor: Arc<Actor>,
 }
 
 /// A job as the queue takes it.
@@ -95,6 +96,20 @@ impl Pending {
 
     pub fn is_audited(&self) -> bool {
         !self.entries.is_empty()
+    }
+
+    pub fn of_entries(entries: Vec<Entry>) -> Self {
+        Self { entries, ..Self::default() }
+    }
+
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Makes one entry of what Salus has read for itself since there were so many.
+    pub fn fold(&mut self, since: usize, cause: &Cause) {
+        let new = self.entries.split_off(since.min(self.entries.len()));
+        self.entries.extend(readings::fold(new, cause));
     }
 
     /// The audit entries, where there is nothing else.

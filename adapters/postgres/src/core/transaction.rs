@@ -238,18 +238,21 @@ impl UnitOfWork for PgTx {
         }
         let Self { tx, pg, mut ending, mut pending, .. } = *self;
         ending.changed = false;
-        if let Belongs::Another = ending.belongs {
-            return ending.session.join(pending);
-        }
+        let request = match &ending.belongs {
+            Belongs::Another => return ending.session.join(pending),
+            Belongs::This(request) => request.clone(),
+        };
+        let request = request.as_deref();
         if ending.session.is_unused()
             && let Some(entries) = pending.only_entries()
         {
+            let Some(entries) = Request::note(request, &pg, entries) else { return Ok(()) };
             // The connection goes back to the pool before the entries are waited for, also
-            // where the request could go on with it: the writer needs one as well.
+            // where the request could go on with it.
             ending.session.end();
             drop((tx, ending));
-            return pg.record(entries).await;
+            return pg.record(entries, request).await;
         }
-        pg.finish(tx, pending).await
+        pg.finish(tx, pending, request).await
     }
 }

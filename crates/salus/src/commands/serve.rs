@@ -13,8 +13,9 @@ use std::{
 use anyhow::Context as _;
 use jobs::{Liveness, Runtime, RuntimeSettings, supervise};
 use poem::{Endpoint as _, EndpointExt as _};
+use ports::JobFailure;
 use postgres::core::{Consumer, sharing};
-use rest::core::Proxies;
+use rest::core::{Problem, Proxies};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -67,7 +68,12 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
             concurrency: config.jobs.concurrency,
             grace: Duration::from_secs(config.server.drain_seconds),
             sole_server: foundation.cluster.is_some(),
-            within: |run| Box::pin(sharing(run)),
+            within: |run| {
+                Box::pin(async {
+                    let recorded = sharing(run).await;
+                    recorded.unwrap_or_else(|error| Err(JobFailure::from_error(&error)))
+                })
+            },
         },
     ));
     let consumer = Consumer::new(foundation.pg.clone(), wiring.registry, config.jobs.consumers);
@@ -92,8 +98,9 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let proxies = config.server.proxies()?;
     let endpoint = wiring.surface.endpoint(&config, foundation.env.clone(), health.clone())?;
     // What one request reads for several contexts is one transaction.
-    let endpoint =
-        endpoint.around(|endpoint, request| async move { sharing(endpoint.call(request)).await });
+    let endpoint = endpoint.around(|endpoint, request| async move {
+        sharing(endpoint.call(request)).await.map_err(Problem::from)?
+    });
 
     let stop_jobs = CancellationToken::new();
     let jobs = {
