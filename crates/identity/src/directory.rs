@@ -175,7 +175,7 @@ pub async fn contact(services: &Services, account: AccountId) -> Result<Contact>
     if profile.is_some() {
         let patient = account.as_patient();
         let entry = AuditEntry::new(AuditAction::Read, "patient_profile", patient);
-        tx.audit(entry.patient(patient).detail("purpose", "contact"));
+        tx.audit(entry.patient(patient));
         tx.commit().await?;
     }
     let email_verified = found.is_active();
