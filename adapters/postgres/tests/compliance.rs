@@ -439,6 +439,22 @@ async fn the_trail_of_a_person_is_read_in_pages_and_the_reading_recorded() {
 }
 
 #[tokio::test]
+async fn what_salus_read_for_itself_is_found_by_what_it_read() {
+    let log = Log::new().await;
+    let mut tx = log.database.pg.open(&Actor::system("care.assess")).await.unwrap();
+    let read = serde_json::json!({ "patient_profile": ["a"], "form_response 01": ["b"] });
+    tx.audit(AuditEntry::new(AuditAction::Read, "patient_record", "1").detail("read", read));
+    Box::new(tx).commit().await.unwrap();
+    let actor = auditor(&[Permission::AuditRead]);
+    for (entity, count) in [("form_response", 1), ("patient_profile", 1), ("patient", 0)] {
+        let filter = TrailFilter { entity: Some(entity.into()), ..TrailFilter::default() };
+        let page = PageRequest::default();
+        let found = read_trail(&log.database.pg, &actor, &filter, &page).await.unwrap();
+        assert_eq!(found.items.len(), count, "{entity}");
+    }
+}
+
+#[tokio::test]
 async fn an_export_needs_its_permission_and_is_recorded() {
     let log = Log::new().await;
     log.record(3).await;

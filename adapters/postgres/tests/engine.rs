@@ -203,7 +203,7 @@ async fn what_a_request_reads_in_a_row_is_one_transaction_until_it_writes() {
         // Each has the reach of its own actor.
         assert_eq!(text(&pg.open(&nobody).await.unwrap(), scope).await, "nobody");
         assert_eq!(text(&pg.open(&system()).await.unwrap(), scope).await, "system");
-        // What is recorded has given its connection back, which the writer may need.
+        // What is recorded has given its connection back.
         let mut reading = pg.open(&system()).await.unwrap();
         let own = text(&reading, BEGAN).await;
         reading.audit(entry("read"));
@@ -216,6 +216,10 @@ async fn what_a_request_reads_in_a_row_is_one_transaction_until_it_writes() {
         let Err(refused) = pg.open(&system()).await else { panic!("a second connection") };
         assert!(matches!(refused, PortError::Internal { .. }), "{refused:?}");
         drop(working);
+        let (one, actor) = (system(), system());
+        let (one, another) = tokio::join!(pg.open(&one), pg.open(&actor));
+        assert_ne!(one.is_ok(), another.is_ok(), "two at the same time");
+        drop((one, another));
 
         // A change that is dropped is taken back, and a lock is given up.
         let mut changing = pg.open(&system()).await.unwrap();
@@ -244,13 +248,14 @@ async fn what_a_request_reads_in_a_row_is_one_transaction_until_it_writes() {
         began(pg, &system()).await;
     })
     .await
+    .1
     .unwrap();
 }
 
 /// A reading of a patient's record that Salus needs for something else.
-async fn read_for_itself(database: &Database, purpose: &'static str, entity: &'static str) {
-    let patient = PatientId(Uuid::from_u128(1));
-    let mut tx = database.pg.open(&Actor::system(purpose)).await.unwrap();
+async fn read_for_itself(pg: &Pg, patient: u128, purpose: &'static str, entity: &'static str) {
+    let patient = PatientId(Uuid::from_u128(patient));
+    let mut tx = pg.open(&Actor::system(purpose)).await.unwrap();
     tx.audit(AuditEntry::new(AuditAction::Read, entity, patient).patient(patient));
     Box::new(tx).commit().await.unwrap();
 }
@@ -271,35 +276,40 @@ async fn what_salus_reads_for_itself_is_one_entry_of_the_request() {
     // With the commit of what it was read for.
     sharing(async {
         drop(database.pg.open(&person).await.unwrap());
-        read_for_itself(&database, "tests.one", "profile").await;
-        read_for_itself(&database, "tests.two", "summary").await;
-        read_for_itself(&database, "tests.three", "profile").await;
+        read_for_itself(&database.pg, 1, "tests.one", "profile").await;
+        read_for_itself(&database.pg, 1, "tests.two", "summary").await;
+        read_for_itself(&database.pg, 9, "tests.two", "profile").await;
+        read_for_itself(&database.pg, 1, "tests.three", "profile").await;
         assert!(texts(&database, log).await.is_empty());
         let mut tx = database.pg.open(&person).await.unwrap();
         tx.lock("locking", "tests".to_owned()).await.unwrap();
         tx.audit(entry("changed"));
         Box::new(tx).commit().await.unwrap();
         let changed = format!("anonymous account changed {}", request.uuid());
-        assert_eq!(texts(&database, log).await, [both.clone(), changed]);
+        let another = Uuid::from_u128(9);
+        let another = format!("system tests.two profile {another} {}", request.uuid());
+        assert_eq!(texts(&database, log).await, [both.clone(), another, changed]);
         // What has been written is not written again.
-        read_for_itself(&database, "tests.four", "profile").await;
+        read_for_itself(&database.pg, 1, "tests.four", "profile").await;
     })
     .await
+    .1
     .unwrap();
     let last = format!("system tests.four profile {patient} {}", request.uuid());
-    assert_eq!(texts(&database, log).await[2..], [last.clone()]);
+    assert_eq!(texts(&database, log).await[3..], [last.clone()]);
     // What a commit could not write is written at the end, before there is an answer.
     sharing(async {
         drop(database.pg.open(&person).await.unwrap());
-        read_for_itself(&database, "tests.four", "profile").await;
+        read_for_itself(&database.pg, 1, "tests.four", "profile").await;
         let mut tx = database.pg.open(&person).await.unwrap();
         tx.audit(entry("a word with \0 in it"));
         tx.execute("locking", "SELECT pg_advisory_xact_lock(1)", []).await.unwrap();
         Box::new(tx).commit().await.unwrap_err();
     })
     .await
+    .1
     .unwrap();
-    assert_eq!(texts(&database, log).await[3..], [last]);
+    assert_eq!(texts(&database, log).await[4..], [last]);
 }
 
 #[tokio::test]
@@ -317,6 +327,7 @@ async fn a_request_that_waits_for_somebody_else_holds_no_transaction() {
         assert_ne!(began(pg, &system()).await, first);
     })
     .await
+    .1
     .unwrap();
 }
 
@@ -372,22 +383,28 @@ async fn readings_beyond_those_that_may_wait_are_refused_and_the_others_recorded
     assert_eq!(texts(&database, entries).await, [format!("{recorded} {recorded}")]);
 }
 
-/// Stands between the driver and the database, and drops the first connection that
-/// has written audit entries before the driver hears of it.
-async fn losing_the_first_answer(socket: PathBuf, folder: &Path) -> Arc<AtomicBool> {
+/// Stands between the driver and the database, and drops the first connection on which
+/// the database says this, before the driver hears of it. The database says what it
+/// did once that is committed.
+async fn losing(what: &'static [u8], socket: PathBuf, folder: &Path) -> Arc<AtomicBool> {
     let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).unwrap();
     let lost = Arc::new(AtomicBool::new(false));
     let was_lost = lost.clone();
     tokio::spawn(async move {
         while let Ok((driver, _)) = listener.accept().await {
             let database = UnixStream::connect(&socket).await.unwrap();
-            tokio::spawn(relay(driver, database, was_lost.clone()));
+            tokio::spawn(relay(what, driver, database, was_lost.clone()));
         }
     });
     lost
 }
 
-async fn relay(mut driver: UnixStream, mut database: UnixStream, lost: Arc<AtomicBool>) {
+async fn relay(
+    what: &'static [u8],
+    mut driver: UnixStream,
+    mut database: UnixStream,
+    lost: Arc<AtomicBool>,
+) {
     let (mut asked, mut answer) = (Vec::with_capacity(65_536), Vec::with_capacity(65_536));
     loop {
         asked.clear();
@@ -402,9 +419,8 @@ async fn relay(mut driver: UnixStream, mut database: UnixStream, lost: Arc<Atomi
                 if read.unwrap_or(0) == 0 {
                     return;
                 }
-                // The database names what it did once that is committed.
-                let inserted = answer.windows(9).any(|text| text == b"INSERT 0 ");
-                if inserted && !lost.swap(true, Ordering::SeqCst) {
+                let said = answer.windows(what.len()).any(|text| text == what);
+                if said && !lost.swap(true, Ordering::SeqCst) {
                     return;
                 }
                 if driver.write_all(&answer).await.is_err() {
@@ -415,24 +431,77 @@ async fn relay(mut driver: UnixStream, mut database: UnixStream, lost: Arc<Atomi
     }
 }
 
+/// A pool behind a socket on which what the database says is lost once. None where the
+/// environment names a server without a socket.
+struct Forgetful {
+    pg: Pg,
+    lost: Arc<AtomicBool>,
+    folder: tempfile::TempDir,
+}
+
+impl Forgetful {
+    async fn of(database: &Database, what: &'static [u8]) -> Option<Self> {
+        let (head, socket) = database.url.split_once("?host=")?;
+        let folder = tempfile::tempdir().unwrap();
+        let socket = Path::new(socket).join(".s.PGSQL.5432");
+        let lost = losing(what, socket, folder.path()).await;
+        let url = format!("{head}?host={}", folder.path().display());
+        let settings = ConnectionSettings { url, max_connections: 2 };
+        let pool = Pg::connect(&settings).await.unwrap();
+        let pg = Pg::new(pool, database.env.clone(), Arc::new(TestSealer));
+        Some(Self { pg, lost, folder })
+    }
+}
+
+const RECORDED: &str =
+    "SELECT entity_id || ' ' || count(*) FROM audit_entries GROUP BY entity_id ORDER BY 1";
+
 #[tokio::test]
 async fn a_reading_whose_commit_was_not_answered_is_recorded_once() {
     let database = Database::fresh().await;
-    let Some((head, socket)) = database.url.split_once("?host=") else {
-        // A server that the environment names need not have a socket.
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let socket = Path::new(socket).join(".s.PGSQL.5432");
-    let lost = losing_the_first_answer(socket, folder.path()).await;
-    let url = format!("{head}?host={}", folder.path().display());
-    let settings = ConnectionSettings { url, max_connections: 2 };
-    let pool = Pg::connect(&settings).await.unwrap();
-    let pg = Pg::new(pool, database.env.clone(), Arc::new(TestSealer));
-    let mut tx = pg.open(&system()).await.unwrap();
+    let Some(forgetful) = Forgetful::of(&database, b"INSERT 0 ").await else { return };
+    let mut tx = forgetful.pg.open(&system()).await.unwrap();
     tx.audit(entry("read"));
     Box::new(tx).commit().await.unwrap();
-    assert!(lost.load(Ordering::SeqCst), "an answer was lost");
-    let recorded = "SELECT entity_id || ' ' || count(*) FROM audit_entries GROUP BY entity_id";
-    assert_eq!(texts(&database, recorded).await, ["read 1"]);
+    assert!(forgetful.lost.load(Ordering::SeqCst), "an answer was lost");
+    assert_eq!(texts(&database, RECORDED).await, ["read 1"]);
+}
+
+#[tokio::test]
+async fn what_salus_read_for_a_commit_that_was_not_answered_is_recorded_once() {
+    let database = Database::fresh().await;
+    let Some(forgetful) = Forgetful::of(&database, b"COMMIT").await else { return };
+    let pg = &forgetful.pg;
+    sharing(async {
+        read_for_itself(pg, 1, "tests.one", "profile").await;
+        let mut tx = pg.open(&system()).await.unwrap();
+        tx.lock("locking", "tests".to_owned()).await.unwrap();
+        tx.audit(entry("changed"));
+        let unknown = Box::new(tx).commit().await;
+        assert!(matches!(unknown, Err(PortError::Outage { .. })), "{unknown:?}");
+        assert!(forgetful.lost.load(Ordering::SeqCst), "an answer was lost");
+        // What is read afterwards is another entry, and the next commit has both.
+        read_for_itself(pg, 1, "tests.two", "summary").await;
+        let mut tx = pg.open(&system()).await.unwrap();
+        tx.lock("locking", "tests".to_owned()).await.unwrap();
+        tx.audit(entry("changed again"));
+        Box::new(tx).commit().await.unwrap();
+    })
+    .await
+    .1
+    .unwrap();
+    let patient = Uuid::from_u128(1);
+    let once = ["changed 1".to_owned(), "changed again 1".to_owned()];
+    let mut expected = vec![format!("{patient} 2")];
+    expected.extend(once);
+    assert_eq!(texts(&database, RECORDED).await, expected);
+    // An answer whose readings cannot be recorded does not leave.
+    let (done, recorded) = sharing(async {
+        read_for_itself(pg, 1, "tests.one", "profile").await;
+        std::fs::remove_file(forgetful.folder.path().join(".s.PGSQL.5432")).unwrap();
+        "an answer"
+    })
+    .await;
+    assert_eq!(done, "an answer");
+    assert!(matches!(recorded, Err(PortError::Outage { .. })), "{recorded:?}");
 }

@@ -70,14 +70,14 @@ impl ChainTx for Sealing {
     }
 
     async fn unchained(&mut self, limit: u64) -> Result<Vec<RecordedEntry>> {
-        // The list has seldom been counted, so PostgreSQL takes it for long and would rather
-        // read the whole log for a join. The limit within keeps it from that.
+        // PostgreSQL has no statistics of a list that is filled and emptied all the time, and
+        // would read the whole log for a join. LIMIT 1 makes it look up each entry.
         let sql = format!(
             "SELECT {} FROM ( \
-                 SELECT seq, entry_id FROM audit_unchained ORDER BY seq LIMIT {limit}) u \
+                 SELECT seq, entry_id FROM audit_unchained ORDER BY seq) u \
              CROSS JOIN LATERAL ( \
                  SELECT * FROM audit_entries WHERE seq = u.seq AND id = u.entry_id LIMIT 1) e \
-             ORDER BY u.seq",
+             ORDER BY u.seq LIMIT {limit}",
             entry::COLUMNS
         );
         entries(&self.0, "reading what is not chained", &sql).await

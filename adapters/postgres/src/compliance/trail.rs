@@ -69,7 +69,13 @@ fn query(
         add("e.action = ?", action.to_string().into());
     }
     if let Some(entity) = &filter.entity {
-        add("e.entity = ?", entity.clone().into());
+        // What Salus reads for itself on the way is listed in one entry.
+        add(
+            "(e.entity = ? OR e.entity = 'patient_record' AND EXISTS (SELECT 1 \
+             FROM jsonb_object_keys(e.detail->'read') AS what \
+             WHERE split_part(what, ' ', 1) = ?))",
+            entity.clone().into(),
+        );
     }
     if let Some(from) = filter.from {
         add("e.occurred_at >= ?", from.into());

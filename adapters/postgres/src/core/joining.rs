@@ -12,13 +12,15 @@
 //!   before the request has its answer.
 
 use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use kernel::{Actor, RequestContext};
 use ports::Result;
 use tokio::sync::Notify;
@@ -56,42 +58,61 @@ pub(super) struct Request {
     put: Notify,
     /// Who asks; nobody in a job.
     by: OnceLock<RequestContext>,
-    /// What Salus has read for itself and has yet to record.
-    notes: Mutex<Option<(Pg, Vec<Entry>)>>,
+    notes: Mutex<Notes>,
+}
+
+/// What Salus has read for itself and has yet to record.
+#[derive(Default)]
+struct Notes {
+    /// Where it is recorded.
+    pg: Option<Pg>,
+    read: Vec<Entry>,
+    /// As it was first written. Where it is not known whether that came to its end, it
+    /// is written again as it was.
+    folded: Vec<Entry>,
+}
+
+/// A unit of work of a request that is under way.
+pub(super) struct Seat(Arc<Request>);
+
+impl Seat {
+    fn take(request: &Arc<Request>) -> (Self, bool) {
+        let others = request.open.fetch_add(1, Ordering::Relaxed);
+        (Self(Arc::clone(request)), others == 0)
+    }
+
+    pub fn request(&self) -> &Arc<Request> {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How a unit of work begins.
 pub(super) enum Begin {
     /// As part of a transaction that somebody else ends.
     Joined(Arc<Session>),
-    /// With a transaction of its own, of a request or not; where one was kept, with
-    /// that.
-    Own { request: Option<Arc<Request>>, kept: Option<Arc<Session>> },
+    /// With a transaction of its own; where one was kept, with that.
+    Own { seat: Option<Seat>, kept: Option<Arc<Session>> },
+    /// While another of the same request is under way.
+    Beside(Seat),
 }
 
 impl Request {
-    pub fn enter(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn leave(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether a unit of work is under way.
-    pub fn is_at_work(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > 0
-    }
-
     /// Keeps a transaction for whoever comes next, where nobody else of the request
     /// is at work: a request holds one connection at a time, and not two.
     pub fn keep(&self, session: Arc<Session>) {
-        if !self.is_at_work() {
-            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        if self.open.load(Ordering::Relaxed) == 0 {
+            *locked(&self.kept) = Some(session);
             self.put.notify_one();
         }
     }
 
+    /// Notes who asks.
     pub fn is_of(&self, actor: &Actor) {
         if actor.request.request_id.is_some() {
             self.by.get_or_init(|| actor.request.clone());
@@ -99,39 +120,33 @@ impl Request {
     }
 
     /// Notes what Salus has read for itself. Gives back what has to be recorded now.
-    pub fn note(request: Option<&Self>, pg: &Pg, entries: Vec<Entry>) -> Option<Vec<Entry>> {
-        let Some(request) = request.filter(|_| entries.iter().all(readings::is_own)) else {
-            return Some(entries);
-        };
-        let mut notes = request.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, noted) = notes.get_or_insert_with(|| (pg.clone(), Vec::new()));
-        if noted.len() + entries.len() > NOTES {
+    pub fn note(&self, pg: &Pg, entries: Vec<Entry>) -> Option<Vec<Entry>> {
+        let mut notes = locked(&self.notes);
+        if notes.read.len() + entries.len() > NOTES || !entries.iter().all(readings::is_own) {
             return Some(entries);
         }
-        noted.extend(entries);
+        notes.pg.get_or_insert_with(|| pg.clone());
+        notes.read.extend(entries);
         None
     }
 
-    /// What is noted, as it is recorded, and how many notes that are.
-    pub fn noted(&self) -> (Vec<Entry>, usize) {
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let noted = notes.as_ref().map(|(_, noted)| noted.clone()).unwrap_or_default();
-        let count = noted.len();
-        (readings::fold(noted, &Cause::Request(self.by.get())), count)
+    /// The entries of what is noted.
+    pub fn noted(&self) -> Vec<Entry> {
+        let notes = &mut *locked(&self.notes);
+        let read = std::mem::take(&mut notes.read);
+        notes.folded.extend(readings::fold(read, &Cause::Request(self.by.get())));
+        notes.folded.clone()
     }
 
-    /// Forgets the first notes, which are recorded.
-    pub fn forget(&self, count: usize) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, noted)) = notes.as_mut() {
-            noted.drain(..count.min(noted.len()));
-        }
+    /// Forgets the first so many entries, which are on disk.
+    pub fn forget(&self, recorded: usize) {
+        let folded = &mut locked(&self.notes).folded;
+        folded.drain(..recorded.min(folded.len()));
     }
 
     /// Records what is still noted.
     async fn record(&self) -> Result<()> {
-        let notes = |notes: &Option<(Pg, _)>| notes.as_ref().map(|(pg, _)| pg.clone());
-        let pg = notes(&self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        let pg = locked(&self.notes).pg.clone();
         match pg {
             Some(pg) => pg.record(Vec::new(), Some(self)).await,
             None => Ok(()),
@@ -139,7 +154,7 @@ impl Request {
     }
 
     fn take(&self) -> Option<Arc<Session>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+        locked(&self.kept).take()
     }
 
     /// Lets go of what nobody has gone on with.
@@ -158,11 +173,12 @@ pub(super) async fn joining<T>(session: &Arc<Session>, work: impl Future<Output 
     UNDER_WAY.scope(UnderWay::Delivery(Arc::downgrade(session)), work).await
 }
 
-/// Runs a request or a job, whose units of work share what they can. What came of it
-/// is given once all that Salus has read for it is in the audit log.
-pub async fn sharing<T>(work: impl Future<Output = T>) -> Result<T> {
+/// Runs a request or a job, whose units of work share what they can. Says beside what
+/// came of it whether all that Salus has read for it is in the audit log.
+pub async fn sharing<T>(work: impl Future<Output = T>) -> (T, Result<()>) {
     let request = Arc::new(Request::default());
     let done = async {
+        let work = AssertUnwindSafe(work).catch_unwind();
         tokio::select! {
             biased;
             done = work => done,
@@ -171,7 +187,8 @@ pub async fn sharing<T>(work: impl Future<Output = T>) -> Result<T> {
     };
     let done = UNDER_WAY.scope(UnderWay::Request(request.clone()), done).await;
     drop(request.take());
-    request.record().await.map(|()| done)
+    let recorded = request.record().await;
+    (done.unwrap_or_else(|panic| resume_unwind(panic)), recorded)
 }
 
 /// How a unit of work that is opened here begins.
@@ -179,12 +196,16 @@ pub(super) fn begin() -> Begin {
     match UNDER_WAY.try_with(Clone::clone) {
         Ok(UnderWay::Delivery(session)) => match session.upgrade() {
             Some(session) if !session.is_over() => Begin::Joined(session),
-            _ => Begin::Own { request: None, kept: None },
+            _ => Begin::Own { seat: None, kept: None },
         },
-        Ok(UnderWay::Request(request)) => {
-            let kept = request.take();
-            Begin::Own { request: Some(request), kept }
-        }
-        Err(_) => Begin::Own { request: None, kept: None },
+        Ok(UnderWay::Request(request)) => match Seat::take(&request) {
+            (seat, true) => Begin::Own { seat: Some(seat), kept: request.take() },
+            (seat, false) => Begin::Beside(seat),
+        },
+        Err(_) => Begin::Own { seat: None, kept: None },
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

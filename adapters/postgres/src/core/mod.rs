@@ -36,7 +36,7 @@ pub use self::{
 use self::{
     connection::{Session, executed},
     error::is_dead,
-    joining::{Begin, Request},
+    joining::{Begin, Request, Seat},
     pending::{Entry, Pending},
     pulse::Pulse,
     recorder::Recorder,
@@ -131,27 +131,36 @@ impl Pg {
     /// to be part of it joins that, else it begins one.
     pub async fn open(&self, actor: &Actor) -> Result<PgTx> {
         let walls: Arc<str> = walls(actor).into();
-        let (actor, pg) = (actor.clone(), self.clone());
+        let actor = actor.clone();
         match joining::begin() {
-            Begin::Joined(session) => Ok(PgTx::joined(session.connection(walls), actor, pg)),
+            Begin::Joined(session) => {
+                Ok(PgTx::joined(session.connection(walls), actor, self.clone()))
+            }
             // It would hold one connection and wait for another, and a pool of which all do
             // that stands still. A debug build refuses it, so that a test finds it.
-            Begin::Own { request: Some(request), .. }
-                if cfg!(debug_assertions) && request.is_at_work() =>
-            {
+            Begin::Beside(_) if cfg!(debug_assertions) => {
                 Err(PortError::bug("a request opened a unit of work within another"))
             }
-            Begin::Own { request, kept } => {
-                if let Some(request) = &request {
-                    request.is_of(&actor);
-                }
-                let session = match kept {
-                    Some(session) => session,
-                    None => self.begin_as("opening a transaction", &walls).await?,
-                };
-                Ok(PgTx::own(session.connection(walls), actor, pg, request))
-            }
+            Begin::Beside(seat) => self.own(walls, actor, Some(seat), None).await,
+            Begin::Own { seat, kept } => self.own(walls, actor, seat, kept).await,
         }
+    }
+
+    async fn own(
+        &self,
+        walls: Arc<str>,
+        actor: Actor,
+        seat: Option<Seat>,
+        kept: Option<Arc<Session>>,
+    ) -> Result<PgTx> {
+        if let Some(seat) = &seat {
+            seat.request().is_of(&actor);
+        }
+        let session = match kept {
+            Some(session) => session,
+            None => self.begin_as("opening a transaction", &walls).await?,
+        };
+        Ok(PgTx::own(session.connection(walls), actor, self.clone(), seat))
     }
 
     /// Writes what the commit brings with it, also for the units of work that
@@ -166,7 +175,8 @@ impl Pg {
         if session.is_spoiled() {
             return Err(PortError::bug("a unit of work left changes behind without a commit"));
         }
-        let (noted, count) = request.map(Request::noted).unwrap_or_default();
+        let noted = request.map(Request::noted).unwrap_or_default();
+        let count = noted.len();
         let mut all = Pending::of_entries(noted);
         all.append(session.take_joined());
         all.append(pending);
@@ -185,7 +195,8 @@ impl Pg {
     /// Returns once the audit entries of what was only read are on disk, and with them
     /// what Salus has read for itself before.
     async fn record(&self, entries: Vec<Entry>, request: Option<&Request>) -> Result<()> {
-        let (mut all, count) = request.map(Request::noted).unwrap_or_default();
+        let mut all = request.map(Request::noted).unwrap_or_default();
+        let count = all.len();
         all.extend(entries);
         if all.is_empty() {
             return Ok(());
@@ -194,7 +205,11 @@ impl Pg {
             let options = self.pool.get_postgres_connection_pool().connect_options();
             Recorder::start(PgConnectOptions::clone(&options))
         };
-        self.recorder.get_or_init(start).record(all).await?;
+        tokio::select! {
+            biased;
+            recorded = self.recorder.get_or_init(start).record(all) => recorded?,
+            outage = self.pulse.lost() => return Err(outage),
+        }
         if let Some(request) = request {
             request.forget(count);
         }

@@ -119,11 +119,10 @@ impl Pending {
         (others == [0; 4] && !entries.is_empty()).then(|| std::mem::take(entries))
     }
 
-    /// A statement that writes entries, but for those that are there already.
+    /// A statement that writes entries.
     pub fn recording(entries: impl IntoIterator<Item = Entry>) -> QueryBuilder<Postgres> {
         let mut sql = QueryBuilder::new("");
         insert_entries(&mut sql, entries);
-        sql.push(" ON CONFLICT (id) DO NOTHING");
         sql
     }
 
@@ -203,6 +202,8 @@ fn write_events(sql: &mut QueryBuilder<Postgres>, events: &[Envelope]) -> Result
     Ok(())
 }
 
+/// Inserts entries, but for those that are there already, of a commit whose end was not
+/// known.
 fn insert_entries(sql: &mut QueryBuilder<Postgres>, entries: impl IntoIterator<Item = Entry>) {
     let (mut ids, mut times, mut actions) = (vec![], vec![], vec![]);
     let (mut entities, mut entity_ids, mut patients) = (vec![], vec![], vec![]);
@@ -239,7 +240,7 @@ fn insert_entries(sql: &mut QueryBuilder<Postgres>, entries: impl IntoIterator<I
     sql.push(", ").push_bind(actors);
     sql.push(
         ") WITH ORDINALITY AS entry (id, at, action, entity, entity_id, patient, outcome, \
-         detail, actor, number)) AS entry ORDER BY number",
+         detail, actor, number)) AS entry ORDER BY number ON CONFLICT (id) DO NOTHING",
     );
 }
 

@@ -22,7 +22,7 @@ pub(super) enum Cause<'a> {
         event: EventId,
         handler: &'a str,
     },
-    /// None for a job, which its readings name.
+    /// None for a job.
     Request(Option<&'a RequestContext>),
 }
 

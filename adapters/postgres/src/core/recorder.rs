@@ -9,7 +9,10 @@ use sqlx::{
     ConnectOptions as _, Postgres, QueryBuilder,
     postgres::{PgConnectOptions, PgConnection},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     connection::executed,
@@ -19,11 +22,13 @@ use super::{
 
 /// How many readings may wait; one more is refused.
 const ROOM: usize = 4_096;
-/// How many entries one statement writes.
+/// The entries of how many units of work one statement writes.
 const MOST: usize = 1_000;
 /// A commit whose end is not known is repeated so often, and after this long.
 const REPEATS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
+/// A database that takes longer than this to answer counts as away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The entries of one unit of work, and who waits for them.
 struct Asked {
@@ -70,10 +75,11 @@ struct Writer {
 impl Writer {
     async fn write(&mut self, asked: Vec<Asked>) {
         let all = || asked.iter().flat_map(|each| each.entries.iter().cloned());
-        if self.insert(all).await.is_ok() {
+        let done = self.insert(all).await;
+        if matches!(done, Ok(()) | Err(PortError::Outage { .. })) {
             for each in asked {
                 // The request may have been canceled.
-                let _ = each.done.send(Ok(()));
+                let _ = each.done.send(done.clone());
             }
             return;
         }
@@ -98,11 +104,17 @@ impl Writer {
     }
 
     async fn send(&mut self, mut statement: QueryBuilder<Postgres>) -> sqlx::Result<()> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
+        let connection = self.connection.take();
+        let write = async {
+            let mut connection = match connection {
+                Some(connection) => connection,
+                None => self.options.connect().await?,
+            };
+            let done = statement.build().execute(&mut connection).await;
+            Ok::<_, sqlx::Error>((connection, done))
         };
-        let done = statement.build().execute(&mut connection).await;
+        let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        let (connection, done) = timeout(PATIENCE, write).await.map_err(late)??;
         if !done.as_ref().is_err_and(is_lost) {
             self.connection = Some(connection);
         }

@@ -13,7 +13,7 @@ use super::{
     Pg,
     connection::{Connection, Session},
     error::db,
-    joining::Request,
+    joining::Seat,
     pending::{Pending, actor_id},
 };
 
@@ -39,16 +39,18 @@ enum Belongs {
     /// To somebody who began it before, and who ends it.
     Another,
     /// To this unit of work, of a request or not.
-    This(Option<Arc<Request>>),
+    This(Option<Seat>),
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        match &self.belongs {
+        match &mut self.belongs {
             Belongs::Another if self.changed => self.session.spoil(),
-            Belongs::Another | Belongs::This(None) => {}
-            Belongs::This(Some(request)) => {
-                request.leave();
+            Belongs::Another => {}
+            Belongs::This(seat) => {
+                let Some(seat) = seat.take() else { return };
+                let request = Arc::clone(seat.request());
+                drop(seat);
                 if !self.changed && self.session.is_unused() {
                     request.keep(Arc::clone(&self.session));
                 } else {
@@ -64,11 +66,8 @@ impl PgTx {
         Self::new(tx, actor, pg, Belongs::Another)
     }
 
-    pub(super) fn own(tx: Connection, actor: Actor, pg: Pg, request: Option<Arc<Request>>) -> Self {
-        if let Some(request) = &request {
-            request.enter();
-        }
-        Self::new(tx, actor, pg, Belongs::This(request))
+    pub(super) fn own(tx: Connection, actor: Actor, pg: Pg, seat: Option<Seat>) -> Self {
+        Self::new(tx, actor, pg, Belongs::This(seat))
     }
 
     fn new(tx: Connection, actor: Actor, pg: Pg, belongs: Belongs) -> Self {
@@ -240,13 +239,18 @@ impl UnitOfWork for PgTx {
         ending.changed = false;
         let request = match &ending.belongs {
             Belongs::Another => return ending.session.join(pending),
-            Belongs::This(request) => request.clone(),
+            Belongs::This(seat) => seat.as_ref().map(|seat| Arc::clone(seat.request())),
         };
         let request = request.as_deref();
         if ending.session.is_unused()
-            && let Some(entries) = pending.only_entries()
+            && let Some(mut entries) = pending.only_entries()
         {
-            let Some(entries) = Request::note(request, &pg, entries) else { return Ok(()) };
+            if let Some(request) = request {
+                match request.note(&pg, entries) {
+                    Some(not_noted) => entries = not_noted,
+                    None => return Ok(()),
+                }
+            }
             // The connection goes back to the pool before the entries are waited for, also
             // where the request could go on with it.
             ending.session.end();

@@ -37,7 +37,7 @@ pub use self::{
     page::PageQuery,
     problem::{Problem, ProblemBody, ProblemField, RETRY_AFTER},
     proxies::{Proxies, ProxyHeader},
-    request::{Dialect, Surround, current_request_id, request_context},
+    request::{Answering, Dialect, Surround, Within, current_request_id, request_context},
     text::Text,
     upload::{PhotoLimit, PhotoUpload},
     version::{any_or_one, one_version, seen_version},

@@ -6,9 +6,10 @@ use std::{
     time::Instant,
 };
 
+use futures::future::BoxFuture;
 use kernel::{Actor, RequestContext, RequestId};
 use poem::{
-    Endpoint, IntoResponse as _, Middleware, PathPattern, Request, Response,
+    Endpoint, IntoResponse, Middleware, PathPattern, Request, Response,
     http::{HeaderMap, HeaderValue, StatusCode, Version, header},
 };
 use ports::Env;
@@ -87,7 +88,14 @@ pub struct Surround {
     pub pace: Pace,
     pub denials: Arc<dyn DenialLog>,
     pub limits: Arc<Limits>,
+    /// What a request is answered within, which may refuse to let the answer leave.
+    pub within: Within,
 }
+
+/// An answer on its way.
+pub type Answering<'a> = BoxFuture<'a, poem::Result<Response>>;
+pub type Within =
+    for<'a> fn(Answering<'a>) -> BoxFuture<'a, Result<poem::Result<Response>, Problem>>;
 
 impl<E: Endpoint + 'static> Middleware<E> for Surround {
     type Output = Surrounded<E>;
@@ -138,15 +146,14 @@ impl<E: Endpoint + 'static> Endpoint for Surrounded<E> {
             if !is_empty {
                 guard_body(&mut request, &self.surround, &arriving)?;
             }
-            let answer = self.inner.call(request).await;
+            let answer = async { self.inner.call(request).await.map(IntoResponse::into_response) };
+            let answer = (self.surround.within)(Box::pin(answer)).await?;
             Ok::<_, Problem>((answer, CALLER.with(|caller| caller.get().cloned())))
         };
         let work = limits::remembering(CALLER.scope(OnceLock::new(), work));
         let work = REQUEST_ID.scope(id, work).instrument(span.clone());
         let (answer, caller, drawn) = match work.await {
-            (Ok((answer, caller)), drawn) => {
-                (answer.map(|answer| answer.into_response()), caller, drawn)
-            }
+            (Ok((answer, caller)), drawn) => (answer, caller, drawn),
             (Err(problem), drawn) => {
                 let answer = match dialect {
                     Some(dialect) => (dialect.refuse)(problem.status(), &problem.body().detail),

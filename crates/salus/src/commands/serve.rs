@@ -12,10 +12,10 @@ use std::{
 
 use anyhow::Context as _;
 use jobs::{Liveness, Runtime, RuntimeSettings, supervise};
-use poem::{Endpoint as _, EndpointExt as _};
+use poem::EndpointExt as _;
 use ports::JobFailure;
 use postgres::core::{Consumer, sharing};
-use rest::core::{Problem, Proxies};
+use rest::core::Proxies;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +70,8 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
             sole_server: foundation.cluster.is_some(),
             within: |run| {
                 Box::pin(async {
-                    let recorded = sharing(run).await;
-                    recorded.unwrap_or_else(|error| Err(JobFailure::from_error(&error)))
+                    let (done, recorded) = sharing(run).await;
+                    done.and(recorded.map_err(|error| JobFailure::from_error(&error)))
                 })
             },
         },
@@ -97,10 +97,6 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     let health = Arc::new(health);
     let proxies = config.server.proxies()?;
     let endpoint = wiring.surface.endpoint(&config, foundation.env.clone(), health.clone())?;
-    // What one request reads for several contexts is one transaction.
-    let endpoint = endpoint.around(|endpoint, request| async move {
-        sharing(endpoint.call(request)).await.map_err(Problem::from)?
-    });
 
     let stop_jobs = CancellationToken::new();
     let jobs = {

@@ -11,7 +11,7 @@ use kernel::{Actor, ActorKind, RequestContext};
 use pharmacy::fulfilment::CarrierWebhooks;
 use poem::{Endpoint, Route};
 use ports::{AuditAction, AuditEntry, Env, UnitOfWork as _};
-use postgres::Pg;
+use postgres::{Pg, core::sharing};
 use rest::{
     access::AccessApi,
     analytics::AnalyticsApi,
@@ -313,6 +313,13 @@ impl Surface {
                     pace: config.server.connections.pace(),
                     denials: self.denials,
                     limits: self.limits,
+                    // What one request reads for several contexts is one transaction.
+                    within: |answer| {
+                        Box::pin(async {
+                            let (answer, recorded) = sharing(answer).await;
+                            recorded.map_err(Problem::from).map(|()| answer)
+                        })
+                    },
                 },
                 authenticator: self.authenticator,
             },
