@@ -112,7 +112,7 @@ impl Authenticator {
 
     /// The public key as COSE has it: kind EC2, algorithm ES256, curve P-256.
     fn cose_key(&self) -> Vec<u8> {
-        let point = self.key.verifying_key().to_encoded_point(false);
+        let point = self.key.verifying_key().to_sec1_point(false);
         let (x, y) = (point.x().expect("x"), point.y().expect("y"));
         let mut key = vec![0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20];
         key.extend(x);

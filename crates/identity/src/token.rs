@@ -3,6 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -28,7 +29,9 @@ const PKCS8_PREFIX: [u8; 16] = [
 
 impl SigningKey {
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let public = ed25519_dalek::SigningKey::from_bytes(seed).verifying_key().to_bytes();
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
+        let mut public = [0; 32];
+        public.copy_from_slice(pair.public_key().as_ref());
         let x = URL_SAFE_NO_PAD.encode(public);
         let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
         let mut pkcs8 = PKCS8_PREFIX.to_vec();

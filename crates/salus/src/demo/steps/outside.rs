@@ -3,7 +3,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p384::{
     SecretKey,
-    elliptic_curve::sec1::ToEncodedPoint as _,
+    elliptic_curve::sec1::ToSec1Point as _,
     pkcs8::{EncodePrivateKey as _, LineEnding},
 };
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ impl Partner {
         let mut bytes = [0u8; 48];
         bytes[16..].copy_from_slice(&crate::system::SystemIds.secret());
         let secret = SecretKey::from_slice(&bytes)?;
-        let point = secret.public_key().to_encoded_point(false);
+        let point = secret.public_key().to_sec1_point(false);
         let coordinate = |bytes: Option<&[u8]>| {
             bytes.map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes)).context("a coordinate")
         };
