@@ -101,9 +101,9 @@ pub trait HandoverTx: UnitOfWork {
         now: DateTime<Utc>,
     ) -> Result<Vec<OpenWork>, PortError>;
 
-    /// Whether the provider may practise in the state, by identity's rule and held
-    /// until the transaction ends: nobody closes the account or ends the license
-    /// meanwhile.
+    /// Whether the provider may practice in the state, by identity's rule. Until the
+    /// transaction ends, a lock keeps the account from being closed and the license
+    /// from being ended.
     async fn holds_license(
         &mut self,
         provider: ProviderId,

@@ -53,8 +53,9 @@ pub async fn on_standing_changed(
     apply(env, store, sources, true, provider).await
 }
 
-/// The job: an account may be closed while a claim or a signature of it is on its
-/// way, and a license ends while nobody looks.
+/// The job. It finds what may have changed since the last event: an account that was
+/// closed while a claim or a signature of its holder was being processed, or a license
+/// that has expired.
 pub async fn check_standing(
     env: &Env,
     store: &dyn CareStore,

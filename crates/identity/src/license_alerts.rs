@@ -12,8 +12,8 @@ use crate::{License, LicenseStatus, Services, error::Result, provider};
 /// How many days before the last one a provider is told.
 pub const DAYS: [u32; 4] = [90, 30, 7, 1];
 
-/// A license that expires soon, with the days at which its holder was told of
-/// this very expiry.
+/// A license that expires soon, and the alerts already sent for this expiration
+/// date, by the days that were left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiringLicense {
     pub provider: ProviderId,

@@ -249,8 +249,8 @@ pub trait Providers: Send {
         at: DateTime<Utc>,
     ) -> Result<bool>;
 
-    /// The licenses with a last day before that one of which nobody has been told
-    /// that they have ended.
+    /// The licenses whose last day is before `day` and whose end has not been
+    /// reported yet.
     async fn licenses_ended_by(&mut self, day: NaiveDate) -> Result<Vec<(ProviderId, License)>>;
 
     /// Remembers that the end was told; `false` where that is on record already.

@@ -262,7 +262,7 @@ async fn things_of(patient: &Patient<'_>) -> Value {
     things["treatment_plan"] = plan["id"].clone();
     things["provider"] = plan["provider_id"].clone();
     things["form_version"] = form["id"].clone();
-    // Whose roles and licenses nobody needs here.
+    // Accounts whose roles and licenses no other step of this test uses.
     things["account"] = json!(salus::seed::identity::SUPPORT);
     things["other_provider"] = json!(salus::seed::identity::SOUTH);
     for (name, thing) in things.as_object().expect("things") {

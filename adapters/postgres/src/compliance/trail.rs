@@ -8,7 +8,7 @@ use ports::Result;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value};
 
 use super::{entry, report};
-use crate::{Pg, PgTx, db};
+use crate::{Pg, PgTx, core::PATIENT_RECORD, db};
 
 #[async_trait]
 impl AuditStore for Pg {
@@ -69,13 +69,13 @@ fn query(
         add("e.action = ?", action.to_string().into());
     }
     if let Some(entity) = &filter.entity {
-        // What Salus reads for itself on the way is listed in one entry.
-        add(
-            "(e.entity = ? OR e.entity = 'patient_record' AND EXISTS (SELECT 1 \
+        // Such an entry lists several things that Salus read for itself.
+        let condition = format!(
+            "(e.entity = ? OR e.entity = '{PATIENT_RECORD}' AND EXISTS (SELECT 1 \
              FROM jsonb_object_keys(e.detail->'read') AS what \
-             WHERE split_part(what, ' ', 1) = ?))",
-            entity.clone().into(),
+             WHERE split_part(what, ' ', 1) = ?))"
         );
+        add(&condition, entity.clone().into());
     }
     if let Some(from) = filter.from {
         add("e.occurred_at >= ?", from.into());

@@ -56,7 +56,7 @@ pub(super) struct Request {
     /// How many units of work are under way.
     open: AtomicUsize,
     put: Notify,
-    /// Who asks; nobody in a job.
+    /// The request that the caller made; empty in a job.
     by: OnceLock<RequestContext>,
     notes: Mutex<Notes>,
 }
@@ -112,7 +112,7 @@ impl Request {
         }
     }
 
-    /// Notes who asks.
+    /// Remembers the caller's request.
     pub fn is_of(&self, actor: &Actor) {
         if actor.request.request_id.is_some() {
             self.by.get_or_init(|| actor.request.clone());

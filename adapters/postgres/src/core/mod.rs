@@ -31,6 +31,7 @@ pub use self::{
     deliveries::{Consumer, DeliveryBacklog},
     error::{db, expect_changed},
     joining::sharing,
+    readings::PATIENT_RECORD,
     transaction::PgTx,
 };
 use self::{

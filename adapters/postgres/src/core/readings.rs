@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::pending::Entry;
 
 /// The entity of an entry that stands for several readings of a patient's record.
-const ENTITY: &str = "patient_record";
+pub const PATIENT_RECORD: &str = "patient_record";
 
 /// What made Salus read.
 pub(super) enum Cause<'a> {
@@ -58,7 +58,7 @@ pub(super) fn fold(entries: Vec<Entry>, cause: &Cause) -> Vec<Entry> {
         let Some(patient) = entry.entry.patient else { continue };
         let readings = of.remove(&patient).unwrap_or_default();
         if readings.len() > 1 {
-            entry.entry.entity = ENTITY;
+            entry.entry.entity = PATIENT_RECORD;
             entry.entry.entity_id = patient.to_string();
             entry.entry.detail.insert("read".to_owned(), listed(patient, readings));
         }

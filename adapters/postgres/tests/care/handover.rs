@@ -219,7 +219,7 @@ async fn a_panel_goes_to_colleagues_who_are_licensed_where_each_patient_is() {
     let told = "SELECT count(*) FROM outbox_events WHERE kind = 'patient_handed_over'";
     assert_eq!(setting.count(told).await, 1);
 
-    // Whoever handed over reads nothing more, also with the license back.
+    // The former provider reads nothing more, even after the license is restored.
     license(&setting, IN_MASSACHUSETTS, &[UsState::Ma]);
     tell(&setting, IN_MASSACHUSETTS).await;
     let former = plans::of_patient(pg, &provider(IN_MASSACHUSETTS), ADA).await;
