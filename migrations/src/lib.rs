@@ -108,6 +108,7 @@ history![
     "185_deliveries",
     "186_category_notices",
     "187_unchained_entries",
+    "188_catalog_changes",
 ];
 
 pub struct Migrator;

@@ -4,12 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{PatientId, Uuid};
+use kernel::{PatientId, Uuid, Word};
 use serde_json::{Map, Value};
-use strum::{Display, EnumString, IntoStaticStr};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum AuditAction {
     Create,
     Read,
@@ -22,8 +20,7 @@ pub enum AuditAction {
     Logout,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum AuditOutcome {
     Success,
     /// The actor had no right to it.

@@ -15,6 +15,13 @@ pub enum PortError {
     /// no caller is told.
     #[error("somebody changed this at the same time, or it is there already; read it again")]
     Conflict(String),
+    /// It does not exist, or not for the transaction's actor.
+    #[error("there is no such {}", .name.replace('_', " "))]
+    NotFound { name: &'static str, code: String },
+    /// Somebody else changed it since it was read. The first field says which
+    /// version is the current one, the others what has changed.
+    #[error("it was changed since it was read")]
+    Stale(Vec<FieldError>),
     /// The input holds what cannot be stored or looked up, as a NUL character
     /// or a cursor that no page gave.
     #[error("the request is not valid")]
@@ -66,6 +73,19 @@ impl PortError {
         Self::Invalid(vec![FieldError::new(path, code, message)])
     }
 
+    /// For what the audit log calls `name`.
+    pub fn not_found(name: &'static str) -> Self {
+        Self::NotFound { name, code: format!("{name}_not_found") }
+    }
+
+    /// What a conflict with a unique rule of this name means; any other error as it is.
+    pub fn at<E: From<Self>>(self, rule: &str, meaning: E) -> E {
+        match self {
+            Self::Conflict(name) if name == rule => meaning,
+            other => other.into(),
+        }
+    }
+
     pub fn bug(context: impl Into<String>) -> Self {
         Self::Internal { context: context.into(), cause: None }
     }
@@ -75,6 +95,8 @@ impl DomainError for PortError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Conflict(_) | Self::IdempotencyKeyReused => ErrorKind::Conflict,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Stale(_) => ErrorKind::PreconditionFailed,
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::Refused { .. } | Self::Unavailable { .. } | Self::Unknown { .. } => {
                 ErrorKind::Vendor
@@ -87,6 +109,8 @@ impl DomainError for PortError {
     fn code(&self) -> &str {
         match self {
             Self::Conflict(_) => "concurrent_change",
+            Self::NotFound { code, .. } => code,
+            Self::Stale(_) => "version_mismatch",
             Self::Invalid(_) => "invalid",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Refused { .. } => "vendor_refused",
@@ -99,7 +123,7 @@ impl DomainError for PortError {
 
     fn fields(&self) -> &[FieldError] {
         match self {
-            Self::Invalid(fields) => fields,
+            Self::Invalid(fields) | Self::Stale(fields) => fields,
             _ => &[],
         }
     }

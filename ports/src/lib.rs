@@ -13,6 +13,7 @@ pub mod keys;
 pub mod objects;
 pub mod panel;
 pub mod registry;
+pub mod repository;
 pub mod unit_of_work;
 
 pub use audit::{AuditAction, AuditEntry, AuditOutcome};
@@ -24,6 +25,8 @@ pub use ids::Ids;
 pub use jobs::{JobRequest, JobSpec};
 pub use kept::{Hearing, Kept};
 pub use keys::{BlindIndex, ChainKeys, Sealed, Sealer};
+pub use macros::Aggregate;
 pub use panel::Panel;
 pub use registry::{JobFailure, Registry};
+pub use repository::{Aggregate, FieldChange, Locked, Repository};
 pub use unit_of_work::{IdempotencyKey, UnitOfWork};

@@ -66,6 +66,8 @@ fn dependencies(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
                 .dependencies
                 .iter()
                 .filter(|dependency| dependency.kind == DependencyKind::Normal)
+                // The kernel describes ids and words to those adapters that ask for it.
+                .filter(|dependency| !dependency.optional)
                 .map(|dependency| dependency.name.clone())
                 .collect();
             (package.name.to_string(), names)
@@ -84,7 +86,7 @@ fn a_context_depends_on_the_kernel_and_the_ports_alone() {
     for context in CONTEXTS {
         let own = &dependencies[context];
         let allowed: BTreeSet<&str> = match context {
-            "salus-kernel" => BTreeSet::new(),
+            "salus-kernel" => ["salus-macros"].into(),
             _ => ["salus-kernel", "salus-ports"].into(),
         };
         let surplus: Vec<_> = ours(own).difference(&allowed).copied().collect();
@@ -92,7 +94,15 @@ fn a_context_depends_on_the_kernel_and_the_ports_alone() {
         let foreign: Vec<_> = FOREIGN.iter().filter(|name| own.contains(**name)).collect();
         assert!(foreign.is_empty(), "{context} knows {foreign:?}");
     }
-    assert_eq!(ours(&dependencies["salus-ports"]), ["salus-kernel"].into());
+    assert_eq!(ours(&dependencies["salus-ports"]), ["salus-kernel", "salus-macros"].into());
+    assert_eq!(ours(&dependencies["salus-macros"]), BTreeSet::new());
+    // Without the features of the kernel a context is compiled without a framework.
+    for package in &metadata.packages {
+        let context = CONTEXTS.contains(&package.name.as_str());
+        let kernel = package.dependencies.iter().find(|own| own.name == "salus-kernel");
+        let features = kernel.map(|kernel| kernel.features.clone()).unwrap_or_default();
+        assert!(!context || features.is_empty(), "{} asks for {features:?}", package.name);
+    }
     assert_eq!(ours(&dependencies["salus-jobs"]), ["salus-ports"].into());
 }
 
@@ -123,8 +133,15 @@ fn every_crate_of_the_workspace_has_its_place_in_this_test() {
         let name = package.name.as_str();
         let path = package.manifest_path.as_str();
         let placed = CONTEXTS.contains(&name)
-            || ["salus", "salus-ports", "salus-migrations", "salus-bench", "salus-tests"]
-                .contains(&name)
+            || [
+                "salus",
+                "salus-macros",
+                "salus-ports",
+                "salus-migrations",
+                "salus-bench",
+                "salus-tests",
+            ]
+            .contains(&name)
             || path.contains("/adapters/");
         assert!(placed, "{name} at {path} is neither a context, a port, an adapter nor the binary");
     }
@@ -135,7 +152,7 @@ fn no_context_names_a_vendor() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
     for folder in fs::read_dir(root.join("crates")).expect("the crates").flatten() {
-        if folder.file_name() == "salus" {
+        if ["salus", "macros"].map(Into::into).contains(&folder.file_name()) {
             continue;
         }
         for file in sources(&folder.path().join("src")) {

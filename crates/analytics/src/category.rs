@@ -2,9 +2,9 @@
 //! and what its subscriptions bring.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use kernel::{Actor, CategoryId, Currency, Money, Permission};
+use kernel::{Actor, CategoryId, Currency, Money, Permission, Word};
 use ports::{AuditAction, AuditEntry, Env};
-use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
+use strum::{EnumIter, IntoEnumIterator as _};
 
 use crate::{
     AnalyticsError, AnalyticsStore, Cell, ReportSettings,
@@ -13,10 +13,7 @@ use crate::{
 };
 
 /// How a submission was decided in the end.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, EnumIter, EnumString, IntoStaticStr,
-)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumIter, Word)]
 pub enum CategoryDecision {
     /// By the rules alone.
     AutoApproved,

@@ -1,28 +1,14 @@
 //! The way from registering to a delivered box, in stages.
 
 use chrono::NaiveDate;
-use kernel::PatientId;
+use kernel::{PatientId, Word};
 use ports::{
     Event,
     events::{AssessmentOutcome, ShipmentStatusWord},
 };
-use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+use strum::EnumIter;
 
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Display,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, Word)]
 pub enum JourneyStage {
     Registered,
     Submitted,

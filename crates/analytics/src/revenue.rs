@@ -3,12 +3,10 @@
 
 use std::num::NonZeroU32;
 
-use kernel::{CategoryId, Currency, Money, SubscriptionId, money::MoneyError};
-use strum::{Display, EnumString, IntoStaticStr};
+use kernel::{CategoryId, Currency, Money, SubscriptionId, Word, money::MoneyError};
 
 /// Where a subscription stands, as far as revenue is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum Standing {
     /// Not paid for yet.
     Pending,

@@ -3,10 +3,9 @@
 //! here it is known, told to staff, and seen by whoever ships.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, InvoiceId, PatientId, PaymentId, Uuid};
+use kernel::{Actor, InvoiceId, PatientId, PaymentId, Uuid, Word};
 use ports::{AuditAction, AuditEntry, Env, JobSpec, PortError};
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     error::BillingError,
@@ -15,8 +14,7 @@ use crate::{
     store::{BillingStore, Lookup},
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum ContestKind {
     Dispute,
     Refund,

@@ -2,19 +2,15 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{InvoiceId, Money, PatientId, PaymentId, PaymentMethodId};
+use kernel::{InvoiceId, Money, PatientId, PaymentId, PaymentMethodId, Word};
 use ports::Result;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::contest::GatewayContest;
 
 /// What a refusal of the card network means for trying again.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum DeclineKind {
     /// It may pass on another day, as with insufficient funds.
     Soft,

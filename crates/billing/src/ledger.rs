@@ -3,13 +3,11 @@
 //! balances by construction; the database checks it again.
 
 use chrono::{DateTime, Utc};
-use kernel::{InvoiceId, Money, PatientId, PaymentId, Uuid};
-use strum::{Display, EnumString, IntoStaticStr};
+use kernel::{InvoiceId, Money, PatientId, PaymentId, Uuid, Word};
 
 use crate::{invoice::Invoice, payment::Payment};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Word)]
 pub enum Account {
     /// What patients owe (an asset).
     AccountsReceivable,
@@ -23,15 +21,13 @@ pub enum Account {
     BadDebt,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum Side {
     Debit,
     Credit,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum LedgerKind {
     InvoiceFinalized,
     PaymentReceived,

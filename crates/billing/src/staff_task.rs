@@ -3,19 +3,17 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, Actor, Page, PageRequest, PatientId, Permission, TaskId, TextKind as _, Uuid,
+    AccountId, Actor, Page, PageRequest, PatientId, Permission, TaskId, TextKind as _, Uuid, Word,
     text::SettlementNote,
 };
 use ports::{AuditAction, AuditEntry, Env};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     error::BillingError,
     store::{BillingStore, BillingTx},
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum BillingTaskKind {
     /// The cardholder disputes a payment, or the dispute has moved; the subject
     /// is the contest.

@@ -5,22 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 use kernel::{
-    AssessmentId, CategoryId, FormResponseId, PatientId, ProviderId, TreatmentPlanId, UsState,
+    AssessmentId, CategoryId, FormResponseId, PatientId, ProviderId, TreatmentPlanId, UsState, Word,
 };
 use ports::events::AssessmentOutcome;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     CareError, Decision, Trace, business_hours,
     eligibility::{Outcome, Reason},
 };
 
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum Priority {
     Urgent,
     Routine,
@@ -75,11 +71,8 @@ impl Priority {
 }
 
 /// Why a provider said no.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum RejectionReason {
     Contraindicated,
     NotIndicated,

@@ -2,19 +2,15 @@
 
 use chrono::{DateTime, Duration, Timelike, Utc};
 use kernel::{
-    CategoryId, ConsultationId, PatientId, ProviderId, TextKind as _, UsState,
+    CategoryId, ConsultationId, PatientId, ProviderId, TextKind as _, UsState, Word,
     text::ConsultationNotes,
 };
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{CareError, TokenRole};
 
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum ConsultationStatus {
     Scheduled,
     /// Somebody has connected.
@@ -33,9 +29,8 @@ impl ConsultationStatus {
 }
 
 /// The two who take part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum Participant {
     Patient,
     Provider,

@@ -9,11 +9,10 @@ mod schedule;
 
 use chrono::NaiveDate;
 use kernel::{
-    FieldError, RxNorm, Sex, TextKind as _,
+    FieldError, RxNorm, Sex, TextKind as _, Word,
     text::{OverrideNote, Reference, UnitOfMeasure},
 };
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 pub(crate) use self::compute::is_close;
 pub use self::{
@@ -189,22 +188,8 @@ impl Measurements {
 }
 
 /// What a provider has to know of a dose.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumString,
-    IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum DoseAlert {
     /// Above the drug's maximum, a time or a day.
     AboveMaximum,
@@ -230,11 +215,8 @@ impl DoseAlert {
 }
 
 /// Why a provider goes on in spite of an alert.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum OverrideReason {
     BenefitOutweighsRisk,
     SpecialistAdvice,

@@ -2,18 +2,14 @@
 //! to another one.
 
 use chrono::{DateTime, Utc};
-use kernel::{ProviderId, TextKind as _, TreatmentPlanId, text::ChartNote};
+use kernel::{ProviderId, TextKind as _, TreatmentPlanId, Word, text::ChartNote};
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{CareError, PlanStatus, TreatmentPlan};
 
 /// Why a plan ended.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum EndReason {
     /// A provider found that the treatment has done what it was for.
     GoalReached,

@@ -2,11 +2,10 @@
 //! the largest dose of a drug, and what a state allows.
 
 use kernel::{
-    CategoryId, DeaSchedule, FieldError, Ndc, RxNorm, TextKind as _,
+    CategoryId, DeaSchedule, FieldError, Ndc, RxNorm, TextKind as _, Word,
     text::{DrugDescription, Reference, Strength, ToConfirm, UnitOfMeasure},
 };
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{CareError, Dose, Medication, Treatment};
 
@@ -111,11 +110,8 @@ impl DoseLimit {
 }
 
 /// How a state lets provider and patient establish their relation.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum Modality {
     /// A questionnaire that a provider answers for is enough.
     Asynchronous,

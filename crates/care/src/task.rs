@@ -1,17 +1,13 @@
 //! Tasks: what a provider has to look at, and why.
 
 use chrono::{DateTime, Duration, Utc};
-use kernel::{PatientId, ProviderId, TaskId, TextKind as _, UsState, Uuid, text::ChartNote};
+use kernel::{PatientId, ProviderId, TaskId, TextKind as _, UsState, Uuid, Word, text::ChartNote};
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{CareError, Priority};
 
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum TaskKind {
     /// An answer points to danger; the subject is the assessment.
     UrgentReview,
@@ -108,11 +104,8 @@ impl TaskKind {
     }
 }
 
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum TaskStatus {
     Open,
     Done,

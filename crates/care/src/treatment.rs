@@ -5,7 +5,7 @@ mod dispensed;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     AssessmentId, CategoryId, FieldError, Icd10, Ndc, PatientId, ProviderId, QuantityUnit, RxNorm,
-    TextKind as _, TreatmentPlanId,
+    TextKind as _, TreatmentPlanId, Word,
     text::{DrugDescription, PlanReason, Sig},
 };
 use serde::{Deserialize, Serialize};
@@ -278,11 +278,8 @@ impl Treatment {
 const SLACK: f64 = 1.000_001;
 
 /// FHIR's states of a care plan, as far as they are used.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum PlanStatus {
     Active,
     Completed,

@@ -1,24 +1,81 @@
-//! Reading articles, and what administrators do with them. Writing takes
+//! Articles: what subscribers of a category read about their treatment. Some are for
+//! everybody, others belong to a tier and those above it. Writing them takes
 //! `catalog.administer`.
 
-use kernel::{Actor, ArticleId, CategoryId, Permission, Seen};
-use ports::{AuditAction, AuditEntry, Env};
-
-use crate::{
-    Article, ArticleSpec, Audience, CatalogError, CatalogStore, CatalogTx, Revision, Standing,
-    use_cases::{is_conflict, lost_race, record},
+use kernel::{
+    Actor, ArticleId, CategoryId, Permission, Seen, TextKind as _,
+    text::{ArticleBody, ArticleSummary, ArticleTitle},
 };
+use ports::{Aggregate, Env, repository::get, repository::lock};
 
-/// An article as its reader finds it: whoever it is not open to reads its title
-/// and summary.
+use crate::{Audience, CatalogError, CatalogStore, Category, Standing, Tier};
+
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("article")]
+pub struct Article {
+    pub id: ArticleId,
+    pub category: CategoryId,
+    pub title: String,
+    /// What everybody reads of it, to know what it is about.
+    pub summary: String,
+    /// In Markdown.
+    pub body: String,
+    /// The lowest tier of the category whose subscribers read it; everybody does without
+    /// one.
+    pub minimum_tier: Option<Tier>,
+    /// Only administrators see one that is not.
+    pub published: bool,
+    pub version: i64,
+}
+
+/// What an administrator says of an article.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArticleSpec {
+    pub category: CategoryId,
+    pub title: String,
+    pub summary: String,
+    pub body: String,
+    pub minimum_tier: Option<Tier>,
+    pub published: bool,
+}
+
+impl Article {
+    pub fn create(id: ArticleId, spec: ArticleSpec) -> Result<Self, CatalogError> {
+        let mut errors = Vec::new();
+        ArticleTitle::check(&mut errors, "title", &spec.title);
+        ArticleSummary::check(&mut errors, "summary", &spec.summary);
+        ArticleBody::check(&mut errors, "body", &spec.body);
+        if !errors.is_empty() {
+            return Err(CatalogError::Invalid(errors));
+        }
+        let ArticleSpec { category, title, summary, body, minimum_tier, published } = spec;
+        Ok(Self { id, category, title, summary, body, minimum_tier, published, version: 1 })
+    }
+
+    pub fn revise(&mut self, spec: ArticleSpec) -> Result<(), CatalogError> {
+        *self = Self { version: self.version, ..Self::create(self.id, spec)? };
+        Ok(())
+    }
+
+    /// Whether somebody reads the whole of it: a subscription in force of its category
+    /// has to have its tier or a higher one.
+    pub fn is_open_to(&self, standing: &Standing) -> bool {
+        self.minimum_tier.is_none_or(|minimum| {
+            standing.tiers.get(&self.category).is_some_and(|tier| *tier >= minimum)
+        })
+    }
+}
+
+/// An article as its reader finds it: whoever it is not open to reads its title and
+/// summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     pub article: Article,
     pub open: bool,
 }
 
-/// The published articles of a category, by title. Administrators see those
-/// that are not published among them, and read all of them.
+/// The published articles of a category, by title. Administrators see those that are not
+/// published among them, and read all of them.
 pub async fn of_category(
     store: &dyn CatalogStore,
     audience: &dyn Audience,
@@ -28,9 +85,8 @@ pub async fn of_category(
     let writes = actor.may(Permission::CatalogAdminister);
     let standing = standing(audience, actor, writes).await?;
     let mut tx = store.begin(actor).await?;
-    let found = tx.category(category).await?;
-    if !found.is_some_and(|category| category.active || writes) {
-        return Err(CatalogError::CategoryNotFound);
+    if !get::<Category>(tx.as_mut(), category).await?.is_shown_to(actor) {
+        return Err(CatalogError::no::<Category>());
     }
     let articles = tx.articles(category).await?;
     let shown = articles.into_iter().filter(|article| article.published || writes);
@@ -48,10 +104,9 @@ pub async fn read(
 ) -> Result<Article, CatalogError> {
     let writes = actor.may(Permission::CatalogAdminister);
     let standing = standing(audience, actor, writes).await?;
-    let found = store.begin(actor).await?.article(id).await?;
-    let article =
-        found.filter(|found| found.published || writes).ok_or(CatalogError::ArticleNotFound)?;
+    let article = get::<Article>(store.begin(actor).await?.as_mut(), id).await?;
     match article.minimum_tier {
+        _ if !article.published && !writes => Err(CatalogError::no::<Article>()),
         Some(tier) if !writes && !article.is_open_to(&standing) => {
             Err(CatalogError::ArticleLocked(tier))
         }
@@ -77,11 +132,8 @@ pub async fn create(
     actor.require(Permission::CatalogAdminister)?;
     let article = Article::create(env.fresh(), spec)?;
     let mut tx = store.begin(actor).await?;
-    if tx.category(article.category).await?.is_none() {
-        return Err(CatalogError::CategoryNotFound);
-    }
-    tx.insert_article(&article).await?;
-    record(tx.as_mut(), None, Revision::of_article(&article), None).await?;
+    get::<Category>(tx.as_mut(), article.category).await?;
+    tx.insert(&article).await?;
     tx.commit().await?;
     Ok(article)
 }
@@ -94,14 +146,13 @@ pub async fn seed(
     spec: ArticleSpec,
 ) -> Result<(), CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let mut tx = store.begin(actor).await?;
-    if tx.article(id).await?.is_some() {
-        return Ok(());
-    }
     let article = Article::create(id, spec)?;
-    tx.insert_article(&article).await?;
-    record(tx.as_mut(), None, Revision::of_article(&article), None).await?;
-    tx.commit().await?;
+    let mut tx = store.begin(actor).await?;
+    let found: Option<Article> = tx.find(id).await?;
+    if found.is_none() {
+        tx.insert(&article).await?;
+        tx.commit().await?;
+    }
     Ok(())
 }
 
@@ -114,20 +165,13 @@ pub async fn revise(
     spec: ArticleSpec,
 ) -> Result<Article, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let seen = seen.into();
-    let (mut tx, current) = current(store, actor, id, &seen).await?;
-    let Some(article) = current.revise(spec)? else { return Ok(current) };
-    if tx.category(article.category).await?.is_none() {
-        return Err(CatalogError::CategoryNotFound);
-    }
-    let before = Revision::of_article(&current);
-    if let Err(error) = tx.save_article(&article).await {
-        drop(tx);
-        return Err(race(store, actor, &seen, before, error.into()).await?);
-    }
-    record(tx.as_mut(), Some(before), Revision::of_article(&article), None).await?;
+    let mut tx = store.begin(actor).await?;
+    let mut article = lock::<Article>(tx.as_mut(), id, &seen.into()).await?;
+    article.revise(spec)?;
+    get::<Category>(tx.as_mut(), article.category).await?;
+    tx.save(&mut article).await?;
     tx.commit().await?;
-    Ok(article)
+    Ok(article.into_inner())
 }
 
 /// `seen` is what the caller read.
@@ -138,49 +182,68 @@ pub async fn delete(
     seen: impl Into<Seen>,
 ) -> Result<(), CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let seen = seen.into();
-    let (mut tx, current) = current(store, actor, id, &seen).await?;
-    let before = Revision::of_article(&current);
-    if let Err(error) = tx.delete_article(&current).await {
-        drop(tx);
-        return Err(race(store, actor, &seen, before, error.into()).await?);
-    }
-    tx.keep_revision(&before).await?;
-    let entry = AuditEntry::new(AuditAction::Delete, before.kind.into(), before.entry)
-        .detail("version", before.version)
-        .detail("before", before.as_json());
-    tx.audit(entry);
-    tx.commit().await?;
-    Ok(())
+    let mut tx = store.begin(actor).await?;
+    let article = lock::<Article>(tx.as_mut(), id, &seen.into()).await?;
+    tx.delete(article).await?;
+    Ok(tx.commit().await?)
 }
 
-/// The article as it is, if the caller has seen it so.
-async fn current(
-    store: &dyn CatalogStore,
-    actor: &Actor,
-    id: ArticleId,
-    seen: &Seen,
-) -> Result<(Box<dyn CatalogTx>, Article), CatalogError> {
-    let mut tx = store.begin(actor).await?;
-    let current = tx.article(id).await?.ok_or(CatalogError::ArticleNotFound)?;
-    if !seen.admits(current.version) {
-        return Err(lost_race(tx.as_mut(), seen, &Revision::of_article(&current)).await?);
-    }
-    Ok((tx, current))
-}
+#[cfg(test)]
+mod tests {
+    use kernel::Uuid;
+    use proptest::prelude::*;
 
-/// What became of an article that another change reached first.
-async fn race(
-    store: &dyn CatalogStore,
-    actor: &Actor,
-    seen: &Seen,
-    before: Revision,
-    error: CatalogError,
-) -> Result<CatalogError, CatalogError> {
-    if !is_conflict(&error) {
-        return Ok(error);
+    use super::*;
+
+    const HERE: CategoryId = CategoryId(Uuid::from_u128(1));
+    const ELSEWHERE: CategoryId = CategoryId(Uuid::from_u128(2));
+
+    fn spec(minimum_tier: Option<Tier>) -> ArticleSpec {
+        ArticleSpec {
+            category: HERE,
+            title: "When does it begin to work?".into(),
+            summary: "What to expect in the first months.".into(),
+            body: "After *three* months.\n\nNot sooner.".into(),
+            minimum_tier,
+            published: true,
+        }
     }
-    let mut tx = store.begin(actor).await?;
-    let now = tx.article(before.entry.into()).await?.ok_or(CatalogError::ArticleNotFound)?;
-    Ok(Revision::of_article(&now).lost_race(seen, Some(&before)))
+
+    fn article(minimum_tier: Option<Tier>) -> Article {
+        Article::create(ArticleId(Uuid::nil()), spec(minimum_tier)).unwrap()
+    }
+
+    fn tiers() -> impl Strategy<Value = Tier> {
+        prop::sample::select(vec![Tier::Basic, Tier::Standard, Tier::Premium])
+    }
+
+    proptest! {
+        #[test]
+        fn a_tier_opens_what_is_its_own_and_below_in_its_category_alone(
+            minimum in tiers(), held in tiers(),
+        ) {
+            let article = article(Some(minimum));
+            let in_force = |category| Standing {
+                tiers: [(category, held)].into(),
+                ..Standing::default()
+            };
+            prop_assert_eq!(article.is_open_to(&in_force(HERE)), held >= minimum);
+            prop_assert!(!article.is_open_to(&in_force(ELSEWHERE)));
+            prop_assert!(!article.is_open_to(&Standing::default()));
+        }
+    }
+
+    #[test]
+    fn one_without_a_tier_is_open_to_everybody() {
+        assert!(article(None).is_open_to(&Standing::default()));
+    }
+
+    #[test]
+    fn every_broken_field_is_named() {
+        let bad = ArticleSpec { title: " ".into(), body: "\u{7}".into(), ..spec(None) };
+        let refused = article(None).revise(bad);
+        let Err(CatalogError::Invalid(fields)) = refused else { panic!("it was taken") };
+        let paths: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
+        assert_eq!(paths, ["title", "body"]);
+    }
 }

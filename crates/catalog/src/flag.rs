@@ -8,7 +8,7 @@ use kernel::{
     AccountId, CategoryId, FeatureCode, FeatureFlagId, FieldError, PlanId, Role, TextKind as _,
     UsState, text::FlagDescription,
 };
-use serde_json::{Value, json};
+use ports::Aggregate;
 use sha2::{Digest as _, Sha256};
 
 use crate::{CatalogError, Tier};
@@ -62,7 +62,8 @@ impl Cohort {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("feature_flag")]
 pub struct FeatureFlag {
     pub id: FeatureFlagId,
     /// What programs ask for. It never changes, because the share of accounts
@@ -101,8 +102,7 @@ impl FeatureFlag {
         Ok(Self { id, key, description, enabled, percentage, cohorts, accounts, version: 1 })
     }
 
-    /// The same flag with other words; `None` where nothing would change.
-    pub fn revise(&self, spec: FlagSpec) -> Result<Option<Self>, CatalogError> {
+    pub fn revise(&mut self, spec: FlagSpec) -> Result<(), CatalogError> {
         if spec.key != self.key {
             return Err(CatalogError::Invalid(vec![FieldError::new(
                 "key",
@@ -110,12 +110,8 @@ impl FeatureFlag {
                 "A flag keeps its key, because it decides whom a percentage holds.",
             )]));
         }
-        check(&spec)?;
-        let FlagSpec { key, description, enabled, percentage, cohorts, accounts } = spec;
-        let (id, version) = (self.id, self.version);
-        let revised =
-            Self { id, key, description, enabled, percentage, cohorts, accounts, version };
-        Ok((revised != *self).then_some(Self { version: version + 1, ..revised }))
+        *self = Self { version: self.version, ..Self::create(self.id, spec)? };
+        Ok(())
     }
 
     /// The part of all accounts that this one is in, from 0 on. It depends on
@@ -146,32 +142,6 @@ impl FeatureFlag {
     /// roles.
     pub fn reads_standing(&self) -> bool {
         self.enabled && self.percentage > 0 && self.cohorts.iter().any(Cohort::reads_standing)
-    }
-
-    /// What the flag says, as the audit log and the revisions keep it.
-    pub fn said(&self) -> Value {
-        let words = |words: Vec<String>| Value::from(words);
-        let cohorts: Vec<Value> = self
-            .cohorts
-            .iter()
-            .map(|cohort| {
-                json!({
-                    "states": words(cohort.states.iter().map(ToString::to_string).collect()),
-                    "plan_ids": words(cohort.plans.iter().map(ToString::to_string).collect()),
-                    "category_ids":
-                        words(cohort.categories.iter().map(ToString::to_string).collect()),
-                    "roles": words(cohort.roles.iter().map(ToString::to_string).collect()),
-                })
-            })
-            .collect();
-        json!({
-            "key": self.key.as_str(),
-            "description": self.description,
-            "enabled": self.enabled,
-            "percentage": self.percentage,
-            "cohorts": cohorts,
-            "account_ids": words(self.accounts.iter().map(ToString::to_string).collect()),
-        })
     }
 }
 

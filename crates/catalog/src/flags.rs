@@ -1,12 +1,9 @@
 //! What administrators do with feature flags. It takes `catalog.administer`.
 
 use kernel::{Actor, FeatureFlagId, Permission, Seen};
-use ports::{AuditAction, AuditEntry, Env, PortError};
+use ports::{Env, repository::get, repository::lock};
 
-use crate::{
-    CatalogError, CatalogStore, CatalogTx, FeatureFlag, FlagSpec, Revision, Rollout,
-    use_cases::{is_conflict, lost_race, record},
-};
+use crate::{CatalogError, CatalogStore, FeatureFlag, FlagSpec, Rollout};
 
 /// The rule that a key names one flag.
 pub const FLAG_KEY: &str = "feature_flag_key";
@@ -26,7 +23,7 @@ pub async fn one(
     id: FeatureFlagId,
 ) -> Result<FeatureFlag, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    store.begin(actor).await?.flag(id).await?.ok_or(CatalogError::FlagNotFound)
+    Ok(get(store.begin(actor).await?.as_mut(), id).await?)
 }
 
 pub async fn create(
@@ -39,11 +36,7 @@ pub async fn create(
     actor.require(Permission::CatalogAdminister)?;
     let flag = FeatureFlag::create(env.fresh(), spec)?;
     let mut tx = store.begin(actor).await?;
-    tx.insert_flag(&flag).await.map_err(|error| match error {
-        PortError::Conflict(rule) if rule == FLAG_KEY => CatalogError::KeyTaken,
-        other => other.into(),
-    })?;
-    record(tx.as_mut(), None, Revision::of_flag(&flag), None).await?;
+    tx.insert(&flag).await.map_err(|error| error.at(FLAG_KEY, CatalogError::KeyTaken))?;
     tx.commit().await?;
     rollout.forget();
     Ok(flag)
@@ -59,18 +52,13 @@ pub async fn revise(
     spec: FlagSpec,
 ) -> Result<FeatureFlag, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let seen = seen.into();
-    let (mut tx, current) = current(store, actor, id, &seen).await?;
-    let Some(flag) = current.revise(spec)? else { return Ok(current) };
-    let before = Revision::of_flag(&current);
-    if let Err(error) = tx.save_flag(&flag).await {
-        drop(tx);
-        return Err(race(store, actor, &seen, before, error.into()).await?);
-    }
-    record(tx.as_mut(), Some(before), Revision::of_flag(&flag), None).await?;
+    let mut tx = store.begin(actor).await?;
+    let mut flag = lock::<FeatureFlag>(tx.as_mut(), id, &seen.into()).await?;
+    flag.revise(spec)?;
+    tx.save(&mut flag).await?;
     tx.commit().await?;
     rollout.forget();
-    Ok(flag)
+    Ok(flag.into_inner())
 }
 
 /// `seen` is what the caller read. What asks for the flag finds it off.
@@ -82,50 +70,10 @@ pub async fn delete(
     seen: impl Into<Seen>,
 ) -> Result<(), CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let seen = seen.into();
-    let (mut tx, current) = current(store, actor, id, &seen).await?;
-    let before = Revision::of_flag(&current);
-    if let Err(error) = tx.delete_flag(&current).await {
-        drop(tx);
-        return Err(race(store, actor, &seen, before, error.into()).await?);
-    }
-    tx.keep_revision(&before).await?;
-    let entry = AuditEntry::new(AuditAction::Delete, before.kind.into(), before.entry)
-        .detail("version", before.version)
-        .detail("before", before.as_json());
-    tx.audit(entry);
+    let mut tx = store.begin(actor).await?;
+    let flag = lock::<FeatureFlag>(tx.as_mut(), id, &seen.into()).await?;
+    tx.delete(flag).await?;
     tx.commit().await?;
     rollout.forget();
     Ok(())
-}
-
-/// The flag as it is, if the caller has seen it so.
-async fn current(
-    store: &dyn CatalogStore,
-    actor: &Actor,
-    id: FeatureFlagId,
-    seen: &Seen,
-) -> Result<(Box<dyn CatalogTx>, FeatureFlag), CatalogError> {
-    let mut tx = store.begin(actor).await?;
-    let current = tx.flag(id).await?.ok_or(CatalogError::FlagNotFound)?;
-    if !seen.admits(current.version) {
-        return Err(lost_race(tx.as_mut(), seen, &Revision::of_flag(&current)).await?);
-    }
-    Ok((tx, current))
-}
-
-/// What became of a flag that another change reached first.
-async fn race(
-    store: &dyn CatalogStore,
-    actor: &Actor,
-    seen: &Seen,
-    before: Revision,
-    error: CatalogError,
-) -> Result<CatalogError, CatalogError> {
-    if !is_conflict(&error) {
-        return Ok(error);
-    }
-    let mut tx = store.begin(actor).await?;
-    let now = tx.flag(before.entry.into()).await?.ok_or(CatalogError::FlagNotFound)?;
-    Ok(Revision::of_flag(&now).lost_race(seen, Some(&before)))
 }

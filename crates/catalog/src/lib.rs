@@ -8,34 +8,33 @@
 //!
 //! It handles no events and has no jobs.
 
-pub mod article;
 pub mod articles;
-pub mod category;
+pub mod categories;
 pub mod comparison;
 pub mod error;
 pub mod flag;
 pub mod flags;
 pub mod plan;
+pub mod plans;
 pub mod price;
-pub mod revision;
 pub mod rollout;
 pub mod shown;
 pub mod store;
-pub mod use_cases;
 
-pub use article::{Article, ArticleSpec};
-pub use category::{Category, CategoryConfiguration, CategorySpec, Modality};
+pub use articles::{Article, ArticleSpec};
+pub use categories::{
+    Category, CategoryConfiguration, CategorySpec, Modality, all_categories, categories, category,
+    create_category, revise_category, save_category,
+};
 pub use comparison::{ComparedFeature, ComparedRow, Comparison};
 pub use error::CatalogError;
 pub use flag::{Cohort, FeatureFlag, FlagSpec, Standing, Subject};
 pub use plan::{ActivationWindow, Plan, PlanSpec, Tier};
+pub use plans::{
+    PricedPlan, all_plans, compare_plans, create_plan, deactivate_plan, plan, plans, price,
+    revise_plan, seed_plan,
+};
 pub use price::{BillingInterval, Price, PriceSpec};
-pub use revision::{EntryKind, FieldChange, Revision};
 pub use rollout::{Audience, Rollout};
 pub use shown::Shown;
 pub use store::{CatalogStore, CatalogTx, PlanFilter};
-pub use use_cases::{
-    PricedPlan, all_categories, all_plans, categories, category, compare_plans, create_category,
-    create_plan, deactivate_plan, plan, plans, price, revise_category, revise_plan, save_category,
-    seed_plan,
-};

@@ -3,17 +3,16 @@
 use chrono::{DateTime, Utc};
 use kernel::{
     CategoryId, CoveredTreatment, Currency, Feature, FieldError, PlanId, PriceId, TextKind as _,
+    Word,
     text::{CatalogDescription, CatalogName, FeatureLabel, RowLabel, RowValue},
 };
-use strum::{Display, EnumString, IntoStaticStr};
+use ports::Aggregate;
 
 use crate::{CatalogError, Price, PriceSpec};
 
 /// The place of a plan among its category's plans.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, EnumString, IntoStaticStr,
-)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Word)]
+#[word("PlanTier")]
 pub enum Tier {
     Basic,
     Standard,
@@ -34,7 +33,8 @@ impl ActivationWindow {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("plan")]
 pub struct Plan {
     pub id: PlanId,
     pub category: CategoryId,
@@ -101,10 +101,10 @@ impl Plan {
     /// amount becomes a new price. A plan does not move to another category,
     /// because subscriptions to it are bound to the one it has.
     pub fn revise(
-        &self,
+        &mut self,
         spec: PlanSpec,
         mut price_id: impl FnMut(&PriceSpec) -> PriceId,
-    ) -> Result<Self, CatalogError> {
+    ) -> Result<(), CatalogError> {
         if spec.category != self.category {
             return Err(CatalogError::Invalid(vec![FieldError::new(
                 "category_id",
@@ -113,20 +113,15 @@ impl Plan {
             )]));
         }
         check(&spec)?;
-        let mut prices: Vec<Price> = self
-            .prices
-            .iter()
-            .map(|price| Price {
-                active: spec.prices.iter().any(|wanted| price.offers(wanted)),
-                ..*price
-            })
-            .collect();
-        for wanted in &spec.prices {
-            if !prices.iter().any(|price| price.offers(wanted)) {
-                prices.push(offer(price_id(wanted), wanted));
-            }
+        let mut prices = std::mem::take(&mut self.prices);
+        for price in &mut prices {
+            price.active = spec.prices.iter().any(|wanted| price.offers(wanted));
         }
-        Ok(Self {
+        let wanted =
+            spec.prices.iter().filter(|wanted| !prices.iter().any(|price| price.offers(wanted)));
+        let new: Vec<Price> = wanted.map(|wanted| offer(price_id(wanted), wanted)).collect();
+        prices.extend(new);
+        *self = Self {
             id: self.id,
             category: self.category,
             name: spec.name,
@@ -138,14 +133,9 @@ impl Plan {
             window: spec.window,
             active: spec.active,
             prices,
-            version: self.version + 1,
-        })
-    }
-
-    /// Takes the plan off the market; whoever has it keeps it. `None` where it
-    /// already is off.
-    pub fn deactivate(&self) -> Option<Self> {
-        self.active.then(|| Self { active: false, version: self.version + 1, ..self.clone() })
+            version: self.version,
+        };
+        Ok(())
     }
 
     /// Whether a new subscriber can take it at this moment.

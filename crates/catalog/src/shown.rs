@@ -2,13 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kernel::Actor;
+use kernel::{Actor, Permission};
 use ports::{Hearing, Kept};
 
-use crate::{
-    CatalogError, CatalogStore, Category,
-    use_cases::{administers, categories},
-};
+use crate::{CatalogError, CatalogStore, Category, categories};
 
 /// Should the notice of an edit be lost, it is seen within this time.
 const LIFE: Duration = Duration::from_secs(3);
@@ -27,7 +24,7 @@ impl Shown {
     /// The categories that patients can start in, by name; an administrator sees the
     /// others as well.
     pub async fn categories(&self, actor: &Actor) -> Result<Arc<Vec<Category>>, CatalogError> {
-        if administers(actor) {
+        if actor.may(Permission::CatalogAdminister) {
             return categories(self.store.as_ref(), actor).await.map(Arc::new);
         }
         let load = async {

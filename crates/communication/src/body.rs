@@ -6,11 +6,10 @@ use std::{
 };
 
 use kernel::{
-    FieldError, TextKind as _,
+    FieldError, TextKind as _, Word,
     text::{MessageText, Rule},
 };
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::CommunicationError;
 
@@ -18,11 +17,8 @@ use crate::CommunicationError;
 ///
 /// The two are told apart because `pain<before` is a sentence in plain text
 /// and the start of a tag in HTML: taking one for the other loses words.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum BodyFormat {
     Plain,
     Html,

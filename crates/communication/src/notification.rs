@@ -1,8 +1,7 @@
 //! A notification: one piece of news for one person through one channel.
 
 use chrono::{DateTime, Utc};
-use kernel::{AccountId, EventId, NotificationId, Uuid};
-use strum::{Display, EnumString, IntoStaticStr};
+use kernel::{AccountId, EventId, NotificationId, Uuid, Word};
 
 use crate::{Channel, NotificationKind};
 
@@ -17,8 +16,7 @@ pub struct About {
 }
 
 /// Why a mail was given up although it could be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum FailureReason {
     /// The server knows no such mailbox.
     RecipientRefused,
@@ -29,8 +27,7 @@ pub enum FailureReason {
 }
 
 /// Why a mail was not sent at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum DropReason {
     /// The account does not exist any more.
     NoRecipient,

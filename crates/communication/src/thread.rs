@@ -1,28 +1,14 @@
 //! A thread: one patient, one provider and what they write about.
 
 use chrono::{DateTime, Utc};
-use kernel::{AccountId, Actor, PatientId, ProviderId, SubscriptionId, ThreadId};
+use kernel::{AccountId, Actor, PatientId, ProviderId, SubscriptionId, ThreadId, Word};
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+use strum::EnumIter;
 
 /// What a thread is about; it is chosen from a list because a free subject
 /// would carry PHI into lists and logs.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum Topic {
     General,
     Treatment,

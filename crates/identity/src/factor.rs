@@ -5,9 +5,8 @@
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{AccountId, CeremonyId, EmailAddress};
+use kernel::{AccountId, CeremonyId, EmailAddress, Word};
 use ports::{BlindIndex, Ids, PortError, Sealer};
-use strum::{Display, EnumString, IntoStaticStr};
 use totp_rs::{Builder, Secret};
 
 use crate::{
@@ -144,8 +143,7 @@ impl fmt::Debug for RecoveryCode {
 }
 
 /// What a ceremony leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum CeremonyKind {
     /// The password was right; the second factor is awaited.
     Login,

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    Actor, Dea, FieldError, HumanName, Npi, Permission, ProviderId, Role, Speciality, UsState,
+    Actor, Dea, FieldError, HumanName, Npi, Permission, ProviderId, Role, Speciality, UsState, Word,
 };
 use ports::{AuditAction, AuditEntry, Event, PortError};
 use serde_json::json;
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     IdentityError, IdentityTx, Services,
@@ -19,8 +18,7 @@ use crate::{
 
 /// What the board of a state says of a license. That one has expired follows
 /// from its date and is no status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum LicenseStatus {
     Active,
     Suspended,

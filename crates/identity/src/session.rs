@@ -10,9 +10,8 @@ use std::{fmt, net::IpAddr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{AccountId, RequestContext, SessionId};
+use kernel::{AccountId, RequestContext, SessionId, Word};
 use sha2::{Digest as _, Sha256};
-use strum::{Display, EnumString, IntoStaticStr};
 
 /// A refresh token in the clear, on its way to the client and never stored.
 pub struct RefreshToken(String);
@@ -48,8 +47,7 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum RevocationReason {
     Logout,
     Reuse,
@@ -64,8 +62,7 @@ pub enum RevocationReason {
 }
 
 /// How the holder of a session has proven to be its owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum SignInMethod {
     Password,
     /// The password and a code of an authenticator app.

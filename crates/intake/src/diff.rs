@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kernel::Decimal;
+use kernel::{Decimal, Word};
 use serde_json::{Map, Value};
-use strum::{Display, IntoStaticStr};
 
 use crate::{FormDefinition, Item};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum ChangeKind {
     Added,
     Removed,

@@ -1,6 +1,7 @@
 //! Codes of the field: a coding as FHIR has it, and identifiers that carry a
 //! check digit or a fixed shape and are therefore valid once they exist.
 
+use crate::Word;
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
@@ -237,8 +238,7 @@ impl DeaSchedule {
 
 /// The units that NCPDP messages count in, by their codes of the NCI
 /// thesaurus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, EnumIter, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, Word)]
 pub enum QuantityUnit {
     Tablet,
     Capsule,

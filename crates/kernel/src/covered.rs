@@ -2,29 +2,15 @@
 //! the other. Every context that sells, renews or sends out asks here.
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
-    FieldError, RxNorm,
+    FieldError, RxNorm, Word,
     text::{DrugName, TextKind as _, UnitOfMeasure},
 };
 
 /// The form of a product, as far as its RxNorm name tells it.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumString,
-    IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum DoseForm {
     OralTablet,
     OralCapsule,
@@ -149,9 +135,8 @@ pub struct TreatedWith {
 }
 
 /// Why a plan does not sell a treatment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum Misfit {
     /// The plan names no treatment at all.
     NamesNone,

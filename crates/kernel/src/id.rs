@@ -10,6 +10,7 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "rows", derive(sea_orm::DeriveValueType))]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -54,6 +55,11 @@ macro_rules! ids {
                 value.parse().map(Self)
             }
         }
+
+        #[cfg(feature = "rows")]
+        $crate::rows::primary_key!($name);
+        #[cfg(feature = "wire")]
+        $crate::wire::id!($name);
     )+};
 }
 

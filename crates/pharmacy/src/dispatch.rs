@@ -23,9 +23,8 @@ pub mod work;
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    CategoryId, DispatchId, InvoiceId, Ndc, PatientId, PharmacyId, PrescriptionId, ShipmentId,
+    CategoryId, DispatchId, InvoiceId, Ndc, PatientId, PharmacyId, PrescriptionId, ShipmentId, Word,
 };
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     PharmacyError,
@@ -34,8 +33,7 @@ use crate::{
     prescription::Prescription,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum DispatchState {
     /// Due, but the pharmacy has too few units.
     AwaitingStock,
@@ -68,8 +66,7 @@ impl DispatchState {
 }
 
 /// Why a dispatch is on hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum HoldReason {
     NoDeliveryAddress,
     CarrierRefused,

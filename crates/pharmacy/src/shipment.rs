@@ -4,9 +4,8 @@ pub mod read;
 pub mod tracking;
 
 use chrono::{DateTime, Utc};
-use kernel::{DispatchId, PatientId, PrescriptionId, ShipmentId};
+use kernel::{DispatchId, PatientId, PrescriptionId, ShipmentId, Word};
 use ports::{Event, events::ShipmentStatusWord};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     PharmacyError,
@@ -15,10 +14,7 @@ use crate::{
 };
 
 /// The statuses of a tracker, in the carriers' words.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumString, IntoStaticStr,
-)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Word)]
 pub enum TrackingStatus {
     /// The carrier has not said anything yet.
     Unknown,
@@ -60,7 +56,7 @@ impl TrackingStatus {
         Self::ASTRAY.contains(&self)
     }
 
-    fn word(self) -> ShipmentStatusWord {
+    fn published(self) -> ShipmentStatusWord {
         match self {
             Self::Unknown => ShipmentStatusWord::Created,
             Self::PreTransit => ShipmentStatusWord::PreTransit,
@@ -199,7 +195,7 @@ impl Shipment {
             shipment: self.id,
             patient: self.patient,
             prescription: self.prescription,
-            status: self.status.word(),
+            status: self.status.published(),
         }
     }
 }

@@ -7,10 +7,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
     Actor, CategoryId, CoveredTreatment, Feature, FeatureCode, FieldError, Misfit, Money,
-    PatientId, Permission, PlanId, PriceId, SubscriptionId, TreatedWith,
+    PatientId, Permission, PlanId, PriceId, SubscriptionId, TreatedWith, Word,
 };
 use ports::{AuditAction, AuditEntry, Env, Result};
-use strum::{Display, IntoStaticStr};
 
 use crate::{
     Approvals, BillingInterval, Subscription, SubscriptionError, SubscriptionsStore, Tier,
@@ -63,8 +62,7 @@ pub trait Offers: Send + Sync {
 }
 
 /// Why access is given or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum AccessReason {
     /// A subscription in force has the feature.
     Entitled,

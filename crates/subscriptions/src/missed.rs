@@ -5,17 +5,15 @@
 use chrono::{DateTime, Utc};
 use kernel::{
     AccountId, Actor, CategoryId, Page, PageRequest, PatientId, Permission, SubscriptionId,
-    TextKind as _, text::GraveReason,
+    TextKind as _, Word, text::GraveReason,
 };
 use ports::{AuditAction, AuditEntry, Env, Event};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     Approvals, Period, Subscription, SubscriptionError, SubscriptionsStore, SubscriptionsTx, Supply,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum MissedDecision {
     /// It is never charged.
     Waived,

@@ -7,9 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
     AccountId, Actor, AssessmentId, CategoryId, CoveredTreatment, Feature, InvoiceId, Misfit,
-    Money, PatientId, PlanId, PriceId, SubscriptionId, TreatedWith,
+    Money, PatientId, PlanId, PriceId, SubscriptionId, TreatedWith, Word,
 };
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{BillingInterval, Period, SubscriptionError};
 
@@ -34,8 +33,7 @@ pub enum State {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum StateWord {
     Pending,
     Active,
@@ -57,10 +55,7 @@ impl State {
 }
 
 /// The place of a plan among the plans of its category, from the lowest on.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display, EnumString, IntoStaticStr,
-)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Word)]
 pub enum Tier {
     Basic,
     Standard,
@@ -116,8 +111,7 @@ pub struct Subscription {
 }
 
 /// Why a state changed, as the history keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum ChangeReason {
     Started,
     FirstInvoicePaid,

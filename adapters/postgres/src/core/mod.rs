@@ -12,6 +12,7 @@ mod pending;
 mod pulse;
 mod readings;
 mod recorder;
+pub mod repository;
 mod roles;
 mod transaction;
 
@@ -32,6 +33,7 @@ pub use self::{
     error::{db, expect_changed},
     joining::sharing,
     readings::PATIENT_RECORD,
+    repository::{Row, Unreadable, opened_with, reached},
     transaction::PgTx,
 };
 use self::{

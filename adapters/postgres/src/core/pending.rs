@@ -14,6 +14,7 @@ use super::{
     deliveries::EVERY_HANDLER,
     error::db,
     readings::{self, Cause},
+    repository::Change,
 };
 
 #[derive(Default)]
@@ -92,6 +93,12 @@ impl Pending {
         });
         self.jobs.extend(jobs);
         self.delivered.extend(delivered);
+    }
+
+    /// The latest entry that tells of a change already.
+    pub fn entry_of(&mut self, change: &Change) -> Option<&mut AuditEntry> {
+        let mut entries = self.entries.iter_mut().rev().map(|entry| &mut entry.entry);
+        entries.find(|entry| change.is_told_by(entry))
     }
 
     pub fn is_audited(&self) -> bool {

@@ -7,7 +7,7 @@ use ports::{
     AuditEntry, Env, Envelope, Event, IdempotencyKey, JobRequest, PortError, Result, Sealed,
     Sealer, UnitOfWork,
 };
-use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, Statement, StatementBuilder, Value};
 
 use super::{
     Pg,
@@ -15,6 +15,7 @@ use super::{
     error::db,
     joining::Seat,
     pending::{Pending, actor_id},
+    repository::Change,
 };
 
 /// One unit of work in an actor's name. Dropping it rolls back.
@@ -24,6 +25,7 @@ pub struct PgTx {
     pg: Pg,
     ending: Ending,
     pending: Pending,
+    changes: Vec<Change>,
 }
 
 /// What a unit of work leaves to its transaction when it ends.
@@ -72,7 +74,8 @@ impl PgTx {
 
     fn new(tx: Connection, actor: Actor, pg: Pg, belongs: Belongs) -> Self {
         let ending = Ending { session: Arc::clone(tx.session()), changed: false, belongs };
-        Self { tx, actor: Arc::new(actor), pg, ending, pending: Pending::default() }
+        let (pending, changes) = Default::default();
+        Self { tx, actor: Arc::new(actor), pg, ending, pending, changes }
     }
 
     /// The connection for queries.
@@ -132,6 +135,27 @@ impl PgTx {
         let done = self.run(doing, sql, values).await?;
         self.ending.changed |= done.rows_affected() > 0;
         Ok(done)
+    }
+
+    /// Runs one statement that SeaORM built; for changes only.
+    pub async fn change(&mut self, doing: &str, statement: impl StatementBuilder) -> Result<u64> {
+        let done = self.write().execute(&statement).await.map_err(|error| db(doing, error))?;
+        Ok(done.rows_affected())
+    }
+
+    /// Has the commit tell the audit log of a change.
+    pub(super) fn changed(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Tells each change in the entry that the use case wrote of it, or in one of its own.
+    fn tell_changes(&mut self) {
+        for change in std::mem::take(&mut self.changes) {
+            match self.pending.entry_of(&change) {
+                Some(entry) => change.tell(entry),
+                None => self.audit(change.into_entry()),
+            }
+        }
     }
 
     /// Holds what the key names until the transaction ends, against everybody
@@ -228,7 +252,8 @@ impl UnitOfWork for PgTx {
         }
     }
 
-    async fn commit(self: Box<Self>) -> Result<()> {
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        self.tell_changes();
         // Emitting an event counts as a change.
         if (self.ending.changed || self.pending.has_events()) && !self.pending.is_audited() {
             return Err(PortError::bug(

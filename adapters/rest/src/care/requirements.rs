@@ -10,10 +10,7 @@ use catalog::CatalogStore;
 use kernel::{CategoryId, Uuid};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 
-use crate::{
-    catalog::ModalityWord,
-    core::{Problem, Tag, Visitor},
-};
+use crate::core::{Problem, Tag, Visitor};
 
 pub struct RequirementsApi {
     pub catalog: Arc<dyn CatalogStore>,
@@ -53,7 +50,7 @@ pub struct RequirementsView {
     name: String,
     /// How a provider has to meet the patient before a treatment can start. A
     /// state may ask for more.
-    required_modality: ModalityWord,
+    required_modality: catalog::Modality,
     /// In completed years.
     minimum_age: u16,
     /// In completed years; absent where there is no upper limit.

@@ -1,26 +1,19 @@
 //! Articles: reading what one's plan opens, and administering them.
 
-use kernel::{
-    text,
-    text::{ArticleBody, ArticleTitle},
-};
 use std::sync::Arc;
 
 use catalog::{
-    Article, ArticleSpec, Audience, CatalogStore,
+    Article, ArticleSpec, Audience, CatalogStore, Tier,
     articles::{self, Shown},
 };
-use kernel::Uuid;
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Header, Path},
-    payload::Json,
-    types::Example,
+use kernel::{
+    ArticleId, CategoryId, Uuid, text,
+    text::{ArticleBody, ArticleTitle},
 };
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use ports::Env;
 
-use super::TierWord;
-use crate::core::{Body, Caller, Created, Done, Problem, Tag, Text, Versioned, seen_version};
+use crate::core::{Body, Caller, Created, Done, IfMatch, Problem, Tag, Text, Versioned};
 
 pub struct ArticlesApi {
     pub env: Env,
@@ -30,9 +23,10 @@ pub struct ArticlesApi {
 
 /// What an administrator says of an article.
 #[derive(Clone, Debug, Object)]
-#[oai(example)]
+#[oai(remote = "ArticleSpec", example)]
 pub struct ArticleRequest {
-    category_id: Uuid,
+    #[oai(rename = "category_id")]
+    category: CategoryId,
     title: Text<ArticleTitle>,
     /// What everybody reads of it.
     summary: Text<text::ArticleSummary>,
@@ -40,7 +34,7 @@ pub struct ArticleRequest {
     body: Text<ArticleBody>,
     /// The lowest tier of the category whose subscribers read the whole of it;
     /// everybody does without one.
-    minimum_tier: Option<TierWord>,
+    minimum_tier: Option<Tier>,
     /// Only administrators see one that is not.
     published: bool,
 }
@@ -48,42 +42,30 @@ pub struct ArticleRequest {
 impl Example for ArticleRequest {
     fn example() -> Self {
         Self {
-            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001),
+            category: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001).into(),
             title: "When does it begin to work?".into(),
             summary: "What to expect in the first months.".into(),
             body: "Hair grows slowly: look again after *three months*.".into(),
-            minimum_tier: Some(TierWord::Standard),
+            minimum_tier: Some(Tier::Standard),
             published: true,
-        }
-    }
-}
-
-impl From<ArticleRequest> for ArticleSpec {
-    fn from(request: ArticleRequest) -> Self {
-        Self {
-            category: request.category_id.into(),
-            title: request.title.into(),
-            summary: request.summary.into(),
-            body: request.body.into(),
-            minimum_tier: request.minimum_tier.map(Into::into),
-            published: request.published,
         }
     }
 }
 
 /// An article about a category.
 #[derive(Debug, Object)]
-#[oai(rename = "Article")]
+#[oai(rename = "Article", remote = "Article")]
 pub struct ArticleView {
-    id: Uuid,
-    category_id: Uuid,
+    id: ArticleId,
+    #[oai(rename = "category_id")]
+    category: CategoryId,
     title: String,
     summary: String,
     /// In Markdown.
     body: String,
     /// The lowest tier of the category whose subscribers read it; absent where
     /// everybody does.
-    minimum_tier: Option<TierWord>,
+    minimum_tier: Option<Tier>,
     published: bool,
     /// Counts the changes; it is the `ETag` too.
     version: i64,
@@ -92,12 +74,12 @@ pub struct ArticleView {
 /// An article in a list.
 #[derive(Debug, Object)]
 pub struct ArticleSummary {
-    id: Uuid,
+    id: ArticleId,
     title: String,
     summary: String,
     /// The lowest tier of the category whose subscribers read it; absent where
     /// everybody does.
-    minimum_tier: Option<TierWord>,
+    minimum_tier: Option<Tier>,
     published: bool,
     /// Whether the caller reads the whole of it.
     open: bool,
@@ -109,28 +91,13 @@ pub struct Articles {
     articles: Vec<ArticleSummary>,
 }
 
-impl From<Article> for ArticleView {
-    fn from(article: Article) -> Self {
-        Self {
-            id: article.id.uuid(),
-            category_id: article.category.uuid(),
-            title: article.title,
-            summary: article.summary,
-            body: article.body,
-            minimum_tier: article.minimum_tier.map(Into::into),
-            published: article.published,
-            version: article.version,
-        }
-    }
-}
-
 impl From<Shown> for ArticleSummary {
     fn from(Shown { article, open }: Shown) -> Self {
         Self {
-            id: article.id.uuid(),
+            id: article.id,
             title: article.title,
             summary: article.summary,
-            minimum_tier: article.minimum_tier.map(Into::into),
+            minimum_tier: article.minimum_tier,
             published: article.published,
             open,
         }
@@ -145,9 +112,9 @@ impl ArticlesApi {
     /// caller's plan opens the whole. Administrators find those that are not
     /// published too.
     #[oai(path = "/api/categories/:id/articles", method = "get", operation_id = "listArticles")]
-    async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Articles>, Problem> {
+    async fn list(&self, caller: Caller, id: Path<CategoryId>) -> Result<Json<Articles>, Problem> {
         let (store, audience) = (self.store.as_ref(), self.audience.as_ref());
-        let shown = articles::of_category(store, audience, caller.actor(), id.0.into()).await?;
+        let shown = articles::of_category(store, audience, caller.actor(), id.0).await?;
         Ok(Json(Articles { articles: shown.into_iter().map(Into::into).collect() }))
     }
 
@@ -160,11 +127,11 @@ impl ArticlesApi {
     async fn read(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<ArticleId>,
     ) -> Result<Versioned<ArticleView>, Problem> {
         let (store, audience) = (self.store.as_ref(), self.audience.as_ref());
-        let article = articles::read(store, audience, caller.actor(), id.0.into()).await?;
-        Ok(Versioned::at(article.version, article))
+        let article = articles::read(store, audience, caller.actor(), id.0).await?;
+        Ok(Versioned::of(article))
     }
 
     /// Create an article
@@ -178,8 +145,7 @@ impl ArticlesApi {
     ) -> Result<Created<ArticleView>, Problem> {
         let (store, spec) = (self.store.as_ref(), body.0.into());
         let article = articles::create(&self.env, store, caller.actor(), spec).await?;
-        let place = format!("/api/articles/{}", article.id);
-        Ok(Created::at(place, article.version, article))
+        Ok(Created::under("/api/articles", article))
     }
 
     /// Change an article
@@ -191,14 +157,14 @@ impl ArticlesApi {
     async fn update(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<ArticleId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<ArticleRequest>,
     ) -> Result<Versioned<ArticleView>, Problem> {
-        let (seen, spec) = (seen_version(&if_match.0)?, body.0.into());
-        let (store, id) = (self.store.as_ref(), id.0.into());
-        let article = articles::revise(store, caller.actor(), id, seen, spec).await?;
-        Ok(Versioned::at(article.version, article))
+        let spec = body.0.into();
+        let store = self.store.as_ref();
+        let article = articles::revise(store, caller.actor(), id.0, seen.0, spec).await?;
+        Ok(Versioned::of(article))
     }
 
     /// Delete an article
@@ -208,12 +174,10 @@ impl ArticlesApi {
     async fn delete(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<ArticleId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
     ) -> Result<Done, Problem> {
-        let seen = seen_version(&if_match.0)?;
-        let (store, id) = (self.store.as_ref(), id.0.into());
-        articles::delete(store, caller.actor(), id, seen).await?;
+        articles::delete(self.store.as_ref(), caller.actor(), id.0, seen.0).await?;
         Ok(Done::Done)
     }
 }

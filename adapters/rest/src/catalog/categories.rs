@@ -1,18 +1,14 @@
-use kernel::text::{CatalogDescription, CatalogName};
 use std::sync::Arc;
 
-use catalog::{CatalogStore, Category, CategoryConfiguration, CategorySpec, Shown};
-use kernel::Uuid;
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Header, Path},
-    payload::Json,
-    types::Example,
+use catalog::{CatalogStore, Category, CategoryConfiguration, CategorySpec, Modality, Shown};
+use kernel::{
+    CategoryId,
+    text::{CatalogDescription, CatalogName},
 };
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use ports::Env;
 
-use super::ModalityWord;
-use crate::core::{Body, Caller, Created, Problem, Tag, Text, Versioned, Visitor, seen_version};
+use crate::core::{Body, Caller, Created, IfMatch, Problem, Tag, Text, Versioned, Visitor};
 
 pub struct CategoriesApi {
     pub env: Env,
@@ -24,14 +20,14 @@ pub struct CategoriesApi {
 #[derive(Debug, Object)]
 #[oai(rename = "Category")]
 pub struct CategoryView {
-    pub id: Uuid,
+    pub id: CategoryId,
     /// A stable word for addresses, as in `hair-loss`.
     pub slug: String,
     pub name: String,
     pub description: String,
     /// How a provider has to meet the patient before a treatment can start. A
     /// state may ask for more.
-    pub required_modality: ModalityWord,
+    pub required_modality: Modality,
     /// In completed years.
     pub minimum_age: u16,
     /// In completed years; absent where there is no upper limit.
@@ -52,11 +48,11 @@ pub struct CategoriesView {
 impl From<Category> for CategoryView {
     fn from(category: Category) -> Self {
         Self {
-            id: category.id.uuid(),
+            id: category.id,
             slug: category.slug,
             name: category.name,
             description: category.description,
-            required_modality: category.configuration.required_modality.into(),
+            required_modality: category.configuration.required_modality,
             minimum_age: category.configuration.minimum_age,
             maximum_age: category.configuration.maximum_age,
             active: category.active,
@@ -76,7 +72,7 @@ pub struct CategoryRequest {
     description: Text<CatalogDescription>,
     /// Whether patients can start in it. Who is treated stays so.
     active: bool,
-    required_modality: ModalityWord,
+    required_modality: Modality,
     /// In completed years.
     #[oai(validator(maximum(value = "150")))]
     minimum_age: u16,
@@ -92,7 +88,7 @@ impl Example for CategoryRequest {
             name: "Migraine".into(),
             description: "Acute and preventive treatment of migraine.".into(),
             active: true,
-            required_modality: ModalityWord::Asynchronous,
+            required_modality: Modality::Asynchronous,
             minimum_age: 18,
             maximum_age: Some(65),
         }
@@ -107,7 +103,7 @@ impl From<CategoryRequest> for CategorySpec {
             description: request.description.into(),
             active: request.active,
             configuration: CategoryConfiguration {
-                required_modality: request.required_modality.into(),
+                required_modality: request.required_modality,
                 minimum_age: request.minimum_age,
                 maximum_age: request.maximum_age,
             },
@@ -134,10 +130,10 @@ impl CategoriesApi {
     async fn one(
         &self,
         visitor: Visitor,
-        id: Path<Uuid>,
+        id: Path<CategoryId>,
     ) -> Result<Versioned<CategoryView>, Problem> {
-        let category = catalog::category(self.store.as_ref(), visitor.actor(), id.0.into()).await?;
-        Ok(Versioned::at(category.version, category))
+        let category = catalog::category(self.store.as_ref(), visitor.actor(), id.0).await?;
+        Ok(Versioned::of(category))
     }
 
     /// List all categories
@@ -162,8 +158,7 @@ impl CategoriesApi {
         let (store, spec) = (self.store.as_ref(), body.0.into());
         let category = catalog::create_category(&self.env, store, caller.actor(), spec).await?;
         self.shown.forget();
-        let place = format!("/api/categories/{}", category.id);
-        Ok(Created::at(place, category.version, category))
+        Ok(Created::under("/api/categories", category))
     }
 
     /// Change a category
@@ -175,15 +170,14 @@ impl CategoriesApi {
     async fn update(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<CategoryId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<CategoryRequest>,
     ) -> Result<Versioned<CategoryView>, Problem> {
-        let (seen, spec) = (seen_version(&if_match.0)?, body.0.into());
+        let spec = body.0.into();
         let store = self.store.as_ref();
-        let category =
-            catalog::revise_category(store, caller.actor(), id.0.into(), seen, spec).await?;
+        let category = catalog::revise_category(store, caller.actor(), id.0, seen.0, spec).await?;
         self.shown.forget();
-        Ok(Versioned::at(category.version, category))
+        Ok(Versioned::of(category))
     }
 }

@@ -4,18 +4,13 @@ use std::{collections::BTreeSet, ops::Deref, sync::Arc};
 
 use catalog::{CatalogError, CatalogStore, Cohort, FeatureFlag, FlagSpec, Rollout, flags};
 use kernel::{
-    FieldError, Role, UsState, Uuid,
+    AccountId, CategoryId, FeatureFlagId, FieldError, PlanId, Role, UsState,
     text::{FlagDescription, StateCode},
 };
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Header, Path},
-    payload::Json,
-    types::Example,
-};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use ports::Env;
 
-use crate::core::{Body, Caller, Created, Done, Problem, Tag, Text, Versioned, seen_version};
+use crate::core::{Body, Caller, Created, Done, IfMatch, Problem, Tag, Text, Versioned};
 
 pub struct FlagsApi {
     pub env: Env,
@@ -33,10 +28,10 @@ pub struct CohortBody {
     states: Vec<Text<StateCode>>,
     /// Plans of subscriptions in force.
     #[oai(validator(max_items = 100))]
-    plan_ids: Vec<Uuid>,
+    plan_ids: Vec<PlanId>,
     /// Categories of subscriptions in force.
     #[oai(validator(max_items = 100))]
-    category_ids: Vec<Uuid>,
+    category_ids: Vec<CategoryId>,
     /// Roles, as in `patient`.
     #[oai(validator(max_items = 10))]
     roles: Vec<String>,
@@ -61,7 +56,7 @@ pub struct FeatureFlagRequest {
     cohorts: Vec<CohortBody>,
     /// Accounts for which it is on whatever their cohort and the percentage.
     #[oai(default, validator(max_items = 1000))]
-    account_ids: Vec<Uuid>,
+    account_ids: Vec<AccountId>,
 }
 
 impl Example for FeatureFlagRequest {
@@ -81,14 +76,14 @@ impl Example for FeatureFlagRequest {
 #[derive(Debug, Object)]
 #[oai(rename = "FeatureFlag")]
 pub struct FeatureFlagView {
-    id: Uuid,
+    id: FeatureFlagId,
     key: String,
     description: String,
     enabled: bool,
     /// For how many percent of the accounts in the cohorts it is on.
     percentage: u8,
     cohorts: Vec<CohortBody>,
-    account_ids: Vec<Uuid>,
+    account_ids: Vec<AccountId>,
     /// Counts the changes; it is the `ETag` too.
     version: i64,
 }
@@ -111,18 +106,18 @@ impl From<FeatureFlag> for FeatureFlagView {
     fn from(flag: FeatureFlag) -> Self {
         let cohorts = flag.cohorts.into_iter().map(|cohort| CohortBody {
             states: cohort.states.iter().map(|state| state.to_string().into()).collect(),
-            plan_ids: cohort.plans.into_iter().map(Into::into).collect(),
-            category_ids: cohort.categories.into_iter().map(Into::into).collect(),
+            plan_ids: cohort.plans.into_iter().collect(),
+            category_ids: cohort.categories.into_iter().collect(),
             roles: cohort.roles.iter().map(ToString::to_string).collect(),
         });
         Self {
-            id: flag.id.uuid(),
+            id: flag.id,
             key: flag.key.into(),
             description: flag.description,
             enabled: flag.enabled,
             percentage: flag.percentage,
             cohorts: cohorts.collect(),
-            account_ids: flag.accounts.into_iter().map(Into::into).collect(),
+            account_ids: flag.accounts.into_iter().collect(),
             version: flag.version,
         }
     }
@@ -139,8 +134,8 @@ impl FeatureFlagRequest {
         for (index, cohort) in self.cohorts.into_iter().enumerate() {
             cohorts.push(Cohort {
                 states: words::<UsState>(&mut errors, index, "states", &cohort.states),
-                plans: cohort.plan_ids.into_iter().map(Into::into).collect(),
-                categories: cohort.category_ids.into_iter().map(Into::into).collect(),
+                plans: cohort.plan_ids.into_iter().collect(),
+                categories: cohort.category_ids.into_iter().collect(),
                 roles: words::<Role>(&mut errors, index, "roles", &cohort.roles),
             });
         }
@@ -153,7 +148,7 @@ impl FeatureFlagRequest {
             enabled: self.enabled,
             percentage: self.percentage,
             cohorts,
-            accounts: self.account_ids.into_iter().map(Into::into).collect(),
+            accounts: self.account_ids.into_iter().collect(),
         })
     }
 }
@@ -215,8 +210,7 @@ impl FlagsApi {
     ) -> Result<Created<FeatureFlagView>, Problem> {
         let (store, spec) = (self.store.as_ref(), body.0.read()?);
         let flag = flags::create(&self.env, store, &self.rollout, caller.actor(), spec).await?;
-        let place = format!("/api/admin/feature-flags/{}", flag.id);
-        Ok(Created::at(place, flag.version, flag))
+        Ok(Created::under("/api/admin/feature-flags", flag))
     }
 
     /// Read a feature flag
@@ -226,10 +220,10 @@ impl FlagsApi {
     async fn one(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<FeatureFlagId>,
     ) -> Result<Versioned<FeatureFlagView>, Problem> {
-        let flag = flags::one(self.store.as_ref(), caller.actor(), id.0.into()).await?;
-        Ok(Versioned::at(flag.version, flag))
+        let flag = flags::one(self.store.as_ref(), caller.actor(), id.0).await?;
+        Ok(Versioned::of(flag))
     }
 
     /// Change a feature flag
@@ -245,14 +239,14 @@ impl FlagsApi {
     async fn update(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<FeatureFlagId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<FeatureFlagRequest>,
     ) -> Result<Versioned<FeatureFlagView>, Problem> {
-        let (seen, spec) = (seen_version(&if_match.0)?, body.0.read()?);
-        let (store, id) = (self.store.as_ref(), id.0.into());
-        let flag = flags::revise(store, &self.rollout, caller.actor(), id, seen, spec).await?;
-        Ok(Versioned::at(flag.version, flag))
+        let spec = body.0.read()?;
+        let (store, id) = (self.store.as_ref(), id.0);
+        let flag = flags::revise(store, &self.rollout, caller.actor(), id, seen.0, spec).await?;
+        Ok(Versioned::of(flag))
     }
 
     /// Delete a feature flag
@@ -267,12 +261,11 @@ impl FlagsApi {
     async fn delete(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<FeatureFlagId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
     ) -> Result<Done, Problem> {
-        let seen = seen_version(&if_match.0)?;
-        let (store, id) = (self.store.as_ref(), id.0.into());
-        flags::delete(store, &self.rollout, caller.actor(), id, seen).await?;
+        let (store, id) = (self.store.as_ref(), id.0);
+        flags::delete(store, &self.rollout, caller.actor(), id, seen.0).await?;
         Ok(Done::Done)
     }
 }

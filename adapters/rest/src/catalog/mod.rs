@@ -13,8 +13,8 @@ pub use self::{
     flags::FlagsApi,
     plans::PlansApi,
     views::{
-        AmountView, CatalogPlanView, CatalogPlansView, ComparisonRow, IntervalWord, ModalityWord,
-        PlanRequest, PriceRequest, PriceView, TierWord,
+        AmountView, CatalogPlanView, CatalogPlansView, ComparisonRow, IntervalWord, PlanRequest,
+        PriceRequest, PriceView,
     },
 };
 

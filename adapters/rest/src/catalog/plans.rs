@@ -1,16 +1,16 @@
 use std::sync::Arc;
 
 use catalog::{CatalogError, CatalogStore};
-use kernel::{Permission, Uuid};
+use kernel::{CategoryId, Permission, PlanId, Seen};
 use poem_openapi::{
     OpenApi,
-    param::{Header, Path, Query},
+    param::{Path, Query},
     payload::Json,
 };
 use ports::Env;
 
 use super::{CatalogPlanView, CatalogPlansView, PlanRequest, comparison::ComparisonView};
-use crate::core::{Body, Caller, Created, Problem, Tag, Versioned, Visitor, seen_version};
+use crate::core::{Body, Caller, Created, IfMatch, Problem, Tag, Versioned, Visitor};
 
 pub struct PlansApi {
     pub env: Env,
@@ -28,9 +28,9 @@ impl PlansApi {
         &self,
         visitor: Visitor,
         /// Only plans of this category.
-        category_id: Query<Option<Uuid>>,
+        category_id: Query<Option<CategoryId>>,
     ) -> Result<Json<CatalogPlansView>, Problem> {
-        let category = category_id.0.map(Into::into);
+        let category = category_id.0;
         let plans =
             catalog::plans(&self.env, self.store.as_ref(), visitor.actor(), category).await?;
         let plans = plans.into_iter().map(CatalogPlanView::offered).collect();
@@ -46,9 +46,9 @@ impl PlansApi {
         &self,
         visitor: Visitor,
         /// The plans' ids, once each.
-        plan_id: Query<Vec<Uuid>>,
+        plan_id: Query<Vec<PlanId>>,
     ) -> Result<Json<ComparisonView>, Problem> {
-        let ids: Vec<_> = plan_id.0.into_iter().map(Into::into).collect();
+        let (ids, _store) = (plan_id.0, self.store.as_ref());
         let store = self.store.as_ref();
         let compared =
             catalog::compare_plans(&self.env, store, visitor.actor(), &ids, false).await?;
@@ -62,10 +62,9 @@ impl PlansApi {
     async fn one(
         &self,
         visitor: Visitor,
-        id: Path<Uuid>,
+        id: Path<PlanId>,
     ) -> Result<Versioned<CatalogPlanView>, Problem> {
-        let plan =
-            catalog::plan(&self.env, self.store.as_ref(), visitor.actor(), id.0.into()).await?;
+        let plan = catalog::plan(&self.env, self.store.as_ref(), visitor.actor(), id.0).await?;
         Ok(Versioned::at(plan.version, CatalogPlanView::offered(plan)))
     }
 
@@ -90,11 +89,11 @@ impl PlansApi {
     async fn update(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<PlanId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<PlanRequest>,
     ) -> Result<Versioned<CatalogPlanView>, Problem> {
-        self.change(&caller, id.0, &if_match.0, body.0).await
+        self.change(&caller, id.0, seen.0, body.0).await
     }
 
     /// List all plans
@@ -106,9 +105,9 @@ impl PlansApi {
         &self,
         caller: Caller,
         /// Only plans of this category.
-        category_id: Query<Option<Uuid>>,
+        category_id: Query<Option<CategoryId>>,
     ) -> Result<Json<CatalogPlansView>, Problem> {
-        let category = category_id.0.map(Into::into);
+        let category = category_id.0;
         let plans = catalog::all_plans(self.store.as_ref(), caller.actor(), category).await?;
         let plans = plans.into_iter().map(CatalogPlanView::whole).collect();
         Ok(Json(CatalogPlansView { plans }))
@@ -123,7 +122,7 @@ impl PlansApi {
         &self,
         caller: Caller,
         /// The plans' ids, once each.
-        plan_id: Query<Vec<Uuid>>,
+        plan_id: Query<Vec<PlanId>>,
         /// Whether plans that are not on offer are compared too.
         all: Query<Option<bool>>,
     ) -> Result<Json<ComparisonView>, Problem> {
@@ -153,11 +152,11 @@ impl PlansApi {
     async fn admin_update(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<PlanId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<PlanRequest>,
     ) -> Result<Versioned<CatalogPlanView>, Problem> {
-        self.change(&caller, id.0, &if_match.0, body.0).await
+        self.change(&caller, id.0, seen.0, body.0).await
     }
 
     /// Deactivate a plan
@@ -168,12 +167,11 @@ impl PlansApi {
     async fn deactivate(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<PlanId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
     ) -> Result<Versioned<CatalogPlanView>, Problem> {
-        let seen = seen_version(&if_match.0)?;
-        let plan = catalog::deactivate_plan(self.store.as_ref(), caller.actor(), id.0.into(), seen)
-            .await?;
+        let plan =
+            catalog::deactivate_plan(self.store.as_ref(), caller.actor(), id.0, seen.0).await?;
         Ok(Versioned::at(plan.version, CatalogPlanView::whole(plan)))
     }
 }
@@ -194,14 +192,13 @@ impl PlansApi {
     async fn change(
         &self,
         caller: &Caller,
-        id: Uuid,
-        if_match: &str,
+        id: PlanId,
+        seen: Seen,
         request: PlanRequest,
     ) -> Result<Versioned<CatalogPlanView>, Problem> {
-        let (seen, spec) = (seen_version(if_match)?, request.read()?);
+        let spec = request.read()?;
         let store = self.store.as_ref();
-        let plan =
-            catalog::revise_plan(&self.env, store, caller.actor(), id.into(), seen, spec).await?;
+        let plan = catalog::revise_plan(&self.env, store, caller.actor(), id, seen, spec).await?;
         Ok(Versioned::at(plan.version, CatalogPlanView::whole(plan)))
     }
 }

@@ -1,17 +1,14 @@
 //! The catalog over HTTP: what is public, what takes a permission, how a
 //! version travels. What the store answers is tested beside the stores.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use catalog::{
-    Article, Audience, CatalogStore, CatalogTx, Category, CategoryConfiguration, EntryKind,
-    FeatureFlag, Modality, Plan, PlanFilter, Revision, Rollout, Shown, Standing,
+    Audience, CategoryConfiguration, CategorySpec, Modality, Rollout, Shown, Standing,
+    save_category,
 };
-use kernel::{
-    Actor, ActorKind, ArticleId, CategoryId, FeatureFlagId, Permission, PlanId, PriceId,
-    RequestContext, Role, Uuid,
-};
+use kernel::{Actor, ActorKind, CategoryId, Permission, RequestContext, Role, Uuid};
 use poem::{
     EndpointExt as _, Route,
     endpoint::BoxEndpoint,
@@ -19,179 +16,22 @@ use poem::{
     test::TestClient,
 };
 use poem_openapi::OpenApiService;
-use ports::{AuditEntry, Event, Hearing, IdempotencyKey, JobRequest, UnitOfWork};
+use ports::Hearing;
+use salus_tests::Database;
 use serde_json::{Value, json};
 
 use super::{ArticlesApi, CategoriesApi, FlagsApi, PlansApi};
 use crate::core::{Authenticator, Problem};
 
-/// A catalog in memory with one category; it commits at once.
-#[derive(Clone, Default)]
-struct Shelf(
-    Arc<Mutex<Vec<Plan>>>,
-    Arc<Mutex<Vec<FeatureFlag>>>,
-    Arc<Mutex<Vec<Revision>>>,
-    Arc<Mutex<Vec<Article>>>,
-);
-
-#[async_trait]
-impl Audience for Shelf {
-    async fn standing(&self, _: &Actor) -> ports::Result<Standing> {
-        Ok(Standing::default())
-    }
-}
-
 const CATEGORY: CategoryId = CategoryId(Uuid::from_u128(1));
 
-#[async_trait]
-impl CatalogStore for Shelf {
-    async fn begin(&self, _: &Actor) -> ports::Result<Box<dyn CatalogTx>> {
-        Ok(Box::new(self.clone()))
-    }
-}
+/// Nobody has a plan.
+struct Unsubscribed;
 
 #[async_trait]
-impl UnitOfWork for Shelf {
-    fn emit(&mut self, _: Event) {}
-
-    fn audit(&mut self, _: AuditEntry) {}
-
-    fn enqueue(&mut self, _: JobRequest) {}
-
-    async fn claim(&mut self, _: &IdempotencyKey, _: Uuid) -> ports::Result<Option<Uuid>> {
-        Ok(None)
-    }
-
-    async fn commit(self: Box<Self>) -> ports::Result<()> {
-        Ok(())
-    }
-}
-
-impl Shelf {
-    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Plan>> {
-        self.0.lock().expect("the shelf's lock")
-    }
-}
-
-#[async_trait]
-impl CatalogTx for Shelf {
-    async fn categories(&mut self, _: bool) -> ports::Result<Vec<Category>> {
-        Ok(self.category(CATEGORY).await?.into_iter().collect())
-    }
-
-    async fn category(&mut self, id: CategoryId) -> ports::Result<Option<Category>> {
-        Ok((id == CATEGORY).then(|| Category {
-            id,
-            slug: "hair-loss".into(),
-            name: "Hair loss".into(),
-            description: "Androgenetic alopecia.".into(),
-            active: true,
-            configuration: CategoryConfiguration {
-                required_modality: Modality::Asynchronous,
-                minimum_age: 18,
-                maximum_age: None,
-            },
-            version: 1,
-        }))
-    }
-
-    async fn insert_category(&mut self, _: &Category) -> ports::Result<()> {
-        Ok(())
-    }
-
-    async fn save_category(&mut self, _: &Category) -> ports::Result<()> {
-        Ok(())
-    }
-
-    async fn plans(&mut self, filter: PlanFilter) -> ports::Result<Vec<Plan>> {
-        let offered = |plan: &&Plan| filter.offered_at.is_none_or(|at| plan.is_offered(at));
-        Ok(self.all().iter().filter(offered).cloned().collect())
-    }
-
-    async fn plan(&mut self, id: PlanId) -> ports::Result<Option<Plan>> {
-        Ok(self.all().iter().find(|plan| plan.id == id).cloned())
-    }
-
-    async fn plan_of_price(&mut self, id: PriceId) -> ports::Result<Option<Plan>> {
-        Ok(self.all().iter().find(|plan| plan.price(id).is_some()).cloned())
-    }
-
-    async fn insert_plan(&mut self, plan: &Plan) -> ports::Result<()> {
-        self.all().push(plan.clone());
-        Ok(())
-    }
-
-    async fn save_plan(&mut self, plan: &Plan) -> ports::Result<()> {
-        let mut all = self.all();
-        all.retain(|other| other.id != plan.id);
-        all.push(plan.clone());
-        Ok(())
-    }
-
-    async fn flags(&mut self) -> ports::Result<Vec<FeatureFlag>> {
-        Ok(self.1.lock().expect("the flags").clone())
-    }
-
-    async fn flag(&mut self, id: FeatureFlagId) -> ports::Result<Option<FeatureFlag>> {
-        Ok(self.flags().await?.into_iter().find(|flag| flag.id == id))
-    }
-
-    async fn insert_flag(&mut self, flag: &FeatureFlag) -> ports::Result<()> {
-        self.1.lock().expect("the flags").push(flag.clone());
-        Ok(())
-    }
-
-    async fn save_flag(&mut self, flag: &FeatureFlag) -> ports::Result<()> {
-        self.delete_flag(flag).await?;
-        self.insert_flag(flag).await
-    }
-
-    async fn delete_flag(&mut self, flag: &FeatureFlag) -> ports::Result<()> {
-        self.1.lock().expect("the flags").retain(|other| other.id != flag.id);
-        Ok(())
-    }
-
-    async fn articles(&mut self, category: CategoryId) -> ports::Result<Vec<Article>> {
-        let all = self.3.lock().expect("the articles");
-        Ok(all.iter().filter(|article| article.category == category).cloned().collect())
-    }
-
-    async fn article(&mut self, id: ArticleId) -> ports::Result<Option<Article>> {
-        let all = self.3.lock().expect("the articles");
-        Ok(all.iter().find(|article| article.id == id).cloned())
-    }
-
-    async fn insert_article(&mut self, article: &Article) -> ports::Result<()> {
-        self.3.lock().expect("the articles").push(article.clone());
-        Ok(())
-    }
-
-    async fn save_article(&mut self, article: &Article) -> ports::Result<()> {
-        self.delete_article(article).await?;
-        self.insert_article(article).await
-    }
-
-    async fn delete_article(&mut self, article: &Article) -> ports::Result<()> {
-        self.3.lock().expect("the articles").retain(|other| other.id != article.id);
-        Ok(())
-    }
-
-    async fn keep_revision(&mut self, revision: &Revision) -> ports::Result<()> {
-        self.2.lock().expect("the revisions").push(revision.clone());
-        Ok(())
-    }
-
-    async fn revision(
-        &mut self,
-        kind: EntryKind,
-        entry: Uuid,
-        version: i64,
-    ) -> ports::Result<Option<Revision>> {
-        let kept = self.2.lock().expect("the revisions");
-        let this = |revision: &&Revision| {
-            (revision.kind, revision.entry, revision.version) == (kind, entry, version)
-        };
-        Ok(kept.iter().find(this).cloned())
+impl Audience for Unsubscribed {
+    async fn standing(&self, _: &Actor) -> ports::Result<Standing> {
+        Ok(Standing::default())
     }
 }
 
@@ -214,10 +54,25 @@ impl Authenticator for ByName {
     }
 }
 
-fn client() -> TestClient<BoxEndpoint<'static>> {
-    let (env, _) = salus_tests::test_env();
-    let store = Arc::new(Shelf::default());
-    let rollout = Rollout::new(store.clone(), store.clone(), Hearing::default());
+/// The catalog with one category, over HTTP. The database goes with its handle.
+async fn client() -> (TestClient<BoxEndpoint<'static>>, Database) {
+    let database = Database::fresh().await;
+    let category = CategorySpec {
+        slug: "hair-loss".into(),
+        name: "Hair loss".into(),
+        description: "Androgenetic alopecia.".into(),
+        active: true,
+        configuration: CategoryConfiguration {
+            required_modality: Modality::Asynchronous,
+            minimum_age: 18,
+            maximum_age: None,
+        },
+    };
+    let system = Actor::system("tests.catalog");
+    save_category(&database.pg, &system, CATEGORY, category).await.unwrap();
+    let (env, store) = (database.env.clone(), Arc::new(database.pg.clone()));
+    let audience = Arc::new(Unsubscribed);
+    let rollout = Rollout::new(store.clone(), audience.clone(), Hearing::default());
     let apis = (
         CategoriesApi {
             env: env.clone(),
@@ -226,11 +81,11 @@ fn client() -> TestClient<BoxEndpoint<'static>> {
         },
         PlansApi { env: env.clone(), store: store.clone() },
         FlagsApi { env: env.clone(), store: store.clone(), rollout },
-        ArticlesApi { env, store: store.clone(), audience: store },
+        ArticlesApi { env, store, audience },
     );
     let authenticator: Arc<dyn Authenticator> = Arc::new(ByName);
     let service = OpenApiService::new(apis, "test", "1");
-    TestClient::new(Route::new().nest("/", service).data(authenticator).boxed())
+    (TestClient::new(Route::new().nest("/", service).data(authenticator).boxed()), database)
 }
 
 fn request(minor: i64) -> Value {
@@ -246,7 +101,7 @@ fn request(minor: i64) -> Value {
 
 #[tokio::test]
 async fn changing_it_wants_a_token_and_the_permission() {
-    let client = client();
+    let (client, _database) = client().await;
     let id = Uuid::from_u128(7);
     for (method, path, body) in [
         (Method::POST, "/api/plans".to_owned(), Some(request(1))),
@@ -272,7 +127,7 @@ async fn changing_it_wants_a_token_and_the_permission() {
 
 #[tokio::test]
 async fn a_plan_is_made_read_changed_and_taken_off_with_its_tag() {
-    let client = client();
+    let (client, _database) = client().await;
     let made = client
         .post("/api/plans")
         .header("Authorization", "Bearer admin")
@@ -322,7 +177,7 @@ async fn a_plan_is_made_read_changed_and_taken_off_with_its_tag() {
     let plans = all.value().object().get("plans").object_array();
     assert_eq!(plans[0].get("prices").array().len(), 3);
 
-    let any = change("*", 2_900).await;
+    let any = change("*", 3_100).await;
     any.assert_status_is_ok();
     any.assert_header("ETag", "\"3\"");
     let off = client
@@ -337,7 +192,7 @@ async fn a_plan_is_made_read_changed_and_taken_off_with_its_tag() {
 
 #[tokio::test]
 async fn a_bad_price_is_named_by_its_path() {
-    let client = client();
+    let (client, _database) = client().await;
     let mut bad = request(2_500);
     bad["prices"][1] =
         json!({ "interval": "upfront", "amount": { "minor": 1, "currency": "USD" } });
@@ -355,7 +210,7 @@ async fn a_bad_price_is_named_by_its_path() {
 
 #[tokio::test]
 async fn categories_are_public() {
-    let client = client();
+    let (client, _database) = client().await;
     let list = client.get("/api/categories").send().await;
     list.assert_status_is_ok();
     let one = client.get(format!("/api/categories/{}", CATEGORY)).send().await;
@@ -371,7 +226,7 @@ async fn categories_are_public() {
 
 #[tokio::test]
 async fn an_article_of_a_tier_is_named_to_all_and_read_by_some() {
-    let client = client();
+    let (client, _database) = client().await;
     let article = json!({
         "category_id": CATEGORY.uuid(), "title": "What to expect", "summary": "The first months.",
         "body": "Hair grows *slowly*.", "minimum_tier": "standard", "published": true,

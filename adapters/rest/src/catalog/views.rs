@@ -2,12 +2,12 @@
 
 use crate::core::Text;
 use catalog::{
-    ActivationWindow, BillingInterval, CatalogError, Modality, Plan, PlanSpec, Price, PriceSpec,
-    Tier,
+    ActivationWindow, BillingInterval, CatalogError, Plan, PlanSpec, Price, PriceSpec, Tier,
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError, Money, Uuid,
+    CategoryId, CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError, Money, PlanId,
+    PriceId, Uuid,
     text::{
         CatalogDescription, CatalogName, CurrencyCode, DrugCode, DrugName, RowLabel, RowValue,
         UnitOfMeasure,
@@ -16,61 +16,6 @@ use kernel::{
 use poem_openapi::{Enum, Object, types::Example};
 
 use crate::core::FeatureView;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "CategoryModality", rename_all = "snake_case")]
-pub enum ModalityWord {
-    /// The provider reads the answers.
-    Asynchronous,
-    /// Patient and provider see each other live.
-    Video,
-}
-
-impl From<Modality> for ModalityWord {
-    fn from(modality: Modality) -> Self {
-        match modality {
-            Modality::Asynchronous => Self::Asynchronous,
-            Modality::Video => Self::Video,
-        }
-    }
-}
-
-impl From<ModalityWord> for Modality {
-    fn from(word: ModalityWord) -> Self {
-        match word {
-            ModalityWord::Asynchronous => Self::Asynchronous,
-            ModalityWord::Video => Self::Video,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "PlanTier", rename_all = "snake_case")]
-pub enum TierWord {
-    Basic,
-    Standard,
-    Premium,
-}
-
-impl From<Tier> for TierWord {
-    fn from(tier: Tier) -> Self {
-        match tier {
-            Tier::Basic => Self::Basic,
-            Tier::Standard => Self::Standard,
-            Tier::Premium => Self::Premium,
-        }
-    }
-}
-
-impl From<TierWord> for Tier {
-    fn from(word: TierWord) -> Self {
-        match word {
-            TierWord::Basic => Self::Basic,
-            TierWord::Standard => Self::Standard,
-            TierWord::Premium => Self::Premium,
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "PriceInterval", rename_all = "snake_case")]
@@ -97,7 +42,7 @@ pub struct AmountView {
 #[derive(Debug, Object)]
 #[oai(rename = "Price")]
 pub struct PriceView {
-    pub id: Uuid,
+    pub id: PriceId,
     pub interval: IntervalWord,
     /// How many months one payment covers.
     pub months: u16,
@@ -127,53 +72,6 @@ pub struct ComparisonRow {
     pub value: Text<RowValue>,
 }
 
-/// The form of a product, as its RxNorm name ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "DoseForm", rename_all = "snake_case")]
-pub enum DoseFormWord {
-    OralTablet,
-    OralCapsule,
-    OralSolution,
-    TopicalGel,
-    TopicalCream,
-    TopicalSolution,
-    TopicalFoam,
-    TopicalLotion,
-    Injection,
-}
-
-macro_rules! same_words {
-    ($($word:ident),+ $(,)?) => {
-        impl From<DoseForm> for DoseFormWord {
-            fn from(form: DoseForm) -> Self {
-                match form {
-                    $(DoseForm::$word => Self::$word,)+
-                }
-            }
-        }
-
-        impl From<DoseFormWord> for DoseForm {
-            fn from(word: DoseFormWord) -> Self {
-                match word {
-                    $(DoseFormWord::$word => Self::$word,)+
-                }
-            }
-        }
-    };
-}
-
-same_words!(
-    OralTablet,
-    OralCapsule,
-    OralSolution,
-    TopicalGel,
-    TopicalCream,
-    TopicalSolution,
-    TopicalFoam,
-    TopicalLotion,
-    Injection,
-);
-
 /// A treatment that a plan pays for.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "CoveredTreatment")]
@@ -182,7 +80,7 @@ pub struct CoveredTreatmentBody {
     pub drug: Text<DrugCode>,
     /// The name of the drug, for people.
     pub name: Text<DrugName>,
-    pub form: DoseFormWord,
+    pub form: DoseForm,
     /// The UCUM unit of the doses.
     pub unit: Text<UnitOfMeasure>,
     /// How much is taken at a time, in each of the steps that are covered.
@@ -195,7 +93,7 @@ impl From<CoveredTreatment> for CoveredTreatmentBody {
         Self {
             drug: covered.drug.as_str().into(),
             name: covered.name.into(),
-            form: covered.form.into(),
+            form: covered.form,
             unit: covered.unit.into(),
             doses: covered.doses.into_iter().map(f64::from).collect(),
         }
@@ -219,7 +117,7 @@ impl CoveredTreatmentBody {
                 )),
             }
         }
-        let (name, form, unit) = (self.name.into(), self.form.into(), self.unit.into());
+        let (name, form, unit) = (self.name.into(), self.form, self.unit.into());
         Some(CoveredTreatment { drug: drug.ok()?, name, form, unit, doses })
     }
 }
@@ -228,11 +126,11 @@ impl CoveredTreatmentBody {
 #[derive(Debug, Object)]
 #[oai(rename = "Plan")]
 pub struct CatalogPlanView {
-    pub id: Uuid,
-    pub category_id: Uuid,
+    pub id: PlanId,
+    pub category_id: CategoryId,
     pub name: String,
     pub description: String,
-    pub tier: TierWord,
+    pub tier: Tier,
     /// What the subscriber gets.
     pub features: Vec<FeatureView>,
     /// The treatments that it pays for. Whoever is treated with another one
@@ -262,10 +160,10 @@ pub struct CatalogPlansView {
 #[oai(rename = "PlanRequest", example)]
 pub struct PlanRequest {
     /// A plan stays in its category.
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     pub name: Text<CatalogName>,
     pub description: Text<CatalogDescription>,
-    pub tier: TierWord,
+    pub tier: Tier,
     /// What the subscriber gets; each code stands once.
     #[oai(default, validator(max_items = 50))]
     pub features: Vec<FeatureView>,
@@ -292,10 +190,10 @@ impl Example for PlanRequest {
     fn example() -> Self {
         let amount = AmountView { minor: 2_500, currency: "USD".into() };
         Self {
-            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001),
+            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001).into(),
             name: "Hair Essential".into(),
             description: "Finasteride 1 mg, one tablet a day.".into(),
-            tier: TierWord::Basic,
+            tier: Tier::Basic,
             features: vec![FeatureView {
                 code: "free_shipping".into(),
                 label: "Free discreet shipping".into(),
@@ -303,7 +201,7 @@ impl Example for PlanRequest {
             treatments: vec![CoveredTreatmentBody {
                 drug: "25025".into(),
                 name: "finasteride".into(),
-                form: DoseFormWord::OralTablet,
+                form: DoseForm::OralTablet,
                 unit: "mg".into(),
                 doses: vec![1.0],
             }],
@@ -331,11 +229,11 @@ impl CatalogPlanView {
             value: value.into(),
         };
         Self {
-            id: plan.id.uuid(),
-            category_id: plan.category.uuid(),
+            id: plan.id,
+            category_id: plan.category,
             name: plan.name,
             description: plan.description,
-            tier: plan.tier.into(),
+            tier: plan.tier,
             features: plan.features.into_iter().map(Into::into).collect(),
             treatments: plan.treatments.into_iter().map(Into::into).collect(),
             comparison: plan.comparison.into_iter().map(row).collect(),
@@ -357,7 +255,7 @@ impl From<Price> for PriceView {
             BillingInterval::Upfront { .. } => IntervalWord::Upfront,
         };
         Self {
-            id: price.id.uuid(),
+            id: price.id,
             interval,
             months: price.interval.months(),
             amount: AmountView {
@@ -398,10 +296,10 @@ impl PlanRequest {
             return Err(CatalogError::Invalid(errors));
         }
         Ok(PlanSpec {
-            category: self.category_id.into(),
+            category: self.category_id,
             name: self.name.into(),
             description: self.description.into(),
-            tier: self.tier.into(),
+            tier: self.tier,
             features,
             treatments,
             comparison: self

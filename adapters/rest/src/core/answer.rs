@@ -1,6 +1,7 @@
 //! Answers that many operations give.
 
 use poem_openapi::{ApiResponse, payload::Json, types::ToJSON};
+use ports::Aggregate;
 
 /// What has versions, with the one that it has as its entity tag.
 #[derive(ApiResponse)]
@@ -16,6 +17,10 @@ pub enum Versioned<T: ToJSON> {
 }
 
 impl<T: ToJSON> Versioned<T> {
+    pub fn of(aggregate: impl Aggregate + Into<T>) -> Self {
+        Self::at(aggregate.version(), aggregate)
+    }
+
     pub fn at(version: i64, view: impl Into<T>) -> Self {
         Self::Now(Json(view.into()), entity_tag(version))
     }
@@ -38,6 +43,11 @@ pub enum Created<T: ToJSON> {
 }
 
 impl<T: ToJSON> Created<T> {
+    /// One of those that are read below this path.
+    pub fn under(path: &str, aggregate: impl Aggregate + Into<T>) -> Self {
+        Self::at(format!("{path}/{}", aggregate.id()), aggregate.version(), aggregate)
+    }
+
     pub fn at(place: String, version: i64, view: impl Into<T>) -> Self {
         Self::Created(Json(view.into()), entity_tag(version), place)
     }

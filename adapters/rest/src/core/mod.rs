@@ -40,7 +40,7 @@ pub use self::{
     request::{Answering, Dialect, Surround, Within, current_request_id, request_context},
     text::Text,
     upload::{PhotoLimit, PhotoUpload},
-    version::{any_or_one, one_version, seen_version},
+    version::{IfMatch, any_or_one, one_version, seen_version},
 };
 
 /// The groups of operations in the document.

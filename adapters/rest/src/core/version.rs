@@ -3,8 +3,46 @@
 //! 13.1.1).
 
 use kernel::{FieldError, Seen};
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    param::Header,
+    registry::{MetaParamIn, MetaSchemaRef, Registry},
+};
 
 use super::Problem;
+
+/// The `If-Match` header of a change: `#[oai(name = "If-Match")] seen: IfMatch`.
+pub struct IfMatch(pub Seen);
+
+impl<'a> ApiExtractor<'a> for IfMatch {
+    const TYPES: &'static [ApiExtractorType] = Header::<String>::TYPES;
+    const PARAM_IS_REQUIRED: bool = Header::<String>::PARAM_IS_REQUIRED;
+
+    type ParamType = String;
+    type ParamRawType = String;
+
+    fn register(registry: &mut Registry) {
+        Header::<String>::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Header::<String>::param_in()
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Header::<String>::param_schema_ref()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<String>,
+    ) -> poem::Result<Self> {
+        let header = Header::<String>::from_request(request, body, options).await?;
+        Ok(Self(seen_version(&header.0)?))
+    }
+}
 
 /// What an `If-Match` header asks for: `*`, or a list of entity tags. A weak
 /// tag never matches strongly, nor does one that is no version of ours. A bare

@@ -14,10 +14,9 @@ mod typing;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Age, Coding, ProviderId, RuleSetId, Sex, UsState};
+use kernel::{Age, Coding, ProviderId, RuleSetId, Sex, UsState, Word};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use strum::{Display, EnumString, IntoStaticStr};
 
 pub use self::{
     rule_set::{RuleBook, RuleSet, RuleSetContent, RuleSetRef, RuleSetStatus, Scope},
@@ -25,11 +24,8 @@ pub use self::{
 };
 use crate::{ClinicalFacts, Priority, SubmittedResponse};
 
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum Severity {
     Refuse,
     Review,

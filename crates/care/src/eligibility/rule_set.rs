@@ -4,11 +4,10 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    CategoryId, FieldError, RuleSetId, RxNorm, TextKind as _, UsState,
+    CategoryId, FieldError, RuleSetId, RxNorm, TextKind as _, UsState, Word,
     text::{RuleDescription, RuleReason, RuleWord},
 };
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use super::{Rule, expression, limits::LONGEST};
 use crate::{CareError, setting::changed_fields};
@@ -38,8 +37,7 @@ impl Scope {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum RuleSetStatus {
     Draft,
     /// It decides.

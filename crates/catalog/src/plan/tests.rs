@@ -43,7 +43,8 @@ fn plan() -> Plan {
 fn a_new_amount_is_a_new_price_and_the_old_one_stays_readable() {
     let before = plan();
     let fresh = PriceId(Uuid::from_u128(99));
-    let after = before
+    let mut after = before.clone();
+    after
         .revise(
             spec(vec![
                 price(BillingInterval::Monthly, 2_900),
@@ -56,23 +57,16 @@ fn a_new_amount_is_a_new_price_and_the_old_one_stays_readable() {
     assert_eq!((old.amount, old.active), (Money::usd(2_500), false));
     assert_eq!(after.price(before.prices[1].id), Some(&before.prices[1]));
     assert_eq!(after.price(fresh).unwrap().amount, Money::usd(2_900));
-    assert_eq!(after.version, before.version + 1);
 }
 
 #[test]
 fn going_back_to_a_retired_amount_makes_a_price_of_its_own() {
-    let first = plan();
-    let dearer = first
-        .revise(spec(vec![price(BillingInterval::Monthly, 2_900)]), |_| {
-            PriceId(Uuid::from_u128(50))
-        })
-        .unwrap();
-    let again = dearer
-        .revise(spec(vec![price(BillingInterval::Monthly, 2_500)]), |_| {
-            PriceId(Uuid::from_u128(51))
-        })
-        .unwrap();
-    let offered: Vec<_> = again.offered_prices().map(|price| price.id.0.as_u128()).collect();
+    let mut plan = plan();
+    for (id, minor) in [(50, 2_900), (51, 2_500)] {
+        let spec = spec(vec![price(BillingInterval::Monthly, minor)]);
+        plan.revise(spec, |_| PriceId(Uuid::from_u128(id))).unwrap();
+    }
+    let offered: Vec<_> = plan.offered_prices().map(|price| price.id.0.as_u128()).collect();
     assert_eq!(offered, [51]);
 }
 
@@ -85,9 +79,7 @@ fn a_plan_is_offered_from_its_first_moment_and_not_at_its_last() {
     assert!(plan.is_offered(from));
     assert!(!plan.is_offered(until));
     assert!(!plan.is_offered(from - TimeDelta::seconds(1)));
-    let off = plan.deactivate().unwrap();
-    assert!(!off.is_offered(from));
-    assert_eq!(off.deactivate(), None);
+    assert!(!Plan { active: false, ..plan }.is_offered(from));
 }
 
 #[test]
@@ -169,7 +161,8 @@ proptest! {
         let mut plan = Plan::create(PlanId(Uuid::nil()), first, &mut ids).unwrap();
         for revision in &revisions[1..] {
             let wanted = specs(revision);
-            let next = plan.revise(spec(wanted.clone()), &mut ids).unwrap();
+            let mut next = plan.clone();
+            next.revise(spec(wanted.clone()), &mut ids).unwrap();
             for old in &plan.prices {
                 let kept = next.price(old.id).unwrap();
                 prop_assert_eq!((kept.interval, kept.amount), (old.interval, old.amount));

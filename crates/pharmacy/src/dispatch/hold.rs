@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use kernel::{
     AssessmentId, CategoryId, FillHoldId, InvoiceId, PatientId, PrescriptionId, ProviderId,
-    ShipmentId, TaskId, TextKind as _, TreatmentPlanId, UsState, text::GraveReason,
+    ShipmentId, TaskId, TextKind as _, TreatmentPlanId, UsState, Word, text::GraveReason,
 };
 use ports::Event;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     PharmacyError,
@@ -68,11 +67,8 @@ pub enum PrescriberStanding {
 }
 
 /// What contests a payment.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum ContestKind {
     Dispute,
     Refund,
@@ -113,22 +109,8 @@ pub struct FillFacts {
     pub astray: Vec<(ShipmentId, TrackingStatus)>,
 }
 
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumString,
-    IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum GroundKind {
     SafetyAlert,
     LaterRefusal,

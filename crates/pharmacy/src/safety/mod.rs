@@ -16,8 +16,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{Coding, PatientId, ProviderId, RxNorm};
-use strum::{Display, EnumString, IntoStaticStr};
+use kernel::{Coding, PatientId, ProviderId, RxNorm, Word};
 
 use crate::prescription::Medication;
 
@@ -25,8 +24,7 @@ pub use check::{Proposed, check};
 pub use formulary::{Formulary, Ingredient};
 pub use interactions::CuratedInteractions;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Word)]
 pub enum Severity {
     High,
     Moderate,
@@ -35,8 +33,7 @@ pub enum Severity {
     Undefined,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Word)]
 pub enum AlertKind {
     Interaction,
     Allergy,
@@ -131,8 +128,7 @@ pub struct RecordedMedication {
 }
 
 /// FHIR's categories of an allergy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Word)]
 pub enum AllergyCategory {
     Food,
     Medication,

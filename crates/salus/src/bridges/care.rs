@@ -283,8 +283,8 @@ impl Prescribed for Bridges {
 impl Categories for Bridges {
     async fn terms(&self, category: CategoryId) -> Result<Option<CategoryTerms>> {
         let mut tx = self.catalog.begin(&Actor::system("care.category_terms")).await?;
-        let found = tx.category(category).await?.map(|found| found.configuration);
-        Ok(found.map(|asked| CategoryTerms {
+        let found: Option<catalog::Category> = tx.find(category).await?;
+        Ok(found.map(|found| found.configuration).map(|asked| CategoryTerms {
             visit: asked.required_modality == catalog::Modality::Video,
             minimum_age: asked.minimum_age.into(),
             maximum_age: asked.maximum_age.map(Into::into),

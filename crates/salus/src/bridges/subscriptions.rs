@@ -115,7 +115,8 @@ impl Offers for Bridges {
         let filter = catalog::PlanFilter { category, offered_at: Some(self.env.now()) };
         let mut offers = Vec::new();
         for plan in tx.plans(filter).await? {
-            let Some(category) = tx.category(plan.category).await? else { continue };
+            let found: Option<catalog::Category> = tx.find(plan.category).await?;
+            let Some(category) = found else { continue };
             let mut prices = Vec::new();
             for price in plan.offered_prices() {
                 let months = u32::from(price.interval.months());

@@ -2,7 +2,7 @@
 //! and what their plans cost.
 
 use catalog::{
-    ActivationWindow, ArticleSpec, BillingInterval, CatalogError, CatalogStore,
+    ActivationWindow, ArticleSpec, BillingInterval, CatalogError, CatalogStore, Category,
     CategoryConfiguration, CategorySpec, Modality, PlanSpec, PriceSpec, Tier, articles,
     save_category, seed_plan,
 };
@@ -365,7 +365,8 @@ impl ArticleSeed {
 pub async fn sow(store: &dyn CatalogStore) -> Result<(), CatalogError> {
     let actor = Actor::system("seed.catalog");
     for seed in &CATEGORIES {
-        if store.begin(&actor).await?.category(seed.id).await?.is_none() {
+        let found: Option<Category> = store.begin(&actor).await?.find(seed.id).await?;
+        if found.is_none() {
             let spec = CategorySpec {
                 slug: seed.slug.into(),
                 name: seed.name.into(),
@@ -443,7 +444,7 @@ impl PlanSeed {
 mod tests {
     use std::collections::BTreeSet;
 
-    use catalog::{Article, Category, Plan};
+    use catalog::{Article, Plan};
     use kernel::PriceId;
 
     use super::*;

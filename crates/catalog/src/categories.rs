@@ -1,16 +1,20 @@
-//! A category of treatment, as in hair loss or anxiety.
+//! A category of treatment, as in hair loss or anxiety. Everybody reads those that are
+//! active; changing one takes `catalog.administer`.
 
 use kernel::{
-    CategoryId, FieldError, TextKind as _,
+    Actor, CategoryId, FieldError, Permission, Seen, TextKind as _, Word,
     text::{CatalogDescription, CatalogName},
 };
-use strum::{Display, EnumString, IntoStaticStr};
+use ports::{Aggregate, Env, repository::get, repository::lock};
 
-use crate::CatalogError;
+use crate::{CatalogError, CatalogStore};
+
+/// The rule that a slug names one category.
+pub const SLUG_KEY: &str = "category_slug_key";
 
 /// How a provider has to meet the patient before a treatment can start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("CategoryModality")]
 pub enum Modality {
     /// Store and forward: the provider reads the answers.
     Asynchronous,
@@ -29,7 +33,8 @@ pub struct CategoryConfiguration {
     pub maximum_age: Option<u16>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("category")]
 pub struct Category {
     pub id: CategoryId,
     pub slug: String,
@@ -57,20 +62,14 @@ impl Category {
         Ok(Self { id, slug, name, description, active, configuration, version: 1 })
     }
 
-    /// The same category with other words; `None` where nothing would change.
-    pub fn revise(&self, spec: CategorySpec) -> Result<Option<Self>, CatalogError> {
-        check(&spec)?;
-        let CategorySpec { slug, name, description, active, configuration } = spec;
-        let revised = Self {
-            id: self.id,
-            slug,
-            name,
-            description,
-            active,
-            configuration,
-            version: self.version,
-        };
-        Ok((revised != *self).then_some(Self { version: self.version + 1, ..revised }))
+    pub fn revise(&mut self, spec: CategorySpec) -> Result<(), CatalogError> {
+        *self = Self { version: self.version, ..Self::create(self.id, spec)? };
+        Ok(())
+    }
+
+    /// An inactive one exists for administrators only.
+    pub fn is_shown_to(&self, actor: &Actor) -> bool {
+        self.active || actor.may(Permission::CatalogAdminister)
     }
 }
 
@@ -98,6 +97,84 @@ fn check(spec: &CategorySpec) -> Result<(), CatalogError> {
     if errors.is_empty() { Ok(()) } else { Err(CatalogError::Invalid(errors)) }
 }
 
+pub async fn categories(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+) -> Result<Vec<Category>, CatalogError> {
+    let active_only = !actor.may(Permission::CatalogAdminister);
+    Ok(store.begin(actor).await?.categories(active_only).await?)
+}
+
+/// Every category, offered or not.
+pub async fn all_categories(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+) -> Result<Vec<Category>, CatalogError> {
+    actor.require(Permission::CatalogAdminister)?;
+    categories(store, actor).await
+}
+
+pub async fn category(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    id: CategoryId,
+) -> Result<Category, CatalogError> {
+    let found = get::<Category>(store.begin(actor).await?.as_mut(), id).await?;
+    if found.is_shown_to(actor) { Ok(found) } else { Err(CatalogError::no::<Category>()) }
+}
+
+pub async fn create_category(
+    env: &Env,
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    spec: CategorySpec,
+) -> Result<Category, CatalogError> {
+    actor.require(Permission::CatalogAdminister)?;
+    let category = Category::create(env.fresh(), spec)?;
+    let mut tx = store.begin(actor).await?;
+    tx.insert(&category).await.map_err(|error| error.at(SLUG_KEY, CatalogError::SlugTaken))?;
+    tx.commit().await?;
+    Ok(category)
+}
+
+/// Creates the category, or revises it where it exists.
+pub async fn save_category(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    id: CategoryId,
+    spec: CategorySpec,
+) -> Result<Category, CatalogError> {
+    actor.require(Permission::CatalogAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    let found: Option<Category> = tx.find(id).await?;
+    if found.is_some() {
+        drop(tx);
+        return revise_category(store, actor, id, Seen::Any, spec).await;
+    }
+    let category = Category::create(id, spec)?;
+    tx.insert(&category).await?;
+    tx.commit().await?;
+    Ok(category)
+}
+
+/// `seen` is what the caller read. A category that is no longer active takes no new
+/// patients and sells no plan; who is treated stays so.
+pub async fn revise_category(
+    store: &dyn CatalogStore,
+    actor: &Actor,
+    id: CategoryId,
+    seen: impl Into<Seen>,
+    spec: CategorySpec,
+) -> Result<Category, CatalogError> {
+    actor.require(Permission::CatalogAdminister)?;
+    let mut tx = store.begin(actor).await?;
+    let mut category = lock::<Category>(tx.as_mut(), id, &seen.into()).await?;
+    category.revise(spec)?;
+    tx.save(&mut category).await.map_err(|error| error.at(SLUG_KEY, CatalogError::SlugTaken))?;
+    tx.commit().await?;
+    Ok(category.into_inner())
+}
+
 #[cfg(test)]
 mod tests {
     use kernel::Uuid;
@@ -116,15 +193,6 @@ mod tests {
                 maximum_age: None,
             },
         }
-    }
-
-    #[test]
-    fn a_revision_without_a_change_is_none_and_a_change_counts_the_version() {
-        let category = Category::create(CategoryId(Uuid::nil()), spec()).unwrap();
-        assert_eq!(category.revise(spec()).unwrap(), None);
-        let renamed =
-            category.revise(CategorySpec { name: "Hair".into(), ..spec() }).unwrap().unwrap();
-        assert_eq!((renamed.version, renamed.name.as_str()), (2, "Hair"));
     }
 
     #[test]
