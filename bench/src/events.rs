@@ -117,8 +117,8 @@ impl Bed {
 
     async fn prepare(&self) -> anyhow::Result<PgPool> {
         let owner = self.connect(self.cluster.owner_url(DATABASE)).await?;
-        Pg::migrate(&owner).await?;
-        Pg::admit(&owner, Cluster::SERVER).await?;
+        postgres::core::Pg::migrate(&owner).await?;
+        postgres::core::Pg::admit(&owner, Cluster::SERVER).await?;
         owner.close().await?;
         let url = self.cluster.superuser_url(DATABASE);
         let admin = PgPoolOptions::new().max_connections(2).connect(&url).await?;
@@ -134,7 +134,7 @@ impl Bed {
     }
 
     async fn connect(&self, url: String) -> anyhow::Result<postgres::core::DatabaseConnection> {
-        Ok(Pg::connect(&ConnectionSettings { url, max_connections: 8 }).await?)
+        Ok(postgres::core::Pg::connect(&ConnectionSettings { url, max_connections: 8 }).await?)
     }
 
     /// Gives the deliveries a second, how long they took in all, and the processor
@@ -175,7 +175,7 @@ impl Bed {
         let (stop, mut tasks) = (CancellationToken::new(), Vec::new());
         let (began, cpu) = (Instant::now(), crate::intake::usage::own()?);
         for (pg, registry) in &all {
-            let consumer = Consumer::new(pg.clone(), registry.clone(), options.workers);
+            let consumer = Consumer::new((**pg).clone(), registry.clone(), options.workers);
             let stop = stop.clone();
             tasks.push(tokio::spawn(async move { consumer.run(&stop, || {}).await }));
         }

@@ -105,7 +105,7 @@ impl Database {
 
 async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     let settings = ConnectionSettings { url: url.to_owned(), max_connections: 40 };
-    Ok(Pg::connect(&settings).await?)
+    Ok(postgres::core::Pg::connect(&settings).await?)
 }
 
 /// The role that the server serves with, which tests use as well.
@@ -227,8 +227,8 @@ impl Server {
         admin.execute_unprepared(&format!("CREATE DATABASE {template}")).await?;
         admin.close().await?;
         let pool = connect(&self.owner_url.replace("{}", &template)).await?;
-        Pg::migrate(&pool).await?;
-        Pg::admit(&pool, Cluster::SERVER).await?;
+        postgres::core::Pg::migrate(&pool).await?;
+        postgres::core::Pg::admit(&pool, Cluster::SERVER).await?;
         pool.close().await?;
         Ok(())
     }

@@ -1,21 +1,11 @@
-//! Every store on PostgreSQL, a module for each context, and the private
-//! cluster that serves when no database is given. It knows the contexts' store
-//! traits and rows; it holds no business rule.
+//! PostgreSQL: the stores of all contexts as one, and the private cluster that serves when
+//! no database is given. Each context's store is a crate beside this one; what they share
+//! is `core`.
 
-pub mod analytics;
-pub mod billing;
-pub mod care;
-mod catalog;
 pub mod cluster;
-pub mod communication;
-mod compliance;
-pub mod core;
-mod fulfilment;
-mod identity;
-mod intake;
-pub(crate) mod prescriptions;
-mod reach;
-mod records;
-mod subscriptions;
+mod stores;
 
-pub use crate::core::{Pg, PgTx, db};
+pub use pg as core;
+pub use pg::{PgTx, db};
+
+pub use self::stores::Pg;

@@ -78,7 +78,7 @@ struct Delivering {
 
 impl Delivering {
     fn start(pg: &Pg, registry: Registry, workers: usize) -> Self {
-        let consumer = Arc::new(Consumer::new(pg.clone(), Arc::new(registry), workers));
+        let consumer = Arc::new(Consumer::new((**pg).clone(), Arc::new(registry), workers));
         let stop = CancellationToken::new();
         let task = tokio::spawn({
             let (consumer, stop) = (consumer.clone(), stop.clone());
@@ -421,11 +421,16 @@ async fn a_delivery_that_ends_its_process_is_counted_beforehand_and_given_up() {
 #[tokio::test]
 async fn what_waited_in_the_job_queue_waits_as_deliveries_after_the_upgrade() {
     let pool = Database::unmigrated().await;
-    Pg::migrate(&pool).await.unwrap();
-    while Pg::migration_state(&pool).await.unwrap().pending.first().map(String::as_str)
+    salus_postgres::core::Pg::migrate(&pool).await.unwrap();
+    while salus_postgres::core::Pg::migration_state(&pool)
+        .await
+        .unwrap()
+        .pending
+        .first()
+        .map(String::as_str)
         != Some("185_deliveries")
     {
-        Pg::migrate_down(&pool, Some(1)).await.unwrap();
+        salus_postgres::core::Pg::migrate_down(&pool, Some(1)).await.unwrap();
     }
     let [relayed, handled, open] = [1, 2, 3].map(uuid::Uuid::from_u128);
     for (task, payload) in [
@@ -443,7 +448,7 @@ async fn what_waited_in_the_job_queue_waits_as_deliveries_after_the_upgrade() {
     );
     pool.execute_unprepared(&sql).await.unwrap();
 
-    Pg::migrate(&pool).await.unwrap();
+    salus_postgres::core::Pg::migrate(&pool).await.unwrap();
     let texts = async |sql: &str| -> Vec<String> {
         let rows = Statement::from_string(DbBackend::Postgres, sql);
         let rows = pool.query_all_raw(rows).await.unwrap();

@@ -447,7 +447,7 @@ impl Forgetful {
         let lost = losing(what, socket, folder.path()).await;
         let url = format!("{head}?host={}", folder.path().display());
         let settings = ConnectionSettings { url, max_connections: 2 };
-        let pool = Pg::connect(&settings).await.unwrap();
+        let pool = salus_postgres::core::Pg::connect(&settings).await.unwrap();
         let pg = Pg::new(pool, database.env.clone(), Arc::new(TestSealer));
         Some(Self { pg, lost, folder })
     }

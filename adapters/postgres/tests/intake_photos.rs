@@ -6,9 +6,9 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use intake::{
     FormDefinition, FormVersion, IntakeError, IntakeStore as _, Item, ItemKind, NewFormVersion,
-    NewPhoto, Photo, PhotoTx as _, PhotoVault, SaveDraft, Submission, SweepPhotos, create_version,
-    delete_photo, open_draft, photo::MOST_WAITING, photo_content, publish_version, response,
-    save_draft, submit, sweep_photos, upload_photo,
+    NewPhoto, Photo, PhotoVault, SaveDraft, Submission, SweepPhotos, create_version, delete_photo,
+    open_draft, photo::MOST_WAITING, photo_content, publish_version, response, save_draft, submit,
+    sweep_photos, upload_photo,
 };
 use kernel::{Actor, CategoryId, PatientId, Permission, PhotoId, Role, Uuid};
 use objects::StoredObjects;
@@ -313,10 +313,12 @@ async fn the_wall_holds_even_a_query_without_a_scope() {
         (patient(BOB), 0),
         (Actor::anonymous(kernel::RequestContext::default()), 0),
     ] {
-        let mut tx = world.database.pg.open(&actor).await.unwrap();
+        let tx = world.database.pg.open(&actor).await.unwrap();
         let all = Statement::from_string(DbBackend::Postgres, "SELECT count(*) FROM intake_photos");
         let row = tx.read().query_one_raw(all).await.unwrap().unwrap();
         assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), seen);
+        drop(tx);
+        let mut tx = intake::IntakeStore::begin(&world.database.pg, &actor).await.unwrap();
         let own = tx.photo(photo.id).await.unwrap();
         assert_eq!(own.is_some(), seen == 1);
     }

@@ -124,11 +124,13 @@ impl Own {
         cluster.discard_with_this_process().unwrap();
         cluster.ensure_database("outage").unwrap();
         let pool = async |url: String| {
-            Pg::connect(&ConnectionSettings { url, max_connections: 8 }).await.unwrap()
+            salus_postgres::core::Pg::connect(&ConnectionSettings { url, max_connections: 8 })
+                .await
+                .unwrap()
         };
         let owner = pool(cluster.owner_url("outage")).await;
-        Pg::migrate(&owner).await.unwrap();
-        Pg::admit(&owner, Cluster::SERVER).await.unwrap();
+        salus_postgres::core::Pg::migrate(&owner).await.unwrap();
+        salus_postgres::core::Pg::admit(&owner, Cluster::SERVER).await.unwrap();
         owner.close().await.unwrap();
         let (env, _) = test_env();
         let pg = Pg::new(pool(cluster.url("outage")).await, env, Arc::new(TestSealer));

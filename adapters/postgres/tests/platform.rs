@@ -65,7 +65,7 @@ async fn the_audit_log_refuses_to_be_changed() {
 async fn the_servers_role_cannot_take_down_its_walls() {
     let database = Database::fresh().await;
     let pool = database.pg.pool();
-    assert_eq!(Pg::role_faults(pool).await.unwrap(), [""; 0]);
+    assert_eq!(salus_postgres::core::Pg::role_faults(pool).await.unwrap(), [""; 0]);
     for sql in [
         "ALTER TABLE audit_entries DISABLE TRIGGER ALL",
         "DROP TRIGGER audit_entries_append_only ON audit_entries",
@@ -110,20 +110,24 @@ async fn every_migration_grants_anew() {
         .await
         .unwrap();
     let pool = database.pg.pool();
-    assert_eq!(Pg::role_faults(pool).await.unwrap().len(), 2);
+    assert_eq!(salus_postgres::core::Pg::role_faults(pool).await.unwrap().len(), 2);
     let add = "INSERT INTO later (note) VALUES ('a')";
     assert!(pool.execute_unprepared(add).await.is_err());
-    Pg::admit(&owner, "salus_server").await.unwrap();
+    salus_postgres::core::Pg::admit(&owner, "salus_server").await.unwrap();
     pool.execute_unprepared(add).await.unwrap();
-    assert_eq!(Pg::role_faults(pool).await.unwrap(), [""; 0]);
+    assert_eq!(salus_postgres::core::Pg::role_faults(pool).await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]
 async fn an_owner_and_a_superuser_are_no_roles_to_serve_with() {
     let database = Database::fresh().await;
-    let faults = Pg::role_faults(&database.owner().await).await.unwrap().join("\n");
+    let faults =
+        salus_postgres::core::Pg::role_faults(&database.owner().await).await.unwrap().join("\n");
     assert!(faults.contains("owns the database"), "{faults}");
-    let faults = Pg::role_faults(&database.superuser().await).await.unwrap().join("\n");
+    let faults = salus_postgres::core::Pg::role_faults(&database.superuser().await)
+        .await
+        .unwrap()
+        .join("\n");
     assert!(faults.contains("is a superuser"), "{faults}");
 }
 
@@ -237,7 +241,7 @@ async fn row_level_security_hides_other_patients_rows_from_the_server_and_the_ow
         )
         .await
         .unwrap();
-    Pg::admit(&owner, "salus_server").await.unwrap();
+    salus_postgres::core::Pg::admit(&owner, "salus_server").await.unwrap();
     let pool = database.pg.pool();
     let hidden = pool
         .execute_unprepared("INSERT INTO walled VALUES ('00000000-0000-7000-8000-000000000001')")
@@ -263,7 +267,7 @@ async fn row_level_security_hides_other_patients_rows_from_the_server_and_the_ow
 #[tokio::test]
 async fn every_migration_goes_up_and_down_and_up_again() {
     let pool = Database::unmigrated().await;
-    Pg::migrate(&pool).await.unwrap();
+    salus_postgres::core::Pg::migrate(&pool).await.unwrap();
     let tables = "SELECT count(*) FROM information_schema.tables \
                   WHERE table_schema = 'public' AND table_name <> 'seaql_migrations'";
     let leftovers = "SELECT (SELECT count(*) FROM information_schema.tables \
@@ -276,9 +280,9 @@ async fn every_migration_goes_up_and_down_and_up_again() {
     };
     let before = query(tables).await;
     assert!(before >= 4);
-    Pg::migrate_down(&pool, None).await.unwrap();
+    salus_postgres::core::Pg::migrate_down(&pool, None).await.unwrap();
     assert_eq!(query(leftovers).await, 0);
-    Pg::migrate(&pool).await.unwrap();
+    salus_postgres::core::Pg::migrate(&pool).await.unwrap();
     assert_eq!(query(tables).await, before);
-    assert!(Pg::migration_state(&pool).await.unwrap().pending.is_empty());
+    assert!(salus_postgres::core::Pg::migration_state(&pool).await.unwrap().pending.is_empty());
 }

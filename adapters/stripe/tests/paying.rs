@@ -340,7 +340,7 @@ async fn a_repeat_holds_no_connection_while_it_asks_the_gateway() {
     house.add("k1", "pm_card_visa").await.unwrap_err();
     let (env, url) = (&house.database.env, house.database.url.clone());
     let settings = ConnectionSettings { url, max_connections: 1 };
-    let pool = Pg::connect(&settings).await.unwrap();
+    let pool = postgres::core::Pg::connect(&settings).await.unwrap();
     let pg = Pg::new(pool, env.clone(), Arc::new(TestSealer));
     let (actor, key, gateway) = (house.actor(), house.key("k1"), house.gateway.as_ref());
     let added = add_payment_method(env, &pg, gateway, &actor, &key, "pm_card_visa").await;

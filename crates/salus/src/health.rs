@@ -189,7 +189,7 @@ impl Health {
     /// What only the database can tell.
     async fn database_checks(&self) -> Vec<Check> {
         let mut checks = Vec::new();
-        checks.push(match Pg::migration_state(self.pg.pool()).await {
+        checks.push(match postgres::core::Pg::migration_state(self.pg.pool()).await {
             Ok(state) => Check {
                 name: "database",
                 ok: state.pending.is_empty(),

@@ -188,13 +188,13 @@ impl Foundation {
 }
 
 async fn connect(url: String, max_connections: u32) -> anyhow::Result<DatabaseConnection> {
-    Ok(Pg::connect(&ConnectionSettings { url, max_connections }).await?)
+    Ok(postgres::core::Pg::connect(&ConnectionSettings { url, max_connections }).await?)
 }
 
 /// Brings the schema up to date, and lets the server's role in.
 pub async fn migrate(owner: &DatabaseConnection, server_role: &str) -> anyhow::Result<()> {
-    let role = Pg::role(owner).await?;
-    Pg::migrate(owner).await.with_context(|| {
+    let role = postgres::core::Pg::role(owner).await?;
+    postgres::core::Pg::migrate(owner).await.with_context(|| {
         format!("migrating as the role {role}, which has to own the database and its tables")
     })?;
     if role == server_role {
@@ -203,7 +203,7 @@ pub async fn migrate(owner: &DatabaseConnection, server_role: &str) -> anyhow::R
              migrate as the database's owner"
         );
     }
-    Pg::admit(owner, server_role).await.with_context(|| {
+    postgres::core::Pg::admit(owner, server_role).await.with_context(|| {
         format!("letting in the role {server_role}; where it is not there, create it with LOGIN")
     })
 }
@@ -211,7 +211,7 @@ pub async fn migrate(owner: &DatabaseConnection, server_role: &str) -> anyhow::R
 /// A database that was given is migrated by its owner beforehand. Outside
 /// production the owner may serve as well, and then migrates by itself.
 async fn prepare_given(config: &Config, pool: &DatabaseConnection) -> anyhow::Result<()> {
-    let faults = Pg::role_faults(pool).await?;
+    let faults = postgres::core::Pg::role_faults(pool).await?;
     if !faults.is_empty() && config.is_production() {
         anyhow::bail!(
             "production does not serve with a role that could take down its own walls: {}; \
@@ -224,7 +224,7 @@ async fn prepare_given(config: &Config, pool: &DatabaseConnection) -> anyhow::Re
     }
     match check_schema(pool).await {
         Err(lacks) if !faults.is_empty() => {
-            Pg::migrate(pool).await.with_context(|| lacks.to_string())
+            postgres::core::Pg::migrate(pool).await.with_context(|| lacks.to_string())
         }
         checked => checked,
     }
@@ -239,7 +239,7 @@ async fn check_keys(
     take: bool,
 ) -> anyhow::Result<()> {
     let mark = keyring.blind_index("keyring", "mark")?;
-    if !Pg::belongs_to(pool, &mark.0, take).await? {
+    if !postgres::core::Pg::belongs_to(pool, &mark.0, take).await? {
         anyhow::bail!(
             "the keys in {} are not those of this database; name the folder that its server \
              uses with --data-dir, or restore `keys` from the backup",
@@ -251,7 +251,7 @@ async fn check_keys(
 
 /// Refuses a database whose schema is not that of this version.
 async fn check_schema(pool: &DatabaseConnection) -> anyhow::Result<()> {
-    let state = Pg::migration_state(pool)
+    let state = postgres::core::Pg::migration_state(pool)
         .await
         .context("reading the state of the schema; `salus migrate` lets the server's role in")?;
     if state.applied == 0 {

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use kernel::Actor;
-use postgres::Pg;
 
 use crate::{
     config::Config,
@@ -37,10 +36,12 @@ pub fn config(config: &Config) -> anyhow::Result<ExitCode> {
 pub async fn migrate(config: Config, down: Option<u32>) -> anyhow::Result<ExitCode> {
     let state = Foundation::within(&config, As::Owner, async |foundation| {
         match down {
-            Some(steps) => Pg::migrate_down(foundation.pg.pool(), Some(steps)).await?,
+            Some(steps) => {
+                postgres::core::Pg::migrate_down(foundation.pg.pool(), Some(steps)).await?
+            }
             None => store::migrate(foundation.pg.pool(), &config.database.server_role).await?,
         }
-        Ok(Pg::migration_state(foundation.pg.pool()).await?)
+        Ok(postgres::core::Pg::migration_state(foundation.pg.pool()).await?)
     })
     .await?;
     print(&format!("{} migrations applied, {} pending\n", state.applied, state.pending.len()))?;

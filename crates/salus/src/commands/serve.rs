@@ -76,7 +76,7 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
             },
         },
     ));
-    let consumer = Consumer::new(foundation.pg.clone(), wiring.registry, config.jobs.consumers);
+    let consumer = Consumer::new((*foundation.pg).clone(), wiring.registry, config.jobs.consumers);
     let consumer = Arc::new(consumer);
     let (notices_alive, sealer_alive) = (Liveness::default(), Liveness::default());
     let deliveries_alive = Liveness::default();

@@ -1,0 +1,49 @@
+//! Articles.
+
+use catalog::{Article, Tier};
+use kernel::{ArticleId, CategoryId};
+use ports::Result;
+use sea_orm::{QueryOrder as _, entity::prelude::*};
+
+use pg::{PgTx, Row, Unreadable, reached};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "catalog_articles")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ArticleId,
+    pub category_id: CategoryId,
+    pub title: String,
+    pub summary: String,
+    pub body: String,
+    pub minimum_tier: Option<Tier>,
+    pub published: bool,
+    pub version: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Row for Model {
+    type Aggregate = Article;
+
+    fn open(self) -> Result<Article, Unreadable> {
+        let Self { id, category_id: category, title, summary, body, minimum_tier, .. } = self;
+        let Self { published, version, .. } = self;
+        Ok(Article { id, category, title, summary, body, minimum_tier, published, version })
+    }
+
+    fn close(article: &Article) -> Self {
+        let Article { id, category, title, summary, body, minimum_tier, published, version } =
+            article.clone();
+        let category_id = category;
+        Self { id, category_id, title, summary, body, minimum_tier, published, version }
+    }
+}
+
+pub async fn of_category(tx: &PgTx, category: CategoryId) -> Result<Vec<Article>> {
+    let found = reached::<Model>(tx).filter(Column::CategoryId.eq(category));
+    Model::load(tx, found.order_by_asc(Column::Title).order_by_asc(Column::Id)).await
+}
