@@ -7,19 +7,20 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use kernel::{Actor, Seen, Uuid};
+use chrono::{DateTime, Utc};
+use kernel::{Actor, Page, PageRequest, Seen, Uuid};
 use ports::{
     Aggregate, AuditAction, AuditEntry, AuditOutcome, FieldChange, Locked, PortError, Result,
 };
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, DbBackend, EntityName as _, EntityTrait,
-    FromQueryResult, IdenStatic as _, IntoActiveModel, Iterable as _, ModelTrait, QueryFilter as _,
-    QuerySelect as _, QueryTrait as _, Select, Statement, Value,
-    sea_query::{Expr, LockType, sea_value_to_json_value},
+    FromQueryResult, IdenStatic as _, IntoActiveModel, Iterable as _, ModelTrait, Order,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Statement, Value,
+    sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, sea_value_to_json_value},
 };
 use serde_json::{Map, Value as Json};
 
-use super::{PgTx, db};
+use super::{PgTx, db, time_cursor, time_cursor_of};
 
 type Column<R> = <<R as ModelTrait>::Entity as EntityTrait>::Column;
 type Id<R> = <<R as Row>::Aggregate as Aggregate>::Id;
@@ -40,6 +41,10 @@ pub trait Row:
 
     /// The columns that are sealed where they are stored.
     const SEALED: &'static [Column<Self>] = &[];
+
+    /// Columns whose values the audit log is not told, as a hash or an address; of what is
+    /// sealed it is told none anyway.
+    const UNTOLD: &'static [Column<Self>] = &[];
 
     /// Whether rows of other tables belong to the aggregate. One that has some says
     /// what they are in `load`, `save_parts` and `parts`.
@@ -125,15 +130,15 @@ pub fn opened_with<R: Row>(
 fn stored<R: Row>(tx: &PgTx, row: &R, id: Uuid, column: Column<R>) -> Result<Value> {
     let value = row.get(column);
     match value {
-        Value::Bytes(Some(plain)) if is_sealed::<R>(column) => {
+        Value::Bytes(Some(plain)) if is_among::<R>(R::SEALED, column) => {
             Ok(tx.seal(&place::<R>(column), id, &plain)?.into())
         }
         value => Ok(value),
     }
 }
 
-fn is_sealed<R: Row>(column: Column<R>) -> bool {
-    R::SEALED.iter().any(|sealed| sealed.as_str() == column.as_str())
+fn is_among<R: Row>(columns: &[Column<R>], column: Column<R>) -> bool {
+    columns.iter().any(|one| one.as_str() == column.as_str())
 }
 
 /// The rows that the transaction's actor reaches.
@@ -147,6 +152,57 @@ fn of_id<R: Row>(tx: &PgTx, id: Uuid) -> Result<Select<R::Entity>> {
 
 pub async fn find<R: Row>(tx: &PgTx, id: Id<R>) -> Result<Option<R::Aggregate>> {
     Ok(R::load(tx, of_id::<R>(tx, id.into())?).await?.pop())
+}
+
+/// Locks the rows that are selected, and gives the aggregates as they are once nobody else
+/// changes them. Rows that others hold are waited for, or left out with `skip_locked`.
+pub async fn locked<R: Row>(
+    tx: &mut PgTx,
+    select: Select<R::Entity>,
+    skip_locked: bool,
+) -> Result<Vec<Locked<R::Aggregate>>> {
+    let select = if skip_locked {
+        select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+    } else {
+        select.lock(LockType::Update)
+    };
+    let mut found = if R::HAS_PARTS {
+        let rows = select.all(tx.read()).await.map_err(|error| db(&reading::<R>(), error))?;
+        let id = column::<R>("id")?;
+        let ids: Vec<Value> = rows.iter().map(|row| row.get(id)).collect();
+        let mut found =
+            R::load(tx, R::Entity::find().filter(id.is_in(ids.iter().cloned()))).await?;
+        // In the order of the query.
+        found.sort_by_key(|one| ids.iter().position(|id| *id == Value::from(one.id().into())));
+        found
+    } else {
+        R::load(tx, select).await?
+    };
+    Ok(found.drain(..).map(Locked::new).collect())
+}
+
+/// A page of the rows that are selected, by a time and then the id.
+pub async fn page<R: Row>(
+    tx: &PgTx,
+    select: Select<R::Entity>,
+    by: Column<R>,
+    order: Order,
+    request: &PageRequest,
+    time: impl Fn(&R::Aggregate) -> DateTime<Utc>,
+) -> Result<Page<R::Aggregate>> {
+    let id = column::<R>("id")?;
+    let mut select = select;
+    if let Some((at, last)) = time_cursor(request)? {
+        let place = Expr::tuple([Expr::col(by.as_column_ref()), Expr::col(id.as_column_ref())]);
+        let cursor = Expr::tuple([Expr::val(at), Expr::val(last)]);
+        select = select.filter(match order {
+            Order::Desc => place.lt(cursor),
+            _ => place.gt(cursor),
+        });
+    }
+    let select = select.order_by(by, order.clone()).order_by(id, order);
+    let found = R::load(tx, select.limit(u64::from(request.limit()) + 1)).await?;
+    Ok(Page::from_overfetch(found, request, |last| time_cursor_of(time(last), last.id().into())))
 }
 
 pub async fn lock<R: Row>(tx: &mut PgTx, id: Id<R>, seen: &Seen) -> Result<Locked<R::Aggregate>> {
@@ -237,8 +293,8 @@ pub async fn delete<R: Row>(tx: &mut PgTx, aggregate: Locked<R::Aggregate>) -> R
     Ok(())
 }
 
-/// What an aggregate says, field by field. Of what is sealed only a digest is
-/// compared, and no value is told.
+/// What an aggregate says, field by field. What is sealed is compared, and no value of it
+/// is told.
 type Said = BTreeMap<String, Told>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -255,7 +311,14 @@ fn said<R: Row>(aggregate: &R::Aggregate, row: &R) -> Said {
         match row.get(column) {
             Value::Bytes(None) => {}
             Value::Bytes(Some(plain)) => drop(said.insert(name, Told::Sealed(plain))),
-            value => flatten(&mut said, name, sea_value_to_json_value(&value)),
+            value => {
+                let value = sea_value_to_json_value(&value);
+                if is_among::<R>(R::UNTOLD, column) {
+                    said.insert(name, Told::Sealed(value.to_string().into_bytes()));
+                } else {
+                    flatten(&mut said, name, value);
+                }
+            }
         }
     }
     for (path, value) in R::parts(aggregate) {
