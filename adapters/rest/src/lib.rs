@@ -9,7 +9,6 @@ pub mod care;
 pub mod catalog;
 pub mod communication;
 pub mod compliance;
-pub mod core;
 pub mod fulfilment;
 pub mod identity;
 pub mod intake;
@@ -17,3 +16,5 @@ pub mod prescriptions;
 pub mod records;
 pub mod subscriptions;
 pub mod surface;
+
+pub use api as core;

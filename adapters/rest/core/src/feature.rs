@@ -1,6 +1,6 @@
 //! Features of plans on the wire.
 
-use crate::core::Text;
+use crate::Text;
 use kernel::Feature;
 use kernel::text::FeatureLabel;
 use poem_openapi::Object;

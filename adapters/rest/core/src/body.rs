@@ -289,7 +289,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::core::Text;
+    use crate::Text;
 
     #[derive(Debug, Object)]
     struct Inner {
@@ -305,7 +305,7 @@ mod tests {
         note: Option<String>,
         small: Option<u8>,
         large: Option<i64>,
-        exact: Option<crate::core::Exact>,
+        exact: Option<crate::Exact>,
         reason: Option<Text<kernel::text::GraveReason>>,
     }
 
