@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
+use api::{Authenticator, Methods, Problem, SoundInput, Surround};
 use kernel::ErrorKind;
 use poem::{
     Endpoint, EndpointExt as _, Response, Route,
@@ -15,8 +16,6 @@ use poem_openapi::{
     registry::{MetaApi, Registry},
 };
 use serde_json::{Value, json};
-
-use crate::core::{Authenticator, Methods, Problem, SoundInput, Surround};
 
 /// What surrounds the operations.
 pub struct SurfaceSettings {

@@ -1,0 +1,198 @@
+//! Aggregate figures.
+
+mod category;
+
+use std::sync::Arc;
+
+use analytics::{
+    AnalyticsError, AnalyticsStore, Cell, JourneyStage, ReportSettings, RevenueReport,
+    category_report, reporting::revenue_report,
+};
+use api::{Caller, Problem, Tag};
+use catalog::CatalogStore;
+use chrono::{DateTime, NaiveDate, Utc};
+use kernel::{Actor, CategoryId, Money, Permission, Uuid};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use ports::Env;
+
+pub use self::category::CategoryAnalyticsView;
+
+pub struct AnalyticsApi {
+    pub env: Env,
+    pub store: Arc<dyn AnalyticsStore>,
+    pub catalog: Arc<dyn CatalogStore>,
+    pub settings: ReportSettings,
+}
+
+/// A stage of the way from registering to a delivered box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum StageWord {
+    Registered,
+    Submitted,
+    Approved,
+    Subscribed,
+    Shipped,
+    Delivered,
+}
+
+impl From<JourneyStage> for StageWord {
+    fn from(stage: JourneyStage) -> Self {
+        match stage {
+            JourneyStage::Registered => Self::Registered,
+            JourneyStage::Submitted => Self::Submitted,
+            JourneyStage::Approved => Self::Approved,
+            JourneyStage::Subscribed => Self::Subscribed,
+            JourneyStage::Shipped => Self::Shipped,
+            JourneyStage::Delivered => Self::Delivered,
+        }
+    }
+}
+
+/// The monthly recurring revenue of one category. It is withheld, without
+/// figures, where it is about too few, or where it would tell one that is.
+#[derive(Debug, Object)]
+pub struct CategoryRevenueView {
+    pub category_id: Uuid,
+    pub withheld: bool,
+    /// In minor units (cents) a month.
+    pub monthly_minor: Option<i64>,
+    /// The running subscriptions.
+    pub subscriptions: Option<u64>,
+}
+
+/// Monthly recurring revenue in one currency.
+#[derive(Debug, Object)]
+pub struct CurrencyRevenueView {
+    /// An ISO 4217 code.
+    pub currency: String,
+    pub withheld: bool,
+    /// In minor units (cents) a month.
+    pub monthly_minor: Option<i64>,
+    /// The running subscriptions.
+    pub subscriptions: Option<u64>,
+    pub categories: Vec<CategoryRevenueView>,
+}
+
+/// How many reached a stage for the first time on a day.
+#[derive(Debug, Object)]
+pub struct JourneyDayView {
+    pub day: NaiveDate,
+    pub stage: StageWord,
+    pub withheld: bool,
+    pub people: Option<u64>,
+}
+
+/// Revenue and the journey.
+#[derive(Debug, Object)]
+pub struct RevenueView {
+    pub as_of: DateTime<Utc>,
+    pub from: NaiveDate,
+    pub to: NaiveDate,
+    /// Figures about fewer are withheld.
+    pub minimum_cell: u64,
+    /// What the running subscriptions bring a month now: without tax, one-off
+    /// charges and paused subscriptions, longer periods spread over their
+    /// months. One entry a currency.
+    pub monthly_recurring: Vec<CurrencyRevenueView>,
+    /// Days on which nobody reached a stage are absent.
+    pub journey: Vec<JourneyDayView>,
+}
+
+fn figures(cell: Cell<Money>) -> (bool, Option<i64>, Option<u64>) {
+    let shown = cell.shown();
+    (shown.is_none(), shown.map(|(money, _)| money.minor), shown.map(|(_, people)| people))
+}
+
+impl From<RevenueReport> for RevenueView {
+    fn from(report: RevenueReport) -> Self {
+        let monthly_recurring = report.monthly_recurring.into_iter().map(|revenue| {
+            let (withheld, monthly_minor, subscriptions) = figures(revenue.total);
+            let categories = revenue.categories.into_iter().map(|(category, cell)| {
+                let (withheld, monthly_minor, subscriptions) = figures(cell);
+                let category_id = category.uuid();
+                CategoryRevenueView { category_id, withheld, monthly_minor, subscriptions }
+            });
+            CurrencyRevenueView {
+                currency: revenue.currency.code().to_owned(),
+                withheld,
+                monthly_minor,
+                subscriptions,
+                categories: categories.collect(),
+            }
+        });
+        let journey = report.journey.into_iter().map(|(day, stage, cell)| {
+            let people = cell.shown().map(|((), people)| people);
+            JourneyDayView { day, stage: stage.into(), withheld: people.is_none(), people }
+        });
+        Self {
+            as_of: report.as_of,
+            from: report.from,
+            to: report.to,
+            minimum_cell: report.minimum_cell,
+            monthly_recurring: monthly_recurring.collect(),
+            journey: journey.collect(),
+        }
+    }
+}
+
+#[OpenApi(tag = "Tag::Analytics")]
+impl AnalyticsApi {
+    /// Report revenue
+    ///
+    /// Monthly recurring revenue as it is now, and how many came how far from
+    /// one day to another. Without days it covers the last thirty.
+    #[oai(
+        path = "/api/analytics/subscriptions/revenue",
+        method = "get",
+        operation_id = "reportSubscriptionRevenue"
+    )]
+    async fn revenue(
+        &self,
+        caller: Caller,
+        /// The first day of the journey.
+        from: Query<Option<NaiveDate>>,
+        /// The last day of the journey, inclusive.
+        to: Query<Option<NaiveDate>>,
+    ) -> Result<Json<RevenueView>, Problem> {
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let report = revenue_report(&self.env, store, &self.settings, actor, from.0, to.0).await?;
+        Ok(Json(report.into()))
+    }
+
+    /// Report on a category
+    ///
+    /// Takes `analytics.read`. What was submitted, decided and canceled from
+    /// one day to another, and what the category's subscriptions bring a month
+    /// now. Without days it covers the last thirty.
+    #[oai(
+        path = "/api/admin/categories/:id/analytics",
+        method = "get",
+        operation_id = "reportCategory"
+    )]
+    async fn category(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The first day.
+        from: Query<Option<NaiveDate>>,
+        /// The last day, inclusive.
+        to: Query<Option<NaiveDate>>,
+    ) -> Result<Json<CategoryAnalyticsView>, Problem> {
+        let (actor, id) = (caller.actor(), CategoryId(id.0));
+        actor.require(Permission::AnalyticsRead).map_err(AnalyticsError::from)?;
+        // Figures outlive the offer, so a category that is closed has them too.
+        let system = Actor::system("analytics.category");
+        catalog::category(self.catalog.as_ref(), &system, id).await?;
+        let (store, span) = (self.store.as_ref(), (from.0, to.0));
+        let report = category_report(&self.env, store, &self.settings, actor, id, span).await?;
+        Ok(Json(report.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

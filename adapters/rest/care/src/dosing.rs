@@ -1,0 +1,476 @@
+use std::sync::Arc;
+
+use api::{Body, Caller, Problem, Tag, Text, Versioned, one_version, seen_version};
+use care::{
+    CareError, CareStore, Sources,
+    dosing::{
+        self, ComputedDose, DoseAlert, DoseOverride, DoseRequest, DosingRule, Method,
+        OverrideReason, RenalBand, RenalEffect, Rounding, SurfaceFormula,
+    },
+};
+use chrono::NaiveDate;
+use kernel::{
+    FieldError, PatientId, Permission, RxNorm, TreatmentPlanId, Uuid,
+    text::{DrugCode, OverrideNote, Reference, UnitOfMeasure},
+};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+    types::Example,
+};
+use ports::Env;
+
+use super::treatment::{DoseBody, TitrationStepBody};
+
+pub struct DosingApi {
+    pub env: Env,
+    pub store: Arc<dyn CareStore>,
+    pub sources: Sources,
+}
+
+/// What a provider has to know of a dose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum DoseAlertWord {
+    /// Above the drug's maximum, a time or a day; signed only with an override.
+    AboveMaximum,
+    /// The drug is not meant for that age; signed only with an override.
+    AgeLimit,
+    /// The creatinine clearance forbids the drug; signed only with an override.
+    RenalContraindication,
+    /// Above what the creatinine clearance allows; signed only with an override.
+    AboveRenalDose,
+    /// The dose depends on the kidneys, and nothing is known of them; signed only
+    /// with an override.
+    RenalFunctionUnknown,
+    /// It was lowered for the kidneys.
+    RenalReduction,
+    /// It was lowered to the rule's largest dose.
+    Capped,
+}
+
+impl From<DoseAlert> for DoseAlertWord {
+    fn from(alert: DoseAlert) -> Self {
+        match alert {
+            DoseAlert::AboveMaximum => Self::AboveMaximum,
+            DoseAlert::AgeLimit => Self::AgeLimit,
+            DoseAlert::RenalContraindication => Self::RenalContraindication,
+            DoseAlert::AboveRenalDose => Self::AboveRenalDose,
+            DoseAlert::RenalFunctionUnknown => Self::RenalFunctionUnknown,
+            DoseAlert::RenalReduction => Self::RenalReduction,
+            DoseAlert::Capped => Self::Capped,
+        }
+    }
+}
+
+impl From<DoseAlertWord> for DoseAlert {
+    fn from(word: DoseAlertWord) -> Self {
+        match word {
+            DoseAlertWord::AboveMaximum => Self::AboveMaximum,
+            DoseAlertWord::AgeLimit => Self::AgeLimit,
+            DoseAlertWord::RenalContraindication => Self::RenalContraindication,
+            DoseAlertWord::AboveRenalDose => Self::AboveRenalDose,
+            DoseAlertWord::RenalFunctionUnknown => Self::RenalFunctionUnknown,
+            DoseAlertWord::RenalReduction => Self::RenalReduction,
+            DoseAlertWord::Capped => Self::Capped,
+        }
+    }
+}
+
+/// Why a provider goes on in spite of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum OverrideReasonWord {
+    BenefitOutweighsRisk,
+    SpecialistAdvice,
+    ToleratedBefore,
+    /// The note says it in words.
+    Other,
+}
+
+/// An alert that the provider takes upon themselves.
+#[derive(Clone, Debug, Object)]
+pub struct DoseOverrideBody {
+    pub alert: DoseAlertWord,
+    pub reason: OverrideReasonWord,
+    /// Required with `other`.
+    pub note: Option<Text<OverrideNote>>,
+}
+
+impl From<DoseOverrideBody> for DoseOverride {
+    fn from(body: DoseOverrideBody) -> Self {
+        let reason = match body.reason {
+            OverrideReasonWord::BenefitOutweighsRisk => OverrideReason::BenefitOutweighsRisk,
+            OverrideReasonWord::SpecialistAdvice => OverrideReason::SpecialistAdvice,
+            OverrideReasonWord::ToleratedBefore => OverrideReason::ToleratedBefore,
+            OverrideReasonWord::Other => OverrideReason::Other,
+        };
+        Self { alert: body.alert.into(), reason, note: body.note.map(Into::into) }
+    }
+}
+
+impl From<DoseOverride> for DoseOverrideBody {
+    fn from(given: DoseOverride) -> Self {
+        let reason = match given.reason {
+            OverrideReason::BenefitOutweighsRisk => OverrideReasonWord::BenefitOutweighsRisk,
+            OverrideReason::SpecialistAdvice => OverrideReasonWord::SpecialistAdvice,
+            OverrideReason::ToleratedBefore => OverrideReasonWord::ToleratedBefore,
+            OverrideReason::Other => OverrideReasonWord::Other,
+        };
+        Self { alert: given.alert.into(), reason, note: given.note.map(Into::into) }
+    }
+}
+
+/// What a dose is derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum DosingMethodWord {
+    Fixed,
+    PerKilogram,
+    /// The body's surface after Mosteller.
+    PerSquareMetreMosteller,
+    /// The body's surface after Du Bois.
+    PerSquareMetreDuBois,
+}
+
+/// How a dose meets what can be dispensed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum RoundingWord {
+    Nearest,
+    Down,
+}
+
+/// What reduced kidneys do to a dose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum RenalEffectWord {
+    /// `value` is a factor up to 1.
+    Multiply,
+    /// `value` is the largest dose.
+    AtMost,
+    Contraindicated,
+}
+
+/// Holds where the creatinine clearance is below so many mL/min; of several
+/// that do, the lowest counts.
+#[derive(Clone, Debug, Object)]
+pub struct RenalBandBody {
+    pub below: f64,
+    pub effect: RenalEffectWord,
+    pub value: Option<f64>,
+}
+
+/// How a drug is dosed.
+#[derive(Clone, Debug, Object)]
+#[oai(example)]
+pub struct DosingRuleBody {
+    /// The UCUM unit of every amount, as in `mg`.
+    pub unit: Text<UnitOfMeasure>,
+    pub method: DosingMethodWord,
+    /// A dose, or a dose for each kilogram or square metre.
+    pub amount: f64,
+    /// The least amount that can be dispensed: a dose is a multiple of it.
+    pub increment: f64,
+    pub rounding: RoundingWord,
+    /// No dose of this rule is larger.
+    pub max_dose: Option<f64>,
+    /// In whole years.
+    pub min_age: Option<u32>,
+    /// In whole years.
+    pub max_age: Option<u32>,
+    #[oai(default)]
+    pub renal: Vec<RenalBandBody>,
+    /// The steps in which the dose changes, where the drug is titrated; the first
+    /// is `amount`.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub schedule: Vec<TitrationStepBody>,
+    /// Where it is written.
+    pub reference: Text<Reference>,
+}
+
+impl Example for DosingRuleBody {
+    fn example() -> Self {
+        Self {
+            unit: "mg".into(),
+            method: DosingMethodWord::Fixed,
+            amount: 50.0,
+            increment: 25.0,
+            rounding: RoundingWord::Down,
+            max_dose: Some(100.0),
+            min_age: Some(18),
+            max_age: None,
+            renal: vec![RenalBandBody {
+                below: 30.0,
+                effect: RenalEffectWord::AtMost,
+                value: Some(25.0),
+            }],
+            schedule: Vec::new(),
+            reference: "Prescribing information of sildenafil, section 2".into(),
+        }
+    }
+}
+
+impl DosingRuleBody {
+    fn parse(self, rxnorm: RxNorm) -> DosingRule {
+        let amount = self.amount;
+        let surface = |formula| Method::PerSquareMetre { amount, formula };
+        // A value that is missing is none that a rule can have.
+        let band = |band: RenalBandBody| {
+            let value = band.value.unwrap_or(f64::NAN);
+            let effect = match band.effect {
+                RenalEffectWord::Multiply => RenalEffect::Multiply { factor: value },
+                RenalEffectWord::AtMost => RenalEffect::AtMost { amount: value },
+                RenalEffectWord::Contraindicated => RenalEffect::Contraindicated,
+            };
+            RenalBand { below: band.below, effect }
+        };
+        DosingRule {
+            rxnorm,
+            unit: self.unit.into(),
+            method: match self.method {
+                DosingMethodWord::Fixed => Method::Fixed { amount },
+                DosingMethodWord::PerKilogram => Method::PerKilogram { amount },
+                DosingMethodWord::PerSquareMetreMosteller => surface(SurfaceFormula::Mosteller),
+                DosingMethodWord::PerSquareMetreDuBois => surface(SurfaceFormula::DuBois),
+            },
+            increment: self.increment,
+            rounding: match self.rounding {
+                RoundingWord::Nearest => Rounding::Nearest,
+                RoundingWord::Down => Rounding::Down,
+            },
+            max_dose: self.max_dose,
+            min_age: self.min_age,
+            max_age: self.max_age,
+            renal: self.renal.into_iter().map(band).collect(),
+            schedule: self.schedule.into_iter().map(Into::into).collect(),
+            reference: self.reference.into(),
+        }
+    }
+}
+
+impl From<DosingRule> for DosingRuleBody {
+    fn from(rule: DosingRule) -> Self {
+        let (method, amount) = match rule.method {
+            Method::Fixed { amount } => (DosingMethodWord::Fixed, amount),
+            Method::PerKilogram { amount } => (DosingMethodWord::PerKilogram, amount),
+            Method::PerSquareMetre { amount, formula } => {
+                let method = match formula {
+                    SurfaceFormula::Mosteller => DosingMethodWord::PerSquareMetreMosteller,
+                    SurfaceFormula::DuBois => DosingMethodWord::PerSquareMetreDuBois,
+                };
+                (method, amount)
+            }
+        };
+        let band = |band: RenalBand| {
+            let (effect, value) = match band.effect {
+                RenalEffect::Multiply { factor } => (RenalEffectWord::Multiply, Some(factor)),
+                RenalEffect::AtMost { amount } => (RenalEffectWord::AtMost, Some(amount)),
+                RenalEffect::Contraindicated => (RenalEffectWord::Contraindicated, None),
+            };
+            RenalBandBody { below: band.below, effect, value }
+        };
+        Self {
+            unit: rule.unit.into(),
+            method,
+            amount,
+            increment: rule.increment,
+            rounding: match rule.rounding {
+                Rounding::Nearest => RoundingWord::Nearest,
+                Rounding::Down => RoundingWord::Down,
+            },
+            max_dose: rule.max_dose,
+            min_age: rule.min_age,
+            max_age: rule.max_age,
+            renal: rule.renal.into_iter().map(band).collect(),
+            schedule: rule.schedule.into_iter().map(Into::into).collect(),
+            reference: rule.reference.into(),
+        }
+    }
+}
+
+/// What the provider has measured; age and sex are those of the profile.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct ComputeDose {
+    /// The RxNorm concept of the drug.
+    pub rxnorm: Text<DrugCode>,
+    pub weight_kg: Option<f64>,
+    pub height_cm: Option<f64>,
+    /// With it the creatinine clearance is estimated after Cockcroft and Gault.
+    pub serum_creatinine_mg_dl: Option<f64>,
+}
+
+impl Example for ComputeDose {
+    fn example() -> Self {
+        Self {
+            rxnorm: "213270".into(),
+            weight_kg: Some(82.5),
+            height_cm: Some(181.0),
+            serum_creatinine_mg_dl: Some(1.1),
+        }
+    }
+}
+
+/// A dose with what it rests on. It is a proposal: the provider signs a plan.
+#[derive(Debug, Object)]
+pub struct ComputedDoseView {
+    pub dose: DoseBody,
+    /// Before it met the kidneys, the largest dose and what can be dispensed.
+    pub raw: f64,
+    /// In m², where the rule asks for it.
+    pub body_surface: Option<f64>,
+    /// In mL/min, where the creatinine is known.
+    pub creatinine_clearance: Option<f64>,
+    /// The steps that follow, where the drug is titrated.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub schedule: Vec<TitrationStepBody>,
+    pub alerts: Vec<DoseAlertWord>,
+}
+
+impl From<ComputedDose> for ComputedDoseView {
+    fn from(computed: ComputedDose) -> Self {
+        Self {
+            dose: DoseBody { value: computed.dose.value, unit: computed.dose.unit.into() },
+            raw: computed.raw,
+            body_surface: computed.body_surface,
+            creatinine_clearance: computed.creatinine_clearance,
+            schedule: computed.schedule.into_iter().map(Into::into).collect(),
+            alerts: computed.alerts.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// The dose of a plan on a day.
+#[derive(Debug, Object)]
+pub struct DoseOnView {
+    pub on: NaiveDate,
+    /// Absent before a titration begins.
+    pub dose: Option<DoseBody>,
+    /// The step of the titration, counted from 1.
+    pub step: Option<u32>,
+    /// The first day of the step.
+    pub from: Option<NaiveDate>,
+    /// The last day of the step; the last step has none.
+    pub until: Option<NaiveDate>,
+}
+
+pub(super) fn drug(text: &str) -> Result<RxNorm, CareError> {
+    text.parse().map_err(|error: kernel::code::InvalidCode| {
+        CareError::Invalid(vec![FieldError::new("rxnorm", "invalid", error.to_string())])
+    })
+}
+
+#[OpenApi(tag = "Tag::Care")]
+impl DosingApi {
+    /// Compute a dose for a patient
+    ///
+    /// By the drug's rule, for a patient of the provider's panel: fixed, by
+    /// weight or by the body's surface, adjusted to the kidneys and rounded to
+    /// what can be dispensed. What speaks against the dose comes as alerts.
+    #[oai(
+        path = "/api/providers/patients/:user_id/dose",
+        method = "post",
+        operation_id = "computeDose"
+    )]
+    async fn compute(
+        &self,
+        caller: Caller,
+        user_id: Path<Uuid>,
+        body: Body<ComputeDose>,
+    ) -> Result<Json<ComputedDoseView>, Problem> {
+        let request = DoseRequest {
+            drug: body.0.rxnorm.read("rxnorm")?,
+            weight_kg: body.0.weight_kg,
+            height_cm: body.0.height_cm,
+            serum_creatinine_mg_dl: body.0.serum_creatinine_mg_dl,
+        };
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let patient = PatientId(user_id.0);
+        let computed =
+            dosing::compute_for_patient(&self.env, store, &self.sources, actor, patient, request)
+                .await?;
+        Ok(Json(computed.into()))
+    }
+
+    /// Read a plan's dose on a day
+    ///
+    /// Of a titration it is the step that holds on that day. For the patient
+    /// and for those who treat them.
+    #[oai(
+        path = "/api/treatment-plans/:id/dose",
+        method = "get",
+        operation_id = "getTreatmentPlanDose"
+    )]
+    async fn on(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The day; today in UTC where it is left out.
+        on: Query<Option<NaiveDate>>,
+    ) -> Result<Json<DoseOnView>, Problem> {
+        let day = on.0.unwrap_or_else(|| self.env.now().date_naive());
+        let id = TreatmentPlanId(id.0);
+        let found = dosing::dose_on(self.store.as_ref(), caller.actor(), id, day).await?;
+        let (dose, at) = found.unzip();
+        let step = at.as_ref().and_then(|at| at.step);
+        Ok(Json(DoseOnView {
+            on: day,
+            dose: dose.map(|dose| DoseBody { value: dose.value, unit: dose.unit.into() }),
+            step: step.and_then(|step| u32::try_from(step + 1).ok()),
+            from: at.as_ref().and_then(|at| at.from),
+            until: at.as_ref().and_then(|at| at.until),
+        }))
+    }
+
+    /// Read a drug's dosing rule
+    ///
+    /// Takes `rule.administer`.
+    #[oai(path = "/api/admin/dosing-rules/:rxnorm", method = "get", operation_id = "getDosingRule")]
+    async fn rule(
+        &self,
+        caller: Caller,
+        rxnorm: Path<String>,
+    ) -> Result<Versioned<DosingRuleBody>, Problem> {
+        care::setting::may_read(caller.actor())?;
+        let drug = drug(&rxnorm.0)?;
+        let (rule, version) = dosing::rule(self.store.as_ref(), caller.actor(), &drug).await?;
+        Ok(Versioned::at(version, rule))
+    }
+
+    /// Set a drug's dosing rule
+    ///
+    /// Takes `rule.administer`. `If-Match` names the version that is replaced
+    /// and is left out for a drug that has no rule yet; else the answer is 412.
+    #[oai(path = "/api/admin/dosing-rules/:rxnorm", method = "put", operation_id = "setDosingRule")]
+    async fn set_rule(
+        &self,
+        caller: Caller,
+        rxnorm: Path<String>,
+        /// The version that is replaced.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<DosingRuleBody>,
+    ) -> Result<Versioned<DosingRuleBody>, Problem> {
+        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
+        let drug = drug(&rxnorm.0)?;
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let seen = match if_match.0.as_deref().map(seen_version).transpose()? {
+            None => None,
+            // A rule that is not there has no version that could be met.
+            Some(seen) => Some(
+                one_version(seen, async {
+                    match dosing::rule(store, actor, &drug).await {
+                        Err(CareError::NotFound(_)) => Ok(0),
+                        found => found.map(|(_, version)| version),
+                    }
+                })
+                .await?,
+            ),
+        };
+        let rule = body.0.parse(drug);
+        let version = dosing::set_rule(store, actor, &rule, seen).await?;
+        Ok(Versioned::at(version, rule))
+    }
+}

@@ -1,0 +1,214 @@
+use std::sync::Arc;
+
+use api::{Body, Caller, Problem, Tag, Versioned, any_or_one, idempotency_key, seen_version};
+use care::{
+    CareStore, Sources,
+    plans::{self, PlanRequest, TreatmentChanges},
+};
+use kernel::{CategoryId, PatientId, TreatmentPlanId, Uuid};
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path},
+    payload::Json,
+};
+use ports::Env;
+
+use super::treatment::{
+    CompletePlan, CreatePlan, ModifyPlan, PlanHistoryView, PlanView, PlansView, ReplacePlan,
+    RevokePlan,
+};
+
+pub struct PlansApi {
+    pub env: Env,
+    pub store: Arc<dyn CareStore>,
+    pub sources: Sources,
+}
+
+fn place(
+    id: Uuid,
+    if_match: Header<Option<String>>,
+) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
+    Ok((TreatmentPlanId(id), any_or_one(if_match.0.as_deref())?))
+}
+
+/// For what is signed: the version that was read has to be named, and `*` names
+/// none.
+fn place_read(id: Uuid, if_match: &str) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
+    Ok((TreatmentPlanId(id), Some(seen_version(if_match)?.newest().unwrap_or(0))))
+}
+
+#[OpenApi(tag = "Tag::Care")]
+impl PlansApi {
+    /// Create a treatment plan
+    ///
+    /// For a patient of the provider's panel, where the provider holds an
+    /// active license in the patient's state. Doses are held against the
+    /// drug's maximum. Where the patient has an active plan in the category,
+    /// `supersedes` must name it: it ends in the same moment. Repeated with the
+    /// same `Idempotency-Key`, it answers with the plan that was made first.
+    #[oai(path = "/api/treatment-plans", method = "post", operation_id = "createTreatmentPlan")]
+    async fn create(
+        &self,
+        caller: Caller,
+        /// A value that is unique to this plan; a repetition carries it again.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<String>,
+        body: Body<CreatePlan>,
+    ) -> Result<Json<PlanView>, Problem> {
+        let key = idempotency_key("care.create_treatment_plan", &key.0, &body.0)?;
+        let request = PlanRequest {
+            patient: PatientId(body.0.patient_id),
+            category: CategoryId(body.0.category_id),
+            treatment: body.0.treatment.parse()?,
+            reason: body.0.reason.into(),
+            supersedes: body.0.supersedes.map(TreatmentPlanId),
+            met_elsewhere: body.0.met_elsewhere.map(Into::into),
+        };
+        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let plan = plans::create(&self.env, store, &self.sources, actor, request, &key).await?;
+        Ok(Json(plan.into()))
+    }
+
+    /// Replace a plan's treatment
+    ///
+    /// Adds a version; the ones before are kept.
+    #[oai(path = "/api/treatment-plans/:id", method = "put", operation_id = "replaceTreatmentPlan")]
+    async fn replace(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read, which is what is signed on; when the plan
+        /// has changed since, the answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<String>,
+        body: Body<ReplacePlan>,
+    ) -> Result<Versioned<PlanView>, Problem> {
+        let (treatment, reason) = (body.0.treatment.parse()?, body.0.reason);
+        let (place, actor) = (place_read(id.0, &if_match.0)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan =
+            plans::replace(&self.env, store, sources, actor, place, treatment, &reason).await?;
+        Ok(Versioned::at(plan.version, plan))
+    }
+
+    /// List a patient's treatment plans
+    ///
+    /// `id` is the patient's: one's own, or that of a patient of one's panel.
+    #[oai(path = "/api/treatment-plans/:id", method = "get", operation_id = "listTreatmentPlans")]
+    async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<PlansView>, Problem> {
+        let patient = PatientId(id.0);
+        let plans = plans::of_patient(self.store.as_ref(), caller.actor(), patient).await?;
+        Ok(Json(PlansView { plans: plans.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Modify a plan's treatment
+    ///
+    /// Changes the parts that are given and adds a version; the ones before
+    /// are kept. Repeating it adds another version.
+    #[oai(
+        path = "/api/treatment-plans/:id/modify",
+        method = "post",
+        operation_id = "modifyTreatmentPlan"
+    )]
+    async fn modify(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read, which is what is signed on; when the plan
+        /// has changed since, the answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<String>,
+        body: Body<ModifyPlan>,
+    ) -> Result<Versioned<PlanView>, Problem> {
+        let reason = body.0.reason;
+        let changes = TreatmentChanges {
+            dose: body.0.dose.map(Into::into),
+            sig: body.0.sig.map(Into::into),
+            frequency: body.0.frequency.map(Into::into),
+            duration_days: body.0.duration_days,
+            quantity: body.0.quantity,
+            refills: body.0.refills,
+            titration: body.0.titration.map(Into::into),
+            kidneys: body.0.kidneys.map(Into::into),
+            overrides: body.0.overrides.into_iter().map(Into::into).collect(),
+        };
+        let (place, actor) = (place_read(id.0, &if_match.0)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan = plans::modify(&self.env, store, sources, actor, place, changes, &reason).await?;
+        Ok(Versioned::at(plan.version, plan))
+    }
+
+    /// Revoke a treatment plan
+    ///
+    /// Ends it for a coded reason. Its open prescription is canceled, what has
+    /// not gone to the carrier is not sent out, and nothing more is filled. A
+    /// pharmacy outside that holds the prescription already is not told by
+    /// message yet: call it.
+    #[oai(
+        path = "/api/treatment-plans/:id/revoke",
+        method = "post",
+        operation_id = "revokeTreatmentPlan"
+    )]
+    async fn revoke(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read; when the plan has changed since, the
+        /// answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<RevokePlan>,
+    ) -> Result<Versioned<PlanView>, Problem> {
+        let (reason, note) = (body.0.reason.into(), body.0.note.map(Into::into));
+        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan = plans::revoke(&self.env, store, sources, actor, place, reason, note).await?;
+        Ok(Versioned::at(plan.version, plan))
+    }
+
+    /// Complete a treatment plan
+    ///
+    /// Ends it because it has done what it was for; otherwise like revoking it.
+    #[oai(
+        path = "/api/treatment-plans/:id/complete",
+        method = "post",
+        operation_id = "completeTreatmentPlan"
+    )]
+    async fn complete(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// The version that was read; when the plan has changed since, the
+        /// answer is 412 and names what changed.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<CompletePlan>,
+    ) -> Result<Versioned<PlanView>, Problem> {
+        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let plan =
+            plans::complete(&self.env, store, sources, actor, place, body.0.note.map(Into::into))
+                .await?;
+        Ok(Versioned::at(plan.version, plan))
+    }
+
+    /// Read a plan's history
+    ///
+    /// Every version with its author, its reason and the fields that it
+    /// changed, and how the plan ended. For the patient and for those who treat
+    /// them.
+    #[oai(
+        path = "/api/treatment-plans/:id/history",
+        method = "get",
+        operation_id = "getTreatmentPlanHistory"
+    )]
+    async fn history(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<PlanHistoryView>, Problem> {
+        let id = TreatmentPlanId(id.0);
+        let history = plans::history(self.store.as_ref(), caller.actor(), id).await?;
+        Ok(Json(history.into()))
+    }
+}

@@ -1,0 +1,561 @@
+//! Administering eligibility rules and the allowlist of automatic approvals.
+
+use std::sync::Arc;
+
+use api::{
+    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Text, Versioned, one_version,
+    seen_version,
+};
+use care::{
+    CareError, CareStore, Rule, Severity,
+    eligibility::{RuleSet, RuleSetContent, RuleSetStatus, Scope},
+    rules::{self, Change, FormSchemas, NewRuleSet, RuleSetQuery, Simulation},
+};
+use chrono::{DateTime, Utc};
+use kernel::{
+    AssessmentId, Page, RuleSetId, Uuid,
+    text::{DrugCode, RuleDescription, RuleReason, RuleSetNote, RuleWord, StateCode},
+};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+    types::Example,
+};
+use ports::Env;
+
+use super::{
+    assessments::OutcomeWord,
+    reviews::{PriorityWord, SeverityWord},
+};
+
+pub struct RulesApi {
+    pub env: Env,
+    pub store: Arc<dyn CareStore>,
+    pub forms: Arc<dyn FormSchemas>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename = "RuleSetStatus", rename_all = "snake_case")]
+pub enum RuleSetStatusWord {
+    Draft,
+    /// It decides.
+    Published,
+    /// It decided once; publishing it again rolls back to it.
+    Retired,
+}
+
+/// An eligibility rule: an expression in CEL that is true when the rule fires.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "EligibilityRule")]
+pub struct RuleBody {
+    /// Unique in its set; in a narrower scope it takes the place of the wider
+    /// rule with this id.
+    pub id: Text<RuleWord>,
+    pub description: Text<RuleDescription>,
+    /// What it does when it fires.
+    pub severity: SeverityWord,
+    /// Over `answers` and `scores` by link id, `patient` (`age`, `sex`,
+    /// `state`), and the lists `medications` and `allergies` of `system`,
+    /// `code` and `display`. A rule that cannot be evaluated for a patient,
+    /// as for want of an answer, asks for a provider.
+    #[oai(validator(min_length = 1, max_length = 2000))]
+    pub expression: String,
+    /// A stable word for the reason.
+    pub reason_code: Text<RuleWord>,
+    /// The reason as the patient reads it.
+    pub reason_text: Text<RuleReason>,
+    /// A patient for whom it fires is seen first, and a task is raised.
+    #[oai(default)]
+    pub urgent: bool,
+}
+
+impl From<Rule> for RuleBody {
+    fn from(rule: Rule) -> Self {
+        Self {
+            id: rule.id.into(),
+            description: rule.description.into(),
+            severity: match rule.severity {
+                Severity::Refuse => SeverityWord::Refuse,
+                Severity::Review => SeverityWord::Review,
+                Severity::Info => SeverityWord::Info,
+            },
+            expression: rule.expression,
+            reason_code: rule.reason_code.into(),
+            reason_text: rule.reason_text.into(),
+            urgent: rule.urgent,
+        }
+    }
+}
+
+impl From<RuleBody> for Rule {
+    fn from(body: RuleBody) -> Self {
+        Self {
+            id: body.id.into(),
+            description: body.description.into(),
+            severity: match body.severity {
+                SeverityWord::Refuse => Severity::Refuse,
+                SeverityWord::Review => Severity::Review,
+                SeverityWord::Info => Severity::Info,
+            },
+            expression: body.expression,
+            reason_code: body.reason_code.into(),
+            reason_text: body.reason_text.into(),
+            urgent: body.urgent,
+        }
+    }
+}
+
+/// A new draft of a rule set.
+#[derive(Debug, Object)]
+#[oai(rename = "NewRuleSet", example)]
+pub struct NewRuleSetRequest {
+    pub category_id: Uuid,
+    /// The postal code of the state that it holds in; every state without one.
+    pub state: Option<Text<StateCode>>,
+    /// The RxNorm code of the drug that it holds for; every drug without one.
+    pub rxnorm: Option<Text<DrugCode>>,
+    #[oai(validator(min_items = 1, max_items = 200))]
+    pub rules: Vec<RuleBody>,
+    /// What the version is for.
+    pub note: Option<Text<RuleSetNote>>,
+    /// The version whose place it takes; the one in force now without it.
+    pub based_on: Option<Uuid>,
+}
+
+impl Example for NewRuleSetRequest {
+    fn example() -> Self {
+        Self {
+            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001),
+            state: Some("TX".into()),
+            rxnorm: None,
+            rules: vec![example_rule()],
+            note: Some("Texas asks for a look from 60 on.".into()),
+            based_on: None,
+        }
+    }
+}
+
+fn example_rule() -> RuleBody {
+    RuleBody {
+        id: "over_65".into(),
+        description: "Patients over 60.".into(),
+        severity: SeverityWord::Review,
+        expression: "patient.age > 60".into(),
+        reason_code: "over_60".into(),
+        reason_text: "A provider looks at every request of people over 60.".into(),
+        urgent: false,
+    }
+}
+
+/// A draft as it is to be from now on.
+#[derive(Debug, Object)]
+#[oai(rename = "RuleSetChange", example)]
+pub struct RuleSetChangeRequest {
+    #[oai(validator(min_items = 1, max_items = 200))]
+    pub rules: Vec<RuleBody>,
+    /// What the version is for.
+    pub note: Option<Text<RuleSetNote>>,
+    /// The version in force whose changes the draft has taken in; the one
+    /// before without it.
+    pub based_on: Option<Uuid>,
+}
+
+impl Example for RuleSetChangeRequest {
+    fn example() -> Self {
+        Self { rules: vec![example_rule()], note: None, based_on: None }
+    }
+}
+
+/// One version of the rules of a category and scope.
+#[derive(Debug, Object)]
+#[oai(rename = "RuleSet")]
+pub struct RuleSetView {
+    pub id: Uuid,
+    pub category_id: Uuid,
+    /// The postal code; every state without one.
+    pub state: Option<String>,
+    /// The RxNorm code of the drug; every drug without one.
+    pub rxnorm: Option<String>,
+    /// Counts up within category and scope.
+    pub version: i32,
+    pub status: RuleSetStatusWord,
+    pub rules: Vec<RuleBody>,
+    pub note: Option<String>,
+    pub based_on: Option<Uuid>,
+    /// Counts the changes; it is the `ETag` too.
+    pub revision: i64,
+    pub created_at: DateTime<Utc>,
+    pub changed_at: DateTime<Utc>,
+    /// When it last came into force.
+    pub published_at: Option<DateTime<Utc>>,
+}
+
+impl From<RuleSet> for RuleSetView {
+    fn from(set: RuleSet) -> Self {
+        Self {
+            id: set.id.uuid(),
+            category_id: set.category.uuid(),
+            state: set.scope.state.map(|state| state.to_string()),
+            rxnorm: set.scope.drug.map(String::from),
+            version: set.version,
+            status: match set.status {
+                RuleSetStatus::Draft => RuleSetStatusWord::Draft,
+                RuleSetStatus::Published => RuleSetStatusWord::Published,
+                RuleSetStatus::Retired => RuleSetStatusWord::Retired,
+            },
+            rules: set.rules.into_iter().map(Into::into).collect(),
+            note: set.note,
+            based_on: set.based_on.map(RuleSetId::uuid),
+            revision: set.revision,
+            created_at: set.created_at,
+            changed_at: set.changed_at,
+            published_at: set.published_at,
+        }
+    }
+}
+
+/// Rule sets, the latest first.
+#[derive(Debug, Object)]
+#[oai(rename = "RuleSets")]
+pub struct RuleSetsView {
+    pub rule_sets: Vec<RuleSetView>,
+    /// The `cursor` of the next page; absent on the last one.
+    pub next: Option<String>,
+}
+
+/// Whether a rule set could be published now.
+#[derive(Debug, Object)]
+#[oai(rename = "RuleSetFindings")]
+pub struct RuleSetFindingsView {
+    pub valid: bool,
+    /// Everything that stands against it.
+    pub errors: Vec<ProblemField>,
+}
+
+/// How many go from one outcome to another.
+#[derive(Debug, Object)]
+#[oai(rename = "SimulatedOutcome")]
+pub struct SimulatedOutcomeView {
+    /// By the rules in force.
+    pub from: String,
+    /// By the simulated ones.
+    pub to: String,
+    pub count: u32,
+}
+
+/// For how many a rule fires.
+#[derive(Debug, Object)]
+#[oai(rename = "SimulatedRule")]
+pub struct SimulatedRuleView {
+    pub rule: String,
+    /// By the rules in force.
+    pub before: u32,
+    /// By the simulated ones.
+    pub after: u32,
+}
+
+/// An assessment that would come out otherwise.
+#[derive(Debug, Object)]
+#[oai(rename = "SimulatedChange")]
+pub struct SimulatedChangeView {
+    pub assessment_id: Uuid,
+    pub from: OutcomeWord,
+    pub from_priority: PriorityWord,
+    pub to: OutcomeWord,
+    pub to_priority: PriorityWord,
+}
+
+impl From<Change> for SimulatedChangeView {
+    fn from(change: Change) -> Self {
+        Self {
+            assessment_id: change.assessment.uuid(),
+            from: change.from.0.into(),
+            from_priority: change.from.1.into(),
+            to: change.to.0.into(),
+            to_priority: change.to.1.into(),
+        }
+    }
+}
+
+/// What a rule set would change.
+#[derive(Debug, Object)]
+#[oai(rename = "RuleSimulation")]
+pub struct SimulationView {
+    /// How many past assessments were decided again.
+    pub examined: u32,
+    pub changed: u32,
+    pub outcomes: Vec<SimulatedOutcomeView>,
+    pub rules: Vec<SimulatedRuleView>,
+    pub changes: Vec<SimulatedChangeView>,
+    /// The `after` of the next call; absent when all were examined.
+    pub next: Option<Uuid>,
+}
+
+impl From<Simulation> for SimulationView {
+    fn from(simulation: Simulation) -> Self {
+        Self {
+            examined: simulation.examined,
+            changed: u32::try_from(simulation.changes.len()).unwrap_or(u32::MAX),
+            outcomes: simulation
+                .outcomes
+                .into_iter()
+                .map(|((from, to), count)| SimulatedOutcomeView {
+                    from: from.into(),
+                    to: to.into(),
+                    count,
+                })
+                .collect(),
+            rules: simulation
+                .fired
+                .into_iter()
+                .map(|(rule, (before, after))| SimulatedRuleView { rule, before, after })
+                .collect(),
+            changes: simulation.changes.into_iter().map(Into::into).collect(),
+            next: simulation.next.map(AssessmentId::uuid),
+        }
+    }
+}
+
+/// A drug that may be approved automatically in a state.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "AutoApproval")]
+pub struct AutoApprovalView {
+    /// The postal code.
+    pub state: String,
+    /// The RxNorm code of the drug.
+    pub rxnorm: String,
+}
+
+/// The allowlist.
+#[derive(Debug, Object)]
+#[oai(rename = "AutoApprovals")]
+pub struct AutoApprovalsView {
+    pub auto_approvals: Vec<AutoApprovalView>,
+}
+
+/// Whether a drug may be approved automatically in a state.
+#[derive(Debug, Object)]
+#[oai(rename = "AutoApprovalChange", example)]
+pub struct AutoApprovalChange {
+    /// The postal code.
+    pub state: Text<StateCode>,
+    /// The RxNorm code of the drug.
+    pub rxnorm: Text<DrugCode>,
+    pub allowed: bool,
+}
+
+impl Example for AutoApprovalChange {
+    fn example() -> Self {
+        Self { state: "MA".into(), rxnorm: "200172".into(), allowed: true }
+    }
+}
+
+fn content(rules: Vec<RuleBody>, note: Option<String>, based_on: Option<Uuid>) -> RuleSetContent {
+    RuleSetContent {
+        rules: rules.into_iter().map(Into::into).collect(),
+        note,
+        based_on: based_on.map(RuleSetId),
+    }
+}
+
+impl RulesApi {
+    /// The revision that a change is meant for.
+    async fn seen(&self, caller: &Caller, id: Uuid, if_match: &str) -> Result<i64, Problem> {
+        let current = async {
+            let set = rules::one(self.store.as_ref(), caller.actor(), id.into()).await?;
+            Ok::<_, CareError>(set.revision)
+        };
+        Ok(one_version(seen_version(if_match)?, current).await?)
+    }
+}
+
+#[OpenApi(tag = "Tag::Care")]
+impl RulesApi {
+    /// List rule sets
+    ///
+    /// Takes `rule.administer`. Every version, the latest first.
+    #[oai(path = "/api/admin/rule-sets", method = "get", operation_id = "listRuleSets")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// Only those of this category.
+        category_id: Query<Option<Uuid>>,
+        /// Only those that stand like this.
+        status: Query<Option<RuleSetStatusWord>>,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<RuleSetsView>, Problem> {
+        let query = RuleSetQuery {
+            category: category_id.0.map(Into::into),
+            status: status.0.map(|status| match status {
+                RuleSetStatusWord::Draft => RuleSetStatus::Draft,
+                RuleSetStatusWord::Published => RuleSetStatus::Published,
+                RuleSetStatusWord::Retired => RuleSetStatus::Retired,
+            }),
+            page: PageQuery::read(limit, cursor)?,
+        };
+        let Page { items, next } = rules::list(self.store.as_ref(), caller.actor(), &query).await?;
+        let rule_sets = items.into_iter().map(Into::into).collect();
+        Ok(Json(RuleSetsView { rule_sets, next }))
+    }
+
+    /// Draft a rule set
+    ///
+    /// Takes `rule.administer`. The draft decides nothing until it is
+    /// published. With a state or a drug its rules are added to the
+    /// category's own, and take the place of those with the same id.
+    #[oai(path = "/api/admin/rule-sets", method = "post", operation_id = "draftRuleSet")]
+    async fn draft(
+        &self,
+        caller: Caller,
+        body: Body<NewRuleSetRequest>,
+    ) -> Result<Created<RuleSetView>, Problem> {
+        let body = body.0;
+        caller.actor().require(kernel::Permission::RuleAdminister).map_err(CareError::from)?;
+        let scope = Scope {
+            state: body.state.map(|state| state.read("state")).transpose()?,
+            drug: body.rxnorm.map(|drug| drug.read("rxnorm")).transpose()?,
+        };
+        let new = NewRuleSet {
+            category: body.category_id.into(),
+            scope,
+            content: content(body.rules, body.note.map(Into::into), body.based_on),
+        };
+        let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
+        let set = rules::draft(&self.env, store, forms, caller.actor(), new).await?;
+        let place = format!("/api/admin/rule-sets/{}", set.id);
+        Ok(Created::at(place, set.revision, set))
+    }
+
+    /// Read a rule set
+    ///
+    /// Takes `rule.administer`.
+    #[oai(path = "/api/admin/rule-sets/:id", method = "get", operation_id = "getRuleSet")]
+    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<Versioned<RuleSetView>, Problem> {
+        let set = rules::one(self.store.as_ref(), caller.actor(), id.0.into()).await?;
+        Ok(Versioned::at(set.revision, set))
+    }
+
+    /// Change a draft of a rule set
+    ///
+    /// Takes `rule.administer`. `If-Match` names the revision that was read;
+    /// when the draft has changed since, the answer is 412. A version that was
+    /// published never changes.
+    #[oai(path = "/api/admin/rule-sets/:id", method = "put", operation_id = "changeRuleSet")]
+    async fn change(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+        body: Body<RuleSetChangeRequest>,
+    ) -> Result<Versioned<RuleSetView>, Problem> {
+        let (store, body) = (self.store.as_ref(), body.0);
+        let seen = self.seen(&caller, id.0, &if_match.0).await?;
+        let content = content(body.rules, body.note.map(Into::into), body.based_on);
+        let set =
+            rules::revise(&self.env, store, caller.actor(), id.0.into(), seen, content).await?;
+        Ok(Versioned::at(set.revision, set))
+    }
+
+    /// Check a rule set
+    ///
+    /// Takes `rule.administer`. Holds every rule against the published form of
+    /// the category, and changes nothing.
+    #[oai(
+        path = "/api/admin/rule-sets/:id/validate",
+        method = "post",
+        operation_id = "validateRuleSet"
+    )]
+    async fn validate(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<RuleSetFindingsView>, Problem> {
+        let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
+        let errors = rules::validate(store, forms, caller.actor(), id.0.into()).await?;
+        let errors: Vec<ProblemField> = errors.into_iter().map(Into::into).collect();
+        Ok(Json(RuleSetFindingsView { valid: errors.is_empty(), errors }))
+    }
+
+    /// Publish a rule set
+    ///
+    /// Takes `rule.administer`. It decides from now on in its category and
+    /// scope; the version before it is retired. Publishing a retired version
+    /// rolls back to it. 422 names every rule that does not fit the published
+    /// form; 409 says when another version was published since the draft was
+    /// made; 412 when the draft itself changed since it was read.
+    #[oai(
+        path = "/api/admin/rule-sets/:id/publish",
+        method = "post",
+        operation_id = "publishRuleSet"
+    )]
+    async fn publish(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        #[oai(name = "If-Match")] if_match: Header<String>,
+    ) -> Result<Versioned<RuleSetView>, Problem> {
+        let seen = self.seen(&caller, id.0, &if_match.0).await?;
+        let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
+        let set =
+            rules::publish(&self.env, store, forms, caller.actor(), id.0.into(), seen).await?;
+        Ok(Versioned::at(set.revision, set))
+    }
+
+    /// Simulate a rule set
+    ///
+    /// Takes `rule.administer`. Decides past assessments of the category once
+    /// by the rules in force and once with this set in the place of its scope,
+    /// the latest first, and tells what would change: ids and counts, and
+    /// nothing that was answered.
+    #[oai(
+        path = "/api/admin/rule-sets/:id/simulation",
+        method = "get",
+        operation_id = "simulateRuleSet"
+    )]
+    async fn simulate(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// At most this many assessments, up to 1,000; 200 without it.
+        limit: Query<Option<u32>>,
+        /// What the call before gave as `next`.
+        after: Query<Option<Uuid>>,
+    ) -> Result<Json<SimulationView>, Problem> {
+        let (after, limit) = (after.0.map(AssessmentId), limit.0.unwrap_or(200));
+        let simulation =
+            rules::simulate(self.store.as_ref(), caller.actor(), id.0.into(), after, limit).await?;
+        Ok(Json(simulation.into()))
+    }
+
+    /// List automatic approvals
+    ///
+    /// Takes `rule.administer`. The drugs that may be approved under protocol,
+    /// by state.
+    #[oai(path = "/api/admin/auto-approvals", method = "get", operation_id = "listAutoApprovals")]
+    async fn auto_approvals(&self, caller: Caller) -> Result<Json<AutoApprovalsView>, Problem> {
+        let allowed = rules::auto_approvals(self.store.as_ref(), caller.actor()).await?;
+        let auto_approvals = allowed
+            .into_iter()
+            .map(|(state, drug)| AutoApprovalView { state: state.to_string(), rxnorm: drug.into() })
+            .collect();
+        Ok(Json(AutoApprovalsView { auto_approvals }))
+    }
+
+    /// Allow or forbid automatic approvals
+    ///
+    /// Takes `rule.administer`. The old and the new value are audited.
+    #[oai(path = "/api/admin/auto-approvals", method = "put", operation_id = "setAutoApproval")]
+    async fn set_auto_approval(
+        &self,
+        caller: Caller,
+        body: Body<AutoApprovalChange>,
+    ) -> Result<Json<AutoApprovalsView>, Problem> {
+        caller.actor().require(kernel::Permission::RuleAdminister).map_err(CareError::from)?;
+        let (state, drug) = (body.0.state.read("state")?, body.0.rxnorm.read("rxnorm")?);
+        let store = self.store.as_ref();
+        rules::set_auto_approval(store, caller.actor(), state, &drug, body.0.allowed).await?;
+        self.auto_approvals(caller).await
+    }
+}
