@@ -1,7 +1,12 @@
+DROP TABLE keyring_mark;
+DROP FUNCTION salus_tell();
 DROP FUNCTION salus_protect(regclass, name);
 DROP FUNCTION salus_reaches(uuid);
+DROP FUNCTION salus_is_handed_over(uuid);
+DROP FUNCTION salus_is_closed(uuid);
+DROP TABLE care_closed_charts;
 DROP TABLE audit_entries;
 DROP FUNCTION salus_append_only();
 DROP TABLE idempotency_keys;
-DROP TABLE handled_deliveries;
+DROP TABLE deliveries;
 DROP TABLE outbox_events;

@@ -12,7 +12,11 @@ CREATE TABLE subscriptions (
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     currency char(3) NOT NULL,
     interval_months integer NOT NULL CHECK (interval_months BETWEEN 1 AND 36),
+    -- The tier, the features and the treatments that were bought. What tells of a
+    -- patient's treatment is sealed; where it is missing nothing was kept.
+    tier text NOT NULL CHECK (tier IN ('basic', 'standard', 'premium')),
     features jsonb NOT NULL,
+    covers bytea,
     zone text NOT NULL,
     anchor_day date NOT NULL,
     consent_terms_version text NOT NULL,
@@ -33,7 +37,10 @@ CREATE TABLE subscriptions (
     created_at timestamptz NOT NULL,
     version bigint NOT NULL,
     CHECK (period_start < period_end),
-    CHECK ((state = 'past_due') = (failed_invoice_id IS NOT NULL))
+    CHECK ((state = 'past_due') = (failed_invoice_id IS NOT NULL)),
+    CONSTRAINT subscriptions_features_coded CHECK (
+        jsonb_typeof(features) = 'array'
+        AND NOT features @? '$[*] ? (!(@.code like_regex "^[a-z][a-z0-9_]{0,63}$"))')
 );
 CREATE UNIQUE INDEX subscriptions_one_live_per_category
     ON subscriptions (patient_id, category_id) WHERE state <> 'canceled';
@@ -50,6 +57,28 @@ CREATE TABLE subscription_periods (
     PRIMARY KEY (subscription_id, period_index)
 );
 SELECT salus_protect('subscription_periods', 'patient_id');
+
+-- Periods that passed while nobody could begin them, as in an outage. They are
+-- charged or waived by a decision only. The reason is sealed.
+CREATE TABLE subscription_missed_periods (
+    subscription_id uuid NOT NULL REFERENCES subscriptions (id),
+    period_index integer NOT NULL CHECK (period_index > 0),
+    patient_id uuid NOT NULL,
+    category_id uuid NOT NULL,
+    starts_at timestamptz NOT NULL,
+    ends_at timestamptz NOT NULL,
+    noted_at timestamptz NOT NULL,
+    decision text CHECK (decision IN ('waived', 'charged')),
+    decided_at timestamptz,
+    decided_by uuid,
+    reason bytea,
+    PRIMARY KEY (subscription_id, period_index),
+    CHECK (num_nulls(decision, decided_at, decided_by, reason) IN (0, 4))
+);
+CREATE INDEX subscription_missed_periods_open
+    ON subscription_missed_periods (noted_at, subscription_id, period_index)
+    WHERE decision IS NULL;
+SELECT salus_protect('subscription_missed_periods', 'patient_id');
 
 CREATE TABLE subscription_changes (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,5 +1,6 @@
--- Billing: customers of the gateway, payment methods, invoices, payments and
--- the ledger. Money is in minor units.
+-- Billing: customers of the gateway, payment methods, invoices, payments, what
+-- contests them, the ledger and the tasks of those who look after money. Money
+-- is in minor units.
 
 CREATE TABLE billing_customers (
     patient_id uuid PRIMARY KEY,
@@ -36,6 +37,15 @@ CREATE UNIQUE INDEX payment_methods_gateway ON payment_methods (gateway_id)
     WHERE status = 'active';
 SELECT salus_protect('payment_methods', 'patient_id');
 
+-- The subscriptions that have ended, as far as billing has heard of it. Nothing
+-- is billed or charged for them any more.
+CREATE TABLE billing_ended_subscriptions (
+    subscription_id uuid PRIMARY KEY,
+    patient_id uuid NOT NULL,
+    ended_at timestamptz NOT NULL
+);
+SELECT salus_protect('billing_ended_subscriptions', 'patient_id');
+
 -- The last number of each series. Its row is locked by whoever finalizes, until
 -- the commit, which is what leaves no gap.
 CREATE TABLE invoice_series (
@@ -71,6 +81,8 @@ CREATE TABLE invoices (
 );
 CREATE INDEX invoices_patient ON invoices (patient_id, number DESC);
 CREATE INDEX invoices_open ON invoices (finalized_at) WHERE status = 'open';
+CREATE INDEX invoices_open_of_subscription ON invoices (subscription_id) WHERE status = 'open';
+CREATE INDEX invoices_paid_category ON invoices (patient_id, category_id) WHERE status = 'paid';
 SELECT salus_protect('invoices', 'patient_id');
 
 CREATE TABLE invoice_lines (
@@ -139,6 +151,7 @@ CREATE TABLE payments (
     gateway_id text CONSTRAINT payments_gateway UNIQUE,
     decline_code text,
     decline_message text,
+    contest text,
     ended_at timestamptz,
     retry_at timestamptz,
     check_at timestamptz NOT NULL,
@@ -158,6 +171,24 @@ CREATE INDEX payments_unsettled ON payments (check_at)
 CREATE UNIQUE INDEX payments_one_live ON payments (invoice_id)
     WHERE status NOT IN ('failed', 'canceled');
 SELECT salus_protect('payments', 'patient_id');
+
+-- What contests a payment after it succeeded: a dispute, a refund that was made
+-- at the gateway, or the warning of a card's issuer, before any dispute of it,
+-- that it is a fraud. Its books are kept later.
+CREATE TABLE payment_contests (
+    id uuid PRIMARY KEY,
+    gateway_id text NOT NULL CONSTRAINT payment_contests_gateway UNIQUE,
+    kind text NOT NULL CHECK (kind IN ('dispute', 'refund', 'fraud_warning')),
+    -- The gateway's word.
+    status text NOT NULL,
+    payment_id uuid NOT NULL REFERENCES payments (id),
+    invoice_id uuid NOT NULL REFERENCES invoices (id),
+    patient_id uuid NOT NULL,
+    first_seen_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL
+);
+CREATE INDEX payment_contests_invoice ON payment_contests (invoice_id);
+SELECT salus_protect('payment_contests', 'patient_id');
 
 CREATE TABLE ledger_transactions (
     id uuid PRIMARY KEY,
@@ -214,6 +245,24 @@ CREATE CONSTRAINT TRIGGER ledger_transactions_balanced AFTER INSERT ON ledger_tr
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION salus_ledger_balanced();
 CREATE CONSTRAINT TRIGGER ledger_postings_balanced AFTER INSERT ON ledger_postings
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION salus_ledger_balanced();
+
+-- Urgent tasks for those who look after money. The note is sealed.
+CREATE TABLE billing_tasks (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('disputed_payment', 'outside_refund', 'fraud_warning',
+        'paid_but_stopped', 'charge_waits')),
+    patient_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    created_at timestamptz NOT NULL,
+    done_at timestamptz,
+    done_by uuid,
+    note bytea,
+    CHECK (num_nulls(done_at, done_by, note) IN (0, 3))
+);
+CREATE UNIQUE INDEX billing_tasks_subject
+    ON billing_tasks (kind, subject_id) WHERE done_at IS NULL;
+CREATE INDEX billing_tasks_open ON billing_tasks (id) WHERE done_at IS NULL;
+SELECT salus_protect('billing_tasks', 'patient_id');
 
 -- What the gateway told, each notice once. It names payments of the gateway and
 -- no patient.

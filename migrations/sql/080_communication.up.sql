@@ -13,6 +13,7 @@ CREATE TABLE message_threads (
         UNIQUE NULLS NOT DISTINCT (patient_id, provider_id, topic, subscription_id)
 );
 CREATE INDEX message_threads_provider ON message_threads (provider_id);
+SELECT salus_protect('message_threads', 'patient_id');
 
 CREATE TABLE messages (
     id uuid PRIMARY KEY,
@@ -31,6 +32,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_thread ON messages (thread_id, id DESC);
 CREATE INDEX messages_unread ON messages (thread_id, recipient_id) WHERE read_at IS NULL;
+SELECT salus_protect('messages', 'patient_id');
 
 CREATE TABLE notifications (
     id uuid PRIMARY KEY,
@@ -59,6 +61,7 @@ CREATE TABLE notifications (
 CREATE INDEX notifications_recipient ON notifications (recipient_id, id DESC);
 CREATE INDEX notifications_unread ON notifications (recipient_id)
     WHERE channel = 'in_app' AND state = 'delivered';
+SELECT salus_protect('notifications', 'recipient_id');
 
 CREATE TABLE notification_preferences (
     account_id uuid NOT NULL,
@@ -68,6 +71,7 @@ CREATE TABLE notification_preferences (
     changed_at timestamptz NOT NULL,
     PRIMARY KEY (account_id, kind, channel)
 );
+SELECT salus_protect('notification_preferences', 'account_id');
 
 CREATE TABLE suppressed_mail_addresses (
     -- A blind index: the address itself is not here.
@@ -75,8 +79,3 @@ CREATE TABLE suppressed_mail_addresses (
     notification_id uuid NOT NULL REFERENCES notifications (id),
     since timestamptz NOT NULL
 );
-
-SELECT salus_protect('message_threads', 'patient_id');
-SELECT salus_protect('messages', 'patient_id');
-SELECT salus_protect('notifications', 'recipient_id');
-SELECT salus_protect('notification_preferences', 'account_id');

@@ -182,8 +182,10 @@ async fn a_thread_does_not_exist_for_anyone_else_and_asking_is_written_down() {
     let sent = clinic.send(&clinic.patient, &clinic.provider, "a", "Hello").await.unwrap();
     let other_provider = actor(clinic.database.env.fresh(), Role::Provider);
     let admin = actor(clinic.database.env.fresh(), Role::Admin);
+    // The provider of the thread, who is none any more.
+    let former = actor(clinic.provider.account().unwrap(), Role::Support);
     let mut denied = 0;
-    for intruder in [&clinic.stranger, &other_provider, &admin] {
+    for intruder in [&clinic.stranger, &other_provider, &admin, &former] {
         assert_hidden(read_thread(env, pg, intruder, sent.thread, &page()).await);
         assert_hidden(mark_message_read(env, pg, intruder, sent.id).await);
         let patient = clinic.patient.account().unwrap();
@@ -195,7 +197,7 @@ async fn a_thread_does_not_exist_for_anyone_else_and_asking_is_written_down() {
     }
     // The list that was asked for by its patient stands in the patient's trail.
     let patient = clinic.patient.account().unwrap();
-    assert_eq!(clinic.denied_of(patient, "message_thread").await, 3);
+    assert_eq!(clinic.denied_of(patient, "message_thread").await, 4);
     let unknown = ThreadId(clinic.database.env.ids.uuid());
     assert_hidden(read_thread(env, pg, &clinic.patient, unknown, &page()).await);
     let refused = mark_message_read(env, pg, &clinic.patient, sent.id).await;
@@ -369,7 +371,8 @@ async fn an_inbox_is_its_owners_alone() {
     assert_hidden(list_inbox(pg, &clinic.stranger, account, false, &page()).await);
     assert_hidden(list_history(pg, &clinic.stranger, account, None, &page()).await);
     assert_hidden(mark_notification_read(env, pg, &clinic.stranger, id).await);
-    assert_eq!(clinic.denied().await, 3);
+    assert_hidden(mark_notification_read(env, pg, &Actor::system("tests"), id).await);
+    assert_eq!(clinic.denied().await, 4);
     assert_eq!(clinic.denied_of(account, "notification").await, 2);
 
     mark_notification_read(env, pg, &clinic.patient, id).await.unwrap();
@@ -651,6 +654,7 @@ async fn threads_go_with_a_patient_who_is_handed_over() {
     clinic.team.0.lock().unwrap().push(pair);
     let before = clinic.send(&clinic.patient, &clinic.provider, "a", "My scalp itches").await;
     let before = before.unwrap();
+    clinic.send(&clinic.provider, &clinic.patient, "c", "Since when?").await.unwrap();
     // The two have written about the same already.
     let own = clinic.send(&clinic.patient, &successor, "b", "Hello").await.unwrap();
 
@@ -673,11 +677,14 @@ async fn threads_go_with_a_patient_who_is_handed_over() {
     assert_eq!((threads.items.len(), threads.items[0].unread), (1, 2));
     let (_, messages) = read_thread(env, pg, &successor, own.thread, &page()).await.unwrap();
     let texts: Vec<_> = messages.items.iter().map(|message| message.body.text()).collect();
-    assert_eq!(texts, ["Hello", "My scalp itches"]);
+    assert_eq!(texts, ["Hello", "Since when?", "My scalp itches"]);
     let former = clinic.provider.account().unwrap();
     let threads = list_threads(pg, &clinic.provider, former, &page()).await.unwrap();
     assert_eq!(threads.items, []);
     assert_hidden(mark_message_read(env, pg, &clinic.provider, before.id).await);
+    // What the one before wrote, the successor has neither sent nor received.
+    let answer = messages.items.iter().find(|message| message.sender == former).unwrap();
+    assert_hidden(mark_message_read(env, pg, &successor, answer.id).await);
 
     tell(&clinic, &event).await;
     let told = "SELECT count(*) FROM notifications WHERE kind = 'care_team_changed'";

@@ -14,7 +14,6 @@ use ports::{AuditAction, AuditEntry, Envelope, Event, PortError, Registry, UnitO
 use salus_postgres::{Pg, core::Consumer};
 use salus_tests::{Database, TestSealer, eventually};
 use sea_orm::{ConnectionTrait as _, DbBackend, SqlxPostgresConnector, Statement};
-use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -415,47 +414,4 @@ async fn a_delivery_that_ends_its_process_is_counted_beforehand_and_given_up() {
     assert_eq!(running.consumer.backlog().await.unwrap().dead, 1);
     assert_eq!(effects(&database, "tests.killing").await, (1, 1), "the other event alone");
     running.stop().await;
-}
-
-/// What a server of before had put into the job queue.
-#[tokio::test]
-async fn what_waited_in_the_job_queue_waits_as_deliveries_after_the_upgrade() {
-    let pool = Database::unmigrated().await;
-    salus_postgres::core::Pg::migrate(&pool).await.unwrap();
-    while salus_postgres::core::Pg::migration_state(&pool)
-        .await
-        .unwrap()
-        .pending
-        .first()
-        .map(String::as_str)
-        != Some("185_deliveries")
-    {
-        salus_postgres::core::Pg::migrate_down(&pool, Some(1)).await.unwrap();
-    }
-    let [relayed, handled, open] = [1, 2, 3].map(uuid::Uuid::from_u128);
-    for (task, payload) in [
-        ("salus_relay", json!({ "event": relayed })),
-        ("salus_delivery", json!({ "event": handled, "handler": "tests.one" })),
-        ("salus_delivery", json!({ "event": open, "handler": "tests.one" })),
-        ("salus_job", json!({ "kind": "tests.other", "payload": {} })),
-    ] {
-        let sql = format!("SELECT graphile_worker.add_job('{task}', '{payload}'::json)");
-        pool.execute_unprepared(&sql).await.unwrap();
-    }
-    let sql = format!(
-        "INSERT INTO handled_deliveries (handler, event_id, handled_at) \
-         VALUES ('tests.one', '{handled}', now()), ('tests.two', '{open}', now())"
-    );
-    pool.execute_unprepared(&sql).await.unwrap();
-
-    salus_postgres::core::Pg::migrate(&pool).await.unwrap();
-    let texts = async |sql: &str| -> Vec<String> {
-        let rows = Statement::from_string(DbBackend::Postgres, sql);
-        let rows = pool.query_all_raw(rows).await.unwrap();
-        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
-    };
-    let waiting = "SELECT handler || ' ' || event_id FROM deliveries ORDER BY position";
-    assert_eq!(texts(waiting).await, [format!("* {relayed}"), format!("tests.one {open}")]);
-    let jobs = "SELECT payload->>'kind' FROM graphile_worker._private_jobs";
-    assert_eq!(texts(jobs).await, ["tests.other"]);
 }

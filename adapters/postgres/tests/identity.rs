@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use identity::{
     IdentityError, License, LicenseStatus, Matrix, OAuthError, PasswordHash, PasswordHasher,
-    Policy, ProfileForm, Services, SigningKey, SigningKeys, TokenPair, authenticate, client,
-    directory, login, oauth, profile, provider, registration, staff,
+    PatientProfile, Policy, ProfileForm, Services, SigningKey, SigningKeys, TokenPair,
+    authenticate, client, credentials, directory, login, oauth, profile, provider, registration,
+    staff,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use kernel::{
     AccountId, Actor, PatientId, Permission, ProviderId, RequestContext, Role, Sex, UsState, Uuid,
 };
-use ports::Panel;
+use ports::{Panel, PortError};
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::json;
@@ -372,14 +373,15 @@ async fn a_profile_is_sealed_versioned_and_ones_own() {
     assert_eq!(profile::read_own(services, &ada).await.unwrap(), written);
     let stale = ProfileForm { version: Some(0), ..form() };
     let refused = profile::write_own(services, &ada, stale).await;
-    assert!(matches!(refused, Err(IdentityError::VersionChanged(_))));
+    assert!(matches!(refused, Err(IdentityError::Port(PortError::Stale(_)))));
     let moved = ProfileForm { state: "NY".to_owned(), ssn: None, version: Some(1), ..form() };
     let moved = profile::write_own(services, &ada, moved).await.unwrap();
     assert_eq!((moved.version, moved.ssn.unwrap().masked().as_str()), (2, "***-**-6789"));
 
     // The other patient's transaction does not see the row, whatever it asks for.
     let mut tx = services.store.begin(&bea).await.unwrap();
-    assert_eq!(tx.profile(ada.as_patient().unwrap()).await.unwrap(), None);
+    let hidden: Option<PatientProfile> = tx.find(ada.as_patient().unwrap()).await.unwrap();
+    assert_eq!(hidden, None);
     drop(tx);
 
     let row = "SELECT p::text || encode(name, 'escape') || encode(address, 'escape') || \
@@ -397,6 +399,41 @@ async fn a_profile_is_sealed_versioned_and_ones_own() {
         .await
         .join(" ");
     assert!(detail.contains("address") && !detail.contains("Harbourside"), "{detail}");
+}
+
+#[tokio::test]
+async fn the_audit_log_names_what_has_changed_of_an_account_and_tells_no_secret() {
+    let fixture = Fixture::new().await;
+    let services = &fixture.services;
+    let account = fixture.patient("ada@example.com").await;
+    let ada = fixture.actor(&fixture.login("ada@example.com").await).await;
+    profile::write_own(services, &ada, form()).await.unwrap();
+    let moved = ProfileForm { state: "NY".to_owned(), ssn: Some("219-09-9999".into()), ..form() };
+    profile::write_own(services, &ada, moved).await.unwrap();
+    let new = "an entirely new secret";
+    credentials::change_password(services, &ada, PASSWORD, new).await.unwrap();
+    credentials::request_email_change(services, &ada, "countess@example.org", new).await.unwrap();
+    let link = credentials::email_change_link_token(services, account).await.unwrap().unwrap().1;
+    credentials::confirm_email_change(services, request(), &link).await.unwrap();
+
+    let changed = "SELECT concat(detail->>'change', ' ', detail->>'version', ' ', \
+                   (SELECT string_agg(key || '=' || value, ',' ORDER BY key) \
+                    FROM jsonb_each_text(detail->'changed') \
+                    WHERE key NOT LIKE '%_at')) \
+                   FROM audit_entries WHERE entity = 'account' AND detail ? 'changed' ORDER BY seq";
+    assert_eq!(
+        fixture.text(changed).await,
+        [
+            r#"email_verified 2 status={"new": "active", "old": "unverified"}"#,
+            "password_changed 3 password_hash={}",
+            "email_change_requested 4 new_email={},new_email_nonce={}",
+            "email_changed 5 email={},new_email={},new_email_nonce={},previous_email={}",
+        ]
+    );
+    let log = fixture.text("SELECT a::text FROM audit_entries a").await.join(" ");
+    for told in ["example.", "marked", "secret", "NY", "219", PASSWORD] {
+        assert!(!log.contains(told), "the audit log tells {told}");
+    }
 }
 
 #[tokio::test]

@@ -319,7 +319,7 @@ async fn the_wall_holds_even_a_query_without_a_scope() {
         assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), seen);
         drop(tx);
         let mut tx = intake::IntakeStore::begin(&world.database.pg, &actor).await.unwrap();
-        let own = tx.photo(photo.id).await.unwrap();
+        let own: Option<Photo> = tx.find(photo.id).await.unwrap();
         assert_eq!(own.is_some(), seen == 1);
     }
 }

@@ -70,9 +70,9 @@ async fn sign_up(
         email_change: None,
         previous_email: None,
         created_at: now,
-        version: 0,
+        version: 1,
     };
-    tx.insert_account(&account).await?;
+    tx.insert(&account).await?;
     let profile = PatientProfile {
         patient: id.as_patient(),
         name: HumanName { given: "Robin".to_owned(), family: "Example".to_owned() },
@@ -89,9 +89,9 @@ async fn sign_up(
         time_zone: "America/New_York".parse().context("a time zone")?,
         ssn: None,
         updated_at: now,
-        version: 0,
+        version: 1,
     };
-    tx.save_profile(&profile).await?;
+    tx.insert(&profile).await?;
     let token = sign_in(clinic, tx, &account).await?;
     Ok((Patient { account: id, token }, id))
 }
@@ -122,7 +122,8 @@ pub async fn providers(clinic: &Clinic) -> anyhow::Result<Vec<String>> {
     let mut tx = clinic.services.store.begin(&Actor::system("bench.patients")).await?;
     let mut tokens = Vec::new();
     for id in tx.accounts_with_roles(&[Role::Provider]).await? {
-        let account = tx.account(id).await?.context("a provider has an account")?;
+        let account: Option<Account> = tx.find(id).await?;
+        let account = account.context("a provider has an account")?;
         tokens.push(sign_in(clinic, tx.as_mut(), &account).await?);
         tx.audit(AuditEntry::new(AuditAction::Create, "session", id));
     }

@@ -1,26 +1,31 @@
-use kernel::{DomainError, ErrorKind, FieldError, PageRequest, Uuid, actor::MissingPermission};
+use kernel::{DomainError, FieldError, PageRequest, Uuid, actor::MissingPermission};
 use ports::PortError;
 
 /// How a use case of communication fails.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, DomainError)]
 pub enum CommunicationError {
     #[error(transparent)]
+    #[domain(transparent)]
     Port(#[from] PortError),
     #[error(transparent)]
+    #[domain(Forbidden, "forbidden")]
     Forbidden(#[from] MissingPermission),
-    #[error("the {0} does not exist")]
-    NotFound(&'static str),
     /// Patient and provider do not treat each other, or not any more. It is
     /// told apart from an unknown account to nobody.
     #[error("the recipient cannot be written to")]
+    #[domain(NotFound, "communication.recipient_not_found")]
     RecipientNotFound,
     #[error("the input is not valid")]
+    #[domain(Invalid, "communication.invalid", fields)]
     Invalid(Vec<FieldError>),
     #[error("only the recipient marks a message as read")]
+    #[domain(Conflict, "communication.not_the_recipient")]
     NotTheRecipient,
     #[error("a notification of this channel cannot be marked as read")]
+    #[domain(Conflict, "communication.not_readable")]
     NotReadable,
     #[error("rendering {template}: {cause}")]
+    #[domain(Internal, "communication.template")]
     Template { template: String, cause: String },
 }
 
@@ -50,39 +55,5 @@ pub(crate) fn check_cursor(page: &PageRequest) -> Result<(), CommunicationError>
             "Pass the cursor as the page before gave it.",
         )),
         _ => Ok(()),
-    }
-}
-
-impl DomainError for CommunicationError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Port(error) => error.kind(),
-            Self::Forbidden(_) => ErrorKind::Forbidden,
-            Self::NotFound(_) | Self::RecipientNotFound => ErrorKind::NotFound,
-            Self::Invalid(_) => ErrorKind::Invalid,
-            Self::NotTheRecipient | Self::NotReadable => ErrorKind::Conflict,
-            Self::Template { .. } => ErrorKind::Internal,
-        }
-    }
-
-    fn code(&self) -> &str {
-        match self {
-            Self::Port(error) => error.code(),
-            Self::Forbidden(_) => "forbidden",
-            Self::NotFound(_) => "communication.not_found",
-            Self::RecipientNotFound => "communication.recipient_not_found",
-            Self::Invalid(_) => "communication.invalid",
-            Self::NotTheRecipient => "communication.not_the_recipient",
-            Self::NotReadable => "communication.not_readable",
-            Self::Template { .. } => "communication.template",
-        }
-    }
-
-    fn fields(&self) -> &[FieldError] {
-        match self {
-            Self::Invalid(fields) => fields,
-            Self::Port(error) => error.fields(),
-            _ => &[],
-        }
     }
 }

@@ -2,10 +2,9 @@
 
 use kernel::Word;
 use serde::{Deserialize, Serialize};
-use strum::{EnumIter, IntoEnumIterator};
 
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, EnumIter, Word,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Word,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
@@ -16,7 +15,7 @@ pub enum Channel {
 /// What a notification is about. Each kind has its own words in the
 /// application; a mail says only that there is something to see.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, EnumIter, Word,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Word,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationKind {
@@ -88,6 +87,8 @@ impl NotificationKind {
 
     /// Every pair of a kind and a channel that it can go through.
     pub fn matrix() -> impl Iterator<Item = (Self, Channel)> {
-        Self::iter().flat_map(|kind| kind.channels().iter().map(move |channel| (kind, *channel)))
+        Self::ALL
+            .iter()
+            .flat_map(|kind| kind.channels().iter().map(move |channel| (*kind, *channel)))
     }
 }

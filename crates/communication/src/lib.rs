@@ -33,7 +33,9 @@ pub use error::CommunicationError;
 pub use kind::{Channel, NotificationKind};
 pub use mailing::SendMail;
 pub use message::{Message, MessageStatus};
-pub use notification::{About, DropReason, FailureReason, Notification, NotificationState};
+pub use notification::{
+    About, DropReason, FailureReason, Notification, NotificationState, StateWord,
+};
 pub use port::{CareTeam, Mail, Mailer, Recipient, Recipients, SignInLinks};
 pub use preference::{Preference, Preferences};
 pub use store::{CommunicationStore, CommunicationTx};

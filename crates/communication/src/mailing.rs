@@ -1,13 +1,15 @@
 //! Sending one mail: the attempt is stored, the call made, the outcome stored.
 
 use kernel::{Actor, NotificationId};
-use ports::{AuditAction, AuditEntry, Env, JobSpec, PortError};
+use ports::{
+    AuditAction, AuditEntry, Env, JobSpec, Locked, PortError, repository::get, repository::lock,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommunicationError, CommunicationStore, DropReason, FailureReason, Mailer, Notification,
-    NotificationKind, Recipient, Recipients, SignInLinks, Templates, notification::Attempt,
-    port::RECIPIENT_REFUSED,
+    CommunicationError, CommunicationStore, CommunicationTx, DropReason, FailureReason, Mailer,
+    Notification, NotificationKind, Recipient, Recipients, SignInLinks, Templates,
+    notification::Attempt, port::RECIPIENT_REFUSED,
 };
 
 /// The job that sends the mail of a notification.
@@ -40,10 +42,8 @@ pub async fn send_mail(
     job: SendMail,
 ) -> Result<(), CommunicationError> {
     let actor = Actor::system(SendMail::KIND);
-    let Some(notification) = store.begin(&actor).await?.notification(job.notification).await?
-    else {
-        return Err(CommunicationError::NotFound("notification"));
-    };
+    let notification =
+        get::<Notification>(store.begin(&actor).await?.as_mut(), job.notification).await?;
     if !notification.is_open() {
         return Ok(());
     }
@@ -91,17 +91,25 @@ pub async fn send_mail(
         drop(tx);
         return give_up(env, store, &actor, notification, DropReason::AddressSuppressed).await;
     }
-    let notification = notification.begin_attempt();
-    tx.save_notification(&notification).await?;
+    let mut notification = unchanged(tx.as_mut(), &notification).await?;
+    notification.begin_attempt();
+    tx.save(&mut notification).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "notification", notification.id)
             .detail("attempt", notification.attempts()),
     );
     tx.commit().await?;
-    let notification = Notification { version: notification.version + 1, ..notification };
 
     let sent = office.mailer.send(&mail).await;
-    settle(env, store, &actor, notification, &recipient, sent).await
+    settle(env, store, &actor, notification.into_inner(), &recipient, sent).await
+}
+
+/// Locks the notification, which nobody has changed since it was read.
+async fn unchanged(
+    tx: &mut dyn CommunicationTx,
+    read: &Notification,
+) -> Result<Locked<Notification>, PortError> {
+    lock(tx, read.id, &read.version.into()).await
 }
 
 async fn settle(
@@ -129,16 +137,17 @@ async fn settle(
             "a mail was refused and is not sent again"
         );
     }
-    let notification = notification.finish_attempt(attempt, env.now());
 
     let mut tx = store.begin(actor).await?;
-    tx.save_notification(&notification).await?;
+    let mut notification = unchanged(tx.as_mut(), &notification).await?;
+    notification.finish_attempt(attempt, env.now());
+    tx.save(&mut notification).await?;
     if attempt == Attempt::Refused(FailureReason::RecipientRefused) {
         tx.suppress(&recipient.email, notification.id).await?;
     }
     let entry = AuditEntry::new(AuditAction::Execute, "notification", notification.id)
         .detail("attempt", notification.attempts())
-        .detail("state", notification.state.word());
+        .detail("state", notification.state.word().to_string());
     tx.audit(if attempt == Attempt::Accepted { entry } else { entry.failed() });
     tx.commit().await?;
 
@@ -165,12 +174,13 @@ async fn give_up(
             "a mail was not sent"
         );
     }
-    let notification = notification.drop_for(reason, env.now());
     let mut tx = store.begin(actor).await?;
-    tx.save_notification(&notification).await?;
+    let mut notification = unchanged(tx.as_mut(), &notification).await?;
+    notification.drop_for(reason, env.now());
+    tx.save(&mut notification).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "notification", notification.id)
-            .detail("state", notification.state.word())
+            .detail("state", notification.state.word().to_string())
             .detail("reason", reason.to_string()),
     );
     tx.commit().await?;

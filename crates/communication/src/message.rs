@@ -1,7 +1,8 @@
 //! A message of a thread and how far it has come.
 
 use chrono::{DateTime, Utc};
-use kernel::{AccountId, MessageId, ThreadId};
+use kernel::{AccountId, MessageId, PatientId, ThreadId};
+use ports::Aggregate;
 
 use crate::{CommunicationError, MessageBody, Side, Thread};
 
@@ -52,10 +53,13 @@ impl MessageStatus {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("message", patient)]
 pub struct Message {
     pub id: MessageId,
     pub thread: ThreadId,
+    /// The patient of the thread.
+    pub patient: PatientId,
     pub sender: AccountId,
     pub recipient: AccountId,
     pub body: MessageBody,
@@ -80,31 +84,32 @@ impl Message {
         Self {
             id,
             thread: thread.id,
+            patient: thread.patient,
             sender,
             recipient: thread.recipient_of(from),
             body,
             status: MessageStatus::Sent,
             sent_at: now,
-            version: 0,
+            version: 1,
         }
     }
 
     /// The recipient has read it. A second reading changes nothing, so the
     /// first time stands.
     pub fn read_by(
-        self,
+        &mut self,
         reader: AccountId,
         now: DateTime<Utc>,
-    ) -> Result<Self, CommunicationError> {
+    ) -> Result<(), CommunicationError> {
         if reader != self.recipient {
             return Err(CommunicationError::NotTheRecipient);
         }
-        let status = match self.status {
+        self.status = match self.status {
             MessageStatus::Read { .. } => self.status,
             MessageStatus::Sent => MessageStatus::Read { delivered_at: now, at: now },
             MessageStatus::Delivered { at } => MessageStatus::Read { delivered_at: at, at: now },
         };
-        Ok(Self { status, ..self })
+        Ok(())
     }
 }
 
@@ -135,11 +140,13 @@ mod tests {
         let first = DateTime::UNIX_EPOCH + TimeDelta::minutes(1);
         let later = first + TimeDelta::minutes(1);
         let reader = message().recipient;
-        let read = message().read_by(reader, first).unwrap().read_by(reader, later).unwrap();
+        let mut read = message();
+        read.read_by(reader, first).unwrap();
+        read.read_by(reader, later).unwrap();
         assert_eq!(read.status, MessageStatus::Read { delivered_at: first, at: first });
 
-        let delivered = Message { status: MessageStatus::Delivered { at: first }, ..message() };
-        let read = delivered.read_by(reader, later).unwrap();
+        let mut read = Message { status: MessageStatus::Delivered { at: first }, ..message() };
+        read.read_by(reader, later).unwrap();
         assert_eq!(read.status, MessageStatus::Read { delivered_at: first, at: later });
     }
 

@@ -1,10 +1,13 @@
 //! Writing and reading messages.
 
 use kernel::{
-    AccountId, Actor, MessageId, Page, PageRequest, PatientId, Permission, ProviderId,
+    AccountId, Actor, MessageId, Page, PageRequest, PatientId, Permission, ProviderId, Seen,
     SubscriptionId, ThreadId,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey};
+use ports::{
+    Aggregate, AuditAction, AuditEntry, Env, Event, IdempotencyKey, Locked, PortError, Repository,
+    repository::get, repository::lock,
+};
 
 use crate::{
     CareTeam, CommunicationError, CommunicationStore, CommunicationTx, Message, MessageBody,
@@ -40,15 +43,14 @@ pub async fn send_message(
     let mut tx = store.begin(actor).await?;
     let id = env.fresh::<MessageId>();
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        let found = tx.message(MessageId(earlier), sender).await?;
-        let (thread, message) = found.ok_or(CommunicationError::NotFound("message"))?;
-        tx.audit(read_of(&thread, &message));
+        let message = get::<Message>(tx.as_mut(), MessageId(earlier)).await?;
+        tx.audit(read_of(&message));
         tx.commit().await?;
         return Ok(message);
     }
     let thread = tx.open_thread(&thread).await?;
     let message = Message::write(id, &thread, side, body, env.now());
-    tx.add_message(&thread, &message).await?;
+    tx.insert(&message).await?;
     tx.emit(Event::MessageSent {
         message: message.id,
         thread: thread.id,
@@ -121,7 +123,7 @@ async fn address(
     tx.audit(AuditEntry::new(AuditAction::Create, entity, id).denied());
     tx.commit().await?;
     Err(match destination {
-        Destination::Thread(_) => CommunicationError::NotFound("thread"),
+        Destination::Thread(_) => PortError::not_found("message_thread").into(),
         Destination::Person { .. } => CommunicationError::RecipientNotFound,
     })
 }
@@ -141,14 +143,11 @@ pub async fn list_threads(
     }
     let mut threads = tx.threads_of(account, page).await?;
     threads.items.retain(|summary| summary.thread.side_of_actor(actor).is_some());
-    let mut entry = AuditEntry::new(AuditAction::Search, "message_thread", account).detail(
+    let entry = AuditEntry::new(AuditAction::Search, "message_thread", account).detail(
         "threads",
         threads.items.iter().map(|summary| summary.thread.id.to_string()).collect::<Vec<_>>(),
     );
-    if let Some(patient) = actor.as_patient() {
-        entry = entry.patient(patient);
-    }
-    tx.audit(entry);
+    tx.audit(of_own(actor, entry));
     tx.commit().await?;
     Ok(threads)
 }
@@ -189,35 +188,47 @@ pub async fn mark_message_read(
 ) -> Result<Message, CommunicationError> {
     actor.require(Permission::MessageOwn)?;
     let mut tx = store.begin(actor).await?;
-    let found = match actor.account() {
-        Some(account) => tx.message(id, account).await?.map(|(thread, message)| {
-            let side = thread.side_of_actor(actor);
-            (account, thread, message, side)
-        }),
-        None => None,
-    };
-    let Some((reader, thread, message, Some(_))) = found else {
+    let Some((reader, mut message)) = lock_own::<Message>(tx.as_mut(), actor, id).await? else {
         return deny(tx, AuditAction::Update, "message", id).await;
     };
-    let before = message.status;
-    let message = message.read_by(reader, env.now())?;
-    if message.status != before {
-        tx.save_message(&message).await?;
+    message.read_by(reader, env.now())?;
+    if message.status != message.stored().status {
+        tx.save(&mut message).await?;
         tx.audit(
             AuditEntry::new(AuditAction::Update, "message", id)
-                .patient(thread.patient)
+                .patient(message.patient)
                 .detail("status", message.status.word()),
         );
     } else {
         // The answer holds the text once more.
-        tx.audit(read_of(&thread, &message));
+        tx.audit(read_of(&message));
     }
     tx.commit().await?;
-    Ok(message)
+    Ok(message.into_inner())
 }
 
-fn read_of(thread: &Thread, message: &Message) -> AuditEntry {
-    AuditEntry::new(AuditAction::Read, "message", message.id).patient(thread.patient)
+fn read_of(message: &Message) -> AuditEntry {
+    AuditEntry::new(AuditAction::Read, "message", message.id).patient(message.patient)
+}
+
+/// An entry about what is the actor's own, in the trail of a patient where the actor is one.
+pub(crate) fn of_own(actor: &Actor, entry: AuditEntry) -> AuditEntry {
+    AuditEntry { patient: actor.as_patient(), ..entry }
+}
+
+/// The actor's account and what it reaches, locked; `None` where there is no such thing
+/// for it. Salus itself has nothing of its own.
+pub(crate) async fn lock_own<A: Aggregate>(
+    tx: &mut (impl Repository<A> + ?Sized),
+    actor: &Actor,
+    id: A::Id,
+) -> Result<Option<(AccountId, Locked<A>)>, PortError> {
+    let Some(account) = actor.account() else { return Ok(None) };
+    match lock(tx, id, &Seen::Any).await {
+        Ok(found) => Ok(Some((account, found))),
+        Err(PortError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn own_thread(
@@ -262,5 +273,5 @@ async fn hidden<T>(
 ) -> Result<T, CommunicationError> {
     tx.audit(entry.denied());
     tx.commit().await?;
-    Err(CommunicationError::NotFound(entity))
+    Err(PortError::not_found(entity).into())
 }

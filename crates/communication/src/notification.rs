@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{AccountId, EventId, NotificationId, Uuid, Word};
+use ports::Aggregate;
 
-use crate::{Channel, NotificationKind};
+use crate::{Channel, CommunicationError, NotificationKind};
 
 /// What the news is about: the thing's id and the status it came to. Words for
 /// a person are made from it when it is shown, and none are stored.
@@ -70,7 +71,19 @@ pub enum NotificationState {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+pub enum StateWord {
+    Queued,
+    Sending,
+    Delivered,
+    Read,
+    Failed,
+    Dropped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("notification")]
 pub struct Notification {
     pub id: NotificationId,
     /// The event it follows from; with recipient, channel and kind it is
@@ -112,7 +125,7 @@ impl Notification {
             Channel::InApp => NotificationState::Delivered { attempts: 0, at: now },
             Channel::Mail => NotificationState::Queued { attempts: 0 },
         };
-        Self { id, event, recipient, channel, kind, about, state, created_at: now, version: 0 }
+        Self { id, event, recipient, channel, kind, about, state, created_at: now, version: 1 }
     }
 
     pub fn attempts(&self) -> u32 {
@@ -134,14 +147,14 @@ impl Notification {
 
     /// An attempt begins. It is stored before the call, so that a process
     /// which dies in the call leaves a trace of it.
-    pub fn begin_attempt(self) -> Self {
+    pub fn begin_attempt(&mut self) {
         let attempts = self.attempts().saturating_add(1);
-        Self { state: NotificationState::Sending { attempts }, ..self }
+        self.state = NotificationState::Sending { attempts };
     }
 
-    pub fn finish_attempt(self, outcome: Attempt, now: DateTime<Utc>) -> Self {
+    pub fn finish_attempt(&mut self, outcome: Attempt, now: DateTime<Utc>) {
         let attempts = self.attempts();
-        let state = match outcome {
+        self.state = match outcome {
             Attempt::Accepted => NotificationState::Delivered { attempts, at: now },
             Attempt::Refused(reason) => NotificationState::Failed { attempts, at: now, reason },
             Attempt::Inconclusive if attempts >= Self::MAX_ATTEMPTS => {
@@ -149,23 +162,23 @@ impl Notification {
             }
             Attempt::Inconclusive => NotificationState::Queued { attempts },
         };
-        Self { state, ..self }
     }
 
-    pub fn drop_for(self, reason: DropReason, now: DateTime<Utc>) -> Self {
+    pub fn drop_for(&mut self, reason: DropReason, now: DateTime<Utc>) {
         let attempts = self.attempts();
-        Self { state: NotificationState::Dropped { attempts, at: now, reason }, ..self }
+        self.state = NotificationState::Dropped { attempts, at: now, reason };
     }
 
     /// The recipient has seen it; the first time stands.
-    pub fn read(self, now: DateTime<Utc>) -> Result<Self, crate::CommunicationError> {
+    pub fn read(&mut self, now: DateTime<Utc>) -> Result<(), CommunicationError> {
         match (self.channel, self.state) {
             (Channel::InApp, NotificationState::Delivered { at, .. }) => {
-                Ok(Self { state: NotificationState::Read { delivered_at: at, at: now }, ..self })
+                self.state = NotificationState::Read { delivered_at: at, at: now };
             }
-            (Channel::InApp, NotificationState::Read { .. }) => Ok(self),
-            _ => Err(crate::CommunicationError::NotReadable),
+            (Channel::InApp, NotificationState::Read { .. }) => {}
+            _ => return Err(CommunicationError::NotReadable),
         }
+        Ok(())
     }
 
     /// The part of a mail's Message-ID before the `@`.
@@ -175,14 +188,14 @@ impl Notification {
 }
 
 impl NotificationState {
-    pub fn word(self) -> &'static str {
+    pub fn word(self) -> StateWord {
         match self {
-            Self::Queued { .. } => "queued",
-            Self::Sending { .. } => "sending",
-            Self::Delivered { .. } => "delivered",
-            Self::Read { .. } => "read",
-            Self::Failed { .. } => "failed",
-            Self::Dropped { .. } => "dropped",
+            Self::Queued { .. } => StateWord::Queued,
+            Self::Sending { .. } => StateWord::Sending,
+            Self::Delivered { .. } => StateWord::Delivered,
+            Self::Read { .. } => StateWord::Read,
+            Self::Failed { .. } => StateWord::Failed,
+            Self::Dropped { .. } => StateWord::Dropped,
         }
     }
 }
@@ -210,10 +223,12 @@ mod tests {
     fn a_mail_is_given_up_only_after_its_last_attempt() {
         let mut mail = notification(Channel::Mail);
         for attempt in 1..Notification::MAX_ATTEMPTS {
-            mail = mail.begin_attempt().finish_attempt(Attempt::Inconclusive, DateTime::UNIX_EPOCH);
+            mail.begin_attempt();
+            mail.finish_attempt(Attempt::Inconclusive, DateTime::UNIX_EPOCH);
             assert_eq!(mail.state, NotificationState::Queued { attempts: attempt });
         }
-        mail = mail.begin_attempt().finish_attempt(Attempt::Inconclusive, DateTime::UNIX_EPOCH);
+        mail.begin_attempt();
+        mail.finish_attempt(Attempt::Inconclusive, DateTime::UNIX_EPOCH);
         assert!(matches!(
             mail.state,
             NotificationState::Failed { reason: FailureReason::GaveUp, .. }
@@ -223,18 +238,21 @@ mod tests {
 
     #[test]
     fn an_attempt_that_was_cut_short_is_still_open_with_the_same_message_id() {
-        let mail = notification(Channel::Mail);
+        let mut mail = notification(Channel::Mail);
         let before = mail.message_id("mail.example.org");
-        let cut = mail.begin_attempt();
-        assert!(cut.is_open());
-        assert_eq!(cut.begin_attempt().message_id("mail.example.org"), before);
+        mail.begin_attempt();
+        assert!(mail.is_open());
+        mail.begin_attempt();
+        assert_eq!(mail.message_id("mail.example.org"), before);
     }
 
     #[test]
     fn only_what_stands_in_the_application_is_read_and_only_once() {
         let first = DateTime::UNIX_EPOCH + TimeDelta::hours(1);
-        let read = notification(Channel::InApp).read(first).unwrap();
-        let again = read.clone().read(first + TimeDelta::hours(1)).unwrap();
+        let mut read = notification(Channel::InApp);
+        read.read(first).unwrap();
+        let mut again = read.clone();
+        again.read(first + TimeDelta::hours(1)).unwrap();
         assert_eq!(read, again);
         assert!(notification(Channel::Mail).read(first).is_err());
     }
@@ -256,7 +274,8 @@ mod tests {
                     1 => Attempt::Accepted,
                     _ => Attempt::Refused(FailureReason::RecipientRefused),
                 };
-                mail = mail.begin_attempt().finish_attempt(outcome, DateTime::UNIX_EPOCH);
+                mail.begin_attempt();
+                mail.finish_attempt(outcome, DateTime::UNIX_EPOCH);
                 prop_assert_eq!(mail.attempts(), calls);
             }
             prop_assert!(calls <= Notification::MAX_ATTEMPTS);

@@ -1,13 +1,13 @@
 //! Reading one's notifications and choosing among them.
 
 use kernel::{AccountId, Actor, NotificationId, Page, PageRequest, Permission};
-use ports::{AuditAction, AuditEntry, Env};
+use ports::{AuditAction, AuditEntry, Env, PortError};
 
 use crate::{
     CommunicationError, CommunicationStore, CommunicationTx, Notification, NotificationKind,
     Preference,
     error::check_cursor,
-    messaging::{deny, deny_account},
+    messaging::{deny, deny_account, lock_own, of_own},
 };
 
 /// What stands in the application for an account, and how much of it is unread.
@@ -55,26 +55,19 @@ pub async fn mark_notification_read(
 ) -> Result<Notification, CommunicationError> {
     actor.require(Permission::NotificationOwn)?;
     let mut tx = store.begin(actor).await?;
-    let found = match actor.account() {
-        Some(account) => tx.notification_of(id, account).await?,
-        None => None,
-    };
-    let Some(notification) = found else {
+    let Some((_, mut notification)) = lock_own::<Notification>(tx.as_mut(), actor, id).await?
+    else {
         return deny(tx, AuditAction::Update, "notification", id).await;
     };
-    let before = notification.state;
-    let notification = notification.read(env.now())?;
-    if notification.state != before {
-        tx.save_notification(&notification).await?;
-        let mut entry = AuditEntry::new(AuditAction::Update, "notification", id)
-            .detail("state", notification.state.word());
-        if let Some(patient) = actor.as_patient() {
-            entry = entry.patient(patient);
-        }
-        tx.audit(entry);
+    notification.read(env.now())?;
+    if notification.state != notification.stored().state {
+        tx.save(&mut notification).await?;
+        let entry = AuditEntry::new(AuditAction::Update, "notification", id)
+            .detail("state", notification.state.word().to_string());
+        tx.audit(of_own(actor, entry));
         tx.commit().await?;
     }
-    Ok(notification)
+    Ok(notification.into_inner())
 }
 
 /// Changes the actor's own choices and gives the whole matrix as it applies
@@ -85,7 +78,7 @@ pub async fn change_preferences(
     changes: &[Preference],
 ) -> Result<Vec<Preference>, CommunicationError> {
     actor.require(Permission::NotificationOwn)?;
-    let account = actor.account().ok_or(CommunicationError::NotFound("account"))?;
+    let account = actor.account().ok_or_else(|| PortError::not_found("account"))?;
     let mut tx = store.begin(actor).await?;
     let preferences = tx.preferences(account).await?.change(changes)?;
     if !changes.is_empty() {
@@ -94,10 +87,7 @@ pub async fn change_preferences(
         for change in changes {
             entry = entry.detail(&format!("{}.{}", change.kind, change.channel), change.enabled);
         }
-        if let Some(patient) = actor.as_patient() {
-            entry = entry.patient(patient);
-        }
-        tx.audit(entry);
+        tx.audit(of_own(actor, entry));
         tx.commit().await?;
     }
     Ok(preferences.effective())
@@ -126,12 +116,8 @@ async fn audit_reading(
     account: AccountId,
     count: usize,
 ) -> Result<(), CommunicationError> {
-    let mut entry =
+    let entry =
         AuditEntry::new(AuditAction::Search, "notification", account).detail("count", count);
-    if let Some(patient) = actor.as_patient() {
-        entry = entry.patient(patient);
-    }
-    tx.audit(entry);
-    tx.commit().await?;
-    Ok(())
+    tx.audit(of_own(actor, entry));
+    Ok(tx.commit().await?)
 }

@@ -1,21 +1,25 @@
 //! The stores of communication. Every query that is made in a person's name
 //! takes that person, and what is not theirs is not found. A page's cursor is
 //! the id of its last row: ids are ordered by time.
+//!
+//! The repositories know whose transaction it is: of a message its sender and its
+//! recipient as long as they take part in the thread, of a notification its recipient,
+//! and Salus itself for the job that sends it.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, Actor, EmailAddress, MessageId, NotificationId, Page, PageRequest, PatientId,
-    ProviderId, ThreadId,
+    AccountId, Actor, EmailAddress, NotificationId, Page, PageRequest, PatientId, ProviderId,
+    ThreadId,
 };
-use ports::{Result, UnitOfWork};
+use ports::{Repository, Result, UnitOfWork};
 
 use crate::{
     Message, Notification, NotificationKind, Preference, Preferences, Thread, ThreadSummary,
 };
 
 #[async_trait]
-pub trait CommunicationTx: UnitOfWork {
+pub trait CommunicationTx: UnitOfWork + Repository<Message> + Repository<Notification> {
     /// The thread, where the account takes part in it.
     async fn thread(&mut self, id: ThreadId, participant: AccountId) -> Result<Option<Thread>>;
 
@@ -41,18 +45,6 @@ pub trait CommunicationTx: UnitOfWork {
         to: ProviderId,
     ) -> Result<u64>;
 
-    async fn add_message(&mut self, thread: &Thread, message: &Message) -> Result<()>;
-
-    /// The message, where the account sent or received it.
-    async fn message(
-        &mut self,
-        id: MessageId,
-        participant: AccountId,
-    ) -> Result<Option<(Thread, Message)>>;
-
-    /// Stores a new status of the message.
-    async fn save_message(&mut self, message: &Message) -> Result<()>;
-
     /// The messages of a thread, the newest first.
     async fn messages(&mut self, thread: ThreadId, page: &PageRequest) -> Result<Page<Message>>;
 
@@ -75,17 +67,6 @@ pub trait CommunicationTx: UnitOfWork {
     /// Adds the notification; `false` when the event has already told this
     /// recipient through this channel.
     async fn add_notification(&mut self, notification: &Notification) -> Result<bool>;
-
-    /// The notification whoever it is for; for the job that sends it.
-    async fn notification(&mut self, id: NotificationId) -> Result<Option<Notification>>;
-
-    async fn notification_of(
-        &mut self,
-        id: NotificationId,
-        recipient: AccountId,
-    ) -> Result<Option<Notification>>;
-
-    async fn save_notification(&mut self, notification: &Notification) -> Result<()>;
 
     /// What stands in the application for the account, the newest first.
     async fn inbox(

@@ -339,7 +339,6 @@ fn broken(name: &str, error: &minijinja::Error) -> CommunicationError {
 mod tests {
     use chrono::{DateTime, TimeZone as _, Utc};
     use kernel::{AccountId, DomainError as _, ErrorKind, EventId, NotificationId, Uuid};
-    use strum::IntoEnumIterator as _;
 
     use super::*;
     use crate::About;
@@ -411,7 +410,7 @@ mod tests {
     #[test]
     fn a_mail_says_nothing_of_what_it_is_about() {
         let templates = templates();
-        for kind in NotificationKind::iter() {
+        for kind in NotificationKind::ALL.iter().copied() {
             for status in statuses(kind) {
                 let notification = notification(kind, Some(status));
                 let mail = templates.mail(&notification, &recipient(Some("Ada")), None).unwrap();

@@ -3,11 +3,10 @@
 use chrono::{DateTime, Utc};
 use kernel::{AccountId, Actor, PatientId, ProviderId, SubscriptionId, ThreadId, Word};
 use serde::{Deserialize, Serialize};
-use strum::EnumIter;
 
 /// What a thread is about; it is chosen from a list because a free subject
 /// would carry PHI into lists and logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, Word)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Word)]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
     General,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{AccountId, EmailAddress, FieldError, HumanName, Role, Uuid};
-use ports::{Ids, Sealer};
+use ports::{Aggregate, Ids, Sealer};
 
 use crate::{IdentityError, PasswordHash, error::Result};
 
@@ -68,7 +68,11 @@ const MAIL_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 /// An invitation of a member of the staff lives longer than a reset.
 const INVITATION: TimeDelta = TimeDelta::days(3);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The rule that an address is of one account.
+pub const EMAIL_KEY: &str = "identity_accounts_email_unique";
+
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("account")]
 pub struct Account {
     pub id: AccountId,
     pub email: EmailAddress,
@@ -152,7 +156,7 @@ impl Account {
             email_change: None,
             previous_email: None,
             created_at: now,
-            version: 0,
+            version: 1,
         }
     }
 
@@ -181,32 +185,32 @@ impl Account {
             email_change: None,
             previous_email: None,
             created_at: now,
-            version: 0,
+            version: 1,
         })
     }
 
     /// Asks for another verification mail; `None` when there is nothing to
     /// verify or the last mail is too recent.
-    pub fn request_verification(self, ids: &dyn Ids, now: DateTime<Utc>) -> Option<Self> {
+    pub fn request_verification(&self, ids: &dyn Ids, now: DateTime<Utc>) -> Option<Self> {
         let open = self.state == AccountState::Unverified && self.password.is_some();
         if !open || Challenge::too_soon(self.verification.as_ref(), now) {
             return None;
         }
         let last = self.verification.as_ref();
         let verification = Challenge::renew(last, ChallengePurpose::VerifyEmail, ids, now);
-        Some(Self { verification: Some(verification), ..self })
+        Some(Self { verification: Some(verification), ..self.clone() })
     }
 
     /// Asks for a reset mail; `None` when the account is disabled or the last
     /// mail is too recent.
-    pub fn request_reset(self, ids: &dyn Ids, now: DateTime<Utc>) -> Option<Self> {
+    pub fn request_reset(&self, ids: &dyn Ids, now: DateTime<Utc>) -> Option<Self> {
         let disabled = matches!(self.state, AccountState::Disabled { .. });
         if disabled || Challenge::too_soon(self.reset.as_ref(), now) {
             return None;
         }
         let last = self.reset.as_ref();
         let reset = Challenge::renew(last, ChallengePurpose::ResetPassword, ids, now);
-        Some(Self { reset: Some(reset), ..self })
+        Some(Self { reset: Some(reset), ..self.clone() })
     }
 
     /// The secret of the link of an open challenge; the same each time it is
@@ -265,10 +269,10 @@ impl Account {
 
     /// Voids every open link of the account. One that waits to be verified goes
     /// on waiting, for a link that is yet to be asked for.
-    pub(crate) fn void_links(self, now: DateTime<Utc>) -> Self {
+    pub(crate) fn void_links(&self, now: DateTime<Utc>) -> Self {
         let ended = |open: Challenge| Challenge { expires_at: open.issued_at.min(now), ..open };
         let verification = self.verification.map(ended);
-        Self { reset: None, email_change: None, verification, ..self }
+        Self { reset: None, email_change: None, verification, ..self.clone() }
     }
 
     fn link_secret(
@@ -291,7 +295,7 @@ impl Account {
     /// an address that is verified says so for as long as the address is the
     /// account's.
     pub fn verify_email(
-        self,
+        &self,
         link: &LinkToken,
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
@@ -306,9 +310,9 @@ impl Account {
         match self.state {
             _ if !right => Err(IdentityError::InvalidLink),
             AccountState::Unverified => {
-                Ok(Self { state: AccountState::Active { verified_at: now }, ..self })
+                Ok(Self { state: AccountState::Active { verified_at: now }, ..self.clone() })
             }
-            AccountState::Active { .. } => Ok(self),
+            AccountState::Active { .. } => Ok(self.clone()),
             AccountState::Disabled { .. } => Err(IdentityError::InvalidLink),
         }
     }
@@ -329,7 +333,7 @@ impl Account {
 
     /// Sets a new password. The link came by mail, so it proves the address too.
     pub fn reset_password(
-        self,
+        &self,
         link: &LinkToken,
         password: PasswordHash,
         sealer: &dyn Sealer,
@@ -340,14 +344,14 @@ impl Account {
             AccountState::Unverified => AccountState::Active { verified_at: now },
             state => state,
         };
-        Ok(Self { password: Some(password), reset: None, state, ..self })
+        Ok(Self { password: Some(password), reset: None, state, ..self.clone() })
     }
 
     /// Asks to sign in with another address. A request for yet another address
     /// voids the link to the last at once; `None` when the last mail to the same
     /// address is too recent.
     pub fn request_email_change(
-        self,
+        &self,
         email: EmailAddress,
         ids: &dyn Ids,
         now: DateTime<Utc>,
@@ -358,13 +362,13 @@ impl Account {
             return None;
         }
         let challenge = Challenge::renew(same, ChallengePurpose::ChangeEmail, ids, now);
-        Some(Self { email_change: Some(EmailChange { email, challenge }), ..self })
+        Some(Self { email_change: Some(EmailChange { email, challenge }), ..self.clone() })
     }
 
     /// The holder of the link has proven the new address. Links to the old one
     /// open nothing any more.
     pub fn change_email(
-        self,
+        &self,
         link: &LinkToken,
         sealer: &dyn Sealer,
         now: DateTime<Utc>,
@@ -372,8 +376,8 @@ impl Account {
         let answered = self.answers(ChallengePurpose::ChangeEmail, link, sealer, now)?;
         match self.email_change.clone().filter(|_| answered && self.is_active()) {
             Some(EmailChange { email, .. }) => {
-                let previous_email = Some(self.email);
-                Ok(Self { email, previous_email, email_change: None, ..self })
+                let previous_email = Some(self.email.clone());
+                Ok(Self { email, previous_email, email_change: None, ..self.clone() })
             }
             None => Err(IdentityError::InvalidLink),
         }
@@ -388,7 +392,7 @@ impl Account {
     }
 
     /// Shuts the account, or opens it again as far as it had come.
-    pub fn set_disabled(self, disabled: bool, now: DateTime<Utc>) -> Self {
+    pub fn set_disabled(&self, disabled: bool, now: DateTime<Utc>) -> Self {
         let state = match (self.state, disabled) {
             (AccountState::Disabled { .. }, false) => {
                 // What has no password or waits to be verified was never active.
@@ -403,13 +407,13 @@ impl Account {
                     state: AccountState::Disabled { at: now },
                     // What waits to be verified is told by it.
                     verification: None,
-                    ..self
+                    ..self.clone()
                 };
             }
             (AccountState::Unverified, true) => AccountState::Disabled { at: now },
             (state, _) => state,
         };
-        Self { state, ..self }
+        Self { state, ..self.clone() }
     }
 
     /// Whether somebody who knew the password may come in.
@@ -431,7 +435,7 @@ impl Account {
 
     /// Gives a member of the staff other roles. A patient's account stays a
     /// patient's: mixing the two would widen what a patient's session reaches.
-    pub fn change_roles(self, roles: BTreeSet<Role>) -> Result<(Self, RoleChange)> {
+    pub fn change_roles(&self, roles: BTreeSet<Role>) -> Result<(Self, RoleChange)> {
         if !self.is_staff() {
             return Err(IdentityError::field(
                 "roles",
@@ -440,8 +444,8 @@ impl Account {
             ));
         }
         check_staff_roles(&roles)?;
-        let change = RoleChange { old: self.roles, new: roles.clone() };
-        Ok((Self { roles, ..self }, change))
+        let change = RoleChange { old: self.roles.clone(), new: roles.clone() };
+        Ok((Self { roles, ..self.clone() }, change))
     }
 }
 

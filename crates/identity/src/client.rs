@@ -10,15 +10,19 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
 };
 use kernel::{
-    Actor, ApiClientId, FieldError, Permission, TextKind as _,
+    Actor, ApiClientId, FieldError, Permission, Seen, TextKind as _,
     text::{ClientName, KeyName},
 };
-use ports::{AuditAction, AuditEntry};
+use ports::{
+    Aggregate, AuditAction, AuditEntry,
+    repository::{get, lock},
+};
 use serde::Deserialize;
 
 use crate::{IdentityError, OAuthError, Services, SystemScope, error::Result as IdentityResult};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("api_client")]
 pub struct ApiClient {
     pub id: ApiClientId,
     pub name: String,
@@ -30,6 +34,7 @@ pub struct ApiClient {
     /// disabled and when a key is withdrawn.
     pub generation: i32,
     pub created_at: DateTime<Utc>,
+    pub version: i64,
 }
 
 /// A client as an administrator describes it.
@@ -76,6 +81,7 @@ impl ApiClient {
                 disabled_at: None,
                 generation: 0,
                 created_at: now,
+                version: 1,
             }),
             _ => Err(IdentityError::Invalid(errors)),
         }
@@ -361,10 +367,11 @@ pub async fn register_as(
     actor.require(Permission::ClientAdminister)?;
     let client = ApiClient::register(id, form, services.now())?;
     let mut tx = services.store.begin(actor).await?;
-    if let Some(existing) = tx.client(id).await? {
+    let existing: Option<ApiClient> = tx.find(id).await?;
+    if let Some(existing) = existing {
         return Ok(existing);
     }
-    tx.insert_client(&client).await?;
+    tx.insert(&client).await?;
     let scopes: Vec<String> = client.scopes.iter().map(ToString::to_string).collect();
     tx.audit(
         AuditEntry::new(AuditAction::Create, "api_client", id)
@@ -387,8 +394,7 @@ pub async fn read(
     id: ApiClientId,
 ) -> IdentityResult<ApiClient> {
     actor.require(Permission::ClientAdminister)?;
-    let mut tx = services.store.begin(actor).await?;
-    tx.client(id).await?.ok_or(IdentityError::NotFound("API client"))
+    Ok(get(services.store.begin(actor).await?.as_mut(), id).await?)
 }
 
 /// Shuts a client out or lets it in again. Its tokens end at once here, and
@@ -433,21 +439,21 @@ async fn change(
 ) -> IdentityResult<ApiClient> {
     actor.require(Permission::ClientAdminister)?;
     let mut tx = services.store.begin(actor).await?;
-    let old = tx.lock_client(id).await?.ok_or(IdentityError::NotFound("API client"))?;
-    let new = transition(old.clone())?;
-    if new == old {
-        return Ok(old);
+    let mut client = lock::<ApiClient>(tx.as_mut(), id, &Seen::Any).await?;
+    client.set(transition(client.stored().clone())?);
+    if *client == *client.stored() {
+        return Ok(client.into_inner());
     }
-    tx.save_client(&new).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "api_client", id)
             .detail("change", word)
-            .detail("old_keys", old.kids())
-            .detail("new_keys", new.kids()),
+            .detail("old_keys", client.stored().kids())
+            .detail("new_keys", client.kids()),
     );
+    tx.save(&mut client).await?;
     tx.commit().await?;
     services.forget_client(id).await;
-    Ok(new)
+    Ok(client.into_inner())
 }
 
 #[cfg(test)]

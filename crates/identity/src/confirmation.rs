@@ -2,9 +2,10 @@
 //! [`crate::standing`].
 
 use kernel::{AccountId, Actor, RequestContext, Uuid};
+use ports::repository::get;
 
 use crate::{
-    IdentityError, IdentityTx, Services, Standing,
+    Account, IdentityError, IdentityTx, Services, Standing,
     account::LinkToken,
     credentials::{end_sessions, tell},
     error::Result,
@@ -21,7 +22,7 @@ pub async fn link_token(
     factor: Uuid,
 ) -> Result<Option<String>> {
     let mut tx = services.store.begin(&Actor::system("identity.link_token")).await?;
-    let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = get::<Account>(tx.as_mut(), account).await?;
     let standings = standings(tx.as_mut(), account.id).await?;
     let Some((_, standing)) = standings.into_iter().find(|(id, _)| *id == factor) else {
         return Ok(None);
@@ -65,7 +66,7 @@ async fn save(
 pub async fn confirm(services: &Services, request: RequestContext, token: &str) -> Result<()> {
     let link = LinkToken::parse(token)?;
     let mut tx = services.store.begin(&Actor::anonymous(request)).await?;
-    let account = tx.lock_account(link.account).await?.filter(crate::Account::is_active);
+    let account = tx.lock_account(link.account).await?.filter(|account| account.is_active());
     let account = account.ok_or(IdentityError::InvalidLink)?;
     tx.lock_live_sessions(account.id).await?;
     let (sealer, now) = (services.sealer.as_ref(), services.now());

@@ -1,18 +1,18 @@
 //! Changing what one signs in with: the password, and the address.
 
 use kernel::{AccountId, Actor, EmailAddress, RequestContext, Role, SessionId};
-use ports::{AuditAction, AuditEntry, Event, PortError};
+use ports::{AuditAction, AuditEntry, Event, repository::get};
 
 use crate::{
     Account, IdentityError, IdentityTx, Services,
-    account::{ChallengePurpose, LinkToken},
+    account::{ChallengePurpose, EMAIL_KEY, LinkToken},
     directory::contact,
     error::Result,
     login::{count_failure, login_entry},
     password,
     second_factor::{changed, hold, own},
     session::RevocationReason,
-    voiding::{Cause, Voided, void},
+    voiding::{Cause, void},
 };
 
 /// Asks whoever acts for the password again, before something is changed that
@@ -27,8 +27,8 @@ pub(crate) async fn reauthenticate(
     let network = actor.request.ip;
     let (account, throttle) = {
         let mut tx = services.store.begin(actor).await?;
-        let account = tx.account(id).await?.filter(Account::is_active);
-        let account = account.ok_or(IdentityError::InvalidToken)?;
+        let account: Option<Account> = tx.find(id).await?;
+        let account = account.filter(Account::is_active).ok_or(IdentityError::InvalidToken)?;
         let throttle = tx.throttles(&account.email, network).await?;
         (account, throttle)
     };
@@ -66,15 +66,14 @@ pub async fn change_password(
     let hash = services.passwords.hash(&new).await?;
     let mut tx = services.store.begin(actor).await?;
     // The account as it is now.
-    let held = hold(services, tx.as_mut(), actor).await?;
+    let mut held = hold(services, tx.as_mut(), actor).await?;
     if held.account.password != account.password {
         return Err(IdentityError::VersionChanged("account"));
     }
-    let changed_account = Account { password: Some(hash), ..held.account };
+    held.account.password = Some(hash);
     let cause = Cause::PasswordChanged(held.session.id);
-    let Voided { account, sessions: ended, .. } =
-        void(services, tx.as_mut(), changed_account, cause).await?;
-    tx.save_account(&account).await?;
+    let ended = void(services, tx.as_mut(), &mut held.account, cause).await?.sessions;
+    tx.save(&mut held.account).await?;
     tx.audit(changed(account.id, "password_changed").detail("sessions_ended", ended.len()));
     tell(tx.as_mut(), &account, "password_changed");
     tx.commit().await?;
@@ -132,12 +131,13 @@ pub async fn request_email_change(
     let mut tx = services.store.begin(actor).await?;
     let held = hold(services, tx.as_mut(), actor).await?;
     held.require()?;
-    let account = held.account;
+    let mut account = held.account;
     let ids = services.env.ids.as_ref();
-    let Some(account) = account.request_email_change(email, ids, services.now()) else {
+    let Some(asked) = account.request_email_change(email, ids, services.now()) else {
         return Ok(());
     };
-    tx.save_account(&account).await?;
+    account.set(asked);
+    tx.save(&mut account).await?;
     tx.audit(changed(account.id, "email_change_requested"));
     // Asked for whoever has the address, so that the time tells nothing; the
     // mail to somebody else's address is dropped when it is due.
@@ -157,23 +157,16 @@ pub async fn confirm_email_change(
     let link = LinkToken::parse(token)?;
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let mut account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let old = account.email.clone();
-    let account = account.change_email(&link, services.sealer.as_ref(), services.now())?;
+    account.set(account.change_email(&link, services.sealer.as_ref(), services.now())?);
     if tx.account_by_email(&account.email).await?.is_some() {
         return Err(IdentityError::AccountExists);
     }
-    let Voided { account, sessions: ended, .. } =
-        void(services, tx.as_mut(), account, Cause::EmailChanged).await?;
-    match tx.save_account(&account).await {
-        // Somebody registered the address in this moment.
-        Err(PortError::Conflict(what)) if what.contains("email") => {
-            return Err(IdentityError::AccountExists);
-        }
-        // The link was followed twice at once.
-        Err(PortError::Conflict(_)) => return Err(IdentityError::InvalidLink),
-        other => other?,
-    }
+    let ended = void(services, tx.as_mut(), &mut account, Cause::EmailChanged).await?.sessions;
+    // Somebody may register the address in this moment.
+    let saved = tx.save(&mut account).await;
+    saved.map_err(|error| error.at(EMAIL_KEY, IdentityError::AccountExists))?;
     tx.move_networks(&old, &account.email).await?;
     tx.audit(changed(account.id, "email_changed").detail("sessions_ended", ended.len()));
     tell(tx.as_mut(), &account, "email_changed");
@@ -190,7 +183,7 @@ pub async fn previous_address(
     account: AccountId,
 ) -> Result<Option<EmailAddress>> {
     let mut tx = services.store.begin(&Actor::system("identity.previous_address")).await?;
-    let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = get::<Account>(tx.as_mut(), account).await?;
     Ok(account.previous_email)
 }
 
@@ -202,7 +195,7 @@ pub async fn email_change_link_token(
     account: AccountId,
 ) -> Result<Option<(EmailAddress, String)>> {
     let mut tx = services.store.begin(&Actor::system("identity.link_token")).await?;
-    let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = get::<Account>(tx.as_mut(), account).await?;
     if let Some(change) = &account.email_change
         && tx.account_by_email(&change.email).await?.is_some()
     {
@@ -225,21 +218,21 @@ pub async fn set_disabled(
         return Err(IdentityError::field("status", "own", "Nobody disables their own account."));
     }
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.lock_account(id).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = tx.lock_account(id).await?;
+    let mut account = account.ok_or_else(IdentityError::no::<Account>)?;
     let old = account.state_word();
-    let account = account.set_disabled(disabled, services.now());
+    account.set(account.set_disabled(disabled, services.now()));
     let new = account.state_word();
     if old == new {
-        return Ok(account);
+        return Ok(account.into_inner());
     }
     if disabled {
         let none = std::collections::BTreeSet::new();
         crate::staff::keep_somebody(tx.as_mut(), id, &account.roles, &none).await?;
     }
     let cause = if disabled { Cause::Disabled } else { Cause::Enabled };
-    let Voided { account, sessions: ended, .. } =
-        void(services, tx.as_mut(), account, cause).await?;
-    tx.save_account(&account).await?;
+    let ended = void(services, tx.as_mut(), &mut account, cause).await?.sessions;
+    tx.save(&mut account).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account_status", id)
             .detail("old", old)
@@ -254,5 +247,5 @@ pub async fn set_disabled(
     }
     tx.commit().await?;
     services.forget_sessions(&ended).await;
-    Ok(Account { version: account.version + 1, ..account })
+    Ok(account.into_inner())
 }

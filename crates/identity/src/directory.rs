@@ -6,12 +6,11 @@ use kernel::{
     AccountId, Actor, ActorKind, EmailAddress, HumanName, PatientId, Permission, PhoneNumber,
     ProviderId, Role, UsState,
 };
-use ports::{AuditAction, AuditEntry, Panel};
+use ports::{AuditAction, AuditEntry, Panel, repository::get};
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    IdentityError, License, PatientProfile, ProviderProfile, Services, error::Result,
-    scope::Interaction,
+    Account, License, PatientProfile, ProviderProfile, Services, error::Result, scope::Interaction,
 };
 
 /// A provider who may treat in a state, and the license that says so.
@@ -75,7 +74,7 @@ pub async fn provider(
     provider: ProviderId,
 ) -> Result<Option<ProviderProfile>> {
     let mut tx = services.store.begin(actor).await?;
-    Ok(tx.provider(provider).await?)
+    Ok(tx.find(provider).await?)
 }
 
 /// Who a patient is. The patient asks for oneself, a provider for the patients
@@ -89,7 +88,7 @@ pub async fn demographics(
 ) -> Result<Option<PatientProfile>> {
     let reaches = reaches(panel, actor, patient).await?;
     let mut tx = services.store.begin(actor).await?;
-    let profile = if reaches { tx.profile(patient).await? } else { None };
+    let profile = if reaches { tx.find(patient).await? } else { None };
     let entry = AuditEntry::new(AuditAction::Read, "patient_profile", patient).patient(patient);
     let entry = if reaches { entry } else { entry.denied() };
     tx.audit(entry);
@@ -148,21 +147,21 @@ pub async fn accounts_that_may(
 /// has the role.
 pub async fn practises(services: &Services, provider: ProviderId) -> Result<bool> {
     let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
-    let account = tx.account(provider.account()).await?;
+    let account: Option<Account> = tx.find(provider.account()).await?;
     Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Provider)))
 }
 
 /// Whether this is the active account of somebody who works in pharmacies.
 pub async fn dispenses(services: &Services, account: AccountId) -> Result<bool> {
     let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
-    let account = tx.account(account).await?;
+    let account: Option<Account> = tx.find(account).await?;
     Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Pharmacist)))
 }
 
 /// Whether this is a patient whose account is active.
 pub async fn is_active_patient(services: &Services, patient: PatientId) -> Result<bool> {
     let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
-    let account = tx.account(patient.account()).await?;
+    let account: Option<Account> = tx.find(patient.account()).await?;
     Ok(account.is_some_and(|found| found.is_active() && found.roles.contains(&Role::Patient)))
 }
 
@@ -170,8 +169,8 @@ pub async fn is_active_patient(services: &Services, patient: PatientId) -> Resul
 pub async fn contact(services: &Services, account: AccountId) -> Result<Contact> {
     let actor = Actor::system("identity.contact");
     let mut tx = services.store.begin(&actor).await?;
-    let found = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
-    let profile = tx.profile(account.as_patient()).await?;
+    let found = get::<Account>(tx.as_mut(), account).await?;
+    let profile: Option<PatientProfile> = tx.find(account.as_patient()).await?;
     if profile.is_some() {
         let patient = account.as_patient();
         let entry = AuditEntry::new(AuditAction::Read, "patient_profile", patient);

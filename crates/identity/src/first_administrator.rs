@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use kernel::{AccountId, Actor, EmailAddress, HumanName, Permission, Role};
-use ports::{AuditAction, AuditEntry, Event, PortError};
+use ports::{AuditAction, AuditEntry, Event};
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    Account, AccountState, IdentityError, IdentityTx, Matrix, Services, account::ChallengePurpose,
+    Account, AccountState, IdentityError, IdentityTx, Matrix, Services,
+    account::{ChallengePurpose, EMAIL_KEY},
     error::Result,
 };
 
@@ -57,7 +58,10 @@ pub async fn create(
     if !tx.accounts_with_roles(&roles).await?.is_empty() {
         return Err(IdentityError::AdministratorExists);
     }
-    let existing = tx.account_by_email(&first.email).await?;
+    let existing = match tx.account_by_email(&first.email).await? {
+        Some(found) => tx.lock_account(found.id).await?,
+        None => None,
+    };
     void_invitations(tx.as_mut(), &roles, existing.as_ref().map(|account| account.id)).await?;
     let (env, now) = (&services.env, services.now());
     let roles = BTreeSet::from([Role::SuperAdmin]);
@@ -66,22 +70,20 @@ pub async fn create(
         Account::invite(id, first.email, first.name, roles.clone(), env.ids.as_ref(), now)?;
     let account = match existing {
         // The same person again: whoever was invited and has not come yet.
-        Some(old)
+        Some(mut old)
             if old.is_staff()
                 && old.state == AccountState::Unverified
                 && old.password.is_none() =>
         {
             let (created_at, version) = (old.created_at, old.version);
-            let again = Account { created_at, version, ..invited };
-            tx.save_account(&again).await?;
-            again
+            old.set(Account { created_at, version, ..invited });
+            tx.save(&mut old).await?;
+            old.into_inner()
         }
         Some(_) => return Err(IdentityError::AccountExists),
         None => {
-            match tx.insert_account(&invited).await {
-                Err(PortError::Conflict(_)) => return Err(IdentityError::AccountExists),
-                other => other?,
-            }
+            let inserted = tx.insert(&invited).await;
+            inserted.map_err(|error| error.at(EMAIL_KEY, IdentityError::AccountExists))?;
             invited
         }
     };
@@ -112,8 +114,9 @@ async fn void_invitations(
         if Some(id) == but {
             continue;
         }
-        let Some(account) = tx.account(id).await? else { continue };
-        tx.save_account(&Account { reset: None, ..account }).await?;
+        let Some(mut account) = tx.lock_account(id).await? else { continue };
+        account.reset = None;
+        tx.save(&mut account).await?;
         tx.audit(
             AuditEntry::new(AuditAction::Update, "account", id)
                 .detail("change", "invitation_voided"),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use kernel::{AccountId, Actor, ActorKind, EmailAddress, RequestContext, Uuid};
-use ports::{AuditAction, AuditEntry};
+use ports::{AuditAction, AuditEntry, Locked};
 use serde_json::Value;
 
 use crate::{
@@ -73,17 +73,17 @@ pub async fn login(
     // Held, so that a reset ends this session or this login sees the reset. An
     // address that nobody has takes as long.
     let id = account.as_ref().map_or_else(|| AccountId(Uuid::nil()), |account| account.id);
-    tx.lock_account(id).await?;
+    let held = tx.lock_account(id).await?;
     let throttle = tx.lock_throttles(&email, device.ip).await?;
     if let Some(until) = throttle.locked_until(now) {
         drop(tx);
         return refuse_locked(services, &actor, account.as_ref(), until).await;
     }
     // The account as it is now: the password may have been reset meanwhile.
-    let current = tx.account_by_email(&email).await?;
-    let unchanged = |other: &Account| {
-        account.as_ref().is_some_and(|account| account.password == other.password)
+    let unchanged = |held: &Locked<Account>| {
+        account.as_ref().is_some_and(|account| account.password == held.password)
     };
+    let current = held.filter(|held| held.email == email);
     let Some(mut current) = current.filter(|current| right.is_some() && unchanged(current)) else {
         count_failure(tx.as_mut(), &email, device.ip, throttle, now).await?;
         return refuse(tx, account.as_ref(), IdentityError::WrongCredentials).await;
@@ -93,7 +93,7 @@ pub async fn login(
     }
     if let Some(hash) = renewed {
         current.password = Some(hash);
-        tx.save_account(&current).await?;
+        tx.save(&mut current).await?;
     }
     if let Some(pending) = await_factor(services, tx.as_mut(), &current).await? {
         tx.audit(login_entry(Some(&current)).detail("awaits", "second_factor"));
@@ -144,7 +144,7 @@ pub async fn complete(
     let mut tx = services.store.begin(&actor).await?;
     let digest = TokenDigest::of(token);
     let id = tx.ceremony_account(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
-    let account = tx.lock_account(id).await?.filter(Account::is_active);
+    let account = tx.lock_account(id).await?.filter(|account| account.is_active());
     let account = account.ok_or(IdentityError::InvalidCeremony)?;
     let ceremony = tx.lock_ceremony(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
     ceremony.check(CeremonyKind::Login, now)?;
@@ -257,7 +257,8 @@ pub async fn refresh(
     let id = session.id;
     let entry = AuditEntry::new(AuditAction::Login, "session", id)
         .detail("account", session.account.to_string());
-    let account = tx.account(session.account).await?.filter(Account::is_active);
+    let account: Option<Account> = tx.find(session.account).await?;
+    let account = account.filter(Account::is_active);
     let now = services.now();
     let token = RefreshToken::from_secret(services.env.ids.secret());
     let outcome = match &account {

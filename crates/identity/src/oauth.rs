@@ -105,9 +105,8 @@ async fn exchange(
 ) -> Result<ClientToken, OAuthError> {
     let now = services.now();
     let mut tx = services.store.begin(actor).await?;
-    let client = tx
-        .client(id)
-        .await?
+    let client: Option<ApiClient> = tx.find(id).await?;
+    let client = client
         .filter(ApiClient::is_active)
         .ok_or(OAuthError::InvalidClient("no active client is registered under this id"))?;
     let checked = check_assertion(&client, assertion, &services.policy.token_url, now)?;

@@ -5,7 +5,7 @@ use ports::PortError;
 use serde_json::Value;
 
 use crate::{
-    Account, IdentityError, Services, TokenPair,
+    IdentityError, Services, TokenPair,
     credentials::reauthenticate,
     error::Result,
     factor::{Ceremony, CeremonyKind, RecoveryCode, Totp},
@@ -149,7 +149,7 @@ pub async fn finish_login(
     let device = Device::of(&request);
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.lock_account(claimed.account).await?.filter(Account::is_active);
+    let account = tx.lock_account(claimed.account).await?.filter(|account| account.is_active());
     let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
     let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
     ceremony.check(CeremonyKind::PasskeyLogin, services.now())?;

@@ -5,11 +5,12 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
-    Actor, Address, Age, FieldError, HumanName, PatientId, Permission, PhoneNumber, Sex, UsState,
+    Actor, Address, Age, FieldError, HumanName, PatientId, Permission, PhoneNumber, Seen, Sex,
+    UsState,
 };
-use ports::{AuditAction, AuditEntry, Event};
+use ports::{Aggregate, AuditAction, AuditEntry, Event};
 
-use crate::{IdentityError, Services, error::Result};
+use crate::{IdentityError, Services, error::Result, store::hold};
 
 /// A social security number, which shows only its last four digits.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,6 +66,27 @@ pub struct PatientProfile {
     pub ssn: Option<Ssn>,
     pub updated_at: DateTime<Utc>,
     pub version: i64,
+}
+
+impl Aggregate for PatientProfile {
+    type Id = PatientId;
+    const NAME: &'static str = "patient_profile";
+
+    fn id(&self) -> PatientId {
+        self.patient
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn set_version(&mut self, version: i64) {
+        self.version = version;
+    }
+
+    fn patient(&self) -> Option<PatientId> {
+        Some(self.patient)
+    }
 }
 
 /// A profile as somebody filled it in; [`PatientProfile::fill`] says what is
@@ -151,28 +173,11 @@ impl PatientProfile {
                     time_zone,
                     ssn,
                     updated_at: now,
-                    version: current.map_or(0, |current| current.version),
+                    version: current.map_or(1, |current| current.version),
                 })
             }
             _ => Err(IdentityError::Invalid(errors)),
         }
-    }
-
-    /// The names of the fields that differ, for the audit log, which learns
-    /// that something changed and never what it was.
-    pub fn changed_fields(&self, other: &Self) -> Vec<&'static str> {
-        [
-            ("name", self.name != other.name),
-            ("birth_date", self.birth_date != other.birth_date),
-            ("sex", self.sex != other.sex),
-            ("address", self.address != other.address),
-            ("phone", self.phone != other.phone),
-            ("time_zone", self.time_zone != other.time_zone),
-            ("ssn", self.ssn != other.ssn),
-        ]
-        .into_iter()
-        .filter_map(|(field, differs)| differs.then_some(field))
-        .collect()
     }
 }
 
@@ -200,7 +205,8 @@ pub async fn read_own(services: &Services, actor: &Actor) -> Result<PatientProfi
     actor.require(Permission::ProfileOwn)?;
     let patient = actor.as_patient().ok_or(IdentityError::NotFound("profile"))?;
     let mut tx = services.store.begin(actor).await?;
-    let profile = tx.profile(patient).await?.ok_or(IdentityError::NotFound("profile"))?;
+    let profile: Option<PatientProfile> = tx.find(patient).await?;
+    let profile = profile.ok_or(IdentityError::NotFound("profile"))?;
     tx.audit(AuditEntry::new(AuditAction::Read, "patient_profile", patient).patient(patient));
     tx.commit().await?;
     Ok(profile)
@@ -215,29 +221,28 @@ pub async fn write_own(
     actor.require(Permission::ProfileOwn)?;
     let patient = actor.as_patient().ok_or(IdentityError::NotFound("profile"))?;
     let mut tx = services.store.begin(actor).await?;
-    let current = tx.profile(patient).await?;
     let seen = form.version;
-    if seen.is_some() && seen != current.as_ref().map(|current| current.version) {
-        return Err(IdentityError::VersionChanged("profile"));
-    }
-    let mut profile = PatientProfile::fill(current.as_ref(), patient, form, services.now())?;
-    let (action, changed) = match &current {
-        None => (AuditAction::Create, vec!["all"]),
-        Some(current) => (AuditAction::Update, profile.changed_fields(current)),
+    let current =
+        hold::<PatientProfile>(tx.as_mut(), patient, &seen.map_or(Seen::Any, Seen::from)).await?;
+    let Some(mut profile) = current else {
+        if seen.is_some() {
+            return Err(IdentityError::VersionChanged("profile"));
+        }
+        let profile = PatientProfile::fill(None, patient, form, services.now())?;
+        tx.insert(&profile).await?;
+        tx.emit(Event::PatientProfileChanged { patient });
+        tx.commit().await?;
+        return Ok(profile);
     };
-    if changed.is_empty() {
-        return current.ok_or(IdentityError::NotFound("profile"));
+    let filled = PatientProfile::fill(Some(&profile), patient, form, services.now())?;
+    if (PatientProfile { updated_at: profile.updated_at, ..filled.clone() }) == *profile {
+        return Ok(profile.into_inner());
     }
-    tx.save_profile(&profile).await?;
-    profile.version += 1;
-    tx.audit(
-        AuditEntry::new(action, "patient_profile", patient)
-            .patient(patient)
-            .detail("changed", changed),
-    );
+    profile.set(filled);
+    tx.save(&mut profile).await?;
     tx.emit(Event::PatientProfileChanged { patient });
     tx.commit().await?;
-    Ok(profile)
+    Ok(profile.into_inner())
 }
 
 #[cfg(test)]
@@ -342,8 +347,7 @@ mod tests {
             now(),
         )
         .unwrap();
-        assert_eq!(second.ssn, first.ssn);
-        assert!(second.changed_fields(&first).is_empty());
+        assert_eq!(second, first);
     }
 
     #[test]

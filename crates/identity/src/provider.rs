@@ -5,14 +5,19 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    Actor, Dea, FieldError, HumanName, Npi, Permission, ProviderId, Role, Speciality, UsState, Word,
+    Actor, Dea, FieldError, HumanName, Npi, PatientId, Permission, ProviderId, Role, Seen,
+    Speciality, UsState, Word,
 };
-use ports::{AuditAction, AuditEntry, Event, PortError};
+use ports::{
+    Aggregate, AuditAction, AuditEntry, Event, Locked, PortError,
+    repository::{get, lock},
+};
 use serde_json::json;
 
 use crate::{
-    IdentityError, IdentityTx, Services,
+    Account, IdentityError, IdentityTx, Services,
     error::Result,
+    store::hold,
     working_hours::{HoursForm, Shift, WorkingHours, clock},
 };
 
@@ -55,6 +60,30 @@ pub struct ProviderProfile {
     pub version: i64,
 }
 
+impl Aggregate for ProviderProfile {
+    type Id = ProviderId;
+    const NAME: &'static str = "provider_profile";
+
+    fn id(&self) -> ProviderId {
+        self.provider
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn set_version(&mut self, version: i64) {
+        self.version = version;
+    }
+
+    fn patient(&self) -> Option<PatientId> {
+        None
+    }
+}
+
+/// The rule that an NPI is of one provider.
+const NPI_KEY: &str = "identity_providers_npi_unique";
+
 impl ProviderProfile {
     /// The license that lets the provider treat in that state at that time.
     pub fn license_in_force(&self, state: UsState, at: DateTime<Utc>) -> Option<&License> {
@@ -90,7 +119,7 @@ impl ProviderProfile {
     }
 
     fn fill(
-        current: Option<Self>,
+        current: Option<&Self>,
         provider: ProviderId,
         form: ProviderForm,
         now: DateTime<Utc>,
@@ -124,9 +153,10 @@ impl ProviderProfile {
         }
         match (name, npi) {
             (Some(name), Some(npi)) if errors.is_empty() => {
-                let (licenses, hours, version) = current.map_or((Vec::new(), None, 0), |current| {
-                    (current.licenses, current.hours, current.version)
-                });
+                let (licenses, hours, version) =
+                    current.cloned().map_or((Vec::new(), None, 1), |current| {
+                        (current.licenses, current.hours, current.version)
+                    });
                 Ok(Self {
                     provider,
                     name,
@@ -144,7 +174,7 @@ impl ProviderProfile {
     }
 
     /// Replaces the licenses by those that the staff has checked.
-    pub fn with_licenses(self, licenses: Vec<License>, now: DateTime<Utc>) -> Result<Self> {
+    pub fn with_licenses(&self, licenses: Vec<License>, now: DateTime<Utc>) -> Result<Self> {
         let mut errors = Vec::new();
         let mut states = BTreeSet::new();
         for (index, license) in licenses.iter().enumerate() {
@@ -172,7 +202,7 @@ impl ProviderProfile {
             .into_iter()
             .map(|license| License { number: license.number.trim().to_owned(), ..license })
             .collect();
-        Ok(Self { licenses, updated_at: now, ..self })
+        Ok(Self { licenses, updated_at: now, ..self.clone() })
     }
 }
 
@@ -191,8 +221,7 @@ pub struct ProviderForm {
 pub async fn read_own(services: &Services, actor: &Actor) -> Result<ProviderProfile> {
     actor.require(Permission::ProfileOwn)?;
     let provider = actor.as_provider().ok_or(IdentityError::NotFound("provider profile"))?;
-    let mut tx = services.store.begin(actor).await?;
-    tx.provider(provider).await?.ok_or(IdentityError::NotFound("provider profile"))
+    Ok(get(services.store.begin(actor).await?.as_mut(), provider).await?)
 }
 
 /// Fills in or changes one's own profile; the licenses are not one's own to
@@ -204,13 +233,7 @@ pub async fn write_own(
 ) -> Result<ProviderProfile> {
     actor.require(Permission::ProfileOwn)?;
     let provider = actor.as_provider().ok_or(IdentityError::NotFound("provider profile"))?;
-    let mut tx = services.store.begin(actor).await?;
-    let current = tx.provider(provider).await?;
-    let profile = ProviderProfile::fill(current.clone(), provider, form, services.now())?;
-    if let Some(current) = &current {
-        current.check_own_change(&profile)?;
-    }
-    keep(tx, profile, current.as_ref().map(told)).await
+    fill(services, actor, provider, form, true).await
 }
 
 pub(crate) async fn save(
@@ -219,36 +242,53 @@ pub(crate) async fn save(
     provider: ProviderId,
     form: ProviderForm,
 ) -> Result<ProviderProfile> {
+    fill(services, actor, provider, form, false).await
+}
+
+async fn fill(
+    services: &Services,
+    actor: &Actor,
+    provider: ProviderId,
+    form: ProviderForm,
+    own: bool,
+) -> Result<ProviderProfile> {
     let mut tx = services.store.begin(actor).await?;
-    let current = tx.provider(provider).await?;
-    let old = current.as_ref().map(told);
-    let profile = ProviderProfile::fill(current, provider, form, services.now())?;
-    keep(tx, profile, old).await
+    let Some(mut profile) = hold::<ProviderProfile>(tx.as_mut(), provider, &Seen::Any).await?
+    else {
+        let profile = ProviderProfile::fill(None, provider, form, services.now())?;
+        tx.insert(&profile).await.map_err(npi_taken)?;
+        tx.audit(entry(AuditAction::Create, None, &profile));
+        tx.commit().await?;
+        return Ok(profile);
+    };
+    let filled = ProviderProfile::fill(Some(&profile), provider, form, services.now())?;
+    if own {
+        profile.check_own_change(&filled)?;
+    }
+    profile.set(filled);
+    keep(tx, profile).await
 }
 
 /// Saves a profile, and tells the audit log what it was before. What stands in
 /// it is public registry data or a matter of the practice, and no PHI.
 async fn keep(
     mut tx: Box<dyn IdentityTx>,
-    mut profile: ProviderProfile,
-    old: Option<serde_json::Value>,
+    mut profile: Locked<ProviderProfile>,
 ) -> Result<ProviderProfile> {
-    let action = if old.is_some() { AuditAction::Update } else { AuditAction::Create };
-    match tx.save_provider(&profile).await {
-        Err(PortError::Conflict(place)) if place == "identity_providers_npi_unique" => {
-            let message = "Another provider has this NPI.";
-            return Err(IdentityError::field("npi", "taken", message));
-        }
-        other => other?,
-    }
-    profile.version += 1;
-    tx.audit(
-        AuditEntry::new(action, "provider_profile", profile.provider)
-            .detail("old", old)
-            .detail("new", told(&profile)),
-    );
+    tx.audit(entry(AuditAction::Update, Some(profile.stored()), &profile));
+    tx.save(&mut profile).await.map_err(npi_taken)?;
     tx.commit().await?;
-    Ok(profile)
+    Ok(profile.into_inner())
+}
+
+fn entry(action: AuditAction, old: Option<&ProviderProfile>, new: &ProviderProfile) -> AuditEntry {
+    AuditEntry::new(action, ProviderProfile::NAME, new.provider)
+        .detail("old", old.map(told))
+        .detail("new", told(new))
+}
+
+fn npi_taken(error: PortError) -> IdentityError {
+    error.at(NPI_KEY, IdentityError::field("npi", "taken", "Another provider has this NPI."))
 }
 
 fn told(profile: &ProviderProfile) -> serde_json::Value {
@@ -278,10 +318,9 @@ pub async fn write_own_hours(
     let provider = actor.as_provider().ok_or(IdentityError::NotFound("provider profile"))?;
     let hours = hours.as_ref().map(WorkingHours::parse).transpose()?;
     let mut tx = services.store.begin(actor).await?;
-    let current = tx.provider(provider).await?;
-    let current = current.ok_or(IdentityError::NotFound("provider profile"))?;
-    let old = told(&current);
-    keep(tx, ProviderProfile { hours, updated_at: services.now(), ..current }, Some(old)).await
+    let mut profile = lock::<ProviderProfile>(tx.as_mut(), provider, &Seen::Any).await?;
+    (profile.hours, profile.updated_at) = (hours, services.now());
+    keep(tx, profile).await
 }
 
 /// Reads the profile of any provider, as an administrator.
@@ -291,8 +330,7 @@ pub async fn read(
     provider: ProviderId,
 ) -> Result<ProviderProfile> {
     actor.require(Permission::AccountAdminister)?;
-    let mut tx = services.store.begin(actor).await?;
-    tx.provider(provider).await?.ok_or(IdentityError::NotFound("provider"))
+    Ok(get(services.store.begin(actor).await?.as_mut(), provider).await?)
 }
 
 /// Changes the profile of any provider with the hours, as an administrator.
@@ -306,22 +344,13 @@ pub async fn revise(
 ) -> Result<ProviderProfile> {
     actor.require(Permission::AccountAdminister)?;
     let mut tx = services.store.begin(actor).await?;
-    let current = tx.provider(provider).await?.ok_or(IdentityError::NotFound("provider"))?;
-    if current.version != seen {
-        return Err(IdentityError::VersionChanged("provider profile"));
-    }
-    let old = told(&current);
-    let filled = ProviderProfile::fill(Some(current), provider, form, services.now());
+    let mut profile = lock::<ProviderProfile>(tx.as_mut(), provider, &seen.into()).await?;
+    let filled = ProviderProfile::fill(Some(&profile), provider, form, services.now());
     let hours = hours.as_ref().map(WorkingHours::parse).transpose();
     match (filled, hours) {
         (Ok(filled), Ok(hours)) => {
-            let kept = keep(tx, ProviderProfile { hours, ..filled }, Some(old)).await;
-            kept.map_err(|error| match error {
-                IdentityError::Port(PortError::Conflict(_)) => {
-                    IdentityError::VersionChanged("provider profile")
-                }
-                other => other,
-            })
+            profile.set(ProviderProfile { hours, ..filled });
+            keep(tx, profile).await
         }
         // What is wrong is named at once, wherever it stands.
         (Err(IdentityError::Invalid(mut errors)), Err(IdentityError::Invalid(others))) => {
@@ -341,31 +370,31 @@ pub async fn set_licenses(
 ) -> Result<ProviderProfile> {
     actor.require(Permission::AccountAdminister)?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(provider.account()).await?;
+    let account: Option<Account> = tx.find(provider.account()).await?;
     if !account.is_some_and(|account| account.roles.contains(&Role::Provider)) {
-        return Err(IdentityError::NotFound("provider"));
+        return Err(IdentityError::no::<ProviderProfile>());
     }
-    let current = tx.provider(provider).await?.ok_or_else(|| {
+    let profile = hold::<ProviderProfile>(tx.as_mut(), provider, &Seen::Any).await?;
+    let mut profile = profile.ok_or_else(|| {
         IdentityError::field(
             "licenses",
             "no_profile",
             "The provider has to fill in the profile with the NPI before.",
         )
     })?;
-    let (old, old_states) = (license_list(&current), current.states_in_force(services.now()));
-    let mut profile = current.with_licenses(licenses, services.now())?;
-    tx.save_provider(&profile).await?;
-    profile.version += 1;
+    profile.set(profile.with_licenses(licenses, services.now())?);
     tx.audit(
         AuditEntry::new(AuditAction::Update, "provider_licenses", provider)
-            .detail("old", old)
+            .detail("old", license_list(profile.stored()))
             .detail("new", license_list(&profile)),
     );
-    if old_states != profile.states_in_force(services.now()) {
+    let now = services.now();
+    if profile.stored().states_in_force(now) != profile.states_in_force(now) {
         tx.emit(standing_changed(provider, "licenses"));
     }
+    tx.save(&mut profile).await?;
     tx.commit().await?;
-    Ok(profile)
+    Ok(profile.into_inner())
 }
 
 /// Where a provider may practise has changed, for whatever reason.
@@ -422,7 +451,7 @@ mod tests {
         let verified =
             ProviderProfile { licenses: vec![license(UsState::Ca, "2027-03-10")], ..profile() };
         let changed = |form: ProviderForm| {
-            ProviderProfile::fill(Some(verified.clone()), verified.provider, form, now()).unwrap()
+            ProviderProfile::fill(Some(&verified), verified.provider, form, now()).unwrap()
         };
         let skills = ProviderForm { specialities: vec!["207N00000X".to_owned()], ..form() };
         assert!(verified.check_own_change(&changed(skills)).is_ok());

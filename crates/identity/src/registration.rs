@@ -4,11 +4,13 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kernel::{AccountId, Actor, EmailAddress, FieldError, RequestContext, Uuid};
-use ports::{AuditAction, AuditEntry, Event, JobRequest, JobSpec, PortError, Sealed};
+use ports::{
+    AuditAction, AuditEntry, Event, JobRequest, JobSpec, Locked, PortError, Sealed, repository::get,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Account, AccountState, IdentityError, PasswordHash, Services,
+    Account, AccountState, IdentityError, IdentityTx, PasswordHash, Services,
     account::{ChallengePurpose, LinkToken},
     credentials::tell,
     directory::contact,
@@ -169,7 +171,7 @@ async fn create(
     let env = &services.env;
     let account =
         Account::register(env.fresh(), email.clone(), hash, env.ids.as_ref(), services.now());
-    tx.insert_account(&account).await?;
+    tx.insert(&account).await?;
     let entry = AuditEntry::new(AuditAction::Create, "account", account.id);
     tx.audit(entry.detail("request", ask.to_string()));
     tx.emit(Event::AccountRegistered { account: account.id });
@@ -186,15 +188,14 @@ async fn greet_again(
     ask: Uuid,
 ) -> Result<()> {
     let mut tx = services.store.begin(actor).await?;
-    let Some(account) = tx.account_by_email(email).await? else { return Ok(()) };
+    let Some(mut account) = hold(tx.as_mut(), email).await? else { return Ok(()) };
     let id = account.id;
     let event = match account.state {
         AccountState::Unverified => {
             match account.request_verification(services.env.ids.as_ref(), services.now()) {
-                Some(account) => {
-                    if lost_race(tx.save_account(&account).await)? {
-                        return Ok(());
-                    }
+                Some(asked) => {
+                    account.set(asked);
+                    tx.save(&mut account).await?;
                     Event::EmailVerificationRequested { account: id }
                 }
                 None => return Ok(()),
@@ -214,15 +215,12 @@ async fn greet_again(
     Ok(())
 }
 
-/// Whether another request for the same account came first. It is no error: a
-/// conflict would tell that the address has an account, and the other request
-/// mails the link.
-fn lost_race(saved: ports::Result<()>) -> Result<bool> {
-    match saved {
-        Ok(()) => Ok(false),
-        Err(PortError::Conflict(_)) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
+/// The account of the address, held, so that of two requests at once the second finds the
+/// mail of the first.
+async fn hold(tx: &mut dyn IdentityTx, email: &EmailAddress) -> Result<Option<Locked<Account>>> {
+    let Some(found) = tx.account_by_email(email).await? else { return Ok(None) };
+    let held = tx.lock_account(found.id).await?;
+    Ok(held.filter(|held| held.email == *email))
 }
 
 /// Asks for the verification mail again; silent about whether there is one.
@@ -241,15 +239,11 @@ async fn mail_verification(
     ask: Uuid,
 ) -> Result<()> {
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account_by_email(email).await?;
-    let now = services.now();
-    let ids = services.env.ids.as_ref();
-    let Some(account) = account.and_then(|account| account.request_verification(ids, now)) else {
-        return Ok(());
-    };
-    if lost_race(tx.save_account(&account).await)? {
-        return Ok(());
-    }
+    let Some(mut account) = hold(tx.as_mut(), email).await? else { return Ok(()) };
+    let asked = account.request_verification(services.env.ids.as_ref(), services.now());
+    let Some(asked) = asked else { return Ok(()) };
+    account.set(asked);
+    tx.save(&mut account).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "verification_requested")
@@ -265,13 +259,13 @@ pub async fn verify_email(services: &Services, request: RequestContext, token: &
     let link = LinkToken::parse(token)?;
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let mut account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let verified = account.is_active();
-    let account = account.verify_email(&link, services.sealer.as_ref(), services.now())?;
+    account.set(account.verify_email(&link, services.sealer.as_ref(), services.now())?);
     if verified {
         return Ok(());
     }
-    tx.save_account(&account).await?;
+    tx.save(&mut account).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "email_verified"),
@@ -297,15 +291,11 @@ async fn mail_reset(
     ask: Uuid,
 ) -> Result<()> {
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account_by_email(email).await?;
-    let now = services.now();
-    let ids = services.env.ids.as_ref();
-    let Some(account) = account.and_then(|account| account.request_reset(ids, now)) else {
-        return Ok(());
-    };
-    if lost_race(tx.save_account(&account).await)? {
-        return Ok(());
-    }
+    let Some(mut account) = hold(tx.as_mut(), email).await? else { return Ok(()) };
+    let asked = account.request_reset(services.env.ids.as_ref(), services.now());
+    let Some(asked) = asked else { return Ok(()) };
+    account.set(asked);
+    tx.save(&mut account).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account", account.id)
             .detail("change", "password_reset_requested")
@@ -329,7 +319,8 @@ pub async fn reset_password(
     let sealer = services.sealer.as_ref();
     let account = {
         let mut tx = services.store.begin(&actor).await?;
-        tx.account(link.account).await?.ok_or(IdentityError::InvalidLink)?
+        let account: Option<Account> = tx.find(link.account).await?;
+        account.ok_or(IdentityError::InvalidLink)?
     };
     account.may_reset(&link, sealer, services.now())?;
     let name = contact(services, account.id).await?.name;
@@ -344,12 +335,12 @@ pub async fn reset_password(
 
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let mut account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let proves_address = account.state == AccountState::Unverified;
-    let account = account.reset_password(&link, hash, sealer, now)?;
-    let voided = void(services, tx.as_mut(), account, Cause::PasswordReset).await?;
-    let Voided { account, sessions: ended, suspended } = voided;
-    tx.save_account(&account).await?;
+    account.set(account.reset_password(&link, hash, sealer, now)?);
+    let Voided { sessions: ended, suspended } =
+        void(services, tx.as_mut(), &mut account, Cause::PasswordReset).await?;
+    tx.save(&mut account).await?;
     // Whoever reads the mailbox from here is no stranger any more.
     tx.know_network(&account.email, actor.request.ip, now).await?;
     tx.audit(
@@ -390,6 +381,6 @@ async fn link_token(
     purpose: ChallengePurpose,
 ) -> Result<Option<String>> {
     let mut tx = services.store.begin(&Actor::system("identity.link_token")).await?;
-    let account = tx.account(account).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = get::<Account>(tx.as_mut(), account).await?;
     Ok(account.link_token(purpose, services.sealer.as_ref(), services.now())?)
 }

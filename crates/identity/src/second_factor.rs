@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{AccountId, Actor, ActorKind, SessionId, Uuid};
-use ports::{AuditAction, AuditEntry, Event};
+use ports::{AuditAction, AuditEntry, Event, Locked};
 
 use crate::{
     Account, IdentityError, IdentityTx, Services, Session, Standing,
@@ -54,7 +54,7 @@ pub async fn factors(services: &Services, actor: &Actor) -> Result<Factors> {
 /// What a change of how an account signs in is decided with, held until the
 /// transaction ends.
 pub(crate) struct Held {
-    pub account: Account,
+    pub account: Locked<Account>,
     /// The session that asks.
     pub session: Session,
     pub totp: Option<Totp>,
@@ -69,7 +69,7 @@ pub(crate) async fn hold(
     actor: &Actor,
 ) -> Result<Held> {
     let (id, this) = own(actor)?;
-    let account = tx.lock_account(id).await?.filter(Account::is_active);
+    let account = tx.lock_account(id).await?.filter(|account| account.is_active());
     let account = account.ok_or(IdentityError::InvalidToken)?;
     let sessions = tx.lock_live_sessions(id).await?;
     let session = sessions.into_iter().find(|session| session.id == this);

@@ -271,8 +271,8 @@ impl Services {
     ) -> Result<Option<i32>, PortError> {
         let load = async {
             let mut tx = self.store.begin(&Actor::system("identity.authenticate")).await?;
-            let client = tx.client(client).await?.filter(ApiClient::is_active);
-            Ok(client.map(|client| client.generation))
+            let client: Option<ApiClient> = tx.find(client).await?;
+            Ok(client.filter(ApiClient::is_active).map(|client| client.generation))
         };
         self.clients.try_get_with(client, load).await.map_err(shared)
     }

@@ -1,11 +1,11 @@
 //! One's own open sessions, and how to end them from elsewhere.
 
 use kernel::{AccountId, Actor, SessionId};
-use ports::{AuditAction, AuditEntry};
+use ports::{AuditAction, AuditEntry, repository::get};
 
 use crate::{
-    IdentityError, Services, Session, credentials::end_sessions, error::Result, second_factor::own,
-    session::RevocationReason,
+    Account, IdentityError, Services, Session, credentials::end_sessions, error::Result,
+    second_factor::own, session::RevocationReason,
 };
 
 /// A session as its owner sees it.
@@ -51,7 +51,8 @@ pub async fn revoke(services: &Services, actor: &Actor, id: SessionId) -> Result
 pub async fn revoke_others(services: &Services, actor: &Actor) -> Result<usize> {
     let (id, this) = own(actor)?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(id).await?.ok_or(IdentityError::InvalidToken)?;
+    let account: Option<Account> = tx.find(id).await?;
+    let account = account.ok_or(IdentityError::InvalidToken)?;
     let reason = RevocationReason::Owner;
     let ended = end_sessions(services, tx.as_mut(), &account, Some(this), reason).await?;
     let entry = AuditEntry::new(AuditAction::Logout, "account", id);
@@ -65,7 +66,7 @@ pub async fn revoke_others(services: &Services, actor: &Actor) -> Result<usize> 
 pub async fn revoke_all_of(services: &Services, actor: &Actor, id: AccountId) -> Result<usize> {
     crate::staff::require_rank_over(services, actor, id).await?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(id).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = get::<Account>(tx.as_mut(), id).await?;
     let reason = RevocationReason::Administrator;
     let ended = end_sessions(services, tx.as_mut(), &account, None, reason).await?;
     let entry = AuditEntry::new(AuditAction::Logout, "account", id);

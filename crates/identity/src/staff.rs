@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use kernel::{AccountId, Actor, EmailAddress, FieldError, HumanName, Permission, Role};
-use ports::{AuditAction, AuditEntry, Event, PortError};
+use ports::{AuditAction, AuditEntry, Event, repository::get};
 use strum::IntoEnumIterator as _;
 
 use crate::{
-    Account, AccountState, IdentityError, IdentityTx, License, ProviderForm, Services,
-    error::Result, provider,
+    Account, AccountState, IdentityError, IdentityTx, License, ProviderForm, ProviderProfile,
+    Services, account::EMAIL_KEY, error::Result, provider,
 };
 
 /// A member of the staff as an administrator describes them.
@@ -41,7 +41,7 @@ pub(crate) async fn require_rank_over(
 ) -> Result<()> {
     actor.require(Permission::AccountAdminister)?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(id).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = get::<Account>(tx.as_mut(), id).await?;
     let ranked = require_rank(actor, &account.roles);
     if ranked.is_err() {
         let entry = AuditEntry::new(AuditAction::Update, "account", id);
@@ -82,10 +82,8 @@ async fn insert(services: &Services, actor: &Actor, account: &Account, invite: b
     if tx.account_by_email(&account.email).await?.is_some() {
         return Err(IdentityError::AccountExists);
     }
-    match tx.insert_account(account).await {
-        Err(PortError::Conflict(_)) => return Err(IdentityError::AccountExists),
-        other => other?,
-    }
+    let inserted = tx.insert(account).await;
+    inserted.map_err(|error| error.at(EMAIL_KEY, IdentityError::AccountExists))?;
     tx.audit(
         AuditEntry::new(AuditAction::Create, "account", account.id)
             .detail("old", words(&BTreeSet::new()))
@@ -111,7 +109,8 @@ pub async fn change_roles(
 ) -> Result<Account> {
     actor.require(Permission::AccountAdminister)?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.account(id).await?.ok_or(IdentityError::NotFound("account"))?;
+    let account = tx.lock_account(id).await?;
+    let mut account = account.ok_or_else(IdentityError::no::<Account>)?;
     let touched = account.roles.union(&roles).copied().collect();
     if let Err(error) = require_rank(actor, &touched) {
         tx.audit(
@@ -123,13 +122,13 @@ pub async fn change_roles(
         tx.commit().await?;
         return Err(error);
     }
-    let (mut account, change) = account.change_roles(roles)?;
+    let (changed, change) = account.change_roles(roles)?;
     if change.old == change.new {
-        return Ok(account);
+        return Ok(account.into_inner());
     }
+    account.set(changed);
     keep_somebody(tx.as_mut(), id, &change.old, &change.new).await?;
-    tx.save_account(&account).await?;
-    account.version += 1;
+    tx.save(&mut account).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "account_roles", id)
             .detail("old", words(&change.old))
@@ -140,7 +139,7 @@ pub async fn change_roles(
     }
     tx.commit().await?;
     services.forget_all_sessions();
-    Ok(account)
+    Ok(account.into_inner())
 }
 
 /// Refuses to take the matrix from the last who may edit it: nobody could ever
@@ -189,8 +188,8 @@ pub async fn seat(services: &Services, actor: &Actor, staff: FirstStaff) -> Resu
         actor.require(Permission::RoleAdminister)?;
     }
     let FirstStaff { id, form, password, provider } = staff;
-    let exists = services.store.begin(actor).await?.account(id).await?.is_some();
-    if !exists {
+    let account: Option<Account> = services.store.begin(actor).await?.find(id).await?;
+    if account.is_none() {
         let (email, name) = parse(&form)?;
         let password = services.check_password("password", &password, &email, Some(&name)).await?;
         let hash = services.passwords.hash(&password).await?;
@@ -201,7 +200,8 @@ pub async fn seat(services: &Services, actor: &Actor, staff: FirstStaff) -> Resu
         insert(services, actor, &account, false).await?;
     }
     let Some(first) = provider else { return Ok(()) };
-    let current = services.store.begin(actor).await?.provider(id.as_provider()).await?;
+    let current: Option<ProviderProfile> =
+        services.store.begin(actor).await?.find(id.as_provider()).await?;
     if current.is_none() {
         let profile = ProviderForm {
             given: form.given,

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     AccountId, Actor, ApiClientId, CeremonyId, EmailAddress, PasskeyId, PatientId, ProviderId,
-    Role, SessionId, UsState,
+    Role, Seen, SessionId, UsState,
 };
-use ports::{BlindIndex, Result, UnitOfWork};
+use ports::{Aggregate, BlindIndex, Locked, PortError, Repository, Result, UnitOfWork};
 
 use crate::{
     Account, ApiClient, ExpiringLicense, License, LicensedProvider, Matrix, PatientProfile,
@@ -28,13 +28,30 @@ pub trait IdentityStore: Send + Sync {
 
 /// One transaction of identity.
 pub trait IdentityTx:
-    UnitOfWork + Accounts + Sessions + Factors + Profiles + Providers + Clients + PermissionMatrix
+    UnitOfWork
+    + Repository<Account>
+    + Repository<ApiClient>
+    + Repository<PatientProfile>
+    + Repository<ProviderProfile>
+    + Accounts
+    + Throttling
+    + Sessions
+    + Factors
+    + Profiles
+    + Providers
+    + Clients
+    + PermissionMatrix
 {
 }
 
 impl<T> IdentityTx for T where
     T: UnitOfWork
+        + Repository<Account>
+        + Repository<ApiClient>
+        + Repository<PatientProfile>
+        + Repository<ProviderProfile>
         + Accounts
+        + Throttling
         + Sessions
         + Factors
         + Profiles
@@ -44,13 +61,24 @@ impl<T> IdentityTx for T where
 {
 }
 
+/// The aggregate of this id, held until the transaction ends; `None` where it is not there.
+pub(crate) async fn hold<A: Aggregate>(
+    tx: &mut (impl Repository<A> + ?Sized),
+    id: A::Id,
+    seen: &Seen,
+) -> Result<Option<Locked<A>>> {
+    match tx.lock(id, seen).await {
+        Err(PortError::NotFound { .. }) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 #[async_trait]
 pub trait Accounts: Send {
-    async fn account(&mut self, id: AccountId) -> Result<Option<Account>>;
-
-    /// The same, held until the transaction ends, before anything else of the
-    /// account is held.
-    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Account>>;
+    /// The account, held until the transaction ends, before anything else of it is held.
+    /// An account is held by this and not by its repository: it goes on being referred to,
+    /// so that whoever opens a session for it does not wait.
+    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Locked<Account>>>;
 
     async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>>;
 
@@ -60,13 +88,11 @@ pub trait Accounts: Send {
     /// The accounts with one of the roles that nobody has chosen a password for
     /// yet, in the order of their ids.
     async fn unclaimed_accounts(&mut self, roles: &[Role]) -> Result<Vec<AccountId>>;
+}
 
-    /// `Conflict` when an account with the address exists.
-    async fn insert_account(&mut self, account: &Account) -> Result<()>;
-
-    /// `Conflict` when the version is no longer the one that was loaded.
-    async fn save_account(&mut self, account: &Account) -> Result<()>;
-
+/// Failed sign-ins, and the networks that addresses are known from.
+#[async_trait]
+pub trait Throttling: Send {
     /// The failures so far of an address and a network, whether or not an
     /// account has the address.
     async fn throttles(
@@ -201,31 +227,18 @@ pub trait Factors: Send {
 
 #[async_trait]
 pub trait Profiles: Send {
-    /// The profile as far as this transaction's actor reaches it: a patient
-    /// one's own, others by their permissions, which the use case has checked.
-    async fn profile(&mut self, patient: PatientId) -> Result<Option<PatientProfile>>;
-
-    /// The names of those of the patients that have a profile, within the same
-    /// reach.
+    /// The names of those of the patients that have a profile, as far as
+    /// the actor reaches them.
     async fn names(&mut self, patients: &[PatientId]) -> Result<Vec<PatientName>>;
 
     /// Where those of the patients are that have a profile, within the same reach.
     async fn states(&mut self, patients: &[PatientId]) -> Result<Vec<(PatientId, UsState)>>;
-
-    /// Inserts at version zero, else updates under the loaded version.
-    async fn save_profile(&mut self, profile: &PatientProfile) -> Result<()>;
 }
 
 #[async_trait]
 pub trait Providers: Send {
-    async fn provider(&mut self, id: ProviderId) -> Result<Option<ProviderProfile>>;
-
     /// Those of the providers that have a profile, in the order of their ids.
     async fn providers(&mut self, ids: &[ProviderId]) -> Result<Vec<ProviderProfile>>;
-
-    /// Inserts at version zero, else updates under the loaded version; the
-    /// licenses and the hours are replaced by those of the profile.
-    async fn save_provider(&mut self, profile: &ProviderProfile) -> Result<()>;
 
     /// The providers with an active account whose license in the state was in
     /// force at that time.
@@ -264,17 +277,8 @@ pub trait Providers: Send {
 
 #[async_trait]
 pub trait Clients: Send {
-    async fn client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>>;
-
-    /// The same, held until the transaction ends.
-    async fn lock_client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>>;
-
     /// All of them, the oldest first.
     async fn clients(&mut self) -> Result<Vec<ApiClient>>;
-
-    async fn save_client(&mut self, client: &ApiClient) -> Result<()>;
-
-    async fn insert_client(&mut self, client: &ApiClient) -> Result<()>;
 
     /// Remembers an assertion's id until it has expired; `false` when it had
     /// been seen before.

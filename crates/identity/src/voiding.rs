@@ -44,7 +44,6 @@ impl Cause {
 
 /// What the rule did, for the audit log and for what is remembered of sessions.
 pub(crate) struct Voided {
-    pub account: Account,
     pub sessions: Vec<SessionId>,
     pub suspended: usize,
 }
@@ -54,7 +53,7 @@ pub(crate) struct Voided {
 pub(crate) async fn void(
     services: &Services,
     tx: &mut dyn IdentityTx,
-    account: Account,
+    account: &mut Account,
     cause: Cause,
 ) -> Result<Voided> {
     let (now, ids) = (services.now(), services.env.ids.as_ref());
@@ -64,11 +63,11 @@ pub(crate) async fn void(
     };
     // Whoever adds a factor holds the sessions first, so what they add is seen
     // here, or they find their session ended.
-    let sessions = end_sessions(services, tx, &account, keep, cause.reason()).await?;
-    let account = account.void_links(now);
+    let sessions = end_sessions(services, tx, account, keep, cause.reason()).await?;
+    *account = account.void_links(now);
     let mut suspended = 0;
     if cause == Cause::Enabled {
-        return Ok(Voided { account, sessions, suspended });
+        return Ok(Voided { sessions, suspended });
     }
     let mut to_confirm: Vec<Uuid> = Vec::new();
     let settle = |standing: Standing| match cause {
@@ -102,5 +101,5 @@ pub(crate) async fn void(
     for factor in to_confirm {
         tx.emit(Event::FactorConfirmationRequested { account: account.id, factor });
     }
-    Ok(Voided { account, sessions, suspended })
+    Ok(Voided { sessions, suspended })
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use kernel::{CategoryId, DraftId, FieldError, FormVersionId, PatientId};
+use ports::Aggregate;
 
 use crate::{IntakeError, RawAnswers};
 
 /// The one open draft of a patient in a category. It keeps what was written,
 /// answers of items that are disabled just now included, so that going back
 /// and forth loses nothing; only the submission drops them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Aggregate)]
+#[aggregate("form_draft", patient)]
 pub struct Draft {
     pub id: DraftId,
     pub patient: PatientId,
@@ -27,7 +29,7 @@ impl Draft {
     /// of its answers differ from those that stand here.
     pub fn lost(&self, answers: &RawAnswers) -> IntakeError {
         let names: BTreeSet<&String> = self.answers.keys().chain(answers.keys()).collect();
-        let differing = names
+        let fields = names
             .into_iter()
             .filter(|name| self.answers.get(*name) != answers.get(*name))
             .map(|name| {
@@ -38,19 +40,20 @@ impl Draft {
                 )
             })
             .collect();
-        IntakeError::DraftChanged { current: Some(self.version), answers: differing }
+        IntakeError::DraftChanged { current: Some(self.version), fields }
     }
 
-    /// The draft with other answers, if `seen` is the version that it has.
+    /// Replaces the answers, if `seen` is the version that it has.
     pub fn revise(
-        self,
+        &mut self,
         seen: i64,
         answers: RawAnswers,
         now: DateTime<Utc>,
-    ) -> Result<Self, IntakeError> {
+    ) -> Result<(), IntakeError> {
         if self.version != seen {
             return Err(self.lost(&answers));
         }
-        Ok(Self { answers, version: self.version + 1, updated_at: now, ..self })
+        (self.answers, self.updated_at) = (answers, now);
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{CategoryId, FieldError, FormId, FormVersionId};
+use ports::Aggregate;
 
 use crate::{
     FormDefinition, IntakeError, check,
@@ -30,7 +31,8 @@ pub enum VersionStatus {
     },
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Aggregate)]
+#[aggregate("form_version")]
 pub struct FormVersion {
     pub id: FormVersionId,
     pub form: Form,
@@ -41,43 +43,40 @@ pub struct FormVersion {
     /// The version that was published when this one was drafted, or that its
     /// author has taken in since.
     pub based_on: Option<FormVersionId>,
-    /// Counts the changes of the draft.
-    pub revision: i64,
+    /// The revision: it counts the changes of the draft, and of its status.
+    pub version: i64,
     pub created_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
 }
 
 impl FormVersion {
-    /// The draft with another definition, if `seen` is the revision that it
-    /// has. A version that was published never changes.
+    /// Gives the draft another definition, if `seen` is the revision that it
+    /// has.
     pub fn revise(
-        self,
+        &mut self,
         seen: i64,
         definition: FormDefinition,
         based_on: Option<FormVersionId>,
         now: DateTime<Utc>,
-    ) -> Result<Self, IntakeError> {
+    ) -> Result<(), IntakeError> {
         self.expect(seen, Some(&definition))?;
-        if self.status != VersionStatus::Draft {
-            return Err(IntakeError::AlreadyPublished);
-        }
         let too_large = check::check_size(&definition);
         if !too_large.is_empty() {
             return Err(IntakeError::InvalidDefinition(too_large));
         }
-        Ok(Self {
-            definition,
-            based_on: based_on.or(self.based_on),
-            revision: self.revision + 1,
-            changed_at: now,
-            ..self
-        })
+        self.based_on = based_on.or(self.based_on);
+        (self.definition, self.changed_at) = (definition, now);
+        Ok(())
     }
 
-    /// Refuses to go on when the revision is not the one that was seen.
-    /// Held against what is asked for, it says where the two differ.
+    /// Refuses to go on with what was published, which never changes, and when
+    /// the revision is not the one that was seen. Held against what is asked
+    /// for, it says where the two differ.
     pub fn expect(&self, seen: i64, asked: Option<&FormDefinition>) -> Result<(), IntakeError> {
-        if self.revision == seen {
+        if self.status != VersionStatus::Draft {
+            return Err(IntakeError::AlreadyPublished);
+        }
+        if self.version == seen {
             return Ok(());
         }
         let told = |change: ItemChange| {
@@ -98,17 +97,17 @@ impl FormVersion {
         let fields = asked.map_or_else(Vec::new, |asked| {
             diff(&self.definition, asked).into_iter().map(told).collect()
         });
-        let (current, at) = (self.revision, self.changed_at);
+        let (current, at) = (self.version, self.changed_at);
         Err(IntakeError::RevisionChanged { current, at, fields })
     }
 
-    /// The version as the one that patients answer from now on, and the one
-    /// before it as retired. It must know the version whose place it takes.
+    /// Makes the version the one that patients answer from now on, and retires
+    /// the one before it. It must know the version whose place it takes.
     pub fn publish(
-        self,
-        current: Option<Self>,
+        &mut self,
+        current: Option<&mut Self>,
         now: DateTime<Utc>,
-    ) -> Result<(Self, Option<Self>), IntakeError> {
+    ) -> Result<(), IntakeError> {
         if self.status != VersionStatus::Draft {
             return Err(IntakeError::AlreadyPublished);
         }
@@ -116,23 +115,16 @@ impl FormVersion {
         if !errors.is_empty() {
             return Err(IntakeError::InvalidDefinition(errors));
         }
-        let retired = match current {
-            Some(current) if Some(current.id) != self.based_on => {
+        if let Some(current) = current {
+            if Some(current.id) != self.based_on {
                 return Err(IntakeError::Superseded(current.number));
             }
-            Some(current) => Some(current.retire(now)),
-            None => None,
-        };
-        Ok((Self { status: VersionStatus::Published { at: now }, ..self }, retired))
-    }
-
-    fn retire(self, now: DateTime<Utc>) -> Self {
-        match self.status {
-            VersionStatus::Published { at } => {
-                Self { status: VersionStatus::Retired { published_at: at, at: now }, ..self }
+            if let VersionStatus::Published { at } = current.status {
+                current.status = VersionStatus::Retired { published_at: at, at: now };
             }
-            VersionStatus::Draft | VersionStatus::Retired { .. } => self,
         }
+        self.status = VersionStatus::Published { at: now };
+        Ok(())
     }
 
     pub fn is_published(&self) -> bool {
@@ -172,7 +164,7 @@ mod tests {
             },
             based_on: (number > 1)
                 .then(|| FormVersionId(Uuid::from_u128(u128::from(number.unsigned_abs()) - 1))),
-            revision: 1,
+            version: 1,
             created_at: DateTime::UNIX_EPOCH,
             changed_at: DateTime::UNIX_EPOCH,
         }
@@ -181,38 +173,39 @@ mod tests {
     #[test]
     fn publishing_retires_the_version_before_and_happens_once() {
         let now = DateTime::UNIX_EPOCH;
-        let (first, none) = version(1).publish(None, now).unwrap();
-        assert!(first.is_published() && none.is_none());
-        let (second, retired) = version(2).publish(Some(first), now).unwrap();
+        let (mut first, mut second) = (version(1), version(2));
+        first.publish(None, now).unwrap();
+        assert!(first.is_published());
+        second.publish(Some(&mut first), now).unwrap();
         assert!(second.is_published());
-        assert_eq!(retired.unwrap().status, VersionStatus::Retired { published_at: now, at: now });
+        assert_eq!(first.status, VersionStatus::Retired { published_at: now, at: now });
         assert!(matches!(
-            version(1).publish(Some(second.clone()), now),
+            version(1).publish(Some(&mut second), now),
             Err(IntakeError::Superseded(2))
         ));
+        assert!(second.is_published());
         assert!(matches!(second.publish(None, now), Err(IntakeError::AlreadyPublished)));
     }
 
     #[test]
     fn a_draft_changes_from_the_revision_that_was_seen_and_never_once_published() {
         let now = DateTime::UNIX_EPOCH;
-        let definition = version(1).definition;
-        let changed = version(1).revise(1, definition.clone(), None, now).unwrap();
-        assert_eq!(changed.revision, 2);
+        let mut draft = FormVersion { version: 2, ..version(1) };
+        let definition = draft.definition.clone();
+        draft.revise(2, definition.clone(), None, now).unwrap();
         let mut other = definition.clone();
         other.items[0].text = "For how long?".into();
         let Err(IntakeError::RevisionChanged { current: 2, fields, .. }) =
-            changed.clone().revise(1, other, None, now)
+            draft.revise(1, other, None, now)
         else {
             panic!("accepted");
         };
         let told: Vec<_> = fields.iter().map(|field| (&*field.path, &*field.message)).collect();
         assert_eq!(told, [("definition.items.since", "The draft has another text now.")]);
-        let (published, _) = changed.publish(None, now).unwrap();
-        assert!(matches!(
-            published.revise(2, definition, None, now),
-            Err(IntakeError::AlreadyPublished)
-        ));
+        assert_eq!(draft.definition, definition);
+        draft.publish(None, now).unwrap();
+        let refused = draft.revise(2, definition, None, now);
+        assert!(matches!(refused, Err(IntakeError::AlreadyPublished)));
     }
 
     #[test]

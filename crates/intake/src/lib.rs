@@ -47,7 +47,7 @@ pub use evaluate::{Evaluation, Stage, evaluate};
 pub use form::{Form, FormVersion, VersionStatus};
 pub use photo::{MediaType, Photo, PhotoVault};
 pub use response::FormResponse;
-pub use store::{IntakeStore, IntakeTx, PhotoTx, ResponseQuery, Surroundings};
+pub use store::{IntakeStore, IntakeTx, ResponseQuery, Surroundings};
 pub use told::{Told, told};
 pub use use_cases::{
     FormChange, NewFormVersion, NewPhoto, OpenDraft, SaveDraft, Submission, SweepPhotos,

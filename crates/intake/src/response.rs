@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use kernel::{CategoryId, FormId, FormResponseId, FormVersionId, PatientId};
+use ports::Aggregate;
 use serde_json::Value;
 
 use crate::{Answers, Consent, Evaluation, Facts, FormVersion, Photo, Score};
@@ -31,6 +32,27 @@ pub struct FormResponse {
     /// The photos that the answers name, in the order of their ids.
     pub photos: Vec<Photo>,
     pub submitted_at: DateTime<Utc>,
+}
+
+/// What was submitted has one version, so that its row needs no count.
+impl Aggregate for FormResponse {
+    type Id = FormResponseId;
+
+    const NAME: &'static str = "form_response";
+
+    fn id(&self) -> FormResponseId {
+        self.id
+    }
+
+    fn version(&self) -> i64 {
+        1
+    }
+
+    fn set_version(&mut self, _: i64) {}
+
+    fn patient(&self) -> Option<PatientId> {
+        Some(self.patient)
+    }
 }
 
 impl FormResponse {

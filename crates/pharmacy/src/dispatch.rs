@@ -25,6 +25,7 @@ use chrono::{DateTime, Utc};
 use kernel::{
     CategoryId, DispatchId, InvoiceId, Ndc, PatientId, PharmacyId, PrescriptionId, ShipmentId, Word,
 };
+use ports::Aggregate;
 
 use crate::{
     PharmacyError,
@@ -82,7 +83,8 @@ pub enum HoldReason {
     FillHeld,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("dispatch", patient)]
 pub struct Dispatch {
     pub id: DispatchId,
     pub patient: PatientId,
@@ -164,7 +166,7 @@ impl Dispatch {
             shipment: None,
             created_at: now,
             updated_at: now,
-            version: 0,
+            version: 1,
         })
     }
 
@@ -179,84 +181,59 @@ impl Dispatch {
             && (self.paid_fill..self.paid_fill + self.covers).contains(&paid.number)
     }
 
-    pub fn reserved(
-        mut self,
+    pub fn reserve(
+        &mut self,
         allocations: Vec<Allocation>,
         now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
-        self.expect(&[DispatchState::AwaitingStock], DispatchState::Reserved)?;
+    ) -> Result<(), PharmacyError> {
+        self.enter(DispatchState::Reserved, &[DispatchState::AwaitingStock], now)?;
         self.allocations = allocations;
-        Ok(self.moved(DispatchState::Reserved, now))
+        Ok(())
     }
 
-    pub fn picked(self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
-        self.expect(&[DispatchState::Reserved], DispatchState::Picked)?;
-        Ok(self.moved(DispatchState::Picked, now))
+    pub fn pick(&mut self, now: DateTime<Utc>) -> Result<(), PharmacyError> {
+        self.enter(DispatchState::Picked, &[DispatchState::Reserved], now)
     }
 
     /// The intent to buy a label for this shipment is about to be stored.
-    pub fn labelling(
-        mut self,
-        shipment: ShipmentId,
-        now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
-        self.expect(&[DispatchState::Reserved, DispatchState::Picked], DispatchState::Labelling)?;
+    pub fn label(&mut self, shipment: ShipmentId, now: DateTime<Utc>) -> Result<(), PharmacyError> {
+        let from = [DispatchState::Reserved, DispatchState::Picked];
+        self.enter(DispatchState::Labelling, &from, now)?;
         self.shipment = Some(shipment);
-        Ok(self.moved(DispatchState::Labelling, now))
+        Ok(())
     }
 
     /// A shipment that the carrier refused is let go: the next attempt is a new
     /// one, with the address as it is then.
-    pub fn on_hold(
-        mut self,
-        reason: HoldReason,
-        now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
-        self.expect(
-            &[DispatchState::Reserved, DispatchState::Picked, DispatchState::Labelling],
-            DispatchState::OnHold,
-        )?;
+    pub fn hold(&mut self, reason: HoldReason, now: DateTime<Utc>) -> Result<(), PharmacyError> {
+        let from = [DispatchState::Reserved, DispatchState::Picked, DispatchState::Labelling];
+        self.enter(DispatchState::OnHold, &from, now)?;
         self.hold_reason = Some(reason);
         self.shipment = None;
-        Ok(self.moved(DispatchState::OnHold, now))
+        Ok(())
     }
 
     /// The hold is lifted; the units are still reserved.
-    pub fn resumed(mut self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
-        self.expect(&[DispatchState::OnHold], DispatchState::Reserved)?;
-        if self.hold_reason == Some(HoldReason::FillHeld) {
-            return Err(PharmacyError::conflict(
-                "pharmacy.fill_held",
-                "The fill is held; a provider has to release it.",
-            ));
+    pub fn resume(&mut self, now: DateTime<Utc>) -> Result<(), PharmacyError> {
+        if self.state == DispatchState::OnHold && self.hold_reason == Some(HoldReason::FillHeld) {
+            return Err(PharmacyError::FillHeld);
         }
+        self.enter(DispatchState::Reserved, &[DispatchState::OnHold], now)?;
         self.hold_reason = None;
-        Ok(self.moved(DispatchState::Reserved, now))
+        Ok(())
     }
 
-    pub fn shipped(self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
-        self.expect(&[DispatchState::Labelling], DispatchState::Shipped)?;
-        Ok(self.moved(DispatchState::Shipped, now))
+    pub fn ship(&mut self, now: DateTime<Utc>) -> Result<(), PharmacyError> {
+        self.enter(DispatchState::Shipped, &[DispatchState::Labelling], now)
     }
 
     /// Cancels before the carrier may know of it. The units that were reserved
-    /// come back with it, to be released.
-    pub fn cancelled(
-        mut self,
-        now: DateTime<Utc>,
-    ) -> Result<(Self, Vec<Allocation>), PharmacyError> {
-        self.expect(
-            &[
-                DispatchState::AwaitingStock,
-                DispatchState::Reserved,
-                DispatchState::Picked,
-                DispatchState::OnHold,
-            ],
-            DispatchState::Cancelled,
-        )?;
-        let released = std::mem::take(&mut self.allocations);
+    /// come back, to be released.
+    pub fn cancel(&mut self, now: DateTime<Utc>) -> Result<Vec<Allocation>, PharmacyError> {
+        use DispatchState::{AwaitingStock, Cancelled, OnHold, Picked, Reserved};
+        self.enter(Cancelled, &[AwaitingStock, Reserved, Picked, OnHold], now)?;
         self.hold_reason = None;
-        Ok((self.moved(DispatchState::Cancelled, now), released))
+        Ok(std::mem::take(&mut self.allocations))
     }
 
     /// Whether its box has left the pharmacy.
@@ -265,30 +242,28 @@ impl Dispatch {
     }
 
     /// What the carrier says of the shipment, as far as the dispatch cares.
-    pub fn tracked(self, to: DispatchState, now: DateTime<Utc>) -> Self {
+    pub fn track(&mut self, to: DispatchState, now: DateTime<Utc>) {
         let known = matches!(
             (self.state, to),
             (DispatchState::Shipped, DispatchState::Delivered | DispatchState::Returned)
                 | (DispatchState::Delivered, DispatchState::Returned)
         );
-        if known { self.moved(to, now) } else { self }
-    }
-
-    fn moved(mut self, to: DispatchState, now: DateTime<Utc>) -> Self {
-        self.state = to;
-        self.updated_at = now;
-        self
-    }
-
-    fn expect(&self, from: &[DispatchState], to: DispatchState) -> Result<(), PharmacyError> {
-        if from.contains(&self.state) {
-            Ok(())
-        } else {
-            Err(PharmacyError::conflict(
-                "pharmacy.dispatch_wrong_state",
-                format!("A dispatch that is {} cannot become {to}.", self.state),
-            ))
+        if known {
+            (self.state, self.updated_at) = (to, now);
         }
+    }
+
+    fn enter(
+        &mut self,
+        to: DispatchState,
+        from: &[DispatchState],
+        now: DateTime<Utc>,
+    ) -> Result<(), PharmacyError> {
+        if !from.contains(&self.state) {
+            return Err(PharmacyError::DispatchWrongState { from: self.state, to });
+        }
+        (self.state, self.updated_at) = (to, now);
+        Ok(())
     }
 }
 

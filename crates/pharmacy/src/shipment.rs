@@ -5,7 +5,7 @@ pub mod tracking;
 
 use chrono::{DateTime, Utc};
 use kernel::{DispatchId, PatientId, PrescriptionId, ShipmentId, Word};
-use ports::{Event, events::ShipmentStatusWord};
+use ports::{Aggregate, Event, events::ShipmentStatusWord};
 
 use crate::{
     PharmacyError,
@@ -71,7 +71,8 @@ impl TrackingStatus {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("shipment", patient)]
 pub struct Shipment {
     /// Also our reference at the carrier.
     pub id: ShipmentId,
@@ -113,36 +114,32 @@ impl Shipment {
             confirmed_at: None,
             created_at: now,
             shipped_at: None,
-            version: 0,
+            version: 1,
         }
     }
 
     /// The label was bought.
-    pub fn labelled(
-        mut self,
+    pub fn label(
+        &mut self,
         carrier_shipment: String,
         label: Label,
         now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
+    ) -> Result<(), PharmacyError> {
         if self.label.is_some() {
-            return Err(PharmacyError::conflict(
-                "pharmacy.shipment_has_label",
-                "This shipment has a label already.",
-            ));
+            return Err(PharmacyError::ShipmentHasLabel);
         }
         self.carrier_shipment = Some(carrier_shipment);
         self.label = Some(label);
         self.shipped_at = Some(now);
-        Ok(self)
+        Ok(())
     }
 
     /// No box goes out under it: the carrier refused to make it, or the fill was
     /// held or ended while the label was bought.
-    pub fn abandoned(mut self, now: DateTime<Utc>) -> Self {
+    pub fn abandon(&mut self, now: DateTime<Utc>) {
         self.shipped_at = None;
         self.status = TrackingStatus::Cancelled;
         self.status_at = Some(now);
-        self
     }
 
     /// Takes in what a tracker says. Statements come twice and in any order;
@@ -163,20 +160,17 @@ impl Shipment {
 
     /// The recipient says that it arrived. The word of who holds the box goes
     /// before the carrier's, except where it is known to go back.
-    pub fn confirm(mut self, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+    pub fn confirm(&mut self, now: DateTime<Utc>) -> Result<(), PharmacyError> {
         if self.label.is_none()
             || matches!(self.status, TrackingStatus::Cancelled | TrackingStatus::ReturnToSender)
         {
-            return Err(PharmacyError::conflict(
-                "pharmacy.shipment_not_deliverable",
-                format!("A shipment that is {} cannot have arrived.", self.status),
-            ));
+            return Err(PharmacyError::ShipmentNotDeliverable(self.status));
         }
         if self.confirmed_at.is_none() {
             self.confirmed_at = Some(now);
             self.track(TrackingUpdate { status: TrackingStatus::Delivered, at: now });
         }
-        Ok(self)
+        Ok(())
     }
 
     /// What the dispatch becomes by the status, where it cares.

@@ -1,12 +1,11 @@
 //! What billing tells: invoices were paid, or their payment failed. Both may
 //! come twice and in any order.
 
-use kernel::{Actor, InvoiceId, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Env, Event, PortError};
+use kernel::{Actor, InvoiceId, Seen, SubscriptionId};
+use ports::{AuditAction, AuditEntry, Env, Event, repository::lock};
 
 use crate::{
-    Change, ChangeReason, Subscription, SubscriptionError, SubscriptionsStore, SubscriptionsTx,
-    renewal::RenewSubscription,
+    ChangeReason, SubscriptionError, SubscriptionsStore, renewal::RenewSubscription, store::save,
 };
 
 /// The first paid invoice activates the subscription; the payment of one that
@@ -19,12 +18,11 @@ pub async fn on_invoice_paid(
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_invoice_paid");
     let mut tx = store.begin(&actor).await?;
-    let loaded = load(tx.as_mut(), subscription).await?;
-    tx.note_paid_invoice(subscription, invoice).await?;
-    let (subscription, change) = loaded.paid(invoice, &actor, env.now());
-    match change {
+    let mut subscription = lock(tx.as_mut(), subscription, &Seen::Any).await?;
+    tx.note_paid_invoice(subscription.id, invoice).await?;
+    match subscription.paid(invoice, &actor, env.now()) {
         Some(change) => {
-            tx.save_subscription(&subscription, &change).await?;
+            save(tx.as_mut(), &mut subscription, &change).await?;
             if change.reason == ChangeReason::FirstInvoicePaid {
                 tx.emit(Event::SubscriptionActivated {
                     subscription: subscription.id,
@@ -36,7 +34,6 @@ pub async fn on_invoice_paid(
             // renewed then, so the renewal is asked for again; it is due at
             // once where the period is over.
             tx.enqueue(RenewSubscription::after(&subscription));
-            audit(tx.as_mut(), &subscription, &change);
         }
         None => {
             let entry = AuditEntry::new(AuditAction::Update, "subscription", subscription.id)
@@ -59,15 +56,12 @@ pub async fn on_payment_failed(
 ) -> Result<(), SubscriptionError> {
     let actor = Actor::system("subscriptions.on_payment_failed");
     let mut tx = store.begin(&actor).await?;
-    let loaded = load(tx.as_mut(), subscription).await?;
+    let mut subscription = lock(tx.as_mut(), subscription, &Seen::Any).await?;
     let settled = tx.is_paid_invoice(invoice).await?;
-    let (subscription, change) =
-        if settled { (loaded, None) } else { loaded.payment_failed(invoice, &actor, env.now()) };
+    let change =
+        if settled { None } else { subscription.payment_failed(invoice, &actor, env.now()) };
     match change {
-        Some(change) => {
-            tx.save_subscription(&subscription, &change).await?;
-            audit(tx.as_mut(), &subscription, &change);
-        }
+        Some(change) => save(tx.as_mut(), &mut subscription, &change).await?,
         None => {
             let entry = AuditEntry::new(AuditAction::Update, "subscription", subscription.id)
                 .patient(subscription.patient)
@@ -78,25 +72,4 @@ pub async fn on_payment_failed(
     }
     tx.commit().await?;
     Ok(())
-}
-
-async fn load(
-    tx: &mut dyn SubscriptionsTx,
-    id: SubscriptionId,
-) -> Result<Subscription, SubscriptionError> {
-    let found = tx.lock_subscription(id).await?;
-    Ok(found
-        .ok_or_else(|| PortError::bug(format!("an event names a missing subscription {id}")))?)
-}
-
-pub(crate) fn audit(tx: &mut dyn SubscriptionsTx, subscription: &Subscription, change: &Change) {
-    let from = change.from.map(|word| word.to_string());
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "subscription", subscription.id)
-            .patient(subscription.patient)
-            .detail("from", from)
-            .detail("to", change.to.to_string())
-            .detail("reason", change.reason.to_string())
-            .detail("period", change.period_index),
-    );
 }

@@ -1,10 +1,11 @@
 //! Reading and canceling subscriptions.
 
-use kernel::{Actor, PatientId, Permission, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Env, Event};
+use kernel::{Actor, PatientId, Permission, Seen, SubscriptionId};
+use ports::{AuditAction, AuditEntry, Env, repository::get, repository::lock};
 
 use crate::{
     Change, Subscription, SubscriptionError, SubscriptionsStore, SubscriptionsTx,
+    store::{reached, save},
     subscription::{CancelWhen, State},
 };
 
@@ -14,7 +15,7 @@ pub async fn read(
     actor: &Actor,
     id: SubscriptionId,
 ) -> Result<Subscription, SubscriptionError> {
-    let (tx, subscription) = open(store, actor, id, Access::Read).await?;
+    let (tx, subscription) = open(store, actor, id).await?;
     finish_read(tx, &subscription).await?;
     Ok(subscription)
 }
@@ -47,7 +48,7 @@ pub async fn history(
     actor: &Actor,
     id: SubscriptionId,
 ) -> Result<Vec<Change>, SubscriptionError> {
-    let (mut tx, subscription) = open(store, actor, id, Access::Read).await?;
+    let (mut tx, subscription) = open(store, actor, id).await?;
     let history = tx.subscription_history(id).await?;
     finish_read(tx, &subscription).await?;
     Ok(history)
@@ -62,7 +63,11 @@ pub async fn cancel(
     id: SubscriptionId,
     when: CancelWhen,
 ) -> Result<Subscription, SubscriptionError> {
-    let (mut tx, subscription) = open(store, actor, id, Access::Change).await?;
+    require_reader(actor)?;
+    let mut tx = store.begin(actor).await?;
+    let found = lock(tx.as_mut(), id, &Seen::Any).await;
+    let (mut tx, mut subscription) =
+        reached(tx, found, (AuditAction::Update, "subscription", id)).await?;
     if !actor.is_patient(subscription.patient) {
         actor.require(Permission::BillingAdminister)?;
     }
@@ -70,27 +75,12 @@ pub async fn cancel(
     let repeated = subscription.is_canceled() || (runs_out && when == CancelWhen::PeriodEnd);
     if repeated {
         finish_read(tx, &subscription).await?;
-        return Ok(subscription);
+        return Ok(subscription.into_inner());
     }
-    let before = subscription.state.word();
-    let (subscription, change) = subscription.cancel(when, actor, env.now())?;
-    tx.save_subscription(&subscription, &change).await?;
-    if subscription.is_canceled() {
-        tx.emit(Event::SubscriptionCanceled {
-            subscription: id,
-            patient: subscription.patient,
-            category: subscription.category,
-        });
-    }
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "subscription", id)
-            .patient(subscription.patient)
-            .detail("from", before.to_string())
-            .detail("to", subscription.state.word().to_string())
-            .detail("reason", change.reason.to_string()),
-    );
+    let change = subscription.cancel(when, actor, env.now())?;
+    save(tx.as_mut(), &mut subscription, &change).await?;
     tx.commit().await?;
-    Ok(subscription)
+    Ok(subscription.into_inner())
 }
 
 fn require_reader(actor: &Actor) -> Result<(), SubscriptionError> {
@@ -100,35 +90,15 @@ fn require_reader(actor: &Actor) -> Result<(), SubscriptionError> {
     Ok(())
 }
 
-/// What a subscription is loaded for; to be changed it is locked.
-#[derive(Clone, Copy)]
-enum Access {
-    Read,
-    Change,
-}
-
-/// Loads a subscription within the actor's reach. An attempt on any other is
-/// recorded as denied and answered as if it did not exist.
 async fn open(
     store: &dyn SubscriptionsStore,
     actor: &Actor,
     id: SubscriptionId,
-    access: Access,
 ) -> Result<(Box<dyn SubscriptionsTx>, Subscription), SubscriptionError> {
     require_reader(actor)?;
     let mut tx = store.begin(actor).await?;
-    let (found, action) = match access {
-        Access::Read => (tx.subscription(id).await?, AuditAction::Read),
-        Access::Change => (tx.lock_subscription(id).await?, AuditAction::Update),
-    };
-    match found {
-        Some(subscription) => Ok((tx, subscription)),
-        None => {
-            tx.audit(AuditEntry::new(action, "subscription", id).denied());
-            tx.commit().await?;
-            Err(SubscriptionError::NotFound)
-        }
-    }
+    let found = get(tx.as_mut(), id).await;
+    reached(tx, found, (AuditAction::Read, "subscription", id)).await
 }
 
 async fn finish_read(

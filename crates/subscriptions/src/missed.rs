@@ -4,13 +4,14 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    AccountId, Actor, CategoryId, Page, PageRequest, PatientId, Permission, SubscriptionId,
+    AccountId, Actor, CategoryId, Page, PageRequest, PatientId, Permission, Seen, SubscriptionId,
     TextKind as _, Word, text::GraveReason,
 };
-use ports::{AuditAction, AuditEntry, Env, Event};
+use ports::{AuditAction, AuditEntry, Env, Event, PortError, repository::lock};
 
 use crate::{
-    Approvals, Period, Subscription, SubscriptionError, SubscriptionsStore, SubscriptionsTx, Supply,
+    Approvals, Period, StateWord, Subscription, SubscriptionError, SubscriptionsStore, Supply,
+    store::reached,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
@@ -106,19 +107,16 @@ pub async fn decide(
         None => Supply::NoPlan,
     };
     let mut tx = store.begin(actor).await?;
-    let Some(subscription) = tx.lock_subscription(id).await? else {
-        return Err(refused(tx, id).await?);
-    };
-    let Some(missed) = tx.missed_period(id, index).await? else {
-        return Err(refused(tx, id).await?);
-    };
+    let asked = (AuditAction::Update, "missed_period", id);
+    let found = lock(tx.as_mut(), id, &Seen::Any).await;
+    let (mut tx, subscription) = reached(tx, found, asked).await?;
+    let missed = tx.missed_period(id, index).await?;
+    let missed = missed.ok_or_else(|| PortError::not_found("missed_period"));
+    let (mut tx, missed) = reached(tx, missed, asked).await?;
     let decided = missed.decide(decision, by, reason, env.now())?;
     if decision == MissedDecision::Charged {
         if subscription.is_canceled() {
-            return Err(SubscriptionError::WrongState {
-                from: subscription.state.word(),
-                to: crate::StateWord::Active,
-            });
+            return Err(subscription.cannot_become(StateWord::Active));
         }
         match supply {
             Supply::NoPlan => return Err(SubscriptionError::NotTreated),
@@ -145,13 +143,4 @@ pub async fn decide(
     );
     tx.commit().await?;
     Ok(decided)
-}
-
-async fn refused(
-    mut tx: Box<dyn SubscriptionsTx>,
-    id: SubscriptionId,
-) -> Result<SubscriptionError, SubscriptionError> {
-    tx.audit(AuditEntry::new(AuditAction::Update, "missed_period", id).denied());
-    tx.commit().await?;
-    Ok(SubscriptionError::NotFound)
 }

@@ -4,13 +4,15 @@
 //! however often the job runs.
 
 use chrono::TimeDelta;
-use kernel::{Actor, SubscriptionId};
-use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec};
+use kernel::{Actor, Seen, SubscriptionId};
+use ports::{
+    AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, repository::get, repository::lock,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Approvals, ChangeReason, State, Subscription, SubscriptionError, SubscriptionsStore,
-    handlers::audit, missed::MissedPeriod, treatment,
+    missed::MissedPeriod, store::save, treatment,
 };
 
 /// How long a renewal waits before it asks again whether the treatment is
@@ -56,9 +58,7 @@ pub async fn renew(
             && subscription.period.index + 1 == job.period_index
     };
     let mut tx = store.begin(&actor).await?;
-    let Some(found) = tx.subscription(job.subscription).await? else {
-        return Err(SubscriptionError::NotFound);
-    };
+    let found = get(tx.as_mut(), job.subscription).await?;
     drop(tx);
     if !waits(&found) {
         return Ok(());
@@ -67,9 +67,7 @@ pub async fn renew(
     let treated = approvals.treated(found.patient, found.category).await?;
     let stopped = approvals.is_stopped(found.patient, found.category).await?;
     let mut tx = store.begin(&actor).await?;
-    let Some(subscription) = tx.lock_subscription(job.subscription).await? else {
-        return Err(SubscriptionError::NotFound);
-    };
+    let mut subscription = lock(tx.as_mut(), job.subscription, &Seen::Any).await?;
     if !waits(&subscription) {
         return Ok(());
     }
@@ -94,8 +92,7 @@ pub async fn renew(
         return Ok(());
     }
     let last = subscription.period;
-    let (subscription, change) = subscription.renew(ends, &actor, now)?;
-    tx.save_subscription(&subscription, &change).await?;
+    let change = subscription.renew(ends, &actor, now)?;
     for period in subscription.missed_since(&last)? {
         tx.add_missed_period(&MissedPeriod::note(&subscription, period, now)).await?;
         tx.audit(
@@ -107,13 +104,8 @@ pub async fn renew(
     if ends == Some(change.reason) {
         tx.emit(treatment::stopped(&subscription));
     }
-    if subscription.is_canceled() {
-        tx.emit(Event::SubscriptionCanceled {
-            subscription: subscription.id,
-            patient: subscription.patient,
-            category: subscription.category,
-        });
-    } else {
+    save(tx.as_mut(), &mut subscription, &change).await?;
+    if !subscription.is_canceled() {
         tx.emit(Event::SubscriptionPeriodStarted {
             subscription: subscription.id,
             patient: subscription.patient,
@@ -124,7 +116,6 @@ pub async fn renew(
         });
         tx.enqueue(RenewSubscription::after(&subscription));
     }
-    audit(tx.as_mut(), &subscription, &change);
     tx.commit().await?;
     Ok(())
 }

@@ -154,7 +154,7 @@ pub async fn start(
     let mut tx = store.begin(actor).await?;
     if let Some(first) = tx.claim(key, id.uuid()).await? {
         let subscription = tx
-            .subscription(SubscriptionId(first))
+            .find(SubscriptionId(first))
             .await?
             .ok_or_else(|| PortError::bug("an idempotency key names a missing subscription"))?;
         tx.commit().await?;
@@ -169,7 +169,7 @@ pub async fn start(
     }
     let treated = treated.ok_or(SubscriptionError::NotTreated)?;
     if let Some(misfit) = Misfit::of(&terms.treatments, &treated) {
-        return Err(SubscriptionError::PlanDoesNotFit(misfit));
+        return Err(misfit.into());
     }
     match supply {
         Supply::NoPlan => return Err(SubscriptionError::NotTreated),
@@ -188,12 +188,10 @@ pub async fn start(
     }
     let purchase = Purchase { id, patient, assessment, terms, zone, consent };
     let (subscription, change) = Subscription::start(purchase, actor, now)?;
-    tx.add_subscription(&subscription, &change).await.map_err(|error| match error {
-        PortError::Conflict(rule) if rule.contains(ONE_LIVE_PER_CATEGORY) => {
-            SubscriptionError::AlreadySubscribed
-        }
-        other => other.into(),
-    })?;
+    let taken =
+        |error: PortError| error.at(ONE_LIVE_PER_CATEGORY, SubscriptionError::AlreadySubscribed);
+    tx.insert(&subscription).await.map_err(taken)?;
+    tx.add_change(&subscription, &change).await?;
     tx.emit(Event::SubscriptionStarted {
         subscription: id,
         patient,

@@ -9,6 +9,7 @@ use kernel::{
     AccountId, Actor, AssessmentId, CategoryId, CoveredTreatment, Feature, InvoiceId, Misfit,
     Money, PatientId, PlanId, PriceId, SubscriptionId, TreatedWith, Word,
 };
+use ports::Aggregate;
 
 use crate::{BillingInterval, Period, SubscriptionError};
 
@@ -76,7 +77,8 @@ pub struct Consent {
     pub user_agent: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("subscription", patient)]
 pub struct Subscription {
     pub id: SubscriptionId,
     pub patient: PatientId,
@@ -187,7 +189,7 @@ impl Subscription {
             period: Period::of(anchor, zone, terms.interval, 0)?,
             cancel_at_period_end: !terms.renews,
             created_at: now,
-            version: 0,
+            version: 1,
         };
         let change = subscription.change(None, ChangeReason::Started, actor, now);
         Ok((subscription, change))
@@ -196,56 +198,48 @@ impl Subscription {
     /// An invoice was paid. The first payment activates, the payment of the
     /// invoice that had failed brings it back, and any other changes nothing.
     pub fn paid(
-        self,
+        &mut self,
         invoice: InvoiceId,
         actor: &Actor,
         now: DateTime<Utc>,
-    ) -> (Self, Option<Change>) {
+    ) -> Option<Change> {
         let reason = match &self.state {
             State::Pending => ChangeReason::FirstInvoicePaid,
             State::PastDue { invoice: open, .. } if *open == invoice => {
                 ChangeReason::PaymentRecovered
             }
-            _ => return (self, None),
+            _ => return None,
         };
-        let (next, change) = self.moved(State::Active { since: now }, reason, actor, now);
-        (next, Some(change))
+        Some(self.moved(State::Active { since: now }, reason, actor, now))
     }
 
     /// A payment failed. An active subscription becomes past due; a pending
     /// one stays pending, because nothing was bought yet.
     pub fn payment_failed(
-        self,
+        &mut self,
         invoice: InvoiceId,
         actor: &Actor,
         now: DateTime<Utc>,
-    ) -> (Self, Option<Change>) {
+    ) -> Option<Change> {
         if !matches!(self.state, State::Active { .. }) {
-            return (self, None);
+            return None;
         }
         let past_due = State::PastDue { since: now, invoice };
-        let (next, change) = self.moved(past_due, ChangeReason::PaymentFailed, actor, now);
-        (next, Some(change))
+        Some(self.moved(past_due, ChangeReason::PaymentFailed, actor, now))
     }
 
     /// Cancels now or with the current period. What has not been paid for yet,
     /// or is overdue, always ends at once.
     pub fn cancel(
-        mut self,
+        &mut self,
         when: CancelWhen,
         actor: &Actor,
         now: DateTime<Utc>,
-    ) -> Result<(Self, Change), SubscriptionError> {
+    ) -> Result<Change, SubscriptionError> {
         match (&self.state, when) {
-            (State::Canceled { .. }, _) => Err(SubscriptionError::WrongState {
-                from: StateWord::Canceled,
-                to: StateWord::Canceled,
-            }),
+            (State::Canceled { .. }, _) => Err(self.cannot_become(StateWord::Canceled)),
             (State::Active { .. } | State::Paused { .. }, CancelWhen::PeriodEnd) => {
-                self.cancel_at_period_end = true;
-                let from = self.state.word();
-                let change = self.change(Some(from), ChangeReason::CancelRequested, actor, now);
-                Ok((self, change))
+                Ok(self.ending(ChangeReason::CancelRequested, actor, now))
             }
             _ => {
                 let reason = if actor.is_patient(self.patient) {
@@ -261,22 +255,15 @@ impl Subscription {
     /// The treatment that it supplied has ended. What is paid for runs out with
     /// its period; what was not paid for ends at once, because nothing will be
     /// sent for it. `None` where it ends anyway.
-    pub fn treatment_ended(mut self, actor: &Actor, now: DateTime<Utc>) -> (Self, Option<Change>) {
+    pub fn treatment_ended(&mut self, actor: &Actor, now: DateTime<Utc>) -> Option<Change> {
         let reason = ChangeReason::TreatmentEnded;
         match self.state {
-            State::Canceled { .. } => (self, None),
+            State::Canceled { .. } => None,
             State::Pending | State::PastDue { .. } => {
-                let (next, change) = self.moved(State::Canceled { at: now }, reason, actor, now);
-                (next, Some(change))
+                Some(self.moved(State::Canceled { at: now }, reason, actor, now))
             }
-            State::Active { .. } | State::Paused { .. } if self.cancel_at_period_end => {
-                (self, None)
-            }
-            State::Active { .. } | State::Paused { .. } => {
-                self.cancel_at_period_end = true;
-                let change = self.change(Some(self.state.word()), reason, actor, now);
-                (self, Some(change))
-            }
+            State::Active { .. } | State::Paused { .. } if self.cancel_at_period_end => None,
+            State::Active { .. } | State::Paused { .. } => Some(self.ending(reason, actor, now)),
         }
     }
 
@@ -294,25 +281,19 @@ impl Subscription {
     /// be sent is less than the period pays for, or something else than it
     /// pays for.
     pub fn renew(
-        mut self,
+        &mut self,
         ends: Option<ChangeReason>,
         actor: &Actor,
         now: DateTime<Utc>,
-    ) -> Result<(Self, Change), SubscriptionError> {
+    ) -> Result<Change, SubscriptionError> {
         if !matches!(self.state, State::Active { .. }) {
-            return Err(SubscriptionError::WrongState {
-                from: self.state.word(),
-                to: StateWord::Active,
-            });
+            return Err(self.cannot_become(StateWord::Active));
         }
         if now < self.period.end {
             return Err(SubscriptionError::NotDue);
         }
-        if self.cancel_at_period_end {
-            let ended = State::Canceled { at: now };
-            return Ok(self.moved(ended, ChangeReason::PeriodEnded, actor, now));
-        }
-        if let Some(reason) = ends {
+        let asked = self.cancel_at_period_end.then_some(ChangeReason::PeriodEnded);
+        if let Some(reason) = asked.or(ends) {
             return Ok(self.moved(State::Canceled { at: now }, reason, actor, now));
         }
         // After an outage several may have passed; the one that runs now begins.
@@ -322,8 +303,7 @@ impl Subscription {
                 break;
             }
         }
-        let change = self.change(Some(StateWord::Active), ChangeReason::Renewed, actor, now);
-        Ok((self, change))
+        Ok(self.change(Some(StateWord::Active), ChangeReason::Renewed, actor, now))
     }
 
     /// The periods between `last` and the current one, which nobody began.
@@ -346,17 +326,25 @@ impl Subscription {
         matches!(self.state, State::Canceled { .. })
     }
 
+    pub(crate) fn cannot_become(&self, to: StateWord) -> SubscriptionError {
+        SubscriptionError::WrongState { from: self.state.word(), to }
+    }
+
+    /// It runs out with its period.
+    fn ending(&mut self, reason: ChangeReason, actor: &Actor, now: DateTime<Utc>) -> Change {
+        self.cancel_at_period_end = true;
+        self.change(Some(self.state.word()), reason, actor, now)
+    }
+
     fn moved(
-        mut self,
+        &mut self,
         state: State,
         reason: ChangeReason,
         actor: &Actor,
         now: DateTime<Utc>,
-    ) -> (Self, Change) {
-        let from = self.state.word();
-        self.state = state;
-        let change = self.change(Some(from), reason, actor, now);
-        (self, change)
+    ) -> Change {
+        let from = std::mem::replace(&mut self.state, state).word();
+        self.change(Some(from), reason, actor, now)
     }
 
     fn change(

@@ -3,12 +3,10 @@
 //! than was bought, staff hear of it: nothing goes out for it and nothing is
 //! renewed until the two agree again.
 
-use kernel::{Actor, CategoryId, PatientId};
-use ports::{AuditAction, AuditEntry, Env, Event};
+use kernel::{Actor, CategoryId, PatientId, Seen};
+use ports::{AuditAction, AuditEntry, Env, Event, repository::lock};
 
-use crate::{
-    Approvals, Subscription, SubscriptionError, SubscriptionsStore, Supply, handlers::audit,
-};
+use crate::{Approvals, Subscription, SubscriptionError, SubscriptionsStore, Supply, store::save};
 
 /// Handles `TreatmentPlanEnded`. Where another plan has taken its place the
 /// subscription goes on.
@@ -47,10 +45,7 @@ pub async fn on_treatment_changed(
     let actor = Actor::system("subscriptions.on_treatment_changed");
     let treated = approvals.treated(patient, category).await?;
     let mut tx = store.begin(&actor).await?;
-    let live = match tx.live_in_category(patient, category).await? {
-        Some(id) => tx.subscription(id).await?,
-        None => None,
-    };
+    let live = tx.live_in_category(patient, category).await?;
     let Some(subscription) = live else { return Ok(()) };
     let Some(misfit) = subscription.misfit(treated.as_ref()) else { return Ok(()) };
     tx.emit(Event::SubscriptionMismatched { subscription: subscription.id, patient, category });
@@ -71,20 +66,17 @@ async fn stop(
     (patient, category): (PatientId, CategoryId),
 ) -> Result<(), SubscriptionError> {
     // Asked before the transaction begins, which would hold its lock meanwhile.
-    let treated = approvals.supply(patient, category).await? != Supply::NoPlan;
-    let mut tx = store.begin(actor).await?;
-    let live = match tx.live_in_category(patient, category).await? {
-        Some(id) if !treated => tx.lock_subscription(id).await?,
-        _ => None,
-    };
-    let ended = live.map(|subscription| subscription.treatment_ended(actor, env.now()));
-    let Some((subscription, Some(change))) = ended else { return Ok(()) };
-    tx.save_subscription(&subscription, &change).await?;
-    if subscription.is_canceled() {
-        tx.emit(Event::SubscriptionCanceled { subscription: subscription.id, patient, category });
+    if approvals.supply(patient, category).await? != Supply::NoPlan {
+        return Ok(());
     }
+    let mut tx = store.begin(actor).await?;
+    let live = tx.live_in_category(patient, category).await?;
+    let Some(live) = live else { return Ok(()) };
+    let mut subscription = lock(tx.as_mut(), live.id, &Seen::Any).await?;
+    let ended = subscription.treatment_ended(actor, env.now());
+    let Some(change) = ended else { return Ok(()) };
+    save(tx.as_mut(), &mut subscription, &change).await?;
     tx.emit(stopped(&subscription));
-    audit(tx.as_mut(), &subscription, &change);
     tx.commit().await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The figures of one category, from the views that migration 062 made.
+//! The figures of one category, from the views of `migrations/sql/097_analytics.up.sql`.
 
 use analytics::{CategoryFigures, Tally};
 use chrono::{NaiveDate, TimeDelta};

@@ -2,34 +2,35 @@
 
 mod messages;
 mod notifications;
-mod rows;
+mod preferences;
+mod queries;
+mod suppressions;
+mod threads;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use communication::{
-    CommunicationTx, Message, Notification, NotificationKind, Preference,
-    Preferences, Thread, ThreadSummary,
+    CommunicationTx, Message, Notification, NotificationKind, Preference, Preferences, Thread,
+    ThreadSummary,
 };
-
-pg::store!(Tx {});
-
 use kernel::{
-    AccountId, EmailAddress, MessageId, NotificationId, Page, PageRequest, PatientId,
-    ProviderId, ThreadId,
+    AccountId, EmailAddress, NotificationId, Page, PageRequest, PatientId, ProviderId, ThreadId,
 };
 use ports::Result;
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
-use pg::{db, id_cursor};
+pg::store!(Tx {
+    Message => messages::Model,
+    Notification => notifications::Model,
+});
 
 #[async_trait]
 impl CommunicationTx for Tx {
     async fn thread(&mut self, id: ThreadId, participant: AccountId) -> Result<Option<Thread>> {
-        messages::thread(self, id, participant).await
+        threads::one(self, id, participant).await
     }
 
     async fn open_thread(&mut self, thread: &Thread) -> Result<Thread> {
-        messages::open_thread(self, thread).await
+        threads::open(self, thread).await
     }
 
     async fn threads_of(
@@ -37,7 +38,7 @@ impl CommunicationTx for Tx {
         account: AccountId,
         page: &PageRequest,
     ) -> Result<Page<ThreadSummary>> {
-        messages::threads_of(self, account, page).await
+        threads::of_account(self, account, page).await
     }
 
     async fn move_threads(
@@ -46,23 +47,7 @@ impl CommunicationTx for Tx {
         from: ProviderId,
         to: ProviderId,
     ) -> Result<u64> {
-        messages::move_threads(self, patient, from, to).await
-    }
-
-    async fn add_message(&mut self, thread: &Thread, message: &Message) -> Result<()> {
-        messages::add(self, thread, message).await
-    }
-
-    async fn message(
-        &mut self,
-        id: MessageId,
-        participant: AccountId,
-    ) -> Result<Option<(Thread, Message)>> {
-        messages::message(self, id, participant).await
-    }
-
-    async fn save_message(&mut self, message: &Message) -> Result<()> {
-        messages::save(self, message).await
+        threads::hand_over(self, patient, from, to).await
     }
 
     async fn messages(&mut self, thread: ThreadId, page: &PageRequest) -> Result<Page<Message>> {
@@ -83,31 +68,15 @@ impl CommunicationTx for Tx {
     }
 
     async fn preferences(&mut self, account: AccountId) -> Result<Preferences> {
-        notifications::preferences(self, account).await
+        preferences::of(self, account).await
     }
 
     async fn save_preferences(&mut self, account: AccountId, changes: &[Preference]) -> Result<()> {
-        notifications::save_preferences(self, account, changes).await
+        preferences::save(self, account, changes).await
     }
 
     async fn add_notification(&mut self, notification: &Notification) -> Result<bool> {
         notifications::add(self, notification).await
-    }
-
-    async fn notification(&mut self, id: NotificationId) -> Result<Option<Notification>> {
-        notifications::one(self, id, None).await
-    }
-
-    async fn notification_of(
-        &mut self,
-        id: NotificationId,
-        recipient: AccountId,
-    ) -> Result<Option<Notification>> {
-        notifications::one(self, id, Some(recipient)).await
-    }
-
-    async fn save_notification(&mut self, notification: &Notification) -> Result<()> {
-        notifications::save(self, notification).await
     }
 
     async fn inbox(
@@ -133,28 +102,10 @@ impl CommunicationTx for Tx {
     }
 
     async fn is_suppressed(&mut self, address: &EmailAddress) -> Result<bool> {
-        notifications::is_suppressed(self, address).await
+        suppressions::holds(self, address).await
     }
 
     async fn suppress(&mut self, address: &EmailAddress, because_of: NotificationId) -> Result<()> {
-        notifications::suppress(self, address, because_of).await
+        suppressions::add(self, address, because_of).await
     }
-}
-
-/// The rows of a query, read in this transaction.
-async fn rows<T: FromQueryResult>(
-    tx: &Tx,
-    doing: &str,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<T>> {
-    T::find_by_statement(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .all(tx.read())
-        .await
-        .map_err(|error| db(doing, error))
-}
-
-/// The id below which the page begins, and how many rows to read of it.
-fn bounds(page: &PageRequest) -> Result<(Value, Value)> {
-    Ok((id_cursor(page)?.into(), (i64::from(page.limit()) + 1).into()))
 }

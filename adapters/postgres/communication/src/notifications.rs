@@ -1,209 +1,171 @@
-use communication::{Notification, NotificationKind, Preference, Preferences};
-use kernel::{AccountId, EmailAddress, NotificationId, Page, PageRequest};
+//! Notifications.
+
+use communication::{About, Channel, Notification, NotificationKind, NotificationState, StateWord};
+use kernel::{AccountId, Actor, EventId, NotificationId, Page, PageRequest};
 use ports::Result;
-use sea_orm::Value;
-
-use super::{
-    bounds, rows,
-    rows::{CountRow, NotificationRow, PreferenceRow, StateColumns},
+use sea_orm::{
+    Condition, DbBackend, IntoActiveModel as _, QueryTrait as _, entity::prelude::*,
+    sea_query::OnConflict,
 };
-use crate::Tx;
-use pg::expect_changed;
 
-const NOTIFICATION: &str = "id, event_id, recipient_id, channel, kind, about_entity, about_id, \
-     about_status, state, attempts, delivered_at, read_at, ended_at, reason, created_at, version";
+use super::queries::{count, newest_first};
+use pg::{PgTx, Row, Unreadable};
 
-pub(super) async fn preferences(tx: &Tx, account: AccountId) -> Result<Preferences> {
-    let found: Vec<PreferenceRow> = rows(
-        tx,
-        "loading notification preferences",
-        "SELECT kind, channel, enabled FROM notification_preferences WHERE account_id = $1",
-        [account.uuid().into()],
-    )
-    .await?;
-    Ok(Preferences::new(found.into_iter().filter_map(PreferenceRow::into_domain)))
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "notifications")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: NotificationId,
+    pub event_id: EventId,
+    pub recipient_id: AccountId,
+    pub channel: Channel,
+    pub kind: NotificationKind,
+    pub about_entity: String,
+    pub about_id: Uuid,
+    pub about_status: Option<String>,
+    pub state: StateWord,
+    pub attempts: i32,
+    pub delivered_at: Option<ChronoDateTimeUtc>,
+    pub read_at: Option<ChronoDateTimeUtc>,
+    pub ended_at: Option<ChronoDateTimeUtc>,
+    pub reason: Option<String>,
+    pub created_at: ChronoDateTimeUtc,
+    pub version: i64,
 }
 
-pub(super) async fn save_preferences(
-    tx: &mut Tx,
-    account: AccountId,
-    changes: &[Preference],
-) -> Result<()> {
-    let now = tx.now();
-    for change in changes {
-        tx.execute(
-            "saving a notification preference",
-            "INSERT INTO notification_preferences \
-             (account_id, kind, channel, enabled, changed_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (account_id, kind, channel) \
-             DO UPDATE SET enabled = excluded.enabled, changed_at = excluded.changed_at",
-            [
-                account.uuid().into(),
-                change.kind.to_string().into(),
-                change.channel.to_string().into(),
-                change.enabled.into(),
-                now.into(),
-            ],
-        )
-        .await?;
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    fn state(&self) -> Result<NotificationState, Unreadable> {
+        use NotificationState as State;
+        let attempts = self.attempts.try_into()?;
+        let reason = self.reason.as_deref().unwrap_or_default();
+        Ok(match (self.state, self.delivered_at, self.read_at, self.ended_at) {
+            (StateWord::Queued, ..) => State::Queued { attempts },
+            (StateWord::Sending, ..) => State::Sending { attempts },
+            (StateWord::Delivered, Some(at), ..) => State::Delivered { attempts, at },
+            (StateWord::Read, Some(delivered_at), Some(at), _) => State::Read { delivered_at, at },
+            (StateWord::Failed, .., Some(at)) => {
+                State::Failed { attempts, at, reason: reason.parse()? }
+            }
+            (StateWord::Dropped, .., Some(at)) => {
+                State::Dropped { attempts, at, reason: reason.parse()? }
+            }
+            _ => return Err(format!("it is {} at no time", self.state).into()),
+        })
     }
-    Ok(())
 }
 
-pub(super) async fn add(tx: &mut Tx, notification: &Notification) -> Result<bool> {
-    let columns = StateColumns::of(notification);
-    let result = tx
-        .execute(
-            "adding a notification",
-            "INSERT INTO notifications (id, event_id, recipient_id, channel, kind, about_entity, \
-             about_id, about_status, state, attempts, delivered_at, read_at, ended_at, reason, \
-             created_at, version) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
-             ON CONFLICT ON CONSTRAINT notifications_once DO NOTHING",
-            [
-                notification.id.uuid().into(),
-                notification.event.uuid().into(),
-                notification.recipient.uuid().into(),
-                notification.channel.to_string().into(),
-                notification.kind.to_string().into(),
-                notification.about.entity.clone().into(),
-                notification.about.id.into(),
-                notification.about.status.clone().into(),
-                columns.state.into(),
-                columns.attempts.into(),
-                columns.delivered_at.into(),
-                columns.read_at.into(),
-                columns.ended_at.into(),
-                columns.reason.into(),
-                notification.created_at.into(),
-                notification.version.into(),
-            ],
-        )
-        .await?;
-    Ok(result.rows_affected() == 1)
+impl Row for Model {
+    type Aggregate = Notification;
+
+    fn open(self) -> Result<Notification, Unreadable> {
+        Ok(Notification {
+            state: self.state()?,
+            id: self.id,
+            event: self.event_id,
+            recipient: self.recipient_id,
+            channel: self.channel,
+            kind: self.kind,
+            about: About {
+                entity: self.about_entity,
+                id: self.about_id,
+                status: self.about_status,
+            },
+            created_at: self.created_at,
+            version: self.version,
+        })
+    }
+
+    fn close(notification: &Notification) -> Self {
+        use NotificationState as State;
+        let (delivered_at, read_at, ended_at, reason) = match notification.state {
+            State::Queued { .. } | State::Sending { .. } => (None, None, None, None),
+            State::Delivered { at, .. } => (Some(at), None, None, None),
+            State::Read { delivered_at, at } => (Some(delivered_at), Some(at), None, None),
+            State::Failed { at, reason, .. } => (None, None, Some(at), Some(reason.to_string())),
+            State::Dropped { at, reason, .. } => (None, None, Some(at), Some(reason.to_string())),
+        };
+        let Notification { about, .. } = notification.clone();
+        Self {
+            id: notification.id,
+            event_id: notification.event,
+            recipient_id: notification.recipient,
+            channel: notification.channel,
+            kind: notification.kind,
+            about_entity: about.entity,
+            about_id: about.id,
+            about_status: about.status,
+            state: notification.state.word(),
+            attempts: notification.attempts().try_into().unwrap_or(i32::MAX),
+            delivered_at,
+            read_at,
+            ended_at,
+            reason,
+            created_at: notification.created_at,
+            version: notification.version,
+        }
+    }
+
+    /// A person's own; all for the job that sends them.
+    fn reach(actor: &Actor) -> Condition {
+        let own = actor.account().map(|own| Column::RecipientId.eq(own));
+        let others = (!actor.is_system()).then(|| Expr::value(false));
+        Condition::all().add_option(own.or(others))
+    }
 }
 
-pub(super) async fn one(
-    tx: &Tx,
-    id: NotificationId,
-    recipient: Option<AccountId>,
-) -> Result<Option<Notification>> {
-    let sql = format!(
-        "SELECT {NOTIFICATION} FROM notifications \
-         WHERE id = $1 AND ($2::uuid IS NULL OR recipient_id = $2)"
-    );
-    let values = [id.uuid().into(), recipient.map(|account| account.uuid()).into()];
-    let found: Vec<NotificationRow> = rows(tx, "loading a notification", &sql, values).await?;
-    found.into_iter().next().map(NotificationRow::into_domain).transpose()
+/// A delivery of an event that told everybody before changes nothing.
+pub async fn add(tx: &mut PgTx, notification: &Notification) -> Result<bool> {
+    let once = OnConflict::constraint("notifications_once").do_nothing().to_owned();
+    let row = Model::close(notification).into_active_model().reset_all();
+    let insert = Entity::insert(row).on_conflict(once).build(DbBackend::Postgres);
+    let values = insert.values.map(|values| values.0).unwrap_or_default();
+    let added = tx.execute("adding a notification", &insert.sql, values).await?;
+    Ok(added.rows_affected() == 1)
 }
 
-pub(super) async fn save(tx: &mut Tx, notification: &Notification) -> Result<()> {
-    let columns = StateColumns::of(notification);
-    let result = tx
-        .execute(
-            "saving a notification",
-            "UPDATE notifications SET state = $3, attempts = $4, delivered_at = $5, read_at = $6, \
-             ended_at = $7, reason = $8, version = version + 1 WHERE id = $1 AND version = $2",
-            [
-                notification.id.uuid().into(),
-                notification.version.into(),
-                columns.state.into(),
-                columns.attempts.into(),
-                columns.delivered_at.into(),
-                columns.read_at.into(),
-                columns.ended_at.into(),
-                columns.reason.into(),
-            ],
-        )
-        .await?;
-    expect_changed(result.rows_affected(), "notifications")
-}
-
-pub(super) async fn inbox(
-    tx: &Tx,
+pub async fn inbox(
+    tx: &PgTx,
     recipient: AccountId,
     unread_only: bool,
     page: &PageRequest,
 ) -> Result<Page<Notification>> {
-    let sql = format!(
-        "SELECT {NOTIFICATION} FROM notifications \
-         WHERE recipient_id = $1 AND channel = 'in_app' AND ($2::uuid IS NULL OR id < $2) \
-         AND (NOT $4 OR state = 'delivered') ORDER BY id DESC LIMIT $3"
-    );
-    let (before, limit) = bounds(page)?;
-    list(tx, &sql, [recipient.uuid().into(), before, limit, unread_only.into()], page).await
+    let unread = unread_only.then(|| Column::State.eq(StateWord::Delivered));
+    let found = Condition::all().add(Column::Channel.eq(Channel::InApp)).add_option(unread);
+    of_recipient(tx, recipient, found, page).await
 }
 
-pub(super) async fn history(
-    tx: &Tx,
+pub async fn history(
+    tx: &PgTx,
     recipient: AccountId,
     kind: Option<NotificationKind>,
     page: &PageRequest,
 ) -> Result<Page<Notification>> {
-    let sql = format!(
-        "SELECT {NOTIFICATION} FROM notifications \
-         WHERE recipient_id = $1 AND ($2::uuid IS NULL OR id < $2) \
-         AND ($4::text IS NULL OR kind = $4) ORDER BY id DESC LIMIT $3"
-    );
-    let (before, limit) = bounds(page)?;
-    let kind = kind.map(|kind| kind.to_string());
-    list(tx, &sql, [recipient.uuid().into(), before, limit, kind.into()], page).await
+    let found = Condition::all().add_option(kind.map(|kind| Column::Kind.eq(kind)));
+    of_recipient(tx, recipient, found, page).await
 }
 
-async fn list(
-    tx: &Tx,
-    sql: &str,
-    values: [Value; 4],
+async fn of_recipient(
+    tx: &PgTx,
+    recipient: AccountId,
+    which: Condition,
     page: &PageRequest,
 ) -> Result<Page<Notification>> {
-    let found: Vec<NotificationRow> = rows(tx, "listing notifications", sql, values).await?;
-    let page = Page::from_overfetch(found, page, |row| row.id.to_string());
-    let items = page.items.into_iter().map(NotificationRow::into_domain).collect::<Result<_>>()?;
-    Ok(Page { items, next: page.next })
+    let found = pg::reached::<Model>(tx).filter(Column::RecipientId.eq(recipient)).filter(which);
+    newest_first::<Model>(tx, found, Column::Id, page).await
 }
 
-pub(super) async fn unread(tx: &Tx, recipient: AccountId) -> Result<u64> {
-    let found: Vec<CountRow> = rows(
+pub async fn unread(tx: &PgTx, recipient: AccountId) -> Result<u64> {
+    count(
         tx,
         "counting unread notifications",
         "SELECT count(*) AS count FROM notifications \
          WHERE recipient_id = $1 AND channel = 'in_app' AND state = 'delivered'",
-        [recipient.uuid().into()],
+        recipient.into(),
     )
-    .await?;
-    Ok(found.first().map_or(0, |row| row.count.unsigned_abs()))
-}
-
-pub(super) async fn is_suppressed(tx: &Tx, address: &EmailAddress) -> Result<bool> {
-    let index = address_index(tx, address)?;
-    let found: Vec<CountRow> = rows(
-        tx,
-        "looking for a suppressed address",
-        "SELECT count(*) AS count FROM suppressed_mail_addresses WHERE address_index = $1",
-        [index],
-    )
-    .await?;
-    Ok(found.first().is_some_and(|row| row.count > 0))
-}
-
-pub(super) async fn suppress(
-    tx: &mut Tx,
-    address: &EmailAddress,
-    because_of: NotificationId,
-) -> Result<()> {
-    let index = address_index(tx, address)?;
-    let now = tx.now();
-    tx.execute(
-        "suppressing an address",
-        "INSERT INTO suppressed_mail_addresses (address_index, notification_id, since) \
-         VALUES ($1, $2, $3) ON CONFLICT (address_index) DO NOTHING",
-        [index, because_of.uuid().into(), now.into()],
-    )
-    .await?;
-    Ok(())
-}
-
-fn address_index(tx: &Tx, address: &EmailAddress) -> Result<Value> {
-    let index = tx.sealer().blind_index("suppressed_mail_addresses.address", address.as_str())?;
-    Ok(index.0.to_vec().into())
+    .await
 }

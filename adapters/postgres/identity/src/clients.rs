@@ -1,124 +1,76 @@
+//! API clients, and the assertions that they have used.
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{ApiClient, store::Clients};
 use kernel::ApiClientId;
-use ports::{PortError, Result};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use ports::Result;
+use sea_orm::{QueryOrder as _, entity::prelude::*};
+use serde_json::json;
 
-use super::stored;
 use crate::Tx;
-use pg::{db, expect_changed};
+use pg::{Row, Unreadable, reached};
 
-mod client {
-    use sea_orm::entity::prelude::*;
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "identity_clients")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ApiClientId,
+    pub name: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub jwks: Json,
+    pub scopes: Vec<String>,
+    pub active: bool,
+    pub generation: i32,
+    pub disabled_at: Option<ChronoDateTimeUtc>,
+    pub created_at: ChronoDateTimeUtc,
+    pub version: i64,
+}
 
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "identity_clients")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub name: String,
-        #[sea_orm(column_type = "JsonBinary")]
-        pub jwks: Json,
-        pub scopes: Vec<String>,
-        pub active: bool,
-        pub generation: i32,
-        pub disabled_at: Option<DateTimeUtc>,
-        pub created_at: DateTimeUtc,
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Row for Model {
+    type Aggregate = ApiClient;
+
+    /// The audit log names keys by their ids.
+    const UNTOLD: &'static [Column] = &[Column::Jwks];
+
+    fn open(self) -> Result<ApiClient, Unreadable> {
+        Ok(ApiClient {
+            id: self.id,
+            name: self.name,
+            keys: serde_json::from_value(self.jwks)?,
+            scopes: self.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
+            disabled_at: self.disabled_at,
+            generation: self.generation,
+            created_at: self.created_at,
+            version: self.version,
+        })
     }
 
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-fn from_row(row: client::Model) -> Result<ApiClient> {
-    let keys = serde_json::from_value(row.jwks)
-        .map_err(|error| PortError::internal("identity_clients.jwks does not parse", error))?;
-    let scopes = row
-        .scopes
-        .iter()
-        .map(|scope| stored("identity_clients.scopes", scope))
-        .collect::<Result<_>>()?;
-    Ok(ApiClient {
-        id: row.id.into(),
-        name: row.name,
-        keys,
-        scopes,
-        disabled_at: row.disabled_at,
-        generation: row.generation,
-        created_at: row.created_at,
-    })
-}
-
-fn to_row(client: &ApiClient) -> Result<client::Model> {
-    let jwks = serde_json::to_value(&client.keys)
-        .map_err(|error| PortError::internal("a JWK set does not serialize", error))?;
-    Ok(client::Model {
-        id: client.id.uuid(),
-        name: client.name.clone(),
-        jwks,
-        scopes: client.scopes.iter().map(ToString::to_string).collect(),
-        active: client.is_active(),
-        generation: client.generation,
-        disabled_at: client.disabled_at,
-        created_at: client.created_at,
-    })
+    fn close(client: &ApiClient) -> Self {
+        Self {
+            id: client.id,
+            name: client.name.clone(),
+            jwks: json!(client.keys),
+            scopes: client.scopes.iter().map(ToString::to_string).collect(),
+            active: client.is_active(),
+            generation: client.generation,
+            disabled_at: client.disabled_at,
+            created_at: client.created_at,
+            version: client.version,
+        }
+    }
 }
 
 #[async_trait]
 impl Clients for Tx {
-    async fn client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>> {
-        client::Entity::find_by_id(id.uuid())
-            .one(self.read())
-            .await
-            .map_err(|error| db("loading an API client", error))?
-            .map(from_row)
-            .transpose()
-    }
-
-    async fn lock_client(&mut self, id: ApiClientId) -> Result<Option<ApiClient>> {
-        client::Entity::find_by_id(id.uuid())
-            .lock_exclusive()
-            .one(self.read())
-            .await
-            .map_err(|error| db("locking an API client", error))?
-            .map(from_row)
-            .transpose()
-    }
-
     async fn clients(&mut self) -> Result<Vec<ApiClient>> {
-        client::Entity::find()
-            .order_by_asc(client::Column::CreatedAt)
-            .order_by_asc(client::Column::Id)
-            .all(self.read())
-            .await
-            .map_err(|error| db("listing API clients", error))?
-            .into_iter()
-            .map(from_row)
-            .collect()
-    }
-
-    async fn save_client(&mut self, client: &ApiClient) -> Result<()> {
-        let saved = client::Entity::update_many()
-            .set(to_row(client)?.into_active_model().reset_all())
-            .filter(client::Column::Id.eq(client.id.uuid()))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("saving an API client", error))?;
-        expect_changed(saved.rows_affected, "identity_clients.id")
-    }
-
-    async fn insert_client(&mut self, client: &ApiClient) -> Result<()> {
-        client::Entity::insert(to_row(client)?.into_active_model().reset_all())
-            .exec_without_returning(self.write())
-            .await
-            .map_err(|error| db("inserting an API client", error))?;
-        Ok(())
+        let all = reached::<Model>(self).order_by_asc(Column::CreatedAt).order_by_asc(Column::Id);
+        Model::load(self, all).await
     }
 
     async fn first_use_of(
@@ -132,7 +84,7 @@ impl Clients for Tx {
         self.execute(
             "forgetting expired assertions",
             "DELETE FROM identity_client_assertions WHERE client_id = $1 AND expires_at < $2",
-            [client.uuid().into(), now.into()],
+            [client.into(), now.into()],
         )
         .await?;
         let inserted = self
@@ -140,7 +92,7 @@ impl Clients for Tx {
                 "remembering an assertion",
                 "INSERT INTO identity_client_assertions (client_id, jti, expires_at) \
                  VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                [client.uuid().into(), jti.into(), expires_at.into()],
+                [client.into(), jti.into(), expires_at.into()],
             )
             .await?;
         Ok(inserted.rows_affected() == 1)

@@ -1,3 +1,6 @@
+//! Second factors and what waits for them. A factor is written at each use of it, which
+//! has its own audit entry.
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{
@@ -10,103 +13,107 @@ use identity::{
 use kernel::{AccountId, CeremonyId, PasskeyId};
 use ports::{BlindIndex, PortError, Result};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select, sea_query::OnConflict,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable as _, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, sea_query::OnConflict,
 };
 
-use super::{accounts::challenge, fixed, stored};
-use crate::Tx;
-use pg::{db, expect_changed};
+use crate::{Tx, challenges};
+use pg::{Unreadable, db, expect_changed};
 
 mod totp {
+    use kernel::AccountId;
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "identity_totps")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub account_id: Uuid,
+        pub account_id: AccountId,
         pub secret: Vec<u8>,
         pub last_step: i64,
-        pub created_at: DateTimeUtc,
-        pub confirmed_at: Option<DateTimeUtc>,
-        pub proved_at: Option<DateTimeUtc>,
-        pub suspended_at: Option<DateTimeUtc>,
+        pub created_at: ChronoDateTimeUtc,
+        pub confirmed_at: Option<ChronoDateTimeUtc>,
+        pub proved_at: Option<ChronoDateTimeUtc>,
+        pub suspended_at: Option<ChronoDateTimeUtc>,
         pub confirmation_nonce: Option<Vec<u8>>,
-        pub confirmation_issued_at: Option<DateTimeUtc>,
-        pub confirmation_expires_at: Option<DateTimeUtc>,
+        pub confirmation_issued_at: Option<ChronoDateTimeUtc>,
+        pub confirmation_expires_at: Option<ChronoDateTimeUtc>,
     }
 
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
 }
 
 mod recovery_code {
+    use kernel::AccountId;
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "identity_recovery_codes")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub account_id: Uuid,
+        pub account_id: AccountId,
         #[sea_orm(primary_key, auto_increment = false)]
         pub digest: Vec<u8>,
-        pub used_at: Option<DateTimeUtc>,
+        pub used_at: Option<ChronoDateTimeUtc>,
         pub proved: bool,
     }
 
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
 }
 
 mod passkey {
+    use kernel::{AccountId, PasskeyId};
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "identity_passkeys")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub account_id: Uuid,
+        pub id: PasskeyId,
+        pub account_id: AccountId,
         pub name: String,
         pub credential_index: Vec<u8>,
         pub credential: Vec<u8>,
-        pub created_at: DateTimeUtc,
-        pub last_used_at: Option<DateTimeUtc>,
-        pub proved_at: Option<DateTimeUtc>,
-        pub suspended_at: Option<DateTimeUtc>,
+        pub created_at: ChronoDateTimeUtc,
+        pub last_used_at: Option<ChronoDateTimeUtc>,
+        pub proved_at: Option<ChronoDateTimeUtc>,
+        pub suspended_at: Option<ChronoDateTimeUtc>,
         pub confirmation_nonce: Option<Vec<u8>>,
-        pub confirmation_issued_at: Option<DateTimeUtc>,
-        pub confirmation_expires_at: Option<DateTimeUtc>,
+        pub confirmation_issued_at: Option<ChronoDateTimeUtc>,
+        pub confirmation_expires_at: Option<ChronoDateTimeUtc>,
     }
 
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
 }
 
 mod ceremony {
+    use identity::factor::CeremonyKind;
+    use kernel::{AccountId, CeremonyId};
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "identity_ceremonies")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
+        pub id: CeremonyId,
         pub digest: Vec<u8>,
-        pub kind: String,
-        pub account_id: Option<Uuid>,
+        pub kind: CeremonyKind,
+        pub account_id: Option<AccountId>,
         pub state: Option<Vec<u8>>,
         pub failures: i32,
-        pub expires_at: DateTimeUtc,
+        pub expires_at: ChronoDateTimeUtc,
     }
 
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
@@ -118,8 +125,16 @@ const STATE: &str = "identity_ceremonies.state";
 
 fn passkeys_of(account: AccountId) -> Select<passkey::Entity> {
     passkey::Entity::find()
-        .filter(passkey::Column::AccountId.eq(account.uuid()))
+        .filter(passkey::Column::AccountId.eq(account))
         .order_by_asc(passkey::Column::Id)
+}
+
+fn ceremony_of(token: TokenDigest) -> Select<ceremony::Entity> {
+    ceremony::Entity::find().filter(ceremony::Column::Digest.eq(token.0.to_vec()))
+}
+
+fn unreadable(error: impl Into<Unreadable>) -> PortError {
+    PortError::internal("a second factor cannot be read", error.into())
 }
 
 /// Both tables have the same columns for how far a factor is proved.
@@ -128,22 +143,23 @@ macro_rules! standing {
         Standing {
             proved_at: $row.proved_at,
             suspended_at: $row.suspended_at,
-            confirmation: challenge(
+            confirmation: challenges::open((
                 $row.confirmation_nonce,
                 $row.confirmation_issued_at,
                 $row.confirmation_expires_at,
-            )?,
+            ))
+            .map_err(unreadable)?,
         }
     };
 }
 
 impl Tx {
-    fn totp_of(&self, row: Option<totp::Model>) -> Result<Option<Totp>> {
+    async fn totp_of(&self, doing: &str, select: Select<totp::Entity>) -> Result<Option<Totp>> {
+        let row = select.one(self.read()).await.map_err(|error| db(doing, error))?;
         let Some(row) = row else { return Ok(None) };
-        let account = AccountId::from_uuid(row.account_id);
         Ok(Some(Totp {
-            account,
-            secret: self.unseal(SECRET, account, row.secret)?,
+            account: row.account_id,
+            secret: self.unseal(SECRET, row.account_id, row.secret)?,
             last_step: row.last_step.unsigned_abs(),
             created_at: row.created_at,
             confirmed_at: row.confirmed_at,
@@ -151,27 +167,36 @@ impl Tx {
         }))
     }
 
-    fn passkey_of(&self, row: passkey::Model) -> Result<Passkey> {
-        let credential = self.unseal(CREDENTIAL, row.id, row.credential)?;
-        Ok(Passkey {
-            id: row.id.into(),
-            account: row.account_id.into(),
-            name: row.name,
-            credential: serde_json::from_slice(&credential)
-                .map_err(|error| PortError::internal("reading a passkey", error))?,
-            created_at: row.created_at,
-            last_used_at: row.last_used_at,
-            standing: standing!(row),
-        })
+    async fn all_passkeys(
+        &self,
+        doing: &str,
+        select: Select<passkey::Entity>,
+    ) -> Result<Vec<Passkey>> {
+        let rows = select.all(self.read()).await.map_err(|error| db(doing, error))?;
+        let passkey = |row: passkey::Model| {
+            let credential = self.unseal(CREDENTIAL, row.id, row.credential)?;
+            Ok(Passkey {
+                id: row.id,
+                account: row.account_id,
+                name: row.name,
+                credential: serde_json::from_slice(&credential).map_err(unreadable)?,
+                created_at: row.created_at,
+                last_used_at: row.last_used_at,
+                standing: standing!(row),
+            })
+        };
+        rows.into_iter().map(passkey).collect()
     }
 
-    fn passkey_row(&self, passkey: &Passkey) -> Result<passkey::Model> {
+    fn passkey_row(&self, passkey: &Passkey) -> Result<passkey::ActiveModel> {
         let credential = serde_json::to_vec(&passkey.credential)
             .map_err(|error| PortError::internal("writing a passkey", error))?;
         let index = credential_index(self.sealer(), passkey.credential_id())?;
-        Ok(passkey::Model {
-            id: passkey.id.uuid(),
-            account_id: passkey.account.uuid(),
+        let (confirmation_nonce, confirmation_issued_at, confirmation_expires_at) =
+            challenges::close(passkey.standing.confirmation);
+        let row = passkey::Model {
+            id: passkey.id,
+            account_id: passkey.account,
             name: passkey.name.clone(),
             credential_index: index.0.to_vec(),
             credential: self.seal(CREDENTIAL, passkey.id, &credential)?,
@@ -179,86 +204,65 @@ impl Tx {
             last_used_at: passkey.last_used_at,
             proved_at: passkey.standing.proved_at,
             suspended_at: passkey.standing.suspended_at,
-            confirmation_nonce: passkey.standing.confirmation.map(|open| open.nonce.to_vec()),
-            confirmation_issued_at: passkey.standing.confirmation.map(|open| open.issued_at),
-            confirmation_expires_at: passkey.standing.confirmation.map(|open| open.expires_at),
-        })
+            confirmation_nonce,
+            confirmation_issued_at,
+            confirmation_expires_at,
+        };
+        Ok(row.into_active_model().reset_all())
     }
 
-    fn ceremony_row(&self, ceremony: &Ceremony) -> Result<ceremony::Model> {
+    fn ceremony_row(&self, ceremony: &Ceremony) -> Result<ceremony::ActiveModel> {
         let state = ceremony.state.as_deref();
         let state = state.map(|state| self.seal(STATE, ceremony.id, state.as_bytes()));
-        Ok(ceremony::Model {
-            id: ceremony.id.uuid(),
+        let row = ceremony::Model {
+            id: ceremony.id,
             digest: ceremony.token.0.to_vec(),
-            kind: ceremony.kind.to_string(),
-            account_id: ceremony.account.map(AccountId::uuid),
+            kind: ceremony.kind,
+            account_id: ceremony.account,
             state: state.transpose()?,
             failures: i32::try_from(ceremony.failures).unwrap_or(i32::MAX),
             expires_at: ceremony.expires_at,
-        })
+        };
+        Ok(row.into_active_model().reset_all())
     }
 }
 
 #[async_trait]
 impl Factors for Tx {
     async fn totp(&mut self, account: AccountId) -> Result<Option<Totp>> {
-        let row = totp::Entity::find_by_id(account.uuid())
-            .one(self.read())
-            .await
-            .map_err(|error| db("loading an authenticator app", error))?;
-        self.totp_of(row)
+        self.totp_of("loading an authenticator app", totp::Entity::find_by_id(account)).await
     }
 
     async fn lock_totp(&mut self, account: AccountId) -> Result<Option<Totp>> {
-        let row = totp::Entity::find_by_id(account.uuid())
-            .lock_exclusive()
-            .one(self.read())
-            .await
-            .map_err(|error| db("locking an authenticator app", error))?;
-        self.totp_of(row)
+        let select = totp::Entity::find_by_id(account).lock_exclusive();
+        self.totp_of("locking an authenticator app", select).await
     }
 
     async fn save_totp(&mut self, totp: &Totp) -> Result<()> {
+        let (confirmation_nonce, confirmation_issued_at, confirmation_expires_at) =
+            challenges::close(totp.standing.confirmation);
         let row = totp::Model {
-            account_id: totp.account.uuid(),
+            account_id: totp.account,
             secret: self.seal(SECRET, totp.account, &totp.secret)?,
             last_step: i64::try_from(totp.last_step).unwrap_or(i64::MAX),
             created_at: totp.created_at,
             confirmed_at: totp.confirmed_at,
             proved_at: totp.standing.proved_at,
             suspended_at: totp.standing.suspended_at,
-            confirmation_nonce: totp.standing.confirmation.map(|open| open.nonce.to_vec()),
-            confirmation_issued_at: totp.standing.confirmation.map(|open| open.issued_at),
-            confirmation_expires_at: totp.standing.confirmation.map(|open| open.expires_at),
+            confirmation_nonce,
+            confirmation_issued_at,
+            confirmation_expires_at,
         };
         let replace = OnConflict::column(totp::Column::AccountId)
-            .update_columns([
-                totp::Column::Secret,
-                totp::Column::LastStep,
-                totp::Column::CreatedAt,
-                totp::Column::ConfirmedAt,
-                totp::Column::ProvedAt,
-                totp::Column::SuspendedAt,
-                totp::Column::ConfirmationNonce,
-                totp::Column::ConfirmationIssuedAt,
-                totp::Column::ConfirmationExpiresAt,
-            ])
+            .update_columns(totp::Column::iter().skip(1))
             .to_owned();
-        totp::Entity::insert(row.into_active_model().reset_all())
-            .on_conflict(replace)
-            .exec_without_returning(self.write())
-            .await
-            .map_err(|error| db("saving an authenticator app", error))?;
-        Ok(())
+        let insert = totp::Entity::insert(row.into_active_model().reset_all()).on_conflict(replace);
+        self.change("saving an authenticator app", insert.into_query()).await.map(drop)
     }
 
     async fn remove_totp(&mut self, account: AccountId) -> Result<()> {
-        totp::Entity::delete_by_id(account.uuid())
-            .exec(self.write())
-            .await
-            .map_err(|error| db("removing an authenticator app", error))?;
-        Ok(())
+        let delete = totp::Entity::delete_many().filter(totp::Column::AccountId.eq(account));
+        self.change("removing an authenticator app", delete.into_query()).await.map(drop)
     }
 
     async fn replace_recovery_codes(
@@ -267,28 +271,20 @@ impl Factors for Tx {
         digests: &[BlindIndex],
         proved: bool,
     ) -> Result<()> {
-        recovery_code::Entity::delete_many()
-            .filter(recovery_code::Column::AccountId.eq(account.uuid()))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("dropping recovery codes", error))?;
+        let delete = recovery_code::Entity::delete_many()
+            .filter(recovery_code::Column::AccountId.eq(account));
+        self.change("dropping recovery codes", delete.into_query()).await?;
         if digests.is_empty() {
             return Ok(());
         }
         let rows = digests.iter().map(|digest| {
-            let row = recovery_code::Model {
-                account_id: account.uuid(),
-                digest: digest.0.to_vec(),
-                used_at: None,
-                proved,
-            };
-            row.into_active_model().reset_all()
+            let digest = digest.0.to_vec();
+            recovery_code::Model { account_id: account, digest, used_at: None, proved }
+                .into_active_model()
+                .reset_all()
         });
-        recovery_code::Entity::insert_many(rows)
-            .exec_without_returning(self.write())
-            .await
-            .map_err(|error| db("writing recovery codes", error))?;
-        Ok(())
+        let insert = recovery_code::Entity::insert_many(rows);
+        self.change("writing recovery codes", insert.into_query()).await.map(drop)
     }
 
     async fn use_recovery_code(
@@ -297,7 +293,7 @@ impl Factors for Tx {
         digest: &BlindIndex,
         at: DateTime<Utc>,
     ) -> Result<Option<bool>> {
-        let code = recovery_code::Entity::find_by_id((account.uuid(), digest.0.to_vec()))
+        let code = recovery_code::Entity::find_by_id((account, digest.0.to_vec()))
             .filter(recovery_code::Column::UsedAt.is_null())
             .lock_exclusive()
             .one(self.read())
@@ -308,35 +304,25 @@ impl Factors for Tx {
             "using a recovery code",
             "UPDATE identity_recovery_codes SET used_at = $3 \
              WHERE account_id = $1 AND digest = $2 AND used_at IS NULL",
-            [account.uuid().into(), digest.0.to_vec().into(), at.into()],
+            [account.into(), digest.0.to_vec().into(), at.into()],
         )
         .await?;
         Ok(Some(code.proved))
     }
 
     async fn prove_recovery_codes(&mut self, account: AccountId) -> Result<()> {
-        self.execute(
-            "proving recovery codes",
-            "UPDATE identity_recovery_codes SET proved = true WHERE account_id = $1",
-            [account.uuid().into()],
-        )
-        .await?;
-        Ok(())
+        let sql = "UPDATE identity_recovery_codes SET proved = true WHERE account_id = $1";
+        self.execute("proving recovery codes", sql, [account.into()]).await.map(drop)
     }
 
     async fn drop_unproved_recovery_codes(&mut self, account: AccountId) -> Result<()> {
-        self.execute(
-            "dropping unproved recovery codes",
-            "DELETE FROM identity_recovery_codes WHERE account_id = $1 AND NOT proved",
-            [account.uuid().into()],
-        )
-        .await?;
-        Ok(())
+        let sql = "DELETE FROM identity_recovery_codes WHERE account_id = $1 AND NOT proved";
+        self.execute("dropping unproved recovery codes", sql, [account.into()]).await.map(drop)
     }
 
     async fn recovery_codes_left(&mut self, account: AccountId) -> Result<u64> {
         recovery_code::Entity::find()
-            .filter(recovery_code::Column::AccountId.eq(account.uuid()))
+            .filter(recovery_code::Column::AccountId.eq(account))
             .filter(recovery_code::Column::UsedAt.is_null())
             .count(self.read())
             .await
@@ -344,73 +330,48 @@ impl Factors for Tx {
     }
 
     async fn passkeys(&mut self, account: AccountId) -> Result<Vec<Passkey>> {
-        let rows = passkeys_of(account)
-            .all(self.read())
-            .await
-            .map_err(|error| db("listing passkeys", error))?;
-        rows.into_iter().map(|row| self.passkey_of(row)).collect()
+        self.all_passkeys("listing passkeys", passkeys_of(account)).await
     }
 
     async fn lock_passkeys(&mut self, account: AccountId) -> Result<Vec<Passkey>> {
-        let rows = passkeys_of(account)
-            .lock_exclusive()
-            .all(self.read())
-            .await
-            .map_err(|error| db("locking passkeys", error))?;
-        rows.into_iter().map(|row| self.passkey_of(row)).collect()
+        self.all_passkeys("locking passkeys", passkeys_of(account).lock_exclusive()).await
     }
 
     async fn insert_passkey(&mut self, passkey: &Passkey) -> Result<()> {
-        let row = self.passkey_row(passkey)?.into_active_model().reset_all();
-        passkey::Entity::insert(row)
-            .exec_without_returning(self.write())
-            .await
-            .map_err(|error| db("inserting a passkey", error))?;
-        Ok(())
+        let insert = passkey::Entity::insert(self.passkey_row(passkey)?);
+        self.change("inserting a passkey", insert.into_query()).await.map(drop)
     }
 
     async fn save_passkey(&mut self, passkey: &Passkey) -> Result<()> {
-        let row = self.passkey_row(passkey)?.into_active_model().reset_all();
-        let saved = passkey::Entity::update_many()
-            .set(row)
-            .filter(passkey::Column::Id.eq(passkey.id.uuid()))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("saving a passkey", error))?;
-        expect_changed(saved.rows_affected, "identity_passkeys.id")
+        let update = passkey::Entity::update_many()
+            .set(self.passkey_row(passkey)?)
+            .filter(passkey::Column::Id.eq(passkey.id));
+        let saved = self.change("saving a passkey", update.into_query()).await?;
+        expect_changed(saved, "identity_passkeys.id")
     }
 
     async fn remove_passkey(&mut self, account: AccountId, id: PasskeyId) -> Result<()> {
-        passkey::Entity::delete_many()
-            .filter(passkey::Column::Id.eq(id.uuid()))
-            .filter(passkey::Column::AccountId.eq(account.uuid()))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("removing a passkey", error))?;
-        Ok(())
+        let delete = passkey::Entity::delete_many()
+            .filter(passkey::Column::Id.eq(id))
+            .filter(passkey::Column::AccountId.eq(account));
+        self.change("removing a passkey", delete.into_query()).await.map(drop)
     }
 
     async fn insert_ceremony(&mut self, ceremony: &Ceremony) -> Result<()> {
-        let row = self.ceremony_row(ceremony)?.into_active_model().reset_all();
-        ceremony::Entity::insert(row)
-            .exec_without_returning(self.write())
-            .await
-            .map_err(|error| db("beginning a sign-in", error))?;
-        Ok(())
+        let insert = ceremony::Entity::insert(self.ceremony_row(ceremony)?);
+        self.change("beginning a sign-in", insert.into_query()).await.map(drop)
     }
 
     async fn ceremony_account(&mut self, token: TokenDigest) -> Result<Option<AccountId>> {
-        let row = ceremony::Entity::find()
-            .filter(ceremony::Column::Digest.eq(token.0.to_vec()))
+        let row = ceremony_of(token)
             .one(self.read())
             .await
             .map_err(|error| db("finding whose sign-in was begun", error))?;
-        Ok(row.and_then(|row| row.account_id).map(AccountId::from_uuid))
+        Ok(row.and_then(|row| row.account_id))
     }
 
     async fn lock_ceremony(&mut self, token: TokenDigest) -> Result<Option<Ceremony>> {
-        let row = ceremony::Entity::find()
-            .filter(ceremony::Column::Digest.eq(token.0.to_vec()))
+        let row = ceremony_of(token)
             .lock_exclusive()
             .one(self.read())
             .await
@@ -418,10 +379,10 @@ impl Factors for Tx {
         let Some(row) = row else { return Ok(None) };
         let state = row.state.map(|state| self.unseal_text(STATE, row.id, state)).transpose()?;
         Ok(Some(Ceremony {
-            id: row.id.into(),
-            token: TokenDigest(fixed("identity_ceremonies.digest", &row.digest)?),
-            kind: stored("identity_ceremonies.kind", &row.kind)?,
-            account: row.account_id.map(AccountId::from_uuid),
+            id: row.id,
+            token,
+            kind: row.kind,
+            account: row.account_id,
             state,
             failures: row.failures.unsigned_abs(),
             expires_at: row.expires_at,
@@ -429,31 +390,23 @@ impl Factors for Tx {
     }
 
     async fn save_ceremony(&mut self, ceremony: &Ceremony) -> Result<()> {
-        let row = self.ceremony_row(ceremony)?.into_active_model().reset_all();
-        let saved = ceremony::Entity::update_many()
-            .set(row)
-            .filter(ceremony::Column::Id.eq(ceremony.id.uuid()))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("saving a sign-in that was begun", error))?;
-        expect_changed(saved.rows_affected, "identity_ceremonies.id")
+        let update = ceremony::Entity::update_many()
+            .set(self.ceremony_row(ceremony)?)
+            .filter(ceremony::Column::Id.eq(ceremony.id));
+        let saved = self.change("saving a sign-in that was begun", update.into_query()).await?;
+        expect_changed(saved, "identity_ceremonies.id")
     }
 
     async fn remove_ceremony(&mut self, id: CeremonyId) -> Result<()> {
-        ceremony::Entity::delete_by_id(id.uuid())
-            .exec(self.write())
-            .await
-            .map_err(|error| db("ending a sign-in that was begun", error))?;
-        Ok(())
+        let delete = ceremony::Entity::delete_many().filter(ceremony::Column::Id.eq(id));
+        self.change("ending a sign-in that was begun", delete.into_query()).await.map(drop)
     }
 
     async fn remove_ceremonies_of(&mut self, account: AccountId) -> Result<()> {
-        ceremony::Entity::delete_many()
-            .filter(ceremony::Column::AccountId.eq(account.uuid()))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("ending an account's sign-ins that were begun", error))?;
-        Ok(())
+        let delete =
+            ceremony::Entity::delete_many().filter(ceremony::Column::AccountId.eq(account));
+        let doing = "ending an account's sign-ins that were begun";
+        self.change(doing, delete.into_query()).await.map(drop)
     }
 
     async fn purge_ceremonies(&mut self, before: DateTime<Utc>) -> Result<u64> {

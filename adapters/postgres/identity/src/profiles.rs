@@ -1,201 +1,161 @@
+//! The profiles of patients.
+
 use async_trait::async_trait;
 use identity::{PatientProfile, directory::PatientName, store::Profiles};
-use kernel::{Address, HumanName, PatientId, UsState, Uuid, actor::Scope};
+use kernel::{Actor, PatientId, UsState, actor::Scope};
 use ports::{PortError, Result};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-};
-use serde::{Serialize, de::DeserializeOwned};
+use sea_orm::{Condition, FromQueryResult, QuerySelect as _, entity::prelude::*, sea_query::Expr};
+use serde_json::json;
 
-use super::stored;
 use crate::Tx;
-use pg::{db, expect_changed};
+use pg::{PgTx, Row, Unreadable, db, reached};
 
-mod profile {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "identity_profiles")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub patient_id: Uuid,
-        pub name: Vec<u8>,
-        pub birth_date: Vec<u8>,
-        pub sex: String,
-        pub address: Vec<u8>,
-        pub state: String,
-        pub phone: Vec<u8>,
-        pub time_zone: String,
-        pub ssn: Option<Vec<u8>>,
-        pub ssn_index: Option<Vec<u8>>,
-        pub updated_at: DateTimeUtc,
-        pub version: i64,
-    }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "identity_profiles")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false, column_name = "patient_id")]
+    pub id: PatientId,
+    pub name: Vec<u8>,
+    pub birth_date: Vec<u8>,
+    pub sex: String,
+    pub address: Vec<u8>,
+    pub state: String,
+    pub phone: Vec<u8>,
+    pub time_zone: String,
+    pub ssn: Option<Vec<u8>>,
+    /// What the number is found by. It takes the sealer's key, so it is written with the
+    /// parts; until then it is empty.
+    pub ssn_index: Option<Vec<u8>>,
+    pub updated_at: ChronoDateTimeUtc,
+    pub version: i64,
 }
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
 
 const NAME: &str = "identity_profiles.name";
 const BIRTH_DATE: &str = "identity_profiles.birth_date";
-const ADDRESS: &str = "identity_profiles.address";
-const PHONE: &str = "identity_profiles.phone";
-const SSN: &str = "identity_profiles.ssn";
 
-impl Tx {
-    fn seal_json<T: Serialize>(&self, column: &str, row: PatientId, value: &T) -> Result<Vec<u8>> {
-        let plain = serde_json::to_vec(value)
-            .map_err(|error| PortError::internal(format!("{column} does not serialize"), error))?;
-        self.seal(column, row, &plain)
-    }
+#[async_trait]
+impl Row for Model {
+    type Aggregate = PatientProfile;
 
-    fn unseal_json<T: DeserializeOwned>(
-        &self,
-        column: &str,
-        row: PatientId,
-        sealed: Vec<u8>,
-    ) -> Result<T> {
-        serde_json::from_slice(&self.unseal(column, row, sealed)?)
-            .map_err(|error| PortError::internal(format!("{column} does not parse"), error))
-    }
+    const SEALED: &'static [Column] =
+        &[Column::Name, Column::BirthDate, Column::Address, Column::Phone, Column::Ssn];
+    /// The audit log learns what has changed and never what it was.
+    const UNTOLD: &'static [Column] = &[Column::Sex, Column::State, Column::TimeZone];
 
-    fn profile_row(&self, profile: &PatientProfile) -> Result<profile::Model> {
-        let id = profile.patient;
-        let ssn = profile.ssn.as_ref();
-        Ok(profile::Model {
-            patient_id: id.uuid(),
-            name: self.seal_json(NAME, id, &profile.name)?,
-            birth_date: self.seal(BIRTH_DATE, id, profile.birth_date.to_string().as_bytes())?,
-            sex: profile.sex.to_string(),
-            address: self.seal_json(ADDRESS, id, &profile.address)?,
-            state: profile.address.state.to_string(),
-            phone: self.seal(PHONE, id, profile.phone.as_str().as_bytes())?,
-            time_zone: profile.time_zone.name().to_owned(),
-            ssn: ssn.map(|ssn| self.seal(SSN, id, ssn.digits().as_bytes())).transpose()?,
-            ssn_index: ssn
-                .map(|ssn| self.sealer().blind_index("identity.ssn", ssn.digits()))
-                .transpose()?
-                .map(|index| index.0.to_vec()),
-            updated_at: profile.updated_at,
-            version: profile.version + 1,
+    fn open(self) -> Result<PatientProfile, Unreadable> {
+        let ssn = self.ssn.map(String::from_utf8).transpose()?;
+        Ok(PatientProfile {
+            patient: self.id,
+            name: serde_json::from_slice(&self.name)?,
+            birth_date: String::from_utf8(self.birth_date)?.parse()?,
+            sex: self.sex.parse()?,
+            address: serde_json::from_slice(&self.address)?,
+            phone: String::from_utf8(self.phone)?.parse()?,
+            time_zone: self.time_zone.parse()?,
+            ssn: ssn.map(|digits| digits.parse()).transpose()?,
+            updated_at: self.updated_at,
+            version: self.version,
         })
     }
 
-    fn load_profile(&self, row: profile::Model) -> Result<PatientProfile> {
-        let id = PatientId::from_uuid(row.patient_id);
-        let name: HumanName = self.unseal_json(NAME, id, row.name)?;
-        let address: Address = self.unseal_json(ADDRESS, id, row.address)?;
-        let ssn = match row.ssn {
-            Some(sealed) => Some(stored(SSN, &self.unseal_text(SSN, id, sealed)?)?),
-            None => None,
-        };
-        Ok(PatientProfile {
-            patient: id,
-            name,
-            birth_date: stored(BIRTH_DATE, &self.unseal_text(BIRTH_DATE, id, row.birth_date)?)?,
-            sex: stored("identity_profiles.sex", &row.sex)?,
-            address,
-            phone: stored(PHONE, &self.unseal_text(PHONE, id, row.phone)?)?,
-            time_zone: stored("identity_profiles.time_zone", &row.time_zone)?,
-            ssn,
-            updated_at: row.updated_at,
-            version: row.version,
+    fn close(profile: &PatientProfile) -> Self {
+        let ssn = profile.ssn.as_ref();
+        Self {
+            id: profile.patient,
+            name: json!(profile.name).to_string().into_bytes(),
+            birth_date: profile.birth_date.to_string().into_bytes(),
+            sex: profile.sex.to_string(),
+            address: json!(profile.address).to_string().into_bytes(),
+            state: profile.address.state.to_string(),
+            phone: profile.phone.as_str().as_bytes().to_vec(),
+            time_zone: profile.time_zone.name().to_owned(),
+            ssn: ssn.map(|ssn| ssn.digits().as_bytes().to_vec()),
+            ssn_index: ssn.map(|_| Vec::new()),
+            updated_at: profile.updated_at,
+            version: profile.version,
+        }
+    }
+
+    /// The actor's own row for a patient, none for a stranger; the wall of row-level
+    /// security stands behind it.
+    fn reach(actor: &Actor) -> Condition {
+        match actor.scope() {
+            Scope::Nobody => Condition::all().add(Expr::value(false)),
+            Scope::Patient(own) => Condition::all().add(Column::Id.eq(own)),
+            Scope::Staff | Scope::System => Condition::all(),
+        }
+    }
+
+    async fn save_parts(tx: &mut PgTx, profile: &PatientProfile) -> Result<()> {
+        let Some(ssn) = &profile.ssn else { return Ok(()) };
+        let index = tx.sealer().blind_index("identity.ssn", ssn.digits())?.0.to_vec();
+        tx.execute(
+            "writing the index of a patient's number",
+            "UPDATE identity_profiles SET ssn_index = $2 \
+             WHERE patient_id = $1 AND ssn_index <> $2",
+            [profile.patient.into(), index.into()],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+/// What else a profile holds stays sealed.
+#[derive(FromQueryResult)]
+struct Named {
+    patient_id: PatientId,
+    name: Vec<u8>,
+    birth_date: Vec<u8>,
+}
+
+impl Named {
+    fn open(self, tx: &PgTx) -> Result<PatientName> {
+        let patient = self.patient_id;
+        let birth_date = tx.unseal_text(BIRTH_DATE, patient, self.birth_date)?;
+        let name = tx.unseal(NAME, patient, self.name)?;
+        let unreadable = |error: Unreadable| PortError::internal("a patient has no name", error);
+        Ok(PatientName {
+            patient,
+            name: serde_json::from_slice(&name).map_err(|error| unreadable(error.into()))?,
+            birth_date: birth_date
+                .parse()
+                .map_err(|error: chrono::ParseError| unreadable(error.into()))?,
         })
     }
 }
 
 #[async_trait]
 impl Profiles for Tx {
-    async fn profile(&mut self, patient: PatientId) -> Result<Option<PatientProfile>> {
-        let mut query = profile::Entity::find_by_id(patient.uuid());
-        // The actor's own row for a patient, none for a stranger; the wall of
-        // row-level security stands behind it.
-        match self.actor().scope() {
-            Scope::Nobody => return Ok(None),
-            Scope::Patient(own) => query = query.filter(profile::Column::PatientId.eq(own.uuid())),
-            Scope::Staff | Scope::System => {}
-        }
-        query
-            .one(self.read())
-            .await
-            .map_err(|error| db("loading a patient's profile", error))?
-            .map(|row| self.load_profile(row))
-            .transpose()
-    }
-
     async fn names(&mut self, patients: &[PatientId]) -> Result<Vec<PatientName>> {
-        let ids = patients.iter().map(|patient| patient.uuid());
-        let mut query = profile::Entity::find()
+        let found = reached::<Model>(self)
             .select_only()
-            .columns([
-                profile::Column::PatientId,
-                profile::Column::Name,
-                profile::Column::BirthDate,
-            ])
-            .filter(profile::Column::PatientId.is_in(ids));
-        match self.actor().scope() {
-            Scope::Nobody => return Ok(Vec::new()),
-            Scope::Patient(own) => query = query.filter(profile::Column::PatientId.eq(own.uuid())),
-            Scope::Staff | Scope::System => {}
-        }
-        // What else a profile holds stays sealed.
-        let rows: Vec<(Uuid, Vec<u8>, Vec<u8>)> = query
-            .into_tuple()
+            .columns([Column::Id, Column::Name, Column::BirthDate])
+            .filter(Column::Id.is_in(patients.iter().copied()))
+            .into_model::<Named>()
             .all(self.read())
             .await
             .map_err(|error| db("loading the names of patients", error))?;
-        rows.into_iter()
-            .map(|(id, name, birth_date)| {
-                let patient = PatientId::from_uuid(id);
-                let birth_date = self.unseal_text(BIRTH_DATE, patient, birth_date)?;
-                Ok(PatientName {
-                    patient,
-                    name: self.unseal_json(NAME, patient, name)?,
-                    birth_date: stored(BIRTH_DATE, &birth_date)?,
-                })
-            })
-            .collect()
+        found.into_iter().map(|row| row.open(self)).collect()
     }
 
     async fn states(&mut self, patients: &[PatientId]) -> Result<Vec<(PatientId, UsState)>> {
-        let ids = patients.iter().map(|patient| patient.uuid());
-        let mut query = profile::Entity::find()
+        let found: Vec<(PatientId, String)> = reached::<Model>(self)
             .select_only()
-            .columns([profile::Column::PatientId, profile::Column::State])
-            .filter(profile::Column::PatientId.is_in(ids));
-        match self.actor().scope() {
-            Scope::Nobody => return Ok(Vec::new()),
-            Scope::Patient(own) => query = query.filter(profile::Column::PatientId.eq(own.uuid())),
-            Scope::Staff | Scope::System => {}
-        }
-        let rows: Vec<(Uuid, String)> = query
+            .columns([Column::Id, Column::State])
+            .filter(Column::Id.is_in(patients.iter().copied()))
             .into_tuple()
             .all(self.read())
             .await
             .map_err(|error| db("loading where patients are", error))?;
-        rows.into_iter()
-            .map(|(id, state)| Ok((id.into(), stored("identity_profiles.state", &state)?)))
+        let unknown = |_| PortError::bug("identity_profiles.state holds no state");
+        found
+            .into_iter()
+            .map(|(patient, state)| Ok((patient, state.parse().map_err(unknown)?)))
             .collect()
-    }
-
-    async fn save_profile(&mut self, profile: &PatientProfile) -> Result<()> {
-        let row = self.profile_row(profile)?.into_active_model().reset_all();
-        if profile.version == 0 {
-            profile::Entity::insert(row)
-                .exec_without_returning(self.write())
-                .await
-                .map_err(|error| db("inserting a patient's profile", error))?;
-            return Ok(());
-        }
-        let saved = profile::Entity::update_many()
-            .set(row)
-            .filter(profile::Column::PatientId.eq(profile.patient.uuid()))
-            .filter(profile::Column::Version.eq(profile.version))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("saving a patient's profile", error))?;
-        expect_changed(saved.rows_affected, "identity_profiles.version")
     }
 }

@@ -1,17 +1,18 @@
+//! The permission matrix. A role is known by its word and has its own audit entry.
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use identity::{Matrix, permissions::RoleGrant, store::PermissionMatrix};
 use kernel::{Permission, Role};
-use ports::Result;
+use ports::{PortError, Result};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
 };
 use strum::IntoEnumIterator as _;
 
-use super::stored;
 use crate::Tx;
 use pg::db;
 
@@ -69,11 +70,16 @@ mod role_inherits {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+fn stored(word: &str) -> Result<Role> {
+    let unknown = |error| PortError::internal("the permission matrix has an unknown role", error);
+    word.parse().map_err(unknown)
+}
+
 impl Tx {
     async fn grants(&mut self, roles: Vec<role::Model>) -> Result<Matrix> {
         let mut grants = BTreeMap::new();
         for row in roles {
-            let role: Role = stored("identity_roles.role", &row.role)?;
+            let role = stored(&row.role)?;
             grants.insert(role, RoleGrant { version: row.version, ..RoleGrant::default() });
         }
         let held = role_permission::Entity::find()
@@ -84,7 +90,7 @@ impl Tx {
             // A permission that this version does not know belongs to another
             // version that runs beside it.
             let Ok(permission) = row.permission.parse() else { continue };
-            let role: Role = stored("identity_role_permissions.role", &row.role)?;
+            let role = stored(&row.role)?;
             grants.entry(role).or_default().own.insert(permission);
         }
         let inherited = role_inherits::Entity::find()
@@ -92,8 +98,8 @@ impl Tx {
             .await
             .map_err(|error| db("loading the hierarchy of roles", error))?;
         for row in inherited {
-            let role: Role = stored("identity_role_inherits.role", &row.role)?;
-            let parent = stored("identity_role_inherits.inherits", &row.inherits)?;
+            let role = stored(&row.role)?;
+            let parent = stored(&row.inherits)?;
             grants.entry(role).or_default().inherits.insert(parent);
         }
         Ok(Matrix::new(grants))

@@ -1,54 +1,53 @@
+//! Sessions and the refresh tokens of their families. They are written at each refresh,
+//! which has its own audit entry.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use identity::{
-    Session, SessionState,
+    Account, Session, SessionState,
     services::SessionGrant,
-    session::{Device, TokenDigest},
-    store::{Accounts as _, Sessions},
+    session::{Device, RevocationReason, SignInMethod, TokenDigest},
+    store::Sessions,
 };
 use kernel::{AccountId, SessionId};
-use ports::{PortError, Result};
+use ports::{PortError, Repository, Result};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ActiveModelTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, Select, entity::prelude::*,
 };
 
-use super::{fixed, stored};
 use crate::Tx;
-use pg::{db, expect_changed};
+use pg::{Unreadable, db, expect_changed};
 
-mod session {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "identity_sessions")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub id: Uuid,
-        pub account_id: Uuid,
-        pub status: String,
-        pub revoked_at: Option<DateTimeUtc>,
-        pub revoked_reason: Option<String>,
-        pub method: String,
-        pub proved: bool,
-        pub ip: Option<String>,
-        pub user_agent: Option<String>,
-        pub current_digest: Vec<u8>,
-        pub generation: i32,
-        pub created_at: DateTimeUtc,
-        pub refreshed_at: DateTimeUtc,
-        pub idle_until: DateTimeUtc,
-        pub ends_at: DateTimeUtc,
-    }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "identity_sessions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SessionId,
+    pub account_id: AccountId,
+    pub status: String,
+    pub revoked_at: Option<ChronoDateTimeUtc>,
+    pub revoked_reason: Option<RevocationReason>,
+    pub method: SignInMethod,
+    pub proved: bool,
+    pub ip: Option<String>,
+    pub user_agent: Option<String>,
+    pub current_digest: Vec<u8>,
+    pub generation: i32,
+    pub created_at: ChronoDateTimeUtc,
+    pub refreshed_at: ChronoDateTimeUtc,
+    pub idle_until: ChronoDateTimeUtc,
+    pub ends_at: ChronoDateTimeUtc,
 }
 
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
 mod refresh_token {
+    use kernel::SessionId;
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -56,29 +55,27 @@ mod refresh_token {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub digest: Vec<u8>,
-        pub session_id: Uuid,
-        pub generation: i32,
-        pub issued_at: DateTimeUtc,
+        pub session_id: SessionId,
     }
 
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-fn to_row(session: &Session) -> session::Model {
+fn close(session: &Session) -> ActiveModel {
     let (status, revoked_at, revoked_reason) = match session.state {
         SessionState::Live => ("live", None, None),
-        SessionState::Revoked { at, reason } => ("revoked", Some(at), Some(reason.to_string())),
+        SessionState::Revoked { at, reason } => ("revoked", Some(at), Some(reason)),
     };
-    session::Model {
-        id: session.id.uuid(),
-        account_id: session.account.uuid(),
+    let row = Model {
+        id: session.id,
+        account_id: session.account,
         status: status.to_owned(),
         revoked_at,
         revoked_reason,
-        method: session.method.to_string(),
+        method: session.method,
         proved: session.proved,
         ip: session.device.ip.map(|ip| ip.to_string()),
         user_agent: session.device.user_agent.clone(),
@@ -88,29 +85,30 @@ fn to_row(session: &Session) -> session::Model {
         refreshed_at: session.refreshed_at,
         idle_until: session.idle_until,
         ends_at: session.ends_at,
-    }
+    };
+    row.into_active_model().reset_all()
 }
 
-fn from_row(row: session::Model) -> Result<Session> {
+fn open(row: Model) -> Result<Session> {
+    let id = row.id;
+    try_open(row)
+        .map_err(|error| PortError::internal(format!("the session {id} cannot be read"), error))
+}
+
+fn try_open(row: Model) -> Result<Session, Unreadable> {
     let state = match (row.status.as_str(), row.revoked_at, row.revoked_reason) {
         ("live", ..) => SessionState::Live,
-        ("revoked", Some(at), Some(reason)) => {
-            let reason = stored("identity_sessions.revoked_reason", &reason)?;
-            SessionState::Revoked { at, reason }
-        }
-        _ => return Err(PortError::bug("identity_sessions.status holds an unknown value")),
+        ("revoked", Some(at), Some(reason)) => SessionState::Revoked { at, reason },
+        _ => return Err("the status is unknown".into()),
     };
     Ok(Session {
-        id: row.id.into(),
-        account: row.account_id.into(),
+        id: row.id,
+        account: row.account_id,
         state,
-        method: stored("identity_sessions.method", &row.method)?,
+        method: row.method,
         proved: row.proved,
-        device: Device {
-            ip: row.ip.map(|ip| stored("identity_sessions.ip", &ip)).transpose()?,
-            user_agent: row.user_agent,
-        },
-        current: TokenDigest(fixed("identity_sessions.current_digest", &row.current_digest)?),
+        device: Device { ip: row.ip.map(|ip| ip.parse()).transpose()?, user_agent: row.user_agent },
+        current: TokenDigest(row.current_digest.as_slice().try_into()?),
         generation: row.generation,
         created_at: row.created_at,
         refreshed_at: row.refreshed_at,
@@ -119,10 +117,8 @@ fn from_row(row: session::Model) -> Result<Session> {
     })
 }
 
-fn live(account: AccountId) -> Select<session::Entity> {
-    session::Entity::find()
-        .filter(session::Column::AccountId.eq(account.uuid()))
-        .filter(session::Column::Status.eq("live"))
+fn live(account: AccountId) -> Select<Entity> {
+    Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Status.eq("live"))
 }
 
 impl Tx {
@@ -134,7 +130,7 @@ impl Tx {
              VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING",
             [
                 session.current.0.to_vec().into(),
-                session.id.uuid().into(),
+                session.id.into(),
                 session.generation.into(),
                 session.refreshed_at.into(),
             ],
@@ -142,26 +138,27 @@ impl Tx {
         .await?;
         Ok(())
     }
+
+    async fn session(&self, doing: &str, select: Select<Entity>) -> Result<Option<Session>> {
+        let found = select.one(self.read()).await.map_err(|error| db(doing, error))?;
+        found.map(open).transpose()
+    }
+
+    async fn all_sessions(&self, doing: &str, select: Select<Entity>) -> Result<Vec<Session>> {
+        let found = select.all(self.read()).await.map_err(|error| db(doing, error))?;
+        found.into_iter().map(open).collect()
+    }
 }
 
 #[async_trait]
 impl Sessions for Tx {
     async fn insert_session(&mut self, session: &Session) -> Result<()> {
-        session::Entity::insert(to_row(session).into_active_model().reset_all())
-            .exec_without_returning(self.write())
-            .await
-            .map_err(|error| db("inserting a session", error))?;
+        self.change("inserting a session", Entity::insert(close(session)).into_query()).await?;
         self.remember_token(session).await
     }
 
     async fn lock_session(&mut self, id: SessionId) -> Result<Option<Session>> {
-        session::Entity::find_by_id(id.uuid())
-            .lock_exclusive()
-            .one(self.read())
-            .await
-            .map_err(|error| db("locking a session", error))?
-            .map(from_row)
-            .transpose()
+        self.session("locking a session", Entity::find_by_id(id).lock_exclusive()).await
     }
 
     async fn lock_session_of(&mut self, token: TokenDigest) -> Result<Option<Session>> {
@@ -170,52 +167,33 @@ impl Sessions for Tx {
             .await
             .map_err(|error| db("finding the family of a refresh token", error))?;
         match family {
-            Some(token) => self.lock_session(token.session_id.into()).await,
+            Some(token) => self.lock_session(token.session_id).await,
             None => Ok(None),
         }
     }
 
     async fn live_sessions(&mut self, account: AccountId) -> Result<Vec<Session>> {
-        live(account)
-            .all(self.read())
-            .await
-            .map_err(|error| db("listing an account's sessions", error))?
-            .into_iter()
-            .map(from_row)
-            .collect()
+        self.all_sessions("listing an account's sessions", live(account)).await
     }
 
     async fn lock_live_sessions(&mut self, account: AccountId) -> Result<Vec<Session>> {
         // In one order, so that two who end them all do not wait for each other.
-        live(account)
-            .order_by_asc(session::Column::Id)
-            .lock_exclusive()
-            .all(self.read())
-            .await
-            .map_err(|error| db("locking an account's sessions", error))?
-            .into_iter()
-            .map(from_row)
-            .collect()
+        let select = live(account).order_by_asc(Column::Id).lock_exclusive();
+        self.all_sessions("locking an account's sessions", select).await
     }
 
     async fn save_session(&mut self, session: &Session) -> Result<()> {
-        let saved = session::Entity::update_many()
-            .set(to_row(session).into_active_model().reset_all())
-            .filter(session::Column::Id.eq(session.id.uuid()))
-            .exec(self.write())
-            .await
-            .map_err(|error| db("saving a session", error))?;
-        expect_changed(saved.rows_affected, "identity_sessions.id")?;
+        let update = Entity::update_many().set(close(session)).filter(Column::Id.eq(session.id));
+        let saved = self.change("saving a session", update.into_query()).await?;
+        expect_changed(saved, "identity_sessions.id")?;
         self.remember_token(session).await
     }
 
     async fn session_grant(&mut self, id: SessionId) -> Result<Option<SessionGrant>> {
-        let row = session::Entity::find_by_id(id.uuid())
-            .one(self.read())
-            .await
-            .map_err(|error| db("reading a session", error))?;
-        let Some(session) = row.map(from_row).transpose()? else { return Ok(None) };
-        let Some(account) = self.account(session.account).await? else { return Ok(None) };
+        let found = self.session("reading a session", Entity::find_by_id(id)).await?;
+        let Some(session) = found else { return Ok(None) };
+        let account: Option<Account> = self.find(session.account).await?;
+        let Some(account) = account else { return Ok(None) };
         Ok(Some(SessionGrant {
             account: session.account,
             method: session.method,

@@ -2,199 +2,179 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use intake::{Photo, PhotoTx};
-use kernel::{Actor, FormResponseId, PatientId, PhotoId, Uuid};
-use ports::{PortError, Result};
+use intake::{FormResponse, MediaType, Photo};
+use kernel::{Actor, CategoryId, FormResponseId, PatientId, PhotoId};
+use ports::{BlindIndex, Locked, PortError, Result};
 use sea_orm::{
-    ActiveModelTrait as _,
     ActiveValue::Set,
-    ColumnTrait as _, Condition, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Condition, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    entity::prelude::*,
     sea_query::{Expr, ExprTrait as _, Query},
 };
 
-use super::{
-    READERS,
-    entities::{draft, photo},
-    mapping::{from_photo, to_photo},
-};
-use crate::Tx;
-use pg::{db, expect_changed, reach};
+use super::{drafts, own, readable};
+use pg::{PgTx, Row, Unreadable, db, locked};
 
-/// One's own photos; of others those of submitted responses, as far as the
-/// responses are read.
-fn reached(actor: &Actor) -> Condition {
-    if actor.is_system() {
-        return Condition::all();
-    }
-    let of_responses = READERS
-        .into_iter()
-        .map(|permission| reach(actor, photo::Column::PatientId, permission))
-        .fold(Condition::any(), Condition::add);
-    Condition::any()
-        .add(own(actor))
-        .add(Condition::all().add(photo::Column::ResponseId.is_not_null()).add(of_responses))
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "intake_photos")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: PhotoId,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
+    pub media_type: MediaType,
+    pub size: i32,
+    pub width: i32,
+    pub height: i32,
+    pub digest: Vec<u8>,
+    pub created_at: ChronoDateTimeUtc,
+    pub response_id: Option<FormResponseId>,
+    pub version: i64,
 }
 
-fn own(actor: &Actor) -> Condition {
-    match (actor.is_system(), actor.as_patient()) {
-        (true, _) => Condition::all(),
-        (false, Some(own)) => Condition::all().add(photo::Column::PatientId.eq(own.uuid())),
-        (false, None) => Condition::all().add(Expr::value(false)),
-    }
-}
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
 
-fn uuids(ids: &[PhotoId]) -> impl Iterator<Item = Uuid> {
-    ids.iter().map(|id| id.uuid())
-}
+impl ActiveModelBehavior for ActiveModel {}
 
-#[async_trait]
-impl PhotoTx for Tx {
-    async fn insert_photo(&mut self, photo: &Photo) -> Result<()> {
-        let row = from_photo(photo)?.into_active_model().reset_all();
-        photo::Entity::insert(row)
-            .exec_without_returning(self.write())
-            .await
-            .map_err(|e| db("inserting a photo", e))?;
-        Ok(())
-    }
+impl Row for Model {
+    type Aggregate = Photo;
 
-    async fn waiting_photos(&mut self, patient: PatientId) -> Result<u64> {
-        self.lock("locking the photos of a patient", format!("intake_photos/{patient}")).await?;
-        photo::Entity::find()
-            .filter(own(self.actor()))
-            .filter(photo::Column::PatientId.eq(patient.uuid()))
-            .filter(photo::Column::ResponseId.is_null())
-            .count(self.read())
-            .await
-            .map_err(|e| db("counting photos", e))
+    fn open(self) -> Result<Photo, Unreadable> {
+        Ok(Photo {
+            id: self.id,
+            patient: self.patient_id,
+            category: self.category_id,
+            media_type: self.media_type,
+            size: self.size.try_into()?,
+            width: self.width.try_into()?,
+            height: self.height.try_into()?,
+            digest: BlindIndex(self.digest.try_into().map_err(|_| "its digest is none")?),
+            created_at: self.created_at,
+            response: self.response_id,
+            version: self.version,
+        })
     }
 
-    async fn photo(&mut self, id: PhotoId) -> Result<Option<Photo>> {
-        photo::Entity::find_by_id(id.uuid())
-            .filter(reached(self.actor()))
-            .one(self.read())
-            .await
-            .map_err(|e| db("loading a photo", e))?
-            .map(to_photo)
-            .transpose()
-    }
-
-    async fn hold_photos(&mut self, patient: PatientId, ids: &[PhotoId]) -> Result<Vec<Photo>> {
-        photo::Entity::find()
-            .filter(own(self.actor()))
-            .filter(photo::Column::PatientId.eq(patient.uuid()))
-            .filter(photo::Column::Id.is_in(uuids(ids)))
-            .order_by_asc(photo::Column::Id)
-            .lock_exclusive()
-            .all(self.read())
-            .await
-            .map_err(|e| db("holding photos", e))?
-            .into_iter()
-            .map(to_photo)
-            .collect()
-    }
-
-    async fn attach_photos(
-        &mut self,
-        patient: PatientId,
-        ids: &[PhotoId],
-        response: FormResponseId,
-    ) -> Result<()> {
-        if ids.is_empty() {
-            return Ok(());
+    fn close(photo: &Photo) -> Self {
+        // A photo is far smaller than what its columns hold.
+        let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        Self {
+            id: photo.id,
+            patient_id: photo.patient,
+            category_id: photo.category,
+            media_type: photo.media_type,
+            size: number(photo.size),
+            width: number(photo.width),
+            height: number(photo.height),
+            digest: photo.digest.0.to_vec(),
+            created_at: photo.created_at,
+            response_id: photo.response,
+            version: photo.version,
         }
-        let change =
-            photo::ActiveModel { response_id: Set(Some(response.uuid())), ..Default::default() };
-        let result = photo::Entity::update_many()
-            .set(change)
-            .filter(own(self.actor()))
-            .filter(photo::Column::PatientId.eq(patient.uuid()))
-            .filter(photo::Column::Id.is_in(uuids(ids)))
-            .filter(photo::Column::ResponseId.is_null())
-            .exec(self.write())
-            .await
-            .map_err(|e| db("attaching photos", e))?;
-        if result.rows_affected == ids.len() as u64 {
-            return Ok(());
-        }
-        Err(PortError::Conflict("photos of a response".to_owned()))
     }
 
-    async fn delete_photo(&mut self, photo: &Photo) -> Result<()> {
-        let result = photo::Entity::delete_many()
-            .filter(own(self.actor()))
-            .filter(photo::Column::Id.eq(photo.id.uuid()))
-            .filter(photo::Column::ResponseId.is_null())
-            .exec(self.write())
-            .await
-            .map_err(|e| db("deleting a photo", e))?;
-        expect_changed(result.rows_affected, "photo of a response")
-    }
-
-    async fn stale_photos(
-        &mut self,
-        before: DateTime<Utc>,
-        begun: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<Photo>> {
-        let of_photo = |own, other| Expr::col((draft::Entity, own)).equals((photo::Entity, other));
-        let its_form = Query::select()
-            .expr(Expr::val(1))
-            .from(draft::Entity)
-            .and_where(of_photo(draft::Column::PatientId, photo::Column::PatientId))
-            .and_where(of_photo(draft::Column::CategoryId, photo::Column::CategoryId))
-            .and_where(Expr::col((draft::Entity, draft::Column::UpdatedAt)).gte(begun))
-            .take();
-        photo::Entity::find()
-            .filter(own(self.actor()))
-            .filter(Expr::exists(its_form).not())
-            .filter(photo::Column::ResponseId.is_null())
-            .filter(photo::Column::CreatedAt.lt(before))
-            .order_by_asc(photo::Column::CreatedAt)
-            .limit(u64::from(limit))
-            .all(self.read())
-            .await
-            .map_err(|e| db("listing photos that waited too long", e))?
-            .into_iter()
-            .map(to_photo)
-            .collect()
-    }
-
-    async fn known_photos(&mut self, ids: &[PhotoId]) -> Result<BTreeSet<PhotoId>> {
-        let found: Vec<Uuid> = photo::Entity::find()
-            .select_only()
-            .column(photo::Column::Id)
-            .filter(own(self.actor()))
-            .filter(photo::Column::Id.is_in(uuids(ids)))
-            .into_tuple()
-            .all(self.read())
-            .await
-            .map_err(|e| db("looking up photos", e))?;
-        Ok(found.into_iter().map(Into::into).collect())
+    /// One's own photos; of others those of submitted responses, as far as the
+    /// responses are read.
+    fn reach(actor: &Actor) -> Condition {
+        let attached = Condition::all()
+            .add(Column::ResponseId.is_not_null())
+            .add(readable(actor, Column::PatientId));
+        Condition::any().add(own(actor, Column::PatientId)).add(attached)
     }
 }
 
-impl Tx {
-    /// The photos of responses that were read, each in the order of their ids.
-    pub(super) async fn photos_of(
-        &self,
-        responses: impl Iterator<Item = Uuid> + Send,
-    ) -> Result<HashMap<Uuid, Vec<Photo>>> {
-        let rows = photo::Entity::find()
-            .filter(photo::Column::ResponseId.is_in(responses))
-            .order_by_asc(photo::Column::Id)
-            .all(self.read())
-            .await
-            .map_err(|e| db("loading the photos of responses", e))?;
-        let mut photos: HashMap<Uuid, Vec<Photo>> = HashMap::new();
-        for row in rows {
-            if let Some(response) = row.response_id {
-                photos.entry(response).or_default().push(to_photo(row)?);
-            }
-        }
-        Ok(photos)
+/// The actor's own photos.
+fn owned(tx: &PgTx) -> Select<Entity> {
+    Entity::find().filter(own(tx.actor(), Column::PatientId))
+}
+
+pub async fn count_waiting(tx: &mut PgTx, patient: PatientId) -> Result<u64> {
+    tx.lock("locking the photos of a patient", format!("intake_photos/{patient}")).await?;
+    owned(tx)
+        .filter(Column::PatientId.eq(patient))
+        .filter(Column::ResponseId.is_null())
+        .count(tx.read())
+        .await
+        .map_err(|error| db("counting photos", error))
+}
+
+pub async fn lock(
+    tx: &mut PgTx,
+    patient: PatientId,
+    ids: &[PhotoId],
+) -> Result<Vec<Locked<Photo>>> {
+    let select = owned(tx)
+        .filter(Column::PatientId.eq(patient))
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .order_by_asc(Column::Id);
+    locked::<Model>(tx, select, false).await
+}
+
+/// Makes the photos of a response part of it, in one statement. Fails with
+/// `Conflict` unless every one of them is the patient's and waits.
+pub async fn attach(tx: &mut PgTx, response: &FormResponse) -> Result<()> {
+    let photos = &response.photos;
+    if photos.is_empty() {
+        return Ok(());
     }
+    let update = Entity::update_many()
+        .set(ActiveModel { response_id: Set(Some(response.id)), ..Default::default() })
+        .filter(own(tx.actor(), Column::PatientId))
+        .filter(Column::PatientId.eq(response.patient))
+        .filter(Column::Id.is_in(photos.iter().map(|photo| photo.id)))
+        .filter(Column::ResponseId.is_null())
+        .into_query();
+    if tx.change("attaching photos", update).await? == photos.len() as u64 {
+        return Ok(());
+    }
+    Err(PortError::Conflict("photos of a response".to_owned()))
+}
+
+/// The photos of responses that were read, each in the order of their ids.
+pub async fn of(
+    tx: &PgTx,
+    responses: impl ExactSizeIterator<Item = FormResponseId> + Send,
+) -> Result<HashMap<FormResponseId, Vec<Photo>>> {
+    let mut photos: HashMap<FormResponseId, Vec<Photo>> = HashMap::new();
+    if responses.len() == 0 {
+        return Ok(photos);
+    }
+    let select =
+        Entity::find().filter(Column::ResponseId.is_in(responses)).order_by_asc(Column::Id);
+    for photo in Model::load(tx, select).await? {
+        if let Some(response) = photo.response {
+            photos.entry(response).or_default().push(photo);
+        }
+    }
+    Ok(photos)
+}
+
+pub async fn stale(
+    tx: &PgTx,
+    before: DateTime<Utc>,
+    begun: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Photo>> {
+    let of_photo = |own, other| Expr::col((drafts::Entity, own)).equals((Entity, other));
+    let its_form = Query::select()
+        .expr(Expr::val(1))
+        .from(drafts::Entity)
+        .and_where(of_photo(drafts::Column::PatientId, Column::PatientId))
+        .and_where(of_photo(drafts::Column::CategoryId, Column::CategoryId))
+        .and_where(Expr::col((drafts::Entity, drafts::Column::UpdatedAt)).gte(begun))
+        .take();
+    let select = owned(tx)
+        .filter(Expr::exists(its_form).not())
+        .filter(Column::ResponseId.is_null())
+        .filter(Column::CreatedAt.lt(before))
+        .order_by_asc(Column::CreatedAt)
+        .limit(u64::from(limit));
+    Model::load(tx, select).await
+}
+
+pub async fn known(tx: &PgTx, ids: &[PhotoId]) -> Result<BTreeSet<PhotoId>> {
+    let select = owned(tx).filter(Column::Id.is_in(ids.iter().copied()));
+    Ok(Model::load(tx, select).await?.into_iter().map(|photo| photo.id).collect())
 }

@@ -1,131 +1,136 @@
 //! Periods that were missed.
 
-use chrono::{DateTime, Utc};
-use kernel::{AccountId, Page, PageRequest, SubscriptionId, Uuid};
-use ports::{PortError, Result};
-use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};
-use subscriptions::{
+use ::subscriptions::{
     Period,
-    missed::{DecidedPeriod, MissedPeriod},
+    missed::{DecidedPeriod, MissedDecision, MissedPeriod},
+};
+use kernel::{AccountId, CategoryId, Page, PageRequest, PatientId, SubscriptionId, Uuid};
+use ports::{PortError, Result};
+use sea_orm::{
+    ActiveValue::Set, IntoActiveModel as _, QueryTrait as _, entity::prelude::*,
+    sea_query::OnConflict,
 };
 
-use crate::Tx;
-use pg::{cursor, db, expect_changed};
+use super::stored;
+use pg::{PgTx, cursor, db, expect_changed};
 
-fn index(value: u32) -> Result<i32> {
-    i32::try_from(value).map_err(|error| PortError::internal("the index of a period", error))
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "subscription_missed_periods")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub subscription_id: SubscriptionId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub period_index: i32,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
+    pub starts_at: ChronoDateTimeUtc,
+    pub ends_at: ChronoDateTimeUtc,
+    pub noted_at: ChronoDateTimeUtc,
+    pub decision: Option<MissedDecision>,
+    pub decided_at: Option<ChronoDateTimeUtc>,
+    pub decided_by: Option<AccountId>,
+    /// Sealed.
+    pub reason: Option<Vec<u8>>,
 }
 
-pub async fn add(tx: &mut Tx, missed: &MissedPeriod) -> Result<()> {
-    tx.execute(
-        "noting a missed period",
-        "INSERT INTO subscription_missed_periods (subscription_id, period_index, patient_id, \
-         category_id, starts_at, ends_at, noted_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT DO NOTHING",
-        [
-            missed.subscription.uuid().into(),
-            index(missed.period.index)?.into(),
-            missed.patient.uuid().into(),
-            missed.category.uuid().into(),
-            missed.period.start.into(),
-            missed.period.end.into(),
-            missed.noted_at.into(),
-        ],
-    )
-    .await?;
-    Ok(())
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+pub async fn add(tx: &mut PgTx, missed: &MissedPeriod) -> Result<()> {
+    let row = Model {
+        subscription_id: missed.subscription,
+        period_index: stored(missed.period.index),
+        patient_id: missed.patient,
+        category_id: missed.category,
+        starts_at: missed.period.start,
+        ends_at: missed.period.end,
+        noted_at: missed.noted_at,
+        decision: None,
+        decided_at: None,
+        decided_by: None,
+        reason: None,
+    };
+    let insert = Entity::insert(row.into_active_model().reset_all())
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .into_query();
+    tx.change("noting a missed period", insert).await.map(drop)
 }
 
-pub async fn one(tx: &Tx, id: SubscriptionId, number: u32) -> Result<Option<MissedPeriod>> {
-    let sql = "SELECT * FROM subscription_missed_periods \
-               WHERE subscription_id = $1 AND period_index = $2";
+pub async fn one(tx: &PgTx, id: SubscriptionId, number: u32) -> Result<Option<MissedPeriod>> {
     // No period has a number beyond what the column holds.
     let Ok(number) = i32::try_from(number) else { return Ok(None) };
-    let rows = all(tx, sql, vec![id.uuid().into(), number.into()]).await?;
-    rows.first().map(|row| read(tx, row)).transpose()
+    let row = Entity::find_by_id((id, number)).one(tx.read()).await;
+    let row = row.map_err(|error| db("reading a missed period", error))?;
+    row.map(|row| read(tx, row)).transpose()
 }
 
-/// Those without a decision, the first noted first.
-pub async fn open(tx: &Tx, page: &PageRequest) -> Result<Page<MissedPeriod>> {
-    let mut values: Vec<Value> = vec![i64::from(page.limit() + 1).into()];
-    let mut beyond = "";
+/// Those without a decision.
+pub async fn open(tx: &PgTx, page: &PageRequest) -> Result<Page<MissedPeriod>> {
     let last = cursor(page, |text| {
         let (id, number) = text.split_once('/')?;
         Some((id.parse::<Uuid>().ok()?, number.parse::<i32>().ok()?))
     })?;
-    if let Some((id, number)) = last {
-        beyond = "AND (subscription_id, period_index) > ($2, $3)";
-        values.extend([id.into(), number.into()]);
+    let mut found = Entity::find()
+        .filter(Column::Decision.is_null())
+        .cursor_by((Column::SubscriptionId, Column::PeriodIndex));
+    if let Some(last) = last {
+        found.after(last);
     }
-    let sql = format!(
-        "SELECT * FROM subscription_missed_periods WHERE decision IS NULL {beyond} \
-         ORDER BY subscription_id, period_index LIMIT $1"
-    );
-    let rows = all(tx, &sql, values).await?;
-    let items = rows.iter().map(|row| read(tx, row)).collect::<Result<Vec<_>>>()?;
+    let rows = found.first(u64::from(page.limit()) + 1).all(tx.read()).await;
+    let rows = rows.map_err(|error| db("reading missed periods", error))?;
+    let items = rows.into_iter().map(|row| read(tx, row)).collect::<Result<Vec<_>>>()?;
     Ok(Page::from_overfetch(items, page, |last| {
         format!("{}/{}", last.subscription, last.period.index)
     }))
 }
 
-pub async fn decide(tx: &mut Tx, missed: &MissedPeriod) -> Result<()> {
+pub async fn decide(tx: &mut PgTx, missed: &MissedPeriod) -> Result<()> {
     let decided = missed.decided.as_ref().ok_or_else(|| PortError::bug("nothing was decided"))?;
-    let column = column(missed.period.index);
-    let reason = tx.seal(&column, missed.subscription, decided.reason.as_bytes())?;
-    let saved = tx
-        .execute(
-            "deciding about a missed period",
-            "UPDATE subscription_missed_periods SET decision = $3, decided_at = $4, \
-             decided_by = $5, reason = $6 \
-             WHERE subscription_id = $1 AND period_index = $2 AND decision IS NULL",
-            [
-                missed.subscription.uuid().into(),
-                index(missed.period.index)?.into(),
-                decided.decision.to_string().into(),
-                decided.at.into(),
-                decided.by.uuid().into(),
-                reason.into(),
-            ],
-        )
-        .await?;
-    expect_changed(saved.rows_affected(), "subscription_missed_periods")
+    let index = stored(missed.period.index);
+    let reason = tx.seal(&place(index), missed.subscription, decided.reason.as_bytes())?;
+    let row = ActiveModel {
+        decision: Set(Some(decided.decision)),
+        decided_at: Set(Some(decided.at)),
+        decided_by: Set(Some(decided.by)),
+        reason: Set(Some(reason)),
+        ..Default::default()
+    };
+    let update = Entity::update_many()
+        .set(row)
+        .filter(Column::SubscriptionId.eq(missed.subscription))
+        .filter(Column::PeriodIndex.eq(index))
+        .filter(Column::Decision.is_null())
+        .into_query();
+    let saved = tx.change("deciding about a missed period", update).await?;
+    expect_changed(saved, "subscription_missed_periods")
 }
 
 /// What a sealed reason is bound to beside the subscription.
-fn column(index: u32) -> String {
+fn place(index: i32) -> String {
     format!("subscription_missed_periods.reason/{index}")
 }
 
-async fn all(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>> {
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    let doing = "reading missed periods";
-    tx.read().query_all_raw(statement).await.map_err(|error| db(doing, error))
-}
-
-fn get<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T> {
-    row.try_get("", column).map_err(|error| db("reading a missed period", error))
-}
-
-fn read(tx: &Tx, row: &QueryResult) -> Result<MissedPeriod> {
-    let subscription = SubscriptionId(get::<Uuid>(row, "subscription_id")?);
-    let index = get::<i32>(row, "period_index")?.unsigned_abs();
-    let decided = match get::<Option<String>>(row, "decision")? {
-        None => None,
-        Some(decision) => Some(DecidedPeriod {
-            decision: decision
-                .parse()
-                .map_err(|error| PortError::internal("a decision is unknown", error))?,
-            at: get::<DateTime<Utc>>(row, "decided_at")?,
-            by: AccountId(get::<Uuid>(row, "decided_by")?),
-            reason: tx.unseal_text(&column(index), subscription, get(row, "reason")?)?,
-        }),
+fn read(tx: &PgTx, row: Model) -> Result<MissedPeriod> {
+    let subscription = row.subscription_id;
+    let decided = match (row.decision, row.decided_at, row.decided_by, row.reason) {
+        (Some(decision), Some(at), Some(by), Some(reason)) => {
+            let reason = tx.unseal_text(&place(row.period_index), subscription, reason)?;
+            Some(DecidedPeriod { decision, at, by, reason })
+        }
+        _ => None,
     };
     Ok(MissedPeriod {
         subscription,
-        patient: get::<Uuid>(row, "patient_id")?.into(),
-        category: get::<Uuid>(row, "category_id")?.into(),
-        period: Period { index, start: get(row, "starts_at")?, end: get(row, "ends_at")? },
-        noted_at: get(row, "noted_at")?,
+        patient: row.patient_id,
+        category: row.category_id,
+        period: Period {
+            index: row.period_index.unsigned_abs(),
+            start: row.starts_at,
+            end: row.ends_at,
+        },
+        noted_at: row.noted_at,
         decided,
     })
 }

@@ -1,5 +1,7 @@
 //! Back-off after failed sign-ins, by address and network.
 
+use identity::error::Lockout;
+
 use super::*;
 
 fn from(ip: &str) -> RequestContext {
@@ -31,7 +33,7 @@ async fn strangers_do_not_lock_the_owner_out() {
     guess(&fixture, "192.0.2.1", 5).await;
     let refused = attempt(&fixture, "192.0.2.1", PASSWORD).await;
     assert!(locked(&refused), "{refused:?}");
-    let Err(IdentityError::LoginLocked { seconds, .. }) = refused else { unreachable!() };
+    let Err(IdentityError::LoginLocked(Lockout { seconds, .. })) = refused else { unreachable!() };
     assert_eq!(seconds, 60, "and for how long is told");
     // Another address of the same IPv6 network is the same network.
     attempt(&fixture, "2001:db8:1:2:ffff::9", PASSWORD).await.unwrap();

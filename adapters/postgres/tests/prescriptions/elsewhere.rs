@@ -1,5 +1,7 @@
 //! What another plan prescribes counts in the safety check.
 
+use ports::repository::lock;
+
 use super::*;
 
 const OTHER_PLAN: u128 = 77;
@@ -60,8 +62,9 @@ async fn what_is_used_up_or_canceled_does_not_count() {
     let first = write(&database, &World::new(), "a").await.unwrap();
     let actor = Actor::system("tests.prescriptions");
     let mut tx = PrescriptionStore::begin(&database.pg, &actor).await.unwrap();
-    let ended = load(&database, &first).await.withdrawn("ended", database.env.now()).unwrap();
-    tx.save_prescription(&ended).await.unwrap();
+    let mut ended = lock::<Prescription>(tx.as_mut(), first.id, &kernel::Seen::Any).await.unwrap();
+    ended.withdraw("ended", database.env.now());
+    tx.save(&mut ended).await.unwrap();
     let entry = ports::AuditEntry::new(ports::AuditAction::Update, "prescription", first.id);
     tx.audit(entry);
     tx.commit().await.unwrap();

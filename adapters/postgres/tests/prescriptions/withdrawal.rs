@@ -27,7 +27,7 @@ async fn what_was_sent_is_canceled_and_a_late_verification_changes_nothing() {
     let dispatch = database.env.fresh();
     let day = database.env.now().date_naive();
     let filled = record_fill(tx.as_mut(), &database.env, now.id, dispatch, day).await;
-    assert!(matches!(filled, Err(PharmacyError::Conflict { .. })), "{filled:?}");
+    assert_eq!(filled.unwrap_err().code(), "pharmacy.not_fillable");
 }
 
 #[tokio::test]

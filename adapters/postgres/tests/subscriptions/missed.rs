@@ -63,6 +63,17 @@ async fn nine_missed_months_are_one_renewal_and_eight_decisions() {
     let indexes: Vec<u32> = missed.iter().map(|one| one.period.index).collect();
     assert_eq!(indexes, (1..now.period.index).collect::<Vec<_>>());
     assert_eq!(missed[0].period.start, bought.period.end);
+    let (mut walked, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = PageRequest::new(Some(3), cursor);
+        let found = list(&database.pg, &staff(), &page).await.unwrap();
+        walked.extend(found.items);
+        cursor = found.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(walked, missed, "page by page they are the same");
     // A patient sees nothing of it.
     let denied = list(&database.pg, &patient(1), &PageRequest::default()).await;
     assert!(matches!(denied, Err(SubscriptionError::Forbidden(_))));

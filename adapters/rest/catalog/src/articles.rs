@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Created, Done, IfMatch, Problem, Tag, Text, Versioned};
+use api::{Body, Caller, Created, Done, IfMatch, Result, Tag, Text, Versioned};
 use catalog::{
     Article, ArticleSpec, Audience, CatalogStore, Tier,
     articles::{self, Shown},
@@ -111,10 +111,10 @@ impl ArticlesApi {
     /// caller's plan opens the whole. Administrators find those that are not
     /// published too.
     #[oai(path = "/api/categories/:id/articles", method = "get", operation_id = "listArticles")]
-    async fn list(&self, caller: Caller, id: Path<CategoryId>) -> Result<Json<Articles>, Problem> {
-        let (store, audience) = (self.store.as_ref(), self.audience.as_ref());
-        let shown = articles::of_category(store, audience, caller.actor(), id.0).await?;
-        Ok(Json(Articles { articles: shown.into_iter().map(Into::into).collect() }))
+    async fn list(&self, caller: Caller, id: Path<CategoryId>) -> Result<Json<Articles>> {
+        let articles =
+            articles::of_category(&*self.store, &*self.audience, caller.actor(), id.0).await?;
+        Ok(Json(Articles { articles: articles.into_iter().map(Into::into).collect() }))
     }
 
     /// Read an article
@@ -123,14 +123,9 @@ impl ArticlesApi {
     /// the article's tier or above it, where it has one; otherwise the answer
     /// is 403 `catalog.article_locked`.
     #[oai(path = "/api/articles/:id", method = "get", operation_id = "readArticle")]
-    async fn read(
-        &self,
-        caller: Caller,
-        id: Path<ArticleId>,
-    ) -> Result<Versioned<ArticleView>, Problem> {
-        let (store, audience) = (self.store.as_ref(), self.audience.as_ref());
-        let article = articles::read(store, audience, caller.actor(), id.0).await?;
-        Ok(Versioned::of(article))
+    async fn read(&self, caller: Caller, id: Path<ArticleId>) -> Result<Versioned<ArticleView>> {
+        let read = articles::read(&*self.store, &*self.audience, caller.actor(), id.0).await?;
+        Ok(Versioned::of(read))
     }
 
     /// Create an article
@@ -141,10 +136,10 @@ impl ArticlesApi {
         &self,
         caller: Caller,
         body: Body<ArticleRequest>,
-    ) -> Result<Created<ArticleView>, Problem> {
-        let (store, spec) = (self.store.as_ref(), body.0.into());
-        let article = articles::create(&self.env, store, caller.actor(), spec).await?;
-        Ok(Created::under("/api/articles", article))
+    ) -> Result<Created<ArticleView>> {
+        let spec = body.0.into();
+        let made = articles::create(&self.env, &*self.store, caller.actor(), spec).await?;
+        Ok(Created::under("/api/articles", made))
     }
 
     /// Change an article
@@ -159,11 +154,10 @@ impl ArticlesApi {
         id: Path<ArticleId>,
         #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<ArticleRequest>,
-    ) -> Result<Versioned<ArticleView>, Problem> {
-        let spec = body.0.into();
-        let store = self.store.as_ref();
-        let article = articles::revise(store, caller.actor(), id.0, seen.0, spec).await?;
-        Ok(Versioned::of(article))
+    ) -> Result<Versioned<ArticleView>> {
+        let (store, spec) = (&*self.store, body.0.into());
+        let revised = articles::revise(store, caller.actor(), id.0, seen.0, spec).await?;
+        Ok(Versioned::of(revised))
     }
 
     /// Delete an article
@@ -175,8 +169,8 @@ impl ArticlesApi {
         caller: Caller,
         id: Path<ArticleId>,
         #[oai(name = "If-Match")] seen: IfMatch,
-    ) -> Result<Done, Problem> {
-        articles::delete(self.store.as_ref(), caller.actor(), id.0, seen.0).await?;
+    ) -> Result<Done> {
+        articles::delete(&*self.store, caller.actor(), id.0, seen.0).await?;
         Ok(Done::Done)
     }
 }

@@ -43,6 +43,9 @@ pub use self::{
     version::{IfMatch, any_or_one, one_version, seen_version},
 };
 
+/// What an operation answers.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
 /// The groups of operations in the document.
 #[derive(poem_openapi::Tags)]
 pub enum Tag {

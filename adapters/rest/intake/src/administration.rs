@@ -39,7 +39,7 @@ impl From<FormVersion> for FormVersionView {
     fn from(version: FormVersion) -> Self {
         Self {
             based_on: version.based_on.map(|id| id.uuid()),
-            revision: version.revision,
+            revision: version.version,
             created_at: version.created_at,
             changed_at: version.changed_at,
             form: version.into(),
@@ -235,7 +235,7 @@ impl FormsAdminApi {
     ) -> Result<Versioned<FormVersionView>, Problem> {
         let store = self.0.store.as_ref();
         let version = intake::administered_version(store, caller.actor(), id.0.into()).await?;
-        Ok(Versioned::at(version.revision, version))
+        Ok(Versioned::at(version.version, version))
     }
 
     /// Draft a form from a version
@@ -251,7 +251,7 @@ impl FormsAdminApi {
         let store = self.0.store.as_ref();
         let version = intake::draft_from(&self.0.env, store, caller.actor(), id.0.into()).await?;
         let place = format!("/api/admin/forms/{}", version.id);
-        Ok(Created::at(place, version.revision, version))
+        Ok(Created::at(place, version.version, version))
     }
 
     /// Change a draft of a form
@@ -270,13 +270,13 @@ impl FormsAdminApi {
         let store = self.0.store.as_ref();
         let current = async {
             let version = intake::administered_version(store, caller.actor(), id.0.into()).await?;
-            Ok::<_, IntakeError>(version.revision)
+            Ok::<_, IntakeError>(version.version)
         };
         let seen = one_version(seen_version(&if_match.0)?, current).await?;
         let change = body.0.read(seen)?;
         let version =
             intake::revise_version(&self.0.env, store, caller.actor(), id.0.into(), change).await?;
-        Ok(Versioned::at(version.revision, version))
+        Ok(Versioned::at(version.version, version))
     }
 
     /// Check a version of a form

@@ -130,7 +130,7 @@ impl FormsFhirApi {
             FieldError { path, ..warning }.into()
         });
         let warnings = warnings.collect();
-        let revision = version.revision;
+        let revision = version.version;
         let view = ImportedView { version: FormVersionView::from(version), warnings };
         Ok(Created::at(place, revision, view))
     }

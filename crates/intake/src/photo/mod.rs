@@ -10,9 +10,9 @@ mod vault;
 mod webp;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kernel::{CategoryId, FormResponseId, PatientId, PhotoId};
-use ports::BlindIndex;
-use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+use kernel::{CategoryId, FormResponseId, PatientId, PhotoId, Word};
+use ports::{Aggregate, BlindIndex};
+use strum::EnumIter;
 
 pub use self::{
     image::{MOST_EDGE, MOST_PIXELS, Prepared, prepare},
@@ -32,13 +32,13 @@ pub const BEGUN_FOR: TimeDelta = TimeDelta::days(90);
 
 /// What is taken. HEIC is not, because nothing that is kept up removes from it
 /// what it tells of the place and the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumIter, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, Word)]
 pub enum MediaType {
-    #[strum(serialize = "image/jpeg")]
+    #[word("image/jpeg")]
     Jpeg,
-    #[strum(serialize = "image/png")]
+    #[word("image/png")]
     Png,
-    #[strum(serialize = "image/webp")]
+    #[word("image/webp")]
     Webp,
 }
 
@@ -54,7 +54,8 @@ impl MediaType {
 }
 
 /// What is known of a photo; its bytes are in the vault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("form_photo", patient)]
 pub struct Photo {
     pub id: PhotoId,
     pub patient: PatientId,
@@ -68,8 +69,9 @@ pub struct Photo {
     /// A keyed digest of the bytes.
     pub digest: BlindIndex,
     pub created_at: DateTime<Utc>,
-    /// The response that it is part of.
+    /// The response that it is part of; to become that is a change of neither.
     pub response: Option<FormResponseId>,
+    pub version: i64,
 }
 
 impl Photo {

@@ -1,7 +1,7 @@
 //! Drafts: saved while the patient writes, found again on the next device.
 
 use kernel::{Actor, CategoryId};
-use ports::{AuditAction, AuditEntry, Env, PortError};
+use ports::{AuditAction, AuditEntry, Env, repository::get};
 
 use crate::{
     Draft, Evaluation, FormVersion, IntakeError, IntakeStore, RawAnswers, Stage, Surroundings,
@@ -37,7 +37,7 @@ pub async fn open_draft(
     let facts = surroundings.facts(patient, env.now()).await?;
     let mut tx = store.begin(actor).await?;
     let draft = tx.draft(patient, category).await?.ok_or(IntakeError::DraftNotFound)?;
-    let form = tx.version(draft.form_version).await?.ok_or(IntakeError::VersionNotFound)?;
+    let form = get::<FormVersion>(tx.as_mut(), draft.form_version).await?;
     let evaluation = evaluate(&form.definition, &draft.answers, &facts, Stage::Draft);
     tx.audit(AuditEntry::new(AuditAction::Read, "form_draft", draft.id).patient(patient));
     tx.commit().await?;
@@ -60,9 +60,9 @@ pub async fn save_draft(
     }
     let facts = surroundings.facts(patient, env.now()).await?;
     let mut tx = store.begin(actor).await?;
-    let existing = tx.draft(patient, category).await?;
+    let existing = tx.lock_draft(patient, category).await?;
     let form = match &existing {
-        Some(draft) => tx.version(draft.form_version).await?,
+        Some(draft) => tx.find(draft.form_version).await?,
         None => tx.published_version(category).await?,
     }
     .ok_or(IntakeError::FormNotFound)?;
@@ -71,11 +71,11 @@ pub async fn save_draft(
     if !evaluation.errors.is_empty() {
         return Err(IntakeError::InvalidAnswers(evaluation.errors));
     }
-    let (draft, saved, action) = match (existing, save.seen) {
-        (Some(draft), Some(seen)) => {
-            let draft = draft.revise(seen, save.answers, env.now())?;
-            let saved = tx.save_draft(&draft).await;
-            (draft, saved, AuditAction::Update)
+    let draft = match (existing, save.seen) {
+        (Some(mut draft), Some(seen)) => {
+            draft.revise(seen, save.answers, env.now())?;
+            tx.save(&mut draft).await?;
+            draft.into_inner()
         }
         (None, None) => {
             let draft = Draft {
@@ -87,32 +87,14 @@ pub async fn save_draft(
                 version: 1,
                 updated_at: env.now(),
             };
-            let saved = tx.insert_draft(&draft).await;
-            (draft, saved, AuditAction::Create)
+            tx.insert(&draft).await?;
+            draft
         }
         (Some(draft), None) => return Err(draft.lost(&save.answers)),
         (None, Some(_)) => {
-            return Err(IntakeError::DraftChanged { current: None, answers: Vec::new() });
+            return Err(IntakeError::DraftChanged { current: None, fields: Vec::new() });
         }
     };
-    match saved {
-        Ok(()) => {}
-        Err(PortError::Conflict(_)) => {
-            // Another save came between; the transaction that lost is over.
-            drop(tx);
-            let winner = store.begin(actor).await?.draft(patient, category).await?;
-            return Err(match winner {
-                Some(winner) => winner.lost(&draft.answers),
-                None => IntakeError::DraftChanged { current: None, answers: Vec::new() },
-            });
-        }
-        Err(other) => return Err(other.into()),
-    }
-    tx.audit(
-        AuditEntry::new(action, "form_draft", draft.id)
-            .patient(patient)
-            .detail("version", draft.version),
-    );
     tx.commit().await?;
     Ok(OpenDraft { draft, form, evaluation })
 }

@@ -1,7 +1,9 @@
 //! Forms and their versions: read by everyone, written by administrators.
 
-use kernel::{Actor, CategoryId, FieldError, FormId, FormVersionId, Page, PageRequest, Permission};
-use ports::{AuditAction, AuditEntry, Env, PortError};
+use kernel::{
+    Actor, CategoryId, FieldError, FormId, FormVersionId, Page, PageRequest, Permission, Seen,
+};
+use ports::{AuditAction, AuditEntry, Env, Locked, PortError, repository::get, repository::lock};
 
 use crate::{
     Form, FormDefinition, FormVersion, IntakeError, IntakeStore, IntakeTx, Surroundings,
@@ -9,6 +11,9 @@ use crate::{
     check::{check, check_size},
     diff::{ItemChange, diff},
 };
+
+/// The rule that of the versions of a form one is published.
+const PUBLISHED_KEY: &str = "form_published_key";
 
 /// The form that a patient of the category answers now.
 pub async fn current_form(
@@ -31,12 +36,12 @@ pub async fn form_version(
     actor: &Actor,
     id: FormVersionId,
 ) -> Result<FormVersion, IntakeError> {
-    let found = store.begin(actor).await?.version(id).await?;
-    found
-        .filter(|version| {
-            version.status != VersionStatus::Draft || actor.may(Permission::FormAdminister)
-        })
-        .ok_or(IntakeError::VersionNotFound)
+    let version = get::<FormVersion>(store.begin(actor).await?.as_mut(), id).await?;
+    if version.status != VersionStatus::Draft || actor.may(Permission::FormAdminister) {
+        Ok(version)
+    } else {
+        Err(IntakeError::no::<FormVersion>())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +82,8 @@ pub async fn publish_version(
     id: FormVersionId,
     seen: Option<i64>,
 ) -> Result<FormVersion, IntakeError> {
-    actor.require(Permission::FormAdminister)?;
-    let version =
-        store.begin(actor).await?.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
-    let asked_about = version.revision;
+    let version = administered_version(store, actor, id).await?;
+    let asked_about = version.version;
     // The other contexts are asked between two transactions, so that no call
     // holds one connection while it waits for another.
     let errors = surroundings.objections(version.form.category, &version.definition).await?;
@@ -88,13 +91,13 @@ pub async fn publish_version(
         return Err(IntakeError::InvalidDefinition(errors));
     }
     let mut tx = store.begin(actor).await?;
-    let version = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    let mut version = lock::<FormVersion>(tx.as_mut(), id, &Seen::Any).await?;
     // What is published is what the other contexts were asked about.
     version.expect(seen.unwrap_or(asked_about), None)?;
     version.expect(asked_about, None)?;
-    let version = put_in_place(env, tx.as_mut(), version).await?;
+    put_in_place(env, tx.as_mut(), &mut version).await?;
     tx.commit().await?;
-    Ok(version)
+    Ok(version.into_inner())
 }
 
 /// The versions of all forms, or of one category's, for administrators.
@@ -115,7 +118,7 @@ pub async fn administered_version(
     id: FormVersionId,
 ) -> Result<FormVersion, IntakeError> {
     actor.require(Permission::FormAdminister)?;
-    store.begin(actor).await?.version(id).await?.ok_or(IntakeError::VersionNotFound)
+    Ok(get(store.begin(actor).await?.as_mut(), id).await?)
 }
 
 /// Makes a draft that says what another version says, to be edited.
@@ -127,7 +130,7 @@ pub async fn draft_from(
 ) -> Result<FormVersion, IntakeError> {
     actor.require(Permission::FormAdminister)?;
     let mut tx = store.begin(actor).await?;
-    let from = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
+    let from = get::<FormVersion>(tx.as_mut(), id).await?;
     let new = NewFormVersion {
         category: from.form.category,
         slug: from.form.slug,
@@ -159,22 +162,14 @@ pub async fn revise_version(
 ) -> Result<FormVersion, IntakeError> {
     actor.require(Permission::FormAdminister)?;
     let mut tx = store.begin(actor).await?;
-    let before = tx.version(id).await?.ok_or(IntakeError::VersionNotFound)?;
-    let changes = diff(&before.definition, &change.definition).len();
+    let mut version = lock::<FormVersion>(tx.as_mut(), id, &Seen::Any).await?;
+    let changes = diff(&version.definition, &change.definition).len();
     let FormChange { seen, definition, based_on } = change;
-    let version = before.revise(seen, definition, based_on, env.now())?;
-    tx.save_draft_version(&version).await.map_err(|error| match error {
-        PortError::Conflict(_) => IntakeError::ChangedAtOnce,
-        other => other.into(),
-    })?;
-    tx.audit(
-        entry(AuditAction::Update, &version)
-            .detail("old_revision", seen)
-            .detail("new_revision", version.revision)
-            .detail("changes", changes),
-    );
+    version.revise(seen, definition, based_on, env.now())?;
+    tx.save(&mut version).await?;
+    tx.audit(entry(AuditAction::Update, &version).detail("changes", changes));
     tx.commit().await?;
-    Ok(version)
+    Ok(version.into_inner())
 }
 
 /// Everything for which the version could not be published now; it changes
@@ -221,20 +216,21 @@ pub async fn seed_form(
     new: NewFormVersion,
 ) -> Result<FormVersion, IntakeError> {
     actor.require(Permission::FormAdminister)?;
-    let version = *versions.last().ok_or(IntakeError::VersionNotFound)?;
+    let version = *versions.last().ok_or_else(IntakeError::no::<FormVersion>)?;
     let mut tx = store.begin(actor).await?;
     if let Some(current) = tx.published_version(new.category).await?
         && (current.id == version || !versions.contains(&current.id))
     {
         return Ok(current);
     }
-    let version = match tx.version(version).await? {
-        Some(draft) => draft,
-        None => add_version(env, tx.as_mut(), new, (form, version)).await?,
-    };
-    let version = put_in_place(env, tx.as_mut(), version).await?;
+    let sown: Option<FormVersion> = tx.find(version).await?;
+    if sown.is_none() {
+        add_version(env, tx.as_mut(), new, (form, version)).await?;
+    }
+    let mut version = lock::<FormVersion>(tx.as_mut(), version, &Seen::Any).await?;
+    put_in_place(env, tx.as_mut(), &mut version).await?;
     tx.commit().await?;
-    Ok(version)
+    Ok(version.into_inner())
 }
 
 async fn add_version(
@@ -264,11 +260,11 @@ async fn add_version(
         status: VersionStatus::Draft,
         definition: new.definition,
         based_on: current.map(|current| current.id),
-        revision: 1,
+        version: 1,
         created_at: env.now(),
         changed_at: env.now(),
     };
-    tx.insert_version(&version).await?;
+    tx.insert(&version).await?;
     tx.audit(entry(AuditAction::Create, &version));
     Ok(version)
 }
@@ -276,20 +272,21 @@ async fn add_version(
 async fn put_in_place(
     env: &Env,
     tx: &mut dyn IntakeTx,
-    version: FormVersion,
-) -> Result<FormVersion, IntakeError> {
-    let current = tx.published_version(version.form.category).await?;
-    let (version, retired) = version.publish(current, env.now())?;
-    if let Some(retired) = &retired {
-        tx.save_version_status(retired).await?;
+    version: &mut Locked<FormVersion>,
+) -> Result<(), IntakeError> {
+    let mut current = match tx.published_version(version.form.category).await? {
+        Some(current) => Some(lock::<FormVersion>(tx, current.id, &Seen::Any).await?),
+        None => None,
+    };
+    version.publish(current.as_deref_mut(), env.now())?;
+    if let Some(retired) = &mut current {
+        tx.save(retired).await?;
     }
-    tx.save_version_status(&version).await.map_err(|error| match error {
-        PortError::Conflict(_) => IntakeError::ChangedAtOnce,
-        other => other.into(),
-    })?;
-    let before = retired.map(|retired| retired.id.to_string());
-    tx.audit(entry(AuditAction::Update, &version).detail("retired", before));
-    Ok(version)
+    let at_once = |error: PortError| error.at(PUBLISHED_KEY, IntakeError::ChangedAtOnce);
+    tx.save(version).await.map_err(at_once)?;
+    let before = current.map(|retired| retired.id.to_string());
+    tx.audit(entry(AuditAction::Update, version).detail("retired", before));
+    Ok(())
 }
 
 fn entry(action: AuditAction, version: &FormVersion) -> AuditEntry {

@@ -3,12 +3,14 @@
 
 use chrono::{Days, NaiveDate};
 use kernel::{Actor, CategoryId, PatientId, PhotoId};
-use ports::{AuditAction, AuditEntry, Env, IdempotencyKey, JobSpec, Panel, PortError};
+use ports::{
+    AuditAction, AuditEntry, Env, IdempotencyKey, JobSpec, Panel, PortError, repository::get,
+};
 use serde::{Deserialize, Serialize};
 
 use super::responses::may_read;
 use crate::{
-    IntakeError, IntakeStore, IntakeTx, Photo, PhotoVault, Surroundings,
+    FormVersion, IntakeError, IntakeStore, IntakeTx, Photo, PhotoVault, Surroundings,
     photo::{BEGUN_FOR, KEPT_FOR, MOST_WAITING, Prepared, prepare},
     use_cases::acting_patient,
 };
@@ -60,6 +62,7 @@ pub async fn upload_photo(
         digest: vault.digest(&bytes)?,
         created_at: env.now(),
         response: None,
+        version: 1,
     };
     // The object comes first: what is cut short here leaves an object without
     // a photo, which the sweep finds, and never a photo without its object.
@@ -87,7 +90,7 @@ async fn keep(
         return kept_before(tx, earlier.into()).await;
     }
     need_room(tx.as_mut(), photo.patient).await?;
-    tx.insert_photo(photo).await?;
+    tx.insert(photo).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Create, "form_photo", photo.id)
             .patient(photo.patient)
@@ -101,7 +104,8 @@ async fn keep(
 
 /// What an upload with the same key has kept.
 async fn kept_before(mut tx: Box<dyn IntakeTx>, id: PhotoId) -> Result<Photo, IntakeError> {
-    let photo = tx.photo(id).await?.ok_or(IntakeError::PhotoNotFound)?;
+    let photo: Option<Photo> = tx.find(id).await?;
+    let photo = photo.ok_or(IntakeError::PhotoNotFound)?;
     tx.audit(AuditEntry::new(AuditAction::Read, "form_photo", id).patient(photo.patient));
     tx.commit().await?;
     Ok(photo)
@@ -118,8 +122,7 @@ async fn need_question(
         return Ok(());
     }
     if let Some(draft) = tx.draft(patient, category).await?
-        && let Some(begun) = tx.version(draft.form_version).await?
-        && begun.definition.asks_photos()
+        && get::<FormVersion>(tx, draft.form_version).await?.definition.asks_photos()
     {
         return Ok(());
     }
@@ -143,7 +146,7 @@ pub async fn photo_content(
 ) -> Result<(Photo, Vec<u8>), IntakeError> {
     // The panel is asked between two transactions, so that no call holds one
     // connection while it waits for another.
-    let found = store.begin(actor).await?.photo(id).await?;
+    let found: Option<Photo> = store.begin(actor).await?.find(id).await?;
     let found = match found {
         Some(photo) if actor.is_patient(photo.patient) => Some(photo),
         Some(photo)
@@ -177,22 +180,17 @@ pub async fn delete_photo(
 ) -> Result<(), IntakeError> {
     let patient = acting_patient(actor)?;
     let mut tx = store.begin(actor).await?;
-    let found = tx.photo(id).await?.filter(|photo| photo.patient == patient);
-    let Some(photo) = found else {
+    let Some(photo) = tx.lock_photos(patient, &[id]).await?.pop() else {
         drop(tx);
         return Err(not_there(store, actor, AuditAction::Delete, id).await?);
     };
     if photo.response.is_some() {
         return Err(IntakeError::PhotoAttached);
     }
-    tx.delete_photo(&photo).await.map_err(|error| match error {
-        // A submission took it in between.
-        PortError::Conflict(_) => IntakeError::PhotoAttached,
-        other => other.into(),
-    })?;
-    tx.audit(AuditEntry::new(AuditAction::Delete, "form_photo", id).patient(patient));
+    let gone = photo.stored().clone();
+    tx.delete(photo).await?;
     tx.commit().await?;
-    Ok(vault.remove(&photo).await?)
+    Ok(vault.remove(&gone).await?)
 }
 
 async fn not_there(
@@ -257,15 +255,12 @@ async fn sweep_stale(
         }
         for photo in &stale {
             let mut tx = store.begin(actor).await?;
-            match tx.delete_photo(photo).await {
-                Ok(()) => {}
-                // Its form was submitted after all, or its patient deleted it.
-                Err(PortError::Conflict(_)) => continue,
-                Err(error) => return Err(error.into()),
-            }
+            let found = tx.lock_photos(photo.patient, &[photo.id]).await?.pop();
+            // Its form was submitted after all, or its patient deleted it.
+            let Some(found) = found.filter(|found| found.response.is_none()) else { continue };
+            tx.delete(found).await?;
             tx.audit(
                 AuditEntry::new(AuditAction::Delete, "form_photo", photo.id)
-                    .patient(photo.patient)
                     .detail("reason", "never_submitted"),
             );
             tx.commit().await?;

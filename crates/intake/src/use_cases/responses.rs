@@ -6,11 +6,11 @@ use kernel::{
     Actor, CategoryId, FieldError, FormResponseId, FormVersionId, Page, PatientId, Permission,
     PhotoId,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, Panel};
+use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, Locked, Panel, repository::get};
 
 use crate::{
-    Answers, FormResponse, IntakeError, IntakeStore, IntakeTx, Photo, RawAnswers, ResponseQuery,
-    Stage, Surroundings, evaluate, photo,
+    Answers, FormResponse, FormVersion, IntakeError, IntakeStore, IntakeTx, Photo, RawAnswers,
+    ResponseQuery, Stage, Surroundings, evaluate, photo,
     use_cases::{acting_patient, need_facts},
 };
 
@@ -40,7 +40,7 @@ pub async fn submit(
     let mut tx = store.begin(actor).await?;
     let id: FormResponseId = env.fresh();
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        let found = tx.response(earlier.into()).await?.ok_or(IntakeError::ResponseNotFound)?;
+        let found = get::<FormResponse>(tx.as_mut(), earlier.into()).await?;
         tx.audit(AuditEntry::new(AuditAction::Read, "form_response", found.id).patient(patient));
         tx.commit().await?;
         return Ok(found);
@@ -48,14 +48,14 @@ pub async fn submit(
     if !active {
         return Err(IntakeError::CategoryNotFound);
     }
-    let draft = tx.draft(patient, category).await?;
+    let draft = tx.take_draft(patient, category).await?;
     let current = tx.published_version(category).await?.ok_or(IntakeError::FormNotFound)?;
-    let drafted = draft.as_ref().map(|draft| draft.form_version);
+    let drafted = draft.map(|draft| draft.form_version);
     let form = if current.id == form_version {
         current
     } else if drafted == Some(form_version) {
         // A patient who began before the latest version came may finish.
-        tx.version(form_version).await?.ok_or(IntakeError::VersionNotFound)?
+        get::<FormVersion>(tx.as_mut(), form_version).await?
     } else {
         return Err(IntakeError::FormNotCurrent);
     };
@@ -73,15 +73,10 @@ pub async fn submit(
     };
     let taken: Vec<PhotoId> = photos.iter().map(|photo| photo.id).collect();
     let response = FormResponse::submit(id, patient, &form, evaluation, photos, facts, now);
-    tx.insert_response(&response).await?;
-    tx.attach_photos(patient, &taken, id).await?;
-    if let Some(draft) = draft {
-        tx.delete_draft(draft.id).await?;
-    }
+    tx.insert(&response).await?;
     tx.emit(Event::ResponseSubmitted { response: id, patient, category });
     tx.audit(
         AuditEntry::new(AuditAction::Create, "form_response", id)
-            .patient(patient)
             .detail("form_version", form.id.to_string())
             .detail("photos", taken.iter().map(ToString::to_string).collect::<Vec<_>>()),
     );
@@ -127,7 +122,7 @@ async fn take_photos(
     }
     let ids: BTreeSet<PhotoId> = named.iter().map(|(_, id)| *id).collect();
     let ids: Vec<PhotoId> = ids.into_iter().collect();
-    let found = tx.hold_photos(patient, &ids).await?;
+    let found = tx.lock_photos(patient, &ids).await?;
     let fits = |id: PhotoId| {
         found.iter().any(|photo| photo.id == id && photo.waits_for(patient, category))
     };
@@ -135,7 +130,7 @@ async fn take_photos(
         named.iter().filter(|(_, id)| !fits(*id)).map(|(path, _)| path.as_str()).collect();
     paths.dedup();
     if paths.is_empty() {
-        return Ok(Ok(found));
+        return Ok(Ok(found.into_iter().map(Locked::into_inner).collect()));
     }
     let strange = ids.into_iter().filter(|id| found.iter().all(|photo| photo.id != *id)).collect();
     let unknown = |path: &str| {
@@ -153,7 +148,7 @@ pub async fn response(
     id: FormResponseId,
 ) -> Result<FormResponse, IntakeError> {
     let mut tx = store.begin(actor).await?;
-    let mut found = tx.response(id).await?;
+    let mut found: Option<FormResponse> = tx.find(id).await?;
     if let Some(patient) = found.as_ref().map(|found| found.patient)
         && !reads_without_asking(actor, patient)
     {
@@ -171,7 +166,7 @@ pub async fn response(
     };
     tx.audit(entry);
     tx.commit().await?;
-    found.ok_or(IntakeError::ResponseNotFound)
+    found.ok_or_else(IntakeError::no::<FormResponse>)
 }
 
 /// What a patient submitted, the latest first.

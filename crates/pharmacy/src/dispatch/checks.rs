@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, PrescriptionId, ProviderId, ShipmentId};
-use ports::{Env, PortError};
+use ports::{Env, PortError, repository::get};
 
 use super::hold::{
     self, Contest, FillFacts, Ground, PrescriberStanding, TreatmentStanding, with_overrides,
@@ -17,9 +17,7 @@ use super::hold::{
 use crate::{
     PharmacyError,
     fulfilment::FulfilmentStore,
-    prescription::{
-        Medication, Prescription, PrescriptionReach, TreatmentPlans, write::prescribed_elsewhere,
-    },
+    prescription::{Medication, Prescription, TreatmentPlans, write::prescribed_elsewhere},
     safety::{
         self, ClinicalRecord, Formulary, InteractionProvider, Proposed, RecordedMedication,
         SafetyAlert,
@@ -125,10 +123,7 @@ pub async fn read(
     ids.dedup();
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        let prescription = tx
-            .prescription(id, PrescriptionReach::Any)
-            .await?
-            .ok_or(PharmacyError::NotFound("prescription"))?;
+        let prescription = get::<Prescription>(tx.as_mut(), id).await?;
         let elsewhere =
             prescribed_elsewhere(env, tx.as_mut(), patient, Some(prescription.treatment_plan))
                 .await?;

@@ -4,9 +4,11 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, DispatchId, Misfit, PatientId, Permission, PrescriptionId, ProviderId,
+    Actor, CategoryId, DispatchId, Misfit, PatientId, Permission, PrescriptionId, ProviderId, Seen,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError};
+use ports::{
+    AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError, repository::lock,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,13 +17,13 @@ use super::{
     hold::{FillHold, Ground, accepted, grounds, grounds_without_prescription},
     label::BuyLabel,
     supply::{Supply, refillable_from, supplies},
-    work::cancel_within,
+    work::{cancel_within, save},
 };
 use crate::{
     PharmacyError,
     fulfilment::{FulfilmentStore, FulfilmentTx, PaidFill, store::PaidFillKey},
     inventory::Stock,
-    prescription::fill::prescription_to_fill,
+    prescription::{Pharmacy, Prescription, PrescriptionReach, fill::prescription_to_fill},
 };
 
 /// How many patients one call of [`dispatch_due`] looks at.
@@ -190,7 +192,7 @@ async fn free_held_back(
         }
         let ended = dispatch.hold_reason == Some(HoldReason::PrescriptionEnded);
         if ended || is_released(holds, dispatch.paid()) {
-            cancel_within(env, tx, dispatch).await?;
+            cancel_within(env, tx, &dispatch).await?;
         }
     }
     Ok(())
@@ -237,9 +239,9 @@ async fn next_fill(
     let responsible = moment.treatment.active.map(|plan| plan.provider);
     let (mut held, mut soon) = (None, None::<DateTime<Utc>>);
     for prescription in tx.active_prescriptions(paid.patient, paid.category).await? {
-        let prescription = prescription_to_fill(&mut *tx, prescription).await?;
+        let prescription = prescription_to_fill(&mut *tx, prescription).await?.into_inner();
         let Some(fillable) = Fillable::of(&prescription) else { continue };
-        let pharmacy = tx.pharmacy(prescription.pharmacy).await?;
+        let pharmacy: Option<Pharmacy> = tx.find(prescription.pharmacy).await?;
         if !pharmacy.is_some_and(|pharmacy| pharmacy.active) {
             continue;
         }
@@ -295,7 +297,7 @@ pub(super) async fn hold(
     grounds: Vec<Ground>,
 ) -> Result<(), PharmacyError> {
     let hold = FillHold::place(env.fresh(), paid, whose, who, grounds, env.now());
-    tx.add_fill_hold(&hold).await?;
+    tx.insert(&hold).await?;
     tx.emit(hold.event());
     tell_pharmacy(tx, &hold).await?;
     tx.audit(
@@ -316,8 +318,9 @@ pub(super) async fn tell_pharmacy(
     if hold.concerns_the_pharmacy()
         && let Some(id) = hold.prescription
     {
-        let prescription = prescription_to_fill(&mut *tx, id).await?;
-        tx.emit(prescription.tell_pharmacy());
+        // Whoever decides on the fill need not answer for the prescription.
+        let prescription = tx.prescription(id, PrescriptionReach::Any).await?;
+        tx.emit(prescription.ok_or_else(PharmacyError::no::<Prescription>)?.tell_pharmacy());
     }
     Ok(())
 }
@@ -340,20 +343,19 @@ async fn postpone(
 async fn add(
     env: &Env,
     tx: &mut dyn FulfilmentTx,
-    dispatch: Dispatch,
+    mut dispatch: Dispatch,
 ) -> Result<Dispatch, PharmacyError> {
     let mut stock = tx.lock_stock(dispatch.pharmacy, &dispatch.ndc).await?;
-    let dispatch = match stock.reserve(dispatch.quantity, env.now().date_naive()) {
+    match stock.reserve(dispatch.quantity, env.now().date_naive()) {
         Ok(allocations) => {
             tx.save_stock(&stock).await?;
-            dispatch.reserved(allocations, env.now())?
+            dispatch.reserve(allocations, env.now())?;
         }
         Err(shortage) => {
             tracing::warn!(dispatch = %dispatch.id, ndc = %dispatch.ndc, %shortage, "waits for stock");
-            dispatch
         }
-    };
-    tx.add_dispatch(&dispatch).await?;
+    }
+    tx.insert(&dispatch).await?;
     tx.emit(Event::DispatchCreated {
         dispatch: dispatch.id,
         patient: dispatch.patient,
@@ -374,14 +376,14 @@ pub(crate) async fn reserve_waiting(
     stock: &mut Stock,
 ) -> Result<usize, PharmacyError> {
     let mut released = 0;
-    for dispatch in tx.awaiting_stock(stock.pharmacy, &stock.ndc).await? {
-        let Ok(allocations) = stock.reserve(dispatch.quantity, env.now().date_naive()) else {
+    for waiting in tx.awaiting_stock(stock.pharmacy, &stock.ndc).await? {
+        let Ok(allocations) = stock.reserve(waiting.quantity, env.now().date_naive()) else {
             break;
         };
-        let dispatch = dispatch.reserved(allocations, env.now())?;
-        tx.save_dispatch(&dispatch).await?;
+        let mut dispatch = lock::<Dispatch>(tx, waiting.id, &Seen::Any).await?;
+        dispatch.reserve(allocations, env.now())?;
         tx.enqueue(label_job(&dispatch));
-        audit(tx, AuditAction::Update, &dispatch);
+        save(tx, &mut dispatch).await?;
         released += 1;
     }
     Ok(released)

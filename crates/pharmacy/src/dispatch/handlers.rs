@@ -79,7 +79,7 @@ pub async fn on_prescription_changed(
         PrescriptionStatusWord::Canceled | PrescriptionStatusWord::Failed => {
             for dispatch in tx.open_dispatches(prescription).await? {
                 if dispatch.state != DispatchState::Labelling {
-                    cancel_within(env, tx.as_mut(), dispatch).await?;
+                    cancel_within(env, tx.as_mut(), &dispatch).await?;
                 }
             }
         }

@@ -8,7 +8,7 @@ use kernel::{
     AssessmentId, CategoryId, FillHoldId, InvoiceId, PatientId, PrescriptionId, ProviderId,
     ShipmentId, TaskId, TextKind as _, TreatmentPlanId, UsState, Word, text::GraveReason,
 };
-use ports::Event;
+use ports::{Aggregate, Event};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -281,7 +281,8 @@ pub struct Release {
 }
 
 /// A paid fill that is held until a provider decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("fill_hold", patient)]
 pub struct FillHold {
     pub id: FillHoldId,
     pub invoice: InvoiceId,
@@ -372,17 +373,14 @@ impl FillHold {
     /// each ground has to be named, and one that may not be accepted keeps the
     /// hold.
     pub fn release(
-        mut self,
+        &mut self,
         by: ProviderId,
         request: ReleaseRequest,
         now_found: &[Ground],
         now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
+    ) -> Result<(), PharmacyError> {
         if !self.is_held() {
-            return Err(PharmacyError::conflict(
-                "pharmacy.hold_released",
-                "The fill is not held any more.",
-            ));
+            return Err(PharmacyError::HoldReleased);
         }
         let reason = GraveReason::take("reason", &request.reason)?;
         let known =
@@ -395,22 +393,13 @@ impl FillHold {
             ));
         }
         if let Some(stands) = now_found.iter().find(|ground| !ground.acceptable) {
-            return Err(PharmacyError::conflict(
-                "pharmacy.hold_stands",
-                format!(
-                    "{} That cannot be accepted; it has to be put right first.",
-                    stands.summary
-                ),
-            ));
+            return Err(PharmacyError::HoldStands(stands.summary.clone()));
         }
         if now_found.iter().any(|ground| !request.grounds.contains(&ground.key)) {
-            return Err(PharmacyError::conflict(
-                "pharmacy.hold_changed",
-                "The fill is held for more than was named; read the hold again.",
-            ));
+            return Err(PharmacyError::HoldChanged);
         }
         self.released = Some(Release { at: now, by, reason, accepted: request.grounds });
-        Ok(self)
+        Ok(())
     }
 }
 

@@ -3,16 +3,19 @@
 //! it asks again. However often the job is killed, one label is bought and the
 //! stock goes down once.
 
-use kernel::{Actor, DispatchId, ShipmentId};
-use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError};
+use kernel::{Actor, DispatchId, Seen, ShipmentId};
+use ports::{
+    AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError, repository::get,
+    repository::lock,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Dispatch, DispatchState, HoldReason,
     checks::{self, FillChecks, Moment},
-    due::{self, ReleaseFills, audit},
+    due::{self, ReleaseFills},
     hold::{Ground, accepted, grounds},
-    work::cancel_within,
+    work::{cancel_within, save},
 };
 use crate::{
     PharmacyError,
@@ -21,7 +24,7 @@ use crate::{
         Sender, ShipmentOrder,
     },
     prescription::{
-        Prescription, PrescriptionState,
+        Pharmacy, Prescription, PrescriptionState,
         fill::{prescription_to_fill, record_fill},
     },
     shipment::{Shipment, tracking::RefreshTracking},
@@ -73,7 +76,7 @@ async fn store_intent(
     id: DispatchId,
 ) -> Result<Option<Intent>, PharmacyError> {
     let actor = Actor::system(ACTOR);
-    let seen = load(store.begin(&actor).await?.as_mut(), id).await?;
+    let seen = get::<Dispatch>(store.begin(&actor).await?.as_mut(), id).await?;
     // Other contexts answer this; no transaction of ours waits for them.
     let recipient = addresses.delivery_address(seen.patient).await?;
     let moment = match seen.state {
@@ -84,22 +87,21 @@ async fn store_intent(
     };
     let mut tx = store.begin(&actor).await?;
     tx.lock_fills(seen.patient).await?;
-    let dispatch = load(tx.as_mut(), id).await?;
+    let dispatch = get::<Dispatch>(tx.as_mut(), id).await?;
     let asked_before = match dispatch.state {
         DispatchState::Reserved | DispatchState::Picked => false,
         DispatchState::Labelling => true,
         _ => return Ok(None),
     };
-    let pharmacy = tx
-        .pharmacy(dispatch.pharmacy)
-        .await?
+    let pharmacy: Option<Pharmacy> = tx.find(dispatch.pharmacy).await?;
+    let pharmacy = pharmacy
         .ok_or_else(|| PortError::bug("a dispatch names a pharmacy that does not exist"))?;
     if !asked_before {
         let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
         if !prescription.is_fillable() {
             // It ended, and the news of it has not cancelled this yet.
             tx.enqueue(look_again(&dispatch));
-            cancel_within(env, tx.as_mut(), dispatch).await?;
+            cancel_within(env, tx.as_mut(), &dispatch).await?;
             tx.commit().await?;
             return Ok(None);
         }
@@ -107,7 +109,7 @@ async fn store_intent(
             moment.ok_or_else(|| PortError::Conflict("the state of a dispatch".to_owned()))?;
         let found = against(tx.as_mut(), &moment, &dispatch, &prescription).await?;
         if !found.is_empty() {
-            let dispatch = cancel_within(env, tx.as_mut(), dispatch).await?;
+            let dispatch = cancel_within(env, tx.as_mut(), &dispatch).await?;
             hold_fill(env, tx.as_mut(), &moment, &dispatch, &prescription, found).await?;
             tx.commit().await?;
             return Ok(None);
@@ -115,9 +117,10 @@ async fn store_intent(
     }
     if asked_before {
         let from = Sender::from(pharmacy);
-        let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
+        let shipment = get::<Shipment>(tx.as_mut(), shipment_of(&dispatch)?).await?;
         return Ok(Some(Intent { order: order(&shipment, from), asked_before }));
     }
+    let mut dispatch = lock::<Dispatch>(tx.as_mut(), id, &Seen::Any).await?;
     let recipient = match recipient {
         Some(recipient) if pharmacy.serves(recipient.address.state) => recipient,
         other => {
@@ -126,9 +129,8 @@ async fn store_intent(
                 Some(_) if pharmacy.active => HoldReason::PharmacyNotLicensed,
                 Some(_) => HoldReason::PharmacyInactive,
             };
-            let dispatch = dispatch.on_hold(reason, env.now())?;
-            tx.save_dispatch(&dispatch).await?;
-            audit(tx.as_mut(), AuditAction::Update, &dispatch);
+            dispatch.hold(reason, env.now())?;
+            save(tx.as_mut(), &mut dispatch).await?;
             tx.commit().await?;
             return Ok(None);
         }
@@ -136,10 +138,9 @@ async fn store_intent(
     let from = Sender::from(pharmacy);
     let shipment_id: ShipmentId = env.fresh();
     let shipment = Shipment::intended(shipment_id, &dispatch, recipient, env.now());
-    let dispatch = dispatch.labelling(shipment_id, env.now())?;
-    tx.add_shipment(&shipment).await?;
-    tx.save_dispatch(&dispatch).await?;
-    audit(tx.as_mut(), AuditAction::Update, &dispatch);
+    dispatch.label(shipment_id, env.now())?;
+    tx.insert(&shipment).await?;
+    save(tx.as_mut(), &mut dispatch).await?;
     tx.commit().await?;
     Ok(Some(Intent { order: order(&shipment, from), asked_before }))
 }
@@ -188,21 +189,10 @@ async fn hold_fill(
     due::hold(env, tx, dispatch.paid(), whose, who, found).await
 }
 
-async fn load(tx: &mut dyn FulfilmentTx, id: DispatchId) -> Result<Dispatch, PharmacyError> {
-    tx.dispatch(id).await?.ok_or(PharmacyError::NotFound("dispatch"))
-}
-
 /// The shipment of a dispatch that is being labelled; it always has one.
-async fn shipment_of(
-    tx: &mut dyn FulfilmentTx,
-    dispatch: &Dispatch,
-) -> Result<Shipment, PharmacyError> {
-    let shipment = match dispatch.shipment {
-        Some(id) => tx.shipment(id).await?,
-        None => None,
-    };
+fn shipment_of(dispatch: &Dispatch) -> Result<ShipmentId, PortError> {
     let missing = || PortError::bug("a dispatch is being labelled without a shipment");
-    Ok(shipment.ok_or_else(missing)?)
+    dispatch.shipment.ok_or_else(missing)
 }
 
 fn order(shipment: &Shipment, from: Sender) -> ShipmentOrder {
@@ -249,16 +239,16 @@ async fn store_label(
     (at_carrier, label): (CarrierShipment, Label),
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system(ACTOR);
-    let seen = load(store.begin(&actor).await?.as_mut(), id).await?;
+    let seen = get::<Dispatch>(store.begin(&actor).await?.as_mut(), id).await?;
     // What was learned while the carrier was being asked counts as well.
     let moment = facts_about(env, store, checks, &seen).await?;
     let mut tx = store.begin(&actor).await?;
     tx.lock_fills(seen.patient).await?;
-    let dispatch = load(tx.as_mut(), id).await?;
+    let dispatch = get::<Dispatch>(tx.as_mut(), id).await?;
     if dispatch.state != DispatchState::Labelling {
         return Ok(());
     }
-    let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
+    let shipment = shipment_of(&dispatch)?;
     let now = env.now();
     let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
     let ended = has_ended(&prescription);
@@ -268,38 +258,41 @@ async fn store_label(
     };
     if ended || !found.is_empty() {
         // The label is kept with the shipment, so that it can be given back.
-        let shipment = shipment.labelled(at_carrier.id, label, now)?.abandoned(now);
-        tx.save_shipment(&shipment).await?;
+        let mut shipment = lock::<Shipment>(tx.as_mut(), shipment, &Seen::Any).await?;
+        shipment.label(at_carrier.id, label, now)?;
+        shipment.abandon(now);
+        tx.save(&mut shipment).await?;
+        let mut dispatch = lock::<Dispatch>(tx.as_mut(), id, &Seen::Any).await?;
         let reason = if ended { HoldReason::PrescriptionEnded } else { HoldReason::FillHeld };
-        let dispatch = dispatch.on_hold(reason, now)?;
+        dispatch.hold(reason, now)?;
         if ended {
             tx.enqueue(look_again(&dispatch));
         } else {
             hold_fill(env, tx.as_mut(), &moment, &dispatch, &prescription, found).await?;
         }
-        tx.save_dispatch(&dispatch).await?;
-        audit(tx.as_mut(), AuditAction::Update, &dispatch);
+        save(tx.as_mut(), &mut dispatch).await?;
         tx.commit().await?;
         return Ok(());
     }
     let mut stock = tx.lock_stock(dispatch.pharmacy, &dispatch.ndc).await?;
+    let mut shipment = lock::<Shipment>(tx.as_mut(), shipment, &Seen::Any).await?;
+    let mut dispatch = lock::<Dispatch>(tx.as_mut(), id, &Seen::Any).await?;
     let level = stock.on_hand();
     stock.consume(&dispatch.allocations)?;
     tx.save_stock(&stock).await?;
     if level >= stock.reorder_level && stock.on_hand() < stock.reorder_level {
         tx.emit(Event::StockLow { ndc: stock.ndc.to_string(), on_hand: stock.on_hand() });
     }
-    let dispatch = dispatch.shipped(now)?;
-    tx.save_dispatch(&dispatch).await?;
-    let shipment = shipment.labelled(at_carrier.id, label, now)?;
-    tx.save_shipment(&shipment).await?;
+    dispatch.ship(now)?;
+    save(tx.as_mut(), &mut dispatch).await?;
+    shipment.label(at_carrier.id, label, now)?;
+    tx.save(&mut shipment).await?;
     // The carrier may have reported on the tracker before the label was stored
     // here, and found nobody to tell.
     let refresh = RefreshTracking { shipment: shipment.id };
     tx.enqueue(JobRequest::new(&refresh).key(shipment.id.to_string()));
     use_fill(env, tx.as_mut(), &dispatch).await?;
     tx.emit(shipment.changed());
-    audit(tx.as_mut(), AuditAction::Update, &dispatch);
     tx.audit(
         AuditEntry::new(AuditAction::Create, "shipment", shipment.id)
             .patient(shipment.patient)
@@ -321,7 +314,7 @@ async fn use_fill(
     let (prescription, day) = (dispatch.prescription, env.now().date_naive());
     match record_fill(tx, env, prescription, dispatch.id, day).await {
         Ok(_) => Ok(()),
-        Err(error @ PharmacyError::Conflict { .. }) => {
+        Err(error @ (PharmacyError::DispatchFilled | PharmacyError::NotFillable { .. })) => {
             tracing::error!(dispatch = %dispatch.id, %error, "shipped without a fill to use");
             Ok(())
         }
@@ -346,24 +339,26 @@ async fn hold(
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system(ACTOR);
     let mut tx = store.begin(&actor).await?;
-    let seen = load(tx.as_mut(), id).await?;
+    let seen = get::<Dispatch>(tx.as_mut(), id).await?;
     tx.lock_fills(seen.patient).await?;
-    let dispatch = load(tx.as_mut(), id).await?;
+    let dispatch = get::<Dispatch>(tx.as_mut(), id).await?;
     if dispatch.state != DispatchState::Labelling {
         return Ok(());
     }
-    let shipment = shipment_of(tx.as_mut(), &dispatch).await?;
-    tx.save_shipment(&shipment.abandoned(env.now())).await?;
     let prescription = prescription_to_fill(tx.as_mut(), dispatch.prescription).await?;
+    let mut shipment = lock::<Shipment>(tx.as_mut(), shipment_of(&dispatch)?, &Seen::Any).await?;
+    shipment.abandon(env.now());
+    tx.save(&mut shipment).await?;
     let reason = match has_ended(&prescription) {
         true => HoldReason::PrescriptionEnded,
         false => HoldReason::CarrierRefused,
     };
-    let dispatch = dispatch.on_hold(reason, env.now())?;
+    let mut dispatch = lock::<Dispatch>(tx.as_mut(), id, &Seen::Any).await?;
+    dispatch.hold(reason, env.now())?;
     if reason == HoldReason::PrescriptionEnded {
         tx.enqueue(look_again(&dispatch));
     }
-    tx.save_dispatch(&dispatch).await?;
+    tx.save(&mut dispatch).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "dispatch", dispatch.id)
             .patient(dispatch.patient)

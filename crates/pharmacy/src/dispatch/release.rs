@@ -1,9 +1,9 @@
 //! What staff do with held fills: list them, read one, and decide.
 
 use kernel::{
-    Actor, FillHoldId, Page, PageRequest, Permission, ProviderId, actor::MissingPermission,
+    Actor, FillHoldId, Page, PageRequest, Permission, ProviderId, Seen, actor::MissingPermission,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, Panel};
+use ports::{AuditAction, AuditEntry, Env, Event, Panel, repository::get, repository::lock};
 
 use super::{
     checks::{self, FillChecks},
@@ -12,7 +12,7 @@ use super::{
         FillHold, Ground, ReleaseRequest, accepted_of_others, grounds, grounds_without_prescription,
     },
 };
-use crate::{PharmacyError, fulfilment::FulfilmentStore, prescription::PrescriptionReach};
+use crate::{PharmacyError, fulfilment::FulfilmentStore, prescription::Prescription};
 
 fn acting_provider(actor: &Actor) -> Result<ProviderId, PharmacyError> {
     actor
@@ -54,7 +54,7 @@ pub async fn release(
 ) -> Result<FillHold, PharmacyError> {
     actor.require(Permission::PrescriptionWrite)?;
     let provider = acting_provider(actor)?;
-    let seen = store.begin(actor).await?.fill_hold(id).await?;
+    let seen: Option<FillHold> = store.begin(actor).await?.find(id).await?;
     let reached = match &seen {
         Some(hold) => panel.treats(provider, hold.patient).await?,
         None => false,
@@ -63,13 +63,13 @@ pub async fn release(
         let mut tx = store.begin(actor).await?;
         tx.audit(AuditEntry::new(AuditAction::Update, "fill_hold", id).denied());
         tx.commit().await?;
-        return Err(PharmacyError::NotFound("held fill"));
+        return Err(PharmacyError::no::<FillHold>());
     };
     let found = found_now(env, store, checks, &seen).await?;
     let mut tx = store.begin(actor).await?;
     tx.lock_fills(seen.patient).await?;
-    let mut hold = tx.fill_hold(id).await?.ok_or(PharmacyError::NotFound("held fill"))?;
-    let decided = hold.clone().release(provider, request, &found, env.now());
+    let mut hold = lock::<FillHold>(tx.as_mut(), id, &Seen::Any).await?;
+    let decided = hold.release(provider, request, &found, env.now());
     let audit = |hold: &FillHold| {
         AuditEntry::new(AuditAction::Update, "fill_hold", id)
             .patient(hold.patient)
@@ -78,22 +78,22 @@ pub async fn release(
             .detail("held_for", hold.kinds())
     };
     match decided {
-        Ok(released) => {
-            tx.save_fill_hold(&released).await?;
-            let (patient, category) = (released.patient, released.category);
+        Ok(()) => {
+            tx.save(&mut hold).await?;
+            let (patient, category) = (hold.patient, hold.category);
             tx.emit(Event::FillReleased { hold: id, patient, provider });
             tx.enqueue(ReleaseFills { patient, category }.request().at(env.now()));
-            let accepted = released.released.as_ref().map_or(0, |release| release.accepted.len());
-            tx.audit(audit(&released).detail("released", true).detail("accepted", accepted));
+            let accepted = hold.released.as_ref().map_or(0, |release| release.accepted.len());
+            tx.audit(audit(&hold).detail("released", true).detail("accepted", accepted));
             tx.commit().await?;
-            Ok(released)
+            Ok(hold.into_inner())
         }
         Err(refusal) => {
             // Whoever reads the hold again sees what speaks against it now.
             if hold.is_held() && hold.grounds != found && !found.is_empty() {
                 let known = hold.concerns_the_pharmacy();
                 hold.grounds = found;
-                tx.save_fill_hold(&hold).await?;
+                tx.save(&mut hold).await?;
                 if !known {
                     tell_pharmacy(tx.as_mut(), &hold).await?;
                 }
@@ -118,7 +118,7 @@ async fn found_now(
     let mut tx = store.begin(&system).await?;
     let mut prescriptions = Vec::new();
     for id in tx.active_prescriptions(hold.patient, hold.category).await? {
-        prescriptions.extend(tx.prescription(id, PrescriptionReach::Any).await?);
+        prescriptions.push(get::<Prescription>(tx.as_mut(), id).await?);
     }
     drop(tx);
     let also = prescriptions.first().map(|first| (first.id, hold.invoice));

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use kernel::{CategoryId, InvoiceId, PageRequest, PatientId, RxNorm, TreatmentPlanId};
 
+use ports::repository::get;
+
 use crate::{
     PharmacyError,
     fulfilment::FulfilmentTx,
-    prescription::{Medication, PrescriptionReach, PrescriptionState},
+    prescription::{Medication, Prescription, PrescriptionReach, PrescriptionState},
     safety::{Formulary, formulary::micrograms},
 };
 
@@ -88,10 +90,7 @@ pub(crate) async fn supplies(
 ) -> Result<Vec<Supply>, PharmacyError> {
     let mut supplies = Vec::new();
     for (prescription, at) in tx.last_supplies(patient, now).await? {
-        let filled = tx
-            .prescription(prescription, PrescriptionReach::Any)
-            .await?
-            .ok_or(PharmacyError::NotFound("prescription"))?;
+        let filled = get::<Prescription>(tx, prescription).await?;
         let (medication, days) = (filled.medication, filled.dosing.days_supply);
         supplies.push(Supply { medication, days, at });
     }

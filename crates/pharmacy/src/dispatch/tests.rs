@@ -39,8 +39,16 @@ fn waiting() -> Dispatch {
 }
 
 fn reserved() -> Dispatch {
+    let mut dispatch = waiting();
     let allocation = Allocation { lot: id::<InventoryLotId>(8), quantity: 30 };
-    waiting().reserved(vec![allocation], now()).unwrap()
+    dispatch.reserve(vec![allocation], now()).unwrap();
+    dispatch
+}
+
+fn labelling() -> Dispatch {
+    let mut dispatch = reserved();
+    dispatch.label(id(9), now()).unwrap();
+    dispatch
 }
 
 #[test]
@@ -67,42 +75,47 @@ fn a_supply_for_three_months_serves_three_paid_fills_of_its_own_invoice() {
 
 #[test]
 fn the_way_from_the_shelf_to_the_door() {
-    let shipped = reserved()
-        .picked(now())
-        .and_then(|d| d.labelling(id(9), now()))
-        .and_then(|d| d.shipped(now()))
-        .unwrap();
-    assert!(!shipped.state.is_open());
-    let delivered = shipped.tracked(DispatchState::Delivered, now());
-    assert_eq!(delivered.state, DispatchState::Delivered);
-    assert_eq!(delivered.tracked(DispatchState::Returned, now()).state, DispatchState::Returned);
+    let mut dispatch = reserved();
+    dispatch.pick(now()).unwrap();
+    dispatch.label(id(9), now()).unwrap();
+    dispatch.ship(now()).unwrap();
+    assert!(!dispatch.state.is_open());
+    for state in [DispatchState::Delivered, DispatchState::Returned] {
+        dispatch.track(state, now());
+        assert_eq!(dispatch.state, state);
+    }
 }
 
 #[test]
 fn it_cannot_be_shipped_without_a_label_nor_twice() {
-    assert!(reserved().shipped(now()).is_err());
-    let shipped = reserved().labelling(id(9), now()).unwrap().shipped(now()).unwrap();
-    assert!(shipped.clone().shipped(now()).is_err());
-    assert!(shipped.labelling(id(9), now()).is_err());
+    assert!(reserved().ship(now()).is_err());
+    let mut shipped = labelling();
+    shipped.ship(now()).unwrap();
+    assert!(shipped.ship(now()).is_err());
+    assert!(shipped.label(id(9), now()).is_err());
 }
 
 #[test]
 fn canceling_gives_the_units_back_but_not_once_the_carrier_may_know() {
-    let (cancelled, released) = reserved().cancelled(now()).unwrap();
+    let mut cancelled = reserved();
+    let released = cancelled.cancel(now()).unwrap();
     assert_eq!((cancelled.state, released.len()), (DispatchState::Cancelled, 1));
     assert!(cancelled.allocations.is_empty());
-    let labelling = reserved().labelling(id(9), now()).unwrap();
-    assert!(labelling.clone().cancelled(now()).is_err());
-    let held = labelling.on_hold(HoldReason::CarrierRefused, now()).unwrap();
+    let mut held = labelling();
+    assert!(held.cancel(now()).is_err());
+    held.hold(HoldReason::CarrierRefused, now()).unwrap();
     assert_eq!(held.shipment, None);
-    assert!(held.cancelled(now()).is_ok());
-    let held = reserved().on_hold(HoldReason::NoDeliveryAddress, now()).unwrap();
-    assert!(held.clone().cancelled(now()).is_ok());
-    assert_eq!(held.resumed(now()).unwrap().hold_reason, None);
+    assert!(held.cancel(now()).is_ok());
+    let mut held = reserved();
+    held.hold(HoldReason::NoDeliveryAddress, now()).unwrap();
+    assert!(held.clone().cancel(now()).is_ok());
+    held.resume(now()).unwrap();
+    assert_eq!(held.hold_reason, None);
 }
 
 #[test]
 fn a_tracker_does_not_move_what_has_not_left() {
-    let same = reserved().tracked(DispatchState::Delivered, now());
+    let mut same = reserved();
+    same.track(DispatchState::Delivered, now());
     assert_eq!(same.state, DispatchState::Reserved);
 }

@@ -7,7 +7,7 @@
 //! (`prescription::announce`).
 
 use kernel::{Actor, CategoryId, PatientId, ProviderId, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry, Env};
+use ports::{AuditAction, AuditEntry, Env, Locked};
 
 use super::{DispatchState, checks::FillCircumstances, due::ReleaseFills, work::cancel_within};
 use crate::{
@@ -57,13 +57,17 @@ pub async fn on_patient_handed_over(
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system("pharmacy.on_patient_handed_over")).await?;
     tx.lock_fills(patient).await?;
-    let moved = tx.hand_holds_over(patient, from, to).await?;
+    let held = tx.held_for(patient, from).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "fill_hold", patient)
             .patient(patient)
             .detail("provider", to.to_string())
-            .detail("holds", moved),
+            .detail("holds", held.len()),
     );
+    for mut hold in held {
+        hold.provider = Some(to);
+        tx.save(&mut hold).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -106,7 +110,7 @@ async fn take_back(
 ) -> Result<(), PharmacyError> {
     tx.lock_fills(patient).await?;
     let mut entry = AuditEntry::new(AuditAction::Execute, "treatment_plan", plan).patient(patient);
-    let open = tx.open_prescription(plan).await?.filter(concerns);
+    let open = tx.open_prescription(plan).await?.filter(|open| concerns(open));
     entry = entry.detail("withdrawn", open.is_some());
     if let Some(open) = open {
         let id = open.id;
@@ -129,7 +133,7 @@ async fn cancel_open(
 ) -> Result<(), PharmacyError> {
     for dispatch in tx.open_dispatches(prescription).await? {
         if dispatch.state != DispatchState::Labelling {
-            cancel_within(env, tx, dispatch).await?;
+            cancel_within(env, tx, &dispatch).await?;
         }
     }
     Ok(())
@@ -140,12 +144,15 @@ async fn cancel_open(
 pub(crate) async fn withdraw(
     env: &Env,
     tx: &mut (impl PrescriptionTx + ?Sized),
-    prescription: Prescription,
+    mut prescription: Locked<Prescription>,
     reason: &'static str,
 ) -> Result<(), PharmacyError> {
     let before = prescription.state.clone();
-    let Some(prescription) = prescription.withdrawn(reason, env.now()) else { return Ok(()) };
-    tx.save_prescription(&prescription).await?;
+    if !before.is_open() {
+        return Ok(());
+    }
+    prescription.withdraw(reason, env.now());
+    tx.save(&mut prescription).await?;
     announce(tx, Some(&before), &prescription).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "prescription", prescription.id)

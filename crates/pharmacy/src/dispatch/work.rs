@@ -1,7 +1,7 @@
 //! The pharmacist's work on the queue.
 
-use kernel::{Actor, DispatchId, Page, PageRequest, Permission};
-use ports::{AuditAction, AuditEntry, Env};
+use kernel::{Actor, DispatchId, Page, PageRequest, Permission, Seen};
+use ports::{AuditAction, AuditEntry, Env, Locked, repository::lock};
 
 use super::{
     Dispatch, DispatchState,
@@ -49,50 +49,60 @@ pub async fn order(
 ) -> Result<Dispatch, PharmacyError> {
     actor.require(Permission::PharmacyWork)?;
     let mut tx = store.begin(actor).await?;
-    let Some(dispatch) = tx.dispatch(id).await? else {
+    let found: Option<Dispatch> = tx.find(id).await?;
+    let Some(found) = found else {
         tx.audit(AuditEntry::new(AuditAction::Update, "dispatch", id).denied());
         tx.commit().await?;
-        return Err(PharmacyError::NotFound("dispatch"));
+        return Err(PharmacyError::no::<Dispatch>());
     };
-    let dispatch = match (order, dispatch.state) {
+    let dispatch = match (order, found.state) {
         (DispatchOrder::Pick, DispatchState::Picked)
         | (DispatchOrder::Cancel, DispatchState::Cancelled) => {
-            audit(tx.as_mut(), AuditAction::Read, &dispatch);
-            dispatch
+            audit(tx.as_mut(), AuditAction::Read, &found);
+            found
         }
-        (DispatchOrder::Pick, _) => {
-            let dispatch = dispatch.picked(env.now())?;
-            tx.save_dispatch(&dispatch).await?;
-            audit(tx.as_mut(), AuditAction::Update, &dispatch);
-            dispatch
+        (DispatchOrder::Cancel, _) => cancel_within(env, tx.as_mut(), &found).await?,
+        (DispatchOrder::Pick | DispatchOrder::Resume, _) => {
+            let mut dispatch = lock::<Dispatch>(tx.as_mut(), id, &Seen::Any).await?;
+            if order == DispatchOrder::Pick {
+                dispatch.pick(env.now())?;
+            } else {
+                dispatch.resume(env.now())?;
+                tx.enqueue(label_job(&dispatch));
+            }
+            save(tx.as_mut(), &mut dispatch).await?;
+            dispatch.into_inner()
         }
-        (DispatchOrder::Resume, _) => {
-            let dispatch = dispatch.resumed(env.now())?;
-            tx.save_dispatch(&dispatch).await?;
-            tx.enqueue(label_job(&dispatch));
-            audit(tx.as_mut(), AuditAction::Update, &dispatch);
-            dispatch
-        }
-        (DispatchOrder::Cancel, _) => cancel_within(env, tx.as_mut(), dispatch).await?,
     };
     tx.commit().await?;
     Ok(dispatch)
 }
 
-/// Cancels and gives the reserved units to whoever waits for them.
+/// Saves what was done to a dispatch, and audits where it stands.
+pub(crate) async fn save(
+    tx: &mut dyn FulfilmentTx,
+    dispatch: &mut Locked<Dispatch>,
+) -> Result<(), PharmacyError> {
+    tx.save(dispatch).await?;
+    audit(tx, AuditAction::Update, dispatch);
+    Ok(())
+}
+
+/// Cancels what was found, and gives the reserved units to whoever waits for
+/// them.
 pub(crate) async fn cancel_within(
     env: &Env,
     tx: &mut dyn FulfilmentTx,
-    dispatch: Dispatch,
+    found: &Dispatch,
 ) -> Result<Dispatch, PharmacyError> {
-    let mut stock = tx.lock_stock(dispatch.pharmacy, &dispatch.ndc).await?;
-    let (dispatch, released) = dispatch.cancelled(env.now())?;
-    tx.save_dispatch(&dispatch).await?;
+    let mut stock = tx.lock_stock(found.pharmacy, &found.ndc).await?;
+    let mut dispatch = lock::<Dispatch>(tx, found.id, &Seen::Any).await?;
+    let released = dispatch.cancel(env.now())?;
+    save(tx, &mut dispatch).await?;
     if !released.is_empty() {
         stock.release(&released)?;
         reserve_waiting(env, tx, &mut stock).await?;
         tx.save_stock(&stock).await?;
     }
-    audit(tx, AuditAction::Update, &dispatch);
-    Ok(dispatch)
+    Ok(dispatch.into_inner())
 }

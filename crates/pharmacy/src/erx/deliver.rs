@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use kernel::{Actor, ErxMessageId, PrescriptionId};
-use ports::{AuditAction, AuditEntry, Env, JobSpec, PortError};
+use kernel::{Actor, ErxMessageId, PrescriptionId, Seen};
+use ports::{AuditAction, AuditEntry, Env, JobSpec, PortError, repository::get, repository::lock};
 use serde::{Deserialize, Serialize};
 
 use super::{ErxMessage, ErxNetwork, Inbound, NewRx, Reply, receive::apply};
@@ -16,7 +16,7 @@ use crate::{
     PharmacyError,
     dispatch::withdraw::{CHANGED, ENDED, withdraw},
     prescription::{
-        Prescription, PrescriptionReach, PrescriptionState, PrescriptionStore, announce,
+        Pharmacy, Prescription, PrescriptionState, PrescriptionStore, announce,
         write::{PrescribingPorts, field_codes},
     },
 };
@@ -90,15 +90,9 @@ async fn text_of(
     let actor = Actor::system(ACTOR);
     let (prescription, pharmacy, kept) = {
         let mut tx = store.begin(&actor).await?;
-        let Some(prescription) = tx.prescription(job.prescription, PrescriptionReach::Any).await?
-        else {
-            return Ok(None);
-        };
-        if !waits(&prescription, job) {
-            return Ok(None);
-        }
-        let pharmacy =
-            tx.pharmacy(prescription.pharmacy).await?.ok_or(PharmacyError::NotFound("pharmacy"))?;
+        let found: Option<Prescription> = tx.find(job.prescription).await?;
+        let Some(prescription) = found.filter(|found| waits(found, job)) else { return Ok(None) };
+        let pharmacy = get::<Pharmacy>(tx.as_mut(), prescription.pharmacy).await?;
         let kept = tx.message(job.message).await?;
         (prescription, pharmacy, kept)
     };
@@ -122,12 +116,12 @@ async fn text_of(
         .patients
         .details(prescription.patient)
         .await?
-        .ok_or(PharmacyError::NotFound("patient"))?;
+        .ok_or_else(|| PortError::not_found("patient"))?;
     let prescriber = ports
         .prescribers
         .prescriber(prescription.provider)
         .await?
-        .ok_or(PharmacyError::NotFound("prescriber"))?;
+        .ok_or_else(|| PortError::not_found("prescriber"))?;
     let facts = ports.record.facts(prescription.patient).await?;
     let allergies = facts.allergies.into_iter().map(|allergy| allergy.display).collect();
     let now = env.now();
@@ -144,8 +138,8 @@ async fn text_of(
     let mut tx = store.begin(&actor).await?;
     // With its row locked nobody ends the prescription without seeing that it
     // is about to be sent.
-    let locked = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?;
-    if !locked.is_some_and(|locked| waits(&locked, job)) {
+    let locked = lock::<Prescription>(tx.as_mut(), job.prescription, &Seen::Any).await?;
+    if !waits(&locked, job) {
         return Ok(None);
     }
     tx.add_message(&ErxMessage {
@@ -172,10 +166,7 @@ async fn give_up(
     reason: &'static str,
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system(ACTOR)).await?;
-    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
-    else {
-        return Ok(());
-    };
+    let prescription = lock::<Prescription>(tx.as_mut(), job.prescription, &Seen::Any).await?;
     if waits(&prescription, job) {
         withdraw(env, tx.as_mut(), prescription, reason).await?;
         tx.commit().await?;
@@ -190,10 +181,7 @@ async fn settle(
     inbound: &Inbound,
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system(ACTOR)).await?;
-    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
-    else {
-        return Ok(());
-    };
+    let prescription = lock::<Prescription>(tx.as_mut(), job.prescription, &Seen::Any).await?;
     apply(env, tx.as_mut(), prescription, job.message, inbound, "").await?;
     tx.commit().await?;
     Ok(())
@@ -205,15 +193,12 @@ async fn attempted(
     job: SendNewRx,
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system(ACTOR)).await?;
-    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
-    else {
-        return Ok(());
-    };
+    let mut prescription = lock::<Prescription>(tx.as_mut(), job.prescription, &Seen::Any).await?;
     if !waits(&prescription, job) {
         return Ok(());
     }
-    let prescription = prescription.attempted(env.now());
-    tx.save_prescription(&prescription).await?;
+    prescription.count_attempt(env.now());
+    tx.save(&mut prescription).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Execute, "erx_message", job.message)
             .patient(prescription.patient)
@@ -232,16 +217,13 @@ async fn fail(
     reason: &str,
 ) -> Result<(), PharmacyError> {
     let mut tx = store.begin(&Actor::system(ACTOR)).await?;
-    let Some(prescription) = tx.lock_prescription(job.prescription, PrescriptionReach::Any).await?
-    else {
-        return Ok(());
-    };
+    let mut prescription = lock::<Prescription>(tx.as_mut(), job.prescription, &Seen::Any).await?;
     if !waits(&prescription, job) {
         return Ok(());
     }
     let before = prescription.state.clone();
-    let prescription = prescription.failed(code, reason, env.now())?;
-    tx.save_prescription(&prescription).await?;
+    prescription.fail(code, reason, env.now())?;
+    tx.save(&mut prescription).await?;
     announce(tx.as_mut(), Some(&before), &prescription).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "prescription", prescription.id)

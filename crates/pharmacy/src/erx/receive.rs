@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use kernel::{Actor, ErxMessageId};
-use ports::{AuditAction, AuditEntry, Env, PortError};
+use chrono::{DateTime, Utc};
+use kernel::{Actor, ErxMessageId, Seen};
+use ports::{AuditAction, AuditEntry, Env, Locked, PortError, repository::lock};
 
 use super::{Acknowledgement, ErxNetwork, Inbound, ReceivedMessage, Reply};
 use crate::{
     PharmacyError,
-    prescription::{Prescription, PrescriptionReach, PrescriptionStore, PrescriptionTx, announce},
+    prescription::{Prescription, PrescriptionStore, PrescriptionTx, announce},
 };
 
 /// Our answer to a message that came in.
@@ -49,11 +50,7 @@ pub async fn receive_message(
     let Some(ours) = tx.message(message).await? else {
         return unknown();
     };
-    let Some(prescription) =
-        tx.lock_prescription(ours.prescription, PrescriptionReach::Any).await?
-    else {
-        return unknown();
-    };
+    let prescription = lock::<Prescription>(tx.as_mut(), ours.prescription, &Seen::Any).await?;
     apply(env, tx.as_mut(), prescription, message, &inbound, text).await?;
     tx.commit().await?;
     answer(env, network.as_ref(), relates_to, None)
@@ -85,7 +82,7 @@ fn answer(
 pub(crate) async fn apply(
     env: &Env,
     tx: &mut dyn PrescriptionTx,
-    prescription: Prescription,
+    mut prescription: Locked<Prescription>,
     message: ErxMessageId,
     inbound: &Inbound,
     text: &str,
@@ -103,35 +100,32 @@ pub(crate) async fn apply(
         })
         .await?;
     let before = prescription.state.clone();
-    let moved = if first { moved(prescription, message, &inbound.reply, now) } else { None };
+    if first {
+        take(&mut prescription, message, &inbound.reply, now);
+    }
     let mut entry = AuditEntry::new(AuditAction::Update, "prescription", id)
         .patient(patient)
         .detail("message", inbound.reply.kind())
         .detail("repeated", !first);
-    if let Some(prescription) = &moved {
-        tx.save_prescription(prescription).await?;
-        announce(tx, Some(&before), prescription).await?;
+    if prescription.state != before {
+        tx.save(&mut prescription).await?;
+        announce(tx, Some(&before), &prescription).await?;
         entry = entry.detail("state", prescription.state.word());
     }
     tx.audit(entry);
     Ok(())
 }
 
-fn moved(
-    prescription: Prescription,
-    message: ErxMessageId,
-    reply: &Reply,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Option<Prescription> {
+fn take(prescription: &mut Prescription, message: ErxMessageId, reply: &Reply, now: DateTime<Utc>) {
     match reply {
-        Reply::Status { .. } => prescription.received(message, now),
-        Reply::Verify { .. } => prescription.verified(message, now),
+        Reply::Status { .. } => prescription.receive(message, now),
+        Reply::Verify { .. } => prescription.verify(message, now),
         Reply::Error { code, description_code, description } => {
             let code = match description_code {
                 Some(detail) => format!("{code}/{detail}"),
                 None => code.clone(),
             };
-            prescription.rejected(message, &code, description, now)
+            prescription.reject(message, &code, description, now);
         }
     }
 }

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, CoveredTreatment, DispatchId, FillHoldId, InvoiceId, Ndc, Page, PageRequest,
-    PatientId, PharmacyId, PrescriptionId, ProviderId, ShipmentId, SubscriptionId,
+    Actor, CategoryId, CoveredTreatment, DispatchId, InvoiceId, Ndc, Page, PageRequest, PatientId,
+    PharmacyId, PrescriptionId, ProviderId, ShipmentId, SubscriptionId,
 };
-use ports::Result;
+use ports::{Locked, Repository, Result};
 
 use super::TrackingUpdate;
 use crate::{
@@ -50,9 +50,15 @@ impl PaidFill {
 /// them.
 ///
 /// Whoever writes dispatches locks first the fills of the patient, where they
-/// take a new one, and then the stock; with one order there is no deadlock.
+/// take a new one, then the stock, where units are reserved or given back, then
+/// the shipment and at last the dispatch; with one order there is no deadlock.
+///
+/// Adding a second hold of a fill that is held, or a second dispatch of a paid
+/// fill or of a fill of the prescription, is a `Conflict`.
 #[async_trait]
-pub trait FulfilmentTx: PrescriptionTx {
+pub trait FulfilmentTx:
+    PrescriptionTx + Repository<Dispatch> + Repository<Shipment> + Repository<FillHold>
+{
     /// Waits until no other transaction decides on the fills of this patient, so
     /// that two facts that arrive at once see each other, and two categories
     /// never give out one drug twice.
@@ -83,16 +89,6 @@ pub trait FulfilmentTx: PrescriptionTx {
         category: CategoryId,
     ) -> Result<Vec<PaidFill>>;
 
-    /// Adds a hold. A second one of a fill that is held already is a
-    /// `Conflict`.
-    async fn add_fill_hold(&mut self, hold: &FillHold) -> Result<()>;
-
-    /// One hold, if the actor may work it.
-    async fn fill_hold(&mut self, id: FillHoldId) -> Result<Option<FillHold>>;
-
-    /// Saves a hold; a version other than the loaded one is a `Conflict`.
-    async fn save_fill_hold(&mut self, hold: &FillHold) -> Result<()>;
-
     /// Every hold of the patient in the category, released ones too.
     async fn fill_holds(
         &mut self,
@@ -104,14 +100,12 @@ pub trait FulfilmentTx: PrescriptionTx {
     /// first.
     async fn held_fills(&mut self, page: &PageRequest) -> Result<Page<FillHold>>;
 
-    /// Makes the patient's fills that are held for one provider's decision
-    /// another's; how many there were is the answer.
-    async fn hand_holds_over(
+    /// The patient's fills that are held for this provider's decision, locked.
+    async fn held_for(
         &mut self,
         patient: PatientId,
-        from: ProviderId,
-        to: ProviderId,
-    ) -> Result<u64>;
+        provider: ProviderId,
+    ) -> Result<Vec<Locked<FillHold>>>;
 
     /// The patient's dispatches whose label was asked for before the fill was
     /// held or the prescription ended.
@@ -160,17 +154,8 @@ pub trait FulfilmentTx: PrescriptionTx {
         page: &PageRequest,
     ) -> Result<Page<Stock>>;
 
-    /// Adds a dispatch. A second one of the same paid fill, or of the same fill
-    /// of the prescription, is a `Conflict`.
-    async fn add_dispatch(&mut self, dispatch: &Dispatch) -> Result<()>;
-
-    async fn dispatch(&mut self, id: DispatchId) -> Result<Option<Dispatch>>;
-
     /// Those of the dispatches that the actor reaches, the oldest first.
     async fn dispatches(&mut self, ids: &[DispatchId]) -> Result<Vec<Dispatch>>;
-
-    /// Saves a dispatch; a version other than the loaded one is a `Conflict`.
-    async fn save_dispatch(&mut self, dispatch: &Dispatch) -> Result<()>;
 
     /// The dispatches of one state or, without one, of every state that is
     /// still to be worked, the oldest first.
@@ -186,17 +171,13 @@ pub trait FulfilmentTx: PrescriptionTx {
     /// The dispatches of a prescription that are not final.
     async fn open_dispatches(&mut self, prescription: PrescriptionId) -> Result<Vec<Dispatch>>;
 
-    async fn add_shipment(&mut self, shipment: &Shipment) -> Result<()>;
-
-    async fn shipment(&mut self, id: ShipmentId) -> Result<Option<Shipment>>;
-
-    /// The shipment that the carrier's tracker or shipment id belongs to.
+    /// The shipment that the carrier's tracker or shipment id belongs to, locked.
     /// Tracking numbers come again, so nothing is found by them alone.
     async fn shipment_of_tracker(
         &mut self,
         tracker_id: &str,
         carrier_shipment_id: Option<&str>,
-    ) -> Result<Option<Shipment>>;
+    ) -> Result<Option<Locked<Shipment>>>;
 
     /// The newest shipment with this tracking number that the actor may see.
     async fn shipment_by_tracking_number(&mut self, number: &str) -> Result<Option<Shipment>>;
@@ -215,9 +196,6 @@ pub trait FulfilmentTx: PrescriptionTx {
         patient: PatientId,
         category: CategoryId,
     ) -> Result<Vec<(ShipmentId, TrackingStatus)>>;
-
-    /// Saves a shipment; a version other than the loaded one is a `Conflict`.
-    async fn save_shipment(&mut self, shipment: &Shipment) -> Result<()>;
 
     /// Adds what a tracker said to the shipment's history; what is known
     /// already changes nothing.

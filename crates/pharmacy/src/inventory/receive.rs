@@ -8,6 +8,7 @@ use crate::{
     PharmacyError,
     dispatch::due::reserve_waiting,
     fulfilment::{FulfilmentStore, FulfilmentTx},
+    prescription::Pharmacy,
 };
 
 /// Takes a delivery in, and lets the dispatches that waited for it go, the
@@ -32,7 +33,8 @@ pub async fn receive_lot(
         finish_read(tx, actor).await?;
         return Ok(stock);
     }
-    if tx.pharmacy(receipt.pharmacy).await?.is_none() {
+    let pharmacy: Option<Pharmacy> = tx.find(receipt.pharmacy).await?;
+    if pharmacy.is_none() {
         return Err(PharmacyError::field("pharmacy", "unknown", "There is no such pharmacy."));
     }
     let mut stock = tx.lock_stock(receipt.pharmacy, &receipt.ndc).await?;
@@ -81,7 +83,7 @@ async fn elsewhere(
 ) -> Result<PharmacyError, PharmacyError> {
     tx.audit(AuditEntry::new(action, "inventory", pharmacy).denied());
     tx.commit().await?;
-    Ok(PharmacyError::NotFound("pharmacy"))
+    Ok(PharmacyError::no::<Pharmacy>())
 }
 
 async fn finish_read(mut tx: Box<dyn FulfilmentTx>, actor: &Actor) -> Result<(), PharmacyError> {

@@ -8,9 +8,9 @@ use kernel::{
     AccountId, Actor, Address, Dea, FieldError, NcpdpId, Npi, Page, PageRequest, Permission,
     PharmacyId, PhoneNumber, Seen, TextKind as _, UsState, text::PharmacyName,
 };
-use ports::{AuditAction, AuditEntry, Env, PortError};
+use ports::{AuditAction, AuditEntry, Env, PortError, repository::get, repository::lock};
 
-use super::{Pharmacy, PrescriptionStore, PrescriptionTx};
+use super::{Pharmacy, PrescriptionStore};
 use crate::PharmacyError;
 
 /// The unique rule of the database that one NCPDP identifier is one pharmacy.
@@ -68,7 +68,7 @@ pub async fn all(
     page: &PageRequest,
 ) -> Result<Page<Pharmacy>, PharmacyError> {
     actor.require(Permission::PharmacyAdminister)?;
-    Ok(store.begin(actor).await?.all_pharmacies(page).await?)
+    Ok(store.begin(actor).await?.pharmacies(false, page).await?)
 }
 
 /// One pharmacy, with those who work there.
@@ -79,7 +79,7 @@ pub async fn one(
 ) -> Result<(Pharmacy, Vec<AccountId>), PharmacyError> {
     actor.require(Permission::PharmacyAdminister)?;
     let mut tx = store.begin(actor).await?;
-    let pharmacy = found(tx.as_mut(), id).await?;
+    let pharmacy = get::<Pharmacy>(tx.as_mut(), id).await?;
     let staff = tx.pharmacists(id).await?;
     Ok((pharmacy, staff))
 }
@@ -93,7 +93,7 @@ pub async fn create(
     actor.require(Permission::PharmacyAdminister)?;
     let pharmacy = spec.pharmacy(env.fresh(), 1)?;
     let mut tx = store.begin(actor).await?;
-    save(tx.as_mut(), AuditAction::Create, None, &pharmacy).await?;
+    tx.insert(&pharmacy).await.map_err(ncpdp_id_taken)?;
     tx.commit().await?;
     Ok(pharmacy)
 }
@@ -107,7 +107,12 @@ pub async fn revise(
     spec: PharmacySpec,
 ) -> Result<Pharmacy, PharmacyError> {
     actor.require(Permission::PharmacyAdminister)?;
-    change(store, actor, id, seen, |current| spec.pharmacy(id, current.version)).await
+    let mut tx = store.begin(actor).await?;
+    let mut pharmacy = lock::<Pharmacy>(tx.as_mut(), id, seen).await?;
+    pharmacy.set(spec.pharmacy(id, pharmacy.version)?);
+    tx.save(&mut pharmacy).await.map_err(ncpdp_id_taken)?;
+    tx.commit().await?;
+    Ok(pharmacy.into_inner())
 }
 
 /// Takes the pharmacy out of use: nothing is prescribed to it any more, and
@@ -119,81 +124,16 @@ pub async fn deactivate(
     seen: &Seen,
 ) -> Result<Pharmacy, PharmacyError> {
     actor.require(Permission::PharmacyAdminister)?;
-    change(store, actor, id, seen, |current| Ok(Pharmacy { active: false, ..current.clone() }))
-        .await
-}
-
-async fn change(
-    store: &dyn PrescriptionStore,
-    actor: &Actor,
-    id: PharmacyId,
-    seen: &Seen,
-    to: impl FnOnce(&Pharmacy) -> Result<Pharmacy, PharmacyError> + Send,
-) -> Result<Pharmacy, PharmacyError> {
     let mut tx = store.begin(actor).await?;
-    let current = found(tx.as_mut(), id).await?;
-    if !seen.admits(current.version) {
-        return Err(outdated(seen, &current));
-    }
-    let wanted = to(&current)?;
-    if wanted == current {
-        return Ok(current);
-    }
-    let pharmacy = Pharmacy { version: current.version + 1, ..wanted };
-    save(tx.as_mut(), AuditAction::Update, Some(&current), &pharmacy).await?;
+    let mut pharmacy = lock::<Pharmacy>(tx.as_mut(), id, seen).await?;
+    pharmacy.active = false;
+    tx.save(&mut pharmacy).await?;
     tx.commit().await?;
-    Ok(pharmacy)
+    Ok(pharmacy.into_inner())
 }
 
-fn outdated(seen: &Seen, current: &Pharmacy) -> PharmacyError {
-    let message = format!(
-        "The change is meant for {seen}, and version {} is the current one; read it again.",
-        current.version
-    );
-    PharmacyError::Changed(vec![FieldError::new("header.If-Match", "changed", message)])
-}
-
-async fn found(tx: &mut dyn PrescriptionTx, id: PharmacyId) -> Result<Pharmacy, PharmacyError> {
-    tx.pharmacy(id).await?.ok_or(PharmacyError::NotFound("pharmacy"))
-}
-
-/// Saves the next version, with what changed. Where another change was faster
-/// the caller reads it first.
-async fn save(
-    tx: &mut dyn PrescriptionTx,
-    action: AuditAction,
-    before: Option<&Pharmacy>,
-    pharmacy: &Pharmacy,
-) -> Result<(), PharmacyError> {
-    tx.put_pharmacy(pharmacy).await.map_err(|error| match error {
-        PortError::Conflict(rule) if rule.contains(NCPDP_KEY) => PharmacyError::conflict(
-            "pharmacy.ncpdp_id_taken",
-            "Another pharmacy of the directory has this NCPDP identifier.",
-        ),
-        PortError::Conflict(_) if before.is_some() => {
-            PharmacyError::Changed(vec![FieldError::new(
-                "header.If-Match",
-                "changed",
-                "Another change was faster.",
-            )])
-        }
-        other => other.into(),
-    })?;
-    let states =
-        |of: &Pharmacy| -> Vec<String> { of.licensed_in.iter().map(ToString::to_string).collect() };
-    let mut entry = AuditEntry::new(action, "pharmacy", pharmacy.id)
-        .detail("version", pharmacy.version)
-        .detail("ncpdp_id", pharmacy.ncpdp_id.to_string())
-        .detail("npi", pharmacy.npi.to_string())
-        .detail("active", pharmacy.active)
-        .detail("licensed_in", states(pharmacy));
-    if let Some(before) = before {
-        entry = entry
-            .detail("active_before", before.active)
-            .detail("licensed_in_before", states(before));
-    }
-    tx.audit(entry);
-    Ok(())
+fn ncpdp_id_taken(error: PortError) -> PharmacyError {
+    error.at(NCPDP_KEY, PharmacyError::NcpdpIdTaken)
 }
 
 /// Says who works in the pharmacy, instead of whoever did. They see its
@@ -219,7 +159,7 @@ pub async fn assign(
         }
     }
     let mut tx = store.begin(actor).await?;
-    found(tx.as_mut(), id).await?;
+    get::<Pharmacy>(tx.as_mut(), id).await?;
     if !errors.is_empty() {
         return Err(PharmacyError::Invalid(errors));
     }

@@ -6,8 +6,10 @@ use kernel::{
     Address, Dea, FieldError, NcpdpId, Npi, PharmacyId, PhoneNumber, TextKind as _, UsState,
     text::PharmacyName,
 };
+use ports::Aggregate;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("pharmacy")]
 pub struct Pharmacy {
     pub id: PharmacyId,
     pub ncpdp_id: NcpdpId,

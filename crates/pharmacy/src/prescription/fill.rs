@@ -2,10 +2,10 @@
 //! dispatch and the fill it uses are committed together.
 
 use chrono::NaiveDate;
-use kernel::{DispatchId, PrescriptionId};
-use ports::{AuditAction, AuditEntry, Env};
+use kernel::{DispatchId, PrescriptionId, Seen};
+use ports::{AuditAction, AuditEntry, Env, Locked, repository::lock};
 
-use super::{Prescription, PrescriptionReach, PrescriptionTx, announce, store::Fill};
+use super::{Prescription, PrescriptionTx, announce, store::Fill};
 use crate::PharmacyError;
 
 /// The prescription that a dispatch would fill, locked until the end of the
@@ -14,10 +14,8 @@ use crate::PharmacyError;
 pub async fn prescription_to_fill(
     tx: &mut dyn PrescriptionTx,
     id: PrescriptionId,
-) -> Result<Prescription, PharmacyError> {
-    tx.lock_prescription(id, PrescriptionReach::Any)
-        .await?
-        .ok_or(PharmacyError::NotFound("prescription"))
+) -> Result<Locked<Prescription>, PharmacyError> {
+    Ok(lock::<Prescription>(tx, id, &Seen::Any).await?)
 }
 
 /// Uses one fill for a dispatch. Recording the same dispatch again changes
@@ -29,20 +27,17 @@ pub async fn record_fill(
     dispatch: DispatchId,
     filled_on: NaiveDate,
 ) -> Result<Prescription, PharmacyError> {
-    let prescription = prescription_to_fill(tx, id).await?;
+    let mut prescription = prescription_to_fill(tx, id).await?;
     if let Some(fill) = tx.fill_of(dispatch).await? {
         return if fill.prescription == id {
-            Ok(prescription)
+            Ok(prescription.into_inner())
         } else {
-            Err(PharmacyError::conflict(
-                "pharmacy.dispatch_filled",
-                "The dispatch has used a fill of another prescription.",
-            ))
+            Err(PharmacyError::DispatchFilled)
         };
     }
     let now = env.now();
     let before = prescription.state.clone();
-    let prescription = prescription.filled(filled_on, now)?;
+    prescription.fill(filled_on, now)?;
     tx.add_fill(&Fill {
         prescription: id,
         dispatch,
@@ -51,7 +46,7 @@ pub async fn record_fill(
         at: now,
     })
     .await?;
-    tx.save_prescription(&prescription).await?;
+    tx.save(&mut prescription).await?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, "prescription", id)
             .patient(prescription.patient)
@@ -62,5 +57,5 @@ pub async fn record_fill(
     if !prescription.state.is_open() {
         announce(tx, Some(&before), &prescription).await?;
     }
-    Ok(prescription)
+    Ok(prescription.into_inner())
 }

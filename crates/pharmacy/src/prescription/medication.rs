@@ -7,10 +7,12 @@ use kernel::{
     text::Sig,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::safety::Formulary;
 
 /// One packaged product.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Medication {
     /// The clinical or branded drug.
     pub rxnorm: RxNorm,

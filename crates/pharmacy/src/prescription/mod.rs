@@ -15,7 +15,8 @@ use kernel::{
     CategoryId, ErxMessageId, Icd10, PatientId, PharmacyId, PrescriptionId, ProviderId,
     TextKind as _, TreatmentPlanId, text::GraveReason,
 };
-use ports::{Event, events::PrescriptionStatusWord};
+use ports::{Aggregate, Event, events::PrescriptionStatusWord};
+use serde::{Deserialize, Serialize};
 
 pub use controlled::schedule_of;
 pub use directory::Pharmacy;
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// A diagnosis that a prescription is written for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnosis {
     pub code: Icd10,
     pub display: String,
@@ -143,7 +144,8 @@ impl PrescriptionState {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("prescription", patient)]
 pub struct Prescription {
     pub id: PrescriptionId,
     pub treatment_plan: TreatmentPlanId,
@@ -218,37 +220,34 @@ impl Prescription {
     /// system does not do.
     pub fn refuse_controlled(medication: &Medication) -> Result<(), PharmacyError> {
         if medication.schedule.is_controlled() {
-            return Err(PharmacyError::refused(
-                "pharmacy.controlled_substance",
-                "Controlled substances of DEA schedules II to V are not prescribed here.",
-            ));
+            return Err(PharmacyError::ControlledSubstance);
         }
         Ok(())
     }
 
-    fn refused(&self, what: &str) -> PharmacyError {
-        PharmacyError::Conflict {
-            code: "pharmacy.prescription_state",
-            message: format!("A prescription that is {} cannot be {what}.", self.state.word()),
-        }
+    fn refused(&self, what: &'static str) -> PharmacyError {
+        PharmacyError::PrescriptionState { state: self.state.word(), what }
     }
 
-    fn moved(mut self, state: PrescriptionState, now: DateTime<Utc>) -> Self {
+    fn is_unsent(&self) -> bool {
+        matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. })
+    }
+
+    fn enter(&mut self, state: PrescriptionState, now: DateTime<Utc>) {
         self.state = state;
         self.updated_at = now;
-        self
     }
 
     /// Takes what a safety check found. An override given before holds for an
     /// alert of the same key; what still blocks keeps the prescription back,
     /// else it is queued under `message`.
-    pub fn checked(
-        mut self,
+    pub fn check(
+        &mut self,
         found: Vec<SafetyAlert>,
         message: ErxMessageId,
         now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
-        if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
+    ) -> Result<(), PharmacyError> {
+        if !self.is_unsent() {
             return Err(self.refused("checked again"));
         }
         self.alerts = with_overrides(found, &self.alerts);
@@ -263,18 +262,19 @@ impl Prescription {
         } else {
             PrescriptionState::Blocked { alerts: blocking }
         };
-        Ok(self.moved(state, now))
+        self.enter(state, now);
+        Ok(())
     }
 
     /// A provider takes an alert upon themselves, with a reason.
     pub fn override_alert(
-        mut self,
+        &mut self,
         key: &str,
         by: ProviderId,
         reason: &str,
         now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
-        if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
+    ) -> Result<(), PharmacyError> {
+        if !self.is_unsent() {
             return Err(self.refused("overridden"));
         }
         let reason = GraveReason::take("overrides.reason", reason)?;
@@ -294,131 +294,105 @@ impl Prescription {
         }
         alert.overridden = Some(AlertOverride { by, reason, at: now });
         self.updated_at = now;
-        Ok(self)
+        Ok(())
     }
 
     /// Changes what has not been sent. A sent prescription has to be canceled
     /// and written anew, because the pharmacy holds the old one.
-    pub fn modified(mut self, changes: Changes, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
-        if !matches!(self.state, PrescriptionState::Draft | PrescriptionState::Blocked { .. }) {
+    pub fn modify(&mut self, changes: Changes, now: DateTime<Utc>) -> Result<(), PharmacyError> {
+        if !self.is_unsent() {
             return Err(self.refused("modified"));
         }
         let Changes { pharmacy, sig, quantity, days_supply, refills } = changes;
         self.pharmacy = pharmacy.unwrap_or(self.pharmacy);
-        self.dosing.sig = sig.unwrap_or(self.dosing.sig);
+        if let Some(sig) = sig {
+            self.dosing.sig = sig;
+        }
         self.dosing.quantity = quantity.unwrap_or(self.dosing.quantity);
         self.dosing.days_supply = days_supply.unwrap_or(self.dosing.days_supply);
         self.dosing.refills = refills.unwrap_or(self.dosing.refills);
         self.dosing.validate().map_err(PharmacyError::Invalid)?;
-        Ok(self.moved(PrescriptionState::Draft, now))
+        self.enter(PrescriptionState::Draft, now);
+        Ok(())
     }
 
     /// An attempt to send ended without a certain outcome.
-    pub fn attempted(self, now: DateTime<Utc>) -> Self {
-        match self.state {
-            PrescriptionState::Queued { message, attempts } => {
-                let state = PrescriptionState::Queued { message, attempts: attempts + 1 };
-                self.moved(state, now)
-            }
-            _ => self,
+    pub fn count_attempt(&mut self, now: DateTime<Utc>) {
+        if let PrescriptionState::Queued { message, attempts } = self.state {
+            self.enter(PrescriptionState::Queued { message, attempts: attempts + 1 }, now);
         }
     }
 
+    /// Whether it waits for the pharmacy's answer to this message.
+    fn awaits(&self, message: ErxMessageId) -> bool {
+        matches!(self.state, PrescriptionState::Queued { message: held, .. }
+            | PrescriptionState::Sent { message: held, .. } if held == message)
+    }
+
     /// The pharmacy's system has accepted the message. Coming late, after the
-    /// verification or a second time, it changes nothing: `None`.
-    pub fn received(self, message: ErxMessageId, now: DateTime<Utc>) -> Option<Self> {
-        match self.state {
-            PrescriptionState::Queued { message: queued, .. } if queued == message => {
-                Some(self.moved(PrescriptionState::Sent { message, at: now }, now))
-            }
-            _ => None,
+    /// verification or a second time, it changes nothing.
+    pub fn receive(&mut self, message: ErxMessageId, now: DateTime<Utc>) {
+        if matches!(self.state, PrescriptionState::Queued { message: held, .. } if held == message)
+        {
+            self.enter(PrescriptionState::Sent { message, at: now }, now);
         }
     }
 
     /// A pharmacist has verified it. It may come before the status does.
-    pub fn verified(self, message: ErxMessageId, now: DateTime<Utc>) -> Option<Self> {
-        match self.state {
-            PrescriptionState::Queued { message: held, .. }
-            | PrescriptionState::Sent { message: held, .. }
-                if held == message =>
-            {
-                Some(self.moved(PrescriptionState::Active { message, verified_at: now }, now))
-            }
-            _ => None,
+    pub fn verify(&mut self, message: ErxMessageId, now: DateTime<Utc>) {
+        if self.awaits(message) {
+            self.enter(PrescriptionState::Active { message, verified_at: now }, now);
         }
     }
 
     /// The pharmacy refused it. Once verified it is not unverified by a stray
     /// error.
-    pub fn rejected(
-        self,
-        message: ErxMessageId,
-        code: &str,
-        reason: &str,
-        now: DateTime<Utc>,
-    ) -> Option<Self> {
-        match self.state {
-            PrescriptionState::Queued { message: held, .. }
-            | PrescriptionState::Sent { message: held, .. }
-                if held == message =>
-            {
-                let (code, reason) = (code.to_owned(), reason.to_owned());
-                Some(self.moved(PrescriptionState::Failed { code, reason, at: now }, now))
-            }
-            _ => None,
+    pub fn reject(&mut self, message: ErxMessageId, code: &str, reason: &str, now: DateTime<Utc>) {
+        if self.awaits(message) {
+            let (code, reason) = (code.to_owned(), reason.to_owned());
+            self.enter(PrescriptionState::Failed { code, reason, at: now }, now);
         }
     }
 
     /// It cannot be sent as it is, for a cause on our side.
-    pub fn failed(
-        self,
+    pub fn fail(
+        &mut self,
         code: &str,
         reason: &str,
         now: DateTime<Utc>,
-    ) -> Result<Self, PharmacyError> {
-        match self.state {
-            PrescriptionState::Draft
-            | PrescriptionState::Blocked { .. }
-            | PrescriptionState::Queued { .. } => {
-                let (code, reason) = (code.to_owned(), reason.to_owned());
-                Ok(self.moved(PrescriptionState::Failed { code, reason, at: now }, now))
-            }
-            _ => Err(self.refused("failed")),
+    ) -> Result<(), PharmacyError> {
+        if !self.is_unsent() && !matches!(self.state, PrescriptionState::Queued { .. }) {
+            return Err(self.refused("failed"));
         }
+        let (code, reason) = (code.to_owned(), reason.to_owned());
+        self.enter(PrescriptionState::Failed { code, reason, at: now }, now);
+        Ok(())
     }
 
     /// Takes back what was never sent.
-    pub fn canceled(self, reason: &str, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
-        match self.state {
-            PrescriptionState::Draft | PrescriptionState::Blocked { .. } => {
-                let reason = reason.to_owned();
-                Ok(self.moved(PrescriptionState::Canceled { reason, at: now }, now))
-            }
-            _ => Err(self.refused("canceled")),
+    pub fn cancel(&mut self, reason: &str, now: DateTime<Utc>) -> Result<(), PharmacyError> {
+        if !self.is_unsent() {
+            return Err(self.refused("canceled"));
         }
+        self.enter(PrescriptionState::Canceled { reason: reason.to_owned(), at: now }, now);
+        Ok(())
     }
 
     /// The treatment has ended: nothing more is filled, wherever it stands. What
     /// the pharmacy's system may hold already is ours no longer to fill, and a
-    /// verification that comes late changes nothing. `None` where it is closed.
-    pub fn withdrawn(self, reason: &str, now: DateTime<Utc>) -> Option<Self> {
-        self.state.is_open().then(|| {
-            let reason = reason.to_owned();
-            self.moved(PrescriptionState::Canceled { reason, at: now }, now)
-        })
+    /// verification that comes late changes nothing. Nor does this where it is
+    /// closed.
+    pub fn withdraw(&mut self, reason: &str, now: DateTime<Utc>) {
+        if self.state.is_open() {
+            self.enter(PrescriptionState::Canceled { reason: reason.to_owned(), at: now }, now);
+        }
     }
 
     /// Uses one fill; the last one completes the prescription.
-    pub fn filled(mut self, on: NaiveDate, now: DateTime<Utc>) -> Result<Self, PharmacyError> {
+    pub fn fill(&mut self, on: NaiveDate, now: DateTime<Utc>) -> Result<(), PharmacyError> {
         if !self.is_fillable() {
-            return Err(PharmacyError::Conflict {
-                code: "pharmacy.not_fillable",
-                message: format!(
-                    "A prescription that is {} with {} fills left cannot be filled.",
-                    self.state.word(),
-                    self.remaining_fills()
-                ),
-            });
+            let (state, left) = (self.state.word(), self.remaining_fills());
+            return Err(PharmacyError::NotFillable { state, left });
         }
         self.fills_used += 1;
         self.last_filled_on = Some(on);
@@ -426,7 +400,7 @@ impl Prescription {
         if self.remaining_fills() == 0 {
             self.state = PrescriptionState::Completed { at: now };
         }
-        Ok(self)
+        Ok(())
     }
 }
 

@@ -74,12 +74,7 @@ impl PrescriberDetails {
                 && license.active
                 && state.has_not_passed(license.expires_on, now)
         };
-        self.licenses.iter().find(in_force).ok_or_else(|| {
-            PharmacyError::refused(
-                "pharmacy.license_required",
-                format!("The prescriber holds no active license in {}.", state.name()),
-            )
-        })
+        self.licenses.iter().find(in_force).ok_or(PharmacyError::LicenseRequired(state))
     }
 }
 

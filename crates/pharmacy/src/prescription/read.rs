@@ -2,9 +2,9 @@
 //! whoever asks.
 
 use kernel::{
-    Actor, Page, PageRequest, PatientId, Permission, PrescriptionId, actor::MissingPermission,
+    Actor, Page, PageRequest, PatientId, Permission, PrescriptionId, Seen, actor::MissingPermission,
 };
-use ports::{AuditAction, AuditEntry, Panel};
+use ports::{AuditAction, AuditEntry, Panel, PortError, repository::lock};
 
 use super::{Pharmacy, Prescription, PrescriptionReach, PrescriptionStore, write::deny};
 use crate::PharmacyError;
@@ -42,7 +42,7 @@ pub async fn prescription(
     let Some(prescription) = tx.prescription(id, reach).await? else {
         drop(tx);
         deny(store, actor, "prescription", id).await?;
-        return Err(PharmacyError::NotFound("prescription"));
+        return Err(PharmacyError::no::<Prescription>());
     };
     tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient));
     tx.commit().await?;
@@ -70,7 +70,7 @@ pub async fn prescriptions(
         };
         if !allowed {
             deny(store, actor, "patient", patient).await?;
-            return Err(PharmacyError::NotFound("patient"));
+            return Err(PortError::not_found("patient").into());
         }
         reach = match reach {
             PrescriptionReach::Pharmacist { account, .. } => {
@@ -87,7 +87,7 @@ pub async fn prescriptions(
         // Whether there is such a patient elsewhere is not for them to know.
         drop(tx);
         deny(store, actor, "patient", patient).await?;
-        return Err(PharmacyError::NotFound("patient"));
+        return Err(PortError::not_found("patient").into());
     }
     let mut entry = AuditEntry::new(AuditAction::Search, "prescription", "list");
     if let PrescriptionReach::Patient(patient) = reach {
@@ -107,7 +107,7 @@ pub async fn pharmacies(
     page: &PageRequest,
 ) -> Result<Page<Pharmacy>, PharmacyError> {
     let mut tx = store.begin(actor).await?;
-    Ok(tx.pharmacies(page).await?)
+    Ok(tx.pharmacies(true, page).await?)
 }
 
 /// Puts a pharmacy into the directory whatever version is there, as the seeds do.
@@ -119,12 +119,13 @@ pub async fn put_pharmacy(
     actor.require(Permission::PharmacyAdminister)?;
     pharmacy.validate().map_err(PharmacyError::Invalid)?;
     let mut tx = store.begin(actor).await?;
-    let before = tx.pharmacy(pharmacy.id).await?.map_or(0, |known| known.version);
-    tx.put_pharmacy(&Pharmacy { version: before + 1, ..pharmacy.clone() }).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "pharmacy", pharmacy.id)
-            .detail("active", pharmacy.active),
-    );
-    tx.commit().await?;
-    Ok(())
+    let known: Option<Pharmacy> = tx.find(pharmacy.id).await?;
+    if known.is_some() {
+        let mut known = lock::<Pharmacy>(tx.as_mut(), pharmacy.id, &Seen::Any).await?;
+        known.set(Pharmacy { version: known.version, ..pharmacy.clone() });
+        tx.save(&mut known).await?;
+    } else {
+        tx.insert(&Pharmacy { version: 1, ..pharmacy.clone() }).await?;
+    }
+    Ok(tx.commit().await?)
 }

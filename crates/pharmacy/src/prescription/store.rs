@@ -6,7 +6,7 @@ use kernel::{
     AccountId, Actor, DispatchId, ErxMessageId, Page, PageRequest, PatientId, PharmacyId,
     PrescriptionId, ProviderId, TreatmentPlanId, UsState,
 };
-use ports::{Result, UnitOfWork};
+use ports::{Locked, Repository, Result, UnitOfWork};
 
 use super::{Pharmacy, Prescription};
 use crate::erx::{ErxMessage, ReceivedMessage};
@@ -41,24 +41,23 @@ pub struct Fill {
     pub at: DateTime<Utc>,
 }
 
+/// As repositories find and lock them, prescriptions are reached by Salus itself and by
+/// whoever may change them ([`PrescriptionReach::Prescriber`]). Adding a second open one for
+/// the same treatment plan is `PortError::Conflict`.
 #[async_trait]
-pub trait PrescriptionTx: UnitOfWork {
-    /// One prescription, if it lies within reach.
+pub trait PrescriptionTx: UnitOfWork + Repository<Prescription> + Repository<Pharmacy> {
+    /// One prescription, if it lies within the reach that the use case names.
     async fn prescription(
         &mut self,
         id: PrescriptionId,
         reach: PrescriptionReach,
     ) -> Result<Option<Prescription>>;
 
-    /// The same, with its row locked until the end of the transaction.
-    async fn lock_prescription(
-        &mut self,
-        id: PrescriptionId,
-        reach: PrescriptionReach,
-    ) -> Result<Option<Prescription>>;
-
     /// The one open prescription of a treatment plan, locked.
-    async fn open_prescription(&mut self, plan: TreatmentPlanId) -> Result<Option<Prescription>>;
+    async fn open_prescription(
+        &mut self,
+        plan: TreatmentPlanId,
+    ) -> Result<Option<Locked<Prescription>>>;
 
     /// The last version of a treatment plan that a prescription was written
     /// from, whatever became of it.
@@ -86,14 +85,6 @@ pub trait PrescriptionTx: UnitOfWork {
         page: &PageRequest,
     ) -> Result<Page<Prescription>>;
 
-    /// Adds a prescription. A second open one for the same treatment plan is
-    /// `PortError::Conflict`.
-    async fn add_prescription(&mut self, prescription: &Prescription) -> Result<()>;
-
-    /// Saves a change over the version that was loaded, else
-    /// `PortError::Conflict`.
-    async fn save_prescription(&mut self, prescription: &Prescription) -> Result<()>;
-
     /// The fill that a dispatch has used, if it has.
     async fn fill_of(&mut self, dispatch: DispatchId) -> Result<Option<Fill>>;
 
@@ -109,22 +100,14 @@ pub trait PrescriptionTx: UnitOfWork {
     /// Keeps what came in; `false` when this message was here before.
     async fn receive_message(&mut self, message: &ReceivedMessage) -> Result<bool>;
 
-    async fn pharmacy(&mut self, id: PharmacyId) -> Result<Option<Pharmacy>>;
-
-    /// The active pharmacies, by name.
-    async fn pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>>;
-
-    /// Every pharmacy, active or not, by name.
-    async fn all_pharmacies(&mut self, page: &PageRequest) -> Result<Page<Pharmacy>>;
+    /// By name; `active_only` leaves out what is not in use.
+    async fn pharmacies(&mut self, active_only: bool, page: &PageRequest)
+    -> Result<Page<Pharmacy>>;
 
     /// The pharmacy that ships where nobody has chosen one: the active
     /// mail-order pharmacy with the lowest id that is licensed in the state, or
     /// in any where none is named.
     async fn default_pharmacy(&mut self, state: Option<UsState>) -> Result<Option<Pharmacy>>;
-
-    /// Adds a pharmacy to the directory, or replaces its entry where that is of
-    /// the version before, else `PortError::Conflict`.
-    async fn put_pharmacy(&mut self, pharmacy: &Pharmacy) -> Result<()>;
 
     /// Who works there, in order.
     async fn pharmacists(&mut self, pharmacy: PharmacyId) -> Result<Vec<AccountId>>;

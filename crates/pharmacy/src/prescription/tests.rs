@@ -60,12 +60,22 @@ fn message() -> ErxMessageId {
     id(10)
 }
 
+fn checked(found: Vec<SafetyAlert>) -> Prescription {
+    let mut draft = draft(0);
+    draft.check(found, message(), now()).unwrap();
+    draft
+}
+
 fn queued(refills: u8) -> Prescription {
-    draft(refills).checked(Vec::new(), message(), now()).unwrap()
+    let mut draft = draft(refills);
+    draft.check(Vec::new(), message(), now()).unwrap();
+    draft
 }
 
 fn active(refills: u8) -> Prescription {
-    queued(refills).verified(message(), now()).unwrap()
+    let mut queued = queued(refills);
+    queued.verify(message(), now());
+    queued
 }
 
 #[test]
@@ -76,7 +86,7 @@ fn high_and_undefined_block_and_the_rest_is_kept() {
         (Severity::Moderate, false),
         (Severity::Low, false),
     ] {
-        let checked = draft(0).checked(vec![alert(severity)], message(), now()).unwrap();
+        let checked = checked(vec![alert(severity)]);
         assert_eq!(matches!(checked.state, PrescriptionState::Blocked { .. }), blocks);
         assert_eq!(checked.alerts.len(), 1);
     }
@@ -85,58 +95,65 @@ fn high_and_undefined_block_and_the_rest_is_kept() {
 #[test]
 fn an_override_needs_a_reason_and_holds_over_the_next_check() {
     let found = || vec![alert(Severity::High)];
-    let blocked = draft(0).checked(found(), message(), now()).unwrap();
+    let mut blocked = checked(found());
     let by = blocked.provider;
     let key = blocked.alerts[0].key.clone();
-    assert!(blocked.clone().override_alert(&key, by, "  short  ", now()).is_err());
-    assert!(blocked.clone().override_alert("other", by, "a reason long enough", now()).is_err());
-    let overridden = blocked.override_alert(&key, by, "a reason long enough", now()).unwrap();
-    let queued = overridden.checked(found(), message(), now()).unwrap();
-    assert!(matches!(queued.state, PrescriptionState::Queued { .. }));
-    assert_eq!(queued.alerts[0].overridden.as_ref().unwrap().reason, "a reason long enough");
+    assert!(blocked.override_alert(&key, by, "  short  ", now()).is_err());
+    assert!(blocked.override_alert("other", by, "a reason long enough", now()).is_err());
+    blocked.override_alert(&key, by, "a reason long enough", now()).unwrap();
+    blocked.check(found(), message(), now()).unwrap();
+    assert!(matches!(blocked.state, PrescriptionState::Queued { .. }));
+    assert_eq!(blocked.alerts[0].overridden.as_ref().unwrap().reason, "a reason long enough");
 }
 
 #[test]
 fn an_override_does_not_hold_for_a_graver_alert() {
-    let blocked = draft(0).checked(vec![alert(Severity::Undefined)], message(), now()).unwrap();
+    let mut blocked = checked(vec![alert(Severity::Undefined)]);
     let by = blocked.provider;
     let key = blocked.alerts[0].key.clone();
-    let overridden = blocked.override_alert(&key, by, "a reason long enough", now()).unwrap();
-    let again = overridden.checked(vec![alert(Severity::High)], message(), now()).unwrap();
-    assert!(matches!(again.state, PrescriptionState::Blocked { .. }));
+    blocked.override_alert(&key, by, "a reason long enough", now()).unwrap();
+    blocked.check(vec![alert(Severity::High)], message(), now()).unwrap();
+    assert!(matches!(blocked.state, PrescriptionState::Blocked { .. }));
 }
 
 #[test]
 fn a_verification_may_come_before_the_status() {
-    let active = active(0);
-    assert!(active.clone().received(message(), now()).is_none());
-    assert!(active.clone().rejected(message(), "900", "late", now()).is_none());
-    assert!(active.verified(message(), now()).is_none());
+    let mut late = active(0);
+    let later = now() + chrono::TimeDelta::hours(1);
+    late.receive(message(), later);
+    late.reject(message(), "900", "late", later);
+    late.verify(message(), later);
+    assert_eq!(late, active(0));
 }
 
 #[test]
 fn a_reply_to_another_message_moves_nothing() {
-    assert!(queued(0).received(id(11), now()).is_none());
-    assert!(queued(0).verified(id(11), now()).is_none());
-    assert!(queued(0).rejected(id(11), "900", "no", now()).is_none());
+    let mut other = queued(0);
+    other.receive(id(11), now());
+    other.verify(id(11), now());
+    other.reject(id(11), "900", "no", now());
+    assert_eq!(other, queued(0));
 }
 
 #[test]
 fn what_was_sent_is_neither_modified_nor_canceled_here() {
-    let sent = queued(0).received(message(), now()).unwrap();
-    assert!(sent.clone().modified(Changes::default(), now()).is_err());
-    assert!(sent.clone().canceled("changed mind", now()).is_err());
-    assert!(queued(0).modified(Changes::default(), now()).is_err());
-    assert!(sent.failed("preflight", "late", now()).is_err());
+    let mut sent = queued(0);
+    sent.receive(message(), now());
+    assert_eq!(sent.state.word(), "sent");
+    assert!(sent.modify(Changes::default(), now()).is_err());
+    assert!(sent.cancel("changed mind", now()).is_err());
+    assert!(queued(0).modify(Changes::default(), now()).is_err());
+    assert!(sent.fail("preflight", "late", now()).is_err());
 }
 
 #[test]
 fn a_change_is_validated_and_checked_again() {
-    let blocked = draft(0).checked(vec![alert(Severity::High)], message(), now()).unwrap();
+    let blocked = checked(vec![alert(Severity::High)]);
     let changes = Changes { days_supply: Some(0), ..Changes::default() };
-    assert!(blocked.clone().modified(changes, now()).is_err());
+    assert!(blocked.clone().modify(changes, now()).is_err());
     let changes = Changes { refills: Some(3), ..Changes::default() };
-    let changed = blocked.modified(changes, now()).unwrap();
+    let mut changed = blocked;
+    changed.modify(changes, now()).unwrap();
     assert_eq!(changed.dosing.refills, 3);
     assert_eq!(changed.state, PrescriptionState::Draft);
 }
@@ -155,7 +172,7 @@ fn controlled_substances_are_refused() {
 #[test]
 fn a_prescription_is_fillable_only_once_verified() {
     assert!(!queued(0).is_fillable());
-    assert!(queued(0).filled(today(), now()).is_err());
+    assert!(queued(0).fill(today(), now()).is_err());
     assert!(active(0).is_fillable());
 }
 
@@ -165,12 +182,12 @@ proptest! {
         let mut prescription = active(refills);
         for left in (0..=refills).rev() {
             prop_assert!(prescription.is_fillable());
-            prescription = prescription.filled(today(), now()).unwrap();
+            prescription.fill(today(), now()).unwrap();
             prop_assert_eq!(prescription.remaining_fills(), left);
         }
         let completed = matches!(prescription.state, PrescriptionState::Completed { .. });
         prop_assert!(completed);
-        prop_assert!(prescription.filled(today(), now()).is_err());
+        prop_assert!(prescription.fill(today(), now()).is_err());
     }
 
     /// However the pharmacy's messages are ordered and repeated, the end is
@@ -181,12 +198,11 @@ proptest! {
     ) {
         let mut prescription = queued(1);
         for verify in &order {
-            let moved = if *verify {
-                prescription.clone().verified(message(), now())
+            if *verify {
+                prescription.verify(message(), now());
             } else {
-                prescription.clone().received(message(), now())
-            };
-            prescription = moved.unwrap_or(prescription);
+                prescription.receive(message(), now());
+            }
         }
         let expected = if order.contains(&true) { "active" } else { "sent" };
         prop_assert_eq!(prescription.state.word(), expected);

@@ -6,15 +6,18 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, ErxMessageId, FieldError, PatientId, Permission, PharmacyId, PrescriptionId, ProviderId,
-    TreatmentPlanId,
+    Actor, DomainError as _, ErxMessageId, FieldError, PatientId, Permission, PharmacyId,
+    PrescriptionId, ProviderId, Seen, TreatmentPlanId,
 };
-use ports::{AuditAction, AuditEntry, Env, IdempotencyKey, JobRequest, PortError};
+use ports::{
+    AuditAction, AuditEntry, Env, IdempotencyKey, JobRequest, Locked, PortError, repository::lock,
+};
 
 pub use super::Changes;
 use super::{
-    Medication, Patients, PlannedTreatment, Prescribers, Prescription, PrescriptionReach,
+    Medication, Patients, Pharmacy, PlannedTreatment, Prescribers, Prescription, PrescriptionReach,
     PrescriptionState, PrescriptionStore, PrescriptionTx, TreatmentPlans, announce,
     parties::{PatientDetails, PrescriberDetails},
 };
@@ -73,13 +76,16 @@ impl Basis {
         (patient, plan): (PatientId, TreatmentPlanId),
         provider: ProviderId,
     ) -> Result<Self, PharmacyError> {
-        let details =
-            ports.patients.details(patient).await?.ok_or(PharmacyError::NotFound("patient"))?;
+        let details = ports
+            .patients
+            .details(patient)
+            .await?
+            .ok_or_else(|| PortError::not_found("patient"))?;
         let prescriber = ports
             .prescribers
             .prescriber(provider)
             .await?
-            .ok_or(PharmacyError::NotFound("prescriber"))?;
+            .ok_or_else(|| PortError::not_found("prescriber"))?;
         let (facts, prescribed) =
             known(env, store, ports.record.as_ref(), (patient, Some(plan))).await?;
         let allergies = facts
@@ -114,10 +120,7 @@ impl Basis {
     fn may_sign(&self, treatment: &PlannedTreatment, env: &Env) -> Result<(), PharmacyError> {
         Prescription::refuse_controlled(&treatment.medication)?;
         if !treatment.on_formulary {
-            return Err(PharmacyError::refused(
-                "pharmacy.not_on_formulary",
-                "The drug, its name and its package are not one drug of the formulary.",
-            ));
+            return Err(PharmacyError::NotOnFormulary);
         }
         let Some(address) = &self.patient.address else {
             return Err(PharmacyError::Invalid(vec![FieldError::required("patient.address")]));
@@ -193,7 +196,7 @@ pub async fn prescribe(
         Some(treatment) if treatment.provider == provider => treatment,
         _ => {
             deny(store, actor, "treatment_plan", request.treatment_plan).await?;
-            return Err(PharmacyError::NotFound("treatment plan"));
+            return Err(no_plan().into());
         }
     };
     check_active(&treatment)?;
@@ -214,14 +217,12 @@ pub async fn prescribe(
     }
 }
 
+fn no_plan() -> PortError {
+    PortError::not_found("treatment_plan")
+}
+
 fn check_active(treatment: &PlannedTreatment) -> Result<(), PharmacyError> {
-    if treatment.active {
-        return Ok(());
-    }
-    Err(PharmacyError::conflict(
-        "pharmacy.treatment_not_active",
-        "The treatment plan is no longer active.",
-    ))
+    if treatment.active { Ok(()) } else { Err(PharmacyError::TreatmentNotActive) }
 }
 
 #[expect(clippy::too_many_arguments, reason = "one transaction needs all of what was read for it")]
@@ -251,37 +252,35 @@ async fn write(
         return answer_again(tx, earlier, PrescriptionReach::Prescriber(treatment.provider)).await;
     }
     if request.plan_version != treatment.version {
-        return Err(treatment_changed());
+        return Err(PharmacyError::TreatmentChanged);
     }
     if let Some(outdated) = outdated {
         withdraw(env, tx.as_mut(), outdated, CHANGED).await?;
     }
-    let (before, is_new) = match open {
-        Some(open) => {
+    let overrides = &request.overrides;
+    let settled = (alerts, treatment.provider, overrides.as_slice());
+    let signed = match open {
+        Some(mut open) => {
             let blocked = matches!(open.state, PrescriptionState::Blocked { .. });
-            if !blocked || request.overrides.is_empty() {
+            if !blocked || overrides.is_empty() {
                 tx.audit(
                     AuditEntry::new(AuditAction::Read, "prescription", open.id)
                         .patient(open.patient),
                 );
                 tx.commit().await?;
-                return Ok(open);
+                return Ok(open.into_inner());
             }
-            (open, false)
+            sign(env, tx.as_mut(), &mut open, basis, settled).await?;
+            save(tx.as_mut(), &mut open, overrides.len()).await?;
+            open.into_inner()
         }
-        None => (draft(env, id, treatment, basis, request.pharmacy), true),
+        None => {
+            let mut new = draft(env, id, treatment, basis, request.pharmacy);
+            sign(env, tx.as_mut(), &mut new, basis, settled).await?;
+            add(tx.as_mut(), &new, overrides.len()).await?;
+            new
+        }
     };
-    let signed = sign(
-        env,
-        tx.as_mut(),
-        before,
-        basis,
-        alerts.to_vec(),
-        treatment.provider,
-        &request.overrides,
-    )
-    .await?;
-    keep(tx.as_mut(), &signed, is_new, request.overrides.len()).await?;
     tx.commit().await?;
     Ok(signed)
 }
@@ -301,8 +300,7 @@ pub async fn on_treatment_plan_created(
         return Ok(());
     }
     let actor = Actor::system("pharmacy.on_treatment_plan_created");
-    let treatment =
-        ports.plans.treatment(plan).await?.ok_or(PharmacyError::NotFound("treatment plan"))?;
+    let treatment = ports.plans.treatment(plan).await?.ok_or_else(no_plan)?;
     let about = (treatment.patient, plan);
     let basis = Basis::read(env, store, ports, about, treatment.provider).await?;
     let alerts = basis.alerts(ports, Proposed::of_treatment(&treatment)).await;
@@ -324,25 +322,27 @@ pub async fn on_treatment_plan_created(
             .await?
             .ok_or_else(|| PortError::bug("the pharmacy directory has no mail-order pharmacy"))?,
     };
-    let draft = draft(env, env.fresh(), &treatment, &basis, pharmacy.id);
+    let mut new = draft(env, env.fresh(), &treatment, &basis, pharmacy.id);
     let signed = match basis.may_sign(&treatment, env) {
         Ok(()) => {
-            let kept = draft.clone();
-            match sign(env, tx.as_mut(), draft, &basis, alerts, treatment.provider, &[]).await {
-                Ok(signed) => signed,
-                Err(PharmacyError::Invalid(fields)) => {
-                    kept.failed("preflight", &field_codes(&fields), env.now())?
-                }
-                Err(error) => return Err(error),
-            }
+            let settled = (alerts.as_slice(), treatment.provider, &[][..]);
+            sign(env, tx.as_mut(), &mut new, &basis, settled).await
         }
-        Err(PharmacyError::Invalid(fields)) => {
-            draft.failed("preflight", &field_codes(&fields), env.now())?
-        }
-        Err(PharmacyError::Refused { code, message }) => draft.failed(code, &message, env.now())?,
-        Err(error) => return Err(error),
+        refused => refused,
     };
-    keep(tx.as_mut(), &signed, true, 0).await?;
+    match signed {
+        Ok(()) => {}
+        Err(PharmacyError::Invalid(fields)) => {
+            new.fail("preflight", &field_codes(&fields), env.now())?;
+        }
+        Err(
+            refusal @ (PharmacyError::ControlledSubstance
+            | PharmacyError::NotOnFormulary
+            | PharmacyError::LicenseRequired(_)),
+        ) => new.fail(refusal.code(), &refusal.to_string(), env.now())?,
+        Err(error) => return Err(error),
+    }
+    add(tx.as_mut(), &new, 0).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -358,7 +358,7 @@ pub async fn modify(
     changes: Changes,
 ) -> Result<Prescription, PharmacyError> {
     resign(env, store, ports, actor, id, &[], None, move |prescription, now| {
-        prescription.modified(changes, now)
+        prescription.modify(changes, now)
     })
     .await
 }
@@ -377,8 +377,7 @@ pub async fn override_alerts(
     if overrides.is_empty() {
         return Err(PharmacyError::Invalid(vec![FieldError::required("overrides")]));
     }
-    resign(env, store, ports, actor, id, overrides, Some(key), |prescription, _| Ok(prescription))
-        .await
+    resign(env, store, ports, actor, id, overrides, Some(key), |_, _| Ok(())).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "two use cases share it, each with its own part")]
@@ -390,27 +389,23 @@ async fn resign(
     id: PrescriptionId,
     overrides: &[OverrideRequest],
     key: Option<&IdempotencyKey>,
-    change: impl FnOnce(
-        Prescription,
-        chrono::DateTime<chrono::Utc>,
-    ) -> Result<Prescription, PharmacyError>,
+    change: impl FnOnce(&mut Prescription, DateTime<Utc>) -> Result<(), PharmacyError>,
 ) -> Result<Prescription, PharmacyError> {
     actor.require(Permission::PrescriptionWrite)?;
     let provider = acting_provider(actor)?;
     let reach = PrescriptionReach::Prescriber(provider);
     let seen = store.begin(actor).await?.prescription(id, reach).await?;
-    let Some(seen) = seen else {
+    let Some(mut changed) = seen else {
         deny(store, actor, "prescription", id).await?;
-        return Err(PharmacyError::NotFound("prescription"));
+        return Err(PharmacyError::no::<Prescription>());
     };
-    let shown = seen.alerts.clone();
-    let changed = change(seen, env.now())?;
-    let planned = ports.plans.treatment(changed.treatment_plan).await?;
-    let planned = planned.ok_or(PharmacyError::NotFound("treatment plan"))?;
+    let shown = changed.alerts.clone();
+    change(&mut changed, env.now())?;
+    let planned = ports.plans.treatment(changed.treatment_plan).await?.ok_or_else(no_plan)?;
     check_active(&planned)?;
     // Who has taken the plan over prescribes it in their own name.
     if changed.plan_version < planned.version || planned.provider != provider {
-        return Err(treatment_changed());
+        return Err(PharmacyError::TreatmentChanged);
     }
     let about = (changed.patient, changed.treatment_plan);
     let basis = Basis::read(env, store, ports, about, provider).await?;
@@ -431,18 +426,19 @@ async fn resign(
         return answer_again(tx, id, reach).await;
     }
     basis.still_holds(env, tx.as_mut(), changed.treatment_plan).await?;
-    let signed = sign(env, tx.as_mut(), changed, &basis, alerts, provider, overrides).await?;
-    // The save is refused when someone changed the prescription since it was
-    // read, so that nothing is signed that was not checked.
-    keep(tx.as_mut(), &signed, false, overrides.len()).await?;
+    let mut signed = lock::<Prescription>(tx.as_mut(), id, &Seen::Any).await?;
+    // Nothing is signed that was not checked.
+    if signed.version != changed.version {
+        return Err(PortError::Conflict("the version of a prescription".to_owned()).into());
+    }
+    signed.set(changed);
+    sign(env, tx.as_mut(), &mut signed, &basis, (&alerts, provider, overrides)).await?;
+    save(tx.as_mut(), &mut signed, overrides.len()).await?;
     tx.commit().await?;
     if unread && matches!(signed.state, PrescriptionState::Blocked { .. }) {
-        return Err(PharmacyError::conflict(
-            "pharmacy.alerts_changed",
-            "An alert is not as it was shown; read the prescription again.",
-        ));
+        return Err(PharmacyError::AlertsChanged);
     }
-    Ok(signed)
+    Ok(signed.into_inner())
 }
 
 /// Answers a repeated request with what the first one made, as it is now.
@@ -451,8 +447,8 @@ async fn answer_again(
     id: PrescriptionId,
     reach: PrescriptionReach,
 ) -> Result<Prescription, PharmacyError> {
-    let prescription =
-        tx.prescription(id, reach).await?.ok_or(PharmacyError::NotFound("prescription"))?;
+    let prescription = tx.prescription(id, reach).await?;
+    let prescription = prescription.ok_or_else(PharmacyError::no::<Prescription>)?;
     tx.audit(AuditEntry::new(AuditAction::Read, "prescription", id).patient(prescription.patient));
     tx.commit().await?;
     Ok(prescription)
@@ -469,13 +465,6 @@ fn are_as_shown(overrides: &[OverrideRequest], shown: &[SafetyAlert], now: &[Saf
         let now = of(now, &one.alert);
         now.is_none() || of(shown, &one.alert) == now
     })
-}
-
-fn treatment_changed() -> PharmacyError {
-    PharmacyError::conflict(
-        "pharmacy.treatment_changed",
-        "The treatment plan has changed since; send the prescription of the plan as it is now.",
-    )
 }
 
 fn acting_provider(actor: &Actor) -> Result<ProviderId, PharmacyError> {
@@ -538,16 +527,14 @@ fn treatment_of(prescription: &Prescription, on_formulary: bool) -> PlannedTreat
 async fn sign(
     env: &Env,
     tx: &mut dyn PrescriptionTx,
-    prescription: Prescription,
+    prescription: &mut Prescription,
     basis: &Basis,
-    alerts: Vec<SafetyAlert>,
-    provider: ProviderId,
-    overrides: &[OverrideRequest],
-) -> Result<Prescription, PharmacyError> {
-    let pharmacy =
-        tx.pharmacy(prescription.pharmacy).await?.filter(|pharmacy| pharmacy.active).ok_or_else(
-            || PharmacyError::field("pharmacy_id", "unknown", "There is no such active pharmacy."),
-        )?;
+    (alerts, provider, overrides): (&[SafetyAlert], ProviderId, &[OverrideRequest]),
+) -> Result<(), PharmacyError> {
+    let pharmacy: Option<Pharmacy> = tx.find(prescription.pharmacy).await?;
+    let pharmacy = pharmacy.filter(|pharmacy| pharmacy.active).ok_or_else(|| {
+        PharmacyError::field("pharmacy_id", "unknown", "There is no such active pharmacy.")
+    })?;
     if let Some(address) = &basis.patient.address
         && !pharmacy.serves(address.state)
     {
@@ -561,7 +548,7 @@ async fn sign(
     let now = env.now();
     let message: ErxMessageId = env.fresh();
     NewRx::assemble(
-        &prescription,
+        prescription,
         message,
         basis.patient.clone(),
         basis.prescriber.clone(),
@@ -570,35 +557,45 @@ async fn sign(
         now,
     )
     .map_err(PharmacyError::Invalid)?;
-    let mut prescription = prescription.checked(alerts.clone(), message, now)?;
+    prescription.check(alerts.to_vec(), message, now)?;
     if !overrides.is_empty() {
         for request in overrides {
-            prescription =
-                prescription.override_alert(&request.alert, provider, &request.reason, now)?;
+            prescription.override_alert(&request.alert, provider, &request.reason, now)?;
         }
-        prescription = prescription.checked(alerts, message, now)?;
+        prescription.check(alerts.to_vec(), message, now)?;
     }
     if let PrescriptionState::Queued { message, .. } = prescription.state {
         let job = SendNewRx { prescription: prescription.id, message };
         tx.enqueue(JobRequest::new(&job).key(format!("new-rx:{message}")));
     }
-    Ok(prescription)
+    Ok(())
 }
 
-/// Saves, tells the others and audits.
-async fn keep(
+async fn add(
     tx: &mut dyn PrescriptionTx,
-    prescription: &Prescription,
-    is_new: bool,
+    new: &Prescription,
     overrides: usize,
 ) -> Result<(), PharmacyError> {
-    let action = if is_new {
-        tx.add_prescription(prescription).await?;
-        AuditAction::Create
-    } else {
-        tx.save_prescription(prescription).await?;
-        AuditAction::Update
-    };
+    tx.insert(new).await?;
+    tell(tx, AuditAction::Create, new, overrides).await
+}
+
+async fn save(
+    tx: &mut dyn PrescriptionTx,
+    signed: &mut Locked<Prescription>,
+    overrides: usize,
+) -> Result<(), PharmacyError> {
+    tx.save(signed).await?;
+    tell(tx, AuditAction::Update, signed, overrides).await
+}
+
+/// Tells the others and audits.
+async fn tell(
+    tx: &mut dyn PrescriptionTx,
+    action: AuditAction,
+    prescription: &Prescription,
+    overrides: usize,
+) -> Result<(), PharmacyError> {
     // What is signed here was not sent before.
     announce(tx, None, prescription).await?;
     tx.audit(

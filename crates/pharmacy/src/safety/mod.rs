@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{Coding, PatientId, ProviderId, RxNorm, Word};
+use serde::{Deserialize, Serialize};
 
 use crate::prescription::Medication;
 
@@ -24,7 +25,8 @@ pub use check::{Proposed, check};
 pub use formulary::{Formulary, Ingredient};
 pub use interactions::CuratedInteractions;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Word)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Word)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     High,
     Moderate,
@@ -33,7 +35,8 @@ pub enum Severity {
     Undefined,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Word)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Word)]
+#[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     Interaction,
     Allergy,
@@ -49,14 +52,14 @@ pub enum AlertKind {
 }
 
 /// A provider's word that an alert does not stand in the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertOverride {
     pub by: ProviderId,
     pub reason: String,
     pub at: DateTime<Utc>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SafetyAlert {
     /// What names the alert on its prescription: its kind and what it is
     /// about, the same each time the check finds it.

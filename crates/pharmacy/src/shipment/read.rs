@@ -1,7 +1,7 @@
 //! Reading shipments, and confirming that one arrived.
 
-use kernel::{Actor, Page, PageRequest, PatientId, Permission, ShipmentId};
-use ports::{AuditAction, AuditEntry, Env};
+use kernel::{Actor, Page, PageRequest, PatientId, Permission, Seen, ShipmentId};
+use ports::{AuditAction, AuditEntry, Env, PortError, repository::lock};
 
 use super::{Shipment, tracking::settle};
 use crate::{
@@ -28,7 +28,7 @@ pub async fn by_tracking_number(
         // The number itself is what the caller typed, and is left out.
         tx.audit(AuditEntry::new(AuditAction::Read, "shipment", "by_tracking_number").denied());
         tx.commit().await?;
-        return Err(PharmacyError::NotFound("shipment"));
+        return Err(PharmacyError::no::<Shipment>());
     };
     let history = tx.tracking_history(shipment.id).await?;
     tx.audit(AuditEntry::new(AuditAction::Read, "shipment", shipment.id).patient(shipment.patient));
@@ -49,7 +49,7 @@ pub async fn history(
     if !actor.is_patient(patient) && !actor.may(Permission::PharmacyWork) {
         tx.audit(entry.denied());
         tx.commit().await?;
-        return Err(PharmacyError::NotFound("patient"));
+        return Err(PortError::not_found("patient").into());
     }
     let found = tx.shipments_of(patient, page).await?;
     let ids: Vec<String> = found.items.iter().map(|each| each.id.to_string()).collect();
@@ -67,23 +67,21 @@ pub async fn confirm(
 ) -> Result<Shipment, PharmacyError> {
     require_reader(actor)?;
     let mut tx = store.begin(actor).await?;
-    let Some(shipment) = tx.shipment(id).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "shipment", id).denied());
-        tx.commit().await?;
-        return Err(PharmacyError::NotFound("shipment"));
-    };
-    let before = shipment.clone();
-    let shipment = shipment.confirm(env.now())?;
-    if shipment != before {
-        tx.save_shipment(&shipment).await?;
-        if shipment.status != before.status {
-            tx.add_tracking(
-                shipment.id,
-                &[TrackingUpdate { status: shipment.status, at: env.now() }],
-            )
-            .await?;
-            settle(env, tx.as_mut(), &shipment).await?;
+    let mut shipment = match lock::<Shipment>(tx.as_mut(), id, &Seen::Any).await {
+        Err(missing @ PortError::NotFound { .. }) => {
+            tx.audit(AuditEntry::new(AuditAction::Update, "shipment", id).denied());
+            tx.commit().await?;
+            return Err(missing.into());
         }
+        found => found?,
+    };
+    let before = shipment.status;
+    shipment.confirm(env.now())?;
+    tx.save(&mut shipment).await?;
+    if shipment.status != before {
+        let update = TrackingUpdate { status: shipment.status, at: env.now() };
+        tx.add_tracking(id, &[update]).await?;
+        settle(env, tx.as_mut(), &shipment).await?;
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "shipment", id)
@@ -91,7 +89,7 @@ pub async fn confirm(
             .detail("confirmed", true),
     );
     tx.commit().await?;
-    Ok(shipment)
+    Ok(shipment.into_inner())
 }
 
 fn require_reader(actor: &Actor) -> Result<(), PharmacyError> {

@@ -91,11 +91,13 @@ fn the_same_status_again_only_moves_its_time() {
 
 #[test]
 fn confirming_delivers_once() {
-    let confirmed = shipment().confirm(at(100)).unwrap();
+    let mut confirmed = shipment();
+    confirmed.confirm(at(100)).unwrap();
     assert_eq!(confirmed.status, TrackingStatus::Delivered);
-    let again = confirmed.clone().confirm(at(200)).unwrap();
+    let mut again = confirmed.clone();
+    again.confirm(at(200)).unwrap();
     assert_eq!(again, confirmed);
-    let unlabelled = Shipment { label: None, ..shipment() };
+    let mut unlabelled = Shipment { label: None, ..shipment() };
     assert!(unlabelled.confirm(at(100)).is_err());
 }
 

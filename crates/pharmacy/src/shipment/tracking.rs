@@ -2,8 +2,11 @@
 //! taken in; then a job reads the tracker itself, because a webhook can be
 //! lost, late or out of order and the tracker is not.
 
-use kernel::{Actor, ShipmentId};
-use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec};
+use kernel::{Actor, Seen, ShipmentId};
+use ports::{
+    AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, Locked, repository::get,
+    repository::lock,
+};
 use serde::{Deserialize, Serialize};
 
 use super::Shipment;
@@ -11,7 +14,7 @@ use crate::{
     PharmacyError,
     dispatch::Dispatch,
     fulfilment::{CarrierEvent, Carriers, FulfilmentStore, FulfilmentTx, TrackingUpdate},
-    prescription::PrescriptionReach,
+    prescription::{Prescription, PrescriptionReach},
 };
 
 /// Read the tracker of a shipment.
@@ -73,50 +76,39 @@ pub async fn refresh_tracking(
     job: RefreshTracking,
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system("pharmacy.refresh_tracking");
-    let tx = store.begin(&actor).await?;
-    let tracker_id = tracker_of(tx, job.shipment).await?;
-    let Some(tracker_id) = tracker_id else { return Ok(()) };
+    // The reading transaction ends before the carrier is asked.
+    let seen = get::<Shipment>(store.begin(&actor).await?.as_mut(), job.shipment).await?;
+    let Some(label) = seen.label else { return Ok(()) };
     // Carriers forget trackers after some months; then the webhooks have said
     // all there is.
-    let Some(tracker) = carriers.tracker(&tracker_id).await? else { return Ok(()) };
+    let Some(tracker) = carriers.tracker(&label.tracker_id).await? else { return Ok(()) };
     let mut tx = store.begin(&actor).await?;
-    let shipment = tx.shipment(job.shipment).await?.ok_or(PharmacyError::NotFound("shipment"))?;
+    let shipment = lock::<Shipment>(tx.as_mut(), job.shipment, &Seen::Any).await?;
     apply(env, tx.as_mut(), shipment, &tracker.updates).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Ends the reading transaction before the carrier is asked.
-async fn tracker_of(
-    mut tx: Box<dyn FulfilmentTx>,
-    shipment: ShipmentId,
-) -> Result<Option<String>, PharmacyError> {
-    let shipment = tx.shipment(shipment).await?.ok_or(PharmacyError::NotFound("shipment"))?;
-    Ok(shipment.label.map(|label| label.tracker_id))
-}
-
 async fn apply(
     env: &Env,
     tx: &mut dyn FulfilmentTx,
-    mut shipment: Shipment,
+    mut shipment: Locked<Shipment>,
     updates: &[TrackingUpdate],
 ) -> Result<(), PharmacyError> {
-    let before = (shipment.status, shipment.status_at);
+    let before = shipment.status;
     let mut changed = false;
     for update in updates {
         changed |= shipment.track(*update);
     }
     tx.add_tracking(shipment.id, updates).await?;
-    if (shipment.status, shipment.status_at) != before {
-        tx.save_shipment(&shipment).await?;
-    }
+    tx.save(&mut shipment).await?;
     if changed {
         settle(env, tx, &shipment).await?;
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "shipment", shipment.id)
             .patient(shipment.patient)
-            .detail("from", before.0.to_string())
+            .detail("from", before.to_string())
             .detail("to", shipment.status.to_string()),
     );
     Ok(())
@@ -128,14 +120,11 @@ pub(super) async fn settle(
     tx: &mut dyn FulfilmentTx,
     shipment: &Shipment,
 ) -> Result<(), PharmacyError> {
-    let dispatch = tx.dispatch(shipment.dispatch).await?;
-    let has_left = dispatch.as_ref().is_some_and(Dispatch::has_left);
-    if let (Some(state), Some(dispatch)) = (shipment.dispatch_state(), dispatch) {
-        let before = dispatch.state;
-        let dispatch = dispatch.tracked(state, env.now());
-        if dispatch.state != before {
-            tx.save_dispatch(&dispatch).await?;
-        }
+    let mut dispatch = lock::<Dispatch>(tx, shipment.dispatch, &Seen::Any).await?;
+    let has_left = dispatch.has_left();
+    if let Some(state) = shipment.dispatch_state() {
+        dispatch.track(state, env.now());
+        tx.save(&mut dispatch).await?;
     }
     tx.emit(shipment.changed());
     // A label that was voided before the box left is not a lost parcel.
@@ -143,7 +132,7 @@ pub(super) async fn settle(
         let prescription = tx
             .prescription(shipment.prescription, PrescriptionReach::Any)
             .await?
-            .ok_or(PharmacyError::NotFound("prescription"))?;
+            .ok_or_else(PharmacyError::no::<Prescription>)?;
         tx.emit(Event::ParcelAstray {
             shipment: shipment.id,
             treatment_plan: prescription.treatment_plan,

@@ -15,7 +15,7 @@ use super::Bridges;
 impl SubscriptionFacts for Bridges {
     async fn position(&self, subscription: SubscriptionId) -> Result<Option<Position>> {
         let mut tx = self.subscriptions.begin(&Actor::system("analytics.position")).await?;
-        let found = tx.subscription(subscription).await?;
+        let found = tx.find(subscription).await?;
         let Some(found) = found else { return Ok(None) };
         let months = NonZeroU32::new(found.interval.months())
             .ok_or_else(|| PortError::bug("a subscription is billed every zero months"))?;

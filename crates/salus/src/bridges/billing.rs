@@ -16,7 +16,7 @@ impl Bridges {
         id: SubscriptionId,
     ) -> Result<Option<Subscription>> {
         let mut tx = self.subscriptions.begin(&Actor::system(purpose)).await?;
-        tx.subscription(id).await
+        tx.find(id).await
     }
 }
 

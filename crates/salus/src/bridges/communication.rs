@@ -20,7 +20,7 @@ impl CareTeam for Bridges {
 
     async fn subscribed(&self, patient: PatientId, subscription: SubscriptionId) -> Result<bool> {
         let mut tx = self.subscriptions.begin(&Actor::system("communication.subscribed")).await?;
-        let found = tx.subscription(subscription).await?;
+        let found = tx.find(subscription).await?;
         Ok(found.is_some_and(|found| found.patient == patient))
     }
 }

@@ -7,7 +7,7 @@ use ::records::sources::{
 };
 use async_trait::async_trait;
 use care::{ConsultationStatus, Reach};
-use intake::{IntakeStore, Photo, PhotoVault};
+use intake::{FormVersion, IntakeStore, Photo, PhotoVault};
 use kernel::{
     Actor, Coding, ConsultationId, FormResponseId, PatientId, PhotoId, PrescriptionId, ProviderId,
     code::system,
@@ -55,9 +55,8 @@ impl ResponseSource for Bridges {
         let found = intake::response(self.intake.as_ref(), self.panel.as_ref(), &actor, id).await;
         let Some(response) = absent_or("a form response", found)? else { return Ok(None) };
         let mut tx = self.intake.begin(&actor).await?;
-        let version = tx
-            .version(response.form_version)
-            .await?
+        let version: Option<FormVersion> = tx.find(response.form_version).await?;
+        let version = version
             .ok_or_else(|| PortError::bug(format!("the response {id} is bound to no version")))?;
         Ok(Some(ResponseData {
             patient: response.patient,
@@ -76,7 +75,7 @@ pub struct Files {
 
 impl Files {
     async fn photo(&self, id: PhotoId) -> Result<Option<Photo>> {
-        self.intake.begin(&Actor::system("records.file")).await?.photo(id).await
+        self.intake.begin(&Actor::system("records.file")).await?.find(id).await
     }
 }
 

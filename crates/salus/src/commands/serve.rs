@@ -16,7 +16,12 @@ use poem::EndpointExt as _;
 use ports::JobFailure;
 use postgres::core::{Consumer, sharing};
 use rest::core::Proxies;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -157,6 +162,8 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     if config.demo.seed {
         seed::create(&foundation, &config).await.context("seeding the demo data")?;
     }
+    // Whoever is told that Salus is up may stop it at once.
+    let [mut terminate, mut interrupt] = stop_signals()?;
     announce(&config, &emulators);
 
     let drain = Duration::from_secs(config.server.drain_seconds);
@@ -173,7 +180,10 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
     ));
     let stop = draining.clone();
     tokio::spawn(async move {
-        stop_signal().await;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
         tracing::info!("draining");
         stop.cancel();
     });
@@ -234,19 +244,9 @@ async fn listen_internally(config: &Config, public: SocketAddr) -> anyhow::Resul
     }
 }
 
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be listened for");
-            return;
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+fn stop_signals() -> anyhow::Result<[Signal; 2]> {
+    let listen = |kind| signal(kind).context("listening for the signals to stop");
+    Ok([listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?])
 }
 
 fn announce(config: &Config, emulators: &Emulators) {

@@ -11,7 +11,7 @@ use pharmacy::{
     fulfilment::FulfilmentStore,
     inventory::{Receipt, receive::receive_lot},
 };
-use ports::{Env, IdempotencyKey};
+use ports::{Env, IdempotencyKey, PortError};
 
 /// Lot number, months until it expires, and units.
 const LOTS: [(&str, u32, i64); 2] = [("D26-0417", 14, 3_000), ("D26-0902", 22, 6_000)];
@@ -29,7 +29,7 @@ pub async fn sow(
 ) -> Result<(), PharmacyError> {
     let actor = Actor::system("seed.inventory");
     let pharmacy = store.begin(&actor).await?.default_pharmacy(None).await?;
-    let pharmacy = pharmacy.ok_or(PharmacyError::NotFound("mail-order pharmacy"))?.id;
+    let pharmacy = pharmacy.ok_or_else(|| PortError::not_found("pharmacy"))?.id;
     for ndc in drugs(care, &actor).await? {
         for (lot_number, months, quantity) in LOTS {
             let receipt = Receipt {

@@ -107,7 +107,7 @@ pub async fn sow(store: &dyn PrescriptionStore) -> Result<(), PharmacyError> {
     let actor = Actor::system("seed.pharmacy");
     for entry in &PHARMACIES {
         let wanted = entry.pharmacy()?;
-        let known = store.begin(&actor).await?.pharmacy(entry.id).await?;
+        let known: Option<Pharmacy> = store.begin(&actor).await?.find(entry.id).await?;
         let is_older = |known: &Pharmacy| {
             known.version == 1 && known.licensed_in.len() < wanted.licensed_in.len()
         };

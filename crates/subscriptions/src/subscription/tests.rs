@@ -61,7 +61,9 @@ fn pending(now: DateTime<Utc>) -> Subscription {
 }
 
 fn active(now: DateTime<Utc>) -> Subscription {
-    pending(now).paid(id(10), &system(), now).0
+    let mut subscription = pending(now);
+    subscription.paid(id(10), &system(), now);
+    subscription
 }
 
 #[test]
@@ -76,71 +78,76 @@ fn it_starts_pending_on_the_local_day() {
 #[test]
 fn the_first_payment_activates_and_the_second_delivery_changes_nothing() {
     let now = moment("2027-01-31T20:00:00Z");
-    let (subscription, change) = pending(now).paid(id(10), &system(), now);
+    let mut subscription = pending(now);
+    let change = subscription.paid(id(10), &system(), now);
     assert_eq!(change.unwrap().reason, ChangeReason::FirstInvoicePaid);
     assert!(subscription.entitles(now));
-    let (again, change) = subscription.clone().paid(id(10), &system(), now);
+    let mut again = subscription.clone();
+    let change = again.paid(id(10), &system(), now);
     assert_eq!((again, change), (subscription, None));
 }
 
 #[test]
 fn only_the_payment_of_the_failed_invoice_brings_it_back() {
     let now = moment("2027-01-31T20:00:00Z");
-    let (late, change) = active(now).payment_failed(id(11), &system(), now);
+    let mut late = active(now);
+    let change = late.payment_failed(id(11), &system(), now);
     assert_eq!(change.unwrap().to, StateWord::PastDue);
-    let (late, change) = late.paid(id(10), &system(), now);
-    assert_eq!(change, None);
-    let (back, change) = late.paid(id(11), &system(), now);
+    assert_eq!(late.paid(id(10), &system(), now), None);
+    let change = late.paid(id(11), &system(), now);
     assert_eq!(change.unwrap().reason, ChangeReason::PaymentRecovered);
-    assert_eq!(back.state.word(), StateWord::Active);
+    assert_eq!(late.state.word(), StateWord::Active);
 }
 
 #[test]
 fn a_failed_first_payment_leaves_it_pending() {
     let now = moment("2027-01-31T20:00:00Z");
-    let (same, change) = pending(now).payment_failed(id(10), &system(), now);
+    let mut same = pending(now);
+    let change = same.payment_failed(id(10), &system(), now);
     assert_eq!((same.state, change), (State::Pending, None));
 }
 
 #[test]
 fn canceling_at_the_end_of_the_period_keeps_it_until_then() {
     let now = moment("2027-01-31T20:00:00Z");
-    let (subscription, change) = active(now).cancel(CancelWhen::PeriodEnd, &system(), now).unwrap();
+    let mut subscription = active(now);
+    let change = subscription.cancel(CancelWhen::PeriodEnd, &system(), now).unwrap();
     assert_eq!(change.reason, ChangeReason::CancelRequested);
     let end = subscription.period.end;
     assert!(subscription.entitles(end - TimeDelta::seconds(1)));
     // It is over at that moment, also before the job has closed it.
     assert!(!subscription.entitles(end));
     assert!(active(now).entitles(end), "one that renews stays open until it has");
-    let (ended, change) = subscription.renew(None, &system(), end).unwrap();
+    let change = subscription.renew(None, &system(), end).unwrap();
     assert_eq!(change.reason, ChangeReason::PeriodEnded);
-    assert_eq!(ended.state, State::Canceled { at: end });
-    assert!(ended.cancel(CancelWhen::Now, &system(), end).is_err());
+    assert_eq!(subscription.state, State::Canceled { at: end });
+    assert!(subscription.cancel(CancelWhen::Now, &system(), end).is_err());
 }
 
 #[test]
 fn what_is_paid_upfront_runs_out_with_its_period() {
     let now = moment("2027-01-31T20:00:00Z");
-    let upfront = Subscription { cancel_at_period_end: true, ..pending(now) };
-    let (subscription, _) = upfront.paid(id(10), &system(), now);
+    let mut subscription = Subscription { cancel_at_period_end: true, ..pending(now) };
+    subscription.paid(id(10), &system(), now);
     let end = subscription.period.end;
     assert!(subscription.entitles(now) && !subscription.entitles(end));
-    let (ended, change) = subscription.renew(None, &system(), end).unwrap();
-    assert!(ended.is_canceled());
+    let change = subscription.renew(None, &system(), end).unwrap();
+    assert!(subscription.is_canceled());
     assert_eq!(change.reason, ChangeReason::PeriodEnded);
 }
 
 #[test]
 fn a_pending_subscription_ends_at_once() {
     let now = moment("2027-01-31T20:00:00Z");
-    let (ended, _) = pending(now).cancel(CancelWhen::PeriodEnd, &system(), now).unwrap();
+    let mut ended = pending(now);
+    ended.cancel(CancelWhen::PeriodEnd, &system(), now).unwrap();
     assert!(ended.is_canceled());
 }
 
 #[test]
 fn it_does_not_renew_before_its_period_ends() {
     let now = moment("2027-01-31T20:00:00Z");
-    let subscription = active(now);
+    let mut subscription = active(now);
     let early = subscription.period.end - TimeDelta::seconds(1);
     assert!(matches!(subscription.renew(None, &system(), early), Err(SubscriptionError::NotDue)));
 }
@@ -152,7 +159,7 @@ proptest! {
         let mut subscription = active(now);
         for index in 1..=count {
             let end = subscription.period.end;
-            subscription = subscription.renew(None, &system(), end).unwrap().0;
+            subscription.renew(None, &system(), end).unwrap();
             prop_assert_eq!(subscription.period.index as usize, index);
             prop_assert_eq!(subscription.period.start, end);
         }
@@ -161,18 +168,17 @@ proptest! {
     #[test]
     fn nothing_leaves_the_canceled_state(steps in prop::collection::vec(0u8..4, 1..20)) {
         let now = moment("2027-01-31T20:00:00Z");
-        let mut subscription = active(now).cancel(CancelWhen::Now, &system(), now).unwrap().0;
+        let mut subscription = active(now);
+        subscription.cancel(CancelWhen::Now, &system(), now).unwrap();
         for step in steps {
             let far = now + TimeDelta::days(400);
-            subscription = match step {
-                0 => subscription.paid(id(20), &system(), far).0,
-                1 => subscription.payment_failed(id(21), &system(), far).0,
-                2 => subscription.clone().renew(None, &system(), far).map_or(subscription, |(s, _)| s),
-                _ => subscription
-                    .clone()
-                    .cancel(CancelWhen::Now, &system(), far)
-                    .map_or(subscription, |(s, _)| s),
+            let change = match step {
+                0 => subscription.paid(id(20), &system(), far),
+                1 => subscription.payment_failed(id(21), &system(), far),
+                2 => subscription.renew(None, &system(), far).ok(),
+                _ => subscription.cancel(CancelWhen::Now, &system(), far).ok(),
             };
+            prop_assert_eq!(change, None);
             prop_assert_eq!(&subscription.state, &State::Canceled { at: now });
         }
     }
@@ -181,26 +187,28 @@ proptest! {
 #[test]
 fn what_is_paid_runs_out_when_the_treatment_ends_and_the_rest_ends_at_once() {
     let now = moment("2027-01-31T15:00:00Z");
-    let (ended, change) = pending(now).treatment_ended(&system(), now);
+    let mut ended = pending(now);
+    let change = ended.treatment_ended(&system(), now);
     assert_eq!(ended.state.word(), StateWord::Canceled);
     assert_eq!(change.unwrap().reason, ChangeReason::TreatmentEnded);
-    let active = self::active(now);
-    let (ending, change) = active.clone().treatment_ended(&system(), now);
+    let mut ending = active(now);
+    let change = ending.treatment_ended(&system(), now);
     assert_eq!(ending.state.word(), StateWord::Active);
     assert!(ending.cancel_at_period_end && change.is_some());
-    assert_eq!(ending.treatment_ended(&system(), now).1, None);
-    let (overdue, _) = active.payment_failed(id(11), &system(), now);
-    let (ended, _) = overdue.treatment_ended(&system(), now);
-    assert!(ended.is_canceled());
-    assert_eq!(ended.treatment_ended(&system(), now).1, None);
+    assert_eq!(ending.treatment_ended(&system(), now), None);
+    let mut overdue = active(now);
+    overdue.payment_failed(id(11), &system(), now);
+    overdue.treatment_ended(&system(), now);
+    assert!(overdue.is_canceled());
+    assert_eq!(overdue.treatment_ended(&system(), now), None);
 }
 
 #[test]
 fn nothing_is_renewed_that_nothing_can_be_sent_for() {
     let now = moment("2027-01-31T15:00:00Z");
-    let active = self::active(now);
-    let end = active.period.end;
-    let (ended, change) = active.renew(Some(ChangeReason::TreatmentEnded), &system(), end).unwrap();
+    let mut ended = active(now);
+    let end = ended.period.end;
+    let change = ended.renew(Some(ChangeReason::TreatmentEnded), &system(), end).unwrap();
     assert_eq!(ended.state.word(), StateWord::Canceled);
     assert_eq!((change.reason, ended.period.index), (ChangeReason::TreatmentEnded, 0));
 }

@@ -1,258 +1,130 @@
-//! Rows of the prescribing half and their way to the domain and back. What is
-//! clinical lies sealed in one column, as JSON of its own shape.
+//! Prescriptions. What is clinical lies sealed in one column.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Address, PrescriptionId, ProviderId, Uuid};
-use pharmacy::{
-    erx::ErxMessage,
-    prescription::{
-        Amount, Diagnosis, Dosing, Medication, Pharmacy, Prescription, PrescriptionState,
-        store::Fill,
-    },
-    safety::{AlertOverride, SafetyAlert},
+use kernel::{
+    Actor, CategoryId, ErxMessageId, PatientId, PharmacyId, PrescriptionId, ProviderId,
+    QuantityUnit, TreatmentPlanId,
 };
-use ports::{PortError, Result};
-use sea_orm::FromQueryResult;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use pharmacy::{
+    prescription::{
+        Amount, Diagnosis, Dosing, Medication, Prescription, PrescriptionReach, PrescriptionState,
+    },
+    safety::SafetyAlert,
+};
+use ports::Result;
+use sea_orm::{Condition, entity::prelude::*, sea_query::Expr};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::Tx;
+use crate::{int, staffed_by};
+use pg::{Row, Unreadable};
 
-pub(crate) const PRESCRIPTION: &str = "id, treatment_plan_id, plan_version, patient_id, provider_id, \
-     category_id, pharmacy_id, clinical, quantity_milli, unit, days_supply, refills, fills_used, \
-     last_filled_on, written_on, state, state_at, message_id, attempts, state_detail, \
-     created_at, updated_at, version";
-
-const CLINICAL: &str = "prescriptions.clinical";
-const STATE_DETAIL: &str = "prescriptions.state_detail";
-
-/// A prescription as its table holds it.
-#[derive(Debug, FromQueryResult)]
-pub(crate) struct PrescriptionRow {
-    pub id: Uuid,
-    pub treatment_plan_id: Uuid,
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "prescriptions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: PrescriptionId,
+    pub treatment_plan_id: TreatmentPlanId,
     pub plan_version: i32,
-    pub patient_id: Uuid,
-    pub provider_id: Uuid,
-    pub category_id: Uuid,
-    pub pharmacy_id: Uuid,
+    pub patient_id: PatientId,
+    pub provider_id: ProviderId,
+    pub category_id: CategoryId,
+    pub pharmacy_id: PharmacyId,
     pub clinical: Vec<u8>,
     pub quantity_milli: i64,
-    pub unit: String,
+    pub unit: QuantityUnit,
     pub days_supply: i16,
     pub refills: i16,
     pub fills_used: i16,
-    pub last_filled_on: Option<NaiveDate>,
-    pub written_on: NaiveDate,
+    pub last_filled_on: Option<ChronoDate>,
+    pub written_on: ChronoDate,
     pub state: String,
-    pub state_at: Option<DateTime<Utc>>,
-    pub message_id: Option<Uuid>,
+    pub state_at: Option<ChronoDateTimeUtc>,
+    pub message_id: Option<ErxMessageId>,
     pub attempts: i32,
     pub state_detail: Option<Vec<u8>>,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
+    pub created_at: ChronoDateTimeUtc,
+    pub updated_at: ChronoDateTimeUtc,
     pub version: i64,
 }
 
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
 #[derive(Serialize, Deserialize)]
 struct Clinical {
-    rxnorm: String,
-    ndc: String,
-    medication: String,
-    strength: String,
-    schedule: String,
+    medication: Medication,
     sig: String,
-    diagnosis: String,
-    diagnosis_display: String,
-    alerts: Vec<StoredAlert>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredAlert {
-    key: String,
-    kind: String,
-    severity: String,
-    summary: String,
-    source: String,
-    overridden: Option<StoredOverride>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredOverride {
-    by: Uuid,
-    reason: String,
-    at: DateTime<Utc>,
+    diagnosis: Diagnosis,
+    alerts: Vec<SafetyAlert>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct StateDetail {
+struct Detail {
     alerts: Vec<String>,
     code: String,
     reason: String,
 }
 
-/// A value of a row that the domain does not accept: the row was not written
-/// by this code.
-fn broken(what: &str, cause: impl std::error::Error + Send + Sync + 'static) -> PortError {
-    PortError::internal(format!("a stored prescription has a {what} that cannot be read"), cause)
-}
-
-pub(super) fn plan_version(number: i32) -> Result<u32> {
-    u32::try_from(number).map_err(|error| broken("version of its plan", error))
-}
-
-fn missing(what: &str) -> PortError {
-    PortError::bug(format!("a stored prescription lacks its {what}"))
-}
-
-fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| broken("sealed part", error))
-}
-
-fn from_json<T: DeserializeOwned>(plain: &[u8]) -> Result<T> {
-    serde_json::from_slice(plain).map_err(|error| broken("sealed part", error))
-}
-
-/// The columns that a change of a prescription writes.
-pub(super) struct Columns {
-    pub clinical: Vec<u8>,
-    pub state_at: Option<DateTime<Utc>>,
-    pub message_id: Option<Uuid>,
-    pub attempts: i32,
-    pub state_detail: Option<Vec<u8>>,
-}
-
-impl Columns {
-    pub fn of(tx: &Tx, prescription: &Prescription) -> Result<Self> {
-        let Medication { rxnorm, ndc, display, strength, schedule } = &prescription.medication;
-        let clinical = Clinical {
-            rxnorm: rxnorm.to_string(),
-            ndc: ndc.to_string(),
-            medication: display.clone(),
-            strength: strength.clone(),
-            schedule: schedule.to_string(),
-            sig: prescription.dosing.sig.clone(),
-            diagnosis: prescription.diagnosis.code.to_string(),
-            diagnosis_display: prescription.diagnosis.display.clone(),
-            alerts: prescription.alerts.iter().map(StoredAlert::of).collect(),
+impl Model {
+    fn state(&self) -> Result<PrescriptionState, Unreadable> {
+        let at = || self.state_at.ok_or("it lacks the time of its state");
+        let message = || self.message_id.ok_or("it lacks its message");
+        let detail = || -> Result<Detail, Unreadable> {
+            let sealed = self.state_detail.as_deref().ok_or("it lacks its state's detail")?;
+            Ok(serde_json::from_slice(sealed)?)
         };
-        let id = prescription.id.uuid();
-        let seal = |detail: StateDetail| tx.seal(STATE_DETAIL, id, &to_json(&detail)?).map(Some);
-        let (state_at, message, attempts, state_detail) = match &prescription.state {
-            PrescriptionState::Draft => (None, None, 0, None),
-            PrescriptionState::Blocked { alerts } => {
-                let detail = StateDetail { alerts: alerts.clone(), ..StateDetail::default() };
-                (None, None, 0, seal(detail)?)
+        Ok(match self.state.as_str() {
+            "draft" => PrescriptionState::Draft,
+            "blocked" => PrescriptionState::Blocked { alerts: detail()?.alerts },
+            "queued" => PrescriptionState::Queued {
+                message: message()?,
+                attempts: self.attempts.try_into()?,
+            },
+            "sent" => PrescriptionState::Sent { message: message()?, at: at()? },
+            "active" => PrescriptionState::Active { message: message()?, verified_at: at()? },
+            "completed" => PrescriptionState::Completed { at: at()? },
+            "failed" => {
+                let Detail { code, reason, .. } = detail()?;
+                PrescriptionState::Failed { code, reason, at: at()? }
             }
-            PrescriptionState::Queued { message, attempts } => {
-                (None, Some(*message), *attempts, None)
-            }
-            PrescriptionState::Sent { message, at }
-            | PrescriptionState::Active { message, verified_at: at } => {
-                (Some(*at), Some(*message), 0, None)
-            }
-            PrescriptionState::Completed { at } => (Some(*at), None, 0, None),
-            PrescriptionState::Failed { code, reason, at } => {
-                let detail = StateDetail {
-                    code: code.clone(),
-                    reason: reason.clone(),
-                    ..StateDetail::default()
-                };
-                (Some(*at), None, 0, seal(detail)?)
-            }
-            PrescriptionState::Canceled { reason, at } => {
-                let detail = StateDetail { reason: reason.clone(), ..StateDetail::default() };
-                (Some(*at), None, 0, seal(detail)?)
-            }
-        };
-        Ok(Self {
-            clinical: tx.seal(CLINICAL, id, &to_json(&clinical)?)?,
-            state_at,
-            message_id: message.map(|message| message.uuid()),
-            attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
-            state_detail,
+            "canceled" => PrescriptionState::Canceled { reason: detail()?.reason, at: at()? },
+            other => return Err(format!("it is in the state {other}").into()),
         })
     }
 }
 
-impl StoredAlert {
-    fn of(alert: &SafetyAlert) -> Self {
-        Self {
-            key: alert.key.clone(),
-            kind: alert.kind.to_string(),
-            severity: alert.severity.to_string(),
-            summary: alert.summary.clone(),
-            source: alert.source.clone(),
-            overridden: alert.overridden.as_ref().map(|given| StoredOverride {
-                by: given.by.uuid(),
-                reason: given.reason.clone(),
-                at: given.at,
-            }),
-        }
-    }
+impl Row for Model {
+    type Aggregate = Prescription;
 
-    fn into_domain(self) -> Result<SafetyAlert> {
-        Ok(SafetyAlert {
-            key: self.key,
-            kind: self.kind.parse().map_err(|error| broken("kind of alert", error))?,
-            severity: self.severity.parse().map_err(|error| broken("severity", error))?,
-            summary: self.summary,
-            source: self.source,
-            overridden: self.overridden.map(|given| AlertOverride {
-                by: ProviderId::from_uuid(given.by),
-                reason: given.reason,
-                at: given.at,
-            }),
-        })
-    }
-}
+    const SEALED: &'static [Column] = &[Column::Clinical, Column::StateDetail];
 
-impl PrescriptionRow {
-    pub(crate) fn into_domain(self, tx: &Tx) -> Result<Prescription> {
-        let clinical: Clinical =
-            from_json(&tx.unseal(CLINICAL, self.id, self.clinical.clone())?)?;
-        let state = self.state(tx)?;
-        let quantity = u32::try_from(self.quantity_milli)
-            .map_err(|error| broken("quantity", error))
-            .and_then(|value| {
-                Amount::from_thousandths(value).map_err(|error| broken("quantity", error))
-            })?;
-        let small =
-            |value: i16, what: &str| u8::try_from(value).map_err(|error| broken(what, error));
+    fn open(self) -> Result<Prescription, Unreadable> {
+        let state = self.state()?;
+        let Clinical { medication, sig, diagnosis, alerts } =
+            serde_json::from_slice(&self.clinical)?;
         Ok(Prescription {
-            id: self.id.into(),
-            treatment_plan: self.treatment_plan_id.into(),
-            plan_version: plan_version(self.plan_version)?,
-            patient: self.patient_id.into(),
-            provider: self.provider_id.into(),
-            category: self.category_id.into(),
-            pharmacy: self.pharmacy_id.into(),
-            medication: Medication {
-                rxnorm: clinical.rxnorm.parse().map_err(|error| broken("RxNorm code", error))?,
-                ndc: clinical.ndc.parse().map_err(|error| broken("NDC", error))?,
-                display: clinical.medication,
-                strength: clinical.strength,
-                schedule: clinical.schedule.parse().map_err(|error| broken("schedule", error))?,
-            },
+            id: self.id,
+            treatment_plan: self.treatment_plan_id,
+            plan_version: self.plan_version.try_into()?,
+            patient: self.patient_id,
+            provider: self.provider_id,
+            category: self.category_id,
+            pharmacy: self.pharmacy_id,
+            medication,
             dosing: Dosing {
-                sig: clinical.sig,
-                quantity,
-                unit: self.unit.parse().map_err(|error| broken("unit", error))?,
-                days_supply: u16::try_from(self.days_supply)
-                    .map_err(|error| broken("days' supply", error))?,
-                refills: small(self.refills, "number of refills")?,
+                sig,
+                quantity: Amount::from_thousandths(self.quantity_milli.try_into()?)?,
+                unit: self.unit,
+                days_supply: self.days_supply.try_into()?,
+                refills: self.refills.try_into()?,
             },
-            diagnosis: Diagnosis {
-                code: clinical.diagnosis.parse().map_err(|error| broken("diagnosis", error))?,
-                display: clinical.diagnosis_display,
-            },
+            diagnosis,
             written_on: self.written_on,
-            alerts: clinical
-                .alerts
-                .into_iter()
-                .map(StoredAlert::into_domain)
-                .collect::<Result<_>>()?,
-            fills_used: small(self.fills_used, "number of fills")?,
+            alerts,
+            fills_used: self.fills_used.try_into()?,
             last_filled_on: self.last_filled_on,
             state,
             created_at: self.created_at,
@@ -261,127 +133,90 @@ impl PrescriptionRow {
         })
     }
 
-    fn state(&self, tx: &Tx) -> Result<PrescriptionState> {
-        let at = || self.state_at.ok_or_else(|| missing("time of its state"));
-        let message = || self.message_id.map(Into::into).ok_or_else(|| missing("message"));
-        let detail = || -> Result<StateDetail> {
-            let sealed = self.state_detail.clone().ok_or_else(|| missing("state's detail"))?;
-            from_json(&tx.unseal(STATE_DETAIL, self.id, sealed)?)
-        };
-        Ok(match self.state.as_str() {
-            "draft" => PrescriptionState::Draft,
-            "blocked" => PrescriptionState::Blocked { alerts: detail()?.alerts },
-            "queued" => PrescriptionState::Queued {
-                message: message()?,
-                attempts: u32::try_from(self.attempts)
-                    .map_err(|error| broken("number of attempts", error))?,
-            },
-            "sent" => PrescriptionState::Sent { message: message()?, at: at()? },
-            "active" => PrescriptionState::Active { message: message()?, verified_at: at()? },
-            "completed" => PrescriptionState::Completed { at: at()? },
-            "failed" => {
-                let StateDetail { code, reason, .. } = detail()?;
-                PrescriptionState::Failed { code, reason, at: at()? }
+    fn close(prescription: &Prescription) -> Self {
+        let Prescription { medication, dosing, diagnosis, alerts, .. } = prescription.clone();
+        let Dosing { sig, quantity, unit, days_supply, refills } = dosing;
+        let clinical = Clinical { medication, sig, diagnosis, alerts };
+        let (state_at, message_id, attempts, detail) = match prescription.state.clone() {
+            PrescriptionState::Draft => (None, None, 0, None),
+            PrescriptionState::Blocked { alerts } => {
+                (None, None, 0, Some(Detail { alerts, ..Detail::default() }))
             }
-            "canceled" => PrescriptionState::Canceled { reason: detail()?.reason, at: at()? },
-            other => return Err(PortError::bug(format!("a prescription is in state {other}"))),
-        })
+            PrescriptionState::Queued { message, attempts } => {
+                (None, Some(message), attempts, None)
+            }
+            PrescriptionState::Sent { message, at }
+            | PrescriptionState::Active { message, verified_at: at } => {
+                (Some(at), Some(message), 0, None)
+            }
+            PrescriptionState::Completed { at } => (Some(at), None, 0, None),
+            PrescriptionState::Failed { code, reason, at } => {
+                (Some(at), None, 0, Some(Detail { code, reason, ..Detail::default() }))
+            }
+            PrescriptionState::Canceled { reason, at } => {
+                (Some(at), None, 0, Some(Detail { reason, ..Detail::default() }))
+            }
+        };
+        Self {
+            id: prescription.id,
+            treatment_plan_id: prescription.treatment_plan,
+            plan_version: int(prescription.plan_version),
+            patient_id: prescription.patient,
+            provider_id: prescription.provider,
+            category_id: prescription.category,
+            pharmacy_id: prescription.pharmacy,
+            clinical: json!(clinical).to_string().into_bytes(),
+            quantity_milli: quantity.thousandths().into(),
+            unit,
+            // A hundred at most.
+            days_supply: days_supply.try_into().unwrap_or(i16::MAX),
+            refills: refills.into(),
+            fills_used: prescription.fills_used.into(),
+            last_filled_on: prescription.last_filled_on,
+            written_on: prescription.written_on,
+            state: prescription.state.word().to_owned(),
+            state_at,
+            message_id,
+            attempts: int(attempts),
+            state_detail: detail.map(|detail| json!(detail).to_string().into_bytes()),
+            created_at: prescription.created_at,
+            updated_at: prescription.updated_at,
+            version: prescription.version,
+        }
+    }
+
+    fn reach(actor: &Actor) -> Condition {
+        match actor.as_provider() {
+            _ if actor.is_system() => Condition::all(),
+            Some(provider) => within(PrescriptionReach::Prescriber(provider)),
+            None => Condition::all().add(Expr::value(false)),
+        }
     }
 }
 
-#[derive(Debug, FromQueryResult)]
-pub(super) struct FillRow {
-    prescription_id: Uuid,
-    dispatch_id: Uuid,
-    number: i16,
-    filled_on: NaiveDate,
-    recorded_at: DateTime<Utc>,
-}
-
-impl FillRow {
-    pub fn into_domain(self) -> Result<Fill> {
-        Ok(Fill {
-            prescription: self.prescription_id.into(),
-            dispatch: self.dispatch_id.into(),
-            number: u8::try_from(self.number).map_err(|error| broken("fill's number", error))?,
-            filled_on: self.filled_on,
-            at: self.recorded_at,
-        })
-    }
-}
-
-#[derive(Debug, FromQueryResult)]
-pub(super) struct MessageRow {
-    id: Uuid,
-    prescription_id: Uuid,
-    body: Vec<u8>,
-    created_at: DateTime<Utc>,
-}
-
-pub(super) const MESSAGE_BODY: &str = "erx_messages.body";
-
-impl MessageRow {
-    pub fn into_domain(self, tx: &Tx) -> Result<ErxMessage> {
-        Ok(ErxMessage {
-            id: self.id.into(),
-            prescription: PrescriptionId::from_uuid(self.prescription_id),
-            text: tx.unseal_text(MESSAGE_BODY, self.id, self.body)?,
-            created_at: self.created_at,
-        })
-    }
-}
-
-pub(super) const PHARMACY: &str = "id, ncpdp_id, npi, name, line1, line2, city, state, postal_code, phone, mail_order, active, \
-     dea, licensed_in, version";
-
-#[derive(Debug, FromQueryResult)]
-pub(super) struct PharmacyRow {
-    id: Uuid,
-    ncpdp_id: String,
-    npi: String,
-    name: String,
-    line1: String,
-    line2: Option<String>,
-    city: String,
-    state: String,
-    postal_code: String,
-    phone: String,
-    mail_order: bool,
-    active: bool,
-    dea: Option<String>,
-    licensed_in: Vec<String>,
-    version: i64,
-}
-
-impl PharmacyRow {
-    pub fn into_domain(self) -> Result<Pharmacy> {
-        Ok(Pharmacy {
-            id: self.id.into(),
-            ncpdp_id: self.ncpdp_id.parse().map_err(|error| broken("NCPDP id", error))?,
-            npi: self.npi.parse().map_err(|error| broken("pharmacy's NPI", error))?,
-            name: self.name,
-            address: Address {
-                line1: self.line1,
-                line2: self.line2,
-                city: self.city,
-                state: self.state.parse().map_err(|error| broken("pharmacy's state", error))?,
-                postal_code: self.postal_code,
-            },
-            phone: self.phone.parse().map_err(|error| broken("pharmacy's phone", error))?,
-            mail_order: self.mail_order,
-            active: self.active,
-            dea: self
-                .dea
-                .map(|dea| dea.parse().map_err(|error| broken("pharmacy's DEA number", error)))
-                .transpose()?,
-            licensed_in: self
-                .licensed_in
-                .iter()
-                .map(|state| {
-                    state.parse().map_err(|error| broken("state of a pharmacy's license", error))
-                })
-                .collect::<Result<_>>()?,
-            version: self.version,
-        })
+/// The condition that holds a query to its reach.
+pub fn within(reach: PrescriptionReach) -> Condition {
+    let treated = |provider: ProviderId| {
+        Expr::cust_with_values("salus_care_treats($1, patient_id)", [provider.uuid()])
+    };
+    let all = Condition::all();
+    match reach {
+        PrescriptionReach::Any => all,
+        PrescriptionReach::Patient(patient) => all.add(Column::PatientId.eq(patient)),
+        PrescriptionReach::Prescriber(provider) => {
+            all.add(Column::ProviderId.eq(provider)).add(treated(provider))
+        }
+        PrescriptionReach::Responsible(provider) => {
+            let answers = Expr::cust_with_values(
+                "treatment_plan_id IN (SELECT id FROM care_treatment_plans \
+                 WHERE provider_id = $1)",
+                [provider.uuid()],
+            );
+            let theirs = Condition::any().add(Column::ProviderId.eq(provider)).add(answers);
+            all.add(theirs).add(treated(provider))
+        }
+        PrescriptionReach::Pharmacist { account, patient } => all
+            .add(staffed_by(account))
+            .add_option(patient.map(|patient| Column::PatientId.eq(patient))),
     }
 }

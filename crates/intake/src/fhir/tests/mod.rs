@@ -230,7 +230,7 @@ fn version(definition: FormDefinition) -> FormVersion {
         status: VersionStatus::Published { at: DateTime::UNIX_EPOCH },
         definition,
         based_on: None,
-        revision: 1,
+        version: 1,
         created_at: DateTime::UNIX_EPOCH,
         changed_at: DateTime::UNIX_EPOCH,
     }
@@ -289,6 +289,7 @@ fn photo(id: PhotoId) -> Photo {
         digest: BlindIndex([7; 32]),
         created_at: DateTime::UNIX_EPOCH,
         response: None,
+        version: 1,
     }
 }
 

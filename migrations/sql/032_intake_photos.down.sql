@@ -1,2 +1,0 @@
-DROP TABLE intake_photos;
-DROP FUNCTION intake_photo_stays();

@@ -1,1 +1,0 @@
-DROP INDEX care_treatment_plans_active;

@@ -1,1 +1,0 @@
-DROP TABLE care_dosing_rules;

@@ -1,1 +1,0 @@
-DROP TABLE care_break_glass;

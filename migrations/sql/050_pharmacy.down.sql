@@ -1,0 +1,17 @@
+DROP TABLE carrier_events;
+DROP TABLE shipment_tracking;
+DROP TABLE shipments;
+DROP TABLE dispatch_allocations;
+DROP TABLE dispatches;
+DROP TABLE fill_holds;
+DROP TABLE sold_treatments;
+DROP TABLE paid_fills;
+DROP TABLE inventory_lots;
+DROP TABLE inventory_stock;
+DROP TABLE erx_received;
+DROP TABLE erx_messages;
+DROP TABLE prescription_fills;
+DROP TABLE prescriptions;
+DROP FUNCTION salus_reaches_pharmacy(uuid);
+DROP TABLE pharmacy_staff;
+DROP TABLE pharmacies;

@@ -1,5 +1,0 @@
-DROP TABLE erx_received;
-DROP TABLE erx_messages;
-DROP TABLE prescription_fills;
-DROP TABLE prescriptions;
-DROP TABLE pharmacies;

@@ -1,2 +1,0 @@
-DROP INDEX prescriptions_by_plan;
-ALTER TABLE prescriptions DROP COLUMN plan_version;

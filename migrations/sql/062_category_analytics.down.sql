@@ -1,3 +1,0 @@
-DROP VIEW analytics_cancellations;
-DROP VIEW analytics_submissions;
-DROP INDEX intake_responses_category;

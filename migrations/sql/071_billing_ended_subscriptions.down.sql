@@ -1,2 +1,0 @@
-DROP INDEX invoices_open_of_subscription;
-DROP TABLE billing_ended_subscriptions;

@@ -1,6 +1,0 @@
-SELECT set_config('salus.scope', 'system', true);
-DELETE FROM care_tasks WHERE kind IN ('changed_treatment', 'changed_profile');
-ALTER TABLE care_tasks
-    DROP CONSTRAINT care_tasks_kind_check,
-    ADD CONSTRAINT care_tasks_kind_check CHECK (kind IN
-        ('urgent_review', 'overdue_review', 'blocked_prescription', 'failed_prescription'));

@@ -1,2 +1,0 @@
-DROP INDEX care_consultations_patient_time;
-DROP INDEX care_consultations_provider_time;

@@ -1,6 +1,0 @@
-SELECT set_config('salus.scope', 'system', true);
-ALTER TABLE care_dose_limits DROP COLUMN max_weekly, DROP COLUMN to_confirm, DROP COLUMN followed_by;
-DELETE FROM care_tasks WHERE kind IN ('uncovered_treatment', 'titration_step');
-DROP TABLE sold_treatments;
-ALTER TABLE subscriptions DROP COLUMN covers;
-ALTER TABLE catalog_plans DROP COLUMN treatments;

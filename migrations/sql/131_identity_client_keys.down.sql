@@ -1,1 +1,0 @@
-ALTER TABLE identity_clients DROP COLUMN disabled_at, DROP COLUMN generation;

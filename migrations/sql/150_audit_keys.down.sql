@@ -1,1 +1,0 @@
-ALTER TABLE audit_chain DROP COLUMN key_id;

@@ -1,1 +1,0 @@
-ALTER TABLE record_resources DROP COLUMN indexed;

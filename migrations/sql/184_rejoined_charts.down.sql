@@ -1,1 +1,0 @@
-DROP FUNCTION salus_care_rejoin(uuid, uuid);
