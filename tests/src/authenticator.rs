@@ -4,11 +4,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use serde_json::{Value, json};
-use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+use totp_rs::{Builder, Secret};
 
 const USER_PRESENT: u8 = 0x01;
 const USER_VERIFIED: u8 = 0x04;
@@ -122,25 +121,9 @@ impl Authenticator {
     }
 }
 
-/// The code that an authenticator app shows (RFC 6238: SHA-1, six digits,
-/// thirty seconds) for a secret in Base32.
+/// The code that an authenticator app shows for a secret in Base32.
 pub fn totp_code(secret: &str, at: DateTime<Utc>) -> String {
-    let step = (at.timestamp() / 30).to_be_bytes();
-    let mut mac = Hmac::<Sha1>::new_from_slice(&base32(secret)).expect("a key");
-    mac.update(&step);
-    let digest = mac.finalize().into_bytes();
-    let offset = usize::from(digest[19] & 15);
-    let four = digest[offset..offset + 4].try_into().expect("four bytes");
-    format!("{:06}", (u32::from_be_bytes(four) & 0x7fff_ffff) % 1_000_000)
-}
-
-fn base32(text: &str) -> Vec<u8> {
-    let value = |c: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).expect("Base32") as u64;
-    let bits: String = text.chars().map(|c| format!("{:05b}", value(c))).collect();
-    let bytes = bits.as_bytes().chunks_exact(8);
-    bytes
-        .map(|byte| {
-            u8::from_str_radix(std::str::from_utf8(byte).expect("bits"), 2).expect("a byte")
-        })
-        .collect()
+    let secret = Secret::try_from_base32(secret).expect("Base32");
+    let app = Builder::new().with_secret(secret).build().expect("an app");
+    app.generate(at.timestamp().try_into().expect("a time")).to_string()
 }

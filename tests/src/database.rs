@@ -1,9 +1,11 @@
-//! A database for each test, cloned from a template that was migrated once.
+//! A database for each test, cloned from a template that was migrated once for all
+//! processes that have the same migrations.
 //! The server is the one that `TEST_DATABASE_URL` names, else a private
 //! cluster of this process, else a container.
 
 use std::{
-    path::PathBuf,
+    hash::{Hash as _, Hasher as _},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,13 +13,14 @@ use std::{
 };
 
 use anyhow::Context as _;
+use migrations::Migrator;
 use ports::{Env, Sealer};
 use postgres::{
     Pg,
     cluster::{Cluster, Durability},
     core::ConnectionSettings,
 };
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use testcontainers::{
     ContainerAsync, GenericImage, ImageExt as _, core::WaitFor, runners::AsyncRunner as _,
 };
@@ -139,12 +142,33 @@ fn clear_up() {
     }
 }
 
+/// The folder of a migrated cluster that test processes copy. Its name holds a digest of
+/// the migrations and of which PostgreSQL is installed.
+fn migrated_cluster() -> PathBuf {
+    let mut hash = std::hash::DefaultHasher::new();
+    Migrator::text().hash(&mut hash);
+    std::env::var_os("SALUS_PG_BIN").hash(&mut hash);
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut installed: Vec<_> = installed.map(|version| version.file_name()).collect();
+    installed.sort();
+    installed.hash(&mut hash);
+    let user = std::env::var_os("USER").unwrap_or_default();
+    PathBuf::from(format!("/tmp/salus-migrated-{}-{:016x}", user.display(), hash.finish()))
+}
+
+/// Copies a cluster that is stopped, with its owners.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status()?;
+    anyhow::ensure!(copied.success(), "{} was not copied", from.display());
+    Ok(())
+}
+
 impl Server {
     async fn start() -> anyhow::Result<Self> {
         let server = if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
             Self::at(&url)?
         } else {
-            match Self::private() {
+            match Self::private().await {
                 Ok(server) => server,
                 Err(error) => Self::container()
                     .await
@@ -175,10 +199,30 @@ impl Server {
         })
     }
 
-    fn private() -> anyhow::Result<Self> {
+    /// A cluster of this process, on a copy of one that was migrated before.
+    async fn private() -> anyhow::Result<Self> {
         clear_up();
         let folder = PathBuf::from(format!("{FOLDER}{}", std::process::id()));
-        let cluster = Cluster::start(&folder, Durability::None)?;
+        let migrated = migrated_cluster();
+        if migrated.exists() {
+            copy(&migrated, &folder)?;
+            return Self::of(Cluster::start(&folder, Durability::None)?);
+        }
+        let first = Self::of(Cluster::start(&folder, Durability::None)?)?;
+        first.ensure_template().await?;
+        let cluster = first._cluster.as_ref().context("the private cluster")?;
+        cluster.stop()?;
+        let part = migrated.with_extension(std::process::id().to_string());
+        copy(&folder, &part)?;
+        if std::fs::rename(&part, &migrated).is_err() {
+            // Another process was quicker.
+            std::fs::remove_dir_all(&part)?;
+        }
+        drop(first);
+        Self::of(Cluster::start(&folder, Durability::None)?)
+    }
+
+    fn of(cluster: Cluster) -> anyhow::Result<Self> {
         cluster.discard_with_this_process()?;
         Ok(Self {
             url: cluster.url("{}"),
@@ -211,10 +255,13 @@ impl Server {
         })
     }
 
-    /// The template belongs to this process, because another may have been
-    /// built from other migrations.
+    /// On a server that others use as well the template belongs to this process, because
+    /// another may have been built from other migrations.
     fn template(&self) -> String {
-        format!("{TEMPLATE}_{}", std::process::id())
+        match self._cluster {
+            Some(_) => TEMPLATE.to_owned(),
+            None => format!("{TEMPLATE}_{}", std::process::id()),
+        }
     }
 
     async fn ensure_template(&self) -> anyhow::Result<()> {
@@ -223,8 +270,11 @@ impl Server {
         superuser.close().await?;
         let admin = connect(&self.owner_url.replace("{}", "postgres")).await?;
         let template = self.template();
-        admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {template}")).await?;
-        admin.execute_unprepared(&format!("CREATE DATABASE {template}")).await?;
+        let sql = format!("SELECT 1 FROM pg_database WHERE datname = '{template}'");
+        let is_there = Statement::from_string(DbBackend::Postgres, sql);
+        if admin.query_one_raw(is_there).await?.is_none() {
+            admin.execute_unprepared(&format!("CREATE DATABASE {template}")).await?;
+        }
         admin.close().await?;
         let pool = connect(&self.owner_url.replace("{}", &template)).await?;
         postgres::core::Pg::migrate(&pool).await?;
