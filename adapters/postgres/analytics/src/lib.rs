@@ -3,8 +3,7 @@
 mod category;
 
 use analytics::{
-    AnalyticsTx, CategoryFigures, JourneyDay, JourneyStage, Position,
-    store::CategoryRevenue,
+    AnalyticsTx, CategoryFigures, JourneyDay, JourneyStage, Position, store::CategoryRevenue,
 };
 
 pg::store!(Tx {});

@@ -9,9 +9,8 @@ mod staff;
 
 use async_trait::async_trait;
 use billing::{
-    BillingCustomer, BillingTx, GatewayNotice, Invoice, InvoiceNumber,
-    LedgerTransaction, Lookup, Payment, PaymentMethod, contest::PaymentContest,
-    staff_task::BillingTask,
+    BillingCustomer, BillingTx, GatewayNotice, Invoice, InvoiceNumber, LedgerTransaction, Lookup,
+    Payment, PaymentMethod, contest::PaymentContest, staff_task::BillingTask,
 };
 
 pg::store!(Tx {});

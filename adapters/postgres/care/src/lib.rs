@@ -15,8 +15,8 @@ mod tasks;
 
 use async_trait::async_trait;
 use care::{
-    Assessment, CareTx, Consultation, ConsultationStatus, DoseLimit, Modality, Protocol,
-    QueueItem, Reach, StatePolicy, Task, TaskKind, TreatmentPlan,
+    Assessment, CareTx, Consultation, ConsultationStatus, DoseLimit, Modality, Protocol, QueueItem,
+    Reach, StatePolicy, Task, TaskKind, TreatmentPlan,
     break_glass::BreakGlass,
     dosing::DosingRule,
     information::Exchange,
@@ -27,8 +27,8 @@ pg::store!(Tx {});
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page,
-    PageRequest, PatientId, ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
+    AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest,
+    PatientId, ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{PortError, Result};
 use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};

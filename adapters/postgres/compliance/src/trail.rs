@@ -1,8 +1,6 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use compliance::{
-    AuditTx, RecordedEntry, TrailFilter, report::ActivityReport, trail::Order,
-};
+use compliance::{AuditTx, RecordedEntry, TrailFilter, report::ActivityReport, trail::Order};
 use ports::Result;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, Value};
 

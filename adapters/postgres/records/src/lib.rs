@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use kernel::PatientId;
 use ports::{PortError, Result};
 use records::{
-    ClinicalProfile, Reach, RecordsTx, Resource, ResourceType, Search, Token,
-    resource::INDEX,
+    ClinicalProfile, Reach, RecordsTx, Resource, ResourceType, Search, Token, resource::INDEX,
 };
 
 pg::store!(Tx {});
