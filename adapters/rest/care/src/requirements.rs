@@ -87,7 +87,7 @@ impl RequirementsApi {
         Ok(Json(RequirementsView {
             category_id: id.uuid(),
             name: category.name,
-            required_modality: category.configuration.required_modality.into(),
+            required_modality: category.configuration.required_modality,
             minimum_age: category.configuration.minimum_age,
             maximum_age: category.configuration.maximum_age,
             excluded: asked.excludes.into_iter().map(Into::into).collect(),

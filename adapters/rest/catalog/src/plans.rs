@@ -48,8 +48,7 @@ impl PlansApi {
         /// The plans' ids, once each.
         plan_id: Query<Vec<PlanId>>,
     ) -> Result<Json<ComparisonView>, Problem> {
-        let (ids, _store) = (plan_id.0, self.store.as_ref());
-        let store = self.store.as_ref();
+        let (ids, store) = (plan_id.0, self.store.as_ref());
         let compared =
             catalog::compare_plans(&self.env, store, visitor.actor(), &ids, false).await?;
         Ok(Json(compared.into()))
@@ -126,8 +125,7 @@ impl PlansApi {
         /// Whether plans that are not on offer are compared too.
         all: Query<Option<bool>>,
     ) -> Result<Json<ComparisonView>, Problem> {
-        let ids: Vec<_> = plan_id.0.into_iter().map(Into::into).collect();
-        let (store, all) = (self.store.as_ref(), all.0.unwrap_or(false));
+        let (ids, store, all) = (plan_id.0, self.store.as_ref(), all.0.unwrap_or(false));
         caller.actor().require(Permission::CatalogAdminister).map_err(CatalogError::from)?;
         let compared = catalog::compare_plans(&self.env, store, caller.actor(), &ids, all).await?;
         Ok(Json(compared.into()))
