@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{PortError, Result};
 
 /// What is stored, locked and versioned as one. `#[derive(Aggregate)]` implements it.
-pub trait Aggregate: Clone + Send + Sync + 'static {
+pub trait Aggregate: Clone + PartialEq + Send + Sync + 'static {
     type Id: Copy + Display + Into<Uuid> + Send + Sync + 'static;
 
     /// What the audit log calls it, as in `article`.
@@ -32,9 +32,9 @@ pub trait Aggregate: Clone + Send + Sync + 'static {
     fn patient(&self) -> Option<PatientId>;
 }
 
-/// An aggregate whose row is locked until the transaction ends, as it was found
-/// and as it is to be.
-#[derive(Clone, Debug)]
+/// An aggregate whose row is locked until the transaction ends: as it is stored, and as it
+/// will be saved.
+#[derive(Debug)]
 pub struct Locked<A> {
     stored: A,
     now: A,
@@ -78,9 +78,9 @@ impl<A> DerefMut for Locked<A> {
     }
 }
 
-/// What it changes is audited with the commit: the version, and the old and the
-/// new value of each field that differs. An entry that the use case writes about
-/// the same aggregate carries that; where it writes none, the repository does.
+/// The commit audits each change: the version, and the old and new value of each field
+/// that differs. They are added to the entry that the use case writes about the same
+/// aggregate; without one the repository writes its own.
 #[async_trait]
 pub trait Repository<A: Aggregate>: Send {
     /// `None` also for what the transaction's actor may not see.
@@ -111,6 +111,18 @@ pub async fn lock<A: Aggregate>(
     seen: &Seen,
 ) -> Result<Locked<A>> {
     tx.lock(id, seen).await
+}
+
+/// The same, with `None` where there is no such aggregate for the transaction's actor.
+pub async fn lock_existing<A: Aggregate>(
+    tx: &mut (impl Repository<A> + ?Sized),
+    id: A::Id,
+    seen: &Seen,
+) -> Result<Option<Locked<A>>> {
+    match tx.lock(id, seen).await {
+        Err(PortError::NotFound { .. }) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// A field whose value changed.

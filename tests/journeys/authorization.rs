@@ -386,6 +386,21 @@ async fn call(
     id: &str,
     token: Option<&str>,
 ) -> (u16, Value) {
+    let headers = operation.headers.iter().map(|name| (name.as_str(), fitting(name)));
+    call_with(client, operation, id, token, headers).await
+}
+
+fn fitting(header: &str) -> &'static str {
+    if header == "If-Match" { "\"1\"" } else { "a-key" }
+}
+
+async fn call_with<'a>(
+    client: &Client,
+    operation: &Operation,
+    id: &str,
+    token: Option<&str>,
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+) -> (u16, Value) {
     let mut path = String::new();
     let mut rest = operation.path.as_str();
     while let Some((before, after)) = rest.split_once('{') {
@@ -396,8 +411,8 @@ async fn call(
     path.push_str(rest);
     let mut request =
         reqwest::Client::new().request(operation.method.clone(), format!("{}{path}", client.url));
-    for header in &operation.headers {
-        request = request.header(header, if header == "If-Match" { "\"1\"" } else { "a-key" });
+    for (name, value) in headers {
+        request = request.header(name, value);
     }
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -526,6 +541,21 @@ async fn only_those_of_the_table_get_in() {
             };
             if !fine {
                 wrong.push(format!("{} as {role}: {status} {}", operation.id, problem["type"]));
+            }
+            if !let_in {
+                continue;
+            }
+            for bad in &operation.headers {
+                let headers = operation.headers.iter().filter_map(|name| match name == bad {
+                    true if name == "If-Match" => Some((name.as_str(), "latest")),
+                    true => None,
+                    false => Some((name.as_str(), fitting(name))),
+                });
+                let (status, _) =
+                    call_with(client, operation, STRANGER, Some(token), headers).await;
+                if status != 400 {
+                    wrong.push(format!("{} with a bad {bad}: {status}", operation.id));
+                }
             }
         }
     }

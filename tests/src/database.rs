@@ -7,7 +7,7 @@ use std::{
     hash::{Hash as _, Hasher as _},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -51,6 +51,20 @@ pub struct Database {
     owner_url: String,
     /// The same database as its superuser, for tests that tamper.
     pub superuser_url: String,
+    _discarded: Discarded,
+}
+
+/// Databases whose tests have ended. The next clone drops them, so that a run takes the
+/// disk of the tests that run at once, not of all.
+static ENDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The name of a database that is dropped some time after this value.
+struct Discarded(String);
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        ENDED.lock().expect("no test panics here").push(std::mem::take(&mut self.0));
+    }
 }
 
 impl Database {
@@ -77,6 +91,7 @@ impl Database {
             url,
             owner_url: server.owner_url.replace("{}", &name),
             superuser_url: server.superuser_url.replace("{}", &name),
+            _discarded: Discarded(name),
         }
     }
 
@@ -288,6 +303,14 @@ impl Server {
         // turns.
         static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _turn = TURN.lock().await;
+        let ended = std::mem::take(&mut *ENDED.lock().expect("no test panics here"));
+        if !ended.is_empty() {
+            let superuser = connect(&self.superuser_url.replace("{}", "postgres")).await?;
+            for name in ended {
+                superuser.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+            }
+            superuser.close().await?;
+        }
         let admin = connect(&self.owner_url.replace("{}", "postgres")).await?;
         let template = self.template();
         admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;

@@ -4,7 +4,6 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kernel::{Actor, CategoryId, Currency, Money, Permission, Word};
 use ports::{AuditAction, AuditEntry, Env};
-use strum::{EnumIter, IntoEnumIterator as _};
 
 use crate::{
     AnalyticsError, AnalyticsStore, Cell, ReportSettings,
@@ -13,7 +12,7 @@ use crate::{
 };
 
 /// How a submission was decided in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumIter, Word)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Word)]
 pub enum CategoryDecision {
     /// By the rules alone.
     AutoApproved,
@@ -130,16 +129,17 @@ fn decided(figures: &CategoryFigures, minimum: u64) -> Decided {
         let found = figures.decisions.iter().find(|(own, _)| *own == decision);
         found.map(|(_, tally)| *tally).unwrap_or_default()
     };
-    let tallies = CategoryDecision::iter().map(|decision| {
+    let tallies = CategoryDecision::ALL.iter().copied().map(|decision| {
         let tally = tally(decision);
         (tally.count, tally.people)
     });
     let cells: Vec<_> =
-        CategoryDecision::iter().zip(withhold(tallies.collect(), minimum)).collect();
-    let (approved, all) = CategoryDecision::iter().fold((0, 0), |(approved, all), decision| {
-        let count = tally(decision).count;
-        (approved + if decision.approves() { count } else { 0 }, all + count)
-    });
+        CategoryDecision::ALL.iter().copied().zip(withhold(tallies.collect(), minimum)).collect();
+    let (approved, all) =
+        CategoryDecision::ALL.iter().copied().fold((0, 0), |(approved, all), decision| {
+            let count = tally(decision).count;
+            (approved + if decision.approves() { count } else { 0 }, all + count)
+        });
     let shown = all > 0 && cells.iter().all(|(_, cell)| *cell != Cell::Withheld);
     // Counts of submissions stay far below the integers that a float holds.
     let approval_rate = shown.then(|| approved as f64 / all as f64);
@@ -151,7 +151,9 @@ mod tests {
     use super::*;
 
     fn figures(counts: [u64; 4]) -> CategoryFigures {
-        let decisions = CategoryDecision::iter()
+        let decisions = CategoryDecision::ALL
+            .iter()
+            .copied()
             .zip(counts)
             .map(|(decision, count)| (decision, Tally { count, people: count }));
         CategoryFigures { decisions: decisions.collect(), ..CategoryFigures::default() }

@@ -6,9 +6,10 @@ use ports::{
     Event,
     events::{AssessmentOutcome, ShipmentStatusWord},
 };
-use strum::EnumIter;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, Word)]
+/// A stage of the way from registering to a delivered box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Word)]
+#[word("StageWord")]
 pub enum JourneyStage {
     Registered,
     Submitted,

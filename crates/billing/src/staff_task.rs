@@ -13,7 +13,9 @@ use crate::{
     store::{BillingStore, BillingTx},
 };
 
+/// What a task of billing is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("BillingTaskWord")]
 pub enum BillingTaskKind {
     /// The cardholder disputes a payment, or the dispute has moved; the subject
     /// is the contest.

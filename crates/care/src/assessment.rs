@@ -15,7 +15,9 @@ use crate::{
     eligibility::{Outcome, Reason},
 };
 
+/// How soon a provider has to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("PriorityWord")]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     Urgent,
@@ -72,6 +74,7 @@ impl Priority {
 
 /// Why a provider said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("RejectionWord")]
 #[serde(rename_all = "snake_case")]
 pub enum RejectionReason {
     Contraindicated,

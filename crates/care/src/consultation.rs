@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CareError, TokenRole};
 
+/// Where a consultation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("ConsultationWord")]
 #[serde(rename_all = "snake_case")]
 pub enum ConsultationStatus {
     Scheduled,
@@ -30,6 +32,7 @@ impl ConsultationStatus {
 
 /// The two who take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("ParticipantWord")]
 #[serde(rename_all = "snake_case")]
 pub enum Participant {
     Patient,

@@ -189,6 +189,7 @@ impl Measurements {
 
 /// What a provider has to know of a dose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Word)]
+#[word("DoseAlertWord")]
 #[serde(rename_all = "snake_case")]
 pub enum DoseAlert {
     /// Above the drug's maximum, a time or a day.
@@ -216,6 +217,7 @@ impl DoseAlert {
 
 /// Why a provider goes on in spite of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("OverrideReasonWord")]
 #[serde(rename_all = "snake_case")]
 pub enum OverrideReason {
     BenefitOutweighsRisk,

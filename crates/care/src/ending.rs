@@ -9,6 +9,7 @@ use crate::{CareError, PlanStatus, TreatmentPlan};
 
 /// Why a plan ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("EndReasonWord")]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// A provider found that the treatment has done what it was for.

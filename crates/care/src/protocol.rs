@@ -111,6 +111,7 @@ impl DoseLimit {
 
 /// How a state lets provider and patient establish their relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("StateModalityWord")]
 #[serde(rename_all = "snake_case")]
 pub enum Modality {
     /// A questionnaire that a provider answers for is enough.

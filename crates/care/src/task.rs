@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CareError, Priority};
 
+/// What a task is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("TaskKindWord")]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
     /// An answer points to danger; the subject is the assessment.

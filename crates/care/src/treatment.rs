@@ -279,6 +279,7 @@ const SLACK: f64 = 1.000_001;
 
 /// FHIR's states of a care plan, as far as they are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("PlanStatusWord")]
 #[serde(rename_all = "snake_case")]
 pub enum PlanStatus {
     Active,

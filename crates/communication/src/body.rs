@@ -18,6 +18,7 @@ use crate::CommunicationError;
 /// The two are told apart because `pain<before` is a sentence in plain text
 /// and the start of a tag in HTML: taking one for the other loses words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("FormatWord")]
 #[serde(rename_all = "snake_case")]
 pub enum BodyFormat {
     Plain,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Word,
 )]
+#[word("ChannelWord")]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     InApp,
@@ -17,6 +18,7 @@ pub enum Channel {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Word,
 )]
+#[word("KindWord")]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationKind {
     VerifyEmail,

@@ -6,7 +6,7 @@ use kernel::{
 };
 use ports::{
     Aggregate, AuditAction, AuditEntry, Env, Event, IdempotencyKey, Locked, PortError, Repository,
-    repository::get, repository::lock,
+    repository::get, repository::lock_existing,
 };
 
 use crate::{
@@ -224,11 +224,8 @@ pub(crate) async fn lock_own<A: Aggregate>(
     id: A::Id,
 ) -> Result<Option<(AccountId, Locked<A>)>, PortError> {
     let Some(account) = actor.account() else { return Ok(None) };
-    match lock(tx, id, &Seen::Any).await {
-        Ok(found) => Ok(Some((account, found))),
-        Err(PortError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let found = lock_existing(tx, id, &Seen::Any).await?;
+    Ok(found.map(|found| (account, found)))
 }
 
 async fn own_thread(

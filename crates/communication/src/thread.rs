@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What a thread is about; it is chosen from a list because a free subject
 /// would carry PHI into lists and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Word)]
+#[word("TopicWord")]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
     General,

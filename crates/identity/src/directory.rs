@@ -7,7 +7,6 @@ use kernel::{
     ProviderId, Role, UsState,
 };
 use ports::{AuditAction, AuditEntry, Panel, repository::get};
-use strum::IntoEnumIterator as _;
 
 use crate::{
     Account, License, PatientProfile, ProviderProfile, Services, error::Result, scope::Interaction,
@@ -139,7 +138,7 @@ pub async fn accounts_that_may(
     let mut tx = services.store.begin(&Actor::system("identity.directory")).await?;
     let matrix = tx.matrix().await?;
     let holds = |role: &Role| matrix.effective(*role).contains(&permission);
-    let roles: Vec<Role> = Role::iter().filter(holds).collect();
+    let roles: Vec<Role> = Role::ALL.iter().copied().filter(holds).collect();
     Ok(tx.accounts_with_roles(&roles).await?)
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use kernel::{AccountId, Actor, EmailAddress, HumanName, Permission, Role};
 use ports::{AuditAction, AuditEntry, Event};
-use strum::IntoEnumIterator as _;
 
 use crate::{
     Account, AccountState, IdentityError, IdentityTx, Matrix, Services,
@@ -35,7 +34,7 @@ fn administering(matrix: &Matrix) -> Vec<Role> {
         let held = matrix.effective(*role);
         wanted.iter().any(|permission| held.contains(permission))
     };
-    Role::iter().filter(administers).collect()
+    Role::ALL.iter().copied().filter(administers).collect()
 }
 
 /// Creates the first administrator with a link to choose a password, which

@@ -39,7 +39,8 @@ const CLINICAL: [Permission; 5] = [
 
 impl Matrix {
     pub fn new(grants: BTreeMap<Role, RoleGrant>) -> Self {
-        let effective = Role::iter().map(|role| (role, effective(&grants, role))).collect();
+        let effective =
+            Role::ALL.iter().copied().map(|role| (role, effective(&grants, role))).collect();
         Self { grants, effective }
     }
 
@@ -50,7 +51,7 @@ impl Matrix {
             let inherits = inherits(role).iter().copied().collect();
             (role, RoleGrant { own, inherits, version: 1 })
         };
-        Self::new(Role::iter().map(grant).collect())
+        Self::new(Role::ALL.iter().copied().map(grant).collect())
     }
 
     /// What somebody with these roles may do.
@@ -110,7 +111,7 @@ impl Matrix {
         } else if grant.inherits.contains(&Role::Patient) {
             fault("inherits", "patient", "Nobody inherits from patients.".to_owned());
         }
-        for role in Role::iter().filter(|role| *role != Role::Provider) {
+        for role in Role::ALL.iter().copied().filter(|role| *role != Role::Provider) {
             for permission in self.effective(role).iter().filter(|held| CLINICAL.contains(held)) {
                 let message = format!("{role} would hold {permission}, which takes a license.");
                 fault("permissions", "clinical", message);
@@ -128,17 +129,17 @@ impl Matrix {
     /// for what it inherits.
     pub fn to_markdown(&self) -> String {
         let mut page = String::from("| permission | what it allows |");
-        for role in Role::iter() {
+        for role in Role::ALL.iter().copied() {
             let _ = write!(page, " {role} |");
         }
         page.push_str("\n|---|---|");
-        for _ in Role::iter() {
+        for _ in Role::ALL.iter().copied() {
             page.push_str(":-:|");
         }
         page.push('\n');
         for permission in Permission::iter() {
             let _ = write!(page, "| `{permission}` | {} |", permission.description());
-            for role in Role::iter() {
+            for role in Role::ALL.iter().copied() {
                 let own = self.grant(role).own.contains(&permission);
                 let held = self.effective(role).contains(&permission);
                 page.push_str(match (own, held) {

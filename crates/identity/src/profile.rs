@@ -8,9 +8,9 @@ use kernel::{
     Actor, Address, Age, FieldError, HumanName, PatientId, Permission, PhoneNumber, Seen, Sex,
     UsState,
 };
-use ports::{Aggregate, AuditAction, AuditEntry, Event};
+use ports::{Aggregate, AuditAction, AuditEntry, Event, repository::lock_existing};
 
-use crate::{IdentityError, Services, error::Result, store::hold};
+use crate::{IdentityError, Services, error::Result};
 
 /// A social security number, which shows only its last four digits.
 #[derive(Clone, PartialEq, Eq)]
@@ -223,7 +223,8 @@ pub async fn write_own(
     let mut tx = services.store.begin(actor).await?;
     let seen = form.version;
     let current =
-        hold::<PatientProfile>(tx.as_mut(), patient, &seen.map_or(Seen::Any, Seen::from)).await?;
+        lock_existing::<PatientProfile>(tx.as_mut(), patient, &seen.map_or(Seen::Any, Seen::from))
+            .await?;
     let Some(mut profile) = current else {
         if seen.is_some() {
             return Err(IdentityError::VersionChanged("profile"));

@@ -10,6 +10,7 @@ use kernel::{
 };
 use ports::{
     Aggregate, AuditAction, AuditEntry, Event, Locked, PortError,
+    repository::lock_existing,
     repository::{get, lock},
 };
 use serde_json::json;
@@ -17,7 +18,6 @@ use serde_json::json;
 use crate::{
     Account, IdentityError, IdentityTx, Services,
     error::Result,
-    store::hold,
     working_hours::{HoursForm, Shift, WorkingHours, clock},
 };
 
@@ -253,7 +253,8 @@ async fn fill(
     own: bool,
 ) -> Result<ProviderProfile> {
     let mut tx = services.store.begin(actor).await?;
-    let Some(mut profile) = hold::<ProviderProfile>(tx.as_mut(), provider, &Seen::Any).await?
+    let Some(mut profile) =
+        lock_existing::<ProviderProfile>(tx.as_mut(), provider, &Seen::Any).await?
     else {
         let profile = ProviderProfile::fill(None, provider, form, services.now())?;
         tx.insert(&profile).await.map_err(npi_taken)?;
@@ -374,7 +375,7 @@ pub async fn set_licenses(
     if !account.is_some_and(|account| account.roles.contains(&Role::Provider)) {
         return Err(IdentityError::no::<ProviderProfile>());
     }
-    let profile = hold::<ProviderProfile>(tx.as_mut(), provider, &Seen::Any).await?;
+    let profile = lock_existing::<ProviderProfile>(tx.as_mut(), provider, &Seen::Any).await?;
     let mut profile = profile.ok_or_else(|| {
         IdentityError::field(
             "licenses",

@@ -9,7 +9,6 @@ use kernel::{AccountId, Actor, ApiClientId, EmailAddress, HumanName, Role, Sessi
 use moka::future::Cache;
 use ports::{Env, Hearing, Kept, PortError, Sealer};
 use sha2::{Digest as _, Sha256};
-use strum::IntoEnumIterator as _;
 
 use crate::{
     Account, ApiClient, IdentityError, IdentityStore, Matrix, PasswordHash, PasswordHasher,
@@ -59,7 +58,11 @@ impl Policy {
                 idle: TimeDelta::hours(1),
                 absolute: TimeDelta::hours(12),
             },
-            second_factor_roles: Role::iter().filter(|role| *role != Role::Patient).collect(),
+            second_factor_roles: Role::ALL
+                .iter()
+                .copied()
+                .filter(|role| *role != Role::Patient)
+                .collect(),
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use kernel::{AccountId, Actor, EmailAddress, FieldError, HumanName, Permission, Role};
 use ports::{AuditAction, AuditEntry, Event, repository::get};
-use strum::IntoEnumIterator as _;
 
 use crate::{
     Account, AccountState, IdentityError, IdentityTx, License, ProviderForm, ProviderProfile,
@@ -157,7 +156,8 @@ pub(crate) async fn keep_somebody(
     if !edits(old) || edits(new) {
         return Ok(());
     }
-    let holders: Vec<Role> = Role::iter().filter(|role| edits(&BTreeSet::from([*role]))).collect();
+    let holders: Vec<Role> =
+        Role::ALL.iter().copied().filter(|role| edits(&BTreeSet::from([*role]))).collect();
     let others = tx.accounts_with_roles(&holders).await?;
     if others.iter().any(|other| *other != id) { Ok(()) } else { Err(IdentityError::LastKeeper) }
 }

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     AccountId, Actor, ApiClientId, CeremonyId, EmailAddress, PasskeyId, PatientId, ProviderId,
-    Role, Seen, SessionId, UsState,
+    Role, SessionId, UsState,
 };
-use ports::{Aggregate, BlindIndex, Locked, PortError, Repository, Result, UnitOfWork};
+use ports::{BlindIndex, Locked, Repository, Result, UnitOfWork};
 
 use crate::{
     Account, ApiClient, ExpiringLicense, License, LicensedProvider, Matrix, PatientProfile,
@@ -59,18 +59,6 @@ impl<T> IdentityTx for T where
         + Clients
         + PermissionMatrix
 {
-}
-
-/// The aggregate of this id, held until the transaction ends; `None` where it is not there.
-pub(crate) async fn hold<A: Aggregate>(
-    tx: &mut (impl Repository<A> + ?Sized),
-    id: A::Id,
-    seen: &Seen,
-) -> Result<Option<Locked<A>>> {
-    match tx.lock(id, seen).await {
-        Err(PortError::NotFound { .. }) => Ok(None),
-        found => found.map(Some),
-    }
 }
 
 #[async_trait]

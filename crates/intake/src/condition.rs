@@ -32,6 +32,7 @@ impl EnableWhen {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("FormEnableBehavior")]
 #[serde(rename_all = "snake_case")]
 pub enum Behavior {
     #[default]

@@ -34,7 +34,9 @@ use crate::{
     prescription::Prescription,
 };
 
+/// Where a dispatch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("DispatchStatus")]
 pub enum DispatchState {
     /// Due, but the pharmacy has too few units.
     AwaitingStock,

@@ -15,6 +15,7 @@ use crate::{
 
 /// The statuses of a tracker, in the carriers' words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Word)]
+#[word("ShipmentStatus")]
 pub enum TrackingStatus {
     /// The carrier has not said anything yet.
     Unknown,

@@ -14,7 +14,9 @@ use crate::{
     store::reached,
 };
 
+/// What becomes of a missed period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("MissedPeriodDecision")]
 pub enum MissedDecision {
     /// It is never charged.
     Waived,

@@ -34,7 +34,9 @@ pub enum State {
     },
 }
 
+/// Where a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("SubscriptionStatus")]
 pub enum StateWord {
     Pending,
     Active,

@@ -14,7 +14,7 @@ use super::{
     sweep::{filled, next, token, whole_body},
 };
 use crate::{
-    authorization::{STRANGER, TABLE, Who, document, operations, patient},
+    authorization::{Operation, STRANGER, TABLE, Who, document, operations, patient},
     demo::look,
     server::{PASSWORD, Server},
 };
@@ -367,6 +367,26 @@ async fn a_plan_takes_the_directions_that_its_prescription_takes() {
         let expected = vec!["reason character".to_owned(), format!("sig {code}")];
         assert_eq!((status, fields), (422, expected), "{}", seen.body);
     }
+
+    let create = |operation: &Operation| operation.id == "createTreatmentPlan";
+    let create = operations(&document()).into_iter().find(create).expect("the operation");
+    let mut plan = create.body.expect("a body");
+    plan["treatment"]["medication"]["ndc"] = json!("0069421030");
+    plan["treatment"]["medication"]["rxnorm"] = json!("sildenafil");
+    plan["treatment"]["diagnosis"] = json!("hair");
+    plan["treatment"]["refills"] = json!(5_000_000_000_i64);
+    plan["reason"] = json!("5\u{200B} mg");
+    let post = request(&server, Method::POST, &create.path, &provider);
+    let seen = once(post.header("Idempotency-Key", "bad-codes").json(&plan)).await;
+    let expected = [
+        "treatment.medication.rxnorm invalid",
+        "treatment.medication.ndc invalid",
+        "treatment.refills out_of_range",
+        "treatment.diagnosis invalid",
+        "reason character",
+    ];
+    let (status, _, fields) = seen.problem();
+    assert_eq!((status, fields), (422, expected.map(str::to_owned).to_vec()), "{}", seen.body);
 }
 
 /// One name and one address, from the profile to the pharmacy, the label and the

@@ -52,21 +52,18 @@ impl Model {
 /// Writes the prices in their order. Retired ones stand before those that replace them, so
 /// that at no moment two of an interval are active.
 pub async fn save(tx: &mut PgTx, plan: &Plan) -> Result<()> {
-    for (position, price) in (0..).zip(&plan.prices) {
-        let row = ActiveModel {
-            id: Set(price.id),
-            plan_id: Set(plan.id),
-            position: Set(position),
-            billing_interval: Set(price.interval.to_string()),
-            amount_minor: Set(price.amount.minor),
-            currency: Set(price.amount.currency.code().to_owned()),
-            active: Set(price.active),
-        };
-        let there = OnConflict::column(Column::Id)
-            .update_columns([Column::Active, Column::Position])
-            .to_owned();
-        let insert = Entity::insert(row).on_conflict(there).into_query();
-        tx.change("writing a price", insert).await?;
-    }
-    Ok(())
+    let rows = (0..).zip(&plan.prices).map(|(position, price)| ActiveModel {
+        id: Set(price.id),
+        plan_id: Set(plan.id),
+        position: Set(position),
+        billing_interval: Set(price.interval.to_string()),
+        amount_minor: Set(price.amount.minor),
+        currency: Set(price.amount.currency.code().to_owned()),
+        active: Set(price.active),
+    });
+    let there = OnConflict::column(Column::Id)
+        .update_columns([Column::Active, Column::Position])
+        .to_owned();
+    let insert = Entity::insert_many(rows).on_conflict(there).into_query();
+    tx.change("writing the prices of a plan", insert).await.map(drop)
 }

@@ -3,13 +3,10 @@
 use communication::{BodyFormat, Message, MessageBody, MessageStatus};
 use kernel::{AccountId, Actor, MessageId, Page, PageRequest, PatientId, ThreadId};
 use ports::Result;
-use sea_orm::{Condition, entity::prelude::*};
+use sea_orm::{Condition, Order, entity::prelude::*};
 
-use super::{
-    queries::{count, newest_first},
-    threads,
-};
-use pg::{PgTx, Row, Unreadable};
+use super::{queries::count, threads};
+use pg::{PgTx, Row, Unreadable, page_by_id};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "messages")]
@@ -79,11 +76,11 @@ impl Row for Model {
     }
 }
 
-/// Everything in a thread, which is the reader's: whoever took it over reads what was
-/// written to the one before.
+/// All messages of a thread. The caller has checked that the reader may see the thread; a
+/// provider who takes it over also sees the messages to the previous one.
 pub async fn of_thread(tx: &PgTx, thread: ThreadId, page: &PageRequest) -> Result<Page<Message>> {
     let found = Entity::find().filter(Column::ThreadId.eq(thread));
-    newest_first::<Model>(tx, found, Column::Id, page).await
+    page_by_id::<Model>(tx, found, Order::Desc, page).await
 }
 
 pub async fn unread(tx: &PgTx, recipient: AccountId) -> Result<u64> {

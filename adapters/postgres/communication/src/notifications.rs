@@ -4,12 +4,12 @@ use communication::{About, Channel, Notification, NotificationKind, Notification
 use kernel::{AccountId, Actor, EventId, NotificationId, Page, PageRequest};
 use ports::Result;
 use sea_orm::{
-    Condition, DbBackend, IntoActiveModel as _, QueryTrait as _, entity::prelude::*,
+    Condition, DbBackend, IntoActiveModel as _, Order, QueryTrait as _, entity::prelude::*,
     sea_query::OnConflict,
 };
 
-use super::queries::{count, newest_first};
-use pg::{PgTx, Row, Unreadable};
+use super::queries::count;
+use pg::{PgTx, Row, Unreadable, page_by_id};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "notifications")]
@@ -156,7 +156,7 @@ async fn of_recipient(
     page: &PageRequest,
 ) -> Result<Page<Notification>> {
     let found = pg::reached::<Model>(tx).filter(Column::RecipientId.eq(recipient)).filter(which);
-    newest_first::<Model>(tx, found, Column::Id, page).await
+    page_by_id::<Model>(tx, found, Order::Desc, page).await
 }
 
 pub async fn unread(tx: &PgTx, recipient: AccountId) -> Result<u64> {

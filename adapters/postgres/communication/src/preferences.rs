@@ -5,7 +5,6 @@ use kernel::AccountId;
 use ports::Result;
 use sea_orm::FromQueryResult;
 
-use super::queries::rows;
 use pg::PgTx;
 
 #[derive(FromQueryResult)]
@@ -16,13 +15,13 @@ struct Chosen {
 }
 
 pub async fn of(tx: &PgTx, account: AccountId) -> Result<Preferences> {
-    let found: Vec<Chosen> = rows(
-        tx,
-        "loading notification preferences",
-        "SELECT kind, channel, enabled FROM notification_preferences WHERE account_id = $1",
-        [account.into()],
-    )
-    .await?;
+    let found: Vec<Chosen> = tx
+        .rows(
+            "loading notification preferences",
+            "SELECT kind, channel, enabled FROM notification_preferences WHERE account_id = $1",
+            [account.into()],
+        )
+        .await?;
     // A choice of a kind that there is no more is moot.
     let known = found.into_iter().filter_map(|Chosen { kind, channel, enabled }| {
         Some(Preference { kind: kind.parse().ok()?, channel, enabled })

@@ -11,7 +11,6 @@ use sea_orm::{
     sea_query::{OnConflict, SelectStatement},
 };
 
-use super::queries::rows;
 use pg::{PgTx, db, id_cursor};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -106,10 +105,10 @@ pub async fn of_account(
     account: AccountId,
     page: &PageRequest,
 ) -> Result<Page<ThreadSummary>> {
-    let found: Vec<Summary> = rows(
-        tx,
-        "listing threads",
-        "SELECT t.*, l.last_message_id, l.last_message_at, u.unread FROM message_threads t \
+    let found: Vec<Summary> = tx
+        .rows(
+            "listing threads",
+            "SELECT t.*, l.last_message_id, l.last_message_at, u.unread FROM message_threads t \
          CROSS JOIN LATERAL (SELECT m.id AS last_message_id, m.sent_at AS last_message_at \
              FROM messages m WHERE m.thread_id = t.id ORDER BY m.id DESC LIMIT 1) l \
          CROSS JOIN LATERAL (SELECT count(*) AS unread FROM messages m \
@@ -117,9 +116,9 @@ pub async fn of_account(
          WHERE (t.patient_id = $1 OR t.provider_id = $1) \
          AND ($2::uuid IS NULL OR l.last_message_id < $2) \
          ORDER BY l.last_message_id DESC LIMIT $3",
-        [account.into(), id_cursor(page)?.into(), (i64::from(page.limit()) + 1).into()],
-    )
-    .await?;
+            [account.into(), id_cursor(page)?.into(), (i64::from(page.limit()) + 1).into()],
+        )
+        .await?;
     let page = Page::from_overfetch(found, page, |row| row.last_message_id.to_string());
     let summary = |row: Summary| ThreadSummary {
         thread: row.thread.into(),

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use compliance::report::{Activity, ActivityReport, ActorCount, ChainState};
 use ports::Result;
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::{FromQueryResult, Value};
 
 use crate::Tx;
-use pg::db;
 
 #[derive(FromQueryResult)]
 struct ActivityRow {
@@ -35,12 +34,6 @@ struct ChainRow {
     waiting: i64,
 }
 
-async fn rows<T: FromQueryResult>(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<Vec<T>> {
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    let found = T::find_by_statement(statement).all(tx.read()).await;
-    found.map_err(|error| db("counting the audit trail", error))
-}
-
 fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
@@ -67,51 +60,56 @@ pub async fn activity(
     named: u64,
 ) -> Result<ActivityReport> {
     let period = || vec![Value::from(from), Value::from(to)];
-    let activity: Vec<ActivityRow> = rows(
-        tx,
-        &format!(
-            "SELECT entity, action, outcome, count(*) AS entries FROM audit_entries \
+    let activity: Vec<ActivityRow> = tx
+        .rows(
+            "counting the audit trail",
+            &format!(
+                "SELECT entity, action, outcome, count(*) AS entries FROM audit_entries \
              WHERE {PERIOD} GROUP BY entity, action, outcome ORDER BY entity, action, outcome"
-        ),
-        period(),
-    )
-    .await?;
-    let patients: Vec<CountRow> = rows(
-        tx,
-        &format!(
-            "SELECT count(DISTINCT patient_id) AS count FROM audit_entries \
+            ),
+            period(),
+        )
+        .await?;
+    let patients: Vec<CountRow> = tx
+        .rows(
+            "counting the audit trail",
+            &format!(
+                "SELECT count(DISTINCT patient_id) AS count FROM audit_entries \
              WHERE {PERIOD} AND {OPENED}"
-        ),
-        period(),
-    )
-    .await?;
-    let most_denied: Vec<ActorRow> = rows(
-        tx,
-        &format!(
-            "SELECT actor_kind, actor_id, count(*) AS count FROM audit_entries \
+            ),
+            period(),
+        )
+        .await?;
+    let most_denied: Vec<ActorRow> = tx
+        .rows(
+            "counting the audit trail",
+            &format!(
+                "SELECT actor_kind, actor_id, count(*) AS count FROM audit_entries \
              WHERE {PERIOD} AND outcome = 'denied' GROUP BY actor_kind, actor_id \
              ORDER BY count DESC, actor_kind, actor_id LIMIT {named}"
-        ),
-        period(),
-    )
-    .await?;
-    let most_patients: Vec<ActorRow> = rows(
-        tx,
-        &format!(
-            "SELECT actor_kind, actor_id, count(DISTINCT patient_id) AS count \
+            ),
+            period(),
+        )
+        .await?;
+    let most_patients: Vec<ActorRow> = tx
+        .rows(
+            "counting the audit trail",
+            &format!(
+                "SELECT actor_kind, actor_id, count(DISTINCT patient_id) AS count \
              FROM audit_entries WHERE {PERIOD} AND {OPENED} GROUP BY actor_kind, actor_id \
              ORDER BY count DESC, actor_kind, actor_id LIMIT {named}"
-        ),
-        period(),
-    )
-    .await?;
-    let chain: Vec<ChainRow> = rows(
-        tx,
-        "SELECT coalesce(max(position), 0) AS sealed, max(sealed_at) AS last_sealed_at, \
+            ),
+            period(),
+        )
+        .await?;
+    let chain: Vec<ChainRow> = tx
+        .rows(
+            "counting the audit trail",
+            "SELECT coalesce(max(position), 0) AS sealed, max(sealed_at) AS last_sealed_at, \
          (SELECT count(*) FROM audit_unchained) AS waiting FROM audit_chain",
-        vec![],
-    )
-    .await?;
+            vec![],
+        )
+        .await?;
     let chain = chain.into_iter().next().map_or(
         ChainState { sealed: 0, last_sealed_at: None, waiting: 0 },
         |row| ChainState {

@@ -48,11 +48,7 @@ impl Row {
 }
 
 async fn rows(tx: &Tx, sql: &str, values: Vec<Value>) -> Result<Vec<UnreadNotice>> {
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    let found = Row::find_by_statement(statement)
-        .all(tx.read())
-        .await
-        .map_err(|error| db("reading notices that could not be used", error))?;
+    let found: Vec<Row> = tx.rows("reading notices that could not be used", sql, values).await?;
     found.into_iter().map(|row| row.into_domain(tx)).collect()
 }
 

@@ -35,7 +35,7 @@ pub use self::{
     joining::sharing,
     reach::reach,
     readings::PATIENT_RECORD,
-    repository::{Row, Unreadable, locked, opened_with, page, reached},
+    repository::{Row, Unreadable, locked, opened_with, page, page_by_id, reached},
     transaction::PgTx,
 };
 use self::{

@@ -1,8 +1,8 @@
 //! The plain operations on aggregates, once for every row (see `ports::Repository`).
 //!
-//! A store describes its row ([`Row`]) and pairs it with its aggregate
-//! ([`store!`]); everything else happens here: the actor's reach,
-//! sealing, locks, versions, and what the audit log is told of a change.
+//! A store describes its row ([`Row`]) and pairs it with its aggregate ([`store!`]).
+//! Everything else is here: the actor's reach, sealing, locks, versions, and the audit
+//! entry of a change.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use sea_orm::{
 };
 use serde_json::{Map, Value as Json};
 
-use super::{PgTx, db, time_cursor, time_cursor_of};
+use super::{PgTx, db, id_cursor, time_cursor, time_cursor_of};
 
 type Column<R> = <<R as ModelTrait>::Entity as EntityTrait>::Column;
 type Id<R> = <<R as Row>::Aggregate as Aggregate>::Id;
@@ -42,12 +42,11 @@ pub trait Row:
     /// The columns that are sealed where they are stored.
     const SEALED: &'static [Column<Self>] = &[];
 
-    /// Columns whose values the audit log is not told, as a hash or an address; of what is
-    /// sealed it is told none anyway.
+    /// Columns whose values stay out of the audit log, such as a hash or an address. Sealed
+    /// columns never show theirs.
     const UNTOLD: &'static [Column<Self>] = &[];
 
-    /// Whether rows of other tables belong to the aggregate. One that has some says
-    /// what they are in `load`, `save_parts` and `parts`.
+    /// Whether the aggregate is read from other tables too. Then `load` reads them.
     const HAS_PARTS: bool = false;
 
     fn open(self) -> Result<Self::Aggregate, Unreadable>;
@@ -66,11 +65,12 @@ pub trait Row:
         rows.into_iter().map(|row| opened(tx, row)).collect()
     }
 
+    /// Writes what the aggregate has in other tables, after each insert and save.
     async fn save_parts(_: &mut PgTx, _: &Self::Aggregate) -> Result<()> {
         Ok(())
     }
 
-    /// What the parts say, for the audit log.
+    /// The values in other tables by field path, for the audit log.
     fn parts(_: &Self::Aggregate) -> BTreeMap<String, Json> {
         BTreeMap::new()
     }
@@ -154,8 +154,8 @@ pub async fn find<R: Row>(tx: &PgTx, id: Id<R>) -> Result<Option<R::Aggregate>> 
     Ok(R::load(tx, of_id::<R>(tx, id.into())?).await?.pop())
 }
 
-/// Locks the rows that are selected, and gives the aggregates as they are once nobody else
-/// changes them. Rows that others hold are waited for, or left out with `skip_locked`.
+/// Locks the selected rows and reads their aggregates. It waits for rows that another
+/// transaction has locked, or skips them with `skip_locked`.
 pub async fn locked<R: Row>(
     tx: &mut PgTx,
     select: Select<R::Entity>,
@@ -166,7 +166,7 @@ pub async fn locked<R: Row>(
     } else {
         select.lock(LockType::Update)
     };
-    let mut found = if R::HAS_PARTS {
+    let found = if R::HAS_PARTS {
         let rows = select.all(tx.read()).await.map_err(|error| db(&reading::<R>(), error))?;
         let id = column::<R>("id")?;
         let ids: Vec<Value> = rows.iter().map(|row| row.get(id)).collect();
@@ -178,7 +178,7 @@ pub async fn locked<R: Row>(
     } else {
         R::load(tx, select).await?
     };
-    Ok(found.drain(..).map(Locked::new).collect())
+    Ok(found.into_iter().map(Locked::new).collect())
 }
 
 /// A page of the rows that are selected, by a time and then the id.
@@ -205,12 +205,29 @@ pub async fn page<R: Row>(
     Ok(Page::from_overfetch(found, request, |last| time_cursor_of(time(last), last.id().into())))
 }
 
+/// A page of the selected rows by their ids, which are ordered by time.
+pub async fn page_by_id<R: Row>(
+    tx: &PgTx,
+    select: Select<R::Entity>,
+    order: Order,
+    request: &PageRequest,
+) -> Result<Page<R::Aggregate>> {
+    let id = column::<R>("id")?;
+    let after = id_cursor(request)?.map(|last| match order {
+        Order::Desc => id.lt(last),
+        _ => id.gt(last),
+    });
+    let select = select.filter(Condition::all().add_option(after)).order_by(id, order);
+    let found = R::load(tx, select.limit(u64::from(request.limit()) + 1)).await?;
+    Ok(Page::from_overfetch(found, request, |last| last.id().to_string()))
+}
+
 pub async fn lock<R: Row>(tx: &mut PgTx, id: Id<R>, seen: &Seen) -> Result<Locked<R::Aggregate>> {
     let not_found = || PortError::not_found(R::Aggregate::NAME);
     let select = of_id::<R>(tx, id.into())?.lock(LockType::Update);
     let row = select.one(tx.read()).await.map_err(|error| db(&reading::<R>(), error))?;
     let row = row.ok_or_else(not_found)?;
-    // The parts are read once nobody else changes them.
+    // The parts are read after the lock, so that they belong to the locked version.
     let found = if R::HAS_PARTS {
         find::<R>(tx, id).await?.ok_or_else(not_found)?
     } else {
@@ -248,12 +265,12 @@ pub async fn save<R: Row>(tx: &mut PgTx, aggregate: &mut Locked<R::Aggregate>) -
     if aggregate.version() != version || aggregate.id().into() != before.id().into() {
         return Err(PortError::bug(format!("a {} counted its version", R::Aggregate::NAME)));
     }
+    if *before == **aggregate {
+        return Ok(());
+    }
     let id = before.id().into();
     let (old, new) = (R::close(before), R::close(aggregate));
     let said = difference(&said::<R>(before, &old), &said::<R>(aggregate, &new));
-    if said.is_empty() {
-        return Ok(());
-    }
     let mut update = R::Entity::update_many();
     for column in Column::<R>::iter().filter(|column| old.get(*column) != new.get(*column)) {
         update = update.col_expr(column, Expr::val(stored(tx, &new, id, column)?));
@@ -293,8 +310,8 @@ pub async fn delete<R: Row>(tx: &mut PgTx, aggregate: Locked<R::Aggregate>) -> R
     Ok(())
 }
 
-/// What an aggregate says, field by field. What is sealed is compared, and no value of it
-/// is told.
+/// The values of an aggregate by field path. Those of sealed and untold columns are
+/// compared, and never shown.
 type Said = BTreeMap<String, Told>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -363,8 +380,8 @@ fn difference(old: &Said, new: &Said) -> BTreeMap<String, Json> {
         .collect()
 }
 
-/// What has changed since a version, from the audit entries of the later ones: the first
-/// tells what a field said then.
+/// What has changed since a version, from the audit entries of the later versions. The
+/// first entry with a field has its old value.
 async fn changes_since<R: Row>(
     tx: &PgTx,
     current: &R::Aggregate,
@@ -405,7 +422,7 @@ async fn changes_since<R: Row>(
     Ok(told.collect())
 }
 
-/// What the audit log is to be told of an aggregate that was written.
+/// A change of an aggregate, for the audit log.
 pub(super) struct Change {
     entry: AuditEntry,
     version: i64,
@@ -441,7 +458,10 @@ impl Change {
         if self.fields.is_empty() {
             return;
         }
-        let changed = entry.detail.entry("changed").or_insert_with(|| Json::Object(Map::new()));
+        let changed = entry.detail.entry("changed").or_insert(Json::Null);
+        if !changed.is_object() {
+            *changed = Json::Object(Map::new());
+        }
         let Json::Object(changed) = changed else { return };
         for (path, mut values) in self.fields {
             // Of two changes of a field the first knows the old value.
@@ -561,4 +581,60 @@ macro_rules! store {
             }
         )*
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(value: Json) -> Said {
+        let mut said = Said::new();
+        flatten(&mut said, "field".to_owned(), value);
+        said
+    }
+
+    #[test]
+    fn objects_and_their_lists_differ_by_field_and_plain_lists_as_a_whole() {
+        let old = said(json!({ "a": 1, "b": { "c": [1, 2] }, "d": [{ "e": 1 }, { "e": 2 }] }));
+        let new = said(json!({ "a": 1, "b": { "c": [1, 3] }, "d": [{ "e": 1 }] }));
+        let expected = json!({
+            "field.b.c": { "old": [1, 2], "new": [1, 3] },
+            "field.d[1].e": { "old": 2 },
+        });
+        assert_eq!(json!(difference(&old, &new)), expected);
+        assert!(difference(&old, &old).is_empty());
+    }
+
+    #[test]
+    fn of_what_is_sealed_only_the_change_is_told() {
+        let sealed = |text: &str| Said::from([("note".to_owned(), Told::Sealed(text.into()))]);
+        assert_eq!(json!(difference(&sealed("a"), &sealed("b"))), json!({ "note": {} }));
+        assert!(difference(&sealed("a"), &sealed("a")).is_empty());
+    }
+
+    fn change(fields: Json) -> Change {
+        let Json::Object(fields) = fields else { panic!("an object") };
+        let entry = AuditEntry::new(AuditAction::Update, "article", "1");
+        Change { entry, version: 3, fields: fields.into_iter().collect() }
+    }
+
+    #[test]
+    fn two_changes_of_a_field_are_told_from_the_first_old_to_the_last_new_value() {
+        let mut entry = change(json!({ "title": { "old": "A", "new": "B" } })).into_entry();
+        change(json!({ "title": { "old": "B", "new": "C" }, "body": {} })).tell(&mut entry);
+        let changed = json!({ "title": { "old": "A", "new": "C" }, "body": {} });
+        assert_eq!(Json::Object(entry.detail), json!({ "version": 3, "changed": changed }));
+    }
+
+    #[test]
+    fn an_entry_tells_a_change_only_of_the_same_thing_and_where_it_succeeded() {
+        let told = |entry: AuditEntry| change(json!({})).is_told_by(&entry);
+        assert!(told(AuditEntry::new(AuditAction::Execute, "article", "1")));
+        assert!(!told(AuditEntry::new(AuditAction::Update, "article", "2")));
+        assert!(!told(AuditEntry::new(AuditAction::Update, "plan", "1")));
+        assert!(!told(AuditEntry::new(AuditAction::Read, "article", "1")));
+        assert!(!told(AuditEntry::new(AuditAction::Update, "article", "1").failed()));
+    }
 }

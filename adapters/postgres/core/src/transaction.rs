@@ -7,7 +7,10 @@ use ports::{
     AuditEntry, Env, Envelope, Event, IdempotencyKey, JobRequest, PortError, Result, Sealed,
     Sealer, UnitOfWork,
 };
-use sea_orm::{ConnectionTrait as _, DbBackend, ExecResult, Statement, StatementBuilder, Value};
+use sea_orm::{
+    ConnectionTrait as _, DbBackend, ExecResult, FromQueryResult, Statement, StatementBuilder,
+    Value,
+};
 
 use super::{
     Pg,
@@ -123,6 +126,18 @@ impl PgTx {
     ) -> Result<String> {
         String::from_utf8(self.unseal(column, row, sealed)?)
             .map_err(|error| PortError::internal(format!("{column} holds no UTF-8 text"), error))
+    }
+
+    /// The rows of a query with values.
+    pub async fn rows<T: FromQueryResult>(
+        &self,
+        doing: &str,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<T>> {
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        let found = T::find_by_statement(statement).all(&self.tx).await;
+        found.map_err(|error| db(doing, error))
     }
 
     /// Runs one statement with values; for changes only.

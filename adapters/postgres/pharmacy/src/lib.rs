@@ -4,19 +4,13 @@
 mod fulfilment;
 mod prescriptions;
 
-use kernel::{AccountId, Page, PageRequest};
-use pg::{PgTx, Row, db, id_cursor};
+use kernel::AccountId;
 use pharmacy::{
     dispatch::{Dispatch, hold::FillHold},
     prescription::{Pharmacy, Prescription},
     shipment::Shipment,
 };
-use ports::{Aggregate as _, Result};
-use sea_orm::{
-    ColumnTrait as _, Condition, DbBackend, EntityTrait, FromQueryResult, ModelTrait, Order,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Statement, Value,
-    sea_query::{Expr, SimpleExpr},
-};
+use sea_orm::sea_query::{Expr, SimpleExpr};
 
 pg::store!(Tx {
     Pharmacy => prescriptions::pharmacies::Model,
@@ -25,36 +19,6 @@ pg::store!(Tx {
     Shipment => fulfilment::shipments::Model,
     FillHold => fulfilment::holds::Model,
 });
-
-/// The rows of a query, read in this transaction.
-async fn rows<T: FromQueryResult>(
-    tx: &PgTx,
-    doing: &str,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<Vec<T>> {
-    T::find_by_statement(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
-        .all(tx.read())
-        .await
-        .map_err(|error| db(doing, error))
-}
-
-/// A page of the rows that are selected, by their ids, which are ordered by time.
-async fn page<R: Row>(
-    tx: &PgTx,
-    select: Select<R::Entity>,
-    id: <<R as ModelTrait>::Entity as EntityTrait>::Column,
-    order: Order,
-    request: &PageRequest,
-) -> Result<Page<R::Aggregate>> {
-    let after = id_cursor(request)?.map(|last| match order {
-        Order::Desc => id.lt(last),
-        _ => id.gt(last),
-    });
-    let select = select.filter(Condition::all().add_option(after)).order_by(id, order);
-    let found = R::load(tx, select.limit(u64::from(request.limit()) + 1)).await?;
-    Ok(Page::from_overfetch(found, request, |last| last.id().to_string()))
-}
 
 /// Rows with a `pharmacy_id`: those of the pharmacies in which somebody works.
 fn staffed_by(account: AccountId) -> SimpleExpr {

@@ -5,15 +5,15 @@ mod category;
 use std::sync::Arc;
 
 use analytics::{
-    AnalyticsError, AnalyticsStore, Cell, JourneyStage, ReportSettings, RevenueReport,
-    category_report, reporting::revenue_report,
+    AnalyticsError, AnalyticsStore, Cell, ReportSettings, RevenueReport, category_report,
+    reporting::revenue_report,
 };
 use api::{Caller, Problem, Tag};
 use catalog::CatalogStore;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{Actor, CategoryId, Money, Permission, Uuid};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
 };
@@ -26,31 +26,6 @@ pub struct AnalyticsApi {
     pub store: Arc<dyn AnalyticsStore>,
     pub catalog: Arc<dyn CatalogStore>,
     pub settings: ReportSettings,
-}
-
-/// A stage of the way from registering to a delivered box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum StageWord {
-    Registered,
-    Submitted,
-    Approved,
-    Subscribed,
-    Shipped,
-    Delivered,
-}
-
-impl From<JourneyStage> for StageWord {
-    fn from(stage: JourneyStage) -> Self {
-        match stage {
-            JourneyStage::Registered => Self::Registered,
-            JourneyStage::Submitted => Self::Submitted,
-            JourneyStage::Approved => Self::Approved,
-            JourneyStage::Subscribed => Self::Subscribed,
-            JourneyStage::Shipped => Self::Shipped,
-            JourneyStage::Delivered => Self::Delivered,
-        }
-    }
 }
 
 /// The monthly recurring revenue of one category. It is withheld, without
@@ -82,7 +57,7 @@ pub struct CurrencyRevenueView {
 #[derive(Debug, Object)]
 pub struct JourneyDayView {
     pub day: NaiveDate,
-    pub stage: StageWord,
+    pub stage: analytics::JourneyStage,
     pub withheld: bool,
     pub people: Option<u64>,
 }
@@ -127,7 +102,7 @@ impl From<RevenueReport> for RevenueView {
         });
         let journey = report.journey.into_iter().map(|(day, stage, cell)| {
             let people = cell.shown().map(|((), people)| people);
-            JourneyDayView { day, stage: stage.into(), withheld: people.is_none(), people }
+            JourneyDayView { day, stage, withheld: people.is_none(), people }
         });
         Self {
             as_of: report.as_of,
@@ -193,6 +168,3 @@ impl AnalyticsApi {
         Ok(Json(report.into()))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,11 +15,6 @@ pub use self::{
         AddPaymentMethod, PaymentMethodView, PaymentMethodsApi, PaymentMethodsView,
         UpdatePaymentMethod,
     },
-    tasks::{
-        BillingTaskPage, BillingTaskView, BillingTaskWord, BillingTasksApi, CompleteBillingTask,
-    },
+    tasks::{BillingTaskPage, BillingTaskView, BillingTasksApi, CompleteBillingTask},
     webhook::StripeWebhookApi,
 };
-
-#[cfg(test)]
-mod tests;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use api::{Body, Caller, PageQuery, Problem, Tag, Text};
 use billing::{
     BillingStore,
-    staff_task::{BillingTask, BillingTaskKind, complete, list},
+    staff_task::{BillingTask, complete, list},
 };
 use chrono::{DateTime, Utc};
 use kernel::{TaskId, Uuid, text::SettlementNote};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
     types::Example,
@@ -22,39 +22,11 @@ pub struct BillingTasksApi {
     pub store: Arc<dyn BillingStore>,
 }
 
-/// What a task of billing is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum BillingTaskWord {
-    /// The cardholder disputes a payment, or the dispute has moved.
-    DisputedPayment,
-    /// A payment was given back at the gateway.
-    OutsideRefund,
-    /// The card's issuer warns that a payment is a fraud.
-    FraudWarning,
-    /// The patient has paid, and the prescription or the fill is stopped.
-    PaidButStopped,
-    /// An invoice is not charged while the treatment is stopped.
-    ChargeWaits,
-}
-
-impl From<BillingTaskKind> for BillingTaskWord {
-    fn from(kind: BillingTaskKind) -> Self {
-        match kind {
-            BillingTaskKind::DisputedPayment => Self::DisputedPayment,
-            BillingTaskKind::OutsideRefund => Self::OutsideRefund,
-            BillingTaskKind::FraudWarning => Self::FraudWarning,
-            BillingTaskKind::PaidButStopped => Self::PaidButStopped,
-            BillingTaskKind::ChargeWaits => Self::ChargeWaits,
-        }
-    }
-}
-
 /// An urgent task of those who look after money.
 #[derive(Debug, Object)]
 pub struct BillingTaskView {
     pub id: Uuid,
-    pub kind: BillingTaskWord,
+    pub kind: billing::staff_task::BillingTaskKind,
     pub title: String,
     pub patient_id: Uuid,
     /// The contest, the prescription, the held fill or the invoice that it is
@@ -75,7 +47,7 @@ impl From<BillingTask> for BillingTaskView {
         };
         Self {
             id: task.id.uuid(),
-            kind: task.kind.into(),
+            kind: task.kind,
             title: task.kind.title().to_owned(),
             patient_id: task.patient.uuid(),
             subject_id: task.subject,

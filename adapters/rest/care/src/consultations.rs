@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use api::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key};
 use care::{
-    CareStore, Consultation, ConsultationStatus, Participant, Sources, VideoRooms,
+    CareStore, Consultation, Sources, VideoRooms,
     consultations::{self, Admission, Booking},
 };
 use chrono::{DateTime, Utc};
 use kernel::{CategoryId, ConsultationId, Page, ProviderId, Uuid, text::ConsultationNotes};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
     types::Example,
@@ -47,41 +47,6 @@ impl Example for BookConsultation {
     }
 }
 
-/// Where a consultation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ConsultationWord {
-    Scheduled,
-    /// Somebody has connected.
-    InProgress,
-    /// The provider has closed it.
-    Completed,
-    /// One of the two has called it off.
-    Canceled,
-}
-
-impl From<ConsultationWord> for ConsultationStatus {
-    fn from(word: ConsultationWord) -> Self {
-        match word {
-            ConsultationWord::Scheduled => Self::Scheduled,
-            ConsultationWord::InProgress => Self::InProgress,
-            ConsultationWord::Completed => Self::Completed,
-            ConsultationWord::Canceled => Self::Canceled,
-        }
-    }
-}
-
-impl From<ConsultationStatus> for ConsultationWord {
-    fn from(status: ConsultationStatus) -> Self {
-        match status {
-            ConsultationStatus::Scheduled => Self::Scheduled,
-            ConsultationStatus::InProgress => Self::InProgress,
-            ConsultationStatus::Completed => Self::Completed,
-            ConsultationStatus::Canceled => Self::Canceled,
-        }
-    }
-}
-
 /// A video consultation.
 #[derive(Debug, Object)]
 pub struct ConsultationView {
@@ -92,7 +57,7 @@ pub struct ConsultationView {
     pub patient: Option<PatientNameView>,
     pub provider_id: Uuid,
     pub category_id: Option<Uuid>,
-    pub status: ConsultationWord,
+    pub status: care::ConsultationStatus,
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
     /// From when one can join.
@@ -111,7 +76,7 @@ impl ConsultationView {
             patient: names.view(consultation.patient),
             provider_id: consultation.provider.uuid(),
             category_id: consultation.category.map(Into::into),
-            status: consultation.status.into(),
+            status: consultation.status,
             starts_at: consultation.starts_at,
             ends_at: consultation.ends_at(),
             opens_at: consultation.opens_at(),
@@ -130,19 +95,11 @@ pub struct ConsultationsView {
     pub next: Option<String>,
 }
 
-/// The part that one plays in a consultation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ParticipantWord {
-    Patient,
-    Provider,
-}
-
 /// What a client connects to the video vendor with.
 #[derive(Debug, Object)]
 pub struct AdmissionView {
     pub consultation_id: Uuid,
-    pub participant: ParticipantWord,
+    pub participant: care::Participant,
     /// The vendor's project (API key or application id).
     pub project: String,
     /// The vendor's session.
@@ -156,10 +113,7 @@ impl From<Admission> for AdmissionView {
     fn from(admission: Admission) -> Self {
         Self {
             consultation_id: admission.consultation.uuid(),
-            participant: match admission.participant {
-                Participant::Patient => ParticipantWord::Patient,
-                Participant::Provider => ParticipantWord::Provider,
-            },
+            participant: admission.participant,
             project: admission.token.project,
             vendor_session_id: admission.session,
             token: admission.token.token,
@@ -172,7 +126,7 @@ impl From<Admission> for AdmissionView {
 #[derive(Debug, Object)]
 pub struct NotesView {
     pub consultation_id: Uuid,
-    pub status: ConsultationWord,
+    pub status: care::ConsultationStatus,
     /// The notes; a patient reads them once the consultation is completed.
     pub notes: Option<String>,
 }
@@ -181,7 +135,7 @@ impl From<Consultation> for NotesView {
     fn from(consultation: Consultation) -> Self {
         Self {
             consultation_id: consultation.id.uuid(),
-            status: consultation.status.into(),
+            status: consultation.status,
             notes: consultation.notes,
         }
     }
@@ -212,7 +166,9 @@ impl ConsultationsApi {
         found: Vec<Consultation>,
     ) -> Result<Vec<ConsultationView>, Problem> {
         let names = match caller.actor().as_provider() {
-            Some(_) => Names::of(&self.sources, found.iter().map(|one| one.patient)).await?,
+            Some(_) => {
+                Names::of(self.sources.facts.as_ref(), found.iter().map(|one| one.patient)).await?
+            }
             // A patient's own name says nothing that is new.
             None => Names::default(),
         };
@@ -244,11 +200,11 @@ impl ConsultationsApi {
         &self,
         caller: Caller,
         /// Those of one status.
-        status: Query<Option<ConsultationWord>>,
+        status: Query<Option<care::ConsultationStatus>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<ConsultationsView>, Problem> {
-        let (status, page) = (status.0.map(Into::into), PageQuery::read(limit, cursor)?);
+        let (status, page) = (status.0, PageQuery::read(limit, cursor)?);
         let Page { items, next } =
             consultations::list(self.store.as_ref(), caller.actor(), status, &page).await?;
         let consultations = self.shown(&caller, items).await?;

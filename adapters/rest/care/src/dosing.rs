@@ -4,8 +4,8 @@ use api::{Body, Caller, Problem, Tag, Text, Versioned, one_version, seen_version
 use care::{
     CareError, CareStore, Sources,
     dosing::{
-        self, ComputedDose, DoseAlert, DoseOverride, DoseRequest, DosingRule, Method,
-        OverrideReason, RenalBand, RenalEffect, Rounding, SurfaceFormula,
+        self, ComputedDose, DoseOverride, DoseRequest, DosingRule, Method, RenalBand, RenalEffect,
+        Rounding, SurfaceFormula,
     },
 };
 use chrono::NaiveDate;
@@ -29,96 +29,26 @@ pub struct DosingApi {
     pub sources: Sources,
 }
 
-/// What a provider has to know of a dose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum DoseAlertWord {
-    /// Above the drug's maximum, a time or a day; signed only with an override.
-    AboveMaximum,
-    /// The drug is not meant for that age; signed only with an override.
-    AgeLimit,
-    /// The creatinine clearance forbids the drug; signed only with an override.
-    RenalContraindication,
-    /// Above what the creatinine clearance allows; signed only with an override.
-    AboveRenalDose,
-    /// The dose depends on the kidneys, and nothing is known of them; signed only
-    /// with an override.
-    RenalFunctionUnknown,
-    /// It was lowered for the kidneys.
-    RenalReduction,
-    /// It was lowered to the rule's largest dose.
-    Capped,
-}
-
-impl From<DoseAlert> for DoseAlertWord {
-    fn from(alert: DoseAlert) -> Self {
-        match alert {
-            DoseAlert::AboveMaximum => Self::AboveMaximum,
-            DoseAlert::AgeLimit => Self::AgeLimit,
-            DoseAlert::RenalContraindication => Self::RenalContraindication,
-            DoseAlert::AboveRenalDose => Self::AboveRenalDose,
-            DoseAlert::RenalFunctionUnknown => Self::RenalFunctionUnknown,
-            DoseAlert::RenalReduction => Self::RenalReduction,
-            DoseAlert::Capped => Self::Capped,
-        }
-    }
-}
-
-impl From<DoseAlertWord> for DoseAlert {
-    fn from(word: DoseAlertWord) -> Self {
-        match word {
-            DoseAlertWord::AboveMaximum => Self::AboveMaximum,
-            DoseAlertWord::AgeLimit => Self::AgeLimit,
-            DoseAlertWord::RenalContraindication => Self::RenalContraindication,
-            DoseAlertWord::AboveRenalDose => Self::AboveRenalDose,
-            DoseAlertWord::RenalFunctionUnknown => Self::RenalFunctionUnknown,
-            DoseAlertWord::RenalReduction => Self::RenalReduction,
-            DoseAlertWord::Capped => Self::Capped,
-        }
-    }
-}
-
-/// Why a provider goes on in spite of an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum OverrideReasonWord {
-    BenefitOutweighsRisk,
-    SpecialistAdvice,
-    ToleratedBefore,
-    /// The note says it in words.
-    Other,
-}
-
 /// An alert that the provider takes upon themselves.
 #[derive(Clone, Debug, Object)]
 pub struct DoseOverrideBody {
-    pub alert: DoseAlertWord,
-    pub reason: OverrideReasonWord,
+    pub alert: care::dosing::DoseAlert,
+    pub reason: care::dosing::OverrideReason,
     /// Required with `other`.
     pub note: Option<Text<OverrideNote>>,
 }
 
 impl From<DoseOverrideBody> for DoseOverride {
     fn from(body: DoseOverrideBody) -> Self {
-        let reason = match body.reason {
-            OverrideReasonWord::BenefitOutweighsRisk => OverrideReason::BenefitOutweighsRisk,
-            OverrideReasonWord::SpecialistAdvice => OverrideReason::SpecialistAdvice,
-            OverrideReasonWord::ToleratedBefore => OverrideReason::ToleratedBefore,
-            OverrideReasonWord::Other => OverrideReason::Other,
-        };
-        Self { alert: body.alert.into(), reason, note: body.note.map(Into::into) }
+        let reason = body.reason;
+        Self { alert: body.alert, reason, note: body.note.map(Into::into) }
     }
 }
 
 impl From<DoseOverride> for DoseOverrideBody {
     fn from(given: DoseOverride) -> Self {
-        let reason = match given.reason {
-            OverrideReason::BenefitOutweighsRisk => OverrideReasonWord::BenefitOutweighsRisk,
-            OverrideReason::SpecialistAdvice => OverrideReasonWord::SpecialistAdvice,
-            OverrideReason::ToleratedBefore => OverrideReasonWord::ToleratedBefore,
-            OverrideReason::Other => OverrideReasonWord::Other,
-        };
-        Self { alert: given.alert.into(), reason, note: given.note.map(Into::into) }
+        let reason = given.reason;
+        Self { alert: given.alert, reason, note: given.note.map(Into::into) }
     }
 }
 
@@ -326,7 +256,7 @@ pub struct ComputedDoseView {
     /// The steps that follow, where the drug is titrated.
     #[oai(default, skip_serializing_if_is_empty)]
     pub schedule: Vec<TitrationStepBody>,
-    pub alerts: Vec<DoseAlertWord>,
+    pub alerts: Vec<care::dosing::DoseAlert>,
 }
 
 impl From<ComputedDose> for ComputedDoseView {
@@ -337,7 +267,7 @@ impl From<ComputedDose> for ComputedDoseView {
             body_surface: computed.body_surface,
             creatinine_clearance: computed.creatinine_clearance,
             schedule: computed.schedule.into_iter().map(Into::into).collect(),
-            alerts: computed.alerts.into_iter().map(Into::into).collect(),
+            alerts: computed.alerts.into_iter().collect(),
         }
     }
 }

@@ -49,7 +49,7 @@ pub use self::{
     rules::{RuleSetView, RuleSetsView, RulesApi, SimulationView},
     settings::{
         DeaScheduleWord, FormularyDrugBody, FormularyDrugView, FormularyView, ProtocolBody,
-        SettingsApi, StateModalityWord, StatePolicyBody, StatePolicyFound,
+        SettingsApi, StatePolicyBody, StatePolicyFound,
     },
     tasks::{TaskView, TasksApi, TasksView, UpdateTask},
     treatment::{
@@ -61,6 +61,3 @@ pub use self::{
     webhook::VideoWebhookApi,
     whole_review::{ProposeTreatment, WholeReviewApi, WholeReviewFound, WholeReviewView},
 };
-
-#[cfg(test)]
-mod tests;

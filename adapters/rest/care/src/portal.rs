@@ -239,7 +239,7 @@ impl PortalApi {
         let dashboard =
             portal::dashboard(&self.env, store, &self.sources, inbox, caller.actor()).await?;
         let shown = dashboard.consultations.iter().map(|one| one.patient);
-        let names = Names::of(&self.sources, shown).await?;
+        let names = Names::of(self.sources.facts.as_ref(), shown).await?;
         Ok(Json(DashboardView::of(dashboard, &names)))
     }
 
@@ -266,7 +266,8 @@ impl PortalApi {
         };
         let Page { items, next } =
             portal::panel(&self.env, self.store.as_ref(), caller.actor(), &query).await?;
-        let names = Names::of(&self.sources, items.iter().map(|found| found.patient)).await?;
+        let names =
+            Names::of(self.sources.facts.as_ref(), items.iter().map(|found| found.patient)).await?;
         let patients = items.into_iter().map(|found| PanelPatientView::of(found, &names)).collect();
         Ok(Json(PanelView { patients, next }))
     }

@@ -10,7 +10,7 @@ use care::{
 use kernel::{AssessmentId, Uuid};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 
-use super::{assessments::OutcomeWord, reviews::PriorityWord};
+use super::assessments::OutcomeWord;
 
 pub struct ReplaysApi {
     pub store: Arc<dyn CareStore>,
@@ -21,7 +21,7 @@ pub struct ReplaysApi {
 #[oai(rename = "ReplayedDecision")]
 pub struct ReplayedDecisionView {
     pub outcome: OutcomeWord,
-    pub priority: PriorityWord,
+    pub priority: care::Priority,
     /// The codes of its reasons.
     pub reasons: Vec<String>,
 }
@@ -30,7 +30,7 @@ impl From<ReplayedDecision> for ReplayedDecisionView {
     fn from(decision: ReplayedDecision) -> Self {
         Self {
             outcome: decision.outcome.into(),
-            priority: decision.priority.into(),
+            priority: decision.priority,
             reasons: decision.reasons,
         }
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use api::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key_on};
 use care::{
-    Assessment, CareStore, Priority, QueueItem, RejectionReason, Review, Severity, Sources,
+    Assessment, CareStore, QueueItem, Review, Sources,
     eligibility::{RuleResult, TracedRule},
     reviews::{self, Approval},
 };
@@ -32,23 +32,6 @@ pub struct ReviewsApi {
     pub sources: Sources,
 }
 
-/// How soon a provider has to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum PriorityWord {
-    Urgent,
-    Routine,
-}
-
-impl From<Priority> for PriorityWord {
-    fn from(priority: Priority) -> Self {
-        match priority {
-            Priority::Urgent => Self::Urgent,
-            Priority::Routine => Self::Routine,
-        }
-    }
-}
-
 /// A review that the provider may take.
 #[derive(Debug, Object)]
 pub struct QueueItemView {
@@ -59,7 +42,7 @@ pub struct QueueItemView {
     pub category_id: Uuid,
     /// The postal code of the patient's state.
     pub state: String,
-    pub priority: PriorityWord,
+    pub priority: care::Priority,
     pub submitted_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
     /// Until when the provider's own claim holds.
@@ -83,7 +66,7 @@ impl QueueItemView {
             patient: names.view(item.patient),
             category_id: item.category.uuid(),
             state: item.state.to_string(),
-            priority: item.priority.into(),
+            priority: item.priority,
             submitted_at: item.submitted_at,
             due_at: item.due_at,
             claimed_until: match item.review {
@@ -101,7 +84,7 @@ pub struct ReviewView {
     pub patient_id: Uuid,
     pub category_id: Uuid,
     pub review: ReviewWord,
-    pub priority: PriorityWord,
+    pub priority: care::Priority,
     pub due_at: Option<DateTime<Utc>>,
     /// Until when a claim holds.
     pub claimed_until: Option<DateTime<Utc>>,
@@ -114,7 +97,7 @@ impl From<Assessment> for ReviewView {
             patient_id: assessment.patient.uuid(),
             category_id: assessment.category.uuid(),
             review: (&assessment.review).into(),
-            priority: assessment.priority.into(),
+            priority: assessment.priority,
             due_at: assessment.due_at,
             claimed_until: match assessment.review {
                 Review::Claimed { until, .. } => Some(until),
@@ -170,34 +153,11 @@ impl poem_openapi::types::Example for ApproveReview {
     }
 }
 
-/// Why a provider said no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum RejectionWord {
-    Contraindicated,
-    NotIndicated,
-    NeedsInPersonVisit,
-    InsufficientInformation,
-    Other,
-}
-
-impl From<RejectionWord> for RejectionReason {
-    fn from(word: RejectionWord) -> Self {
-        match word {
-            RejectionWord::Contraindicated => Self::Contraindicated,
-            RejectionWord::NotIndicated => Self::NotIndicated,
-            RejectionWord::NeedsInPersonVisit => Self::NeedsInPersonVisit,
-            RejectionWord::InsufficientInformation => Self::InsufficientInformation,
-            RejectionWord::Other => Self::Other,
-        }
-    }
-}
-
 /// A rejection.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct RejectReview {
-    pub reason: RejectionWord,
+    pub reason: care::RejectionReason,
     /// The provider's own words, for the chart; at most 4,000 characters.
     pub note: Option<Text<ChartNote>>,
 }
@@ -205,19 +165,10 @@ pub struct RejectReview {
 impl poem_openapi::types::Example for RejectReview {
     fn example() -> Self {
         Self {
-            reason: RejectionWord::NeedsInPersonVisit,
+            reason: care::RejectionReason::NeedsInPersonVisit,
             note: Some("The mole has to be looked at.".into()),
         }
     }
-}
-
-/// What a rule does when it fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum SeverityWord {
-    Refuse,
-    Review,
-    Info,
 }
 
 /// What became of a rule.
@@ -235,7 +186,7 @@ pub enum RuleResultWord {
 pub struct TracedRuleView {
     pub id: String,
     pub description: String,
-    pub severity: SeverityWord,
+    pub severity: care::Severity,
     /// The rule itself, in the Common Expression Language.
     pub expression: String,
     /// The inputs that the rule names, by their path; null where missing.
@@ -257,11 +208,7 @@ impl From<TracedRule> for TracedRuleView {
         Self {
             id: traced.rule.id,
             description: traced.rule.description,
-            severity: match traced.rule.severity {
-                Severity::Refuse => SeverityWord::Refuse,
-                Severity::Review => SeverityWord::Review,
-                Severity::Info => SeverityWord::Info,
-            },
+            severity: traced.rule.severity,
             expression: traced.rule.expression,
             inputs: json!(traced.inputs),
             result,
@@ -284,7 +231,7 @@ pub struct TracedAssessmentView {
     pub review: ReviewWord,
     /// The provider who holds the review or decided it.
     pub review_provider_id: Option<Uuid>,
-    pub priority: PriorityWord,
+    pub priority: care::Priority,
     /// The rule set; absent where the category had none.
     pub rule_set_id: Option<Uuid>,
     pub rule_set_version: i32,
@@ -332,7 +279,7 @@ impl From<Assessment> for TracedAssessmentView {
                 .collect(),
             review: (&assessment.review).into(),
             review_provider_id: assessment.review.provider().map(Into::into),
-            priority: assessment.priority.into(),
+            priority: assessment.priority,
             rule_set_id: trace.rule_set.map(Into::into),
             rule_set_version: trace.rule_set_version,
             patient: json!(trace.inputs.patient),
@@ -366,7 +313,8 @@ impl ReviewsApi {
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let Page { items, next } =
             reviews::queue(&self.env, store, &self.sources, actor, &page).await?;
-        let names = Names::of(&self.sources, items.iter().map(|item| item.patient)).await?;
+        let names =
+            Names::of(self.sources.facts.as_ref(), items.iter().map(|item| item.patient)).await?;
         let reviews = items.into_iter().map(|item| QueueItemView::of(item, &names)).collect();
         Ok(Json(QueueView { reviews, next }))
     }
@@ -462,7 +410,7 @@ impl ReviewsApi {
         assessment_id: Path<Uuid>,
         body: Body<RejectReview>,
     ) -> Result<Json<ReviewView>, Problem> {
-        let (reason, note) = (body.0.reason.into(), body.0.note.map(Into::into));
+        let (reason, note) = (body.0.reason, body.0.note.map(Into::into));
         let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
         let id = AssessmentId(assessment_id.0);
         let review = reviews::reject(&self.env, store, sources, actor, id, reason, note).await?;

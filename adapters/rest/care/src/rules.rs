@@ -7,8 +7,8 @@ use api::{
     seen_version,
 };
 use care::{
-    CareError, CareStore, Rule, Severity,
-    eligibility::{RuleSet, RuleSetContent, RuleSetStatus, Scope},
+    CareError, CareStore, Rule,
+    eligibility::{RuleSet, RuleSetContent, Scope},
     rules::{self, Change, FormSchemas, NewRuleSet, RuleSetQuery, Simulation},
 };
 use chrono::{DateTime, Utc};
@@ -17,32 +17,19 @@ use kernel::{
     text::{DrugCode, RuleDescription, RuleReason, RuleSetNote, RuleWord, StateCode},
 };
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
     types::Example,
 };
 use ports::Env;
 
-use super::{
-    assessments::OutcomeWord,
-    reviews::{PriorityWord, SeverityWord},
-};
+use super::assessments::OutcomeWord;
 
 pub struct RulesApi {
     pub env: Env,
     pub store: Arc<dyn CareStore>,
     pub forms: Arc<dyn FormSchemas>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "RuleSetStatus", rename_all = "snake_case")]
-pub enum RuleSetStatusWord {
-    Draft,
-    /// It decides.
-    Published,
-    /// It decided once; publishing it again rolls back to it.
-    Retired,
 }
 
 /// An eligibility rule: an expression in CEL that is true when the rule fires.
@@ -54,7 +41,7 @@ pub struct RuleBody {
     pub id: Text<RuleWord>,
     pub description: Text<RuleDescription>,
     /// What it does when it fires.
-    pub severity: SeverityWord,
+    pub severity: care::Severity,
     /// Over `answers` and `scores` by link id, `patient` (`age`, `sex`,
     /// `state`), and the lists `medications` and `allergies` of `system`,
     /// `code` and `display`. A rule that cannot be evaluated for a patient,
@@ -75,11 +62,7 @@ impl From<Rule> for RuleBody {
         Self {
             id: rule.id.into(),
             description: rule.description.into(),
-            severity: match rule.severity {
-                Severity::Refuse => SeverityWord::Refuse,
-                Severity::Review => SeverityWord::Review,
-                Severity::Info => SeverityWord::Info,
-            },
+            severity: rule.severity,
             expression: rule.expression,
             reason_code: rule.reason_code.into(),
             reason_text: rule.reason_text.into(),
@@ -93,11 +76,7 @@ impl From<RuleBody> for Rule {
         Self {
             id: body.id.into(),
             description: body.description.into(),
-            severity: match body.severity {
-                SeverityWord::Refuse => Severity::Refuse,
-                SeverityWord::Review => Severity::Review,
-                SeverityWord::Info => Severity::Info,
-            },
+            severity: body.severity,
             expression: body.expression,
             reason_code: body.reason_code.into(),
             reason_text: body.reason_text.into(),
@@ -140,7 +119,7 @@ fn example_rule() -> RuleBody {
     RuleBody {
         id: "over_65".into(),
         description: "Patients over 60.".into(),
-        severity: SeverityWord::Review,
+        severity: care::Severity::Review,
         expression: "patient.age > 60".into(),
         reason_code: "over_60".into(),
         reason_text: "A provider looks at every request of people over 60.".into(),
@@ -179,7 +158,7 @@ pub struct RuleSetView {
     pub rxnorm: Option<String>,
     /// Counts up within category and scope.
     pub version: i32,
-    pub status: RuleSetStatusWord,
+    pub status: care::eligibility::RuleSetStatus,
     pub rules: Vec<RuleBody>,
     pub note: Option<String>,
     pub based_on: Option<Uuid>,
@@ -199,11 +178,7 @@ impl From<RuleSet> for RuleSetView {
             state: set.scope.state.map(|state| state.to_string()),
             rxnorm: set.scope.drug.map(String::from),
             version: set.version,
-            status: match set.status {
-                RuleSetStatus::Draft => RuleSetStatusWord::Draft,
-                RuleSetStatus::Published => RuleSetStatusWord::Published,
-                RuleSetStatus::Retired => RuleSetStatusWord::Retired,
-            },
+            status: set.status,
             rules: set.rules.into_iter().map(Into::into).collect(),
             note: set.note,
             based_on: set.based_on.map(RuleSetId::uuid),
@@ -261,9 +236,9 @@ pub struct SimulatedRuleView {
 pub struct SimulatedChangeView {
     pub assessment_id: Uuid,
     pub from: OutcomeWord,
-    pub from_priority: PriorityWord,
+    pub from_priority: care::Priority,
     pub to: OutcomeWord,
-    pub to_priority: PriorityWord,
+    pub to_priority: care::Priority,
 }
 
 impl From<Change> for SimulatedChangeView {
@@ -271,9 +246,9 @@ impl From<Change> for SimulatedChangeView {
         Self {
             assessment_id: change.assessment.uuid(),
             from: change.from.0.into(),
-            from_priority: change.from.1.into(),
+            from_priority: change.from.1,
             to: change.to.0.into(),
-            to_priority: change.to.1.into(),
+            to_priority: change.to.1,
         }
     }
 }
@@ -382,17 +357,13 @@ impl RulesApi {
         /// Only those of this category.
         category_id: Query<Option<Uuid>>,
         /// Only those that stand like this.
-        status: Query<Option<RuleSetStatusWord>>,
+        status: Query<Option<care::eligibility::RuleSetStatus>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<RuleSetsView>, Problem> {
         let query = RuleSetQuery {
             category: category_id.0.map(Into::into),
-            status: status.0.map(|status| match status {
-                RuleSetStatusWord::Draft => RuleSetStatus::Draft,
-                RuleSetStatusWord::Published => RuleSetStatus::Published,
-                RuleSetStatusWord::Retired => RuleSetStatus::Retired,
-            }),
+            status: status.0,
             page: PageQuery::read(limit, cursor)?,
         };
         let Page { items, next } = rules::list(self.store.as_ref(), caller.actor(), &query).await?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::{Body, Caller, Problem, Tag, Text, Versioned, entity_tag, one_version, seen_version};
-use care::{CareError, CareStore, Categories, DoseLimit, Modality, Protocol, StatePolicy, setting};
+use care::{CareError, CareStore, Categories, DoseLimit, Protocol, StatePolicy, setting};
 use kernel::{
     CategoryId, DeaSchedule, FieldError, Permission, RxNorm, UsState, Uuid,
     text::{DrugCode, DrugDescription, PackageCode, Reference, Strength, ToConfirm, UnitOfMeasure},
@@ -153,47 +153,29 @@ impl Example for ProtocolBody {
     }
 }
 
-/// How a state lets provider and patient establish their relation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum StateModalityWord {
-    /// A form that a provider reads is enough.
-    Asynchronous,
-    /// The two have to meet by video.
-    Video,
-}
-
 /// What a state allows.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct StatePolicyBody {
-    pub modality: StateModalityWord,
+    pub modality: care::Modality,
 }
 
 impl Example for StatePolicyBody {
     fn example() -> Self {
-        Self { modality: StateModalityWord::Asynchronous }
+        Self { modality: care::Modality::Asynchronous }
     }
 }
 
 impl StatePolicyBody {
     fn parse(self, state: UsState) -> StatePolicy {
-        let modality = match self.modality {
-            StateModalityWord::Asynchronous => Modality::Asynchronous,
-            StateModalityWord::Video => Modality::Video,
-        };
+        let modality = self.modality;
         StatePolicy { state, modality }
     }
 }
 
 impl From<StatePolicy> for StatePolicyBody {
     fn from(policy: StatePolicy) -> Self {
-        Self {
-            modality: match policy.modality {
-                Modality::Asynchronous => StateModalityWord::Asynchronous,
-                Modality::Video => StateModalityWord::Video,
-            },
-        }
+        Self { modality: policy.modality }
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use api::{Body, Caller, PageQuery, Problem, Tag, Text, Versioned, any_or_one};
 use care::{
-    CareError, CareStore, Sources, Task, TaskKind,
+    CareError, CareStore, Sources, Task,
     tasks::{self, Shown, TaskChange},
 };
 use chrono::{DateTime, Utc};
@@ -15,41 +15,12 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{
-    names::{Names, PatientNameView},
-    reviews::PriorityWord,
-};
+use super::names::{Names, PatientNameView};
 
 pub struct TasksApi {
     pub env: Env,
     pub store: Arc<dyn CareStore>,
     pub sources: Sources,
-}
-
-/// What a task is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum TaskKindWord {
-    UrgentReview,
-    OverdueReview,
-    BlockedPrescription,
-    FailedPrescription,
-    ChangedTreatment,
-    ChangedProfile,
-    UnprescribedTreatment,
-    /// A plan was a colleague's until now.
-    TakenOver,
-    ChangedHealth,
-    UncoveredTreatment,
-    TitrationStep,
-    /// A prescription has ended that a pharmacy holds: phone it. A note says
-    /// who was spoken to.
-    PhonePharmacy,
-    /// A paid fill is held; decide with `releaseHeldFill`.
-    HeldFill,
-    /// The carrier could not deliver a parcel, which holds the next fill. Complete
-    /// it with a note on what happened; a later delivery completes it as well.
-    AstrayParcel,
 }
 
 /// How far a task has come.
@@ -66,9 +37,9 @@ pub enum TaskStatusWord {
 #[derive(Debug, Object)]
 pub struct TaskView {
     pub id: Uuid,
-    pub kind: TaskKindWord,
+    pub kind: care::TaskKind,
     pub title: String,
-    pub priority: PriorityWord,
+    pub priority: care::Priority,
     pub status: TaskStatusWord,
     /// Whose it is; absent where anybody licensed in the state may take it.
     pub provider_id: Option<Uuid>,
@@ -112,24 +83,9 @@ impl TaskView {
         };
         Self {
             id: task.id.uuid(),
-            kind: match task.kind {
-                TaskKind::UrgentReview => TaskKindWord::UrgentReview,
-                TaskKind::OverdueReview => TaskKindWord::OverdueReview,
-                TaskKind::BlockedPrescription => TaskKindWord::BlockedPrescription,
-                TaskKind::FailedPrescription => TaskKindWord::FailedPrescription,
-                TaskKind::ChangedTreatment => TaskKindWord::ChangedTreatment,
-                TaskKind::ChangedProfile => TaskKindWord::ChangedProfile,
-                TaskKind::UnprescribedTreatment => TaskKindWord::UnprescribedTreatment,
-                TaskKind::TakenOver => TaskKindWord::TakenOver,
-                TaskKind::ChangedHealth => TaskKindWord::ChangedHealth,
-                TaskKind::UncoveredTreatment => TaskKindWord::UncoveredTreatment,
-                TaskKind::TitrationStep => TaskKindWord::TitrationStep,
-                TaskKind::PhonePharmacy => TaskKindWord::PhonePharmacy,
-                TaskKind::HeldFill => TaskKindWord::HeldFill,
-                TaskKind::AstrayParcel => TaskKindWord::AstrayParcel,
-            },
+            kind: task.kind,
             title: task.kind.title().to_owned(),
-            priority: task.kind.priority().into(),
+            priority: task.kind.priority(),
             status,
             provider_id: task.provider.map(ProviderId::uuid),
             patient_id: task.patient.uuid(),
@@ -226,7 +182,8 @@ impl TasksApi {
         let Page { items, next } =
             tasks::list(&self.env, store, &self.sources, actor, shown, &page).await?;
         let now = self.env.now();
-        let names = Names::of(&self.sources, items.iter().map(|task| task.patient)).await?;
+        let names =
+            Names::of(self.sources.facts.as_ref(), items.iter().map(|task| task.patient)).await?;
         let tasks = items.into_iter().map(|task| TaskView::of(task, now, &names)).collect();
         Ok(Json(TasksView { tasks, next }))
     }
@@ -250,7 +207,7 @@ impl TasksApi {
         let change = body.0.parse()?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let task = tasks::change(&self.env, store, &self.sources, actor, place, change).await?;
-        let names = Names::of(&self.sources, [task.patient]).await?;
+        let names = Names::of(self.sources.facts.as_ref(), [task.patient]).await?;
         Ok(Versioned::at(task.version, TaskView::of(task, self.env.now(), &names)))
     }
 }

@@ -2,8 +2,8 @@
 
 use api::{Problem, Text};
 use care::{
-    Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding, PlanStatus,
-    Treatment, TreatmentPlan,
+    Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding, Treatment,
+    TreatmentPlan,
     dosing::{Kidneys, Titration, TitrationStep},
     plans::{PlanHistory, VersionHistory},
     treatment::PlanVersion,
@@ -410,46 +410,13 @@ impl Example for CompletePlan {
     }
 }
 
-/// Why a plan ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum EndReasonWord {
-    GoalReached,
-    /// The last fill of its prescription was used.
-    SupplyUsed,
-    /// Another plan took its place.
-    Superseded,
-    AdverseReaction,
-    Ineffective,
-    Contraindicated,
-    PatientRequest,
-    EnteredInError,
-    Other,
-}
-
-impl From<EndReason> for EndReasonWord {
-    fn from(reason: EndReason) -> Self {
-        match reason {
-            EndReason::GoalReached => Self::GoalReached,
-            EndReason::SupplyUsed => Self::SupplyUsed,
-            EndReason::Superseded => Self::Superseded,
-            EndReason::AdverseReaction => Self::AdverseReaction,
-            EndReason::Ineffective => Self::Ineffective,
-            EndReason::Contraindicated => Self::Contraindicated,
-            EndReason::PatientRequest => Self::PatientRequest,
-            EndReason::EnteredInError => Self::EnteredInError,
-            EndReason::Other => Self::Other,
-        }
-    }
-}
-
 /// How a plan ended.
 #[derive(Debug, Object)]
 pub struct PlanEndingView {
     pub at: DateTime<Utc>,
     /// The provider who ended it; absent where the last fill did.
     pub provider_id: Option<Uuid>,
-    pub reason: EndReasonWord,
+    pub reason: care::EndReason,
     pub note: Option<String>,
     /// The plan that took its place.
     pub superseded_by: Option<Uuid>,
@@ -460,28 +427,9 @@ impl From<PlanEnding> for PlanEndingView {
         Self {
             at: ending.at,
             provider_id: ending.by.map(Into::into),
-            reason: ending.reason.into(),
+            reason: ending.reason,
             note: ending.note,
             superseded_by: ending.superseded_by.map(Into::into),
-        }
-    }
-}
-
-/// The state of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum PlanStatusWord {
-    Active,
-    Completed,
-    Revoked,
-}
-
-impl From<PlanStatus> for PlanStatusWord {
-    fn from(status: PlanStatus) -> Self {
-        match status {
-            PlanStatus::Active => Self::Active,
-            PlanStatus::Completed => Self::Completed,
-            PlanStatus::Revoked => Self::Revoked,
         }
     }
 }
@@ -509,7 +457,7 @@ pub struct PlanView {
     pub assessment_id: Option<Uuid>,
     /// Signed under protocol, without a provider's own look.
     pub automatic: bool,
-    pub status: PlanStatusWord,
+    pub status: care::PlanStatus,
     /// How it ended, once it has.
     pub ended: Option<PlanEndingView>,
     /// Counts the changes; send it back as `If-Match` to be told of others.
@@ -547,7 +495,7 @@ impl From<TreatmentPlan> for PlanView {
             category_id: plan.category.uuid(),
             assessment_id: plan.assessment.map(Into::into),
             automatic: plan.automatic,
-            status: plan.status.into(),
+            status: plan.status,
             version: plan.version,
             treatment: plan.current().treatment.clone().into(),
             versions: plan.versions().map(Into::into).collect(),
@@ -601,7 +549,7 @@ impl From<VersionHistory> for VersionHistoryView {
 #[derive(Debug, Object)]
 pub struct PlanHistoryView {
     pub plan_id: Uuid,
-    pub status: PlanStatusWord,
+    pub status: care::PlanStatus,
     /// Oldest first.
     pub versions: Vec<VersionHistoryView>,
     pub ended: Option<PlanEndingView>,
@@ -611,7 +559,7 @@ impl From<PlanHistory> for PlanHistoryView {
     fn from(history: PlanHistory) -> Self {
         Self {
             plan_id: history.plan.id.uuid(),
-            status: history.plan.status.into(),
+            status: history.plan.status,
             versions: history.versions.into_iter().map(Into::into).collect(),
             ended: history.plan.ended.map(Into::into),
         }

@@ -17,8 +17,7 @@ use serde_json::Value;
 
 use super::{
     assessments::{OutcomeWord, ReasonView, ReviewWord},
-    consultations::ConsultationWord,
-    dosing::{DoseAlertWord, DosingRuleBody},
+    dosing::DosingRuleBody,
     information::ExchangeView,
     names::PatientNameView,
     reviews::TracedAssessmentView,
@@ -149,7 +148,7 @@ pub struct ProposalView {
     pub dosing_rule: Option<DosingRuleBody>,
     /// What speaks against the dose; each that blocks needs an override, or a
     /// measurement of the kidneys, in the approval.
-    pub dose_alerts: Vec<DoseAlertWord>,
+    pub dose_alerts: Vec<care::dosing::DoseAlert>,
     /// What the safety check finds on the record as it is.
     pub alerts: Vec<ProposedAlertView>,
 }
@@ -161,7 +160,7 @@ impl From<Proposal> for ProposalView {
             treatment: proposal.treatment.into(),
             formulary: proposal.limit.map(Into::into),
             dosing_rule: proposal.rule.map(Into::into),
-            dose_alerts: proposal.dose_alerts.into_iter().map(Into::into).collect(),
+            dose_alerts: proposal.dose_alerts.into_iter().collect(),
             alerts: proposal.alerts.into_iter().map(Into::into).collect(),
         }
     }
@@ -185,7 +184,7 @@ pub struct EarlierVisitView {
     pub provider_id: Uuid,
     pub category_id: Option<Uuid>,
     pub starts_at: DateTime<Utc>,
-    pub status: ConsultationWord,
+    pub status: care::ConsultationStatus,
 }
 
 /// Everything that a provider signs on.
@@ -261,7 +260,7 @@ impl From<WholeReview> for WholeReviewView {
                     provider_id: visit.provider.uuid(),
                     category_id: visit.category.map(Into::into),
                     starts_at: visit.starts_at,
-                    status: visit.status.into(),
+                    status: visit.status,
                 })
                 .collect(),
         }

@@ -10,8 +10,5 @@ pub use self::{
         ChangePreferences, HistoryView, InboxView, NotificationView, NotificationsApi,
         PreferenceView, PreferencesView,
     },
-    words::{ChannelWord, FormatWord, KindWord, StateWord, StatusWord, TopicWord},
+    words::StatusWord,
 };
-
-#[cfg(test)]
-mod tests;

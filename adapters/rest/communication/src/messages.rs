@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{FormatWord, StatusWord, TopicWord};
+use super::StatusWord;
 
 pub struct MessagesApi {
     pub env: Env,
@@ -35,12 +35,12 @@ pub struct SendMessage {
     /// for a provider a patient of their panel.
     pub recipient_id: Option<Uuid>,
     /// What it is about; needed with `recipient_id`.
-    pub topic: Option<TopicWord>,
+    pub topic: Option<communication::Topic>,
     /// The subscription it is about, where it is about one.
     pub subscription_id: Option<Uuid>,
     /// How `body` is to be read; plain text without one. HTML is reduced to
     /// simple formatting and to links to `https`, `mailto` and `tel`.
-    pub format: Option<FormatWord>,
+    pub format: Option<communication::BodyFormat>,
     /// What to say, in 1 to 10,000 characters.
     pub body: Text<MessageText>,
 }
@@ -50,7 +50,7 @@ impl Example for SendMessage {
         Self {
             thread_id: None,
             recipient_id: Some(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)),
-            topic: Some(TopicWord::Treatment),
+            topic: Some(communication::Topic::Treatment),
             subscription_id: None,
             format: None,
             body: "My scalp has been itching since Monday. Should I go on?".into(),
@@ -65,7 +65,7 @@ impl SendMessage {
             (Some(thread), None, _) => Destination::Thread(ThreadId(thread)),
             (None, Some(account), Some(topic)) => Destination::Person {
                 account: AccountId(account),
-                topic: topic.into(),
+                topic,
                 subscription: self.subscription_id.map(Into::into),
             },
             (None, Some(_), None) => {
@@ -98,7 +98,7 @@ pub struct MessageView {
     pub thread_id: Uuid,
     pub sender_id: Uuid,
     pub recipient_id: Uuid,
-    pub format: FormatWord,
+    pub format: communication::BodyFormat,
     /// The text; where it is HTML, it is safe to show.
     pub body: String,
     pub status: StatusWord,
@@ -115,7 +115,7 @@ impl From<Message> for MessageView {
             thread_id: message.thread.uuid(),
             sender_id: message.sender.uuid(),
             recipient_id: message.recipient.uuid(),
-            format: message.body.format().into(),
+            format: message.body.format(),
             body: message.body.text().to_owned(),
             status: message.status.into(),
             sent_at: message.sent_at,
@@ -131,7 +131,7 @@ pub struct ThreadView {
     pub id: Uuid,
     pub patient_id: Uuid,
     pub provider_id: Uuid,
-    pub topic: TopicWord,
+    pub topic: communication::Topic,
     pub subscription_id: Option<Uuid>,
     pub created_at: DateTime<Utc>,
     /// When the newest message was sent; only in lists.
@@ -146,7 +146,7 @@ impl From<Thread> for ThreadView {
             id: thread.id.uuid(),
             patient_id: thread.patient.uuid(),
             provider_id: thread.provider.uuid(),
-            topic: thread.topic.into(),
+            topic: thread.topic,
             subscription_id: thread.subscription.map(|id| id.uuid()),
             created_at: thread.created_at,
             last_message_at: None,

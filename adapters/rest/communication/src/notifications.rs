@@ -15,8 +15,6 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::{ChannelWord, KindWord, StateWord};
-
 pub struct NotificationsApi {
     pub env: Env,
     pub store: Arc<dyn CommunicationStore>,
@@ -27,8 +25,8 @@ pub struct NotificationsApi {
 #[derive(Debug, Object)]
 pub struct NotificationView {
     pub id: Uuid,
-    pub kind: KindWord,
-    pub channel: ChannelWord,
+    pub kind: communication::NotificationKind,
+    pub channel: communication::Channel,
     /// What it says; absent for mails.
     pub title: Option<String>,
     /// What it says; absent for mails.
@@ -39,7 +37,7 @@ pub struct NotificationView {
     pub about_id: Uuid,
     /// The status that the thing came to.
     pub about_status: Option<String>,
-    pub state: StateWord,
+    pub state: communication::StateWord,
     pub created_at: DateTime<Utc>,
     pub delivered_at: Option<DateTime<Utc>>,
     pub read_at: Option<DateTime<Utc>>,
@@ -70,8 +68,8 @@ pub struct HistoryView {
 /// Whether a kind of notification goes through a channel.
 #[derive(Debug, Object)]
 pub struct PreferenceView {
-    pub kind: KindWord,
-    pub channel: ChannelWord,
+    pub kind: communication::NotificationKind,
+    pub channel: communication::Channel,
     pub enabled: bool,
 }
 
@@ -86,8 +84,8 @@ pub struct ChangePreferences {
 impl Example for ChangePreferences {
     fn example() -> Self {
         let preference = PreferenceView {
-            kind: KindWord::ShipmentChanged,
-            channel: ChannelWord::Mail,
+            kind: communication::NotificationKind::ShipmentChanged,
+            channel: communication::Channel::Mail,
             enabled: false,
         };
         Self { preferences: vec![preference] }
@@ -102,17 +100,13 @@ pub struct PreferencesView {
 
 impl From<Preference> for PreferenceView {
     fn from(preference: Preference) -> Self {
-        Self {
-            kind: preference.kind.into(),
-            channel: preference.channel.into(),
-            enabled: preference.enabled,
-        }
+        Self { kind: preference.kind, channel: preference.channel, enabled: preference.enabled }
     }
 }
 
 impl From<PreferenceView> for Preference {
     fn from(view: PreferenceView) -> Self {
-        Self { kind: view.kind.into(), channel: view.channel.into(), enabled: view.enabled }
+        Self { kind: view.kind, channel: view.channel, enabled: view.enabled }
     }
 }
 
@@ -142,15 +136,15 @@ impl NotificationsApi {
         };
         Ok(NotificationView {
             id: notification.id.uuid(),
-            kind: notification.kind.into(),
-            channel: notification.channel.into(),
+            kind: notification.kind,
+            channel: notification.channel,
             title,
             text,
             attempts: notification.attempts(),
             about_entity: notification.about.entity,
             about_id: notification.about.id,
             about_status: notification.about.status,
-            state: notification.state.into(),
+            state: notification.state.word(),
             created_at: notification.created_at,
             delivered_at,
             read_at,
@@ -249,7 +243,7 @@ impl NotificationsApi {
         caller: Caller,
         user_id: Path<Uuid>,
         /// Only notifications of this kind.
-        kind: Query<Option<KindWord>>,
+        kind: Query<Option<communication::NotificationKind>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
         /// The language that the words are wanted in; English without one.
@@ -258,7 +252,7 @@ impl NotificationsApi {
     ) -> Result<Json<HistoryView>, Problem> {
         let page = PageQuery::read(limit, cursor)?;
         let (store, account) = (self.store.as_ref(), AccountId(user_id.0));
-        let kind = kind.0.map(Into::into);
+        let kind = kind.0;
         let history = reading::list_history(store, caller.actor(), account, kind, &page).await?;
         let (notifications, next) = self.views(history, language.0.as_deref())?;
         Ok(Json(HistoryView { notifications, next }))

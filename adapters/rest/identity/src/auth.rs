@@ -9,7 +9,7 @@ use kernel::text::Email;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Any};
 use serde_json::Value;
 
-use super::{Accepted, Role};
+use super::Accepted;
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -115,7 +115,7 @@ pub struct SessionTokens {
     /// When the session ends unless it is refreshed before.
     refresh_expires_at: DateTime<Utc>,
     account_id: kernel::Uuid,
-    roles: Vec<Role>,
+    roles: Vec<kernel::Role>,
 }
 
 impl From<TokenPair> for SessionTokens {
@@ -127,7 +127,7 @@ impl From<TokenPair> for SessionTokens {
             refresh_token: pair.refresh_token,
             refresh_expires_at: pair.refresh_expires_at,
             account_id: pair.account.uuid(),
-            roles: pair.roles.into_iter().map(Role::from).collect(),
+            roles: pair.roles.into_iter().collect(),
         }
     }
 }
@@ -180,7 +180,7 @@ struct PermissionView {
 /// What the caller may do.
 #[derive(Debug, Object)]
 struct AccessView {
-    roles: Vec<Role>,
+    roles: Vec<kernel::Role>,
     permissions: Vec<PermissionView>,
     /// The granted SMART scopes, where the caller is an API client.
     scopes: Vec<String>,
@@ -197,7 +197,7 @@ impl From<access::Access> for AccessView {
             })
             .collect();
         Self {
-            roles: access.roles.into_iter().map(Role::from).collect(),
+            roles: access.roles.into_iter().collect(),
             permissions,
             scopes: access.scopes.into_iter().collect(),
         }

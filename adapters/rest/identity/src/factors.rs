@@ -10,7 +10,7 @@ use kernel::text::PasskeyName;
 use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Any};
 use serde_json::Value;
 
-use super::{Accepted, auth::SessionTokens, sessions::SignInMethod};
+use super::{Accepted, auth::SessionTokens};
 
 /// A change of how one signs in asks for the password again.
 #[derive(Debug, Object)]
@@ -112,7 +112,7 @@ struct FactorsView {
     /// The account's roles ask for a second factor.
     required: bool,
     /// How this session was signed in.
-    method: SignInMethod,
+    method: identity::session::SignInMethod,
     /// Since when an authenticator app is set up.
     totp_since: Option<DateTime<Utc>>,
     totp_standing: Option<StandingWord>,
@@ -270,7 +270,7 @@ impl FactorsApi {
         let factors = second_factor::factors(&self.services, caller.actor()).await?;
         Ok(Json(FactorsView {
             required: factors.required,
-            method: factors.method.into(),
+            method: factors.method,
             totp_since: factors.totp_since,
             totp_standing: factors.totp_standing.map(StandingWord::from),
             passkeys: factors.passkeys.into_iter().map(PasskeyView::from).collect(),

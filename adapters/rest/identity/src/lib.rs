@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use identity::Services;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
-    ApiResponse, Enum, OpenApi,
+    ApiResponse, OpenApi,
     registry::{MetaApi, Registry},
 };
 
@@ -76,45 +76,4 @@ pub enum Accepted {
     /// address has an account; its owner is told by mail.
     #[oai(status = 202)]
     Accepted,
-}
-
-/// What somebody is to Salus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum Role {
-    Patient,
-    Provider,
-    Pharmacist,
-    Support,
-    Auditor,
-    Admin,
-    SuperAdmin,
-}
-
-impl From<kernel::Role> for Role {
-    fn from(role: kernel::Role) -> Self {
-        match role {
-            kernel::Role::Patient => Self::Patient,
-            kernel::Role::Provider => Self::Provider,
-            kernel::Role::Pharmacist => Self::Pharmacist,
-            kernel::Role::Support => Self::Support,
-            kernel::Role::Auditor => Self::Auditor,
-            kernel::Role::Admin => Self::Admin,
-            kernel::Role::SuperAdmin => Self::SuperAdmin,
-        }
-    }
-}
-
-impl From<Role> for kernel::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Patient => Self::Patient,
-            Role::Provider => Self::Provider,
-            Role::Pharmacist => Self::Pharmacist,
-            Role::Support => Self::Support,
-            Role::Auditor => Self::Auditor,
-            Role::Admin => Self::Admin,
-            Role::SuperAdmin => Self::SuperAdmin,
-        }
-    }
 }

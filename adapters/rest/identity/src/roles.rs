@@ -10,8 +10,6 @@ use poem_openapi::{
 };
 use strum::IntoEnumIterator as _;
 
-use super::Role;
-
 /// A permission and what it allows.
 #[derive(Debug, Object)]
 struct PermissionRow {
@@ -23,11 +21,11 @@ struct PermissionRow {
 /// What a role holds.
 #[derive(Debug, Object)]
 struct RoleView {
-    role: Role,
+    role: kernel::Role,
     /// Held by the role itself.
     permissions: Vec<String>,
     /// The roles whose permissions it holds as well.
-    inherits: Vec<Role>,
+    inherits: Vec<kernel::Role>,
     /// All that it holds, inherited ones included.
     effective: Vec<String>,
     /// The version to change it at, as in `If-Match: "3"`.
@@ -48,9 +46,9 @@ fn words(permissions: BTreeSet<Permission>) -> Vec<String> {
 fn role_view(matrix: &Matrix, role: kernel::Role) -> RoleView {
     let grant = matrix.grant(role);
     RoleView {
-        role: role.into(),
+        role,
         permissions: words(grant.own),
-        inherits: grant.inherits.into_iter().map(Role::from).collect(),
+        inherits: grant.inherits.into_iter().collect(),
         effective: words(matrix.effective(role)),
         version: grant.version,
     }
@@ -64,7 +62,7 @@ struct RoleRequest {
     permissions: Vec<String>,
     /// All roles that it inherits from.
     #[oai(validator(max_items = 7))]
-    inherits: Vec<Role>,
+    inherits: Vec<kernel::Role>,
 }
 
 impl poem_openapi::types::Example for RoleRequest {
@@ -87,7 +85,7 @@ impl RolesApi {
     async fn matrix(&self, caller: Caller) -> Result<Json<MatrixView>, Problem> {
         let matrix = roles::matrix(&self.services, caller.actor()).await?;
         Ok(Json(MatrixView {
-            roles: kernel::Role::iter().map(|role| role_view(&matrix, role)).collect(),
+            roles: kernel::Role::ALL.iter().copied().map(|role| role_view(&matrix, role)).collect(),
             permissions: Permission::iter()
                 .map(|permission| PermissionRow {
                     name: permission.to_string(),
@@ -138,7 +136,7 @@ impl RolesApi {
         if !errors.is_empty() {
             return Err(IdentityError::Invalid(errors).into());
         }
-        let inherits = body.0.inherits.into_iter().map(kernel::Role::from).collect();
+        let inherits = body.0.inherits.into_iter().collect();
         let role = name;
         let matrix = roles::edit(&self.services, caller.actor(), role, seen, own, inherits).await?;
         Ok(Versioned::at(matrix.grant(role).version, role_view(&matrix, role)))

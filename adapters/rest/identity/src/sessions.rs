@@ -2,34 +2,11 @@ use api::{Done, Enrolling, Problem, Tag};
 use chrono::{DateTime, Utc};
 use identity::{
     Services,
-    session::SignInMethod as Method,
+    session::SignInMethod,
     sessions::{self, OpenSession},
 };
 use kernel::Uuid;
-use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json};
-
-/// How a session was signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum SignInMethod {
-    Password,
-    /// The password and a code of an authenticator app.
-    Totp,
-    /// The password and a recovery code.
-    RecoveryCode,
-    Passkey,
-}
-
-impl From<Method> for SignInMethod {
-    fn from(method: Method) -> Self {
-        match method {
-            Method::Password => Self::Password,
-            Method::Totp => Self::Totp,
-            Method::RecoveryCode => Self::RecoveryCode,
-            Method::Passkey => Self::Passkey,
-        }
-    }
-}
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 
 /// A session that is open.
 #[derive(Debug, Object)]
@@ -57,7 +34,7 @@ impl From<OpenSession> for SessionView {
         Self {
             id: session.id.uuid(),
             current,
-            method: session.method.into(),
+            method: session.method,
             created_at: session.created_at,
             last_used_at: session.refreshed_at,
             idle_until: session.idle_until,

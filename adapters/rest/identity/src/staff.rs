@@ -7,10 +7,7 @@ use kernel::{
 };
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json};
 
-use super::{
-    Role,
-    people::{PersonName, ProviderView},
-};
+use super::people::{PersonName, ProviderView};
 
 /// What the board of a state says of a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -83,7 +80,7 @@ struct StaffRequest {
     name: PersonName,
     /// One or more, but never `patient`.
     #[oai(validator(max_items = 7))]
-    roles: Vec<Role>,
+    roles: Vec<kernel::Role>,
 }
 
 impl poem_openapi::types::Example for StaffRequest {
@@ -91,7 +88,7 @@ impl poem_openapi::types::Example for StaffRequest {
         Self {
             email: "grace@example.com".into(),
             name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
-            roles: vec![Role::Provider],
+            roles: vec![kernel::Role::Provider],
         }
     }
 }
@@ -101,12 +98,12 @@ impl poem_openapi::types::Example for StaffRequest {
 struct RolesRequest {
     /// One or more, but never `patient`.
     #[oai(validator(max_items = 7))]
-    roles: Vec<Role>,
+    roles: Vec<kernel::Role>,
 }
 
 impl poem_openapi::types::Example for RolesRequest {
     fn example() -> Self {
-        Self { roles: vec![Role::Support] }
+        Self { roles: vec![kernel::Role::Support] }
     }
 }
 
@@ -147,7 +144,7 @@ struct AccountView {
     id: Uuid,
     email: String,
     name: Option<PersonName>,
-    roles: Vec<Role>,
+    roles: Vec<kernel::Role>,
     status: AccountStatus,
     created_at: DateTime<Utc>,
 }
@@ -160,7 +157,7 @@ impl From<Account> for AccountView {
             name: account
                 .name
                 .map(|name| PersonName { given: name.given.into(), family: name.family.into() }),
-            roles: account.roles.into_iter().map(Role::from).collect(),
+            roles: account.roles.into_iter().collect(),
             status: match account.state {
                 AccountState::Unverified => AccountStatus::Unverified,
                 AccountState::Active { .. } => AccountStatus::Active,
@@ -218,7 +215,7 @@ impl StaffApi {
             email: body.0.email.into(),
             given: body.0.name.given.into(),
             family: body.0.name.family.into(),
-            roles: body.0.roles.into_iter().map(kernel::Role::from).collect(),
+            roles: body.0.roles.into_iter().collect(),
         };
         let account = staff::create_account(&self.services, caller.actor(), form).await?;
         Ok(CreatedAccount::Created(Json(account.into())))
@@ -234,7 +231,7 @@ impl StaffApi {
         id: Path<Uuid>,
         body: Body<RolesRequest>,
     ) -> Result<Json<AccountView>, Problem> {
-        let roles = body.0.roles.into_iter().map(kernel::Role::from).collect();
+        let roles = body.0.roles.into_iter().collect();
         let account =
             staff::change_roles(&self.services, caller.actor(), id.0.into(), roles).await?;
         Ok(Json(account.into()))

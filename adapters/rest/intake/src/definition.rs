@@ -40,13 +40,6 @@ pub enum ItemTypeWord {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "FormEnableBehavior", rename_all = "snake_case")]
-pub enum BehaviorWord {
-    All,
-    Any,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FormCalculationMethod", rename_all = "snake_case")]
 pub enum MethodWord {
     /// The sum of the scores of what was chosen.
@@ -201,7 +194,7 @@ pub struct FormItemView {
     /// What the answer is before a patient gives one, written as an answer.
     pub initial: Option<Any<Value>>,
     /// Whether all of `enable_when` have to hold or any; all without it.
-    pub enable_behavior: Option<BehaviorWord>,
+    pub enable_behavior: Option<intake::Behavior>,
     /// The item is enabled while these hold, and always without any. What is
     /// below a disabled item is disabled with it.
     #[oai(default, skip_serializing_if_is_empty)]
@@ -450,10 +443,7 @@ impl FormItemView {
             view.items = item.items.into_iter().map(Self::of).collect();
         }
         if let Some(when) = item.enable_when {
-            view.enable_behavior = Some(match when.behavior {
-                Behavior::All => BehaviorWord::All,
-                Behavior::Any => BehaviorWord::Any,
-            });
+            view.enable_behavior = Some(when.behavior);
             view.enable_when = when.conditions.into_iter().map(Into::into).collect();
         }
         view
@@ -474,8 +464,8 @@ impl FormItemView {
             }
         }
         let behavior = match self.enable_behavior {
-            None | Some(BehaviorWord::All) => Behavior::All,
-            Some(BehaviorWord::Any) => Behavior::Any,
+            None | Some(intake::Behavior::All) => Behavior::All,
+            Some(intake::Behavior::Any) => Behavior::Any,
         };
         let options = self.options.into_iter().map(Into::into).collect();
         // Limits are kept in the first unit, whichever they were written in.

@@ -13,7 +13,6 @@ use poem_openapi::{
     types::Type as _,
 };
 use sha2::{Digest as _, Sha256};
-use strum::IntoEnumIterator as _;
 
 use super::IntakeServices;
 
@@ -101,7 +100,7 @@ impl IntoResponse for PhotoFile {
 
 impl ApiResponse for PhotoFile {
     fn meta() -> MetaResponses {
-        let content = MediaType::iter().map(|media_type| MetaMediaType {
+        let content = MediaType::ALL.iter().copied().map(|media_type| MetaMediaType {
             content_type: media_type.into(),
             schema: Binary::<Vec<u8>>::schema_ref(),
         });

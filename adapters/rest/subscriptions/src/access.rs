@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{Amount, Body, Caller, CallerTier, FeatureView, Limits, Problem, Standing, Tag, drawn};
 use kernel::{CategoryId, FeatureCode, FieldError, Uuid};
-use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json, types::Example};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json, types::Example};
 use ports::Env;
 use subscriptions::{Approvals, SubscriptionError, SubscriptionsStore, access};
 
@@ -43,37 +43,12 @@ impl FeatureRequest {
     }
 }
 
-/// Why access is given or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum AccessReason {
-    /// A subscription in force has the feature.
-    Entitled,
-    /// A subscription has it, and is not in force.
-    SubscriptionInactive,
-    /// A subscription is in force, and its plan does not have the feature.
-    UpgradeRequired,
-    /// There is no subscription that it could belong to.
-    SubscriptionRequired,
-}
-
-impl From<access::AccessReason> for AccessReason {
-    fn from(reason: access::AccessReason) -> Self {
-        match reason {
-            access::AccessReason::Entitled => Self::Entitled,
-            access::AccessReason::SubscriptionInactive => Self::SubscriptionInactive,
-            access::AccessReason::UpgradeRequired => Self::UpgradeRequired,
-            access::AccessReason::SubscriptionRequired => Self::SubscriptionRequired,
-        }
-    }
-}
-
 /// Whether a feature may be used.
 #[derive(Debug, Object)]
 pub struct FeatureAccess {
     feature: String,
     allowed: bool,
-    reason: AccessReason,
+    reason: access::AccessReason,
     /// The subscription that decided.
     subscription_id: Option<Uuid>,
 }
@@ -82,7 +57,7 @@ impl From<access::Access> for FeatureAccess {
     fn from(access: access::Access) -> Self {
         Self {
             allowed: access.allowed(),
-            reason: access.reason.into(),
+            reason: access.reason,
             subscription_id: access.subscription.map(|id| id.uuid()),
             feature: access.feature.into(),
         }

@@ -18,13 +18,11 @@ use subscriptions::{
     Approvals, PatientZones, PaymentMethods, Prices, Shop, SubscriptionsStore, manage, start,
 };
 
-pub use self::missed::{
-    DecideMissedPeriod, MissedPeriodDecision, MissedPeriodPage, MissedPeriodView, MissedPeriodsApi,
-};
+pub use self::missed::{DecideMissedPeriod, MissedPeriodPage, MissedPeriodView, MissedPeriodsApi};
 pub use self::views::{
     CancelSubscriptionRequest, CancellationTime, RenewalConsent, StartSubscriptionRequest,
-    SubscriptionChangeView, SubscriptionFeaturesView, SubscriptionHistoryView, SubscriptionStatus,
-    SubscriptionView, SubscriptionsView,
+    SubscriptionChangeView, SubscriptionFeaturesView, SubscriptionHistoryView, SubscriptionView,
+    SubscriptionsView,
 };
 
 pub struct SubscriptionsApi {
@@ -159,6 +157,3 @@ impl SubscriptionsApi {
         Ok(Json(SubscriptionFeaturesView::at(self.env.now(), found)))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@ use api::{Body, Caller, PageQuery, Problem, Tag, Text};
 use chrono::{DateTime, Utc};
 use kernel::{SubscriptionId, Uuid, text::GraveReason};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
     types::Example,
@@ -14,41 +14,13 @@ use poem_openapi::{
 use ports::Env;
 use subscriptions::{
     Approvals, SubscriptionsStore,
-    missed::{MissedDecision, MissedPeriod, decide, list},
+    missed::{MissedPeriod, decide, list},
 };
 
 pub struct MissedPeriodsApi {
     pub env: Env,
     pub store: Arc<dyn SubscriptionsStore>,
     pub approvals: Arc<dyn Approvals>,
-}
-
-/// What becomes of a missed period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum MissedPeriodDecision {
-    /// It is never charged.
-    Waived,
-    /// It is billed now.
-    Charged,
-}
-
-impl From<MissedPeriodDecision> for MissedDecision {
-    fn from(decision: MissedPeriodDecision) -> Self {
-        match decision {
-            MissedPeriodDecision::Waived => Self::Waived,
-            MissedPeriodDecision::Charged => Self::Charged,
-        }
-    }
-}
-
-impl From<MissedDecision> for MissedPeriodDecision {
-    fn from(decision: MissedDecision) -> Self {
-        match decision {
-            MissedDecision::Waived => Self::Waived,
-            MissedDecision::Charged => Self::Charged,
-        }
-    }
 }
 
 /// A period that passed before it could begin.
@@ -63,7 +35,7 @@ pub struct MissedPeriodView {
     pub ends_at: DateTime<Utc>,
     pub noted_at: DateTime<Utc>,
     /// Absent until somebody has decided.
-    pub decision: Option<MissedPeriodDecision>,
+    pub decision: Option<subscriptions::missed::MissedDecision>,
     pub decided_at: Option<DateTime<Utc>>,
     pub decided_by: Option<Uuid>,
     pub reason: Option<String>,
@@ -80,7 +52,7 @@ impl From<MissedPeriod> for MissedPeriodView {
             starts_at: missed.period.start,
             ends_at: missed.period.end,
             noted_at: missed.noted_at,
-            decision: decided.as_ref().map(|decided| decided.decision.into()),
+            decision: decided.as_ref().map(|decided| decided.decision),
             decided_at: decided.as_ref().map(|decided| decided.at),
             decided_by: decided.as_ref().map(|decided| decided.by.uuid()),
             reason: decided.map(|decided| decided.reason),
@@ -100,7 +72,7 @@ pub struct MissedPeriodPage {
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DecideMissedPeriod {
-    pub decision: MissedPeriodDecision,
+    pub decision: subscriptions::missed::MissedDecision,
     /// Between 10 and 1,000 characters.
     pub reason: Text<GraveReason>,
 }
@@ -108,7 +80,7 @@ pub struct DecideMissedPeriod {
 impl Example for DecideMissedPeriod {
     fn example() -> Self {
         Self {
-            decision: MissedPeriodDecision::Waived,
+            decision: subscriptions::missed::MissedDecision::Waived,
             reason: "Nothing was sent while the service was down.".into(),
         }
     }
@@ -160,7 +132,7 @@ impl MissedPeriodsApi {
             self.approvals.as_ref(),
             caller.actor(),
             (SubscriptionId(subscription_id.0), period_index.0),
-            (body.0.decision.into(), &body.0.reason),
+            (body.0.decision, &body.0.reason),
         )
         .await?;
         Ok(Json(decided.into()))

@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{FieldError, Money, Uuid, text::TermsVersion};
 use poem_openapi::{Enum, Object, types::Example};
 use subscriptions::{
-    Change, StartSubscription, StateWord, Subscription, SubscriptionError, subscription::CancelWhen,
+    Change, StartSubscription, Subscription, SubscriptionError, subscription::CancelWhen,
 };
 
 /// The express consent to automatic renewal.
@@ -60,31 +60,6 @@ impl StartSubscriptionRequest {
     }
 }
 
-/// Where a subscription stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum SubscriptionStatus {
-    /// The first invoice has not been paid yet.
-    Pending,
-    Active,
-    Paused,
-    /// A payment failed and is being tried again.
-    PastDue,
-    Canceled,
-}
-
-impl From<StateWord> for SubscriptionStatus {
-    fn from(word: StateWord) -> Self {
-        match word {
-            StateWord::Pending => Self::Pending,
-            StateWord::Active => Self::Active,
-            StateWord::Paused => Self::Paused,
-            StateWord::PastDue => Self::PastDue,
-            StateWord::Canceled => Self::Canceled,
-        }
-    }
-}
-
 /// A subscription.
 #[derive(Clone, Debug, Object)]
 pub struct SubscriptionView {
@@ -99,7 +74,7 @@ pub struct SubscriptionView {
     /// The amount per period.
     pub amount: Amount,
     pub interval_months: u32,
-    pub status: SubscriptionStatus,
+    pub status: subscriptions::StateWord,
     /// The day on which it began, in the patient's zone; periods begin on this
     /// day of the month, or on the last one of a shorter month.
     pub anchor_day: NaiveDate,
@@ -129,7 +104,7 @@ impl From<Subscription> for SubscriptionView {
             price_version: subscription.price_version,
             amount: subscription.amount.into(),
             interval_months: subscription.interval.months(),
-            status: subscription.state.word().into(),
+            status: subscription.state.word(),
             anchor_day: subscription.anchor,
             time_zone: subscription.zone.name().to_owned(),
             period_index: subscription.period.index,
@@ -153,7 +128,7 @@ pub struct SubscriptionsView {
 #[derive(Debug, Object)]
 pub struct SubscriptionFeaturesView {
     pub subscription_id: Uuid,
-    pub status: SubscriptionStatus,
+    pub status: subscriptions::StateWord,
     /// Whether the features are open to the subscriber now. They stay open
     /// while a failed payment is being tried again.
     pub entitled: bool,
@@ -168,7 +143,7 @@ impl SubscriptionFeaturesView {
     pub(super) fn at(now: DateTime<Utc>, subscription: Subscription) -> Self {
         Self {
             subscription_id: subscription.id.uuid(),
-            status: subscription.state.word().into(),
+            status: subscription.state.word(),
             tier: subscription.tier.to_string(),
             entitled: subscription.entitles(now),
             features: subscription.features.into_iter().map(Into::into).collect(),
@@ -215,8 +190,8 @@ impl Example for CancelSubscriptionRequest {
 pub struct SubscriptionChangeView {
     pub at: DateTime<Utc>,
     /// Absent on the line with which it began.
-    pub from: Option<SubscriptionStatus>,
-    pub to: SubscriptionStatus,
+    pub from: Option<subscriptions::StateWord>,
+    pub to: subscriptions::StateWord,
     /// A stable word, as in `first_invoice_paid`.
     pub reason: String,
     pub period_index: u32,
@@ -229,8 +204,8 @@ impl From<Change> for SubscriptionChangeView {
     fn from(change: Change) -> Self {
         Self {
             at: change.at,
-            from: change.from.map(Into::into),
-            to: change.to.into(),
+            from: change.from,
+            to: change.to,
             reason: change.reason.to_string(),
             period_index: change.period_index,
             actor_kind: change.actor_kind,

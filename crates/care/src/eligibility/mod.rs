@@ -24,7 +24,9 @@ pub use self::{
 };
 use crate::{ClinicalFacts, Priority, SubmittedResponse};
 
+/// What a rule does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("SeverityWord")]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Refuse,

@@ -7,7 +7,6 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use kernel::{Coding, Decimal, FieldError};
 use serde_json::{Map, Value, json};
-use strum::IntoEnumIterator as _;
 
 use super::{
     Unreadable,
@@ -488,7 +487,7 @@ impl<'a> Reader<'a> {
         let named: Vec<(String, &str)> = numbered(element, MIME_TYPE, path)
             .map(|(here, named)| (here, named["valueCode"].as_str().unwrap_or_default()))
             .collect();
-        let ours: Vec<&str> = MediaType::iter().map(Into::into).collect();
+        let ours: Vec<&str> = MediaType::ALL.iter().copied().map(Into::into).collect();
         let all = ours.join(", ");
         let Some((first, _)) = named.first() else {
             self.assumed(join(path, "type"), format!("It takes photos alone: {all}."));

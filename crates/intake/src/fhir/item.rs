@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use kernel::{Coding, Decimal, code::system};
 use serde_json::{Map, Value, json};
-use strum::IntoEnumIterator as _;
 
 use super::{
     expression,
@@ -267,7 +266,7 @@ impl<'a> Writer<'a> {
                     .unwrap_or_default();
                 let megabytes = json!(megabytes.normalized());
                 extensions.push(published(MAX_SIZE, ("valueDecimal", megabytes)));
-                for media_type in MediaType::iter() {
+                for media_type in MediaType::ALL.iter().copied() {
                     let code = json!(media_type.to_string());
                     extensions.push(published(MIME_TYPE, ("valueCode", code)));
                 }

@@ -12,7 +12,6 @@ mod webp;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{CategoryId, FormResponseId, PatientId, PhotoId, Word};
 use ports::{Aggregate, BlindIndex};
-use strum::EnumIter;
 
 pub use self::{
     image::{MOST_EDGE, MOST_PIXELS, Prepared, prepare},
@@ -32,7 +31,7 @@ pub const BEGUN_FOR: TimeDelta = TimeDelta::days(90);
 
 /// What is taken. HEIC is not, because nothing that is kept up removes from it
 /// what it tells of the place and the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, Word)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum MediaType {
     #[word("image/jpeg")]
     Jpeg,

@@ -109,7 +109,9 @@ pub struct FillFacts {
     pub astray: Vec<(ShipmentId, TrackingStatus)>,
 }
 
+/// What speaks against sending a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Word)]
+#[word("HoldGroundKind")]
 #[serde(rename_all = "snake_case")]
 pub enum GroundKind {
     SafetyAlert,

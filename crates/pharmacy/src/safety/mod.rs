@@ -25,7 +25,9 @@ pub use check::{Proposed, check};
 pub use formulary::{Formulary, Ingredient};
 pub use interactions::CuratedInteractions;
 
+/// How grave a safety alert is; `high` and `undefined` block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Word)]
+#[word("SafetyAlertSeverity")]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     High,
@@ -35,7 +37,9 @@ pub enum Severity {
     Undefined,
 }
 
+/// What a safety alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Word)]
+#[word("SafetyAlertKind")]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     Interaction,

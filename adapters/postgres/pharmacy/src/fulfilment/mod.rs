@@ -28,11 +28,11 @@ use self::{
     shipments::Column as ShipmentColumn,
 };
 use crate::{
-    Tx, int, page,
+    Tx, int,
     prescriptions::rows::{Column as PrescriptionColumn, Entity as Prescriptions},
-    rows, staffed_by,
+    staffed_by,
 };
-use pg::{Row as _, db, expect_changed, locked, reached};
+use pg::{Row as _, db, expect_changed, locked, page_by_id, reached};
 
 const WORK: Permission = Permission::PharmacyWork;
 
@@ -158,7 +158,7 @@ impl FulfilmentTx for Tx {
     async fn sold(&mut self, subscription: SubscriptionId) -> Result<Vec<CoveredTreatment>> {
         let doing = "reading what was sold";
         let sql = "SELECT treatments FROM sold_treatments WHERE subscription_id = $1";
-        let found: Vec<Sold> = rows(self, doing, sql, [subscription.into()]).await?;
+        let found: Vec<Sold> = self.rows(doing, sql, [subscription.into()]).await?;
         let Some(found) = found.into_iter().next() else { return Ok(Vec::new()) };
         serde_json::from_slice(&self.unseal(SOLD, subscription, found.treatments)?)
             .map_err(|error| PortError::internal(doing, error))
@@ -184,7 +184,7 @@ impl FulfilmentTx for Tx {
              AND {OPEN_FILL} ORDER BY p.scheduled_for, p.paid_at, p.invoice_id, p.number"
         );
         let values = [patient.into(), category.into()];
-        let found: Vec<PaidFillRow> = rows(self, "reading open fills", &sql, values).await?;
+        let found: Vec<PaidFillRow> = self.rows("reading open fills", &sql, values).await?;
         Ok(found.into_iter().map(Into::into).collect())
     }
 
@@ -202,7 +202,7 @@ impl FulfilmentTx for Tx {
 
     async fn held_fills(&mut self, request: &PageRequest) -> Result<Page<FillHold>> {
         let held = reached::<holds::Model>(self).filter(HoldColumn::ReleasedAt.is_null());
-        page::<holds::Model>(self, held, HoldColumn::Id, Order::Asc, request).await
+        page_by_id::<holds::Model>(self, held, Order::Asc, request).await
     }
 
     async fn held_for(
@@ -247,7 +247,7 @@ impl FulfilmentTx for Tx {
              GROUP BY p.patient_id, p.category_id ORDER BY min(p.due_at) LIMIT $1"
         );
         let values = [i64::from(limit).into(), now.into()];
-        let found: Vec<Waiting> = rows(self, "looking for open fills", &sql, values).await?;
+        let found: Vec<Waiting> = self.rows("looking for open fills", &sql, values).await?;
         Ok(found.into_iter().map(|row| (row.patient_id, row.category_id)).collect())
     }
 
@@ -292,7 +292,7 @@ impl FulfilmentTx for Tx {
              GROUP BY prescription_id ORDER BY prescription_id";
         let values = [patient.into(), now.into()];
         let found: Vec<Supplied> =
-            rows(self, "reading what went out to a patient", sql, values).await?;
+            self.rows("reading what went out to a patient", sql, values).await?;
         Ok(found.into_iter().map(|row| (row.prescription_id, row.at)).collect())
     }
 
@@ -342,7 +342,7 @@ impl FulfilmentTx for Tx {
     ) -> Result<Page<Dispatch>> {
         let states = state.map_or_else(|| DispatchState::OPEN.to_vec(), |state| vec![state]);
         let queue = reached::<dispatches::Model>(self).filter(DispatchColumn::State.is_in(states));
-        page::<dispatches::Model>(self, queue, DispatchColumn::Id, Order::Asc, request).await
+        page_by_id::<dispatches::Model>(self, queue, Order::Asc, request).await
     }
 
     async fn awaiting_stock(&mut self, pharmacy: PharmacyId, ndc: &Ndc) -> Result<Vec<Dispatch>> {
@@ -418,7 +418,7 @@ impl FulfilmentTx for Tx {
         let sent = reached::<shipments::Model>(self)
             .filter(ShipmentColumn::PatientId.eq(patient))
             .filter(ShipmentColumn::TrackingNumber.is_not_null());
-        page::<shipments::Model>(self, sent, ShipmentColumn::Id, Order::Desc, request).await
+        page_by_id::<shipments::Model>(self, sent, Order::Desc, request).await
     }
 
     async fn add_tracking(
@@ -447,7 +447,7 @@ impl FulfilmentTx for Tx {
         let sql = "SELECT said_at, status FROM shipment_tracking WHERE shipment_id = $1 \
                    ORDER BY said_at";
         let found: Vec<Said> =
-            rows(self, "reading a shipment's history", sql, [shipment.into()]).await?;
+            self.rows("reading a shipment's history", sql, [shipment.into()]).await?;
         Ok(found
             .into_iter()
             .map(|row| TrackingUpdate { status: row.status, at: row.said_at })

@@ -21,8 +21,8 @@ use sea_orm::{
 };
 
 use self::rows::{Column, Entity, Model, within};
-use crate::{Tx, page};
-use pg::{Row as _, db, expect_changed, locked};
+use crate::Tx;
+use pg::{Row as _, db, expect_changed, locked, page_by_id};
 
 /// The column that holds the sealed text of a message.
 const MESSAGE: &str = "erx_messages.body";
@@ -115,14 +115,14 @@ impl PrescriptionTx for Tx {
         request: &PageRequest,
     ) -> Result<Page<Prescription>> {
         let select = Entity::find().filter(within(reach));
-        page::<Model>(self, select, Column::Id, Order::Desc, request).await
+        page_by_id::<Model>(self, select, Order::Desc, request).await
     }
 
     async fn fill_of(&mut self, dispatch: DispatchId) -> Result<Option<Fill>> {
         let doing = "loading a fill";
         let sql = "SELECT prescription_id, dispatch_id, number, filled_on, recorded_at \
                    FROM prescription_fills WHERE dispatch_id = $1";
-        let found: Option<FillRow> = crate::rows(self, doing, sql, [dispatch.into()]).await?.pop();
+        let found: Option<FillRow> = self.rows(doing, sql, [dispatch.into()]).await?.pop();
         let fill = |row: FillRow| {
             Ok(Fill {
                 prescription: row.prescription_id,
@@ -156,8 +156,7 @@ impl PrescriptionTx for Tx {
 
     async fn message(&mut self, id: ErxMessageId) -> Result<Option<ErxMessage>> {
         let sql = "SELECT id, prescription_id, body, created_at FROM erx_messages WHERE id = $1";
-        let found: Vec<MessageRow> =
-            crate::rows(self, "loading an eRx message", sql, [id.into()]).await?;
+        let found: Vec<MessageRow> = self.rows("loading an eRx message", sql, [id.into()]).await?;
         let message = |row: MessageRow| {
             Ok(ErxMessage {
                 id: row.id,
@@ -228,7 +227,7 @@ impl PrescriptionTx for Tx {
         let sql =
             "SELECT account_id FROM pharmacy_staff WHERE pharmacy_id = $1 ORDER BY account_id";
         let found: Vec<Member> =
-            crate::rows(self, "reading who works in a pharmacy", sql, [pharmacy.into()]).await?;
+            self.rows("reading who works in a pharmacy", sql, [pharmacy.into()]).await?;
         Ok(found.into_iter().map(|member| member.account_id).collect())
     }
 

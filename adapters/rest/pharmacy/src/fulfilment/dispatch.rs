@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use kernel::{DispatchId, Uuid};
 use pharmacy::{
     dispatch::{
-        Dispatch, DispatchState,
+        Dispatch,
         checks::FillChecks,
         due::dispatch_due,
         work::{DispatchOrder, order, queue},
@@ -26,54 +26,6 @@ pub struct DispatchApi {
     pub checks: FillChecks,
 }
 
-/// Where a dispatch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum DispatchStatus {
-    /// Due, but the pharmacy has too few units.
-    AwaitingStock,
-    /// Its units are reserved.
-    Reserved,
-    /// Taken from the shelf.
-    Picked,
-    /// The carrier is being asked for a label.
-    Labelling,
-    /// A pharmacist has to decide; `hold_reason` says why.
-    OnHold,
-    Shipped,
-    Delivered,
-    Returned,
-    Cancelled,
-}
-
-macro_rules! same_words {
-    ($($word:ident),+ $(,)?) => {
-        impl From<DispatchState> for DispatchStatus {
-            fn from(state: DispatchState) -> Self {
-                match state {$(DispatchState::$word => Self::$word,)+}
-            }
-        }
-
-        impl From<DispatchStatus> for DispatchState {
-            fn from(status: DispatchStatus) -> Self {
-                match status {$(DispatchStatus::$word => Self::$word,)+}
-            }
-        }
-    };
-}
-
-same_words!(
-    AwaitingStock,
-    Reserved,
-    Picked,
-    Labelling,
-    OnHold,
-    Shipped,
-    Delivered,
-    Returned,
-    Cancelled,
-);
-
 /// One fill of a prescription on its way out of the pharmacy.
 #[derive(Clone, Debug, Object)]
 pub struct DispatchView {
@@ -90,7 +42,7 @@ pub struct DispatchView {
     pub ndc: String,
     /// In dispensing units, as in tablets.
     pub quantity: i64,
-    pub status: DispatchStatus,
+    pub status: pharmacy::dispatch::DispatchState,
     /// Why, while it is on hold: `no_delivery_address`, `carrier_refused`,
     /// `prescription_ended`, `pharmacy_inactive`, `pharmacy_not_licensed` or `fill_held`.
     pub hold_reason: Option<String>,
@@ -112,7 +64,7 @@ impl From<Dispatch> for DispatchView {
             pharmacy_id: dispatch.pharmacy.uuid(),
             ndc: dispatch.ndc.to_string(),
             quantity: dispatch.quantity,
-            status: dispatch.state.into(),
+            status: dispatch.state,
             hold_reason: dispatch.hold_reason.map(|reason| reason.to_string()),
             shipment_id: dispatch.shipment.map(|id| id.uuid()),
             created_at: dispatch.created_at,
@@ -185,12 +137,12 @@ impl DispatchApi {
         &self,
         caller: Caller,
         /// Only dispatches of this status.
-        status: Query<Option<DispatchStatus>>,
+        status: Query<Option<pharmacy::dispatch::DispatchState>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<DispatchPage>, Problem> {
         let page = PageQuery::read(limit, cursor)?;
-        let state = status.0.map(Into::into);
+        let state = status.0;
         let found = queue(self.store.as_ref(), caller.actor(), state, &page).await?;
         let next = found.next;
         Ok(Json(DispatchPage { items: found.items.into_iter().map(Into::into).collect(), next }))

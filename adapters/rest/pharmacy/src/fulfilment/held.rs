@@ -6,13 +6,13 @@ use kernel::{FillHoldId, Uuid, text::GraveReason};
 use pharmacy::{
     dispatch::{
         checks::FillChecks,
-        hold::{FillHold, Ground, GroundKind, ReleaseRequest},
+        hold::{FillHold, Ground, ReleaseRequest},
         release::{held, release},
     },
     fulfilment::FulfilmentStore,
 };
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
     types::Example,
@@ -26,53 +26,12 @@ pub struct HeldFillsApi {
     pub checks: FillChecks,
 }
 
-/// What speaks against sending a fill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum HoldGroundKind {
-    /// The safety check on the record of now finds an alert that blocks.
-    SafetyAlert,
-    /// An assessment after the approval was refused.
-    LaterRefusal,
-    /// A task about a change of the patient's health or profile is open.
-    OpenHealthTask,
-    /// The treatment plan is not active.
-    PlanEnded,
-    /// The plan has changed since the prescription was written.
-    PlanChanged,
-    /// The account, the role or the license of the prescriber is missing, or a
-    /// colleague has taken the plan over.
-    PrescriberMayNotPrescribe,
-    /// The patient's account is not active.
-    PatientInactive,
-    /// The payment is disputed, was given back, or may be a fraud.
-    PaymentContested,
-    /// An earlier parcel of the treatment is going back or could not be delivered.
-    ParcelAstray,
-}
-
-impl From<GroundKind> for HoldGroundKind {
-    fn from(kind: GroundKind) -> Self {
-        match kind {
-            GroundKind::SafetyAlert => Self::SafetyAlert,
-            GroundKind::LaterRefusal => Self::LaterRefusal,
-            GroundKind::OpenHealthTask => Self::OpenHealthTask,
-            GroundKind::PlanEnded => Self::PlanEnded,
-            GroundKind::PlanChanged => Self::PlanChanged,
-            GroundKind::PrescriberMayNotPrescribe => Self::PrescriberMayNotPrescribe,
-            GroundKind::PatientInactive => Self::PatientInactive,
-            GroundKind::PaymentContested => Self::PaymentContested,
-            GroundKind::ParcelAstray => Self::ParcelAstray,
-        }
-    }
-}
-
 /// One thing that speaks against sending a fill.
 #[derive(Clone, Debug, Object)]
 pub struct HoldGroundView {
     /// What a decision names it by.
     pub key: String,
-    pub kind: HoldGroundKind,
+    pub kind: pharmacy::dispatch::hold::GroundKind,
     pub summary: String,
     /// Whether a provider may decide to send the fill in spite of it. What may
     /// not be accepted is put right where it comes from.
@@ -83,7 +42,7 @@ impl From<Ground> for HoldGroundView {
     fn from(ground: Ground) -> Self {
         Self {
             key: ground.key,
-            kind: ground.kind.into(),
+            kind: ground.kind,
             summary: ground.summary,
             acceptable: ground.acceptable,
         }

@@ -8,19 +8,11 @@ mod webhook;
 
 pub use self::{
     dispatch::{
-        DispatchApi, DispatchDueView, DispatchPage, DispatchStatus, DispatchStatusChange,
-        DispatchView, UpdateDispatchStatus,
+        DispatchApi, DispatchDueView, DispatchPage, DispatchStatusChange, DispatchView,
+        UpdateDispatchStatus,
     },
-    held::{
-        HeldFillPage, HeldFillView, HeldFillsApi, HoldGroundKind, HoldGroundView, ReleaseHeldFill,
-    },
+    held::{HeldFillPage, HeldFillView, HeldFillsApi, HoldGroundView, ReleaseHeldFill},
     inventory::{InventoryApi, InventoryLotView, InventoryPage, InventoryView, ReceiveLot},
-    shipments::{
-        ShipmentDetailView, ShipmentPage, ShipmentStatus, ShipmentView, ShipmentsApi,
-        TrackingUpdateView,
-    },
+    shipments::{ShipmentDetailView, ShipmentPage, ShipmentView, ShipmentsApi, TrackingUpdateView},
     webhook::{CarrierNoticeTaken, CarrierWebhookApi},
 };
-
-#[cfg(test)]
-mod tests;

@@ -6,12 +6,12 @@ use kernel::{PatientId, ShipmentId, Uuid};
 use pharmacy::{
     fulfilment::{FulfilmentStore, TrackingUpdate},
     shipment::{
-        Shipment, TrackingStatus,
+        Shipment,
         read::{TrackedShipment, by_tracking_number, confirm, history},
     },
 };
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
 };
@@ -20,42 +20,6 @@ use ports::Env;
 pub struct ShipmentsApi {
     pub env: Env,
     pub store: Arc<dyn FulfilmentStore>,
-}
-
-/// What a carrier says of a shipment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ShipmentStatus {
-    /// The carrier has not said anything yet.
-    Unknown,
-    /// The carrier knows of the label and has not got the box.
-    PreTransit,
-    InTransit,
-    OutForDelivery,
-    AvailableForPickup,
-    Delivered,
-    /// It goes, or went, back.
-    ReturnToSender,
-    Failure,
-    Error,
-    Cancelled,
-}
-
-impl From<TrackingStatus> for ShipmentStatus {
-    fn from(status: TrackingStatus) -> Self {
-        match status {
-            TrackingStatus::Unknown => Self::Unknown,
-            TrackingStatus::PreTransit => Self::PreTransit,
-            TrackingStatus::InTransit => Self::InTransit,
-            TrackingStatus::OutForDelivery => Self::OutForDelivery,
-            TrackingStatus::AvailableForPickup => Self::AvailableForPickup,
-            TrackingStatus::Delivered => Self::Delivered,
-            TrackingStatus::ReturnToSender => Self::ReturnToSender,
-            TrackingStatus::Failure => Self::Failure,
-            TrackingStatus::Error => Self::Error,
-            TrackingStatus::Cancelled => Self::Cancelled,
-        }
-    }
 }
 
 /// A box on its way to a patient.
@@ -69,7 +33,7 @@ pub struct ShipmentView {
     pub carrier: Option<String>,
     pub service: Option<String>,
     pub tracking_number: Option<String>,
-    pub status: ShipmentStatus,
+    pub status: pharmacy::shipment::TrackingStatus,
     /// The carrier's own time of the status.
     pub status_at: Option<DateTime<Utc>>,
     pub shipped_at: Option<DateTime<Utc>>,
@@ -91,7 +55,7 @@ impl From<Shipment> for ShipmentView {
             carrier,
             service,
             tracking_number,
-            status: shipment.status.into(),
+            status: shipment.status,
             status_at: shipment.status_at,
             shipped_at: shipment.shipped_at,
             confirmed_at: shipment.confirmed_at,
@@ -102,13 +66,13 @@ impl From<Shipment> for ShipmentView {
 /// One statement of the carrier.
 #[derive(Clone, Debug, Object)]
 pub struct TrackingUpdateView {
-    pub status: ShipmentStatus,
+    pub status: pharmacy::shipment::TrackingStatus,
     pub at: DateTime<Utc>,
 }
 
 impl From<TrackingUpdate> for TrackingUpdateView {
     fn from(update: TrackingUpdate) -> Self {
-        Self { status: update.status.into(), at: update.at }
+        Self { status: update.status, at: update.at }
     }
 }
 

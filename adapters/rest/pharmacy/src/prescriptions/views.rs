@@ -10,7 +10,7 @@ use pharmacy::{
         Pharmacy, Prescription, PrescriptionState,
         write::{Changes, OverrideRequest, PrescribeRequest},
     },
-    safety::{AlertKind, SafetyAlert, Severity},
+    safety::SafetyAlert,
 };
 use poem_openapi::{Enum, Object};
 
@@ -170,33 +170,6 @@ pub enum PrescriptionStatus {
     Canceled,
 }
 
-/// What a safety alert is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum SafetyAlertKind {
-    Interaction,
-    Allergy,
-    DuplicateTherapy,
-    Pregnancy,
-    MaximumDose,
-    /// Something that the patient has affirmed in a form speaks against it.
-    Condition,
-    /// Something on the record could not be mapped to a drug.
-    Unmapped,
-    /// The check could not be made.
-    Unavailable,
-}
-
-/// How grave a safety alert is; `high` and `undefined` block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum SafetyAlertSeverity {
-    High,
-    Moderate,
-    Low,
-    Undefined,
-}
-
 /// A prescriber's override of an alert.
 #[derive(Clone, Debug, Object)]
 pub struct AlertOverrideView {
@@ -210,8 +183,8 @@ pub struct AlertOverrideView {
 pub struct SafetyAlertView {
     /// Names the alert on its prescription.
     pub key: String,
-    pub kind: SafetyAlertKind,
-    pub severity: SafetyAlertSeverity,
+    pub kind: pharmacy::safety::AlertKind,
+    pub severity: pharmacy::safety::Severity,
     pub summary: String,
     /// Where the knowledge comes from.
     pub source: String,
@@ -224,22 +197,8 @@ impl SafetyAlertView {
     fn of(alert: &SafetyAlert) -> Self {
         Self {
             key: alert.key.clone(),
-            kind: match alert.kind {
-                AlertKind::Interaction => SafetyAlertKind::Interaction,
-                AlertKind::Allergy => SafetyAlertKind::Allergy,
-                AlertKind::DuplicateTherapy => SafetyAlertKind::DuplicateTherapy,
-                AlertKind::Pregnancy => SafetyAlertKind::Pregnancy,
-                AlertKind::MaximumDose => SafetyAlertKind::MaximumDose,
-                AlertKind::Condition => SafetyAlertKind::Condition,
-                AlertKind::Unmapped => SafetyAlertKind::Unmapped,
-                AlertKind::Unavailable => SafetyAlertKind::Unavailable,
-            },
-            severity: match alert.severity {
-                Severity::High => SafetyAlertSeverity::High,
-                Severity::Moderate => SafetyAlertSeverity::Moderate,
-                Severity::Low => SafetyAlertSeverity::Low,
-                Severity::Undefined => SafetyAlertSeverity::Undefined,
-            },
+            kind: alert.kind,
+            severity: alert.severity,
             summary: alert.summary.clone(),
             source: alert.source.clone(),
             blocking: alert.blocks(),
