@@ -129,11 +129,11 @@ impl Matrix {
     /// for what it inherits.
     pub fn to_markdown(&self) -> String {
         let mut page = String::from("| permission | what it allows |");
-        for role in Role::ALL.iter().copied() {
+        for role in Role::ALL {
             let _ = write!(page, " {role} |");
         }
         page.push_str("\n|---|---|");
-        for _ in Role::ALL.iter().copied() {
+        for _ in Role::ALL {
             page.push_str(":-:|");
         }
         page.push('\n');

@@ -73,7 +73,7 @@ fn the_page_of_permissions_is_current() {
 }
 
 fn any_role() -> impl Strategy<Value = Role> {
-    prop::sample::select(Role::ALL.iter().copied().collect::<Vec<_>>())
+    prop::sample::select(Role::ALL.to_vec())
 }
 
 proptest! {

@@ -266,7 +266,7 @@ impl<'a> Writer<'a> {
                     .unwrap_or_default();
                 let megabytes = json!(megabytes.normalized());
                 extensions.push(published(MAX_SIZE, ("valueDecimal", megabytes)));
-                for media_type in MediaType::ALL.iter().copied() {
+                for media_type in MediaType::ALL {
                     let code = json!(media_type.to_string());
                     extensions.push(published(MIME_TYPE, ("valueCode", code)));
                 }
