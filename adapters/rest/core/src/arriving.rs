@@ -72,6 +72,9 @@ impl Arriving {
     /// How much of a body that no operation wanted is still taken in, so that
     /// the connection can be used again.
     const LEFT_OVER: usize = 64 * 1024;
+    /// The same of a body beyond its limit. Most clients read the answer only after they
+    /// have sent the whole body, and see a broken connection if they cannot.
+    const LEFT_OVER_OF_TOO_LARGE: usize = 4 * 1024 * 1024;
     const LEFT_OVER_TIME: Duration = Duration::from_millis(250);
 
     pub fn new(body: Body) -> Self {
@@ -97,9 +100,14 @@ impl Arriving {
     /// its end; where it is not, the connection is of no more use.
     pub async fn drained(&self, pace: Pace) -> bool {
         let mut state = self.0.lock().await;
-        let limit = state.received.saturating_add(Self::LEFT_OVER);
+        let left_over = match state.fault {
+            None => Self::LEFT_OVER,
+            Some(Fault::TooLarge) => Self::LEFT_OVER_OF_TOO_LARGE,
+            Some(Fault::TooSlow) => return false,
+        };
+        let limit = state.received.saturating_add(left_over);
         let rest = async {
-            while state.fault.is_none() && !state.ended {
+            while !state.ended {
                 if state.next(limit, pace).await.is_err() {
                     break;
                 }
@@ -180,6 +188,9 @@ mod tests {
             let arriving = Arriving::new(parts(sizes.clone(), Duration::ZERO));
             assert_eq!(arriving.drained(PACE).await, at_its_end, "{sizes:?}");
         }
+        let arriving = Arriving::new(parts(vec![20, 1_000_000, 1_000_000], Duration::ZERO));
+        assert!(arriving.guarded(10, PACE).into_vec().await.is_err());
+        assert!(arriving.drained(PACE).await, "the client of a body that is too large can end it");
         let never = Body::from_bytes_stream(stream::pending::<io::Result<Bytes>>());
         assert!(!Arriving::new(never).drained(PACE).await);
     }
