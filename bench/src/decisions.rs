@@ -16,7 +16,6 @@ use care::{
 use cel::{Context, Program};
 use intake::{FormDefinition, ItemKind};
 use kernel::{Coding, ProviderId, Sex, UsState, Uuid, code::system};
-use salus::seed;
 use serde_json::{Value, json};
 
 use crate::measure::per_second;
@@ -34,8 +33,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         "category", "rules", "decisions/s", "parsing anew/s", "ratio", "trace as JSON/s", "ratio"
     );
     let mut slowest = f64::INFINITY;
-    for (category, slug, form) in seed::intake::forms() {
-        let rules = seed::care::rules::of(category);
+    for (category, slug, form) in seeds::intake::forms() {
+        let rules = seeds::care::rules::of(category);
         let cases: Vec<Inputs> = (0..PATIENTS).map(|patient| inputs(&form, patient)).collect();
         let case = |number: usize| cases[number % cases.len()].clone();
         let count = rules.len();

@@ -2,7 +2,7 @@
 //! hears when it would leave the other without what it reads.
 
 use reqwest::{Method, StatusCode};
-use salus::seed::{self, identity::sign_ins};
+use seeds::{self, identity::sign_ins};
 use serde_json::{Value, json};
 
 use crate::server::{PASSWORD, Server};
@@ -75,7 +75,7 @@ fn without(items: &Value, link_id: &str) -> Value {
 async fn rules_and_forms_are_written_so_that_each_finds_the_other() {
     let server = Server::start();
     let admin = Desk::of(&server, "admin").await;
-    let category = seed::catalog::HAIR_LOSS.to_string();
+    let category = seeds::catalog::HAIR_LOSS.to_string();
 
     // A rule that reads what the form does not ask is not published.
     let draft = json!({

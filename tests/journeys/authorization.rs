@@ -7,11 +7,9 @@ use std::{
 };
 
 use reqwest::Method;
-use salus::{
-    demo::client::{Client, with_file},
-    seed::identity::sign_ins,
-};
+use seeds::identity::sign_ins;
 use serde_json::{Value, json};
+use walk::client::{Client, with_file};
 
 use crate::server::{PASSWORD, Server};
 

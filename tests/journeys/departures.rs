@@ -5,7 +5,7 @@
 use chrono::{Datelike as _, Days};
 use ports::Clock as _;
 use reqwest::Method;
-use salus::seed::identity::{LINDQVIST, OKONKWO};
+use seeds::identity::{LINDQVIST, OKONKWO};
 use serde_json::{Value, json};
 
 use crate::{

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use salus::seed::identity::sign_ins;
+use seeds::identity::sign_ins;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, collections::BTreeSet, process::Output};
 
 use ports::Clock as _;
 use reqwest::{Method, RequestBuilder};
-use salus::{
-    demo::form::{Answers, answer_more},
-    system::SystemClock,
-};
+use salus::system::SystemClock;
 use salus_tests::{eventually, totp_code};
 use serde_json::{Value, json};
+use walk::form::{Answers, answer_more};
 
 use crate::{
     authorization,

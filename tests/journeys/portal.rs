@@ -2,7 +2,7 @@
 //! the panel that show it, and the dose that is worked out before signing.
 
 use reqwest::Method;
-use salus::seed::identity::LINDQVIST;
+use seeds::identity::LINDQVIST;
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,7 +23,7 @@ async fn a_review_comes_to_a_provider_who_sees_it_at_a_glance_and_decides() {
     assert_eq!(policy["automatic"], false, "nothing is given out unless somebody wants it");
     policy["automatic"] = json!(true);
     policy["categories"] = json!([{
-        "category_id": salus::seed::catalog::HAIR_LOSS, "specialities": ["207N00000X"],
+        "category_id": seeds::catalog::HAIR_LOSS, "specialities": ["207N00000X"],
     }]);
     let set = admin.put("/api/admin/assignment-policy", "\"1\"", &policy).await;
     assert_eq!((set.status, &set.body), (200, &policy));

@@ -3,7 +3,7 @@
 //! is held against the prescription.
 
 use reqwest::Method;
-use salus::seed::catalog::HAIR_LOSS;
+use seeds::catalog::HAIR_LOSS;
 use serde_json::{Value, json};
 
 use crate::{

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use salus::demo::client::Client;
 use tempfile::TempDir;
+use walk::client::Client;
 
 pub const SALUS: &str = env!("CARGO_BIN_EXE_salus");
 /// The password of the seeded staff.

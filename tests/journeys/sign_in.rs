@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ports::Clock as _;
 use reqwest::Method;
-use salus::{seed::identity::sign_ins, system::SystemClock};
+use salus::system::SystemClock;
 use salus_tests::{Authenticator, eventually, totp_code};
+use seeds::identity::sign_ins;
 use serde_json::{Value, json};
 
 use crate::{

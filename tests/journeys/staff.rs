@@ -1,7 +1,7 @@
 //! The seeded staff, as the journeys act for them.
 
 use reqwest::{Method, RequestBuilder};
-use salus::seed::identity::sign_ins;
+use seeds::identity::sign_ins;
 use serde_json::Value;
 
 use crate::{

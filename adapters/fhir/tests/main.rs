@@ -7,11 +7,7 @@ use kernel::{
     AccountId, Actor, ActorKind, ApiClientId, Coding, FormResponseId, HumanName, PatientId,
     Permission, PhotoId, ProviderId, RequestContext, Role, SessionId, Sex, Uuid, code::system,
 };
-use poem::{
-    IntoEndpoint as _, Route,
-    http::StatusCode,
-    test::{TestClient, TestResponse},
-};
+use poem::{IntoEndpoint as _, Route, http::StatusCode};
 use ports::Panel;
 use records::{
     Claim, MedicationInput,
@@ -20,7 +16,10 @@ use records::{
     sources::{FileSource, HeldFile, PatientData, PatientSource, ResponseData, ResponseSource},
 };
 use salus_fhir::{Authenticate, FhirServer, R4Mapper, Unauthenticated, routes};
-use salus_tests::Database;
+use salus_tests::{
+    Database,
+    http::{TestClient, TestResponse},
+};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value, json};
 

@@ -12,8 +12,8 @@ use identity::{
 };
 use kernel::{AccountId, Actor, Address, HumanName, Role, Sex, UsState};
 use ports::{AuditAction, AuditEntry};
-use salus::demo::{client::Client, form::answer_more};
 use serde_json::{Value, json};
+use walk::{client::Client, form::answer_more};
 
 use super::clinic::Clinic;
 

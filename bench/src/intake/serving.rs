@@ -59,7 +59,9 @@ pub fn config(data_dir: PathBuf, mail_port: u16) -> Config {
 
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     stop_with_the_parent();
-    serve::run(config(options.data_dir, options.mail_port), None, true).await
+    let mut config = config(options.data_dir, options.mail_port);
+    config.seed_demo()?;
+    serve::run(config, None).await
 }
 
 /// Stops the server in good order once the benchmark is gone, however it ends:

@@ -539,6 +539,12 @@ impl Config {
             let setting = wrong[0].path.replace("address.", "practice.");
             anyhow::bail!("{setting}: {}", wrong[0].message);
         }
+        if cfg!(not(feature = "demo")) && (self.demo.seed || !self.emulators.is_empty()) {
+            anyhow::bail!(
+                "this build has no emulators and no demo data; build with `--features demo`, \
+                 or unset emulators and demo.seed"
+            );
+        }
         for vendor in &self.emulators {
             let (setting, address) = self.address(*vendor);
             if !address.is_empty() {

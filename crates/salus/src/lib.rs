@@ -4,12 +4,10 @@
 pub mod bridges;
 pub mod commands;
 pub mod config;
-pub mod demo;
 mod edge;
 pub mod emulation;
 pub mod health;
 pub mod sealer;
-pub mod seed;
 pub mod store;
 pub mod system;
 pub mod telemetry;

@@ -30,13 +30,16 @@ enum Command {
         /// The port on the loopback interface; `server.listen` without it.
         #[arg(long)]
         port: Option<u16>,
+        #[cfg(feature = "demo")]
         /// Seed demo data; the password of the seeded accounts is kept in the
         /// data folder unless SALUS_DEMO_PASSWORD gives one.
         #[arg(long)]
         demo: bool,
     },
+    #[cfg(feature = "demo")]
     /// Walk patients through the whole journey against a running server.
     Demo(commands::demo::Arguments),
+    #[cfg(feature = "demo")]
     /// Create the demo data.
     Seed,
     /// Print the configuration in force, without its secrets.
@@ -140,8 +143,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
         match cli.command {
-            Command::Serve { port, demo } => commands::serve::run(config, port, demo).await,
+            #[cfg(feature = "demo")]
+            Command::Serve { port, demo } => {
+                if demo {
+                    config.seed_demo()?;
+                }
+                commands::serve::run(config, port).await
+            }
+            #[cfg(not(feature = "demo"))]
+            Command::Serve { port } => commands::serve::run(config, port).await,
+            #[cfg(feature = "demo")]
             Command::Demo(arguments) => commands::demo::run(config, arguments).await,
+            #[cfg(feature = "demo")]
             Command::Seed => commands::seed::run(config).await,
             Command::Config => commands::config(&config),
             Command::Migrate { down } => commands::migrate(config, down).await,

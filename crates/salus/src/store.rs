@@ -76,6 +76,11 @@ pub fn close_files(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The system's own clock and ids.
+pub fn env() -> Env {
+    Env { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds) }
+}
+
 /// Makes the folder where there is none, and closes it to others.
 pub fn closed_folder(folder: &Path, mode: u32) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -120,7 +125,7 @@ impl Foundation {
         closed_folder(&data_dir.join("objects"), 0o700)?;
         let keyring = Arc::new(Keyring::open_or_create(data_dir.join("keys"))?);
         let objects = Arc::new(StoredObjects::in_folder(data_dir.join("objects"))?);
-        let env = Env { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds) };
+        let env = env();
         let (cluster, url) = if config.database.url.is_empty() {
             let folder = data_dir.clone();
             let cluster = tokio::task::spawn_blocking(move || match who {

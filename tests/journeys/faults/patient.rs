@@ -5,11 +5,11 @@
 use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 
 use reqwest::{Method, RequestBuilder};
-use salus::demo::{
+use serde_json::{Value, json};
+use walk::{
     client::with_file,
     form::{Answers, answer_more},
 };
-use serde_json::{Value, json};
 
 use super::{Seen, once, request};
 use crate::{authorization, server::Server};

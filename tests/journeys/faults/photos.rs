@@ -3,8 +3,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{Body, Method};
-use salus::demo::client::with_file;
 use serde_json::{Value, json};
+use walk::client::with_file;
 
 use super::{
     Seen, once,
@@ -147,7 +147,7 @@ async fn a_photo_is_taken_without_its_place_and_read_by_those_who_treat() {
     patient.plan().await;
     let own = text(&patient.upload("unsent", &png(1, 1)).await.body, "id");
     let mut read = Vec::new();
-    for (email, role) in salus::seed::identity::sign_ins() {
+    for (email, role) in seeds::identity::sign_ins() {
         let token = text(&session(&server, email, PASSWORD).await, "access_token");
         let path = format!("/api/forms/responses/{}", text(&response.body, "id"));
         let of_response = once(request(&server, Method::GET, &path, &token)).await.status;

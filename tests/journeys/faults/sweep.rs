@@ -10,8 +10,8 @@ use std::{
 
 use futures::StreamExt as _;
 use reqwest::{RequestBuilder, header};
-use salus::demo::client::with_file;
 use serde_json::{Value, json};
+use walk::client::with_file;
 
 use super::{
     Seen, once,
@@ -33,7 +33,7 @@ async fn no_operation_fails_over_input_that_nobody_means() {
     let patient = Patient::arrive(&server, "sweep").await;
     let things = things_of(&patient).await;
     let mut tokens = BTreeMap::new();
-    for (email, role) in salus::seed::identity::sign_ins() {
+    for (email, role) in seeds::identity::sign_ins() {
         let session = session(&server, email, PASSWORD).await;
         // Of the providers the first treats the patient.
         tokens.entry(role.to_string()).or_insert_with(|| text(&session, "access_token"));
@@ -263,8 +263,8 @@ async fn things_of(patient: &Patient<'_>) -> Value {
     things["provider"] = plan["provider_id"].clone();
     things["form_version"] = form["id"].clone();
     // Accounts whose roles and licenses no other step of this test uses.
-    things["account"] = json!(salus::seed::identity::SUPPORT);
-    things["other_provider"] = json!(salus::seed::identity::SOUTH);
+    things["account"] = json!(seeds::identity::SUPPORT);
+    things["other_provider"] = json!(seeds::identity::SOUTH);
     for (name, thing) in things.as_object().expect("things") {
         assert!(thing.is_string(), "there is no {name}");
     }

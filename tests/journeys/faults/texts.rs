@@ -214,7 +214,7 @@ fn every_text_of_a_request_has_a_kind_or_a_reason_why_not() {
 async fn every_text_that_cannot_be_kept_is_named_by_its_path_in_one_answer() {
     let server = Server::start();
     let mut tokens = BTreeMap::new();
-    for (email, role) in salus::seed::identity::sign_ins() {
+    for (email, role) in seeds::identity::sign_ins() {
         let session = session(&server, email, PASSWORD).await;
         tokens.entry(role.to_string()).or_insert_with(|| text(&session, "access_token"));
     }

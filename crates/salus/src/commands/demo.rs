@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use crate::{config::Config, demo, store};
+use crate::{config::Config, store};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -35,11 +35,11 @@ pub async fn run(config: Config, arguments: Arguments) -> anyhow::Result<ExitCod
             config.data_dir.display()
         );
     };
-    let mut client = demo::client::Client::new(&arguments.url)?;
+    let mut client = walk::client::Client::new(&arguments.url)?;
     if let Some(internal) = arguments.internal {
         client.internal = internal.trim_end_matches('/').to_owned();
     }
     client.is_there().await?;
-    let holds = demo::walk(client, &arguments.out, password, data_dir).await?;
+    let holds = walk::walk(store::env(), client, &arguments.out, password, data_dir).await?;
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,7 +1,9 @@
 //! The commands, one module each where one is more than a few lines.
 
 pub mod admin;
+#[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(feature = "demo")]
 pub mod seed;
 pub mod serve;
 

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use crate::{
     config::{Config, Environment},
-    seed,
     store::{As, Foundation},
     wiring::identity_services,
 };
@@ -30,11 +29,11 @@ pub async fn run(mut config: Config) -> anyhow::Result<ExitCode> {
 pub async fn create(foundation: &Foundation, config: &Config) -> anyhow::Result<()> {
     let (env, pg) = (&foundation.env, &foundation.pg);
     let services = identity_services(config, foundation)?;
-    seed::identity::sow(&services, config.demo.password.expose()).await?;
-    seed::catalog::sow(pg).await?;
-    seed::intake::sow(env, pg).await?;
-    seed::care::sow(env, pg).await?;
-    seed::pharmacy::sow(pg).await?;
-    seed::inventory::sow(env, pg, pg).await?;
+    seeds::identity::sow(&services, config.demo.password.expose()).await?;
+    seeds::catalog::sow(pg).await?;
+    seeds::intake::sow(env, pg).await?;
+    seeds::care::sow(env, pg).await?;
+    seeds::pharmacy::sow(pg).await?;
+    seeds::inventory::sow(env, pg, pg).await?;
     Ok(())
 }

@@ -25,7 +25,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    commands::seed,
     config::Config,
     edge,
     emulation::Emulators,
@@ -36,7 +35,7 @@ use crate::{
     wiring::Wiring,
 };
 
-pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(mut config: Config, port: Option<u16>) -> anyhow::Result<ExitCode> {
     if let Some(port) = port {
         config.server.listen = format!("127.0.0.1:{port}");
     }
@@ -49,9 +48,6 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         .await
         .with_context(|| format!("listening on {}", config.server.listen))?;
     let address = listener.local_addr()?;
-    if demo {
-        config.seed_demo()?;
-    }
     config.check_serving()?;
     let internal = listen_internally(&config, address).await?;
     config.server.internal_listen = internal.local_addr()?.to_string();
@@ -159,8 +155,11 @@ pub async fn run(mut config: Config, port: Option<u16>, demo: bool) -> anyhow::R
         })
     };
 
+    #[cfg(feature = "demo")]
     if config.demo.seed {
-        seed::create(&foundation, &config).await.context("seeding the demo data")?;
+        crate::commands::seed::create(&foundation, &config)
+            .await
+            .context("seeding the demo data")?;
     }
     // Whoever is told that Salus is up may stop it at once.
     let [mut terminate, mut interrupt] = stop_signals()?;

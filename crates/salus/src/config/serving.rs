@@ -25,10 +25,15 @@ impl Config {
         }
         let kind = if self.is_production() { "a production server" } else { "this server" };
         anyhow::bail!(
-            "{kind} cannot start with this configuration:\n  - {}\n`serve --demo` runs with \
-             emulated vendors and made-up people; `environment = \"development\"` with \
-             `emulators = [...]` emulates the vendors that it names",
-            lacks.join("\n  - ")
+            "{kind} cannot start with this configuration:\n  - {}\n{}",
+            lacks.join("\n  - "),
+            if cfg!(feature = "demo") {
+                "`serve --demo` runs with emulated vendors and made-up people; \
+                 `environment = \"development\"` with `emulators = [...]` emulates the vendors \
+                 that it names"
+            } else {
+                "a build with `--features demo` has emulators of the vendors"
+            }
         )
     }
 

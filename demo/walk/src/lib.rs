@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kernel::Uuid;
+use ports::Env;
 use serde_json::Value;
 
 use self::{client::Client, people::Person, report::Report};
@@ -60,6 +61,7 @@ pub struct Staff {
 /// The world as the steps see it.
 pub struct World {
     pub client: Client,
+    pub env: Env,
     /// Tells the e-mail addresses and keys of one run from another's.
     pub run: String,
     pub out: PathBuf,
@@ -91,6 +93,13 @@ impl World {
     }
 }
 
+/// A folder that only its owner enters, made or tightened.
+fn closed_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
 /// Writes what only its owner is to read, as tokens and charts are.
 fn private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
@@ -101,14 +110,16 @@ fn private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Walks all ten steps; `Ok(false)` when one of them did not hold.
 pub async fn walk(
+    env: Env,
     client: Client,
     out: &Path,
     password: String,
     data_dir: Option<PathBuf>,
 ) -> anyhow::Result<bool> {
-    crate::store::closed_folder(out, 0o700)?;
-    let run = run_name();
+    closed_folder(out).with_context(|| format!("making the folder {}", out.display()))?;
+    let run = env.ids.uuid().simple().to_string()[20..].to_owned();
     let mut world = World {
+        env,
         client,
         walks: people::all(&run)?,
         run,
@@ -121,10 +132,4 @@ pub async fn walk(
         data_dir,
     };
     steps::run(&mut world).await
-}
-
-fn run_name() -> String {
-    use ports::Ids as _;
-    let id = crate::system::SystemIds.uuid().simple().to_string();
-    id[20..].to_owned()
 }

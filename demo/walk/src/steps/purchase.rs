@@ -2,7 +2,7 @@ use anyhow::{Context as _, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::demo::{
+use crate::{
     Walk, World,
     client::{eventually, text},
 };
@@ -177,7 +177,7 @@ async fn start(
     walk: &Walk,
     price: &Value,
     word: &str,
-) -> anyhow::Result<crate::demo::client::Answer> {
+) -> anyhow::Result<crate::client::Answer> {
     let body = json!({
         "price_id": price["id"],
         "consent": { "accepted": true, "terms_version": "2026-01", "amount": price["amount"] },

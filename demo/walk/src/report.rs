@@ -30,7 +30,7 @@ impl Report {
         }
     }
 
-    fn line(&self, text: &str) {
+    pub fn line(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         // Whoever reads may have gone; the walk goes on.
         let _ = writeln!(out, "{text}");

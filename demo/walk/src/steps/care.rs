@@ -3,7 +3,7 @@ use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::demo::{
+use crate::{
     Staff, Walk, World,
     client::{eventually, text},
 };
@@ -342,8 +342,7 @@ pub async fn meet(world: &mut World) -> anyhow::Result<()> {
 
 /// Books the first free slot from now on.
 async fn book(world: &World, walk: &Walk) -> anyhow::Result<serde_json::Value> {
-    use ports::Clock as _;
-    let now: DateTime<Utc> = crate::system::SystemClock.now();
+    let now = world.env.now();
     let slot = TimeDelta::minutes(15);
     let first = now.duration_trunc(slot)? + slot;
     for ahead in 0..40 {

@@ -24,8 +24,8 @@ fn every_protocol_passes_the_dose_guard_and_every_rule_set_is_sound() {
 
 #[test]
 fn the_rules_fit_the_forms() {
-    for (category, slug, form) in crate::seed::intake::forms() {
-        let schema = crate::bridges::schema_of(&form);
+    for (category, slug, form) in crate::intake::forms() {
+        let schema = salus::bridges::schema_of(&form);
         let misfits = care::eligibility::misfits(&rules::of(category), &schema);
         assert_eq!(misfits, [], "{slug}");
     }
@@ -33,9 +33,9 @@ fn the_rules_fit_the_forms() {
 
 #[test]
 fn a_rule_counts_photos_and_compares_them_with_nothing() {
-    let forms = crate::seed::intake::forms();
+    let forms = crate::intake::forms();
     let (_, _, form) = forms.iter().find(|(category, ..)| *category == catalog::HAIR_LOSS).unwrap();
-    let schema = crate::bridges::schema_of(form);
+    let schema = salus::bridges::schema_of(form);
     let rule = |expression: &str| {
         let mut rule = rules::of(catalog::HAIR_LOSS).remove(0);
         rule.expression = expression.to_owned();

@@ -67,10 +67,10 @@ pub async fn run(world: &mut World) -> anyhow::Result<bool> {
         "an auditor reads and exports the trail; the chain is proved",
         outside::audit(world)
     );
-    crate::commands::print(&format!(
-        "{} of 10 steps hold; what they left is in {}\n",
+    world.report.line(&format!(
+        "{} of 10 steps hold; what they left is in {}",
         world.report.held,
         world.out.display()
-    ))?;
+    ));
     Ok(world.report.failed == 0)
 }

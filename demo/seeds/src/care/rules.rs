@@ -5,7 +5,7 @@
 use care::{Rule, Severity};
 use kernel::CategoryId;
 
-use crate::seed::catalog;
+use crate::catalog;
 
 /// A rule in short: id, expression, and what the patient reads when it fires.
 type Short = (&'static str, &'static str, &'static str);

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use crate::demo::{
+use crate::{
     Walk, World,
     client::{Client, text},
     form::{Answers, answer_more},

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::demo::{
+use crate::{
     Walk, World,
     client::{eventually, text},
 };

@@ -3,7 +3,7 @@ use kernel::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::demo::{
+use crate::{
     Staff, Walk, World,
     client::{Client, eventually, text},
 };
@@ -89,7 +89,7 @@ pub async fn sign_in(client: &Client, email: &str, password: &str) -> anyhow::Re
 
 /// The addresses of the seeded staff with that role.
 fn with_role(role: Role) -> impl Iterator<Item = &'static str> {
-    crate::seed::identity::sign_ins().filter(move |(_, has)| *has == role).map(|(email, _)| email)
+    seeds::identity::sign_ins().filter(move |(_, has)| *has == role).map(|(email, _)| email)
 }
 
 fn one(role: Role) -> anyhow::Result<&'static str> {

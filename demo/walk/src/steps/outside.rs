@@ -6,10 +6,11 @@ use p384::{
     elliptic_curve::sec1::ToSec1Point as _,
     pkcs8::{EncodePrivateKey as _, LineEnding},
 };
+use ports::Env;
 use serde_json::{Value, json};
 
 use super::care::somebody_with_visits;
-use crate::demo::{World, client::text};
+use crate::{World, client::text};
 
 /// An EHR partner: a key of its own, registered by its public half.
 struct Partner {
@@ -18,10 +19,9 @@ struct Partner {
 }
 
 impl Partner {
-    fn new() -> anyhow::Result<Self> {
-        use ports::Ids as _;
+    fn new(env: &Env) -> anyhow::Result<Self> {
         let mut bytes = [0u8; 48];
-        bytes[16..].copy_from_slice(&crate::system::SystemIds.secret());
+        bytes[16..].copy_from_slice(&env.ids.secret());
         let secret = SecretKey::from_slice(&bytes)?;
         let point = secret.public_key().to_sec1_point(false);
         let coordinate = |bytes: Option<&[u8]>| {
@@ -37,12 +37,11 @@ impl Partner {
     }
 
     /// The assertion that `private_key_jwt` asks for.
-    fn assertion(&self, client_id: &str, audience: &str) -> anyhow::Result<String> {
-        use ports::{Clock as _, Ids as _};
-        let now = crate::system::SystemClock.now().timestamp();
+    fn assertion(&self, env: &Env, client_id: &str, audience: &str) -> anyhow::Result<String> {
+        let now = env.now().timestamp();
         let claims = json!({
             "iss": client_id, "sub": client_id, "aud": audience,
-            "iat": now, "exp": now + 120, "jti": crate::system::SystemIds.uuid(),
+            "iat": now, "exp": now + 120, "jti": env.ids.uuid(),
         });
         let mut header = Header::new(Algorithm::ES384);
         header.kid = Some("demo".to_owned());
@@ -59,7 +58,7 @@ pub async fn fhir(world: &mut World) -> anyhow::Result<()> {
         .expect(200, "reading the SMART configuration")?
         .json()?;
     let token_url = text(&smart, "/token_endpoint")?;
-    let partner = Partner::new()?;
+    let partner = Partner::new(&world.env)?;
     let admin = world.admin.as_ref().context("an administrator")?;
     let registered = world
         .client
@@ -77,7 +76,7 @@ pub async fn fhir(world: &mut World) -> anyhow::Result<()> {
         .done("registering the partner")?
         .json()?;
     let client_id = text(&registered, "/id")?;
-    let assertion = partner.assertion(&client_id, &token_url)?;
+    let assertion = partner.assertion(&world.env, &client_id, &token_url)?;
     let form = [
         ("grant_type", "client_credentials"),
         ("scope", "system/*.read"),
