@@ -125,6 +125,17 @@ pub async fn lock_existing<A: Aggregate>(
     }
 }
 
+/// Inserts it where there is none of its id yet.
+pub async fn insert_missing<A: Aggregate>(
+    tx: &mut (impl Repository<A> + ?Sized),
+    aggregate: &A,
+) -> Result<()> {
+    match tx.find(aggregate.id()).await? {
+        Some(_) => Ok(()),
+        None => tx.insert(aggregate).await,
+    }
+}
+
 /// A field whose value changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {

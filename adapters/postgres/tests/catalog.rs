@@ -504,7 +504,7 @@ async fn articles_are_read_from_a_tier_on_and_changed_by_version() {
 
     let seen = async |tier, actor: Actor| -> Vec<(String, bool)> {
         let shown = articles::of_category(pg, &Subscriber(tier), &actor, CATEGORY).await.unwrap();
-        shown.into_iter().map(|shown| (shown.article.title, shown.open)).collect()
+        shown.into_iter().map(|shown| (shown.article.spec.title, shown.open)).collect()
     };
     let titles = |some| vec![("For all".to_owned(), true), ("For some".to_owned(), some)];
     assert_eq!(seen(Tier::Basic, visitor()).await, titles(false));

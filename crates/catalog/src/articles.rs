@@ -14,6 +14,13 @@ use crate::{Audience, CatalogError, CatalogStore, Category, Standing, Tier};
 #[aggregate("article")]
 pub struct Article {
     pub id: ArticleId,
+    pub spec: ArticleSpec,
+    pub version: i64,
+}
+
+/// What an administrator writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArticleSpec {
     pub category: CategoryId,
     pub title: String,
     /// What everybody reads of it, to know what it is about.
@@ -25,43 +32,31 @@ pub struct Article {
     pub minimum_tier: Option<Tier>,
     /// Only administrators see one that is not.
     pub published: bool,
-    pub version: i64,
-}
-
-/// What an administrator says of an article.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArticleSpec {
-    pub category: CategoryId,
-    pub title: String,
-    pub summary: String,
-    pub body: String,
-    pub minimum_tier: Option<Tier>,
-    pub published: bool,
 }
 
 impl Article {
-    pub fn create(id: ArticleId, spec: ArticleSpec) -> Result<Self, CatalogError> {
+    pub fn new(id: ArticleId, spec: ArticleSpec) -> Result<Self, CatalogError> {
         let mut errors = Vec::new();
         ArticleTitle::check(&mut errors, "title", &spec.title);
         ArticleSummary::check(&mut errors, "summary", &spec.summary);
         ArticleBody::check(&mut errors, "body", &spec.body);
-        if !errors.is_empty() {
-            return Err(CatalogError::Invalid(errors));
+        if errors.is_empty() {
+            Ok(Self { id, spec, version: 1 })
+        } else {
+            Err(CatalogError::Invalid(errors))
         }
-        let ArticleSpec { category, title, summary, body, minimum_tier, published } = spec;
-        Ok(Self { id, category, title, summary, body, minimum_tier, published, version: 1 })
     }
 
     pub fn revise(&mut self, spec: ArticleSpec) -> Result<(), CatalogError> {
-        *self = Self { version: self.version, ..Self::create(self.id, spec)? };
+        self.spec = Self::new(self.id, spec)?.spec;
         Ok(())
     }
 
     /// Whether somebody reads the whole of it: a subscription in force of its category
     /// has to have its tier or a higher one.
     pub fn is_open_to(&self, standing: &Standing) -> bool {
-        self.minimum_tier.is_none_or(|minimum| {
-            standing.tiers.get(&self.category).is_some_and(|tier| *tier >= minimum)
+        self.spec.minimum_tier.is_none_or(|minimum| {
+            standing.tiers.get(&self.spec.category).is_some_and(|tier| *tier >= minimum)
         })
     }
 }
@@ -89,7 +84,7 @@ pub async fn of_category(
         return Err(CatalogError::no::<Category>());
     }
     let articles = tx.articles(category).await?;
-    let shown = articles.into_iter().filter(|article| article.published || writes);
+    let shown = articles.into_iter().filter(|article| article.spec.published || writes);
     Ok(shown
         .map(|article| Shown { open: writes || article.is_open_to(&standing), article })
         .collect())
@@ -105,8 +100,8 @@ pub async fn read(
     let writes = actor.may(Permission::CatalogAdminister);
     let standing = standing(audience, actor, writes).await?;
     let article = get::<Article>(store.begin(actor).await?.as_mut(), id).await?;
-    match article.minimum_tier {
-        _ if !article.published && !writes => Err(CatalogError::no::<Article>()),
+    match article.spec.minimum_tier {
+        _ if !article.spec.published && !writes => Err(CatalogError::no::<Article>()),
         Some(tier) if !writes && !article.is_open_to(&standing) => {
             Err(CatalogError::ArticleLocked(tier))
         }
@@ -130,30 +125,12 @@ pub async fn create(
     spec: ArticleSpec,
 ) -> Result<Article, CatalogError> {
     actor.require(Permission::CatalogAdminister)?;
-    let article = Article::create(env.fresh(), spec)?;
+    let article = Article::new(env.fresh(), spec)?;
     let mut tx = store.begin(actor).await?;
-    get::<Category>(tx.as_mut(), article.category).await?;
+    get::<Category>(tx.as_mut(), article.spec.category).await?;
     tx.insert(&article).await?;
     tx.commit().await?;
     Ok(article)
-}
-
-/// Creates the article under a known id unless it is there already.
-pub async fn seed(
-    store: &dyn CatalogStore,
-    actor: &Actor,
-    id: ArticleId,
-    spec: ArticleSpec,
-) -> Result<(), CatalogError> {
-    actor.require(Permission::CatalogAdminister)?;
-    let article = Article::create(id, spec)?;
-    let mut tx = store.begin(actor).await?;
-    let found: Option<Article> = tx.find(id).await?;
-    if found.is_none() {
-        tx.insert(&article).await?;
-        tx.commit().await?;
-    }
-    Ok(())
 }
 
 /// `seen` is what the caller read.
@@ -168,7 +145,7 @@ pub async fn revise(
     let mut tx = store.begin(actor).await?;
     let mut article = lock::<Article>(tx.as_mut(), id, &seen.into()).await?;
     article.revise(spec)?;
-    get::<Category>(tx.as_mut(), article.category).await?;
+    get::<Category>(tx.as_mut(), article.spec.category).await?;
     tx.save(&mut article).await?;
     tx.commit().await?;
     Ok(article.into_inner())
@@ -210,7 +187,7 @@ mod tests {
     }
 
     fn article(minimum_tier: Option<Tier>) -> Article {
-        Article::create(ArticleId(Uuid::nil()), spec(minimum_tier)).unwrap()
+        Article::new(ArticleId(Uuid::nil()), spec(minimum_tier)).unwrap()
     }
 
     fn tiers() -> impl Strategy<Value = Tier> {

@@ -2,14 +2,15 @@
 //! and what their plans cost.
 
 use catalog::{
-    ActivationWindow, ArticleSpec, BillingInterval, CatalogError, CatalogStore, Category,
-    CategoryConfiguration, CategorySpec, Modality, PlanSpec, PriceSpec, Tier, articles,
-    save_category, seed_plan,
+    ActivationWindow, Article, ArticleSpec, BillingInterval, CatalogError, CatalogStore, Category,
+    CategoryConfiguration, CategorySpec, Modality, PlanSpec, PriceSpec, Tier, save_category,
+    seed_plan,
 };
 use kernel::{
     Actor, ArticleId, CategoryId, CoveredTreatment, DoseAmount, DoseForm, Feature, FieldError,
     Money, PlanId, Uuid,
 };
+use ports::repository::insert_missing;
 
 pub const HAIR_LOSS: CategoryId = category_id(1);
 pub const ERECTILE_DYSFUNCTION: CategoryId = category_id(2);
@@ -385,7 +386,10 @@ pub async fn sow(store: &dyn CatalogStore) -> Result<(), CatalogError> {
         }
     }
     for (number, article) in (1..).zip(&ARTICLES) {
-        articles::seed(store, &actor, article_id(article.category, number), article.spec()).await?;
+        let article = Article::new(article_id(article.category, number), article.spec())?;
+        let mut tx = store.begin(&actor).await?;
+        insert_missing(tx.as_mut(), &article).await?;
+        tx.commit().await?;
     }
     Ok(())
 }
@@ -484,7 +488,7 @@ mod tests {
         for (number, article) in (1..).zip(&ARTICLES) {
             let id = article_id(article.category, number);
             assert!(ids.insert(id.uuid()), "{}", article.title);
-            Article::create(id, article.spec()).unwrap();
+            Article::new(id, article.spec()).unwrap();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Articles.
 
-use catalog::{Article, Tier};
+use catalog::{Article, ArticleSpec, Tier};
 use kernel::{ArticleId, CategoryId};
 use ports::Result;
 use sea_orm::{QueryOrder as _, entity::prelude::*};
@@ -31,14 +31,15 @@ impl Row for Model {
 
     fn open(self) -> Result<Article, Unreadable> {
         let Self { id, category_id: category, title, summary, body, minimum_tier, .. } = self;
-        let Self { published, version, .. } = self;
-        Ok(Article { id, category, title, summary, body, minimum_tier, published, version })
+        let published = self.published;
+        let spec = ArticleSpec { category, title, summary, body, minimum_tier, published };
+        Ok(Article { id, spec, version: self.version })
     }
 
     fn close(article: &Article) -> Self {
-        let Article { id, category, title, summary, body, minimum_tier, published, version } =
-            article.clone();
-        let category_id = category;
+        let Article { id, spec, version } = article.clone();
+        let ArticleSpec { category: category_id, title, summary, body, .. } = spec;
+        let ArticleSpec { minimum_tier, published, .. } = spec;
         Self { id, category_id, title, summary, body, minimum_tier, published, version }
     }
 }

@@ -4,18 +4,41 @@ mod profile;
 mod search;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use kernel::PatientId;
+use pg::{db, expect_changed};
 use ports::{PortError, Result};
 use records::{
     ClinicalProfile, Reach, RecordsTx, Resource, ResourceType, Search, Token, resource::INDEX,
 };
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
+use uuid::Uuid;
 
 pg::store!(Tx {});
 
-use sea_orm::{ConnectionTrait as _, DbBackend, DbErr, QueryResult, Statement, Value};
-use uuid::Uuid;
+/// A resource with its sealed content.
+#[derive(FromQueryResult)]
+struct Row {
+    kind: String,
+    id: Uuid,
+    version: i64,
+    patient_id: PatientId,
+    last_updated: DateTime<Utc>,
+    deleted: bool,
+    source_version: i64,
+    content: Vec<u8>,
+}
 
-use pg::{db, expect_changed};
+#[derive(FromQueryResult)]
+struct Counted {
+    matches: i64,
+}
+
+#[derive(FromQueryResult)]
+struct ProfileRow {
+    version: i64,
+    content: Vec<u8>,
+}
 
 #[async_trait]
 impl RecordsTx for Tx {
@@ -35,7 +58,7 @@ impl RecordsTx for Tx {
         let kind: &'static str = resource.kind.into();
         let key: [Value; 2] = [kind.into(), resource.id.into()];
         let state: [Value; 6] = [
-            resource.patient.uuid().into(),
+            resource.patient.into(),
             resource.version.into(),
             resource.last_updated.into(),
             resource.deleted.into(),
@@ -80,7 +103,7 @@ impl RecordsTx for Tx {
                 kind.into(),
                 resource.id.into(),
                 resource.version.into(),
-                resource.patient.uuid().into(),
+                resource.patient.into(),
                 resource.last_updated.into(),
                 resource.deleted.into(),
                 sealed.into(),
@@ -125,23 +148,16 @@ impl RecordsTx for Tx {
     async fn count(&mut self, search: &Search, reach: &Reach) -> Result<u64> {
         let doing = "counting resources";
         let statement = search::Query::of(self, search, reach)?.count();
-        let row = self.read().query_one_raw(statement).await.map_err(|e| db(doing, e))?;
-        let count: i64 =
-            row.map_or(Ok(0), |row| row.try_get("", "matches")).map_err(|e| db(doing, e))?;
-        Ok(count.unsigned_abs())
+        let row = Counted::find_by_statement(statement).one(self.read()).await;
+        Ok(row.map_err(|e| db(doing, e))?.map_or(0, |row| row.matches.unsigned_abs()))
     }
 
     async fn clinical_profile(&mut self, patient: PatientId) -> Result<Option<ClinicalProfile>> {
-        let doing = "reading what a patient reported";
-        let statement = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT version, content FROM clinical_profiles WHERE patient_id = $1",
-            [patient.uuid().into()],
-        );
-        let row = self.read().query_one_raw(statement).await.map_err(|e| db(doing, e))?;
-        let Some(row) = row else { return Ok(None) };
-        let version = row.try_get("", "version").map_err(|e| db(doing, e))?;
-        let content = row.try_get("", "content").map_err(|e| db(doing, e))?;
+        let sql = "SELECT version, content FROM clinical_profiles WHERE patient_id = $1";
+        let found = self.rows("reading what a patient reported", sql, [patient.into()]).await?;
+        let Some(ProfileRow { version, content }) = found.into_iter().next() else {
+            return Ok(None);
+        };
         let plain = self.unseal(profile::COLUMN, patient, content)?;
         profile::read(patient, version, &plain).map(Some)
     }
@@ -157,7 +173,7 @@ impl RecordsTx for Tx {
                  version = excluded.version, content = excluded.content, \
                  updated_at = excluded.updated_at \
                  WHERE clinical_profiles.version = excluded.version - 1",
-                [profile.patient.uuid().into(), profile.version.into(), sealed.into(), now.into()],
+                [profile.patient.into(), profile.version.into(), sealed.into(), now.into()],
             )
             .await?;
         expect_changed(done.rows_affected(), "what the patient reported")
@@ -182,7 +198,7 @@ impl Tx {
                 [
                     kind.into(),
                     resource.id.into(),
-                    resource.patient.uuid().into(),
+                    resource.patient.into(),
                     token.parameter.into(),
                     word.into(),
                 ],
@@ -194,17 +210,27 @@ impl Tx {
 
     async fn resources(&self, statement: Statement) -> Result<Vec<Resource>> {
         let doing = "reading resources";
-        let rows = self.read().query_all_raw(statement).await.map_err(|e| db(doing, e))?;
-        rows.iter().map(|row| self.resource_of(row)).collect()
+        let rows = Row::find_by_statement(statement).all(self.read()).await;
+        rows.map_err(|e| db(doing, e))?.into_iter().map(|row| self.resource_of(row)).collect()
     }
 
-    fn resource_of(&self, row: &QueryResult) -> Result<Resource> {
-        let doing = "reading a resource";
-        let (mut resource, content) = plain_columns(row).map_err(|e| db(doing, e))?;
-        let column = content_column(resource.kind, resource.version);
-        let json = self.unseal(&column, resource.id, content)?;
-        resource.content = serde_json::from_slice(&json)
+    fn resource_of(&self, row: Row) -> Result<Resource> {
+        let kind = row.kind.parse().map_err(|error| {
+            PortError::internal("a resource's type is none that Salus knows", error)
+        })?;
+        let json = self.unseal(&content_column(kind, row.version), row.id, row.content)?;
+        let content = serde_json::from_slice(&json)
             .map_err(|error| PortError::internal("a resource's content is no JSON", error))?;
+        let mut resource = Resource {
+            kind,
+            id: row.id,
+            version: row.version,
+            patient: row.patient_id,
+            last_updated: row.last_updated,
+            deleted: row.deleted,
+            source_version: row.source_version,
+            content,
+        };
         resource.relink();
         Ok(resource)
     }
@@ -221,20 +247,4 @@ impl Tx {
 
 fn content_column(kind: ResourceType, version: i64) -> String {
     format!("record_versions.content.{kind}.{version}")
-}
-
-fn plain_columns(row: &QueryResult) -> Result<(Resource, Vec<u8>), DbErr> {
-    let kind: String = row.try_get("", "kind")?;
-    let kind = kind.parse().map_err(|_| DbErr::Type(format!("{kind} is no type of resource")))?;
-    let resource = Resource {
-        kind,
-        id: row.try_get("", "id")?,
-        version: row.try_get("", "version")?,
-        patient: PatientId(row.try_get("", "patient_id")?),
-        last_updated: row.try_get("", "last_updated")?,
-        deleted: row.try_get("", "deleted")?,
-        source_version: row.try_get("", "source_version")?,
-        content: serde_json::Value::Null,
-    };
-    Ok((resource, row.try_get("", "content")?))
 }

@@ -56,16 +56,8 @@ impl Example for ArticleRequest {
 #[oai(rename = "Article", remote = "Article")]
 pub struct ArticleView {
     id: ArticleId,
-    #[oai(rename = "category_id")]
-    category: CategoryId,
-    title: String,
-    summary: String,
-    /// In Markdown.
-    body: String,
-    /// The lowest tier of the category whose subscribers read it; absent where
-    /// everybody does.
-    minimum_tier: Option<Tier>,
-    published: bool,
+    #[oai(flatten)]
+    spec: ArticleRequest,
     /// Counts the changes; it is the `ETag` too.
     version: i64,
 }
@@ -91,15 +83,9 @@ pub struct Articles {
 }
 
 impl From<Shown> for ArticleSummary {
-    fn from(Shown { article, open }: Shown) -> Self {
-        Self {
-            id: article.id,
-            title: article.title,
-            summary: article.summary,
-            minimum_tier: article.minimum_tier,
-            published: article.published,
-            open,
-        }
+    fn from(Shown { article: Article { id, spec, .. }, open }: Shown) -> Self {
+        let ArticleSpec { title, summary, minimum_tier, published, .. } = spec;
+        Self { id, title, summary, minimum_tier, published, open }
     }
 }
 
