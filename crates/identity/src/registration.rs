@@ -105,8 +105,7 @@ pub async fn answer(services: &Services, job: AnswerAsk) -> Result<()> {
             open_account(services, &actor, &email, PasswordHash::from_phc(hash), job.id).await
         }
         (Ask::Register, None) => Err(broken(&"a registration without a password").into()),
-        (Ask::Verification, _) => mail_verification(services, &actor, &email, job.id).await,
-        (Ask::Reset, _) => mail_reset(services, &actor, &email, job.id).await,
+        (kind, _) => mail_link(services, &actor, &email, job.id, kind).await,
     }
 }
 
@@ -232,24 +231,39 @@ pub async fn resend_verification(
     take(services, request, Ask::Verification, &parse_email(email)?, None).await
 }
 
-async fn mail_verification(
+/// Renews the link of the account and has it mailed; nothing where the account has no use
+/// for it.
+async fn mail_link(
     services: &Services,
     actor: &Actor,
     email: &EmailAddress,
     ask: Uuid,
+    kind: Ask,
 ) -> Result<()> {
     let mut tx = services.store.begin(actor).await?;
     let Some(mut account) = hold(tx.as_mut(), email).await? else { return Ok(()) };
-    let asked = account.request_verification(services.env.ids.as_ref(), services.now());
+    let (id, ids, now) = (account.id, services.env.ids.as_ref(), services.now());
+    let (asked, change, event) = match kind {
+        Ask::Reset => (
+            account.request_reset(ids, now),
+            "password_reset_requested",
+            Event::PasswordResetRequested { account: id, invited: false },
+        ),
+        Ask::Register | Ask::Verification => (
+            account.request_verification(ids, now),
+            "verification_requested",
+            Event::EmailVerificationRequested { account: id },
+        ),
+    };
     let Some(asked) = asked else { return Ok(()) };
     account.set(asked);
     tx.save(&mut account).await?;
     tx.audit(
-        AuditEntry::new(AuditAction::Update, "account", account.id)
-            .detail("change", "verification_requested")
+        AuditEntry::new(AuditAction::Update, "account", id)
+            .detail("change", change)
             .detail("request", ask.to_string()),
     );
-    tx.emit(Event::EmailVerificationRequested { account: account.id });
+    tx.emit(event);
     tx.commit().await?;
     Ok(())
 }
@@ -282,28 +296,6 @@ pub async fn forgot_password(
     email: &str,
 ) -> Result<AnswerAsk> {
     take(services, request, Ask::Reset, &parse_email(email)?, None).await
-}
-
-async fn mail_reset(
-    services: &Services,
-    actor: &Actor,
-    email: &EmailAddress,
-    ask: Uuid,
-) -> Result<()> {
-    let mut tx = services.store.begin(actor).await?;
-    let Some(mut account) = hold(tx.as_mut(), email).await? else { return Ok(()) };
-    let asked = account.request_reset(services.env.ids.as_ref(), services.now());
-    let Some(asked) = asked else { return Ok(()) };
-    account.set(asked);
-    tx.save(&mut account).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "account", account.id)
-            .detail("change", "password_reset_requested")
-            .detail("request", ask.to_string()),
-    );
-    tx.emit(Event::PasswordResetRequested { account: account.id, invited: false });
-    tx.commit().await?;
-    Ok(())
 }
 
 /// Sets a new password by the token of the link that was mailed, and ends
