@@ -12,6 +12,7 @@ use crate::{
     factor::Totp,
     second_factor::{ask_owner, changed, own},
     session::RevocationReason,
+    store::lock_account,
 };
 
 /// The secret of the link that proves a factor, for whoever sends the mail.
@@ -66,7 +67,8 @@ async fn save(
 pub async fn confirm(services: &Services, request: RequestContext, token: &str) -> Result<()> {
     let link = LinkToken::parse(token)?;
     let mut tx = services.store.begin(&Actor::anonymous(request)).await?;
-    let account = tx.lock_account(link.account).await?.filter(|account| account.is_active());
+    let account =
+        lock_account(tx.as_mut(), link.account).await?.filter(|account| account.is_active());
     let account = account.ok_or(IdentityError::InvalidLink)?;
     tx.lock_live_sessions(account.id).await?;
     let (sealer, now) = (services.sealer.as_ref(), services.now());
@@ -102,7 +104,7 @@ pub async fn confirm(services: &Services, request: RequestContext, token: &str) 
 pub async fn request(services: &Services, actor: &Actor) -> Result<()> {
     let (id, _) = own(actor)?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.lock_account(id).await?.ok_or(IdentityError::InvalidToken)?;
+    let account = lock_account(tx.as_mut(), id).await?.ok_or(IdentityError::InvalidToken)?;
     let (ids, now) = (services.env.ids.as_ref(), services.now());
     let mut asked = 0_usize;
     for (factor, standing) in standings(tx.as_mut(), account.id).await? {

@@ -12,6 +12,7 @@ use crate::{
     password,
     second_factor::{changed, hold, own},
     session::RevocationReason,
+    store::lock_account,
     voiding::{Cause, void},
 };
 
@@ -157,7 +158,8 @@ pub async fn confirm_email_change(
     let link = LinkToken::parse(token)?;
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let mut account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let mut account =
+        lock_account(tx.as_mut(), link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let old = account.email.clone();
     account.set(account.change_email(&link, services.sealer.as_ref(), services.now())?);
     if tx.account_by_email(&account.email).await?.is_some() {
@@ -218,7 +220,7 @@ pub async fn set_disabled(
         return Err(IdentityError::field("status", "own", "Nobody disables their own account."));
     }
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.lock_account(id).await?;
+    let account = lock_account(tx.as_mut(), id).await?;
     let mut account = account.ok_or_else(IdentityError::no::<Account>)?;
     let old = account.state_word();
     account.set(account.set_disabled(disabled, services.now()));

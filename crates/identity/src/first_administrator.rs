@@ -10,6 +10,7 @@ use crate::{
     Account, AccountState, IdentityError, IdentityTx, Matrix, Services,
     account::{ChallengePurpose, EMAIL_KEY},
     error::Result,
+    store::lock_account,
 };
 
 /// Who is to be the first administrator, and how the link reaches them.
@@ -58,7 +59,7 @@ pub async fn create(
         return Err(IdentityError::AdministratorExists);
     }
     let existing = match tx.account_by_email(&first.email).await? {
-        Some(found) => tx.lock_account(found.id).await?,
+        Some(found) => lock_account(tx.as_mut(), found.id).await?,
         None => None,
     };
     void_invitations(tx.as_mut(), &roles, existing.as_ref().map(|account| account.id)).await?;
@@ -113,7 +114,7 @@ async fn void_invitations(
         if Some(id) == but {
             continue;
         }
-        let Some(mut account) = tx.lock_account(id).await? else { continue };
+        let Some(mut account) = lock_account(tx, id).await? else { continue };
         account.reset = None;
         tx.save(&mut account).await?;
         tx.audit(

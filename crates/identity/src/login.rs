@@ -14,6 +14,7 @@ use crate::{
     second_factor,
     services::Verified,
     session::{Device, RefreshToken, Refreshed, RevocationReason, SignInMethod, TokenDigest},
+    store::lock_account,
     throttle::networks_forgotten_before,
     token::{Bearer, issue},
 };
@@ -73,7 +74,7 @@ pub async fn login(
     // Held, so that a reset ends this session or this login sees the reset. An
     // address that nobody has takes as long.
     let id = account.as_ref().map_or_else(|| AccountId(Uuid::nil()), |account| account.id);
-    let held = tx.lock_account(id).await?;
+    let held = lock_account(tx.as_mut(), id).await?;
     let throttle = tx.lock_throttles(&email, device.ip).await?;
     if let Some(until) = throttle.locked_until(now) {
         drop(tx);
@@ -144,7 +145,7 @@ pub async fn complete(
     let mut tx = services.store.begin(&actor).await?;
     let digest = TokenDigest::of(token);
     let id = tx.ceremony_account(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
-    let account = tx.lock_account(id).await?.filter(|account| account.is_active());
+    let account = lock_account(tx.as_mut(), id).await?.filter(|account| account.is_active());
     let account = account.ok_or(IdentityError::InvalidCeremony)?;
     let ceremony = tx.lock_ceremony(digest).await?.ok_or(IdentityError::InvalidCeremony)?;
     ceremony.check(CeremonyKind::Login, now)?;

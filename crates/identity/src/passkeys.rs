@@ -13,6 +13,7 @@ use crate::{
     passkey::{Authenticators, Passkey},
     second_factor::{ask_owner, changed, first_codes, hold, leave_enough, settle},
     session::{Device, SignInMethod, TokenDigest},
+    store::lock_account,
 };
 
 /// How many authenticators one account may have.
@@ -149,7 +150,8 @@ pub async fn finish_login(
     let device = Device::of(&request);
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let account = tx.lock_account(claimed.account).await?.filter(|account| account.is_active());
+    let account =
+        lock_account(tx.as_mut(), claimed.account).await?.filter(|account| account.is_active());
     let ceremony = tx.lock_ceremony(TokenDigest::of(token)).await?;
     let ceremony = ceremony.ok_or(IdentityError::InvalidCeremony)?;
     ceremony.check(CeremonyKind::PasskeyLogin, services.now())?;

@@ -16,6 +16,7 @@ use crate::{
     directory::contact,
     error::Result,
     password,
+    store::lock_account,
     voiding::{Cause, Voided, void},
 };
 
@@ -218,7 +219,7 @@ async fn greet_again(
 /// mail of the first.
 async fn hold(tx: &mut dyn IdentityTx, email: &EmailAddress) -> Result<Option<Locked<Account>>> {
     let Some(found) = tx.account_by_email(email).await? else { return Ok(None) };
-    let held = tx.lock_account(found.id).await?;
+    let held = lock_account(tx, found.id).await?;
     Ok(held.filter(|held| held.email == *email))
 }
 
@@ -273,7 +274,8 @@ pub async fn verify_email(services: &Services, request: RequestContext, token: &
     let link = LinkToken::parse(token)?;
     let actor = Actor::anonymous(request);
     let mut tx = services.store.begin(&actor).await?;
-    let mut account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let mut account =
+        lock_account(tx.as_mut(), link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let verified = account.is_active();
     account.set(account.verify_email(&link, services.sealer.as_ref(), services.now())?);
     if verified {
@@ -327,7 +329,8 @@ pub async fn reset_password(
 
     let now = services.now();
     let mut tx = services.store.begin(&actor).await?;
-    let mut account = tx.lock_account(link.account).await?.ok_or(IdentityError::InvalidLink)?;
+    let mut account =
+        lock_account(tx.as_mut(), link.account).await?.ok_or(IdentityError::InvalidLink)?;
     let proves_address = account.state == AccountState::Unverified;
     account.set(account.reset_password(&link, hash, sealer, now)?);
     let Voided { sessions: ended, suspended } =

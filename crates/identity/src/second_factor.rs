@@ -13,6 +13,7 @@ use crate::{
     factor::{Proof, RECOVERY_CODES, RecoveryCode, Totp, TotpSetup},
     passkey::Passkey,
     session::{RevocationReason, SignInMethod},
+    store::lock_account,
 };
 
 /// Who acts on one's own account, and in which session.
@@ -69,7 +70,7 @@ pub(crate) async fn hold(
     actor: &Actor,
 ) -> Result<Held> {
     let (id, this) = own(actor)?;
-    let account = tx.lock_account(id).await?.filter(|account| account.is_active());
+    let account = lock_account(tx, id).await?.filter(|account| account.is_active());
     let account = account.ok_or(IdentityError::InvalidToken)?;
     let sessions = tx.lock_live_sessions(id).await?;
     let session = sessions.into_iter().find(|session| session.id == this);

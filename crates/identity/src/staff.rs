@@ -7,7 +7,7 @@ use ports::{AuditAction, AuditEntry, Event, repository::get};
 
 use crate::{
     Account, AccountState, IdentityError, IdentityTx, License, ProviderForm, ProviderProfile,
-    Services, account::EMAIL_KEY, error::Result, provider,
+    Services, account::EMAIL_KEY, error::Result, provider, store::lock_account,
 };
 
 /// A member of the staff as an administrator describes them.
@@ -108,7 +108,7 @@ pub async fn change_roles(
 ) -> Result<Account> {
     actor.require(Permission::AccountAdminister)?;
     let mut tx = services.store.begin(actor).await?;
-    let account = tx.lock_account(id).await?;
+    let account = lock_account(tx.as_mut(), id).await?;
     let mut account = account.ok_or_else(IdentityError::no::<Account>)?;
     let touched = account.roles.union(&roles).copied().collect();
     if let Err(error) = require_rank(actor, &touched) {

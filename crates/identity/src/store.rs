@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     AccountId, Actor, ApiClientId, CeremonyId, EmailAddress, PasskeyId, PatientId, ProviderId,
-    Role, SessionId, UsState,
+    Role, Seen, SessionId, UsState,
 };
-use ports::{BlindIndex, Locked, Repository, Result, UnitOfWork};
+use ports::{BlindIndex, Locked, Repository, Result, UnitOfWork, repository::lock_existing};
 
 use crate::{
     Account, ApiClient, ExpiringLicense, License, LicensedProvider, Matrix, PatientProfile,
@@ -61,13 +61,16 @@ impl<T> IdentityTx for T where
 {
 }
 
+/// The account, locked before anything else of it is; `None` where there is none.
+pub(crate) async fn lock_account(
+    tx: &mut dyn IdentityTx,
+    id: AccountId,
+) -> Result<Option<Locked<Account>>> {
+    lock_existing::<Account>(tx, id, &Seen::Any).await
+}
+
 #[async_trait]
 pub trait Accounts: Send {
-    /// The account, held until the transaction ends, before anything else of it is held.
-    /// An account is held by this and not by its repository: it goes on being referred to,
-    /// so that whoever opens a session for it does not wait.
-    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Locked<Account>>>;
-
     async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>>;
 
     /// The active accounts that have one of the roles, in the order of their ids.

@@ -46,6 +46,10 @@ pub trait Row:
     /// columns never show theirs.
     const UNTOLD: &'static [Column<Self>] = &[];
 
+    /// `NoKeyUpdate` for rows that others refer to while they are locked: a new reference
+    /// does not wait for it.
+    const LOCK: LockType = LockType::Update;
+
     /// Whether the aggregate is read from other tables too. Then `load` reads them.
     const HAS_PARTS: bool = false;
 
@@ -162,9 +166,9 @@ pub async fn locked<R: Row>(
     skip_locked: bool,
 ) -> Result<Vec<Locked<R::Aggregate>>> {
     let select = if skip_locked {
-        select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        select.lock_with_behavior(R::LOCK, LockBehavior::SkipLocked)
     } else {
-        select.lock(LockType::Update)
+        select.lock(R::LOCK)
     };
     let found = if R::HAS_PARTS {
         let rows = select.all(tx.read()).await.map_err(|error| db(&reading::<R>(), error))?;
@@ -224,7 +228,7 @@ pub async fn page_by_id<R: Row>(
 
 pub async fn lock<R: Row>(tx: &mut PgTx, id: Id<R>, seen: &Seen) -> Result<Locked<R::Aggregate>> {
     let not_found = || PortError::not_found(R::Aggregate::NAME);
-    let select = of_id::<R>(tx, id.into())?.lock(LockType::Update);
+    let select = of_id::<R>(tx, id.into())?.lock(R::LOCK);
     let row = select.one(tx.read()).await.map_err(|error| db(&reading::<R>(), error))?;
     let row = row.ok_or_else(not_found)?;
     // The parts are read after the lock, so that they belong to the locked version.

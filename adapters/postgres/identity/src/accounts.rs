@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use identity::{Account, AccountState, EmailChange, PasswordHash, store::Accounts};
 use kernel::{AccountId, EmailAddress, HumanName, Role};
-use ports::{Locked, Result};
+use ports::Result;
 use sea_orm::{
     QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
     entity::prelude::*,
@@ -104,6 +104,8 @@ impl Row for Model {
     const UNTOLD: &'static [Column] =
         &[Column::GivenName, Column::FamilyName, Column::PasswordHash];
     const HAS_PARTS: bool = true;
+    // Whoever opens a session for an account does not wait for its lock.
+    const LOCK: LockType = LockType::NoKeyUpdate;
 
     fn open(self) -> Result<Account, Unreadable> {
         let state = match self.status.as_str() {
@@ -243,16 +245,6 @@ async fn holders(tx: &PgTx, roles: &[Role], condition: SimpleExpr) -> Result<Vec
 
 #[async_trait]
 impl Accounts for Tx {
-    async fn lock_account(&mut self, id: AccountId) -> Result<Option<Locked<Account>>> {
-        let select = reached::<Model>(self).filter(Column::Id.eq(id));
-        let row = select.clone().lock(LockType::NoKeyUpdate).one(self.read()).await;
-        if row.map_err(|error| db("locking an account", error))?.is_none() {
-            return Ok(None);
-        }
-        // Its roles are read once nobody else changes them.
-        Ok(Model::load(self, select).await?.pop().map(Locked::new))
-    }
-
     async fn account_by_email(&mut self, email: &EmailAddress) -> Result<Option<Account>> {
         let index = email_index(self, email)?;
         Ok(Model::load(self, reached::<Model>(self).filter(Column::EmailIndex.eq(index)))
