@@ -8,17 +8,17 @@ CREATE TABLE care_rule_sets (
     category_id uuid NOT NULL,
     state text,
     rxnorm text,
-    version integer NOT NULL CHECK (version > 0),
+    number integer NOT NULL CHECK (number > 0),
     based_on uuid REFERENCES care_rule_sets (id),
     status text NOT NULL CHECK (status IN ('draft', 'published', 'retired')),
     rules jsonb NOT NULL,
     note text,
-    revision bigint NOT NULL CHECK (revision > 0),
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
     published_at timestamptz,
-    CONSTRAINT care_rule_sets_version
-        UNIQUE NULLS NOT DISTINCT (category_id, state, rxnorm, version),
+    version bigint NOT NULL CHECK (version > 0),
+    CONSTRAINT care_rule_sets_number
+        UNIQUE NULLS NOT DISTINCT (category_id, state, rxnorm, number),
     CONSTRAINT care_rule_sets_published CHECK ((status = 'draft') = (published_at IS NULL))
 );
 CREATE UNIQUE INDEX care_rule_sets_in_force
@@ -34,9 +34,9 @@ BEGIN
         END IF;
         RETURN OLD;
     END IF;
-    IF (NEW.id, NEW.category_id, NEW.state, NEW.rxnorm, NEW.version, NEW.created_at)
+    IF (NEW.id, NEW.category_id, NEW.state, NEW.rxnorm, NEW.number, NEW.created_at)
             IS DISTINCT FROM
-            (OLD.id, OLD.category_id, OLD.state, OLD.rxnorm, OLD.version, OLD.created_at)
+            (OLD.id, OLD.category_id, OLD.state, OLD.rxnorm, OLD.number, OLD.created_at)
         OR (OLD.status <> 'draft' AND NEW.rules IS DISTINCT FROM OLD.rules)
         OR (OLD.status <> 'draft' AND NEW.status = 'draft')
     THEN
@@ -49,63 +49,25 @@ CREATE TRIGGER care_rule_sets_stay
     BEFORE UPDATE OR DELETE ON care_rule_sets
     FOR EACH ROW EXECUTE FUNCTION care_rules_stay();
 
--- Whoever changes a setting names the version that it replaces.
-CREATE TABLE care_protocols (
-    category_id uuid PRIMARY KEY,
-    treatment jsonb NOT NULL,
-    version bigint NOT NULL CHECK (version > 0)
+-- What administrators set, each under a name and a key of its own: `protocol` by category,
+-- `state_policy` by state, `formulary_drug` and `dosing_rule` by RxNorm concept, and
+-- `assignment_policy`. Whoever changes a setting names the version that it replaces.
+CREATE TABLE care_settings (
+    name text NOT NULL,
+    key text NOT NULL,
+    value jsonb NOT NULL CHECK (jsonb_typeof(value) = 'object'),
+    version bigint NOT NULL CHECK (version > 0),
+    PRIMARY KEY (name, key)
 );
-
-CREATE TABLE care_state_modalities (
-    state text PRIMARY KEY,
-    modality text NOT NULL CHECK (modality IN ('asynchronous', 'video')),
-    version bigint NOT NULL CHECK (version > 0)
-);
+-- Nothing is given out by itself until an administrator says so.
+INSERT INTO care_settings (name, key, value, version) VALUES ('assignment_policy', 'clinic',
+    '{"automatic": false, "within_hours": true, "hold_minutes": 120, "most_held": 20, "specialities": {}}', 1);
 
 CREATE TABLE care_auto_approvals (
     state text NOT NULL,
     rxnorm text NOT NULL,
     PRIMARY KEY (state, rxnorm)
 );
-
--- The formulary: of each drug the strength, the DEA schedule, the packages that
--- may be dispensed for it, and its largest doses. A drug without a package is
--- not prescribed until one is named.
-CREATE TABLE care_dose_limits (
-    rxnorm text PRIMARY KEY,
-    display text NOT NULL,
-    strength text NOT NULL DEFAULT '',
-    schedule text NOT NULL DEFAULT 'NONE' CHECK (schedule IN ('NONE', 'II', 'III', 'IV', 'V')),
-    ndcs jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(ndcs) = 'array'),
-    max_single double precision NOT NULL CHECK (max_single > 0),
-    max_daily double precision NOT NULL CHECK (max_daily > 0),
-    -- For what is taken once a week.
-    max_weekly double precision CHECK (max_weekly > 0),
-    unit text NOT NULL,
-    reference text NOT NULL,
-    -- What a pharmacist has yet to confirm of the entry.
-    to_confirm text,
-    -- The drug that is the next step of a titration.
-    followed_by text,
-    version bigint NOT NULL CHECK (version > 0)
-);
-
--- How drugs are dosed: the method, what can be dispensed, and for whom.
-CREATE TABLE care_dosing_rules (
-    rxnorm text PRIMARY KEY,
-    rule jsonb NOT NULL,
-    version bigint NOT NULL CHECK (version > 0)
-);
-
--- How the clinic gives reviews out. Nothing is given out by itself until an
--- administrator says so.
-CREATE TABLE care_assignment_policy (
-    id boolean PRIMARY KEY DEFAULT true CHECK (id),
-    policy jsonb NOT NULL,
-    version bigint NOT NULL CHECK (version > 0)
-);
-INSERT INTO care_assignment_policy (policy, version) VALUES
-    ('{"automatic": false, "within_hours": true, "hold_minutes": 120, "most_held": 20, "specialities": {}}', 1);
 
 -- The trace holds answers and codes of the record, so it is sealed; so is what
 -- a provider writes. A decision never changes, only its review does. A review
@@ -336,6 +298,7 @@ CREATE TABLE care_break_glass (
     reviewed_by uuid,
     justified boolean,
     review_note bytea,
+    version bigint NOT NULL CHECK (version > 0),
     CHECK (num_nulls(reviewed_at, reviewed_by, justified, review_note) IN (0, 4))
 );
 CREATE INDEX care_break_glass_open ON care_break_glass (provider_id, patient_id, expires_at);

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use kernel::{
     AccountId, AssessmentId, BreakGlassId, CategoryId, ConsultationId, DispatchId, EventId,
     FillHoldId, FormResponseId, InvoiceId, MessageId, PatientId, PlanId, PrescriptionId, PriceId,
-    ProviderId, ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId, Uuid,
+    ProviderId, ShipmentId, SubscriptionId, TaskId, ThreadId, TreatmentPlanId, Uuid, Word,
 };
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -310,9 +310,10 @@ pub enum Event {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+/// What eligibility decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("OutcomeWord")]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 pub enum AssessmentOutcome {
     AutoApproved,
     InReview,

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use care::{
     CareError, CareStore, CategoryTerms, ClinicalFacts, Colleague, Dose, DoseLimit, Frequency,
     IntakeReader, Medication, Modality, PatientFacts, PeriodUnit, PlanStatus, Prescribed, Protocol,
-    ProviderDirectory, Reach, RejectionReason, Review, Rule, Severity, Sources, Standing,
+    ProviderDirectory, RejectionReason, Review, Rule, Severity, Sources, Standing,
     SubmittedResponse, Treatment, assess,
     consultations::{self, Booking, CreateVideoRoom},
     plans::{self, PlanRequest, TreatmentChanges},
@@ -23,12 +23,13 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use kernel::{
     AccountId, Actor, ActorKind, AssessmentId, CategoryId, Coding, DeaSchedule, FormResponseId,
-    PageRequest, PatientId, Permission, PrescriptionId, ProviderId, RequestContext, Role, Sex,
-    Speciality, TreatmentPlanId, UsState, Uuid,
+    PageRequest, PatientId, Permission, PrescriptionId, ProviderId, RequestContext, Role, Seen,
+    Sex, Speciality, TreatmentPlanId, UsState, Uuid,
 };
 use ports::{
     IdempotencyKey, Panel as _, PortError,
     events::{AssessmentOutcome, PrescriptionStatusWord},
+    repository::{get, lock},
 };
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -294,6 +295,16 @@ fn patient(id: PatientId) -> Actor {
     account(id.uuid(), Role::Patient, &[Permission::ConsultationOwn])
 }
 
+/// The version of what is changed, or any.
+fn any_or(version: Option<i64>) -> Seen {
+    version.map_or(Seen::Any, Seen::from)
+}
+
+/// The version of a setting that is replaced; that of one that is not there is 0.
+fn replaced(version: Option<i64>) -> Seen {
+    Seen::from(version.unwrap_or(0))
+}
+
 fn key(operation: &'static str, key: &str) -> IdempotencyKey {
     IdempotencyKey { operation, key: key.into(), fingerprint: [7; 32] }
 }
@@ -476,7 +487,7 @@ async fn the_stored_trace_decides_the_same_again_and_lies_sealed() {
     let id = setting.assess(ADA, &["review"]).await;
     let actor = Actor::system("tests.care");
     let mut tx = setting.store().begin(&actor).await.unwrap();
-    let assessment = tx.assessment(id, &Reach::All).await.unwrap().unwrap();
+    let assessment: care::Assessment = get(tx.as_mut(), id).await.unwrap();
     let (decision, trace) = assessment.trace.replay();
     assert_eq!(decision.reasons, assessment.reasons);
     assert_eq!(trace, assessment.trace);
@@ -516,7 +527,7 @@ async fn a_license_counts_where_the_patient_is_and_when_it_is_signed() {
     let setting = setting().await;
     let id = setting.assess(ADA, &["review"]).await;
     let unseen = setting.claim(id, IN_TEXAS).await;
-    assert!(matches!(unseen, Err(CareError::NotFound(_))), "{unseen:?}");
+    assert!(matches!(unseen, Err(CareError::Port(PortError::NotFound { .. }))), "{unseen:?}");
     let denied = "SELECT count(*) FROM audit_entries WHERE outcome = 'denied'";
     assert_eq!(setting.count(denied).await, 1);
 
@@ -549,7 +560,7 @@ async fn an_approval_makes_one_plan_and_repeating_it_none_more() {
     let closed = setting.approve(id, IN_MASSACHUSETTS, None, "k2").await;
     assert!(matches!(closed, Err(CareError::ReviewClosed)), "{closed:?}");
     let stranger = setting.approve(id, ALSO_THERE, None, "k3").await;
-    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    assert!(matches!(stranger, Err(CareError::Port(PortError::NotFound { .. }))), "{stranger:?}");
     assert_eq!(setting.count("SELECT count(*) FROM care_treatment_plans").await, 1);
 }
 
@@ -620,11 +631,9 @@ async fn a_claim_puts_the_patient_on_the_panel_and_release_gives_the_review_back
     let id = setting.assess(ADA, &["review"]).await;
     let (env, pg) = (&setting.database.env, &setting.database.pg);
     let actor = provider(IN_MASSACHUSETTS);
-    let sources = &setting.sources;
-    let chart =
-        |actor: Actor| async move { reviews::eligibility(env, pg, sources, &actor, ADA).await };
+    let chart = |actor: Actor| async move { reviews::eligibility(pg, &actor, ADA).await };
     let before = chart(actor.clone()).await;
-    assert!(matches!(before, Err(CareError::NotFound(_))), "{before:?}");
+    assert!(matches!(before, Err(CareError::Port(PortError::NotFound { .. }))), "{before:?}");
     assert!(!pg.treats(IN_MASSACHUSETTS, ADA).await.unwrap());
 
     reviews::claim(env, pg, &setting.sources, &actor, id).await.unwrap();
@@ -651,15 +660,16 @@ async fn a_patient_reaches_their_own_rows_and_no_other() {
     let id = setting.assess(ADA, &[]).await;
     let eve = patient(EVE);
     let others = reviews::own_one(setting.store(), &eve, id).await;
-    assert!(matches!(others, Err(CareError::NotFound(_))), "{others:?}");
+    assert!(matches!(others, Err(CareError::Port(PortError::NotFound { .. }))), "{others:?}");
     assert!(reviews::own(setting.store(), &eve).await.unwrap().is_empty());
     let others = plans::of_patient(setting.store(), &eve, ADA).await;
-    assert!(matches!(others, Err(CareError::NotFound(_))), "{others:?}");
+    assert!(matches!(others, Err(CareError::Port(PortError::NotFound { .. }))), "{others:?}");
 
     // The wall stands even where a query would forget its scope.
     let mut tx = setting.store().begin(&eve).await.unwrap();
-    assert_eq!(tx.assessment(id, &Reach::All).await.unwrap(), None);
-    assert_eq!(tx.plans(ADA, &Reach::All).await.unwrap(), []);
+    let found: Option<care::Assessment> = tx.find(id).await.unwrap();
+    assert_eq!(found, None);
+    assert_eq!(tx.plans(ADA).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -676,7 +686,7 @@ async fn a_modification_adds_a_version_and_a_stale_one_is_refused() {
         store,
         &setting.sources,
         &actor,
-        (plan.id, None),
+        (plan.id, &Seen::Any),
         changes,
         "Fewer refills.",
     )
@@ -688,8 +698,8 @@ async fn a_modification_adds_a_version_and_a_stale_one_is_refused() {
     assert_eq!((stored.current().number, stored.current().treatment.refills), (2, 2));
 
     let mut tx = store.begin(&actor).await.unwrap();
-    let stale = tx.save_plan(&plan).await;
-    assert!(matches!(stale, Err(PortError::Conflict(_))), "{stale:?}");
+    let stale = lock::<care::TreatmentPlan>(tx.as_mut(), plan.id, &plan.version.into()).await;
+    assert!(matches!(stale, Err(PortError::Stale(_))), "{stale:?}");
 }
 
 /// What the pharmacy says of the plan.

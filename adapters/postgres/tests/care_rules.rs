@@ -14,8 +14,8 @@ use care::{
     setup,
 };
 use kernel::{
-    AccountId, Actor, ActorKind, AssessmentId, CategoryId, FormResponseId, PatientId, Permission,
-    ProviderId, RequestContext, Role, RuleSetId, Sex, UsState, Uuid,
+    AccountId, Actor, ActorKind, AssessmentId, CategoryId, DomainError as _, FormResponseId,
+    PatientId, Permission, ProviderId, RequestContext, Role, RuleSetId, Seen, Sex, UsState, Uuid,
 };
 use salus_tests::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -85,7 +85,7 @@ impl Setting {
     }
 
     async fn publish(&self, id: RuleSetId, seen: i64) -> Result<RuleSet, CareError> {
-        rules::publish(&self.0.env, self.store(), &Form, &admin(), id, seen).await
+        rules::publish(&self.0.env, self.store(), &Form, &admin(), id, &seen.into()).await
     }
 
     async fn in_force(&self, state: UsState) -> RuleBook {
@@ -123,8 +123,7 @@ impl Setting {
             env.now(),
         );
         let mut tx = self.store().begin(&actor).await.unwrap();
-        tx.add_assessment(&assessment).await.unwrap();
-        tx.audit(ports::AuditEntry::new(ports::AuditAction::Create, "assessment", assessment.id));
+        tx.insert(&assessment).await.unwrap();
         tx.commit().await.unwrap();
         assessment.id
     }
@@ -189,18 +188,23 @@ async fn two_editors_of_a_draft_and_two_drafts_of_a_version_hear_of_each_other()
     let revise = |seen, limit| {
         let actor = admin();
         let content = content(age(limit));
-        async move { rules::revise(env, store, &actor, first.id, seen, content).await }
+        async move { rules::revise(env, store, &actor, first.id, &Seen::from(seen), content).await }
     };
-    assert_eq!(revise(1, 60).await.unwrap().revision, 2);
-    assert!(matches!(revise(1, 70).await, Err(CareError::RevisionChanged { current: 2, .. })));
+    assert_eq!(revise(1, 60).await.unwrap().version, 2);
+    let late = revise(1, 70).await.unwrap_err();
+    let told: Vec<_> = late.fields().iter().map(|f| (&*f.path, &*f.message)).collect();
+    assert!(told[0].1.contains("version 2 is the current one"), "{told:?}");
+    let changed = "\"patient.age > 65\" → \"patient.age > 60\"";
+    assert!(told.contains(&("rules[0].expression", changed)), "{told:?}");
     let left = setting.draft(Scope::default(), age(50)).await.unwrap();
     setting.publish(first.id, 2).await.unwrap();
     assert!(matches!(setting.publish(left.id, 1).await, Err(CareError::RulesSuperseded(1))));
     let taken_in = RuleSetContent { based_on: Some(first.id), ..content(age(50)) };
-    let left = rules::revise(env, store, &admin(), left.id, 1, taken_in).await.unwrap();
+    let left =
+        rules::revise(env, store, &admin(), left.id, &Seen::from(1), taken_in).await.unwrap();
     let (one, other) = tokio::join!(
-        setting.publish(left.id, left.revision),
-        setting.publish(left.id, left.revision)
+        setting.publish(left.id, left.version),
+        setting.publish(left.id, left.version)
     );
     assert!(one.is_ok() != other.is_ok(), "of two who publish at once one does");
     let query = RuleSetQuery { status: Some(RuleSetStatus::Published), ..RuleSetQuery::default() };
@@ -216,11 +220,11 @@ async fn rolling_back_publishes_the_older_version_again_and_it_never_changes() {
     setting.publish(first.id, 1).await.unwrap();
     let second =
         setting.draft(Scope::default(), vec![rule("b", Severity::Review, "true")]).await.unwrap();
-    assert_eq!((second.version, second.based_on), (2, Some(first.id)));
+    assert_eq!((second.number, second.based_on), (2, Some(first.id)));
     setting.publish(second.id, 1).await.unwrap();
     let retired = rules::one(setting.store(), &admin(), first.id).await.unwrap();
     assert_eq!(retired.status, RuleSetStatus::Retired);
-    setting.publish(first.id, retired.revision).await.unwrap();
+    setting.publish(first.id, retired.version).await.unwrap();
     assert_eq!(setting.in_force(UsState::Ma).await.rules()[0].id, "a");
     let audited = "SELECT count(*) FROM audit_entries WHERE entity = 'rule_set' \
                    AND detail->>'old_version' = '2' AND detail->>'new_version' = '1' \

@@ -1,15 +1,15 @@
 //! Assessing a submitted response, once.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, AssessmentId, FormResponseId, ProviderId, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry, Env, Event, events::AssessmentOutcome};
+use kernel::{Actor, AssessmentId, FormResponseId, ProviderId, Seen, TreatmentPlanId};
+use ports::{AuditAction, AuditEntry, Env, Event, events::AssessmentOutcome, repository::lock};
 
 use crate::{
     Assessment, CareError, CareStore, CareTx, ClinicalFacts, Inputs, Modality, PlanStatus,
-    Priority, Protocol, Reach, Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
+    Priority, Protocol, Review, Sources, TaskKind, Treatment, TreatmentPlan, assigning,
     dosing::Body,
     eligibility::{Gates, Outcome, RuleBook},
-    plans, tasks,
+    plans, setting, tasks,
     treatment::NewPlan,
 };
 
@@ -30,23 +30,24 @@ pub async fn on_response_submitted(
     // The other contexts are asked before the transaction begins, so that it
     // never holds one connection while it waits for another.
     let submitted =
-        sources.intake.submitted(response).await?.ok_or(CareError::NotFound("form response"))?;
+        sources.intake.submitted(response).await?.ok_or_else(|| CareError::no("form_response"))?;
     let facts =
         sources.facts.facts(submitted.patient).await?.ok_or(CareError::ProfileIncomplete)?;
     let licensed = sources.directory.licensed_providers(facts.state, now).await?;
     let terms = sources.covers.terms(submitted.category).await?;
-    let terms = terms.ok_or(CareError::NotFound("category"))?;
+    let terms = terms.ok_or_else(|| CareError::no("category"))?;
 
     let mut tx = store.begin(&actor).await?;
     if tx.assessment_of(response).await?.is_some() {
         return Ok(());
     }
+    tx.hold_off_handover(submitted.patient).await?;
     tx.lock_reviews(submitted.patient, submitted.category).await?;
     let sets = tx.rule_sets_in_force(submitted.category).await?;
-    let protocol = tx.protocol(submitted.category).await?;
+    let protocol: Option<Protocol> = setting::held(tx.as_mut(), &submitted.category).await?;
     let inputs = Inputs::new(&submitted, &facts);
-    let earlier = tx.assessments(submitted.patient, &Reach::All).await?;
-    let plans = tx.plans(submitted.patient, &Reach::All).await?;
+    let earlier = tx.assessments(submitted.patient).await?;
+    let plans = tx.plans(submitted.patient).await?;
     let mut plans = plans.into_iter().filter(|plan| plan.category == submitted.category);
     let never_revoked = !plans.clone().any(|plan| plan.was_taken_back());
     let treated = plans.find(|plan| plan.status == PlanStatus::Active);
@@ -64,7 +65,8 @@ pub async fn on_response_submitted(
                 && (other.review.is_open() || other.response > response)
         }),
         allowlisted: is_allowlisted(tx.as_mut(), protocol.as_ref(), &facts, now).await?,
-        asynchronous: !terms.visit && tx.modality(facts.state).await? == Modality::Asynchronous,
+        asynchronous: !terms.visit
+            && setting::modality(tx.as_mut(), facts.state).await? == Modality::Asynchronous,
         // Automatic approvals in a state are signed under the protocols of the
         // first who may practise there.
         supervising_provider: licensed.first().copied(),
@@ -78,14 +80,28 @@ pub async fn on_response_submitted(
         Outcome::AutoApproved { supervising_provider } => Some(supervising_provider),
         Outcome::Refused | Outcome::InReview => None,
     };
-    let assessment = Assessment::decided(
+    let mut assessment = Assessment::decided(
         env.fresh::<AssessmentId>(),
         (submitted.patient, submitted.category, response),
         decided,
         now,
     );
-    tx.add_assessment(&assessment).await?;
-    let assessment = leave_one_open(tx.as_mut(), assessment, earlier, now).await?;
+    // No more than one review of the category stays open, that of the response which was
+    // submitted last: responses may be assessed in another order, and their ids are in the
+    // order in which they were made.
+    let others: Vec<Assessment> =
+        earlier.into_iter().filter(|other| other.category == assessment.category).collect();
+    let last = others.iter().max_by_key(|other| other.response);
+    let later = last.filter(|last| last.response > response);
+    if let Some(later) = later {
+        assessment.supersede(later.id, now);
+    }
+    tx.insert(&assessment).await?;
+    if later.is_none() {
+        for other in others.iter().filter(|other| other.review.is_open()) {
+            give_way(tx.as_mut(), other.id, assessment.id, now).await?;
+        }
+    }
 
     if let (Some(provider), Some(protocol)) = (approved_under, protocol) {
         sign_under_protocol(env, tx.as_mut(), &assessment, provider, protocol).await?;
@@ -119,6 +135,7 @@ pub async fn on_response_submitted(
         AuditEntry::new(AuditAction::Execute, "assessment", assessment.id)
             .patient(assessment.patient)
             .detail("outcome", <&str>::from(assessment.outcome))
+            .detail("review", assessment.review.word().word())
             .detail("rule_set_version", assessment.trace.rule_set_version)
             .detail("response", response.to_string()),
     );
@@ -131,52 +148,28 @@ pub async fn on_response_submitted(
     Ok(())
 }
 
-/// Leaves no more than one review of the category open, that of the response
-/// which was submitted last: responses may be assessed in another order.
-async fn leave_one_open(
-    tx: &mut dyn CareTx,
-    assessment: Assessment,
-    others: Vec<Assessment>,
-    now: DateTime<Utc>,
-) -> Result<Assessment, CareError> {
-    let others: Vec<Assessment> =
-        others.into_iter().filter(|other| other.category == assessment.category).collect();
-    // The ids of responses are in the order in which they were made.
-    let later = others.iter().max_by_key(|other| other.response);
-    if let Some(later) = later.filter(|later| later.response > assessment.response) {
-        return Ok(match assessment.clone().supersede(later.id, now) {
-            Some(mut superseded) => {
-                give_way(tx, &superseded, now).await?;
-                superseded.version += 1;
-                superseded
-            }
-            None => assessment,
-        });
-    }
-    for other in others {
-        if let Some(superseded) = other.supersede(assessment.id, now) {
-            give_way(tx, &superseded, now).await?;
-        }
-    }
-    Ok(assessment)
-}
-
+/// A review that is still open gives way to that of the later response.
 async fn give_way(
     tx: &mut dyn CareTx,
-    superseded: &Assessment,
+    id: AssessmentId,
+    to: AssessmentId,
     now: DateTime<Utc>,
 ) -> Result<(), CareError> {
-    tx.save_review(superseded).await?;
+    let mut review = lock::<Assessment>(tx, id, &Seen::Any).await?;
+    if !review.supersede(to, now) {
+        return Ok(());
+    }
+    tx.save(&mut review).await?;
     // What was to be done about it is to be done about the later one; but a
     // danger that was told is not taken back by another form.
-    let settled = match superseded.priority {
+    let settled = match review.priority {
         Priority::Urgent => 0,
-        Priority::Routine => tasks::settle(tx, superseded.id.uuid(), None, now).await?,
+        Priority::Routine => tasks::settle(tx, id.uuid(), None, now).await?,
     };
     tx.audit(
-        AuditEntry::new(AuditAction::Update, "assessment", superseded.id)
-            .patient(superseded.patient)
-            .detail("review", superseded.review.word())
+        AuditEntry::new(AuditAction::Update, "assessment", id)
+            .patient(review.patient)
+            .detail("review", review.review.word().word())
             .detail("tasks_settled", settled),
     );
     Ok(())
@@ -224,7 +217,7 @@ async fn sign_under_protocol(
         },
         env.now(),
     );
-    tx.add_plan(&plan).await?;
+    plans::insert(tx, &plan).await?;
     tx.emit(Event::TreatmentPlanCreated {
         treatment_plan: plan.id,
         patient: plan.patient,

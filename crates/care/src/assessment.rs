@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use kernel::{
     AssessmentId, CategoryId, FormResponseId, PatientId, ProviderId, TreatmentPlanId, UsState, Word,
 };
-use ports::events::AssessmentOutcome;
+use ports::{Aggregate, events::AssessmentOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -134,19 +134,34 @@ pub enum Review {
     },
 }
 
+/// Where the review of an assessment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+pub enum ReviewWord {
+    NotNeeded,
+    Waiting,
+    /// A provider has it to decide.
+    Claimed,
+    /// A provider has asked the patient for something.
+    WaitingOnPatient,
+    Approved,
+    Rejected,
+    /// The form was submitted again; the later assessment decides.
+    Superseded,
+}
+
 impl Review {
     /// How long a claim holds without a decision.
     pub const CLAIM: Duration = Duration::minutes(30);
 
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self) -> ReviewWord {
         match self {
-            Self::NotNeeded => "not_needed",
-            Self::Waiting => "waiting",
-            Self::Claimed { .. } => "claimed",
-            Self::WaitingOnPatient { .. } => "waiting_on_patient",
-            Self::Approved { .. } => "approved",
-            Self::Rejected { .. } => "rejected",
-            Self::Superseded { .. } => "superseded",
+            Self::NotNeeded => ReviewWord::NotNeeded,
+            Self::Waiting => ReviewWord::Waiting,
+            Self::Claimed { .. } => ReviewWord::Claimed,
+            Self::WaitingOnPatient { .. } => ReviewWord::WaitingOnPatient,
+            Self::Approved { .. } => ReviewWord::Approved,
+            Self::Rejected { .. } => ReviewWord::Rejected,
+            Self::Superseded { .. } => ReviewWord::Superseded,
         }
     }
 
@@ -166,6 +181,27 @@ impl Review {
         }
     }
 
+    /// Whether it can be given to somebody now.
+    fn is_free(&self, now: DateTime<Utc>) -> Result<(), CareError> {
+        match self {
+            Self::Claimed { until, .. } if now < *until => Err(CareError::ReviewAlreadyClaimed),
+            Self::Waiting | Self::Claimed { .. } => Ok(()),
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// Why nobody can decide it as it is.
+    fn refusal(&self) -> CareError {
+        match self {
+            Self::Waiting | Self::Claimed { .. } => CareError::ReviewNotClaimed,
+            Self::WaitingOnPatient { .. } => CareError::ReviewWaitsForPatient,
+            Self::Superseded { .. } => CareError::ReviewSuperseded,
+            Self::NotNeeded | Self::Approved { .. } | Self::Rejected { .. } => {
+                CareError::ReviewClosed
+            }
+        }
+    }
+
     /// Whether this provider may decide it now.
     pub(crate) fn held_by(&self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
         match self {
@@ -173,17 +209,13 @@ impl Review {
             Self::Claimed { provider, until } if *provider != by && now < *until => {
                 Err(CareError::ReviewAlreadyClaimed)
             }
-            Self::Claimed { .. } | Self::Waiting => Err(CareError::ReviewNotClaimed),
-            Self::WaitingOnPatient { .. } => Err(CareError::ReviewWaitsForPatient),
-            Self::Superseded { .. } => Err(CareError::ReviewSuperseded),
-            Self::NotNeeded | Self::Approved { .. } | Self::Rejected { .. } => {
-                Err(CareError::ReviewClosed)
-            }
+            _ => Err(self.refusal()),
         }
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Aggregate)]
+#[aggregate("assessment", patient)]
 pub struct Assessment {
     pub id: AssessmentId,
     pub patient: PatientId,
@@ -281,132 +313,133 @@ impl Assessment {
 
     /// Takes the review for one provider. Claiming again prolongs one's own
     /// claim; a claim that ran out is free for anybody.
-    pub fn claim(mut self, by: ProviderId, now: DateTime<Utc>) -> Result<Self, CareError> {
+    pub fn claim(&mut self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
         let mut end = now + Review::CLAIM;
         match &self.review {
             // A review that was assigned may be held for longer already.
             Review::Claimed { provider, until } if *provider == by => end = end.max(*until),
-            Review::Claimed { until, .. } if now < *until => {
-                return Err(CareError::ReviewAlreadyClaimed);
-            }
             // Who asked may go on without the answer; the clock does too.
             Review::WaitingOnPatient { provider, left, .. } if *provider == by => {
                 self.due_at = Some(self.priority.resume(self.state, now, *left));
             }
-            Review::WaitingOnPatient { .. } => return Err(CareError::ReviewWaitsForPatient),
-            Review::Superseded { .. } => return Err(CareError::ReviewSuperseded),
-            Review::Waiting | Review::Claimed { .. } => {}
-            Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. } => {
-                return Err(CareError::ReviewClosed);
-            }
+            review => review.is_free(now)?,
         }
         self.review = Review::Claimed { provider: by, until: end };
-        Ok(self)
+        Ok(())
     }
 
     /// Gives a review that nobody holds to a provider, for a time that the
     /// clinic has set.
     pub fn assign(
-        mut self,
+        &mut self,
         to: ProviderId,
         hold: Duration,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
-        match &self.review {
-            Review::Claimed { until, .. } if now < *until => {
-                return Err(CareError::ReviewAlreadyClaimed);
-            }
-            Review::WaitingOnPatient { .. } => return Err(CareError::ReviewWaitsForPatient),
-            Review::Superseded { .. } => return Err(CareError::ReviewSuperseded),
-            Review::Waiting | Review::Claimed { .. } => {}
-            Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. } => {
-                return Err(CareError::ReviewClosed);
-            }
-        }
+    ) -> Result<(), CareError> {
+        self.review.is_free(now)?;
         self.review = Review::Claimed { provider: to, until: now + hold };
-        Ok(self)
+        Ok(())
     }
 
-    pub fn release(mut self, by: ProviderId, now: DateTime<Utc>) -> Result<Self, CareError> {
+    pub fn release(&mut self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
         self.review.held_by(by, now)?;
         self.review = Review::Waiting;
-        Ok(self)
+        Ok(())
     }
 
     /// Waits for the patient, who is asked for something.
-    pub fn ask(mut self, by: ProviderId, now: DateTime<Utc>) -> Result<Self, CareError> {
+    pub fn ask(&mut self, by: ProviderId, now: DateTime<Utc>) -> Result<(), CareError> {
         self.review.held_by(by, now)?;
         let due_at = self.due_at.unwrap_or(now);
         let left = self.priority.left(self.state, now, due_at);
         self.review = Review::WaitingOnPatient { provider: by, since: now, left };
-        Ok(self)
+        Ok(())
     }
 
     /// The patient has answered: it is back in the queue, and its clock runs on.
-    pub fn answered(mut self, now: DateTime<Utc>) -> Result<Self, CareError> {
+    pub fn answered(&mut self, now: DateTime<Utc>) -> Result<(), CareError> {
         let Review::WaitingOnPatient { left, .. } = self.review else {
             return Err(CareError::NothingAsked);
         };
         self.due_at = Some(self.priority.resume(self.state, now, left));
         self.review = Review::Waiting;
-        Ok(self)
+        Ok(())
     }
 
     /// Gives one's claim to a colleague, with its whole time.
     pub fn hand_over(
-        mut self,
+        &mut self,
         by: ProviderId,
         to: ProviderId,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         self.review.held_by(by, now)?;
         self.review = Review::Claimed { provider: to, until: now + Review::CLAIM };
-        Ok(self)
+        Ok(())
     }
 
-    /// Goes to the front of the queue because it is overdue; once. `None` where
+    /// Goes to the front of the queue because it is overdue; once. `false` where
     /// it is not, or waits for the patient, or was escalated before.
-    pub fn escalate(mut self, now: DateTime<Utc>) -> Option<Self> {
+    pub fn escalate(&mut self, now: DateTime<Utc>) -> bool {
         let open = matches!(self.review, Review::Waiting | Review::Claimed { .. });
         let overdue = self.due_at.is_some_and(|due| due <= now);
-        (open && overdue && self.escalated_at.is_none()).then(|| {
+        let escalates = open && overdue && self.escalated_at.is_none();
+        if escalates {
             self.priority = Priority::Urgent;
             self.escalated_at = Some(now);
-            self
-        })
+        }
+        escalates
     }
 
-    /// Gives way to the assessment of a later response; `None` where nothing is
+    /// Gives way to the assessment of a later response; `false` where nothing is
     /// left to be decided. Two open reviews of one complaint could be decided
     /// against each other.
-    pub fn supersede(mut self, by: AssessmentId, now: DateTime<Utc>) -> Option<Self> {
-        self.review.is_open().then(|| {
+    pub fn supersede(&mut self, by: AssessmentId, now: DateTime<Utc>) -> bool {
+        let open = self.review.is_open();
+        if open {
             self.review = Review::Superseded { by, at: now };
-            self
-        })
+        }
+        open
     }
 
     pub fn approve(
-        mut self,
+        &mut self,
         by: ProviderId,
         treatment_plan: TreatmentPlanId,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         self.review.held_by(by, now)?;
         self.review = Review::Approved { provider: by, at: now, treatment_plan };
-        Ok(self)
+        Ok(())
     }
 
     pub fn reject(
-        mut self,
+        &mut self,
         by: ProviderId,
         reason: RejectionReason,
         note: Option<String>,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         self.review.held_by(by, now)?;
         self.review = Review::Rejected { provider: by, at: now, reason, note };
-        Ok(self)
+        Ok(())
+    }
+
+    /// Back to the queue, because whoever held it may no longer decide it; the clock
+    /// runs on.
+    pub fn give_back(&mut self, now: DateTime<Utc>) {
+        if self.answered(now).is_err() && matches!(self.review, Review::Claimed { .. }) {
+            self.review = Review::Waiting;
+        }
+    }
+
+    /// Whoever takes the patient over waits for the answer that was asked for; a
+    /// claim ends and is anybody's again.
+    pub fn take_over(&mut self, to: ProviderId, now: DateTime<Utc>) {
+        match &mut self.review {
+            Review::WaitingOnPatient { provider, .. } => *provider = to,
+            _ => self.give_back(now),
+        }
     }
 }
 

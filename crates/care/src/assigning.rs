@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::{Actor, AssessmentId, CategoryId, PatientId, Permission, ProviderId, UsState};
-use ports::{AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError, UnitOfWork};
+use kernel::{Actor, AssessmentId, CategoryId, PatientId, Permission, ProviderId, Seen, UsState};
+use ports::{
+    AuditAction, AuditEntry, Env, Event, JobRequest, JobSpec, PortError, UnitOfWork,
+    repository::lock,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Assessment, CareError, CareStore, CareTx, Priority, Reach, Sources,
+    Assessment, CareError, CareStore, CareTx, Priority, Sources,
     assignment::{AssignmentPolicy, Colleague, Load, Wanted, choose},
-    setting::SettingChange,
+    setting::{self, CLINIC, Setting as _},
 };
 
 /// An open review that nobody holds.
@@ -32,21 +35,6 @@ pub struct Unheld {
 /// which the review is saved.
 #[async_trait]
 pub trait AssignmentTx: UnitOfWork {
-    /// The clinic's policy with its version.
-    async fn assignment_policy(&mut self) -> Result<(AssignmentPolicy, i64), PortError>;
-
-    /// The same, held until the transaction ends: whoever gives out a review
-    /// counts what everybody has while nobody else gives one out.
-    async fn lock_assignment_policy(&mut self) -> Result<(AssignmentPolicy, i64), PortError>;
-
-    /// Saves the policy as `version`; over any other than the one before it is
-    /// a conflict.
-    async fn save_assignment_policy(
-        &mut self,
-        policy: &AssignmentPolicy,
-        version: i64,
-    ) -> Result<(), PortError>;
-
     /// Open reviews that nobody holds at `now`, in the order of the queue.
     async fn unheld_reviews(
         &mut self,
@@ -105,11 +93,15 @@ const BATCH: u32 = 200;
 /// A review has entered the queue: it is given out soon after the commit, where
 /// the clinic does that.
 pub(crate) async fn announce(tx: &mut dyn CareTx) -> Result<(), CareError> {
-    let (policy, _) = tx.assignment_policy().await?;
-    if policy.automatic {
+    if held(tx).await?.automatic {
         tx.enqueue(JobRequest::new(&AssignReviews {}).key("entered"));
     }
     Ok(())
+}
+
+/// The clinic's policy.
+pub(crate) async fn held(tx: &mut dyn CareTx) -> Result<AssignmentPolicy, PortError> {
+    Ok(setting::held(tx, CLINIC).await?.unwrap_or_default())
 }
 
 /// The policy with the version that it is changed by.
@@ -118,28 +110,21 @@ pub async fn policy(
     actor: &Actor,
 ) -> Result<(AssignmentPolicy, i64), CareError> {
     actor.require(Permission::RuleAdminister)?;
-    Ok(store.begin(actor).await?.assignment_policy().await?)
+    let found = setting::versioned(store.begin(actor).await?.as_mut(), CLINIC).await?;
+    found.ok_or_else(|| CareError::no(AssignmentPolicy::NAME))
 }
 
-/// Changes how reviews are given out. `seen` is the version that is replaced.
+/// Changes how reviews are given out.
 pub async fn set_policy(
     store: &dyn CareStore,
     actor: &Actor,
     policy: &AssignmentPolicy,
-    seen: i64,
+    seen: &Seen,
 ) -> Result<i64, CareError> {
     actor.require(Permission::RuleAdminister)?;
     policy.validate()?;
     let mut tx = store.begin(actor).await?;
-    let (old, version) = tx.lock_assignment_policy().await?;
-    let next = SettingChange::check(Some((&old, version)), policy, Some(seen))?;
-    tx.save_assignment_policy(policy, next).await?;
-    let document = |policy: &AssignmentPolicy| serde_json::to_value(policy).unwrap_or_default();
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "assignment_policy", "clinic")
-            .detail("old", document(&old))
-            .detail("new", document(policy)),
-    );
+    let next = setting::set(tx.as_mut(), policy, seen).await?;
     announce(tx.as_mut()).await?;
     tx.commit().await?;
     Ok(next)
@@ -153,7 +138,7 @@ pub async fn assign_reviews(
     _: AssignReviews,
 ) -> Result<HandedOut, CareError> {
     let actor = Actor::system("care.assign_reviews");
-    let (policy, _) = store.begin(&actor).await?.assignment_policy().await?;
+    let policy = held(store.begin(&actor).await?.as_mut()).await?;
     if policy.automatic { give_out(env, store, sources).await } else { Ok(HandedOut::default()) }
 }
 
@@ -255,7 +240,7 @@ async fn hand_out(
     let wanted = Wanted { category: review.category, state: review.state };
     let colleagues = duty.of(review.state).await?;
     let mut tx = store.begin(actor).await?;
-    let (policy, _) = tx.assignment_policy().await?;
+    let policy = held(tx.as_mut()).await?;
     let loads = tx.loads(&ids(colleagues), review.id, now).await?;
     drop(tx);
     if choose(&policy, wanted, colleagues, &loads).is_none() {
@@ -272,19 +257,19 @@ async fn hand_out(
     let wanted = Wanted { state: facts.state, ..wanted };
     let colleagues = duty.of(facts.state).await?;
     let mut tx = store.begin(actor).await?;
-    let (policy, _) = tx.lock_assignment_policy().await?;
+    // Whoever gives out a review counts what everybody has while nobody else gives one out.
+    tx.lock_settings(AssignmentPolicy::NAME).await?;
+    tx.hold_off_handover(review.patient).await?;
+    let policy = held(tx.as_mut()).await?;
     let loads = tx.loads(&ids(colleagues), review.id, now).await?;
     let Some(to) = choose(&policy, wanted, colleagues, &loads) else {
         return Ok(Outcome::Left);
     };
-    let found = tx.assessment(review.id, &Reach::All).await?;
-    let Some(Ok(assigned)) = found.map(|found| found.assign(to, policy.hold(), now)) else {
+    let mut assigned = lock::<Assessment>(tx.as_mut(), review.id, &Seen::Any).await?;
+    if assigned.assign(to, policy.hold(), now).is_err() {
         return Ok(Outcome::Gone);
-    };
-    match tx.save_review(&assigned).await {
-        Err(PortError::Conflict(_)) => return Ok(Outcome::Gone),
-        other => other?,
     }
+    tx.save(&mut assigned).await?;
     tx.add_turn(&assigned, to, now).await?;
     tx.emit(Event::ReviewAssigned {
         assessment: assigned.id,

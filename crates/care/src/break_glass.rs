@@ -5,10 +5,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::{
-    AccountId, Actor, BreakGlassId, Page, PageRequest, PatientId, Permission, ProviderId,
+    AccountId, Actor, BreakGlassId, Page, PageRequest, PatientId, Permission, ProviderId, Seen,
     TextKind as _, text::GraveReason,
 };
-use ports::{AuditAction, AuditEntry, Env, Event};
+use ports::{Aggregate, AuditAction, AuditEntry, Env, Event, repository::lock};
 
 use crate::{CareError, CareStore, Sources};
 
@@ -16,7 +16,8 @@ use crate::{CareError, CareStore, Sources};
 const OPEN_FOR: TimeDelta = TimeDelta::hours(1);
 
 /// A chart that was opened in an emergency.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("break_glass", patient)]
 pub struct BreakGlass {
     pub id: BreakGlassId,
     pub provider: ProviderId,
@@ -27,6 +28,7 @@ pub struct BreakGlass {
     pub expires_at: DateTime<Utc>,
     /// `None` while nobody has judged it.
     pub review: Option<AccessReview>,
+    pub version: i64,
 }
 
 /// What was found of it afterwards.
@@ -47,7 +49,7 @@ impl BreakGlass {
     ) -> Result<Self, CareError> {
         let reason = GraveReason::take("reason", reason)?;
         let (opened_at, expires_at) = (now, now + OPEN_FOR);
-        Ok(Self { id, provider, patient, reason, opened_at, expires_at, review: None })
+        Ok(Self { id, provider, patient, reason, opened_at, expires_at, review: None, version: 1 })
     }
 
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
@@ -56,12 +58,12 @@ impl BreakGlass {
 
     /// Judges it, once. Nobody judges one's own.
     pub fn judge(
-        self,
+        &mut self,
         by: AccountId,
         justified: bool,
         note: &str,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         if self.review.is_some() {
             return Err(CareError::AlreadyJudged);
         }
@@ -69,7 +71,8 @@ impl BreakGlass {
             return Err(CareError::OwnAccess);
         }
         let note = GraveReason::take("note", note)?;
-        Ok(Self { review: Some(AccessReview { by, at: now, justified, note }), ..self })
+        self.review = Some(AccessReview { by, at: now, justified, note });
+        Ok(())
     }
 }
 
@@ -84,17 +87,17 @@ pub async fn open(
     reason: &str,
 ) -> Result<BreakGlass, CareError> {
     actor.require(Permission::BreakGlass)?;
-    let provider = actor.as_provider().ok_or(CareError::NotFound("patient"))?;
+    let provider = actor.as_provider().ok_or_else(|| CareError::no("patient"))?;
     let now = env.now();
     let glass = BreakGlass::open(env.fresh(), (provider, patient), reason, now)?;
     let watchers = sources.directory.access_reviewers().await?;
     let is_patient = sources.directory.is_patient(patient).await?;
     let mut tx = store.begin(actor).await?;
-    let entry = AuditEntry::new(AuditAction::Execute, "break_glass", patient).patient(patient);
     if !is_patient {
-        tx.audit(entry.denied());
+        let entry = AuditEntry::new(AuditAction::Execute, "break_glass", patient);
+        tx.audit(entry.patient(patient).denied());
         tx.commit().await?;
-        return Err(CareError::NotFound("patient"));
+        return Err(CareError::no("patient"));
     }
     if tx.treats(provider, patient).await? {
         return Err(CareError::ChartIsOpen);
@@ -103,8 +106,9 @@ pub async fn open(
     if let Some(open) = tx.open_break_glass(provider, patient, now).await? {
         return Ok(open);
     }
-    tx.add_break_glass(&glass).await?;
-    tx.audit(entry.detail("id", glass.id.to_string()));
+    tx.insert(&glass).await?;
+    let entry = AuditEntry::new(AuditAction::Execute, "break_glass", glass.id);
+    tx.audit(entry.patient(patient));
     tx.emit(Event::GlassBroken { id: glass.id, provider, patient, watchers });
     tx.commit().await?;
     Ok(glass)
@@ -138,20 +142,15 @@ pub async fn judge(
     note: &str,
 ) -> Result<BreakGlass, CareError> {
     actor.require(Permission::BreakGlassReview)?;
-    let by = actor.account().ok_or(CareError::NotFound("emergency access"))?;
+    let by = actor.account().ok_or_else(|| CareError::no("break_glass"))?;
     let mut tx = store.begin(actor).await?;
-    let glass = tx.lock_break_glass_by_id(id).await?;
-    let glass = glass.ok_or(CareError::NotFound("emergency access"))?;
-    let patient = glass.patient;
-    let judged = glass.judge(by, justified, note, env.now())?;
-    tx.judge_break_glass(&judged).await?;
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "break_glass", id)
-            .patient(patient)
-            .detail("justified", justified),
-    );
+    let mut glass = lock::<BreakGlass>(tx.as_mut(), id, &Seen::Any).await?;
+    glass.judge(by, justified, note, env.now())?;
+    tx.save(&mut glass).await?;
+    let entry = AuditEntry::new(AuditAction::Update, "break_glass", id);
+    tx.audit(entry.patient(glass.patient).detail("justified", justified));
     tx.commit().await?;
-    Ok(judged)
+    Ok(glass.into_inner())
 }
 
 #[cfg(test)]
@@ -180,12 +179,12 @@ mod tests {
 
     #[test]
     fn it_is_judged_once_and_by_somebody_else() {
-        let glass = glass("Found unconscious, allergies unknown.").unwrap();
+        let mut glass = glass("Found unconscious, allergies unknown.").unwrap();
         let (own, other) = (glass.provider.account(), Uuid::from_u128(9).into());
-        let judge = |glass: BreakGlass, by| glass.judge(by, true, "The call is on file.", at(90));
-        assert!(matches!(judge(glass.clone(), own), Err(CareError::OwnAccess)));
-        let judged = judge(glass, other).unwrap();
-        assert!(judged.review.as_ref().unwrap().justified);
-        assert!(matches!(judge(judged, other), Err(CareError::AlreadyJudged)));
+        let mut judge = |by| glass.judge(by, true, "The call is on file.", at(90));
+        assert!(matches!(judge(own), Err(CareError::OwnAccess)));
+        judge(other).unwrap();
+        assert!(matches!(judge(other), Err(CareError::AlreadyJudged)));
+        assert!(glass.review.unwrap().justified);
     }
 }

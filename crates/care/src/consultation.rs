@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Duration, Timelike, Utc};
 use kernel::{
-    CategoryId, ConsultationId, PatientId, ProviderId, TextKind as _, UsState, Word,
+    CategoryId, ConsultationId, PatientId, Permission, ProviderId, TextKind as _, UsState, Word,
     text::ConsultationNotes,
 };
+use ports::Aggregate;
 use serde::{Deserialize, Serialize};
 
 use crate::{CareError, TokenRole};
@@ -47,9 +48,18 @@ impl Participant {
             Self::Provider => TokenRole::Moderator,
         }
     }
+
+    /// What taking part asks for.
+    pub fn permission(self) -> Permission {
+        match self {
+            Self::Patient => Permission::ConsultationOwn,
+            Self::Provider => Permission::ConsultationConduct,
+        }
+    }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Aggregate)]
+#[aggregate("consultation", patient)]
 pub struct Consultation {
     pub id: ConsultationId,
     pub patient: PatientId,
@@ -123,41 +133,38 @@ impl Consultation {
         }
     }
 
+    /// Whether a room is still to be made for it.
+    pub fn lacks_room(&self) -> bool {
+        self.room.is_none() && !self.status.is_over()
+    }
+
     /// Keeps the first room that was made for it; a second one, made by a job
     /// that ran twice, stays unused.
-    pub fn with_room(mut self, room: String) -> Option<Self> {
-        if self.room.is_some() || self.status.is_over() {
-            return None;
+    pub fn take_room(&mut self, room: String) {
+        if self.lacks_room() {
+            self.room = Some(room);
         }
-        self.room = Some(room);
-        Some(self)
     }
 
-    /// Somebody connected. `None` where that changes nothing, as when the
-    /// vendor tells it twice or late.
-    pub fn connected(mut self, now: DateTime<Utc>) -> Option<Self> {
-        (self.status == ConsultationStatus::Scheduled).then(|| {
+    /// Somebody connected. It changes nothing where the vendor tells it twice or
+    /// late.
+    pub fn connect(&mut self, now: DateTime<Utc>) {
+        if self.status == ConsultationStatus::Scheduled {
             self.status = ConsultationStatus::InProgress;
             self.began_at = Some(now);
-            self
-        })
+        }
     }
 
-    /// Calls the meeting off. `None` where it is already; one that has begun, or
-    /// of which there are notes, is not called off any more.
-    pub fn cancel(mut self, now: DateTime<Utc>) -> Result<Option<Self>, CareError> {
+    /// Calls the meeting off, once. One that has begun, or of which there are
+    /// notes, is not called off any more.
+    pub fn cancel(&mut self, now: DateTime<Utc>) -> Result<(), CareError> {
         match self.status {
-            ConsultationStatus::Scheduled if now >= self.starts_at || self.notes.is_some() => {
-                Err(CareError::ConsultationBegun)
-            }
-            ConsultationStatus::Scheduled => {
+            ConsultationStatus::Scheduled if now < self.starts_at && self.notes.is_none() => {
                 self.status = ConsultationStatus::Canceled;
-                Ok(Some(self))
+                Ok(())
             }
-            ConsultationStatus::Canceled => Ok(None),
-            ConsultationStatus::InProgress | ConsultationStatus::Completed => {
-                Err(CareError::ConsultationBegun)
-            }
+            ConsultationStatus::Canceled => Ok(()),
+            _ => Err(CareError::ConsultationBegun),
         }
     }
 
@@ -173,11 +180,11 @@ impl Consultation {
     /// which nobody is before one could meet. Notes can still be corrected once
     /// it is closed.
     pub fn write_notes(
-        mut self,
+        &mut self,
         notes: &str,
         complete: bool,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         if self.status == ConsultationStatus::Canceled {
             return Err(CareError::ConsultationClosed);
         }
@@ -189,7 +196,7 @@ impl Consultation {
             self.status = ConsultationStatus::Completed;
             self.ended_at = Some(now);
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -221,6 +228,12 @@ mod tests {
         }
     }
 
+    fn after(change: impl FnOnce(&mut Consultation)) -> Consultation {
+        let mut consultation = scheduled();
+        change(&mut consultation);
+        consultation
+    }
+
     #[test]
     fn a_slot_is_on_the_grid_and_ahead() {
         assert!(Consultation::check_slot(noon(15), noon(10)).is_ok());
@@ -242,15 +255,18 @@ mod tests {
 
     #[test]
     fn what_has_not_begun_is_called_off_and_stays_so() {
-        let canceled = scheduled().cancel(noon(29)).unwrap().unwrap();
-        assert_eq!(canceled.clone().cancel(noon(31)).unwrap(), None);
-        assert_eq!(canceled.clone().connected(noon(30)), None);
-        assert_eq!(canceled.clone().with_room("one".into()), None);
-        assert!(matches!(canceled.check_open(noon(31)), Err(CareError::ConsultationClosed)));
-        assert!(canceled.write_notes("Did not come.", true, noon(31)).is_err());
-        let running = scheduled().connected(noon(30)).unwrap();
-        let noted = scheduled().write_notes("By telephone.", false, noon(0)).unwrap();
-        for (begun, at) in [(running, 10), (scheduled(), 30), (noted, 10)] {
+        let canceled = after(|meeting| meeting.cancel(noon(29)).unwrap());
+        assert_eq!(canceled.status, ConsultationStatus::Canceled);
+        let mut late = canceled.clone();
+        late.cancel(noon(31)).unwrap();
+        late.connect(noon(30));
+        late.take_room("one".into());
+        assert!(matches!(late.check_open(noon(31)), Err(CareError::ConsultationClosed)));
+        assert!(late.write_notes("Did not come.", true, noon(31)).is_err());
+        assert_eq!(late, canceled);
+        let running = after(|meeting| meeting.connect(noon(30)));
+        let noted = after(|meeting| meeting.write_notes("By telephone.", false, noon(0)).unwrap());
+        for (mut begun, at) in [(running, 10), (scheduled(), 30), (noted, 10)] {
             assert!(matches!(begun.cancel(noon(at)), Err(CareError::ConsultationBegun)));
         }
     }
@@ -258,9 +274,9 @@ mod tests {
     #[test]
     fn a_visit_counts_once_it_was_held_and_in_its_own_category() {
         let category = |number| CategoryId(kernel::Uuid::from_u128(number));
-        let held = scheduled().connected(noon(30)).unwrap();
-        let done = held.clone().write_notes("Seen.", true, noon(31)).unwrap();
-        let canceled = scheduled().cancel(noon(0)).unwrap().unwrap();
+        let held = after(|meeting| meeting.connect(noon(30)));
+        let done = after(|meeting| meeting.write_notes("Seen.", true, noon(31)).unwrap());
+        let canceled = after(|meeting| meeting.cancel(noon(0)).unwrap());
         for (visit, counts) in [(scheduled(), false), (canceled, false), (held, true), (done, true)]
         {
             let of = |own| Consultation { category: own, ..visit.clone() };
@@ -272,27 +288,32 @@ mod tests {
 
     #[test]
     fn what_lies_ahead_is_prepared_and_not_completed() {
-        let early = scheduled().write_notes("Seen.", true, noon(14)).unwrap_err();
+        let mut meeting = scheduled();
+        let early = meeting.write_notes("Seen.", true, noon(14)).unwrap_err();
         assert!(matches!(early, CareError::ConsultationAhead), "{early:?}");
-        let prepared = scheduled().write_notes("Ask for the dose.", false, noon(14)).unwrap();
-        assert_eq!(prepared.status, ConsultationStatus::Scheduled);
-        let done = prepared.write_notes("Seen.", true, noon(15)).unwrap();
-        assert_eq!(done.status, ConsultationStatus::Completed);
+        meeting.write_notes("Ask for the dose.", false, noon(14)).unwrap();
+        assert_eq!(meeting.status, ConsultationStatus::Scheduled);
+        meeting.write_notes("Seen.", true, noon(15)).unwrap();
+        assert_eq!(meeting.status, ConsultationStatus::Completed);
         // What is closed is corrected whenever it was closed.
-        assert!(done.write_notes("Seen, well.", true, noon(14)).is_ok());
+        assert!(meeting.write_notes("Seen, well.", true, noon(14)).is_ok());
     }
 
     #[test]
     fn the_first_room_stays_and_a_late_connection_does_not_reopen() {
-        let with_room = scheduled().with_room("one".into()).unwrap();
-        assert_eq!(with_room.clone().with_room("two".into()), None);
-        let running = with_room.connected(noon(29)).unwrap();
-        assert_eq!(running.clone().connected(noon(30)), None);
-        let done = running.write_notes("Seen and advised.", true, noon(31)).unwrap();
-        assert_eq!(done.clone().connected(noon(32)), None);
-        assert_eq!((done.began_at, done.ended_at), (Some(noon(29)), Some(noon(31))));
-        let corrected = done.clone().write_notes("Seen.", true, noon(40)).unwrap();
-        assert_eq!(corrected.ended_at, Some(noon(31)), "it was over then");
-        assert!(matches!(done.check_open(noon(31)), Err(CareError::ConsultationClosed)));
+        let mut meeting = scheduled();
+        for room in ["one", "two"] {
+            meeting.take_room(room.into());
+            assert_eq!(meeting.room.as_deref(), Some("one"));
+        }
+        meeting.connect(noon(29));
+        meeting.connect(noon(30));
+        assert_eq!(meeting.status, ConsultationStatus::InProgress);
+        meeting.write_notes("Seen and advised.", true, noon(31)).unwrap();
+        meeting.connect(noon(32));
+        assert_eq!((meeting.began_at, meeting.ended_at), (Some(noon(29)), Some(noon(31))));
+        meeting.write_notes("Seen.", true, noon(40)).unwrap();
+        assert_eq!(meeting.ended_at, Some(noon(31)), "it was over then");
+        assert!(matches!(meeting.check_open(noon(31)), Err(CareError::ConsultationClosed)));
     }
 }

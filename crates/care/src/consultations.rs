@@ -1,15 +1,18 @@
 //! Booking, joining and documenting video consultations.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, CategoryId, ConsultationId, Page, PageRequest, Permission, ProviderId};
-use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, JobRequest, JobSpec, PortError};
+use kernel::{Actor, CategoryId, ConsultationId, Page, PageRequest, Permission, ProviderId, Seen};
+use ports::{
+    AuditAction, AuditEntry, Env, Event, IdempotencyKey, JobRequest, JobSpec, Locked, PortError,
+    repository::{self, lock},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     Assessment, CallbackCredentials, CareError, CareStore, CareTx, ClientToken, Consultation,
-    ConsultationStatus, Participant, Reach, Sources, TokenRequest, VIDEO_VISITS, VideoCallback,
-    VideoRooms, VisitCover, licenses,
+    ConsultationStatus, Participant, Sources, TokenRequest, VIDEO_VISITS, VideoCallback,
+    VideoRooms, VisitCover, licenses, store::reached,
 };
 
 /// What a patient books.
@@ -66,8 +69,7 @@ pub async fn book(
     let id: ConsultationId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        let found = tx.consultation(ConsultationId(earlier), &Reach::Patient(patient)).await?;
-        let found = found.ok_or(CareError::NotFound("consultation"))?;
+        let found: Consultation = repository::get(tx.as_mut(), earlier.into()).await?;
         tx.audit(AuditEntry::new(AuditAction::Read, "consultation", found.id).patient(patient));
         tx.commit().await?;
         return Ok(found);
@@ -84,7 +86,7 @@ pub async fn book(
             "The provider does not work during the whole of the slot.",
         ));
     }
-    let assessments = tx.assessments(patient, &Reach::Patient(patient)).await?;
+    let assessments = tx.assessments(patient).await?;
     check_cover(cover, booking.category, &assessments)?;
     if tx.consultations_ahead(patient, env.now()).await? >= Consultation::MOST_AHEAD {
         return Err(CareError::TooManyBookings);
@@ -103,9 +105,12 @@ pub async fn book(
         notes: None,
         version: 1,
     };
-    tx.add_consultation(&consultation)
-        .await
-        .map_err(|error| CareError::on_conflict(error, CareError::SlotTaken))?;
+    tx.hold_off_handover(patient).await?;
+    tx.insert(&consultation).await.map_err(|error| match error {
+        PortError::Conflict(rule) if rule.ends_with("_slot") => CareError::SlotTaken,
+        other => other.into(),
+    })?;
+    tx.rejoin(booking.provider, patient).await?;
     tx.enqueue(JobRequest::new(&CreateVideoRoom { consultation: id }).key(format!("room-{id}")));
     tx.emit(changed(&consultation));
     tx.audit(AuditEntry::new(AuditAction::Create, "consultation", id).patient(patient));
@@ -148,42 +153,28 @@ pub async fn create_video_room(
     job: CreateVideoRoom,
 ) -> Result<(), CareError> {
     let actor = Actor::system("care.create_video_room");
-    let load = async |tx: &mut dyn CareTx| {
-        tx.consultation(job.consultation, &Reach::All)
-            .await?
-            .ok_or(CareError::NotFound("consultation"))
-    };
     let mut tx = store.begin(&actor).await?;
-    let consultation = load(tx.as_mut()).await?;
+    let consultation: Consultation = repository::get(tx.as_mut(), job.consultation).await?;
     drop(tx);
-    if consultation.room.is_some() || consultation.status.is_over() {
+    if !consultation.lacks_room() {
         return Ok(());
     }
 
     let session = rooms.create_session().await?;
 
     let mut tx = store.begin(&actor).await?;
-    let consultation = load(tx.as_mut()).await?;
-    let patient = consultation.patient;
-    if let Some(with_room) = consultation.with_room(session) {
-        tx.save_consultation(&with_room).await?;
+    let mut consultation = lock::<Consultation>(tx.as_mut(), job.consultation, &Seen::Any).await?;
+    if consultation.lacks_room() {
+        consultation.take_room(session);
+        tx.save(&mut consultation).await?;
         tx.audit(
             AuditEntry::new(AuditAction::Update, "consultation", job.consultation)
-                .patient(patient)
+                .patient(consultation.patient)
                 .detail("room", "created"),
         );
         tx.commit().await?;
     }
     Ok(())
-}
-
-/// The consultations in which the actor takes part.
-fn own(actor: &Actor) -> Reach {
-    match (actor.as_provider(), actor.as_patient()) {
-        (Some(provider), _) => Reach::Provider { provider, states: Vec::new() },
-        (None, Some(patient)) => Reach::Patient(patient),
-        (None, None) => Reach::Nobody,
-    }
 }
 
 /// One's own consultations, those that begin last first: a patient's, or those
@@ -194,21 +185,28 @@ pub async fn list(
     status: Option<ConsultationStatus>,
     page: &PageRequest,
 ) -> Result<Page<Consultation>, CareError> {
-    let reach = own(actor);
-    let (permission, whose) = match &reach {
-        Reach::Provider { provider, .. } => (Permission::ConsultationConduct, provider.uuid()),
-        Reach::Patient(patient) => (Permission::ConsultationOwn, patient.uuid()),
-        Reach::Nobody | Reach::All => return Err(CareError::PatientRequired),
+    let (permission, whose) = match (actor.as_provider(), actor.as_patient()) {
+        (Some(provider), _) => (Permission::ConsultationConduct, provider.uuid()),
+        (None, Some(patient)) => (Permission::ConsultationOwn, patient.uuid()),
+        (None, None) => return Err(CareError::PatientRequired),
     };
     actor.require(permission)?;
     let mut tx = store.begin(actor).await?;
-    let found = tx.consultations(&reach, status, page).await?;
+    let found = tx.consultations(status, page).await?;
     let shown = found.items.iter().map(|one| (one.patient, one.id.uuid()));
     let entry = AuditEntry::new(AuditAction::Search, "consultation", whose)
         .detail("status", status.map(|status| status.to_string()));
     tx.audit_all(entry.per_patient(shown));
     tx.commit().await?;
     Ok(found)
+}
+
+/// As what the actor takes part in the consultations that they reach.
+fn participant(actor: &Actor) -> Participant {
+    match actor.as_provider() {
+        Some(_) => Participant::Provider,
+        None => Participant::Patient,
+    }
 }
 
 /// Loads a consultation for one of its two participants, or audits the
@@ -218,19 +216,21 @@ async fn reachable(
     actor: &Actor,
     id: ConsultationId,
     action: AuditAction,
-) -> Result<(Box<dyn CareTx>, Consultation, Participant), CareError> {
+) -> Result<(Box<dyn CareTx>, Consultation), CareError> {
     let mut tx = store.begin(actor).await?;
-    let reach = own(actor);
-    if let Some(consultation) = tx.consultation(id, &reach).await? {
-        let participant = match reach {
-            Reach::Provider { .. } => Participant::Provider,
-            _ => Participant::Patient,
-        };
-        return Ok((tx, consultation, participant));
-    }
-    tx.audit(AuditEntry::new(action, "consultation", id).denied());
-    tx.commit().await?;
-    Err(CareError::NotFound("consultation"))
+    let found = repository::get(tx.as_mut(), id).await;
+    reached(tx, found, (action, "consultation", id.uuid())).await
+}
+
+/// The same, locked to be changed.
+async fn to_change(
+    store: &dyn CareStore,
+    actor: &Actor,
+    id: ConsultationId,
+) -> Result<(Box<dyn CareTx>, Locked<Consultation>), CareError> {
+    let mut tx = store.begin(actor).await?;
+    let found = lock(tx.as_mut(), id, &Seen::Any).await;
+    reached(tx, found, (AuditAction::Update, "consultation", id.uuid())).await
 }
 
 /// A consultation of one's own.
@@ -239,7 +239,7 @@ pub async fn get(
     actor: &Actor,
     id: ConsultationId,
 ) -> Result<Consultation, CareError> {
-    let (mut tx, consultation, _) = reachable(store, actor, id, AuditAction::Read).await?;
+    let (mut tx, consultation) = reachable(store, actor, id, AuditAction::Read).await?;
     tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(consultation.patient));
     tx.commit().await?;
     Ok(consultation)
@@ -252,31 +252,25 @@ pub async fn cancel(
     actor: &Actor,
     id: ConsultationId,
 ) -> Result<Consultation, CareError> {
-    let (mut tx, consultation, participant) =
-        reachable(store, actor, id, AuditAction::Update).await?;
-    actor.require(match participant {
-        Participant::Patient => Permission::ConsultationOwn,
-        Participant::Provider => Permission::ConsultationConduct,
-    })?;
+    let (mut tx, mut consultation) = to_change(store, actor, id).await?;
+    let participant = participant(actor);
+    actor.require(participant.permission())?;
     let patient = consultation.patient;
-    let Some(mut canceled) = consultation.clone().cancel(env.now())? else {
+    consultation.cancel(env.now())?;
+    if *consultation == *consultation.stored() {
         tx.audit(AuditEntry::new(AuditAction::Read, "consultation", id).patient(patient));
-        tx.commit().await?;
-        return Ok(consultation);
-    };
-    tx.save_consultation(&canceled)
-        .await
-        .map_err(|error| CareError::on_conflict(error, CareError::ConsultationBegun))?;
-    tx.emit(changed(&canceled));
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "consultation", id)
-            .patient(patient)
-            .detail("status", canceled.status.to_string())
-            .detail("by", participant.to_string()),
-    );
+    } else {
+        tx.save(&mut consultation).await?;
+        tx.emit(changed(&consultation));
+        tx.audit(
+            AuditEntry::new(AuditAction::Update, "consultation", id)
+                .patient(patient)
+                .detail("status", consultation.status.to_string())
+                .detail("by", participant.to_string()),
+        );
+    }
     tx.commit().await?;
-    canceled.version += 1;
-    Ok(canceled)
+    Ok(consultation.into_inner())
 }
 
 /// Lets a participant in: a token with the participant's role that ends with
@@ -289,25 +283,18 @@ pub async fn join(
     actor: &Actor,
     id: ConsultationId,
 ) -> Result<Admission, CareError> {
-    let (tx, consultation, participant) = reachable(store, actor, id, AuditAction::Execute).await?;
+    let (tx, consultation) = reachable(store, actor, id, AuditAction::Execute).await?;
     drop(tx);
-    actor.require(match participant {
-        Participant::Patient => Permission::ConsultationOwn,
-        Participant::Provider => Permission::ConsultationConduct,
-    })?;
+    let participant = participant(actor);
+    actor.require(participant.permission())?;
     let now = env.now();
     consultation.check_open(now)?;
     if consultation.room.is_none() {
         // The job has not run yet, and somebody waits: make the room now.
-        create_video_room(env, store, rooms, CreateVideoRoom { consultation: id }).await.map_err(
-            |error| match error {
-                CareError::Port(PortError::Conflict(_)) => CareError::RoomNotReady,
-                other => other,
-            },
-        )?;
+        create_video_room(env, store, rooms, CreateVideoRoom { consultation: id }).await?;
     }
 
-    let (mut tx, consultation, _) = reachable(store, actor, id, AuditAction::Execute).await?;
+    let (mut tx, consultation) = reachable(store, actor, id, AuditAction::Execute).await?;
     consultation.check_open(now)?;
     let expires_at = consultation.closes_at();
     let session = consultation.room.ok_or(CareError::RoomNotReady)?;
@@ -335,9 +322,9 @@ pub async fn notes(
     actor: &Actor,
     id: ConsultationId,
 ) -> Result<Consultation, CareError> {
-    let (mut tx, mut consultation, participant) =
-        reachable(store, actor, id, AuditAction::Read).await?;
-    if participant == Participant::Patient && consultation.status != ConsultationStatus::Completed {
+    let (mut tx, mut consultation) = reachable(store, actor, id, AuditAction::Read).await?;
+    let is_patient = participant(actor) == Participant::Patient;
+    if is_patient && consultation.status != ConsultationStatus::Completed {
         consultation.notes = None;
     }
     tx.audit(
@@ -357,24 +344,23 @@ pub async fn write_notes(
     complete: bool,
 ) -> Result<Consultation, CareError> {
     actor.require(Permission::ConsultationConduct)?;
-    let (mut tx, before, participant) = reachable(store, actor, id, AuditAction::Update).await?;
-    if participant != Participant::Provider {
+    let (mut tx, mut consultation) = to_change(store, actor, id).await?;
+    if participant(actor) != Participant::Provider {
         return Err(CareError::ProviderRequired);
     }
-    let status = before.status;
-    let mut after = before.write_notes(text, complete, env.now())?;
-    tx.save_consultation(&after).await?;
-    if after.status != status {
-        tx.emit(changed(&after));
+    let status = consultation.status;
+    consultation.write_notes(text, complete, env.now())?;
+    tx.save(&mut consultation).await?;
+    if consultation.status != status {
+        tx.emit(changed(&consultation));
     }
     tx.audit(
         AuditEntry::new(AuditAction::Update, "consultation_notes", id)
-            .patient(after.patient)
-            .detail("status", after.status.to_string()),
+            .patient(consultation.patient)
+            .detail("status", consultation.status.to_string()),
     );
     tx.commit().await?;
-    after.version += 1;
-    Ok(after)
+    Ok(consultation.into_inner())
 }
 
 /// Takes a callback of the video vendor. Callbacks come more than once and in
@@ -394,14 +380,17 @@ pub async fn on_video_callback(
         _ => return Ok(None),
     };
     let mut tx = store.begin(&Actor::system("care.video_callback")).await?;
-    let Some(consultation) = tx.consultation_in(&session).await? else { return Ok(None) };
-    let Some(running) = consultation.connected(env.now()) else { return Ok(None) };
-    tx.save_consultation(&running).await?;
-    tx.emit(changed(&running));
+    let Some(mut consultation) = tx.lock_consultation_in(&session).await? else { return Ok(None) };
+    consultation.connect(env.now());
+    if *consultation == *consultation.stored() {
+        return Ok(None);
+    }
+    tx.save(&mut consultation).await?;
+    tx.emit(changed(&consultation));
     tx.audit(
-        AuditEntry::new(AuditAction::Update, "consultation", running.id)
-            .patient(running.patient)
-            .detail("status", running.status.to_string()),
+        AuditEntry::new(AuditAction::Update, "consultation", consultation.id)
+            .patient(consultation.patient)
+            .detail("status", consultation.status.to_string()),
     );
     tx.commit().await?;
     Ok(None)

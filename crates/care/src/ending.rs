@@ -59,24 +59,24 @@ fn note_of(note: Option<String>, required: bool) -> Result<Option<String>, CareE
 }
 
 impl TreatmentPlan {
-    fn end(mut self, status: PlanStatus, ending: PlanEnding) -> Result<Self, CareError> {
+    fn end(&mut self, status: PlanStatus, ending: PlanEnding) -> Result<(), CareError> {
         if self.status != PlanStatus::Active {
             return Err(CareError::PlanNotActive);
         }
         self.status = status;
         self.ended = Some(ending);
-        Ok(self)
+        Ok(())
     }
 
     /// A provider takes the plan back. A reason that is no word of the list
     /// has to be given in words.
     pub fn revoke(
-        self,
+        &mut self,
         by: ProviderId,
         reason: EndReason,
         note: Option<String>,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         if !EndReason::REVOKING.contains(&reason) {
             return Err(CareError::field("reason", "invalid", "No reason to revoke a plan."));
         }
@@ -87,11 +87,11 @@ impl TreatmentPlan {
 
     /// A provider closes the plan because it has done what it was for.
     pub fn reach_goal(
-        self,
+        &mut self,
         by: ProviderId,
         note: Option<String>,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         let note = note_of(note, false)?;
         let reason = EndReason::GoalReached;
         let ending = PlanEnding { at: now, by: Some(by), reason, note, superseded_by: None };
@@ -100,11 +100,11 @@ impl TreatmentPlan {
 
     /// Gives way to the plan that a provider signs now.
     pub fn supersede(
-        self,
+        &mut self,
         by: ProviderId,
         successor: TreatmentPlanId,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         let ending = PlanEnding {
             at: now,
             by: Some(by),
@@ -116,11 +116,11 @@ impl TreatmentPlan {
     }
 
     /// The last fill of its prescription is used, so that what the patient asks
-    /// for next is a new plan. `None` where the plan has ended already.
-    pub fn complete(self, now: DateTime<Utc>) -> Option<Self> {
+    /// for next is a new plan.
+    pub fn complete(&mut self, now: DateTime<Utc>) -> Result<(), CareError> {
         let reason = EndReason::SupplyUsed;
         let ending = PlanEnding { at: now, by: None, reason, note: None, superseded_by: None };
-        self.end(PlanStatus::Completed, ending).ok()
+        self.end(PlanStatus::Completed, ending)
     }
 }
 
@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_plan_is_revoked_for_a_coded_reason_and_other_needs_words() {
-        let revoked = plan().revoke(BY, EndReason::AdverseReaction, None, NOW).unwrap();
+        let mut revoked = plan();
+        revoked.revoke(BY, EndReason::AdverseReaction, None, NOW).unwrap();
         assert_eq!(revoked.status, PlanStatus::Revoked);
         assert_eq!(revoked.ended.unwrap().by, Some(BY));
         for reason in [EndReason::GoalReached, EndReason::SupplyUsed, EndReason::Superseded] {
@@ -149,7 +150,8 @@ mod tests {
         }
         assert!(plan().revoke(BY, EndReason::Other, Some("  ".into()), NOW).is_err());
         let words = Some(" Moved abroad. ".to_owned());
-        let other = plan().revoke(BY, EndReason::Other, words, NOW).unwrap();
+        let mut other = plan();
+        other.revoke(BY, EndReason::Other, words, NOW).unwrap();
         assert_eq!(other.ended.unwrap().note.as_deref(), Some("Moved abroad."));
     }
 
@@ -166,15 +168,15 @@ mod tests {
                     0 => plan.revoke(BY, EndReason::Ineffective, None, NOW),
                     1 => plan.reach_goal(BY, None, NOW),
                     2 => plan.supersede(BY, NEXT, NOW),
-                    3 => plan.complete(NOW).ok_or(CareError::PlanNotActive),
+                    3 => plan.complete(NOW),
                     _ => plan.modify(next, BY, "Another.", NOW),
                 };
                 if before.status == PlanStatus::Active {
-                    plan = after.unwrap();
+                    after.unwrap();
                     prop_assert_eq!(plan.status == PlanStatus::Active, plan.ended.is_none());
                 } else {
                     prop_assert!(matches!(after, Err(CareError::PlanNotActive)));
-                    plan = before;
+                    prop_assert_eq!(&plan, &before);
                 }
             }
         }

@@ -10,11 +10,11 @@ use kernel::{
     Actor, CategoryId, ConsultationId, FieldError, PatientId, Permission, ProviderId, TaskId,
     UsState,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, PortError, UnitOfWork};
+use ports::{AuditAction, AuditEntry, Env, Event, Locked, PortError, UnitOfWork};
 
 use crate::{
-    Assessment, AssignmentPolicy, CareError, CareStore, Colleague, Consultation, PlanStatus, Reach,
-    Review, Sources, TaskKind, licenses, tasks,
+    Assessment, AssignmentPolicy, CareError, CareStore, Colleague, Consultation, Sources, TaskKind,
+    TreatmentPlan, assigning, licenses, tasks,
 };
 
 /// What a provider has open for one patient.
@@ -73,6 +73,11 @@ pub trait HandoverTx: UnitOfWork {
     /// Puts the patient of a task on the panel of whoever has it.
     async fn give_chart(&mut self, task: TaskId) -> Result<(), PortError>;
 
+    /// Puts the patient back on the provider's panel, where a handover had closed the
+    /// chart: a plan, a task or a visit of the patient was given to the provider again.
+    /// Saving a review that somebody holds does so by itself.
+    async fn rejoin(&mut self, provider: ProviderId, patient: PatientId) -> Result<(), PortError>;
+
     async fn set_unlicensed(
         &mut self,
         provider: ProviderId,
@@ -86,11 +91,23 @@ pub trait HandoverTx: UnitOfWork {
 
     /// Waits for a handover of the patient that is under way, and holds off any
     /// other until the transaction ends. Whatever gives a provider a plan, a
-    /// review or a visit of a patient does so.
+    /// review or a visit of a patient does so, before it locks any of them.
     async fn hold_off_handover(&mut self, patient: PatientId) -> Result<(), PortError>;
 
-    /// The reviews that the provider holds, or has asked the patient about.
-    async fn held_reviews(&mut self, provider: ProviderId) -> Result<Vec<Assessment>, PortError>;
+    /// Locks the reviews that the provider holds, or has asked the patient about; those of
+    /// one patient where one is named.
+    async fn lock_held_reviews(
+        &mut self,
+        provider: ProviderId,
+        patient: Option<PatientId>,
+    ) -> Result<Vec<Locked<Assessment>>, PortError>;
+
+    /// Locks the active plans of the patient that the provider answers for.
+    async fn lock_plans_of(
+        &mut self,
+        provider: ProviderId,
+        patient: PatientId,
+    ) -> Result<Vec<Locked<TreatmentPlan>>, PortError>;
 
     /// What the provider has open, by patient; of these patients alone where any
     /// are named.
@@ -240,7 +257,7 @@ pub async fn hand_over(
         let mut tx = store.begin(actor).await?;
         tx.audit(AuditEntry::new(AuditAction::Update, "panel", from).failed());
         tx.commit().await?;
-        return Err(CareError::NotFound("provider"));
+        return Err(CareError::no("provider"));
     }
     check(env, store, sources, actor, from, &request).await?;
     let now = env.now();
@@ -251,7 +268,7 @@ pub async fn hand_over(
     };
     let mut work = tx.open_work(from, named, now).await?;
     work.truncate(MOST);
-    let (policy, _) = tx.assignment_policy().await?;
+    let policy = assigning::held(tx.as_mut()).await?;
     let entry = AuditEntry::new(AuditAction::Search, "open_work", from);
     let shown = work.iter().map(|one| (one.patient, one.patient.uuid()));
     tx.audit_all(entry.detail("dry_run", request.dry_run).per_patient(shown));
@@ -400,23 +417,18 @@ async fn try_move(
         return Err(PortError::Conflict("what a provider has open".to_owned()).into());
     }
     let (mut plans, mut reviews) = (0, 0);
-    for plan in tx.plans(patient, &Reach::All).await? {
-        if plan.provider != from || plan.status != PlanStatus::Active {
-            continue;
-        }
+    for mut plan in tx.lock_plans_of(from, patient).await? {
         let about = (patient, plan.id.uuid());
-        tx.save_plan(&plan.take_over(to)).await?;
+        plan.provider = to;
+        tx.save(&mut plan).await?;
         // The successor looks at it and prescribes it in their own name.
         tasks::raise(env, tx.as_mut(), TaskKind::TakenOver, (&[to], None), about).await?;
         plans += 1;
     }
-    for review in tx.held_reviews(from).await? {
-        if review.patient == patient
-            && let Some(moved) = review.take_over(to, now)
-        {
-            tx.save_review(&moved).await?;
-            reviews += 1;
-        }
+    for mut review in tx.lock_held_reviews(from, Some(patient)).await? {
+        review.take_over(to, now);
+        tx.save(&mut review).await?;
+        reviews += 1;
     }
     let tasks = tx.move_tasks(patient, from, to).await?;
     for task in &tasks {
@@ -450,20 +462,6 @@ async fn try_move(
     licenses::still_holds(tx.as_mut(), to, state, now).await?;
     tx.commit().await?;
     Ok(())
-}
-
-impl Assessment {
-    /// Whoever takes the patient over waits for the answer that was asked for; a
-    /// claim ends and is anybody's again.
-    fn take_over(mut self, to: ProviderId, now: DateTime<Utc>) -> Option<Self> {
-        match self.review {
-            Review::WaitingOnPatient { since, left, .. } => {
-                self.review = Review::WaitingOnPatient { provider: to, since, left };
-                Some(self)
-            }
-            _ => self.give_back(now),
-        }
-    }
 }
 
 /// What stands open with providers who may not treat the patient now.

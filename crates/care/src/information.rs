@@ -2,13 +2,19 @@
 //! it to a colleague, and what becomes of one that is overdue.
 
 use chrono::{DateTime, Utc};
-use kernel::{Actor, AssessmentId, PatientId, ProviderId, TextKind as _, Uuid, text::Inquiry};
-use ports::{AuditAction, AuditEntry, Env, Event, JobSpec, PortError};
+use kernel::{
+    Actor, AssessmentId, PatientId, ProviderId, Seen, TextKind as _, Uuid, text::Inquiry,
+};
+use ports::{
+    AuditAction, AuditEntry, Env, Event, JobSpec,
+    repository::{get, lock},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Assessment, CareError, CareStore, Reach, Sources, TaskKind, assigning, licenses,
+    Assessment, CareError, CareStore, Sources, TaskKind, assigning, licenses,
     reviews::{self, Change, Reviewer},
+    store::reached,
     tasks,
 };
 
@@ -39,7 +45,10 @@ pub async fn request_information(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_license(sources, assessment.patient).await?;
-    let mut asked = assessment.ask(reviewer.provider, env.now())?;
+    let mut tx = store.begin(actor).await?;
+    tx.hold_off_handover(assessment.patient).await?;
+    let mut asked = lock::<Assessment>(tx.as_mut(), id, &Seen::Any).await?;
+    asked.ask(reviewer.provider, env.now())?;
     let exchange = Exchange {
         id: env.ids.uuid(),
         assessment: id,
@@ -50,11 +59,7 @@ pub async fn request_information(
         answered_at: None,
         answer: None,
     };
-    let mut tx = store.begin(actor).await?;
-    if let Err(error) = tx.save_review(&asked).await {
-        drop(tx);
-        return Err(reviews::lost(store, actor, id, &reviewer.reach(), error).await);
-    }
+    tx.save(&mut asked).await?;
     tx.add_exchange(&exchange).await?;
     tx.emit(Event::ReviewInformationRequested {
         assessment: id,
@@ -68,8 +73,7 @@ pub async fn request_information(
             .detail("review", "request_information"),
     );
     tx.commit().await?;
-    asked.version += 1;
-    Ok(asked)
+    Ok(asked.into_inner())
 }
 
 /// The patient's answer gives the review back to the queue.
@@ -82,18 +86,12 @@ pub async fn answer(
 ) -> Result<Assessment, CareError> {
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
     let answer = Inquiry::take("answer", answer)?;
-    let reach = Reach::Patient(patient);
     let mut tx = store.begin(actor).await?;
-    let Some(assessment) = tx.assessment(id, &reach).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "assessment", id).denied());
-        tx.commit().await?;
-        return Err(CareError::NotFound("assessment"));
-    };
-    let mut answered = assessment.answered(env.now())?;
-    if let Err(error) = tx.save_review(&answered).await {
-        drop(tx);
-        return Err(reviews::lost(store, actor, id, &reach, error).await);
-    }
+    let found = lock::<Assessment>(tx.as_mut(), id, &Seen::Any).await;
+    let place = (AuditAction::Update, "assessment", id.uuid());
+    let (mut tx, mut answered) = reached(tx, found, place).await?;
+    answered.answered(env.now())?;
+    tx.save(&mut answered).await?;
     tx.answer_exchange(id, &answer, env.now()).await?;
     // With the answer it is another review to everybody.
     tx.forget_turns(id).await?;
@@ -104,8 +102,7 @@ pub async fn answer(
             .detail("review", "information_given"),
     );
     tx.commit().await?;
-    answered.version += 1;
-    Ok(answered)
+    Ok(answered.into_inner())
 }
 
 /// What was asked and answered, oldest first: for the patient, and for the
@@ -117,19 +114,18 @@ pub async fn exchanges(
     actor: &Actor,
     id: AssessmentId,
 ) -> Result<Vec<Exchange>, CareError> {
-    let reach = match actor.as_provider() {
-        Some(_) => Reviewer::of(env, sources, actor).await?.reach(),
-        None => Reach::Patient(actor.as_patient().ok_or(CareError::PatientRequired)?),
+    let assessment = if actor.as_provider().is_some() {
+        Reviewer::of(env, sources, actor).await?.assessment(store, actor, id).await?
+    } else {
+        actor.as_patient().ok_or(CareError::PatientRequired)?;
+        let mut tx = store.begin(actor).await?;
+        let found = get::<Assessment>(tx.as_mut(), id).await;
+        let place = (AuditAction::Read, "review_information", id.uuid());
+        reached(tx, found, place).await?.1
     };
     let mut tx = store.begin(actor).await?;
-    let found = tx.assessment(id, &reach).await?;
-    let entry = AuditEntry::new(AuditAction::Read, "review_information", id);
-    let Some(assessment) = found else {
-        tx.audit(entry.denied());
-        tx.commit().await?;
-        return Err(CareError::NotFound("assessment"));
-    };
     let exchanges = tx.exchanges(id).await?;
+    let entry = AuditEntry::new(AuditAction::Read, "review_information", id);
     tx.audit(entry.patient(assessment.patient));
     tx.commit().await?;
     Ok(exchanges)
@@ -147,11 +143,7 @@ pub async fn reassign(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     licenses::check_named(env, sources, assessment.patient, to).await?;
-    let handed = assessment.hand_over(reviewer.provider, to, env.now())?;
-    let event = Event::ReviewAssigned { assessment: id, patient: handed.patient, provider: to };
-    let place = (actor, reviewer.reach());
-    let change = Change::HandOver { by: reviewer.provider, at: env.now() };
-    reviews::save(store, place, handed, change, Some(event)).await
+    reviews::change(env, store, actor, &reviewer, &assessment, Change::HandOver { to }).await
 }
 
 /// Looks for reviews that are overdue.
@@ -176,22 +168,21 @@ pub async fn escalate_reviews(
     let actor = Actor::system("care.escalate_reviews");
     let overdue = store.begin(&actor).await?.overdue_reviews(env.now(), BATCH).await?;
     let mut escalated = 0;
-    for (id, state) in overdue {
+    for (id, patient, state) in overdue {
         let licensed = sources.directory.licensed_providers(state, env.now()).await?;
         let mut tx = store.begin(&actor).await?;
-        let found = tx.assessment(id, &Reach::All).await?;
-        let Some(assessment) = found.and_then(|found| found.escalate(env.now())) else { continue };
-        match tx.save_review(&assessment).await {
-            // Somebody is at work on it; the next run looks again.
-            Err(PortError::Conflict(_)) => continue,
-            other => other?,
+        tx.hold_off_handover(patient).await?;
+        let mut assessment = lock::<Assessment>(tx.as_mut(), id, &Seen::Any).await?;
+        if !assessment.escalate(env.now()) {
+            continue;
         }
-        let about = (assessment.patient, id.uuid());
+        tx.save(&mut assessment).await?;
+        let about = (patient, id.uuid());
         let who = (&*licensed, Some(state));
         tasks::raise(env, tx.as_mut(), TaskKind::OverdueReview, who, about).await?;
         tx.audit(
             AuditEntry::new(AuditAction::Update, "assessment", id)
-                .patient(assessment.patient)
+                .patient(patient)
                 .detail("review", "escalate")
                 .detail("due_at", assessment.due_at.map(|due| due.to_rfc3339())),
         );

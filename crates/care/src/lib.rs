@@ -63,14 +63,14 @@ pub mod treatment;
 pub mod video;
 pub mod whole_review;
 
-pub use assessment::{Assessment, Priority, RejectionReason, Review};
+pub use assessment::{Assessment, Priority, RejectionReason, Review, ReviewWord};
 pub use assigning::AssignmentTx;
 pub use assignment::{AssignmentPolicy, Colleague};
 pub use consultation::{Consultation, ConsultationStatus, Participant};
 pub use diff::FieldChange;
 pub use eligibility::{Decision, Inputs, Rule, RuleSet, Severity, Trace};
 pub use ending::{EndReason, PlanEnding};
-pub use error::{CareError, PlanChange};
+pub use error::CareError;
 pub use handover::HandoverTx;
 pub use protocol::{DoseLimit, Modality, Protocol};
 pub use setting::StatePolicy;
@@ -79,7 +79,7 @@ pub use sources::{
     IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory, SafetyAlert,
     SafetyChecks, Sources, Standing, SubmittedResponse, VIDEO_VISITS, VisitCover, VisitCovers,
 };
-pub use store::{CareStore, CareTx, QueueItem, Reach};
+pub use store::{CareStore, CareTx, QueueItem};
 pub use task::{Task, TaskEnding, TaskKind, TaskStatus};
 pub use treatment::{
     Dose, Frequency, Medication, PeriodUnit, PlanStatus, Treatment, TreatmentPlan,

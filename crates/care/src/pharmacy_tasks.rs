@@ -10,7 +10,7 @@ use kernel::{
 use ports::{AuditAction, AuditEntry, Env, events::ShipmentStatusWord};
 
 use crate::{
-    CareError, CareStore, Reach, Sources, TaskKind,
+    CareError, CareStore, Sources, TaskKind, TreatmentPlan,
     tasks::{raise, settle},
 };
 
@@ -66,7 +66,7 @@ async fn for_whoever_answers(
 ) -> Result<(), CareError> {
     let (licensed, state) = licensed_for(env, sources, patient).await?;
     let mut tx = store.begin(&Actor::system("care.pharmacy_tasks")).await?;
-    let plan = tx.plan(plan, &Reach::All).await?;
+    let plan: Option<TreatmentPlan> = tx.find(plan).await?;
     let responsible = plan.map_or(prescriber, |plan| plan.provider);
     let closed = tx.closed_for_whatever(patient).await?;
     let candidates = candidates(Some(responsible), &licensed, &closed, state);

@@ -2,11 +2,14 @@
 
 use chrono::TimeDelta;
 use kernel::{
-    Actor, CategoryId, PatientId, Permission, ProviderId, TextKind as _, TreatmentPlanId, UsState,
+    Actor, CategoryId, PatientId, Permission, ProviderId, Seen, TextKind as _, TreatmentPlanId,
+    UsState,
     text::{MeetingReport, PlanReason},
 };
 use ports::{
-    AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError, events::PrescriptionStatusWord,
+    AuditAction, AuditEntry, Env, Event, IdempotencyKey, Locked,
+    events::PrescriptionStatusWord,
+    repository::{get, lock},
 };
 
 mod end;
@@ -16,10 +19,12 @@ pub use end::{complete, revoke};
 pub use history::{PlanHistory, VersionHistory, history};
 
 use crate::{
-    CareError, CareStore, CareTx, CategoryTerms, ClinicalFacts, Dose, Frequency, Modality,
-    PlanChange, PlanStatus, Reach, Sources, TaskKind, Treatment, TreatmentPlan,
+    CareError, CareStore, CareTx, CategoryTerms, ClinicalFacts, Dose, DoseLimit, Frequency,
+    Modality, PlanStatus, Sources, TaskKind, Treatment, TreatmentPlan,
     dosing::{self, Body, DoseAlert, DoseOverride, Kidneys, Titration},
-    licenses, tasks,
+    licenses, setting,
+    store::reached,
+    tasks,
     treatment::NewPlan,
 };
 
@@ -105,7 +110,7 @@ pub(crate) async fn check_visit(
         MeetingReport::take("met_elsewhere", text)?;
         return Ok(());
     }
-    let asked = terms.visit || tx.modality(state).await? == Modality::Video;
+    let asked = terms.visit || setting::modality(tx, state).await? == Modality::Video;
     if !asked {
         return Ok(());
     }
@@ -154,7 +159,7 @@ async fn on_panel(
     }
     tx.audit(AuditEntry::new(AuditAction::Read, "patient", patient).patient(patient).denied());
     tx.commit().await?;
-    Err(CareError::NotFound("patient"))
+    Err(CareError::no("patient"))
 }
 
 /// Adds a plan. Where the patient has an active one of this kind, the provider
@@ -164,39 +169,26 @@ pub(crate) async fn add(
     plan: &TreatmentPlan,
     supersedes: Option<TreatmentPlanId>,
 ) -> Result<(), CareError> {
-    let active = tx.active_plan(plan.patient, plan.category).await?;
-    match (active, supersedes) {
+    match (tx.lock_active_plan(plan.patient, plan.category).await?, supersedes) {
         (None, None) => {}
         (Some(_), None) => return Err(CareError::AlreadyTreated),
-        (Some(active), Some(named)) if active == named => {
-            let old = tx.plan(active, &Reach::All).await?;
-            let old = old.ok_or(CareError::NotFound("treatment plan"))?;
-            let loaded = old.version;
-            let ended = old.supersede(plan.provider, plan.id, plan.first.at)?;
-            if let Err(error) = end::keep(tx, &ended).await {
-                return Err(superseded_meanwhile(tx, active, loaded, error).await);
-            }
+        (Some(mut active), Some(named)) if active.id == named => {
+            active.supersede(plan.provider, plan.id, plan.first.at)?;
+            end::keep(tx, &mut active).await?;
         }
-        (active, Some(_)) => return Err(CareError::NotTheActivePlan(active)),
+        (active, Some(_)) => {
+            return Err(CareError::NotTheActivePlan(active.map(|active| active.id)));
+        }
     }
-    tx.add_plan(plan)
+    insert(tx, plan)
         .await
-        .map_err(|error| CareError::on_conflict(error, CareError::AlreadyTreated))
+        .map_err(|error| error.at("care_treatment_plans_active", CareError::AlreadyTreated))
 }
 
-/// The plan that was to give way changed at the same moment.
-async fn superseded_meanwhile(
-    tx: &mut dyn CareTx,
-    id: TreatmentPlanId,
-    loaded: i64,
-    error: CareError,
-) -> CareError {
-    let CareError::Port(PortError::Conflict(_)) = error else { return error };
-    match tx.plan(id, &Reach::All).await {
-        Ok(Some(now)) => CareError::PlanChanged(Box::new(PlanChange::since(loaded, &now, false))),
-        Ok(None) => CareError::NotFound("treatment plan"),
-        Err(error) => error.into(),
-    }
+/// The patient is on the panel of whoever answers for the plan.
+pub(crate) async fn insert(tx: &mut dyn CareTx, plan: &TreatmentPlan) -> ports::Result<()> {
+    tx.insert(plan).await?;
+    tx.rejoin(plan.provider, plan.patient).await
 }
 
 /// Writes a plan for a patient of the provider's panel.
@@ -217,8 +209,7 @@ pub async fn create(
     let id: TreatmentPlanId = env.fresh();
     let mut tx = on_panel(store, actor, provider, request.patient).await?;
     if let Some(earlier) = tx.claim(key, id.uuid()).await? {
-        let plan = tx.plan(TreatmentPlanId(earlier), &Reach::of(actor, Vec::new())).await?;
-        return answer_again(tx, plan).await;
+        return answer_again(tx, earlier.into()).await;
     }
     check_treatment(tx.as_mut(), &request.treatment, Body::of(&facts, env.now())).await?;
     let (met, about) = (request.met_elsewhere.as_deref(), (request.patient, request.category));
@@ -257,18 +248,17 @@ pub async fn create(
     Ok(plan)
 }
 
-/// Replaces the treatment of a plan by a new version. `seen` is the version
-/// that the provider had read, where it is named.
+/// Replaces the treatment of a plan by a new version.
 pub async fn replace(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    (id, seen): (TreatmentPlanId, Option<i64>),
+    place: (TreatmentPlanId, &Seen),
     treatment: Treatment,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
-    change(env, store, sources, actor, (id, seen), |_| treatment, reason).await
+    change(env, store, sources, actor, place, |_| treatment, reason).await
 }
 
 /// Changes parts of a plan's treatment by a new version.
@@ -277,7 +267,7 @@ pub async fn modify(
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    (id, seen): (TreatmentPlanId, Option<i64>),
+    place: (TreatmentPlanId, &Seen),
     changes: TreatmentChanges,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
@@ -285,57 +275,28 @@ pub async fn modify(
     if changes == TreatmentChanges::default() {
         return Err(CareError::field("changes", "required", "Say what is to change."));
     }
-    change(env, store, sources, actor, (id, seen), |current| changes.apply(current), reason).await
+    change(env, store, sources, actor, place, |current| changes.apply(current), reason).await
 }
 
-/// A plan of the provider's panel, to be changed by who is licensed where the
+/// A plan of the provider's panel, locked to be changed by who is licensed where the
 /// patient is.
 async fn to_change(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    (id, seen): (TreatmentPlanId, Option<i64>),
-) -> Result<(ProviderId, TreatmentPlan, Body), CareError> {
+    (id, seen): (TreatmentPlanId, &Seen),
+) -> Result<(Box<dyn CareTx>, ProviderId, Locked<TreatmentPlan>, Body), CareError> {
     let provider = prescriber(actor)?;
-    let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
-    let Some(plan) = tx.plan(id, &reach).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "treatment_plan", id).denied());
-        tx.commit().await?;
-        return Err(CareError::NotFound("treatment plan"));
-    };
+    let found = get::<TreatmentPlan>(tx.as_mut(), id).await;
+    let place = (AuditAction::Update, "treatment_plan", id.uuid());
+    let (tx, plan) = reached(tx, found, place).await?;
     drop(tx);
     let facts = check_license(env, sources, provider, plan.patient).await?;
-    match seen {
-        Some(seen) if seen != plan.version => {
-            Err(CareError::PlanChanged(Box::new(PlanChange::since(seen, &plan, true))))
-        }
-        _ => Ok((provider, plan, Body::of(&facts, env.now()))),
-    }
-}
-
-/// A save that lost a race says what came first.
-async fn lost(
-    store: &dyn CareStore,
-    actor: &Actor,
-    (id, seen): (TreatmentPlanId, Option<i64>),
-    loaded: i64,
-    error: PortError,
-) -> CareError {
-    let PortError::Conflict(_) = error else { return error.into() };
-    let reach = Reach::of(actor, Vec::new());
-    let now = match store.begin(actor).await {
-        Ok(mut tx) => tx.plan(id, &reach).await,
-        Err(error) => Err(error),
-    };
-    match now {
-        Ok(Some(now)) => {
-            CareError::PlanChanged(Box::new(PlanChange::since(loaded, &now, seen.is_some())))
-        }
-        Ok(None) => CareError::NotFound("treatment plan"),
-        Err(error) => error.into(),
-    }
+    let mut tx = store.begin(actor).await?;
+    let plan = lock::<TreatmentPlan>(tx.as_mut(), id, seen).await?;
+    Ok((tx, provider, plan, Body::of(&facts, env.now())))
 }
 
 async fn change(
@@ -343,37 +304,31 @@ async fn change(
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    place: (TreatmentPlanId, Option<i64>),
+    place: (TreatmentPlanId, &Seen),
     treatment: impl FnOnce(&Treatment) -> Treatment + Send,
     reason: &str,
 ) -> Result<TreatmentPlan, CareError> {
-    let (provider, plan, body) = to_change(env, store, sources, actor, place).await?;
-    let (id, loaded) = (plan.id, plan.version);
+    let (mut tx, provider, mut plan, body) = to_change(env, store, sources, actor, place).await?;
     let treatment = treatment(&plan.current().treatment);
-    let mut tx = store.begin(actor).await?;
     check_treatment(tx.as_mut(), &treatment, body).await?;
-    let mut changed = plan.modify(treatment, provider, reason, env.now())?;
-    if let Err(error) = tx.save_plan(&changed).await {
-        drop(tx);
-        return Err(lost(store, actor, place, loaded, error).await);
-    }
+    plan.modify(treatment, provider, reason, env.now())?;
+    tx.save(&mut plan).await?;
     tx.emit(Event::TreatmentPlanModified {
-        treatment_plan: id,
-        patient: changed.patient,
-        provider: changed.provider,
-        category: changed.category,
-        version: changed.current().number,
+        treatment_plan: plan.id,
+        patient: plan.patient,
+        provider: plan.provider,
+        category: plan.category,
+        version: plan.current().number,
     });
     tx.audit(
-        AuditEntry::new(AuditAction::Update, "treatment_plan", id)
-            .patient(changed.patient)
-            .detail("version", changed.current().number)
-            .detail("overrides", changed.current().treatment.overridden()),
+        AuditEntry::new(AuditAction::Update, "treatment_plan", plan.id)
+            .patient(plan.patient)
+            .detail("number", plan.current().number)
+            .detail("overrides", plan.current().treatment.overridden()),
     );
     licenses::still_holds(tx.as_mut(), provider, body.state, env.now()).await?;
     tx.commit().await?;
-    changed.version += 1;
-    Ok(changed)
+    Ok(plan.into_inner())
 }
 
 /// Holds a treatment against the drug's maximum, the ages that it is meant for
@@ -384,7 +339,7 @@ pub(crate) async fn check_treatment(
     treatment: &Treatment,
     body: Body,
 ) -> Result<(), CareError> {
-    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
+    let limit: Option<DoseLimit> = setting::held(tx, &treatment.medication.rxnorm).await?;
     treatment.validate(limit.as_ref(), "treatment")?;
     let found = dose_alerts(tx, treatment, body).await?;
     dosing::settle(&found, &treatment.overrides, "treatment.overrides")
@@ -398,7 +353,7 @@ pub(crate) async fn dose_alerts(
     body: Body,
 ) -> Result<Vec<DoseAlert>, CareError> {
     let drug = &treatment.medication.rxnorm;
-    let limit = tx.dose_limit(drug).await?;
+    let limit: Option<DoseLimit> = setting::held(tx, drug).await?;
     treatment.validate_shape(limit.as_ref(), "treatment")?;
     if let Some(kidneys) = &treatment.kidneys {
         kidneys.validate(body.today, "treatment.kidneys")?;
@@ -407,7 +362,7 @@ pub(crate) async fn dose_alerts(
     if limit.is_some_and(|limit| treatment.exceeds(&limit)) {
         found.push(DoseAlert::AboveMaximum);
     }
-    if let Some((rule, _)) = tx.dosing_rule(drug).await? {
+    if let Some(rule) = setting::held(tx, drug).await? {
         found.extend(dosing::objections(&rule, treatment, body));
     }
     Ok(found)
@@ -425,13 +380,14 @@ pub async fn on_prescription_changed(
         return Ok(());
     }
     let mut tx = store.begin(&Actor::system("care.complete_plan")).await?;
-    let plan = tx.plan(id, &Reach::All).await?.ok_or(CareError::NotFound("treatment plan"))?;
+    let mut plan = lock::<TreatmentPlan>(tx.as_mut(), id, &Seen::Any).await?;
     if plan.is_outdated(version) {
         // The treatment as it is now has fills of its own.
         return Ok(());
     }
     let drug = plan.current().treatment.medication.rxnorm.clone();
-    let step = tx.dose_limit(&drug).await?.and_then(|limit| limit.followed_by);
+    let limit: Option<DoseLimit> = setting::held(tx.as_mut(), &drug).await?;
+    let step = limit.and_then(|limit| limit.followed_by);
     if plan.status == PlanStatus::Active && step.is_some() {
         // The treatment goes on with another step, which a provider decides on.
         let about = (plan.patient, plan.id.uuid());
@@ -442,8 +398,10 @@ pub async fn on_prescription_changed(
         }
         return Ok(());
     }
-    let Some(completed) = plan.complete(env.now()) else { return Ok(()) };
-    end::keep(tx.as_mut(), &completed).await?;
+    if plan.complete(env.now()).is_err() {
+        return Ok(());
+    }
+    end::keep(tx.as_mut(), &mut plan).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -452,9 +410,9 @@ pub async fn on_prescription_changed(
 /// once more, so it is on record as a reading.
 pub(crate) async fn answer_again(
     mut tx: Box<dyn CareTx>,
-    plan: Option<TreatmentPlan>,
+    id: TreatmentPlanId,
 ) -> Result<TreatmentPlan, CareError> {
-    let plan = plan.ok_or(CareError::NotFound("treatment plan"))?;
+    let plan: TreatmentPlan = get(tx.as_mut(), id).await?;
     let entry = AuditEntry::new(AuditAction::Read, "treatment_plan", plan.id);
     tx.audit(entry.patient(plan.patient));
     tx.commit().await?;
@@ -467,21 +425,19 @@ pub async fn of_patient(
     actor: &Actor,
     patient: PatientId,
 ) -> Result<Vec<TreatmentPlan>, CareError> {
-    let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
-    let allowed = match &reach {
-        Reach::All => true,
-        Reach::Provider { provider, .. } => tx.opens_chart(*provider, patient).await?,
-        Reach::Patient(own) => *own == patient,
-        Reach::Nobody => false,
+    let allowed = match actor.as_provider() {
+        _ if actor.may(Permission::PatientReadAny) => true,
+        Some(provider) => tx.opens_chart(provider, patient).await?,
+        None => actor.as_patient() == Some(patient),
     };
     let entry = AuditEntry::new(AuditAction::Read, "treatment_plans", patient).patient(patient);
     if !allowed {
         tx.audit(entry.denied());
         tx.commit().await?;
-        return Err(CareError::NotFound("patient"));
+        return Err(CareError::no("patient"));
     }
-    let plans = tx.plans(patient, &reach.to_chart(patient)).await?;
+    let plans = tx.plans(patient).await?;
     tx.audit(entry);
     tx.commit().await?;
     Ok(plans)
@@ -494,5 +450,5 @@ pub async fn for_system(
     id: TreatmentPlanId,
 ) -> Result<Option<TreatmentPlan>, CareError> {
     let mut tx = store.begin(&Actor::system(reader)).await?;
-    Ok(tx.plan(id, &Reach::All).await?)
+    Ok(tx.find(id).await?)
 }

@@ -1,18 +1,22 @@
 //! The review queue: seeing, claiming, releasing and deciding reviews, and
 //! reading what eligibility decided.
 
-use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, AssessmentId, Page, PageRequest, PatientId, Permission, ProviderId, TextKind as _,
+    Actor, AssessmentId, Page, PageRequest, PatientId, Permission, ProviderId, Seen, TextKind as _,
     TreatmentPlanId, UsState, text::ChartNote,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, IdempotencyKey, PortError};
+use ports::{
+    Aggregate as _, AuditAction, AuditEntry, Env, Event, IdempotencyKey,
+    repository::{get, lock},
+};
 
 use crate::{
-    Assessment, CareError, CareStore, ClinicalFacts, QueueItem, Reach, RejectionReason, Review,
+    Assessment, CareError, CareStore, ClinicalFacts, Protocol, QueueItem, RejectionReason, Review,
     Sources, Treatment, TreatmentPlan, assigning,
     dosing::{Body, DoseOverride, Kidneys},
-    licenses, plans, tasks,
+    licenses, plans, setting,
+    store::reached,
+    tasks,
     treatment::NewPlan,
     whole_review::Around,
 };
@@ -31,10 +35,6 @@ impl Reviewer {
         Ok(Self { provider, states })
     }
 
-    pub fn reach(&self) -> Reach {
-        Reach::Provider { provider: self.provider, states: self.states.clone() }
-    }
-
     pub async fn check_license(
         &self,
         sources: &Sources,
@@ -43,8 +43,9 @@ impl Reviewer {
         licenses::check(sources, &self.states, patient).await
     }
 
-    /// The assessment as far as it exists for this provider. An attempt at
-    /// another one is audited.
+    /// The assessment as far as it exists for this provider: one that they hold or have
+    /// decided, one that is to be decided where they are licensed, and those of their
+    /// panel. An attempt at another one is audited.
     pub async fn assessment(
         &self,
         store: &dyn CareStore,
@@ -52,12 +53,19 @@ impl Reviewer {
         id: AssessmentId,
     ) -> Result<Assessment, CareError> {
         let mut tx = store.begin(actor).await?;
-        if let Some(assessment) = tx.assessment(id, &self.reach()).await? {
-            return Ok(assessment);
+        let found: Option<Assessment> = tx.find(id).await?;
+        if let Some(found) = found {
+            let waits = matches!(found.review, Review::Waiting | Review::Claimed { .. });
+            if found.review.provider() == Some(self.provider)
+                || waits && self.states.contains(&found.state)
+                || tx.treats(self.provider, found.patient).await?
+            {
+                return Ok(found);
+            }
         }
         tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).denied());
         tx.commit().await?;
-        Err(CareError::NotFound("assessment"))
+        Err(CareError::no(Assessment::NAME))
     }
 }
 
@@ -90,9 +98,7 @@ pub async fn claim(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_license(sources, assessment.patient).await?;
-    let claimed = assessment.claim(reviewer.provider, env.now())?;
-    let change = Change::Claim { by: reviewer.provider, at: env.now() };
-    save(store, (actor, reviewer.reach()), claimed, change, None).await
+    change(env, store, actor, &reviewer, &assessment, Change::Claim).await
 }
 
 /// Gives a claimed review back to the queue.
@@ -105,9 +111,7 @@ pub async fn release(
 ) -> Result<Assessment, CareError> {
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
-    let released = assessment.release(reviewer.provider, env.now())?;
-    let change = Change::Release { by: reviewer.provider, at: env.now() };
-    save(store, (actor, reviewer.reach()), released, change, None).await
+    change(env, store, actor, &reviewer, &assessment, Change::Release).await
 }
 
 /// Decides against treatment.
@@ -124,119 +128,81 @@ pub async fn reject(
     let reviewer = Reviewer::of(env, sources, actor).await?;
     let assessment = reviewer.assessment(store, actor, id).await?;
     reviewer.check_license(sources, assessment.patient).await?;
-    let rejected = assessment.reject(reviewer.provider, reason, note, env.now())?;
-    let event = Event::ReviewDecided {
-        assessment: id,
-        patient: rejected.patient,
-        category: rejected.category,
-        provider: reviewer.provider,
-        approved: false,
-    };
-    let change = Change::Reject { by: reviewer.provider, at: env.now() };
-    save(store, (actor, reviewer.reach()), rejected, change, Some(event)).await
+    change(env, store, actor, &reviewer, &assessment, Change::Reject { reason, note }).await
 }
 
-/// A save that lost a race says what has become of the review. One that is out
-/// of reach by now was taken by somebody else.
-pub(crate) async fn lost(
-    store: &dyn CareStore,
-    actor: &Actor,
-    id: AssessmentId,
-    reach: &Reach,
-    error: PortError,
-) -> CareError {
-    let PortError::Conflict(_) = error else { return error.into() };
-    let now = match store.begin(actor).await {
-        Ok(mut tx) => tx.assessment(id, reach).await,
-        Err(error) => Err(error),
-    };
-    match now.map(|found| found.map(|found| found.review)) {
-        Err(error) => error.into(),
-        Ok(None | Some(Review::Claimed { .. })) => CareError::ReviewAlreadyClaimed,
-        Ok(Some(Review::Waiting)) => CareError::ReviewNotClaimed,
-        Ok(Some(Review::WaitingOnPatient { .. })) => CareError::ReviewWaitsForPatient,
-        Ok(Some(Review::Superseded { .. })) => CareError::ReviewSuperseded,
-        Ok(Some(Review::NotNeeded | Review::Approved { .. } | Review::Rejected { .. })) => {
-            CareError::ReviewClosed
-        }
-    }
-}
-
-/// What was done with a review.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a provider does with a review.
 pub(crate) enum Change {
-    Claim {
-        by: ProviderId,
-        at: DateTime<Utc>,
-    },
+    Claim,
     /// It is back in the queue, and whoever let it go is not given it again.
-    Release {
-        by: ProviderId,
-        at: DateTime<Utc>,
-    },
+    Release,
     Reject {
-        by: ProviderId,
-        at: DateTime<Utc>,
+        reason: RejectionReason,
+        note: Option<String>,
     },
     HandOver {
-        by: ProviderId,
-        at: DateTime<Utc>,
+        to: ProviderId,
     },
 }
 
-impl Change {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Claim { .. } => "claim",
-            Self::Release { .. } => "release",
-            Self::Reject { .. } => "reject",
-            Self::HandOver { .. } => "reassign",
-        }
-    }
-}
-
-/// Saves what a transition made of a loaded review. The row's version makes
-/// sure that nothing happened in between.
-pub(crate) async fn save(
+/// Does it, to a review that the provider may see.
+pub(crate) async fn change(
+    env: &Env,
     store: &dyn CareStore,
-    (actor, reach): (&Actor, Reach),
-    mut assessment: Assessment,
+    actor: &Actor,
+    reviewer: &Reviewer,
+    assessment: &Assessment,
     change: Change,
-    event: Option<Event>,
 ) -> Result<Assessment, CareError> {
+    let (id, patient, by, now) = (assessment.id, assessment.patient, reviewer.provider, env.now());
     let mut tx = store.begin(actor).await?;
-    if let Change::Claim { by, at } | Change::Reject { by, at } = change {
-        licenses::still_holds(tx.as_mut(), by, assessment.state, at).await?;
-    }
-    if let Err(error) = tx.save_review(&assessment).await {
-        drop(tx);
-        return Err(lost(store, actor, assessment.id, &reach, error).await);
-    }
-    if let Some(event) = event {
-        tx.emit(event);
-    }
-    if let Change::Release { by, at } | Change::HandOver { by, at } = change {
-        tx.let_go(&assessment, by, at).await?;
-    }
-    let settled = match change {
-        Change::Reject { by, at } => {
-            tasks::settle(tx.as_mut(), assessment.id.uuid(), Some(by), at).await?
+    tx.hold_off_handover(patient).await?;
+    let mut review = lock::<Assessment>(tx.as_mut(), id, &Seen::Any).await?;
+    let (mut settled, state) = (0, review.state);
+    let word = match change {
+        Change::Claim => {
+            review.claim(by, now)?;
+            licenses::still_holds(tx.as_mut(), by, state, now).await?;
+            "claim"
         }
-        _ => 0,
+        Change::Release => {
+            review.release(by, now)?;
+            tx.let_go(&review, by, now).await?;
+            assigning::announce(tx.as_mut()).await?;
+            "release"
+        }
+        Change::Reject { reason, note } => {
+            review.reject(by, reason, note, now)?;
+            licenses::still_holds(tx.as_mut(), by, state, now).await?;
+            settled = tasks::settle(tx.as_mut(), id.uuid(), Some(by), now).await?;
+            let category = review.category;
+            let (assessment, provider) = (id, by);
+            tx.emit(Event::ReviewDecided {
+                assessment,
+                patient,
+                category,
+                provider,
+                approved: false,
+            });
+            "reject"
+        }
+        Change::HandOver { to } => {
+            review.hand_over(by, to, now)?;
+            tx.let_go(&review, by, now).await?;
+            tx.emit(Event::ReviewAssigned { assessment: id, patient, provider: to });
+            "reassign"
+        }
     };
-    if let Change::Release { .. } = change {
-        assigning::announce(tx.as_mut()).await?;
-    }
+    tx.save(&mut review).await?;
     tx.audit(
-        AuditEntry::new(AuditAction::Update, "assessment", assessment.id)
-            .patient(assessment.patient)
-            .detail("review", change.word())
+        AuditEntry::new(AuditAction::Update, "assessment", id)
+            .patient(patient)
+            .detail("review", word)
             .detail("tasks_settled", settled)
-            .detail("status", assessment.review.word()),
+            .detail("status", review.review.word().word()),
     );
     tx.commit().await?;
-    assessment.version += 1;
-    Ok(assessment)
+    Ok(review.into_inner())
 }
 
 /// What a provider approves.
@@ -283,29 +249,27 @@ pub async fn approve(
     let given = approval.treatment.as_ref();
     let around = Around::read(store, sources, &assessment, facts.clone(), given).await?;
     let terms = sources.covers.terms(assessment.category).await?;
-    let terms = terms.ok_or(CareError::NotFound("category"))?;
+    let terms = terms.ok_or_else(|| CareError::no("category"))?;
 
     let plan_id: TreatmentPlanId = env.fresh();
     let mut tx = store.begin(actor).await?;
     if let Some(earlier) = tx.claim(key, plan_id.uuid()).await? {
-        let plan = tx.plan(TreatmentPlanId(earlier), &reviewer.reach()).await?;
-        return plans::answer_again(tx, plan).await;
+        return plans::answer_again(tx, earlier.into()).await;
     }
     let about = (assessment.patient, assessment.category);
+    tx.hold_off_handover(assessment.patient).await?;
+    let mut assessment = lock::<Assessment>(tx.as_mut(), id, &Seen::Any).await?;
     let decided = &assessment.trace.inputs.patient;
     if !decided.is_of(facts.sex, facts.birth_date, assessment.decided_at) {
         return Err(CareError::ProfileChanged);
     }
-    let approved = assessment.clone().approve(reviewer.provider, plan_id, env.now())?;
+    // What has become of the review says more than that something changed.
+    assessment.approve(reviewer.provider, plan_id, env.now())?;
     // What was read before the transaction is held, with the rest, against what
     // the provider was shown.
-    let whole = around.complete(tx.as_mut(), assessment, approval.treatment.clone(), env.now());
-    if let Err(changed) = whole.await?.check(&approval.seen) {
-        // What has become of the review says more than that something changed.
-        drop(tx);
-        let now = reviewer.assessment(store, actor, id).await?;
-        return Err(now.approve(reviewer.provider, plan_id, env.now()).err().unwrap_or(changed));
-    }
+    let (read, given) = (assessment.stored().clone(), approval.treatment.clone());
+    let whole = around.complete(tx.as_mut(), read, given, env.now()).await?;
+    whole.check(&approval.seen)?;
     // An account that was closed meanwhile signs nothing.
     licenses::still_holds(tx.as_mut(), reviewer.provider, facts.state, env.now()).await?;
     let met = approval.met_elsewhere.as_deref();
@@ -314,7 +278,9 @@ pub async fn approve(
     let treatment = match approval.treatment {
         Some(treatment) => treatment,
         None => {
-            let protocol = tx.protocol(approved.category).await?.ok_or(CareError::NoProtocol)?;
+            let protocol: Option<Protocol> =
+                setting::held(tx.as_mut(), &assessment.category).await?;
+            let protocol = protocol.ok_or(CareError::NoProtocol)?;
             // Whoever signs gives their own overrides, and what they have measured.
             let (overrides, kidneys) = (approval.overrides, approval.kidneys);
             Treatment { overrides, kidneys, ..protocol.treatment }
@@ -324,9 +290,9 @@ pub async fn approve(
     let plan = TreatmentPlan::create(
         NewPlan {
             id: plan_id,
-            patient: approved.patient,
+            patient: assessment.patient,
             provider: reviewer.provider,
-            category: approved.category,
+            category: assessment.category,
             assessment: Some(id),
             automatic: false,
             treatment,
@@ -334,17 +300,14 @@ pub async fn approve(
         },
         env.now(),
     );
-    if let Err(error) = tx.save_review(&approved).await {
-        drop(tx);
-        return Err(lost(store, actor, id, &reviewer.reach(), error).await);
-    }
+    tx.save(&mut assessment).await?;
     plans::add(tx.as_mut(), &plan, approval.supersedes).await?;
     plans::ask_to_prescribe(env, tx.as_mut(), &plan).await?;
     let settled = tasks::settle(tx.as_mut(), id.uuid(), Some(reviewer.provider), env.now()).await?;
     tx.emit(Event::ReviewDecided {
         assessment: id,
-        patient: approved.patient,
-        category: approved.category,
+        patient: assessment.patient,
+        category: assessment.category,
         provider: reviewer.provider,
         approved: true,
     });
@@ -357,7 +320,7 @@ pub async fn approve(
     });
     tx.audit(
         AuditEntry::new(AuditAction::Update, "assessment", id)
-            .patient(approved.patient)
+            .patient(assessment.patient)
             .detail("review", "approve")
             .detail("tasks_settled", settled)
             .detail("treatment_plan", plan.id.to_string()),
@@ -376,31 +339,24 @@ pub async fn approve(
 /// Every assessment of a patient with its whole trace, for those who treat
 /// the patient or may read any chart.
 pub async fn eligibility(
-    env: &Env,
     store: &dyn CareStore,
-    sources: &Sources,
     actor: &Actor,
     patient: PatientId,
 ) -> Result<Vec<Assessment>, CareError> {
     actor.require(Permission::PatientRead)?;
-    let states = match actor.as_provider() {
-        Some(provider) => sources.directory.licensed_states(provider, env.now()).await?,
-        None => Vec::new(),
-    };
-    let reach = Reach::of(actor, states);
     let mut tx = store.begin(actor).await?;
-    let allowed = match &reach {
-        Reach::All => true,
-        Reach::Provider { provider, .. } => tx.opens_chart(*provider, patient).await?,
-        Reach::Patient(_) | Reach::Nobody => false,
+    let allowed = match actor.as_provider() {
+        _ if actor.may(Permission::PatientReadAny) => true,
+        Some(provider) => tx.opens_chart(provider, patient).await?,
+        None => false,
     };
     let entry = AuditEntry::new(AuditAction::Read, "eligibility", patient).patient(patient);
     if !allowed {
         tx.audit(entry.denied());
         tx.commit().await?;
-        return Err(CareError::NotFound("patient"));
+        return Err(CareError::no("patient"));
     }
-    let assessments = tx.assessments(patient, &reach.to_chart(patient)).await?;
+    let assessments = tx.assessments(patient).await?;
     tx.audit(entry);
     tx.commit().await?;
     Ok(assessments)
@@ -410,7 +366,7 @@ pub async fn eligibility(
 pub async fn own(store: &dyn CareStore, actor: &Actor) -> Result<Vec<Assessment>, CareError> {
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
     let mut tx = store.begin(actor).await?;
-    let assessments = tx.assessments(patient, &Reach::Patient(patient)).await?;
+    let assessments = tx.assessments(patient).await?;
     tx.audit(AuditEntry::new(AuditAction::Search, "assessment", patient).patient(patient));
     tx.commit().await?;
     Ok(assessments)
@@ -424,12 +380,9 @@ pub async fn own_one(
 ) -> Result<Assessment, CareError> {
     let patient = actor.as_patient().ok_or(CareError::PatientRequired)?;
     let mut tx = store.begin(actor).await?;
-    let found = tx.assessment(id, &Reach::Patient(patient)).await?;
-    let entry = AuditEntry::new(AuditAction::Read, "assessment", id);
-    tx.audit(match &found {
-        Some(_) => entry.patient(patient),
-        None => entry.denied(),
-    });
+    let found = get::<Assessment>(tx.as_mut(), id).await;
+    let (mut tx, found) = reached(tx, found, (AuditAction::Read, "assessment", id.uuid())).await?;
+    tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).patient(patient));
     tx.commit().await?;
-    found.ok_or(CareError::NotFound("assessment"))
+    Ok(found)
 }

@@ -2,13 +2,16 @@
 //! of a category, and what a state allows. Each has a version, and whoever
 //! changes it names the one that was read.
 
-use kernel::{Actor, CategoryId, FieldError, Permission, RxNorm, UsState};
-use ports::{AuditAction, AuditEntry};
-use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+
+use kernel::{Actor, CategoryId, FieldError, Permission, RxNorm, Seen, UsState};
+use ports::{AuditAction, AuditEntry, PortError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    CareError, CareStore, CareTx, Categories, DoseLimit, Modality, Protocol, Treatment, diff,
+    AssignmentPolicy, CareError, CareStore, CareTx, Categories, DoseLimit, Modality, Protocol,
+    Treatment, diff, dosing::DosingRule,
 };
 
 /// What a state allows.
@@ -25,69 +28,118 @@ impl StatePolicy {
     }
 }
 
-/// What has become of a setting since somebody read it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SettingChange {
-    /// `None` where there is no such setting.
-    pub version: Option<i64>,
-    /// Where what holds now is not what was asked for.
-    pub fields: Vec<FieldError>,
+/// What is set for the clinic under a key of its own, and kept with a version.
+pub trait Setting: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync {
+    /// What the store and the audit log call it.
+    const NAME: &'static str;
+
+    type Key: Display + Sync + ?Sized;
+
+    fn key(&self) -> &Self::Key;
 }
 
-impl SettingChange {
-    /// The version that a change makes, if `seen` is the version that it
-    /// replaces; `None` is for what is not there yet.
-    pub fn check<T: Serialize>(
-        now: Option<(&T, i64)>,
-        asked: &T,
-        seen: Option<i64>,
-    ) -> Result<i64, CareError> {
-        let version = now.map(|(_, version)| version);
-        if seen == version {
-            return Ok(version.unwrap_or(0) + 1);
-        }
-        let fields = now.map_or_else(Vec::new, |(now, _)| changed_fields(now, asked));
-        Err(CareError::SettingChanged(Box::new(Self { version, fields })))
-    }
-}
+macro_rules! settings {
+    ($($setting:ident, $name:literal, $key:ty, |$self:ident| $of:expr;)+) => {$(
+        impl Setting for $setting {
+            const NAME: &'static str = $name;
 
-/// The fields of which something else holds now than what is asked for.
-pub(crate) fn changed_fields<T: Serialize>(now: &T, asked: &T) -> Vec<FieldError> {
-    let told = |change: diff::FieldChange| {
-        let now = change.before.map_or_else(|| "not there".to_owned(), |now| now.to_string());
-        FieldError::new(change.path, "changed", format!("It is {now} now."))
-    };
-    diff::between(now, asked).into_iter().map(told).collect()
-}
+            type Key = $key;
 
-impl std::fmt::Display for SettingChange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.version {
-            Some(version) => {
-                write!(f, "its version is {version} now; read it before changing it")
+            fn key(&self) -> &$key {
+                let $self = self;
+                $of
             }
-            None => write!(f, "there is no such setting yet; leave its version out"),
         }
+    )+};
+}
+
+settings! {
+    DoseLimit, "formulary_drug", RxNorm, |limit| &limit.rxnorm;
+    DosingRule, "dosing_rule", RxNorm, |rule| &rule.rxnorm;
+    Protocol, "protocol", CategoryId, |protocol| &protocol.category;
+    StatePolicy, "state_policy", UsState, |policy| &policy.state;
+    AssignmentPolicy, "assignment_policy", str, |_policy| CLINIC;
+}
+
+/// The key of what there is once.
+pub(crate) const CLINIC: &str = "clinic";
+
+/// A setting with the version that it is changed by.
+pub async fn versioned<T: Setting>(
+    tx: &mut dyn CareTx,
+    key: &T::Key,
+) -> Result<Option<(T, i64)>, PortError> {
+    let Some((value, version)) = tx.setting(T::NAME, &key.to_string()).await? else {
+        return Ok(None);
+    };
+    Ok(Some((read(value)?, version)))
+}
+
+fn read<T: Setting>(value: Value) -> Result<T, PortError> {
+    serde_json::from_value(value)
+        .map_err(|error| PortError::internal(format!("a {} cannot be read", T::NAME), error))
+}
+
+/// A setting as it decides now.
+pub async fn held<T: Setting>(tx: &mut dyn CareTx, key: &T::Key) -> Result<Option<T>, PortError> {
+    Ok(versioned(tx, key).await?.map(|(setting, _)| setting))
+}
+
+/// The same in a transaction of its own.
+pub async fn current<T: Setting>(
+    store: &dyn CareStore,
+    actor: &Actor,
+    key: &T::Key,
+) -> Result<Option<T>, PortError> {
+    held(store.begin(actor).await?.as_mut(), key).await
+}
+
+/// Sets it over the version that was seen, which is 0 for what is not there yet. Another
+/// change of a setting of this name waits until the transaction ends.
+pub(crate) async fn set<T: Setting>(
+    tx: &mut dyn CareTx,
+    setting: &T,
+    seen: &Seen,
+) -> Result<i64, CareError> {
+    tx.lock_settings(T::NAME).await?;
+    let before = versioned::<T>(tx, setting.key()).await?;
+    check(before.as_ref(), setting, seen)?;
+    let version = before.as_ref().map_or(0, |(_, version)| *version) + 1;
+    let (key, value) = (setting.key().to_string(), document(setting));
+    tx.keep_setting(T::NAME, &key, &value, version).await?;
+    tx.audit(
+        AuditEntry::new(AuditAction::Update, T::NAME, key)
+            .detail("old", before.map(|(before, _)| document(&before)))
+            .detail("new", value),
+    );
+    Ok(version)
+}
+
+/// Fails with `Stale` where another version holds than the one that was seen, and says
+/// where what holds is not what is asked for.
+fn check<T: Setting>(now: Option<&(T, i64)>, asked: &T, seen: &Seen) -> Result<(), PortError> {
+    let Some((now, version)) = now else {
+        if *seen != Seen::Any && seen.admits(0) {
+            return Ok(());
+        }
+        let message = "There is no such setting yet; leave its version out.";
+        return Err(PortError::Stale(vec![FieldError::new("header.If-Match", "changed", message)]));
+    };
+    if seen.admits(*version) {
+        return Ok(());
     }
+    let mut stale = PortError::stale(seen, *version, &[]);
+    if let PortError::Stale(fields) = &mut stale {
+        fields.extend(diff::between(now, asked).into_iter().map(|change| {
+            let now = change.before.map_or_else(|| "not there".to_owned(), |now| now.to_string());
+            FieldError::new(change.path, "changed", format!("It is {now} now."))
+        }));
+    }
+    Err(stale)
 }
 
 fn document(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
-}
-
-fn entry<T: Serialize>(
-    entity: &'static str,
-    id: impl ToString,
-    before: Option<&(T, i64)>,
-    now: &T,
-) -> AuditEntry {
-    AuditEntry::new(AuditAction::Update, entity, id)
-        .detail("old", before.map(|(before, _)| document(before)))
-        .detail("new", document(now))
-}
-
-fn at_once(error: ports::PortError) -> CareError {
-    CareError::on_conflict(error, CareError::RulesChangedAtOnce)
 }
 
 /// Whoever signs treatments reads what they are held against, as those who set
@@ -105,7 +157,13 @@ pub async fn formulary(
     actor: &Actor,
 ) -> Result<Vec<(DoseLimit, i64)>, CareError> {
     may_read(actor)?;
-    Ok(store.begin(actor).await?.formulary().await?)
+    Ok(listed(store.begin(actor).await?.as_mut()).await?)
+}
+
+/// The same as it is stored.
+pub async fn listed(tx: &mut dyn CareTx) -> Result<Vec<(DoseLimit, i64)>, PortError> {
+    let found = tx.settings(DoseLimit::NAME).await?;
+    found.into_iter().map(|(value, version)| Ok((read(value)?, version))).collect()
 }
 
 pub async fn drug(
@@ -114,8 +172,8 @@ pub async fn drug(
     drug: &RxNorm,
 ) -> Result<(DoseLimit, i64), CareError> {
     may_read(actor)?;
-    let found = store.begin(actor).await?.formulary_drug(drug).await?;
-    found.ok_or(CareError::NotFound("drug of the formulary"))
+    let found = versioned(store.begin(actor).await?.as_mut(), drug).await?;
+    found.ok_or_else(|| CareError::no(DoseLimit::NAME))
 }
 
 /// Puts a drug into the formulary or replaces what it says of it.
@@ -123,25 +181,21 @@ pub async fn set_drug(
     store: &dyn CareStore,
     actor: &Actor,
     drug: &DoseLimit,
-    seen: Option<i64>,
+    seen: &Seen,
 ) -> Result<i64, CareError> {
     actor.require(Permission::RuleAdminister)?;
     drug.validate()?;
     let mut tx = store.begin(actor).await?;
-    tx.lock_formulary().await?;
+    tx.lock_settings(DoseLimit::NAME).await?;
     check_packages(tx.as_mut(), drug).await?;
-    let before = tx.formulary_drug(&drug.rxnorm).await?;
-    let now = before.as_ref().map(|(before, version)| (before, *version));
-    let version = SettingChange::check(now, drug, seen)?;
-    tx.save_dose_limit(drug, version).await.map_err(at_once)?;
-    tx.audit(entry("formulary_drug", &drug.rxnorm, before.as_ref(), drug));
+    let version = set(tx.as_mut(), drug, seen).await?;
     tx.commit().await?;
     Ok(version)
 }
 
 /// A package is one drug: what is checked by the concept is dispensed by it.
 async fn check_packages(tx: &mut dyn CareTx, drug: &DoseLimit) -> Result<(), CareError> {
-    let others = tx.formulary().await?;
+    let others = listed(tx).await?;
     let taken = |package| {
         let has = |(other, _): &&(DoseLimit, i64)| {
             other.rxnorm != drug.rxnorm && other.ndcs.contains(package)
@@ -167,8 +221,8 @@ pub async fn protocol(
     category: CategoryId,
 ) -> Result<(Protocol, i64), CareError> {
     may_read(actor)?;
-    let found = store.begin(actor).await?.category_protocol(category).await?;
-    found.ok_or(CareError::NotFound("default treatment"))
+    let found = versioned(store.begin(actor).await?.as_mut(), &category).await?;
+    found.ok_or_else(|| CareError::no(Protocol::NAME))
 }
 
 /// Sets the default treatment of a category, which is one of the formulary and
@@ -178,11 +232,11 @@ pub async fn set_protocol(
     categories: &dyn Categories,
     actor: &Actor,
     protocol: &Protocol,
-    seen: Option<i64>,
+    seen: &Seen,
 ) -> Result<i64, CareError> {
     actor.require(Permission::RuleAdminister)?;
     if categories.terms(protocol.category).await?.is_none() {
-        return Err(CareError::NotFound("category"));
+        return Err(CareError::no("category"));
     }
     save_protocol(store, actor, protocol, seen).await
 }
@@ -192,22 +246,18 @@ pub(crate) async fn save_protocol(
     store: &dyn CareStore,
     actor: &Actor,
     protocol: &Protocol,
-    seen: Option<i64>,
+    seen: &Seen,
 ) -> Result<i64, CareError> {
     actor.require(Permission::RuleAdminister)?;
     let mut tx = store.begin(actor).await?;
     check_default(tx.as_mut(), &protocol.treatment).await?;
-    let before = tx.category_protocol(protocol.category).await?;
-    let now = before.as_ref().map(|(before, version)| (before, *version));
-    let version = SettingChange::check(now, protocol, seen)?;
-    tx.save_protocol(protocol, version).await.map_err(at_once)?;
-    tx.audit(entry("protocol", protocol.category, before.as_ref(), protocol));
+    let version = set(tx.as_mut(), protocol, seen).await?;
     tx.commit().await?;
     Ok(version)
 }
 
 async fn check_default(tx: &mut dyn CareTx, treatment: &Treatment) -> Result<(), CareError> {
-    let limit = tx.dose_limit(&treatment.medication.rxnorm).await?;
+    let limit: Option<DoseLimit> = held(tx, &treatment.medication.rxnorm).await?;
     let Some(limit) = limit else {
         let message = "The formulary has no such drug.";
         return Err(CareError::field("treatment.medication.rxnorm", "unknown", message));
@@ -241,32 +291,46 @@ pub async fn state_policy(
     state: UsState,
 ) -> Result<(StatePolicy, Option<i64>), CareError> {
     actor.require(Permission::RuleAdminister)?;
-    let found = store.begin(actor).await?.state_policy(state).await?;
+    let found = versioned(store.begin(actor).await?.as_mut(), &state).await?;
     Ok(found.map_or_else(
         || (StatePolicy::unset(state), None),
         |(policy, version)| (policy, Some(version)),
     ))
 }
 
+/// [`Modality::Video`] where nothing is known of the state.
+pub(crate) async fn modality(tx: &mut dyn CareTx, state: UsState) -> Result<Modality, PortError> {
+    let policy = held(tx, &state).await?;
+    Ok(policy.unwrap_or_else(|| StatePolicy::unset(state)).modality)
+}
+
 pub async fn set_state_policy(
     store: &dyn CareStore,
     actor: &Actor,
     policy: &StatePolicy,
-    seen: Option<i64>,
+    seen: &Seen,
+) -> Result<i64, CareError> {
+    set_plain(store, actor, policy, seen).await
+}
+
+/// Sets what is sound as it stands.
+pub(crate) async fn set_plain<T: Setting>(
+    store: &dyn CareStore,
+    actor: &Actor,
+    setting: &T,
+    seen: &Seen,
 ) -> Result<i64, CareError> {
     actor.require(Permission::RuleAdminister)?;
     let mut tx = store.begin(actor).await?;
-    let before = tx.state_policy(policy.state).await?;
-    let now = before.as_ref().map(|(before, version)| (before, *version));
-    let version = SettingChange::check(now, policy, seen)?;
-    tx.save_state_policy(policy, version).await.map_err(at_once)?;
-    tx.audit(entry("state_policy", policy.state, before.as_ref(), policy));
+    let version = set(tx.as_mut(), setting, seen).await?;
     tx.commit().await?;
     Ok(version)
 }
 
 #[cfg(test)]
 mod tests {
+    use kernel::DomainError as _;
+
     use super::*;
 
     fn policy(modality: Modality) -> StatePolicy {
@@ -275,19 +339,18 @@ mod tests {
 
     #[test]
     fn a_change_names_the_version_that_it_replaces() {
-        let (held, asked) = (policy(Modality::Video), policy(Modality::Asynchronous));
-        assert_eq!(SettingChange::check(None, &asked, None).unwrap(), 1);
-        assert_eq!(SettingChange::check(Some((&held, 4)), &asked, Some(4)).unwrap(), 5);
-        for seen in [None, Some(3)] {
-            let Err(CareError::SettingChanged(change)) =
-                SettingChange::check(Some((&held, 4)), &asked, seen)
-            else {
-                panic!("accepted");
-            };
-            assert_eq!(change.version, Some(4));
-            let told: Vec<_> = change.fields.iter().map(|f| (&*f.path, &*f.message)).collect();
-            assert_eq!(told, [("modality", "It is \"video\" now.")]);
+        let (held, asked) = ((policy(Modality::Video), 4), policy(Modality::Asynchronous));
+        assert!(check(None, &asked, &Seen::from(0)).is_ok());
+        assert!(check(Some(&held), &asked, &Seen::from(4)).is_ok());
+        assert!(check(Some(&held), &asked, &Seen::Any).is_ok());
+        for seen in [0, 3] {
+            let stale = check(Some(&held), &asked, &Seen::from(seen)).unwrap_err();
+            let told: Vec<_> = stale.fields().iter().map(|f| (&*f.path, &*f.message)).collect();
+            assert!(told[0].1.contains("version 4 is the current one"), "{told:?}");
+            assert_eq!(told[1..], [("modality", "It is \"video\" now.")]);
         }
-        assert!(SettingChange::check(None, &asked, Some(1)).is_err());
+        for absent in [Seen::from(1), Seen::Any] {
+            assert!(check(None, &asked, &absent).is_err());
+        }
     }
 }

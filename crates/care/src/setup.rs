@@ -1,13 +1,14 @@
 //! Publishing what care decides by: rules, protocols, dose limits, and what
 //! the states allow. Publishing the same again changes nothing.
 
-use kernel::{Actor, CategoryId, Permission, RxNorm, UsState};
+use kernel::{Actor, CategoryId, Permission, RxNorm, Seen, UsState};
 use ports::{AuditAction, Env};
 
 use crate::{
     CareError, CareStore, DoseLimit, Modality, Protocol, Rule, RuleSet, StatePolicy,
     eligibility::{RuleSetContent, Scope},
-    rules, setting,
+    rules,
+    setting::{self, Setting},
 };
 
 /// Publishes a version of a category's own rules, unless the one in force says
@@ -29,16 +30,29 @@ pub async fn publish_rules(
     }
     let content =
         RuleSetContent { rules, note: None, based_on: current.as_ref().map(|current| current.id) };
-    let version = tx.latest_rule_version(category, &scope).await? + 1;
-    let draft = RuleSet::draft(env.fresh(), (category, scope), version, content, env.now());
-    let (published, retired) = draft.publish(1, current, env.now())?;
-    if let Some(retired) = &retired {
-        rules::save(tx.as_mut(), retired).await?;
+    let number = tx.latest_rule_number(category, &scope).await? + 1;
+    let mut set = RuleSet::draft(env.fresh(), (category, scope), number, content, env.now());
+    let mut current = rules::lock_current(tx.as_mut(), current).await?;
+    set.publish(current.as_deref_mut(), env.now())?;
+    if let Some(retired) = &mut current {
+        tx.save(retired).await?;
     }
-    tx.add_rule_set(&published).await?;
-    tx.audit(rules::entry(AuditAction::Create, &published).detail("published", true));
+    tx.insert(&set).await?;
+    tx.audit(rules::entry(AuditAction::Create, &set).detail("published", true));
     tx.commit().await?;
-    Ok(published)
+    Ok(set)
+}
+
+/// The version that a setting is to replace; `None` where it says the same already.
+async fn outdated<T: Setting>(
+    store: &dyn CareStore,
+    actor: &Actor,
+    setting: &T,
+) -> Result<Option<Seen>, CareError> {
+    let mut tx = store.begin(actor).await?;
+    let held = setting::versioned::<T>(tx.as_mut(), setting.key()).await?;
+    let (held, version) = held.unzip();
+    Ok((held.as_ref() != Some(setting)).then(|| Seen::from(version.unwrap_or(0))))
 }
 
 /// Puts a drug into the formulary, whatever it said of it before.
@@ -47,11 +61,9 @@ pub async fn set_dose_limit(
     actor: &Actor,
     limit: &DoseLimit,
 ) -> Result<(), CareError> {
-    let before = store.begin(actor).await?.formulary_drug(&limit.rxnorm).await?;
-    if before.as_ref().is_some_and(|(before, _)| before == limit) {
-        return Ok(());
+    if let Some(seen) = outdated(store, actor, limit).await? {
+        setting::set_drug(store, actor, limit, &seen).await?;
     }
-    setting::set_drug(store, actor, limit, before.map(|(_, version)| version)).await?;
     Ok(())
 }
 
@@ -61,11 +73,9 @@ pub async fn set_protocol(
     actor: &Actor,
     protocol: &Protocol,
 ) -> Result<(), CareError> {
-    let before = store.begin(actor).await?.category_protocol(protocol.category).await?;
-    if before.as_ref().is_some_and(|(before, _)| before == protocol) {
-        return Ok(());
+    if let Some(seen) = outdated(store, actor, protocol).await? {
+        setting::save_protocol(store, actor, protocol, &seen).await?;
     }
-    setting::save_protocol(store, actor, protocol, before.map(|(_, version)| version)).await?;
     Ok(())
 }
 
@@ -88,7 +98,8 @@ pub async fn set_modality(
 ) -> Result<(), CareError> {
     let (before, version) = setting::state_policy(store, actor, state).await?;
     if before.modality != modality {
-        setting::set_state_policy(store, actor, &StatePolicy { state, modality }, version).await?;
+        let (policy, seen) = (StatePolicy { state, modality }, Seen::from(version.unwrap_or(0)));
+        setting::set_state_policy(store, actor, &policy, &seen).await?;
     }
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use kernel::{Actor, PatientId, ProviderId, UsState};
-use ports::{AuditAction, AuditEntry, Env, JobSpec};
+use ports::{AuditAction, AuditEntry, Env, JobSpec, Locked};
 use serde::{Deserialize, Serialize};
 
-use crate::{Assessment, CareError, CareStore, CareTx, Review, Sources, assigning};
+use crate::{Assessment, CareError, CareStore, CareTx, Sources, assigning};
 
 /// Looks once more at the providers whose standing has changed before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,14 +124,11 @@ async fn apply(
     if has_changed {
         tx.add_standing(provider, now).await?;
     }
-    let held = tx.held_reviews(provider).await?;
-    let held: Vec<Assessment> = held
-        .into_iter()
-        .filter(|review| {
-            let state = states.get(&review.patient).unwrap_or(&review.state);
-            !licensed.contains(state)
-        })
-        .collect();
+    let mut held = tx.lock_held_reviews(provider, None).await?;
+    held.retain(|review| {
+        let state = states.get(&review.patient).unwrap_or(&review.state);
+        !licensed.contains(state)
+    });
     if !has_changed && charts == Charts::default() && held.is_empty() {
         return Ok(());
     }
@@ -156,37 +153,24 @@ async fn apply(
 /// Puts reviews back into the queue, whose clock runs on.
 async fn give_back(
     tx: &mut dyn CareTx,
-    held: Vec<Assessment>,
+    held: Vec<Locked<Assessment>>,
     now: DateTime<Utc>,
 ) -> Result<usize, CareError> {
     let count = held.len();
-    for review in held {
-        let Some(back) = review.give_back(now) else { continue };
-        tx.save_review(&back).await?;
+    for mut review in held {
+        review.give_back(now);
+        tx.save(&mut review).await?;
         tx.audit(
-            AuditEntry::new(AuditAction::Update, "assessment", back.id)
-                .patient(back.patient)
+            AuditEntry::new(AuditAction::Update, "assessment", review.id)
+                .patient(review.patient)
                 .detail("review", "give_back")
-                .detail("status", back.review.word()),
+                .detail("status", review.review.word().word()),
         );
     }
     if count > 0 {
         assigning::announce(tx).await?;
     }
     Ok(count)
-}
-
-impl Assessment {
-    /// Back to the queue, because whoever held it may no longer decide it.
-    pub(crate) fn give_back(mut self, now: DateTime<Utc>) -> Option<Self> {
-        match self.review {
-            Review::Claimed { .. } => {}
-            Review::WaitingOnPatient { .. } => self = self.answered(now).ok()?,
-            _ => return None,
-        }
-        self.review = Review::Waiting;
-        Some(self)
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use kernel::{PatientId, ProviderId, TaskId, TextKind as _, UsState, Uuid, Word, text::ChartNote};
+use ports::Aggregate;
 use serde::{Deserialize, Serialize};
 
 use crate::{CareError, Priority};
@@ -123,7 +124,8 @@ pub struct TaskEnding {
     pub note: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Aggregate)]
+#[aggregate("task", patient)]
 pub struct Task {
     pub id: TaskId,
     pub kind: TaskKind,
@@ -174,21 +176,21 @@ impl Task {
         self.ended.is_none() && self.snoozed_until.is_some_and(|until| now < until)
     }
 
-    fn still_open(self) -> Result<Self, CareError> {
-        if self.ended.is_none() { Ok(self) } else { Err(CareError::TaskDone) }
+    fn still_open(&self) -> Result<(), CareError> {
+        if self.ended.is_none() { Ok(()) } else { Err(CareError::TaskDone) }
     }
 
     /// The provider has done it. Where an answer pointed to danger, or a pharmacy
     /// was to be phoned, what was done has to be said.
     pub fn complete(
-        self,
+        &mut self,
         by: ProviderId,
         note: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
-        let mut task = self.still_open()?;
+    ) -> Result<(), CareError> {
+        self.still_open()?;
         let note = ChartNote::take_optional("note", note)?;
-        let asked = match task.kind {
+        let asked = match self.kind {
             TaskKind::UrgentReview => {
                 Some("Say what was done about the answer that points to danger.")
             }
@@ -202,37 +204,37 @@ impl Task {
         if let Some(message) = asked.filter(|_| note.is_none()) {
             return Err(CareError::field("note", "required", message));
         }
-        task.snoozed_until = None;
-        task.ended = Some(TaskEnding { at: now, by: Some(by), note });
-        Ok(task)
+        self.snoozed_until = None;
+        self.ended = Some(TaskEnding { at: now, by: Some(by), note });
+        Ok(())
     }
 
     /// Puts it off. When it is due stays as it is, so that an overdue one is
     /// not made less so.
-    pub fn snooze(self, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<Self, CareError> {
-        let mut task = self.still_open()?;
-        let longest = task.kind.longest_snooze();
+    pub fn snooze(&mut self, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), CareError> {
+        self.still_open()?;
+        let longest = self.kind.longest_snooze();
         if until <= now || until > now + longest {
             let message =
                 format!("In the future, and at most {} hours ahead.", longest.num_hours());
             return Err(CareError::field("snoozed_until", "out_of_range", message));
         }
-        task.snoozed_until = Some(until);
-        Ok(task)
+        self.snoozed_until = Some(until);
+        Ok(())
     }
 
     /// It shows again.
-    pub fn wake(self) -> Result<Self, CareError> {
-        let mut task = self.still_open()?;
-        task.snoozed_until = None;
-        Ok(task)
+    pub fn wake(&mut self) -> Result<(), CareError> {
+        self.still_open()?;
+        self.snoozed_until = None;
+        Ok(())
     }
 
     /// It is somebody else's from now on, and shows to them at once.
-    pub fn hand_over(self, to: ProviderId) -> Result<Self, CareError> {
-        let mut task = self.wake()?;
-        task.provider = Some(to);
-        Ok(task)
+    pub fn hand_over(&mut self, to: ProviderId) -> Result<(), CareError> {
+        self.wake()?;
+        self.provider = Some(to);
+        Ok(())
     }
 }
 
@@ -254,27 +256,29 @@ mod tests {
 
     #[test]
     fn danger_is_not_ticked_off_without_a_word() {
-        let danger = task(TaskKind::UrgentReview);
+        let mut danger = task(TaskKind::UrgentReview);
         for silent in [None, Some("  ")] {
-            assert!(danger.clone().complete(DOCTOR, silent, at(5)).is_err());
+            assert!(danger.complete(DOCTOR, silent, at(5)).is_err());
         }
-        let done = danger.complete(DOCTOR, Some(" Called; safe at home. "), at(5)).unwrap();
-        let ended = done.ended.as_ref().unwrap();
+        danger.complete(DOCTOR, Some(" Called; safe at home. "), at(5)).unwrap();
+        let ended = danger.ended.as_ref().unwrap();
         assert_eq!(ended.note.as_deref(), Some("Called; safe at home."));
-        assert_eq!(done.status(), TaskStatus::Done);
+        assert_eq!(danger.status(), TaskStatus::Done);
         let long = "x".repeat(4001);
-        assert!(task(TaskKind::FailedPrescription).complete(DOCTOR, Some(&long), at(5)).is_err());
-        assert!(task(TaskKind::FailedPrescription).complete(DOCTOR, None, at(5)).is_ok());
+        let mut failed = task(TaskKind::FailedPrescription);
+        assert!(failed.complete(DOCTOR, Some(&long), at(5)).is_err());
+        assert!(failed.complete(DOCTOR, None, at(5)).is_ok());
     }
 
     #[test]
     fn what_is_done_stays_done() {
-        let done = task(TaskKind::FailedPrescription).complete(DOCTOR, None, at(5)).unwrap();
+        let mut done = task(TaskKind::FailedPrescription);
+        done.complete(DOCTOR, None, at(5)).unwrap();
         let other = ProviderId(Uuid::from_u128(9));
         for again in [
-            done.clone().complete(DOCTOR, None, at(6)),
-            done.clone().snooze(at(60), at(6)),
-            done.clone().wake(),
+            done.complete(DOCTOR, None, at(6)),
+            done.snooze(at(60), at(6)),
+            done.wake(),
             done.hand_over(other),
         ] {
             assert!(matches!(again, Err(CareError::TaskDone)), "{again:?}");
@@ -283,18 +287,19 @@ mod tests {
 
     #[test]
     fn an_urgent_task_is_put_off_for_an_hour_at_most_and_stays_as_due_as_it_was() {
-        let urgent = task(TaskKind::BlockedPrescription);
-        let snoozed = urgent.clone().snooze(at(60), at(0)).unwrap();
-        assert_eq!(snoozed.due_at, urgent.due_at);
-        assert!(snoozed.is_snoozed(at(59)) && !snoozed.is_snoozed(at(60)));
+        let mut urgent = task(TaskKind::BlockedPrescription);
+        let due_at = urgent.due_at;
+        urgent.snooze(at(60), at(0)).unwrap();
+        assert_eq!(urgent.due_at, due_at);
         for bad in [at(61), at(0), at(-5)] {
-            assert!(urgent.clone().snooze(bad, at(0)).is_err(), "{bad}");
+            assert!(urgent.snooze(bad, at(0)).is_err(), "{bad}");
         }
-        let routine = task(TaskKind::FailedPrescription);
-        assert!(routine.clone().snooze(at(7 * 24 * 60), at(0)).is_ok());
+        assert!(urgent.is_snoozed(at(59)) && !urgent.is_snoozed(at(60)));
+        let mut routine = task(TaskKind::FailedPrescription);
+        assert!(routine.snooze(at(7 * 24 * 60), at(0)).is_ok());
         assert!(routine.snooze(at(7 * 24 * 60 + 1), at(0)).is_err());
         let other = ProviderId(Uuid::from_u128(9));
-        let handed = snoozed.hand_over(other).unwrap();
-        assert_eq!((handed.provider, handed.is_snoozed(at(1))), (Some(other), false));
+        urgent.hand_over(other).unwrap();
+        assert_eq!((urgent.provider, urgent.is_snoozed(at(1))), (Some(other), false));
     }
 }

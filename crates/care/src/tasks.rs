@@ -2,14 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, CategoryId, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId,
+    Actor, CategoryId, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, Seen,
     TaskId, TreatmentPlanId, UsState, Uuid,
 };
-use ports::{AuditAction, AuditEntry, Env, Event, PortError, events::PrescriptionStatusWord};
+use ports::{
+    Aggregate as _, AuditAction, AuditEntry, Env, Event, PortError,
+    events::PrescriptionStatusWord,
+    repository::{get, lock},
+};
 
 use crate::{
-    CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Reach, Sources, Task,
-    TaskKind, TreatmentPlan, assigning, licenses,
+    Assessment, CareError, CareStore, CareTx, PatientFacts, PlanStatus, Prescribed, Sources, Task,
+    TaskKind, TreatmentPlan, assigning, licenses, store::reached,
 };
 
 /// Opens a task for that candidate who has the fewest open, and tells of it.
@@ -107,7 +111,7 @@ pub async fn on_prescription_changed(
         PrescriptionStatusWord::Failed => TaskKind::FailedPrescription,
         _ => {
             let mut settled = settle(tx.as_mut(), prescription.uuid(), None, env.now()).await?;
-            let current = tx.plan(plan, &Reach::All).await?;
+            let current: Option<TreatmentPlan> = tx.find(plan).await?;
             let is_current = current.as_ref().is_none_or(|plan| !plan.is_outdated(version));
             let mut raised = None;
             if status != PrescriptionStatusWord::Canceled {
@@ -135,7 +139,8 @@ pub async fn on_prescription_changed(
     };
     let about = (patient, prescription.uuid());
     // The plan may have been taken over from the prescriber.
-    let responsible = tx.plan(plan, &Reach::All).await?.map_or(provider, |plan| plan.provider);
+    let plan: Option<TreatmentPlan> = tx.find(plan).await?;
+    let responsible = plan.map_or(provider, |plan| plan.provider);
     if raise(env, tx.as_mut(), kind, (&[responsible], None), about).await?.is_some() {
         tx.commit().await?;
     }
@@ -152,7 +157,7 @@ pub async fn on_treatment_plan_modified(
 ) -> Result<(), CareError> {
     let last = prescribed.last_version(plan).await?;
     let mut tx = store.begin(&Actor::system("care.changed_treatments")).await?;
-    let Some(changed) = tx.plan(plan, &Reach::All).await? else { return Ok(()) };
+    let Some(changed) = tx.find(plan).await? else { return Ok(()) };
     if raise_changed(env, tx.as_mut(), &changed, last).await?.is_some() {
         tx.commit().await?;
     }
@@ -187,11 +192,11 @@ pub async fn on_profile_changed(
     let Some(facts) = facts.facts(patient).await? else { return Ok(()) };
     let mut tx = store.begin(&Actor::system("care.changed_profiles")).await?;
     let mut raised = follow(tx.as_mut(), patient, facts.state).await?;
-    for plan in tx.plans(patient, &Reach::All).await? {
+    for plan in tx.plans(patient).await? {
         let (PlanStatus::Active, Some(assessment)) = (plan.status, plan.assessment) else {
             continue;
         };
-        let Some(decided) = tx.assessment(assessment, &Reach::All).await? else { continue };
+        let decided: Assessment = get(tx.as_mut(), assessment).await?;
         let before = &decided.trace.inputs.patient;
         if facts.state == before.state
             && before.is_of(facts.sex, facts.birth_date, decided.decided_at)
@@ -216,13 +221,18 @@ async fn follow(
     patient: PatientId,
     state: UsState,
 ) -> Result<bool, CareError> {
+    tx.hold_off_handover(patient).await?;
     let mut moved = false;
-    for mut review in tx.assessments(patient, &Reach::All).await? {
+    for review in tx.assessments(patient).await? {
         if !review.review.is_open() || review.state == state {
             continue;
         }
+        let mut review = lock::<Assessment>(tx, review.id, &Seen::Any).await?;
         let before = std::mem::replace(&mut review.state, state);
-        tx.save_review(&review).await?;
+        if !review.review.is_open() {
+            continue;
+        }
+        tx.save(&mut review).await?;
         tx.audit(
             AuditEntry::new(AuditAction::Update, "assessment", review.id)
                 .patient(patient)
@@ -248,8 +258,7 @@ pub async fn on_subscription_mismatched(
     category: CategoryId,
 ) -> Result<(), CareError> {
     let mut tx = store.begin(&Actor::system("care.mismatched_subscriptions")).await?;
-    let Some(id) = tx.active_plan(patient, category).await? else { return Ok(()) };
-    let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(()) };
+    let Some(plan) = tx.active_plan(patient, category).await? else { return Ok(()) };
     let (kind, about) = (TaskKind::UncoveredTreatment, (patient, plan.id.uuid()));
     if raise(env, tx.as_mut(), kind, (&[plan.provider], None), about).await?.is_some() {
         tx.commit().await?;
@@ -266,7 +275,7 @@ pub async fn on_record_changed(
 ) -> Result<(), CareError> {
     let mut tx = store.begin(&Actor::system("care.changed_records")).await?;
     let mut raised = false;
-    for plan in tx.plans(patient, &Reach::All).await? {
+    for plan in tx.plans(patient).await? {
         if plan.status != PlanStatus::Active {
             continue;
         }
@@ -295,6 +304,15 @@ impl TaskScope {
         let provider = actor.as_provider().ok_or(CareError::ProviderRequired)?;
         let states = sources.directory.licensed_states(provider, env.now()).await?;
         Ok(Self { provider, states })
+    }
+
+    /// A task that is somebody's, or of nobody where the provider is licensed.
+    fn admits(&self, task: &Task) -> ports::Result<()> {
+        if task.provider.is_some() || task.state.is_some_and(|state| self.states.contains(&state)) {
+            Ok(())
+        } else {
+            Err(PortError::not_found(Task::NAME))
+        }
     }
 }
 
@@ -357,86 +375,62 @@ impl TaskChange {
     }
 }
 
-/// Changes a task of the provider's reach. `seen` is the version that was read,
-/// where it is named.
+/// Changes a task of the provider's reach.
 pub async fn change(
     env: &Env,
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    (id, seen): (TaskId, Option<i64>),
+    (id, seen): (TaskId, &Seen),
     change: TaskChange,
 ) -> Result<Task, CareError> {
     let scope = TaskScope::of(env, sources, actor).await?;
-    let mut tx = store.begin(actor).await?;
-    let Some(task) = tx.task(id, &scope).await? else {
-        tx.audit(AuditEntry::new(AuditAction::Update, "task", id).denied());
-        tx.commit().await?;
-        return Err(CareError::NotFound("task"));
-    };
-    drop(tx);
-    if seen.is_some_and(|seen| seen != task.version) {
-        return Err(CareError::TaskChanged { version: task.version, named: true });
+    let place = (AuditAction::Update, "task", id.uuid());
+    if let TaskChange::HandOver { to } = change {
+        let mut tx = store.begin(actor).await?;
+        let found = get::<Task>(tx.as_mut(), id).await;
+        let found = found.and_then(|task| scope.admits(&task).map(|()| task));
+        let (tx, task) = reached(tx, found, place).await?;
+        drop(tx);
+        licenses::check_named(env, sources, task.patient, to).await?;
     }
-    let old = task.clone();
+    let mut tx = store.begin(actor).await?;
+    let found = lock::<Task>(tx.as_mut(), id, seen).await;
+    let found = found.and_then(|task| scope.admits(&task).map(|()| task));
+    let (mut tx, mut task) = reached(tx, found, place).await?;
     let now = env.now();
-    let mut changed = match &change {
+    match &change {
         TaskChange::Complete { note } => task.complete(scope.provider, note.as_deref(), now)?,
         TaskChange::Snooze { until } => task.snooze(*until, now)?,
         TaskChange::Wake => task.wake()?,
-        TaskChange::HandOver { to } => {
-            let task = task.hand_over(*to)?;
-            licenses::check_named(env, sources, task.patient, *to).await?;
-            task
-        }
-    };
-    let mut tx = store.begin(actor).await?;
-    if let Err(error) = tx.save_task(&changed).await {
-        drop(tx);
-        return Err(lost(store, actor, (id, &scope), seen.is_some(), error).await);
+        TaskChange::HandOver { to } => task.hand_over(*to)?,
     }
-    if let TaskChange::HandOver { to } = change
-        && to != scope.provider
-    {
-        tx.emit(Event::TaskCreated { task: id, provider: to });
+    let old = task.stored().clone();
+    tx.save(&mut task).await?;
+    if let TaskChange::HandOver { to } = change {
+        // Whoever is given a task has the patient on their panel again. Completing a task
+        // that is left over from before a handover gives nobody the patient.
+        if old.provider != Some(to) {
+            tx.rejoin(to, task.patient).await?;
+        }
+        if to != scope.provider {
+            tx.emit(Event::TaskCreated { task: id, provider: to });
+        }
     }
     let holder = |task: &Task| task.provider.map(|provider| provider.to_string());
     let until = |task: &Task| task.snoozed_until.map(|until| until.to_rfc3339());
     tx.audit(
         AuditEntry::new(AuditAction::Update, "task", id)
-            .patient(changed.patient)
+            .patient(task.patient)
             .detail("task", change.word())
-            .detail("kind", changed.kind.to_string())
+            .detail("kind", task.kind.to_string())
             .detail("old_provider", holder(&old))
-            .detail("new_provider", holder(&changed))
+            .detail("new_provider", holder(&task))
             .detail("old_snoozed_until", until(&old))
-            .detail("new_snoozed_until", until(&changed)),
+            .detail("new_snoozed_until", until(&task)),
     );
     tx.commit().await?;
-    changed.version += 1;
-    Ok(changed)
-}
-
-/// A save that lost a race says what has become of the task. One that is out of
-/// reach by now was handed to somebody else.
-async fn lost(
-    store: &dyn CareStore,
-    actor: &Actor,
-    (id, scope): (TaskId, &TaskScope),
-    named: bool,
-    error: PortError,
-) -> CareError {
-    let PortError::Conflict(_) = error else { return error.into() };
-    let now = match store.begin(actor).await {
-        Ok(mut tx) => tx.task(id, scope).await,
-        Err(error) => Err(error),
-    };
-    match now {
-        Err(error) => error.into(),
-        Ok(None) => CareError::NotFound("task"),
-        Ok(Some(task)) if task.ended.is_some() && !named => CareError::TaskDone,
-        Ok(Some(task)) => CareError::TaskChanged { version: task.version, named },
-    }
+    Ok(task.into_inner())
 }
 
 /// What the tasks were about is settled, so they are done. Returns how many

@@ -8,8 +8,8 @@ use kernel::{
     TextKind as _, TreatmentPlanId, Word,
     text::{DrugDescription, PlanReason, Sig},
 };
+use ports::Aggregate;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::{
     CareError, DoseLimit, EndReason, PlanEnding,
@@ -32,12 +32,10 @@ pub struct Dose {
     pub unit: String,
 }
 
-/// FHIR's units of time, as far as dosing uses them.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
-)]
+/// The unit of a period: hours, days or weeks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("PeriodUnitWord")]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
 pub enum PeriodUnit {
     H,
     D,
@@ -297,11 +295,13 @@ pub struct PlanVersion {
     pub at: DateTime<Utc>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Aggregate)]
+#[aggregate("treatment_plan", patient)]
 pub struct TreatmentPlan {
     pub id: TreatmentPlanId,
     pub patient: PatientId,
-    /// Who answers for it: whoever signed it, or has taken it over since.
+    /// Who answers for it: whoever signed it, or has taken it over since. Who signed which
+    /// version stays.
     pub provider: ProviderId,
     pub category: CategoryId,
     pub assessment: Option<AssessmentId>,
@@ -372,20 +372,14 @@ impl TreatmentPlan {
         self.status == PlanStatus::Revoked && reason != Some(EndReason::Superseded)
     }
 
-    /// Somebody else answers for it from now on; who signed which version stays.
-    pub fn take_over(mut self, by: ProviderId) -> Self {
-        self.provider = by;
-        self
-    }
-
     /// Adds a version; the ones before stay as they are.
     pub fn modify(
-        mut self,
+        &mut self,
         treatment: Treatment,
         author: ProviderId,
         reason: &str,
         now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
+    ) -> Result<(), CareError> {
         if self.status != PlanStatus::Active {
             return Err(CareError::PlanNotActive);
         }
@@ -396,7 +390,7 @@ impl TreatmentPlan {
         }
         let number = self.current().number + 1;
         self.later.push(PlanVersion { number, treatment, author, reason, at: now });
-        Ok(self)
+        Ok(())
     }
 }
 

@@ -12,12 +12,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     AskedQuestion, Assessment, CareError, CareStore, CareTx, ClinicalFacts, Consultation,
-    DoseLimit, PatientName, PlanStatus, Reach, Review, SafetyAlert, Sources, Treatment,
+    DoseLimit, PatientName, PlanStatus, Protocol, Review, SafetyAlert, Sources, Treatment,
     TreatmentPlan, assessment,
     dosing::{Body, DoseAlert, DosingRule},
     information::Exchange,
     plans,
     reviews::Reviewer,
+    setting,
 };
 
 /// A treatment as it would be signed.
@@ -62,13 +63,6 @@ pub struct WholeReview {
 /// The parts of a review that a version tells apart.
 const PARTS: [&str; 5] = ["record", "answers", "treatment", "alerts", "history"];
 
-/// What of a review is not as it was shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReviewChange {
-    /// One for each part.
-    pub fields: Vec<FieldError>,
-}
-
 impl WholeReview {
     /// A digest of all that was shown. What the provider adds to the treatment
     /// when signing, which is what was measured and what is overridden, is no
@@ -97,7 +91,7 @@ impl WholeReview {
                 .map(|proposal| { (plain(&proposal.treatment), &proposal.limit, &proposal.rule) })
         );
         let alerts = json!(proposal.map(|proposal| &proposal.alerts));
-        let earlier = self.earlier.iter().map(|other| (other.id, other.review.word()));
+        let earlier = self.earlier.iter().map(|other| (other.id, other.review.word().word()));
         let plans = self.plans.iter().map(|plan| (plan.id, plan.version));
         let visits = self.visits.iter().map(|visit| (visit.id, visit.version));
         let history = json!([
@@ -133,7 +127,7 @@ impl WholeReview {
             .zip(PARTS)
             .filter(|((now, seen), _)| now != seen)
             .map(|(_, part)| FieldError::new(part, "changed", "It is not as it was shown."));
-        Err(CareError::ReviewChanged(ReviewChange { fields: parts.collect() }))
+        Err(CareError::ReviewChanged(parts.collect()))
     }
 }
 
@@ -167,8 +161,8 @@ impl Around {
     ) -> Result<Self, CareError> {
         let patient = assessment.patient;
         let mut tx = store.begin(&Actor::system("care.whole_review")).await?;
-        let default = tx.protocol(assessment.category).await?;
-        let replaced = tx.active_plan(patient, assessment.category).await?;
+        let default: Option<Protocol> = setting::held(tx.as_mut(), &assessment.category).await?;
+        let replaced = tx.active_plan(patient, assessment.category).await?.map(|plan| plan.id);
         drop(tx);
         let treatment = given.cloned().or(default.map(|default| default.treatment));
         let alerts = match &treatment {
@@ -179,7 +173,7 @@ impl Around {
         Ok(Self {
             name: sources.facts.names(&[patient]).await?.remove(&patient),
             facts,
-            questions: asked.ok_or(CareError::NotFound("form response"))?,
+            questions: asked.ok_or_else(|| CareError::no("form_response"))?,
             alerts,
         })
     }
@@ -191,22 +185,24 @@ impl Around {
         given: Option<Treatment>,
         now: DateTime<Utc>,
     ) -> Result<WholeReview, CareError> {
-        let (patient, all) = (assessment.patient, &Reach::All);
-        let everything = tx.assessments(patient, all).await?;
+        let patient = assessment.patient;
+        let everything = tx.assessments(patient).await?;
         let pregnant = assessment::pregnancy(&everything, now);
         let earlier = everything.into_iter().filter(|other| other.id != assessment.id).collect();
         let is_default = given.is_none();
         let treatment = match given {
             Some(treatment) => Some(treatment),
-            None => tx.protocol(assessment.category).await?.map(|default| default.treatment),
+            None => setting::held(tx, &assessment.category)
+                .await?
+                .map(|default: Protocol| default.treatment),
         };
         let proposal = match treatment {
             Some(treatment) => {
                 let drug = &treatment.medication.rxnorm;
                 Some(Proposal {
                     is_default,
-                    limit: tx.dose_limit(drug).await?,
-                    rule: tx.dosing_rule(drug).await?.map(|(rule, _)| rule),
+                    limit: setting::held(tx, drug).await?,
+                    rule: setting::held(tx, drug).await?,
                     dose_alerts: plans::dose_alerts(tx, &treatment, Body::of(&self.facts, now))
                         .await?,
                     alerts: self.alerts,
@@ -226,7 +222,7 @@ impl Around {
             exchanges: tx.exchanges(assessment.id).await?,
             proposal,
             earlier,
-            plans: tx.plans(patient, all).await?,
+            plans: tx.plans(patient).await?,
             visits,
             assessment,
         })

@@ -7,7 +7,7 @@ pub mod rules;
 
 use care::{
     CareError, CareStore, Dose, DoseLimit, Frequency, Medication, Modality, PeriodUnit, Protocol,
-    Treatment, setup,
+    StatePolicy, Treatment, setting, setup,
 };
 use kernel::{Actor, CategoryId, DeaSchedule, RxNorm, UsState};
 use ports::Env;
@@ -411,7 +411,7 @@ pub async fn sow(env: &Env, store: &dyn CareStore) -> Result<(), CareError> {
     for drug in &FORMULARY {
         let limit = drug.limit()?;
         // One from before the formulary named packages gets them.
-        let known = store.begin(&actor).await?.dose_limit(&limit.rxnorm).await?;
+        let known = setting::current::<DoseLimit>(store, &actor, &limit.rxnorm).await?;
         if known.is_none_or(|known| known.ndcs.is_empty()) {
             setup::set_dose_limit(store, &actor, &limit).await?;
         }
@@ -419,7 +419,7 @@ pub async fn sow(env: &Env, store: &dyn CareStore) -> Result<(), CareError> {
     dosing::sow(store, &actor).await?;
     for seed in &PROTOCOLS {
         let mut tx = store.begin(&actor).await?;
-        let protocol = tx.protocol(seed.category).await?;
+        let protocol: Option<Protocol> = setting::held(tx.as_mut(), &seed.category).await?;
         let rules = tx.rule_sets_in_force(seed.category).await?;
         drop(tx);
         if protocol.is_none() {
@@ -438,7 +438,7 @@ pub async fn sow(env: &Env, store: &dyn CareStore) -> Result<(), CareError> {
 /// policy and never again, so that one that they took off stays off.
 async fn sow_states(store: &dyn CareStore, actor: &Actor) -> Result<(), CareError> {
     for state in AUTOMATIC_STATES {
-        if store.begin(actor).await?.state_policy(state).await?.is_some() {
+        if setting::current::<StatePolicy>(store, actor, &state).await?.is_some() {
             continue;
         }
         // The policy comes last: a start that was killed between the two sows

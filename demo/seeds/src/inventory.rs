@@ -54,7 +54,7 @@ pub async fn sow(
 /// The packages of the formulary.
 async fn drugs(care: &dyn CareStore, actor: &Actor) -> ports::Result<BTreeSet<Ndc>> {
     let mut tx = care.begin(actor).await?;
-    let listed = tx.formulary().await?;
+    let listed = care::setting::listed(tx.as_mut()).await?;
     Ok(listed.into_iter().flat_map(|(drug, _)| drug.ndcs).collect())
 }
 

@@ -1,303 +1,326 @@
 //! Assessments and the review queue.
 
-use care::{Assessment, Priority, QueueItem, Reach, Review};
+use async_trait::async_trait;
+use care::{Assessment, Priority, QueueItem, RejectionReason, Review, ReviewWord};
 use chrono::{DateTime, Duration, Utc};
 use kernel::{
-    AssessmentId, CategoryId, FormResponseId, Page, PageRequest, PatientId, ProviderId,
-    TreatmentPlanId, UsState, Uuid,
+    Actor, AssessmentId, CategoryId, FormResponseId, Page, PageRequest, PatientId, ProviderId,
+    TreatmentPlanId, UsState,
 };
 use ports::{PortError, Result, events::AssessmentOutcome};
-use sea_orm::{QueryResult, Value};
+use sea_orm::{
+    Condition, FromQueryResult, QueryOrder as _, QuerySelect as _,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait as _, SimpleExpr},
+};
+use serde_json::json;
 
-use super::{all, codes, get, handover, json, one as query_one, to_json, word};
-use crate::Tx;
-use pg::{cursor, expect_changed, read_time_cursor, time_cursor_of};
+use crate::{Tx, codes, handover, text, text_of, treated, within};
+use pg::{PgTx, Row, Unreadable, cursor, db, read_time_cursor, time_cursor_of};
 
-const REASONS: &str = "care_assessments.reasons";
-const TRACE: &str = "care_assessments.trace";
-const NOTE: &str = "care_assessments.rejection_note";
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "care_assessments")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: AssessmentId,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
+    pub response_id: FormResponseId,
+    pub state: String,
+    pub decided_at: ChronoDateTimeUtc,
+    pub outcome: AssessmentOutcome,
+    pub reasons: Vec<u8>,
+    pub trace: Vec<u8>,
+    pub priority: i16,
+    pub due_at: Option<ChronoDateTimeUtc>,
+    pub escalated_at: Option<ChronoDateTimeUtc>,
+    pub review: ReviewWord,
+    pub review_provider_id: Option<ProviderId>,
+    pub claimed_until: Option<ChronoDateTimeUtc>,
+    pub waiting_since: Option<ChronoDateTimeUtc>,
+    pub seconds_left: Option<i64>,
+    pub reviewed_at: Option<ChronoDateTimeUtc>,
+    pub treatment_plan_id: Option<TreatmentPlanId>,
+    pub rejection_reason: Option<RejectionReason>,
+    pub rejection_note: Option<Vec<u8>>,
+    pub superseded_by: Option<AssessmentId>,
+    pub superseded_at: Option<ChronoDateTimeUtc>,
+    pub version: i64,
+}
 
-/// The condition that holds a query to a reach; its parameters come first.
-fn within(reach: &Reach) -> (&'static str, Vec<Value>) {
-    match reach {
-        Reach::Nobody => ("false", vec![]),
-        Reach::All => ("true", vec![]),
-        Reach::Patient(patient) => ("patient_id = $1", vec![patient.uuid().into()]),
-        Reach::Provider { provider, states } => (
-            "(review_provider_id = $1 \
-             OR (review IN ('waiting', 'claimed') AND state = ANY($2)) \
-             OR salus_care_treats($1, patient_id))",
-            vec![provider.uuid().into(), codes(states)],
-        ),
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Reviews in which something is to be decided now. The words stand in the statement, as
+/// they do in the indexes for these rows.
+fn to_decide() -> SimpleExpr {
+    Expr::cust("review IN ('waiting', 'claimed')")
+}
+
+impl Model {
+    fn review(&self) -> Result<Review, Unreadable> {
+        let provider = || self.review_provider_id.ok_or("its review lacks the provider");
+        let at = || self.reviewed_at.ok_or("its review lacks the time of the decision");
+        Ok(match self.review {
+            ReviewWord::NotNeeded => Review::NotNeeded,
+            ReviewWord::Waiting => Review::Waiting,
+            ReviewWord::Claimed => Review::Claimed {
+                provider: provider()?,
+                until: self.claimed_until.ok_or("its claim has no end")?,
+            },
+            ReviewWord::WaitingOnPatient => Review::WaitingOnPatient {
+                provider: provider()?,
+                since: self.waiting_since.ok_or("it waits since no time")?,
+                left: Duration::seconds(self.seconds_left.ok_or("it has no time left")?),
+            },
+            ReviewWord::Approved => Review::Approved {
+                provider: provider()?,
+                at: at()?,
+                treatment_plan: self.treatment_plan_id.ok_or("its approval has no plan")?,
+            },
+            ReviewWord::Rejected => Review::Rejected {
+                provider: provider()?,
+                at: at()?,
+                reason: self.rejection_reason.ok_or("its rejection has no reason")?,
+                note: text_of(self.rejection_note.clone())?,
+            },
+            ReviewWord::Superseded => Review::Superseded {
+                by: self.superseded_by.ok_or("nothing supersedes it")?,
+                at: self.superseded_at.ok_or("it was superseded at no time")?,
+            },
+        })
     }
 }
 
-pub async fn one(tx: &mut Tx, id: AssessmentId, reach: &Reach) -> Result<Option<Assessment>> {
-    let (within, mut values) = within(reach);
-    values.push(id.uuid().into());
-    let sql = format!("SELECT * FROM care_assessments WHERE {within} AND id = ${}", values.len());
-    let row = query_one(tx, "loading an assessment", &sql, values).await?;
-    row.map(|row| assessment(tx, &row)).transpose()
-}
+#[async_trait]
+impl Row for Model {
+    type Aggregate = Assessment;
 
-pub async fn of_patient(tx: &mut Tx, patient: PatientId, reach: &Reach) -> Result<Vec<Assessment>> {
-    let (within, mut values) = within(reach);
-    values.push(patient.uuid().into());
-    let sql = format!(
-        "SELECT * FROM care_assessments WHERE {within} AND patient_id = ${} \
-         ORDER BY decided_at DESC, id DESC",
-        values.len()
-    );
-    let rows = all(tx, "loading a patient's assessments", &sql, values).await?;
-    rows.iter().map(|row| assessment(tx, row)).collect()
-}
+    const SEALED: &'static [Column] = &[Column::Reasons, Column::Trace, Column::RejectionNote];
+    const UNTOLD: &'static [Column] = &[Column::RejectionReason];
 
-pub async fn of_response(tx: &mut Tx, response: FormResponseId) -> Result<Option<AssessmentId>> {
-    let row = query_one(
-        tx,
-        "looking for an assessment",
-        "SELECT id FROM care_assessments WHERE response_id = $1",
-        vec![response.uuid().into()],
-    )
-    .await?;
-    row.map(|row| Ok(AssessmentId(get::<Uuid>(&row, "id")?))).transpose()
-}
+    fn open(self) -> Result<Assessment, Unreadable> {
+        let review = self.review()?;
+        Ok(Assessment {
+            id: self.id,
+            patient: self.patient_id,
+            category: self.category_id,
+            response: self.response_id,
+            state: self.state.parse()?,
+            decided_at: self.decided_at,
+            outcome: self.outcome,
+            reasons: serde_json::from_slice(&self.reasons)?,
+            trace: serde_json::from_slice(&self.trace)?,
+            priority: priority(self.priority),
+            due_at: self.due_at,
+            review,
+            escalated_at: self.escalated_at,
+            version: self.version,
+        })
+    }
 
-pub async fn add(tx: &mut Tx, assessment: &Assessment) -> Result<()> {
-    let reasons = tx.seal(REASONS, assessment.id, &to_json("reasons", &assessment.reasons)?)?;
-    let trace = tx.seal(TRACE, assessment.id, &to_json("a trace", &assessment.trace)?)?;
-    tx.execute(
-        "adding an assessment",
-        "INSERT INTO care_assessments (id, patient_id, category_id, response_id, state, \
-         decided_at, outcome, reasons, trace, priority, due_at, review, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        [
-            assessment.id.uuid().into(),
-            assessment.patient.uuid().into(),
-            assessment.category.uuid().into(),
-            assessment.response.uuid().into(),
-            assessment.state.to_string().into(),
-            assessment.decided_at.into(),
-            <&str>::from(assessment.outcome).into(),
-            reasons.into(),
-            trace.into(),
-            assessment.priority.rank().into(),
-            assessment.due_at.into(),
-            assessment.review.word().into(),
-            assessment.version.into(),
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-pub async fn lock_reviews(tx: &mut Tx, patient: PatientId, category: CategoryId) -> Result<()> {
-    tx.lock("locking the reviews of a patient", format!("care_reviews {patient} {category}")).await
-}
-
-pub async fn save_review(tx: &mut Tx, assessment: &Assessment) -> Result<()> {
-    let mut waiting: Option<(DateTime<Utc>, i64)> = None;
-    let mut superseded: Option<(Uuid, DateTime<Utc>)> = None;
-    let (mut until, mut reviewed_at, mut plan, mut reason, mut note) =
-        (None, None, None, None, None);
-    match &assessment.review {
-        Review::NotNeeded | Review::Waiting => {}
-        Review::Superseded { by, at } => superseded = Some((by.uuid(), *at)),
-        Review::Claimed { until: end, .. } => until = Some(*end),
-        Review::WaitingOnPatient { since, left, .. } => {
-            waiting = Some((*since, left.num_seconds()));
+    fn close(assessment: &Assessment) -> Self {
+        let mut row = Self {
+            id: assessment.id,
+            patient_id: assessment.patient,
+            category_id: assessment.category,
+            response_id: assessment.response,
+            state: assessment.state.to_string(),
+            decided_at: assessment.decided_at,
+            outcome: assessment.outcome,
+            reasons: json!(assessment.reasons).to_string().into_bytes(),
+            trace: json!(assessment.trace).to_string().into_bytes(),
+            priority: assessment.priority.rank(),
+            due_at: assessment.due_at,
+            escalated_at: assessment.escalated_at,
+            review: assessment.review.word(),
+            review_provider_id: assessment.review.provider(),
+            claimed_until: None,
+            waiting_since: None,
+            seconds_left: None,
+            reviewed_at: None,
+            treatment_plan_id: None,
+            rejection_reason: None,
+            rejection_note: None,
+            superseded_by: None,
+            superseded_at: None,
+            version: assessment.version,
+        };
+        match &assessment.review {
+            Review::NotNeeded | Review::Waiting => {}
+            Review::Claimed { until, .. } => row.claimed_until = Some(*until),
+            Review::WaitingOnPatient { since, left, .. } => {
+                row.waiting_since = Some(*since);
+                row.seconds_left = Some(left.num_seconds());
+            }
+            Review::Approved { at, treatment_plan, .. } => {
+                row.reviewed_at = Some(*at);
+                row.treatment_plan_id = Some(*treatment_plan);
+            }
+            Review::Rejected { at, reason, note, .. } => {
+                row.reviewed_at = Some(*at);
+                row.rejection_reason = Some(*reason);
+                row.rejection_note = text(note.as_ref());
+            }
+            Review::Superseded { by, at } => {
+                row.superseded_by = Some(*by);
+                row.superseded_at = Some(*at);
+            }
         }
-        Review::Approved { at, treatment_plan, .. } => {
-            reviewed_at = Some(*at);
-            plan = Some(treatment_plan.uuid());
-        }
-        Review::Rejected { at, reason: why, note: text, .. } => {
-            reviewed_at = Some(*at);
-            reason = Some(why.to_string());
-            note = text
-                .as_ref()
-                .map(|text| tx.seal(NOTE, assessment.id, text.as_bytes()))
-                .transpose()?;
-        }
+        row
     }
-    let provider = assessment.review.provider().map(ProviderId::uuid);
-    if provider.is_some() {
-        handover::hold_off(tx, assessment.patient).await?;
+
+    /// A provider's own, what is to be decided, and those of the panel. Of what is to be
+    /// decided the use case leaves out the states without a license.
+    fn reach(actor: &Actor) -> Condition {
+        within(actor, Column::PatientId, |provider| {
+            Condition::any()
+                .add(Column::ReviewProviderId.eq(provider))
+                .add(to_decide())
+                .add(treated(provider))
+        })
     }
-    let saved = tx
-        .execute(
-            "saving a review",
-            "UPDATE care_assessments SET review = $3, review_provider_id = $4, \
-             claimed_until = $5, reviewed_at = $6, treatment_plan_id = $7, \
-             rejection_reason = $8, rejection_note = $9, priority = $10, due_at = $11, \
-             escalated_at = $12, waiting_since = $13, seconds_left = $14, \
-             superseded_by = $15, superseded_at = $16, state = $17, \
-             version = version + 1 \
-             WHERE id = $1 AND version = $2",
-            [
-                assessment.id.uuid().into(),
-                assessment.version.into(),
-                assessment.review.word().into(),
-                provider.into(),
-                until.into(),
-                reviewed_at.into(),
-                plan.into(),
-                reason.into(),
-                note.into(),
-                assessment.priority.rank().into(),
-                assessment.due_at.into(),
-                assessment.escalated_at.into(),
-                waiting.map(|(since, _)| since).into(),
-                waiting.map(|(_, left)| left).into(),
-                superseded.map(|(by, _)| by).into(),
-                superseded.map(|(_, at)| at).into(),
-                assessment.state.to_string().into(),
-            ],
-        )
-        .await?;
-    expect_changed(saved.rows_affected(), "the review")?;
-    if let Some(provider) = provider {
-        tx.execute(
-            "recording who held a review",
-            "INSERT INTO care_review_holders (patient_id, provider_id) VALUES ($1, $2) \
-             ON CONFLICT DO NOTHING",
-            [assessment.patient.uuid().into(), provider.into()],
-        )
-        .await?;
-        handover::rejoin(tx, ProviderId(provider), assessment.patient).await?;
+
+    /// Whoever holds a review, or has decided it, has the patient on the panel.
+    async fn save_parts(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
+        let Some(provider) = assessment.review.provider() else { return Ok(()) };
+        handover::add_holder(tx, provider, assessment.patient).await?;
+        handover::rejoin(tx, provider, assessment.patient).await
     }
-    Ok(())
+}
+
+pub async fn of_response(tx: &Tx, response: FormResponseId) -> Result<Option<AssessmentId>> {
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::ResponseId.eq(response))
+        .into_tuple()
+        .one(tx.read())
+        .await
+        .map_err(|error| db("looking for an assessment", error))
+}
+
+fn parsed(state: &str) -> Result<UsState> {
+    state.parse().map_err(|error| PortError::internal("an assessment's state is unknown", error))
 }
 
 pub async fn overdue(
-    tx: &mut Tx,
+    tx: &Tx,
     now: DateTime<Utc>,
     limit: u32,
-) -> Result<Vec<(AssessmentId, UsState)>> {
-    let rows = all(
-        tx,
-        "looking for overdue reviews",
-        "SELECT id, state FROM care_assessments WHERE review IN ('waiting', 'claimed') \
-         AND escalated_at IS NULL AND due_at <= $1 ORDER BY due_at, id LIMIT $2",
-        vec![now.into(), i64::from(limit).into()],
-    )
-    .await?;
-    rows.iter()
-        .map(|row| Ok((AssessmentId(get::<Uuid>(row, "id")?), word(row, "state")?)))
-        .collect()
+) -> Result<Vec<(AssessmentId, PatientId, UsState)>> {
+    let found: Vec<(AssessmentId, PatientId, String)> = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::PatientId, Column::State])
+        .filter(to_decide())
+        .filter(Column::EscalatedAt.is_null())
+        .filter(Column::DueAt.lte(now))
+        .order_by_asc(Column::DueAt)
+        .order_by_asc(Column::Id)
+        .limit(u64::from(limit))
+        .into_tuple()
+        .all(tx.read())
+        .await
+        .map_err(|error| db("looking for overdue reviews", error))?;
+    found.into_iter().map(|(id, patient, state)| Ok((id, patient, parsed(&state)?))).collect()
+}
+
+/// A review of which nothing that was answered is read.
+#[derive(FromQueryResult)]
+pub struct Listed {
+    pub id: AssessmentId,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
+    state: String,
+    priority: i16,
+    decided_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+    review: ReviewWord,
+    review_provider_id: Option<ProviderId>,
+    claimed_until: Option<DateTime<Utc>>,
+}
+
+impl Listed {
+    pub fn state(&self) -> Result<UsState> {
+        parsed(&self.state)
+    }
+
+    pub fn priority(&self) -> Priority {
+        priority(self.priority)
+    }
+
+    fn into_item(self) -> Result<QueueItem> {
+        let review = match (self.review, self.review_provider_id, self.claimed_until) {
+            (ReviewWord::Claimed, Some(provider), Some(until)) => {
+                Review::Claimed { provider, until }
+            }
+            _ => Review::Waiting,
+        };
+        Ok(QueueItem {
+            id: self.id,
+            patient: self.patient_id,
+            category: self.category_id,
+            state: self.state()?,
+            priority: self.priority(),
+            submitted_at: self.decided_at,
+            due_at: self.due_at,
+            review,
+        })
+    }
+}
+
+/// The reviews that are to be decided and match, in the order of the queue after a place.
+pub async fn listed(
+    tx: &Tx,
+    filter: Condition,
+    after: Option<(i16, DateTime<Utc>, AssessmentId)>,
+    limit: u64,
+) -> Result<Vec<Listed>> {
+    let place = [Column::Priority, Column::DueAt, Column::Id];
+    let beyond = after.map(|(rank, due, id)| {
+        let after = [Expr::val(rank), Expr::val(due), Expr::val(id)];
+        Expr::tuple(place.map(|column| Expr::col(column.as_column_ref()))).gt(Expr::tuple(after))
+    });
+    let found = Entity::find()
+        .filter(to_decide())
+        .filter(filter)
+        .filter(Condition::all().add_option(beyond));
+    place
+        .into_iter()
+        .fold(found, |found, column| found.order_by_asc(column))
+        .limit(limit)
+        .into_model()
+        .all(tx.read())
+        .await
+        .map_err(|error| db("listing reviews", error))
 }
 
 pub async fn queue(
-    tx: &mut Tx,
+    tx: &Tx,
     provider: ProviderId,
     states: &[UsState],
     now: DateTime<Utc>,
     page: &PageRequest,
 ) -> Result<Page<QueueItem>> {
-    let mut values: Vec<Value> =
-        vec![codes(states), provider.uuid().into(), now.into(), i64::from(page.limit() + 1).into()];
     let after = cursor(page, |text| {
         let (rank, place) = text.split_once('|')?;
-        Some((rank.parse::<i16>().ok()?, read_time_cursor(place)?))
+        let (due, id) = read_time_cursor(place)?;
+        Some((rank.parse::<i16>().ok()?, due, id.into()))
     })?;
-    let mut beyond = "";
-    if let Some((rank, (due, id))) = after {
-        beyond = "AND (priority, due_at, id) > ($5, $6, $7)";
-        values.extend([rank.into(), due.into(), id.into()]);
-    }
-    let sql = format!(
-        "SELECT id, patient_id, category_id, state, priority, decided_at, due_at, review, \
-         review_provider_id, claimed_until FROM care_assessments \
-         WHERE review IN ('waiting', 'claimed') AND state = ANY($1) \
-         AND (review = 'waiting' OR review_provider_id = $2 OR claimed_until <= $3) {beyond} \
-         ORDER BY priority, due_at, id LIMIT $4"
-    );
-    let rows = all(tx, "reading the review queue", &sql, values).await?;
-    let items = rows
-        .iter()
-        .map(|row| {
-            let review = match get::<String>(row, "review")?.as_str() {
-                "claimed" => Review::Claimed {
-                    provider: ProviderId(get::<Uuid>(row, "review_provider_id")?),
-                    until: get(row, "claimed_until")?,
-                },
-                _ => Review::Waiting,
-            };
-            Ok(QueueItem {
-                id: AssessmentId(get::<Uuid>(row, "id")?),
-                patient: PatientId(get::<Uuid>(row, "patient_id")?),
-                category: CategoryId(get::<Uuid>(row, "category_id")?),
-                state: word(row, "state")?,
-                priority: priority(get(row, "priority")?),
-                submitted_at: get(row, "decided_at")?,
-                due_at: get(row, "due_at")?,
-                review,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let free = Condition::any()
+        .add(Column::Review.eq(ReviewWord::Waiting))
+        .add(Column::ReviewProviderId.eq(provider))
+        .add(Column::ClaimedUntil.lte(now));
+    let filter = Condition::all().add(Column::State.is_in(codes(states))).add(free);
+    let found = listed(tx, filter, after, u64::from(page.limit()) + 1).await?;
+    let items = found.into_iter().map(Listed::into_item).collect::<Result<Vec<_>>>()?;
     Ok(Page::from_overfetch(items, page, |item| {
         format!("{}|{}", item.priority.rank(), time_cursor_of(item.due_at, item.id.uuid()))
     }))
 }
 
-pub(super) fn priority(rank: i16) -> Priority {
+fn priority(rank: i16) -> Priority {
     if rank == Priority::Urgent.rank() { Priority::Urgent } else { Priority::Routine }
-}
-
-pub(super) fn assessment(tx: &Tx, row: &QueryResult) -> Result<Assessment> {
-    let id = AssessmentId(get::<Uuid>(row, "id")?);
-    let outcome = match get::<String>(row, "outcome")?.as_str() {
-        "auto_approved" => AssessmentOutcome::AutoApproved,
-        "in_review" => AssessmentOutcome::InReview,
-        "refused" => AssessmentOutcome::Refused,
-        other => return Err(PortError::bug(format!("there is no outcome {other:?}"))),
-    };
-    Ok(Assessment {
-        id,
-        patient: PatientId(get::<Uuid>(row, "patient_id")?),
-        category: CategoryId(get::<Uuid>(row, "category_id")?),
-        response: FormResponseId(get::<Uuid>(row, "response_id")?),
-        state: word(row, "state")?,
-        decided_at: get(row, "decided_at")?,
-        outcome,
-        reasons: json("reasons", &tx.unseal(REASONS, id, get(row, "reasons")?)?)?,
-        trace: json("a trace", &tx.unseal(TRACE, id, get(row, "trace")?)?)?,
-        priority: priority(get(row, "priority")?),
-        due_at: get(row, "due_at")?,
-        review: review(tx, id, row)?,
-        escalated_at: get(row, "escalated_at")?,
-        version: get(row, "version")?,
-    })
-}
-
-fn review(tx: &Tx, id: AssessmentId, row: &QueryResult) -> Result<Review> {
-    let provider = || Ok::<_, PortError>(ProviderId(get::<Uuid>(row, "review_provider_id")?));
-    Ok(match get::<String>(row, "review")?.as_str() {
-        "not_needed" => Review::NotNeeded,
-        "waiting" => Review::Waiting,
-        "claimed" => Review::Claimed { provider: provider()?, until: get(row, "claimed_until")? },
-        "waiting_on_patient" => Review::WaitingOnPatient {
-            provider: provider()?,
-            since: get(row, "waiting_since")?,
-            left: Duration::seconds(get(row, "seconds_left")?),
-        },
-        "superseded" => Review::Superseded {
-            by: AssessmentId(get::<Uuid>(row, "superseded_by")?),
-            at: get(row, "superseded_at")?,
-        },
-        "approved" => Review::Approved {
-            provider: provider()?,
-            at: get(row, "reviewed_at")?,
-            treatment_plan: TreatmentPlanId(get::<Uuid>(row, "treatment_plan_id")?),
-        },
-        "rejected" => Review::Rejected {
-            provider: provider()?,
-            at: get(row, "reviewed_at")?,
-            reason: word(row, "rejection_reason")?,
-            note: get::<Option<Vec<u8>>>(row, "rejection_note")?
-                .map(|sealed| tx.unseal_text(NOTE, id, sealed))
-                .transpose()?,
-        },
-        other => return Err(PortError::bug(format!("there is no review state {other:?}"))),
-    })
 }

@@ -4,14 +4,17 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use care::{Assessment, HandoverTx, handover::OpenWork};
+use care::{Assessment, HandoverTx, PlanStatus, ReviewWord, TreatmentPlan, handover::OpenWork};
 use chrono::{DateTime, Utc};
 use kernel::{CategoryId, ConsultationId, PatientId, ProviderId, TaskId, UsState, Uuid};
-use ports::Result;
-use sea_orm::{QueryResult, Value};
+use ports::{Locked, Result};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QueryOrder as _, Value,
+};
 
-use super::{all, assessments, get, one};
-use crate::Tx;
+use crate::{Changed, Tx, assessments, plans, yes};
+use pg::{PgTx, locked};
 
 /// What a provider has open, a row for each patient.
 const OPEN_WORK: &str = "\
@@ -36,57 +39,76 @@ const OPEN_WORK: &str = "\
     WHERE $3::uuid[] IS NULL OR patient_id = ANY($3) \
     ORDER BY patient_id";
 
-fn patients(rows: &[QueryResult]) -> Result<BTreeSet<PatientId>> {
-    rows.iter().map(|row| Ok(PatientId(get::<Uuid>(row, "patient_id")?))).collect()
+#[derive(FromQueryResult)]
+struct WorkRow {
+    patient_id: PatientId,
+    categories: Vec<Uuid>,
+    open: i64,
+    held: i64,
+    starts: Vec<DateTime<Utc>>,
 }
 
-fn providers(rows: &[QueryResult]) -> Result<Vec<ProviderId>> {
-    rows.iter().map(|row| Ok(ProviderId(get::<Uuid>(row, "provider_id")?))).collect()
+impl From<WorkRow> for OpenWork {
+    fn from(row: WorkRow) -> Self {
+        let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        Self {
+            patient: row.patient_id,
+            plans: row.categories.into_iter().map(CategoryId).collect(),
+            tasks: count(row.open),
+            reviews: count(row.held),
+            visits: row.starts,
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Patient {
+    patient_id: PatientId,
+}
+
+#[derive(FromQueryResult)]
+struct Provider {
+    provider_id: ProviderId,
+}
+
+async fn patients(tx: &Tx, doing: &str, sql: &str, of: ProviderId) -> Result<BTreeSet<PatientId>> {
+    let rows: Vec<Patient> = tx.rows(doing, sql, [of.into()]).await?;
+    Ok(rows.into_iter().map(|row| row.patient_id).collect())
+}
+
+async fn providers(
+    tx: &Tx,
+    doing: &str,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<ProviderId>> {
+    let rows: Vec<Provider> = tx.rows(doing, sql, values).await?;
+    Ok(rows.into_iter().map(|row| row.provider_id).collect())
 }
 
 fn key(patient: PatientId) -> String {
     format!("handover/{patient}")
 }
 
-/// Waits for a handover of the patient that is under way, and holds off the next
-/// until the transaction ends.
-pub async fn hold_off(tx: &mut Tx, patient: PatientId) -> Result<()> {
-    tx.share("holding off a patient's handover", key(patient)).await
+/// Opens a chart again that a handover had closed.
+pub async fn rejoin(tx: &mut PgTx, provider: ProviderId, patient: PatientId) -> Result<()> {
+    let sql = "SELECT salus_care_rejoin($1, $2)";
+    tx.execute("taking a patient back", sql, [provider.into(), patient.into()]).await.map(drop)
 }
 
-/// Puts the patient back on the provider's panel: a review, a plan, a task or a
-/// visit of the patient was given to the provider again.
-pub async fn rejoin(tx: &mut Tx, provider: ProviderId, patient: PatientId) -> Result<()> {
-    tx.execute(
-        "taking a patient back",
-        "SELECT salus_care_rejoin($1, $2)",
-        [provider.uuid().into(), patient.uuid().into()],
-    )
-    .await
-    .map(drop)
-}
-
-/// Opens the wall for an emergency; a chart that is open anyway has no row.
-pub async fn open_until(
-    tx: &mut Tx,
-    provider: ProviderId,
-    patient: PatientId,
-    until: DateTime<Utc>,
-) -> Result<()> {
-    tx.execute(
-        "opening a closed chart",
-        "UPDATE care_closed_charts SET open_until = $3 WHERE provider_id = $1 AND patient_id = $2",
-        [provider.uuid().into(), patient.uuid().into(), until.into()],
-    )
-    .await
-    .map(drop)
+/// Puts the patient on the provider's panel for good.
+pub async fn add_holder(tx: &mut PgTx, provider: ProviderId, patient: PatientId) -> Result<()> {
+    let sql = "INSERT INTO care_review_holders (patient_id, provider_id) VALUES ($1, $2) \
+         ON CONFLICT DO NOTHING";
+    let values = [patient.into(), provider.into()];
+    tx.execute("putting a patient on a panel", sql, values).await.map(drop)
 }
 
 #[async_trait]
 impl HandoverTx for Tx {
     async fn standing_changed(&mut self) -> Result<Vec<ProviderId>> {
         let sql = "SELECT provider_id FROM care_standing ORDER BY provider_id";
-        providers(&all(self, "listing whose standing changed", sql, vec![]).await?)
+        providers(self, "listing whose standing changed", sql, []).await
     }
 
     async fn add_standing(&mut self, provider: ProviderId, at: DateTime<Utc>) -> Result<()> {
@@ -94,7 +116,7 @@ impl HandoverTx for Tx {
             "recording a change of standing",
             "INSERT INTO care_standing (provider_id, changed_at) VALUES ($1, $2) \
              ON CONFLICT (provider_id) DO UPDATE SET changed_at = excluded.changed_at",
-            [provider.uuid().into(), at.into()],
+            [provider.into(), at.into()],
         )
         .await
         .map(drop)
@@ -104,28 +126,24 @@ impl HandoverTx for Tx {
         let sql = "SELECT patient_id FROM salus_care_panel($1) AS panel (patient_id) \
              UNION SELECT patient_id FROM care_tasks WHERE provider_id = $1 \
              UNION SELECT patient_id FROM care_closed_charts WHERE provider_id = $1";
-        patients(&all(self, "reading a whole panel", sql, vec![provider.uuid().into()]).await?)
+        patients(self, "reading a whole panel", sql, provider).await
     }
 
     async fn closed_charts(&mut self, provider: ProviderId) -> Result<BTreeSet<PatientId>> {
         let sql = "SELECT patient_id FROM care_closed_charts WHERE provider_id = $1 AND unlicensed";
-        patients(&all(self, "reading closed charts", sql, vec![provider.uuid().into()]).await?)
+        patients(self, "reading closed charts", sql, provider).await
     }
 
     async fn closed_to(&mut self, patient: PatientId) -> Result<Vec<ProviderId>> {
         let sql = "SELECT provider_id FROM care_closed_charts WHERE patient_id = $1 \
              AND unlicensed ORDER BY provider_id";
-        providers(
-            &all(self, "reading to whom a chart is closed", sql, vec![patient.uuid().into()])
-                .await?,
-        )
+        providers(self, "reading to whom a chart is closed", sql, [patient.into()]).await
     }
 
     async fn closed_for_whatever(&mut self, patient: PatientId) -> Result<Vec<ProviderId>> {
         let sql = "SELECT provider_id FROM care_closed_charts WHERE patient_id = $1 \
              AND salus_care_is_closed(provider_id, patient_id) ORDER BY provider_id";
-        let values = vec![patient.uuid().into()];
-        providers(&all(self, "reading to whom a chart is closed", sql, values).await?)
+        providers(self, "reading to whom a chart is closed", sql, [patient.into()]).await
     }
 
     async fn give_chart(&mut self, task: TaskId) -> Result<()> {
@@ -134,10 +152,14 @@ impl HandoverTx for Tx {
             "INSERT INTO care_review_holders (patient_id, provider_id) \
              SELECT patient_id, provider_id FROM care_tasks \
              WHERE id = $1 AND provider_id IS NOT NULL ON CONFLICT DO NOTHING",
-            [task.uuid().into()],
+            [task.into()],
         )
         .await
         .map(drop)
+    }
+
+    async fn rejoin(&mut self, provider: ProviderId, patient: PatientId) -> Result<()> {
+        rejoin(self, provider, patient).await
     }
 
     async fn set_unlicensed(
@@ -151,30 +173,46 @@ impl HandoverTx for Tx {
             "INSERT INTO care_closed_charts (provider_id, patient_id, unlicensed) \
              VALUES ($1, $2, $3) \
              ON CONFLICT (provider_id, patient_id) DO UPDATE SET unlicensed = $3",
-            [provider.uuid().into(), patient.uuid().into(), unlicensed.into()],
+            [provider.into(), patient.into(), unlicensed.into()],
         )
         .await
         .map(drop)
     }
 
     async fn lock_handover(&mut self, patient: PatientId) -> Result<()> {
-        self.lock("waiting for a patient's handover", key(patient)).await
+        PgTx::lock(self, "waiting for a patient's handover", key(patient)).await
     }
 
     async fn hold_off_handover(&mut self, patient: PatientId) -> Result<()> {
-        hold_off(self, patient).await
+        self.share("holding off a patient's handover", key(patient)).await
     }
 
-    async fn held_reviews(&mut self, provider: ProviderId) -> Result<Vec<Assessment>> {
-        let rows = all(
-            self,
-            "reading the reviews that a provider holds",
-            "SELECT * FROM care_assessments WHERE review_provider_id = $1 \
-             AND review IN ('claimed', 'waiting_on_patient') ORDER BY id",
-            vec![provider.uuid().into()],
-        )
-        .await?;
-        rows.iter().map(|row| assessments::assessment(self, row)).collect()
+    async fn lock_held_reviews(
+        &mut self,
+        provider: ProviderId,
+        patient: Option<PatientId>,
+    ) -> Result<Vec<Locked<Assessment>>> {
+        let of = patient.map(|patient| assessments::Column::PatientId.eq(patient));
+        let held = [ReviewWord::Claimed, ReviewWord::WaitingOnPatient];
+        let found = assessments::Entity::find()
+            .filter(assessments::Column::ReviewProviderId.eq(provider))
+            .filter(assessments::Column::Review.is_in(held))
+            .filter(Condition::all().add_option(of))
+            .order_by_asc(assessments::Column::Id);
+        locked::<assessments::Model>(self, found, false).await
+    }
+
+    async fn lock_plans_of(
+        &mut self,
+        provider: ProviderId,
+        patient: PatientId,
+    ) -> Result<Vec<Locked<TreatmentPlan>>> {
+        let found = plans::Entity::find()
+            .filter(plans::Column::ProviderId.eq(provider))
+            .filter(plans::Column::PatientId.eq(patient))
+            .filter(plans::Column::Status.eq(PlanStatus::Active))
+            .order_by_asc(plans::Column::Id);
+        locked::<plans::Model>(self, found, false).await
     }
 
     async fn open_work(
@@ -185,23 +223,10 @@ impl HandoverTx for Tx {
     ) -> Result<Vec<OpenWork>> {
         let named: Option<Vec<Uuid>> =
             patients.map(|patients| patients.iter().map(|patient| patient.uuid()).collect());
-        let values: Vec<Value> = vec![provider.uuid().into(), now.into(), named.into()];
-        let rows = all(self, "reading what a provider has open", OPEN_WORK, values).await?;
-        let count = |row: &QueryResult, column| {
-            Ok::<_, ports::PortError>(u32::try_from(get::<i64>(row, column)?).unwrap_or(u32::MAX))
-        };
-        rows.iter()
-            .map(|row| {
-                let categories: Vec<Uuid> = get(row, "categories")?;
-                Ok(OpenWork {
-                    patient: PatientId(get::<Uuid>(row, "patient_id")?),
-                    plans: categories.into_iter().map(CategoryId).collect(),
-                    tasks: count(row, "open")?,
-                    reviews: count(row, "held")?,
-                    visits: get(row, "starts")?,
-                })
-            })
-            .collect()
+        let values = [provider.into(), now.into(), named.into()];
+        let doing = "reading what a provider has open";
+        let rows: Vec<WorkRow> = self.rows(doing, OPEN_WORK, values).await?;
+        Ok(rows.into_iter().map(OpenWork::from).collect())
     }
 
     async fn holds_license(
@@ -215,15 +240,10 @@ impl HandoverTx for Tx {
     }
 
     async fn is_booked(&mut self, provider: ProviderId, at: &[DateTime<Utc>]) -> Result<bool> {
-        let row = one(
-            self,
-            "looking for visits at those times",
-            "SELECT EXISTS (SELECT 1 FROM care_consultations WHERE provider_id = $1 \
-             AND starts_at = ANY($2) AND status IN ('scheduled', 'in_progress')) AS booked",
-            vec![provider.uuid().into(), at.to_vec().into()],
-        )
-        .await?;
-        row.map_or(Ok(false), |row| get(&row, "booked"))
+        let sql = "SELECT EXISTS (SELECT 1 FROM care_consultations WHERE provider_id = $1 \
+             AND starts_at = ANY($2) AND status IN ('scheduled', 'in_progress')) AS holds";
+        let values = [provider.into(), at.to_vec().into()];
+        yes(self.rows("looking for visits at those times", sql, values).await?)
     }
 
     async fn move_tasks(
@@ -235,10 +255,10 @@ impl HandoverTx for Tx {
         let sql = "UPDATE care_tasks SET provider_id = $3, snoozed_until = NULL, \
              version = version + 1 \
              WHERE patient_id = $1 AND provider_id = $2 AND status = 'open' RETURNING id";
-        let values = vec![patient.uuid().into(), from.uuid().into(), to.uuid().into()];
         self.write();
-        let rows = all(self, "moving tasks", sql, values).await?;
-        rows.iter().map(|row| Ok(TaskId(get::<Uuid>(row, "id")?))).collect()
+        let values = [patient.into(), from.into(), to.into()];
+        let moved: Vec<Changed> = self.rows("moving tasks", sql, values).await?;
+        Ok(moved.into_iter().map(|task| TaskId(task.id)).collect())
     }
 
     async fn move_visits(
@@ -251,10 +271,10 @@ impl HandoverTx for Tx {
         let sql = "UPDATE care_consultations SET provider_id = $3, version = version + 1 \
              WHERE patient_id = $1 AND provider_id = $2 AND status = 'scheduled' \
              AND starts_at > $4 RETURNING id";
-        let values = vec![patient.uuid().into(), from.uuid().into(), to.uuid().into(), now.into()];
         self.write();
-        let rows = all(self, "moving visits", sql, values).await?;
-        rows.iter().map(|row| Ok(ConsultationId(get::<Uuid>(row, "id")?))).collect()
+        let values = [patient.into(), from.into(), to.into(), now.into()];
+        let moved: Vec<Changed> = self.rows("moving visits", sql, values).await?;
+        Ok(moved.into_iter().map(|visit| ConsultationId(visit.id)).collect())
     }
 
     async fn move_chart(
@@ -264,20 +284,14 @@ impl HandoverTx for Tx {
         to: ProviderId,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        self.execute(
-            "putting a patient on a panel",
-            "INSERT INTO care_review_holders (patient_id, provider_id) VALUES ($1, $2) \
-             ON CONFLICT DO NOTHING",
-            [patient.uuid().into(), to.uuid().into()],
-        )
-        .await?;
+        add_holder(self, to, patient).await?;
         rejoin(self, to, patient).await?;
         self.execute(
             "closing the chart of a patient who was handed over",
             "INSERT INTO care_closed_charts \
              (provider_id, patient_id, unlicensed, handed_over_at) VALUES ($1, $2, false, $3) \
              ON CONFLICT (provider_id, patient_id) DO UPDATE SET handed_over_at = $3",
-            [from.uuid().into(), patient.uuid().into(), now.into()],
+            [from.into(), patient.into(), now.into()],
         )
         .await
         .map(drop)

@@ -9,116 +9,80 @@ mod exchanges;
 mod handover;
 mod plans;
 mod portal;
-mod reference;
 mod rules;
+mod settings;
 mod tasks;
 
 use async_trait::async_trait;
 use care::{
-    Assessment, CareTx, Consultation, ConsultationStatus, DoseLimit, Modality, Protocol, QueueItem,
-    Reach, StatePolicy, Task, TaskKind, TreatmentPlan,
+    Assessment, CareTx, Consultation, ConsultationStatus, QueueItem, RuleSet, Task, TaskKind,
+    TreatmentPlan,
     break_glass::BreakGlass,
-    dosing::DosingRule,
     information::Exchange,
     tasks::{Shown, TaskScope},
 };
-
-pg::store!(Tx {});
-
 use chrono::{DateTime, Utc};
 use kernel::{
-    AssessmentId, BreakGlassId, CategoryId, ConsultationId, FormResponseId, Page, PageRequest,
-    PatientId, ProviderId, RxNorm, TaskId, TreatmentPlanId, UsState, Uuid,
+    Actor, AssessmentId, CategoryId, FormResponseId, Page, PageRequest, PatientId, Permission,
+    ProviderId, TaskId, UsState, Uuid,
 };
-use ports::{PortError, Result};
-use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Statement, TryGetable, Value};
+use ports::{Locked, Result};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait as _, FromQueryResult, Order, QueryFilter as _,
+    QueryOrder as _, sea_query::Expr,
+};
+use serde_json::Value;
 
-use pg::db;
+use pg::{Row as _, Unreadable, locked, page, page_by_id, reach, reached};
+
+pg::store!(Tx {
+    Assessment => assessments::Model,
+    TreatmentPlan => plans::Model,
+    Task => tasks::Model,
+    Consultation => consultations::Model,
+    BreakGlass => break_glass::Model,
+    RuleSet => rules::Model,
+});
 
 #[async_trait]
 impl CareTx for Tx {
-    async fn protocol(&mut self, category: CategoryId) -> Result<Option<Protocol>> {
-        reference::protocol(self, category).await
+    async fn lock_settings(&mut self, name: &'static str) -> Result<()> {
+        pg::PgTx::lock(self, "locking a setting", format!("care_settings/{name}")).await
     }
 
-    async fn category_protocol(&mut self, category: CategoryId) -> Result<Option<(Protocol, i64)>> {
-        reference::category_protocol(self, category).await
+    async fn setting(&mut self, name: &'static str, key: &str) -> Result<Option<(Value, i64)>> {
+        settings::one(self, name, key).await
     }
 
-    async fn save_protocol(&mut self, protocol: &Protocol, version: i64) -> Result<()> {
-        reference::save_protocol(self, protocol, version).await
+    async fn settings(&mut self, name: &'static str) -> Result<Vec<(Value, i64)>> {
+        settings::all(self, name).await
     }
 
-    async fn lock_formulary(&mut self) -> Result<()> {
-        reference::lock_formulary(self).await
-    }
-
-    async fn formulary(&mut self) -> Result<Vec<(DoseLimit, i64)>> {
-        reference::formulary(self).await
-    }
-
-    async fn formulary_drug(&mut self, drug: &RxNorm) -> Result<Option<(DoseLimit, i64)>> {
-        reference::formulary_drug(self, drug).await
-    }
-
-    async fn dose_limit(&mut self, drug: &RxNorm) -> Result<Option<DoseLimit>> {
-        reference::dose_limit(self, drug).await
-    }
-
-    async fn save_dose_limit(&mut self, limit: &DoseLimit, version: i64) -> Result<()> {
-        reference::save_dose_limit(self, limit, version).await
-    }
-
-    async fn dosing_rule(&mut self, drug: &RxNorm) -> Result<Option<(DosingRule, i64)>> {
-        reference::dosing_rule(self, drug).await
-    }
-
-    async fn save_dosing_rule(&mut self, rule: &DosingRule, version: i64) -> Result<()> {
-        reference::save_dosing_rule(self, rule, version).await
-    }
-
-    async fn auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<bool> {
-        reference::auto_approval(self, state, drug).await
-    }
-
-    async fn allow_auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<()> {
-        reference::allow_auto_approval(self, state, drug).await
-    }
-
-    async fn modality(&mut self, state: UsState) -> Result<Modality> {
-        reference::modality(self, state).await
-    }
-
-    async fn state_policy(&mut self, state: UsState) -> Result<Option<(StatePolicy, i64)>> {
-        reference::state_policy(self, state).await
-    }
-
-    async fn save_state_policy(&mut self, policy: &StatePolicy, version: i64) -> Result<()> {
-        reference::save_state_policy(self, policy, version).await
-    }
-
-    async fn assessment(&mut self, id: AssessmentId, reach: &Reach) -> Result<Option<Assessment>> {
-        assessments::one(self, id, reach).await
+    async fn keep_setting(
+        &mut self,
+        name: &'static str,
+        key: &str,
+        value: &Value,
+        version: i64,
+    ) -> Result<()> {
+        settings::keep(self, name, key, value, version).await
     }
 
     async fn assessment_of(&mut self, response: FormResponseId) -> Result<Option<AssessmentId>> {
         assessments::of_response(self, response).await
     }
 
-    async fn assessments(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<Assessment>> {
-        assessments::of_patient(self, patient, reach).await
-    }
-
-    async fn add_assessment(&mut self, assessment: &Assessment) -> Result<()> {
-        assessments::add(self, assessment).await
+    async fn assessments(&mut self, patient: PatientId) -> Result<Vec<Assessment>> {
+        let found = assessments::Entity::find()
+            .filter(assessments::Column::PatientId.eq(patient))
+            .order_by_desc(assessments::Column::DecidedAt)
+            .order_by_desc(assessments::Column::Id);
+        assessments::Model::load(self, found).await
     }
 
     async fn lock_reviews(&mut self, patient: PatientId, category: CategoryId) -> Result<()> {
-        assessments::lock_reviews(self, patient, category).await
-    }
-
-    async fn save_review(&mut self, assessment: &Assessment) -> Result<()> {
-        assessments::save_review(self, assessment).await
+        let key = format!("care_reviews {patient} {category}");
+        pg::PgTx::lock(self, "locking the reviews of a patient", key).await
     }
 
     async fn review_queue(
@@ -135,7 +99,7 @@ impl CareTx for Tx {
         &mut self,
         now: DateTime<Utc>,
         limit: u32,
-    ) -> Result<Vec<(AssessmentId, UsState)>> {
+    ) -> Result<Vec<(AssessmentId, PatientId, UsState)>> {
         assessments::overdue(self, now, limit).await
     }
 
@@ -156,40 +120,32 @@ impl CareTx for Tx {
         exchanges::of(self, assessment).await
     }
 
-    async fn plan(&mut self, id: TreatmentPlanId, reach: &Reach) -> Result<Option<TreatmentPlan>> {
-        plans::one(self, id, reach).await
+    async fn plans(&mut self, patient: PatientId) -> Result<Vec<TreatmentPlan>> {
+        let found = plans::Entity::find()
+            .filter(plans::Column::PatientId.eq(patient))
+            .order_by_desc(plans::Column::CreatedAt)
+            .order_by_desc(plans::Column::Id);
+        plans::Model::load(self, found).await
     }
 
     async fn active_plan(
         &mut self,
         patient: PatientId,
         category: CategoryId,
-    ) -> Result<Option<TreatmentPlanId>> {
-        plans::active(self, patient, category).await
+    ) -> Result<Option<TreatmentPlan>> {
+        Ok(plans::Model::load(self, plans::active(patient, category)).await?.pop())
     }
 
-    async fn plans(&mut self, patient: PatientId, reach: &Reach) -> Result<Vec<TreatmentPlan>> {
-        plans::of_patient(self, patient, reach).await
-    }
-
-    async fn add_plan(&mut self, plan: &TreatmentPlan) -> Result<()> {
-        plans::add(self, plan).await
-    }
-
-    async fn save_plan(&mut self, plan: &TreatmentPlan) -> Result<()> {
-        plans::save(self, plan).await
+    async fn lock_active_plan(
+        &mut self,
+        patient: PatientId,
+        category: CategoryId,
+    ) -> Result<Option<Locked<TreatmentPlan>>> {
+        Ok(locked::<plans::Model>(self, plans::active(patient, category), false).await?.pop())
     }
 
     async fn add_task(&mut self, task: &Task) -> Result<bool> {
         tasks::add(self, task).await
-    }
-
-    async fn task(&mut self, id: TaskId, scope: &TaskScope) -> Result<Option<Task>> {
-        tasks::one(self, id, scope).await
-    }
-
-    async fn save_task(&mut self, task: &Task) -> Result<()> {
-        tasks::save(self, task).await
     }
 
     async fn settle_tasks(
@@ -227,25 +183,23 @@ impl CareTx for Tx {
         tasks::count_open(self, provider).await
     }
 
-    async fn consultation(
-        &mut self,
-        id: ConsultationId,
-        reach: &Reach,
-    ) -> Result<Option<Consultation>> {
-        consultations::one(self, id, reach).await
-    }
-
     async fn consultations(
         &mut self,
-        reach: &Reach,
         status: Option<ConsultationStatus>,
-        page: &PageRequest,
+        request: &PageRequest,
     ) -> Result<Page<Consultation>> {
-        consultations::list(self, reach, status, page).await
+        let by = consultations::Column::StartsAt;
+        let status = status.map(|status| consultations::Column::Status.eq(status));
+        let found =
+            reached::<consultations::Model>(self).filter(Condition::all().add_option(status));
+        page::<consultations::Model>(self, found, by, Order::Desc, request, |one| one.starts_at)
+            .await
     }
 
-    async fn consultation_in(&mut self, room: &str) -> Result<Option<Consultation>> {
-        consultations::in_room(self, room).await
+    async fn lock_consultation_in(&mut self, room: &str) -> Result<Option<Locked<Consultation>>> {
+        let found =
+            reached::<consultations::Model>(self).filter(consultations::Column::Room.eq(room));
+        Ok(locked::<consultations::Model>(self, found, false).await?.pop())
     }
 
     async fn consultations_since(
@@ -253,19 +207,14 @@ impl CareTx for Tx {
         patient: PatientId,
         since: DateTime<Utc>,
     ) -> Result<Vec<Consultation>> {
-        consultations::since(self, patient, since).await
+        let found = consultations::Entity::find()
+            .filter(consultations::Column::PatientId.eq(patient))
+            .filter(consultations::Column::StartsAt.gte(since));
+        consultations::Model::load(self, found).await
     }
 
     async fn consultations_ahead(&mut self, patient: PatientId, now: DateTime<Utc>) -> Result<u64> {
         consultations::ahead(self, patient, now).await
-    }
-
-    async fn add_consultation(&mut self, consultation: &Consultation) -> Result<()> {
-        consultations::add(self, consultation).await
-    }
-
-    async fn save_consultation(&mut self, consultation: &Consultation) -> Result<()> {
-        consultations::save(self, consultation).await
     }
 
     async fn opens_chart(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool> {
@@ -275,7 +224,8 @@ impl CareTx for Tx {
     }
 
     async fn lock_break_glass(&mut self, provider: ProviderId, patient: PatientId) -> Result<()> {
-        break_glass::lock(self, provider, patient).await
+        let key = format!("break_glass {provider} {patient}");
+        pg::PgTx::lock(self, "locking an emergency access", key).await
     }
 
     async fn open_break_glass(
@@ -287,75 +237,73 @@ impl CareTx for Tx {
         break_glass::open(self, provider, patient, now).await
     }
 
-    async fn add_break_glass(&mut self, glass: &BreakGlass) -> Result<()> {
-        break_glass::add(self, glass).await
-    }
-
-    async fn lock_break_glass_by_id(&mut self, id: BreakGlassId) -> Result<Option<BreakGlass>> {
-        break_glass::locked(self, id).await
-    }
-
-    async fn judge_break_glass(&mut self, glass: &BreakGlass) -> Result<()> {
-        break_glass::judge(self, glass).await
-    }
-
     async fn break_glasses(
         &mut self,
         pending: bool,
-        page: &PageRequest,
+        request: &PageRequest,
     ) -> Result<Page<BreakGlass>> {
-        break_glass::page(self, pending, page).await
+        let pending = pending.then(|| break_glass::Column::ReviewedAt.is_null());
+        let found =
+            reached::<break_glass::Model>(self).filter(Condition::all().add_option(pending));
+        page_by_id::<break_glass::Model>(self, found, Order::Desc, request).await
     }
 
     async fn treats(&mut self, provider: ProviderId, patient: PatientId) -> Result<bool> {
-        let row = one(
-            self,
-            "asking whom a provider treats",
-            "SELECT salus_care_treats($1, $2) AS treats",
-            vec![provider.uuid().into(), patient.uuid().into()],
-        )
-        .await?;
-        row.map_or(Ok(false), |row| get(&row, "treats"))
+        let sql = "SELECT salus_care_treats($1, $2) AS holds";
+        let values = [provider.into(), patient.into()];
+        yes(self.rows("asking whom a provider treats", sql, values).await?)
     }
 }
 
-/// Runs a query for at most one row.
-async fn one(tx: &Tx, doing: &str, sql: &str, values: Vec<Value>) -> Result<Option<QueryResult>> {
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    tx.read().query_one_raw(statement).await.map_err(|error| db(doing, error))
+/// The id of a row that was changed.
+#[derive(FromQueryResult)]
+struct Changed {
+    id: Uuid,
 }
 
-/// Runs a query.
-async fn all(tx: &Tx, doing: &str, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>> {
-    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-    tx.read().query_all_raw(statement).await.map_err(|error| db(doing, error))
+/// The answer to a question.
+#[derive(FromQueryResult)]
+struct Answer {
+    holds: bool,
 }
 
-fn get<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T> {
-    row.try_get("", column).map_err(|error| db("reading a column of care", error))
+fn yes(answers: Vec<Answer>) -> Result<bool> {
+    Ok(answers.first().is_some_and(|answer| answer.holds))
 }
 
-/// A column that holds a stable word.
-fn word<T>(row: &QueryResult, column: &str) -> Result<T>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let text: String = get(row, column)?;
-    text.parse().map_err(|error| PortError::internal(format!("{column} holds {text:?}"), error))
+/// All rows for those who may read any chart, a patient's own, and for a provider those
+/// of `theirs`.
+fn within<C: ColumnTrait>(
+    actor: &Actor,
+    patient: C,
+    theirs: impl FnOnce(ProviderId) -> Condition,
+) -> Condition {
+    match actor.as_provider() {
+        Some(provider) if !actor.may(Permission::PatientReadAny) => theirs(provider),
+        _ => reach(actor, patient, Permission::PatientReadAny),
+    }
 }
 
-fn json<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| PortError::internal(format!("{what} does not read as JSON"), error))
+/// The patients whom the provider treats.
+fn treated(provider: ProviderId) -> sea_orm::sea_query::SimpleExpr {
+    Expr::cust_with_values("salus_care_treats($1, patient_id)", [provider.uuid()])
 }
 
-fn to_json(what: &str, value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value)
-        .map_err(|error| PortError::internal(format!("{what} does not write as JSON"), error))
+/// A text as the bytes that are sealed.
+fn text(text: Option<&String>) -> Option<Vec<u8>> {
+    text.map(|text| text.clone().into_bytes())
 }
 
-/// The postal codes, as an array parameter.
-fn codes(states: &[UsState]) -> Value {
-    states.iter().map(ToString::to_string).collect::<Vec<String>>().into()
+fn text_of(bytes: Option<Vec<u8>>) -> Result<Option<String>, Unreadable> {
+    Ok(bytes.map(String::from_utf8).transpose()?)
+}
+
+/// The postal codes.
+fn codes(states: &[UsState]) -> Vec<String> {
+    states.iter().map(ToString::to_string).collect()
+}
+
+/// As the database counts; what is stored is far below the limit.
+fn int(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }

@@ -1,232 +1,199 @@
-//! Treatment plans and their versions.
+//! Treatment plans, each with its versions.
 
 use std::collections::BTreeMap;
 
-use care::{PlanEnding, Reach, Treatment, TreatmentPlan, treatment::PlanVersion};
-use kernel::{AssessmentId, CategoryId, PatientId, ProviderId, TreatmentPlanId, Uuid};
+use async_trait::async_trait;
+use care::{EndReason, PlanEnding, PlanStatus, TreatmentPlan, treatment::PlanVersion};
+use chrono::{DateTime, Utc};
+use kernel::{Actor, AssessmentId, CategoryId, PatientId, ProviderId, TreatmentPlanId};
 use ports::{PortError, Result};
-use sea_orm::{QueryResult, Value};
+use sea_orm::{
+    Condition, FromQueryResult, QuerySelect as _, Select, entity::prelude::*, sea_query::Expr,
+};
+use serde::Deserialize;
+use serde_json::json;
 
-use super::{all, get, handover, json, one as query_one, to_json, word};
-use crate::Tx;
-use pg::expect_changed;
+use crate::{int, text, text_of, treated, within};
+use pg::{PgTx, Row, Unreadable, db, repository::opened};
 
-const TREATMENT: &str = "care_treatment_plan_versions.treatment";
-const END_NOTE: &str = "care_treatment_plans.end_note";
-const REASON: &str = "care_treatment_plan_versions.reason";
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "care_treatment_plans")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: TreatmentPlanId,
+    pub patient_id: PatientId,
+    pub provider_id: ProviderId,
+    pub category_id: CategoryId,
+    pub assessment_id: Option<AssessmentId>,
+    pub automatic: bool,
+    pub status: PlanStatus,
+    pub ended_at: Option<ChronoDateTimeUtc>,
+    pub ended_by: Option<ProviderId>,
+    pub end_reason: Option<EndReason>,
+    pub end_note: Option<Vec<u8>>,
+    pub superseded_by: Option<TreatmentPlanId>,
+    pub created_at: ChronoDateTimeUtc,
+    pub version: i64,
+    /// From another table; a plan is always read with them.
+    #[sea_orm(ignore)]
+    pub versions: Vec<PlanVersion>,
+}
 
-fn within(reach: &Reach) -> (&'static str, Vec<Value>) {
-    match reach {
-        Reach::Nobody => ("false", vec![]),
-        Reach::All => ("true", vec![]),
-        Reach::Patient(patient) => ("patient_id = $1", vec![patient.uuid().into()]),
-        Reach::Provider { provider, .. } => {
-            ("salus_care_treats($1, patient_id)", vec![provider.uuid().into()])
-        }
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+const VERSIONS: &str = "(SELECT coalesce(json_agg(v ORDER BY v.number), '[]') \
+     FROM care_treatment_plan_versions v WHERE v.plan_id = care_treatment_plans.id)";
+
+#[derive(FromQueryResult)]
+struct Whole {
+    #[sea_orm(nested)]
+    row: Model,
+    kept: Json,
+}
+
+/// A row of the versions as JSON has it, in which bytes are hexadecimal.
+#[derive(Deserialize)]
+struct Kept {
+    number: u32,
+    treatment: String,
+    author_id: ProviderId,
+    reason: String,
+    created_at: DateTime<Utc>,
+}
+
+impl Kept {
+    fn open(self, tx: &PgTx, plan: TreatmentPlanId) -> Result<PlanVersion, Unreadable> {
+        let unseal = |column, text: &str| -> Result<Vec<u8>, Unreadable> {
+            let sealed = hex::decode(text.trim_start_matches("\\x"))?;
+            Ok(tx.unseal(&place(column, self.number), plan, sealed)?)
+        };
+        Ok(PlanVersion {
+            number: self.number,
+            treatment: serde_json::from_slice(&unseal("treatment", &self.treatment)?)?,
+            author: self.author_id,
+            reason: String::from_utf8(unseal("reason", &self.reason)?)?,
+            at: self.created_at,
+        })
     }
 }
 
-pub async fn one(tx: &mut Tx, id: TreatmentPlanId, reach: &Reach) -> Result<Option<TreatmentPlan>> {
-    let (within, mut values) = within(reach);
-    values.push(id.uuid().into());
-    let sql =
-        format!("SELECT * FROM care_treatment_plans WHERE {within} AND id = ${}", values.len());
-    let row = query_one(tx, "loading a treatment plan", &sql, values).await?;
-    Ok(with_versions(tx, row.as_slice()).await?.pop())
+/// A version's row has no id of its own, so its number is part of the place.
+fn place(column: &str, number: u32) -> String {
+    format!("care_treatment_plan_versions.{column}.{number}")
 }
 
-pub async fn of_patient(
-    tx: &mut Tx,
-    patient: PatientId,
-    reach: &Reach,
-) -> Result<Vec<TreatmentPlan>> {
-    let (within, mut values) = within(reach);
-    values.push(patient.uuid().into());
-    let sql = format!(
-        "SELECT * FROM care_treatment_plans WHERE {within} AND patient_id = ${} \
-         ORDER BY created_at DESC, id DESC",
-        values.len()
-    );
-    let rows = all(tx, "loading a patient's treatment plans", &sql, values).await?;
-    with_versions(tx, &rows).await
-}
+#[async_trait]
+impl Row for Model {
+    type Aggregate = TreatmentPlan;
 
-pub async fn active(
-    tx: &mut Tx,
-    patient: PatientId,
-    category: CategoryId,
-) -> Result<Option<TreatmentPlanId>> {
-    let row = query_one(
-        tx,
-        "looking for an active treatment plan",
-        "SELECT id FROM care_treatment_plans \
-         WHERE patient_id = $1 AND category_id = $2 AND status = 'active'",
-        vec![patient.uuid().into(), category.uuid().into()],
-    )
-    .await?;
-    row.map(|row| Ok(TreatmentPlanId(get::<Uuid>(&row, "id")?))).transpose()
-}
+    const SEALED: &'static [Column] = &[Column::EndNote];
+    const HAS_PARTS: bool = true;
 
-pub async fn add(tx: &mut Tx, plan: &TreatmentPlan) -> Result<()> {
-    handover::hold_off(tx, plan.patient).await?;
-    tx.execute(
-        "adding a treatment plan",
-        "INSERT INTO care_treatment_plans (id, patient_id, provider_id, category_id, \
-         assessment_id, automatic, status, created_at, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        [
-            plan.id.uuid().into(),
-            plan.patient.uuid().into(),
-            plan.provider.uuid().into(),
-            plan.category.uuid().into(),
-            plan.assessment.map(AssessmentId::uuid).into(),
-            plan.automatic.into(),
-            plan.status.to_string().into(),
-            plan.first.at.into(),
-            plan.version.into(),
-        ],
-    )
-    .await?;
-    handover::rejoin(tx, plan.provider, plan.patient).await?;
-    add_versions(tx, plan).await
-}
+    fn open(self) -> Result<TreatmentPlan, Unreadable> {
+        let mut versions = self.versions.into_iter();
+        let first = versions.next().ok_or("it has no version")?;
+        let (by, note, superseded_by) =
+            (self.ended_by, text_of(self.end_note)?, self.superseded_by);
+        let ended = self.ended_at.zip(self.end_reason);
+        Ok(TreatmentPlan {
+            id: self.id,
+            patient: self.patient_id,
+            provider: self.provider_id,
+            category: self.category_id,
+            assessment: self.assessment_id,
+            automatic: self.automatic,
+            status: self.status,
+            first,
+            later: versions.collect(),
+            ended: ended.map(|(at, reason)| PlanEnding { at, by, reason, note, superseded_by }),
+            version: self.version,
+        })
+    }
 
-pub async fn save(tx: &mut Tx, plan: &TreatmentPlan) -> Result<()> {
-    let ended = plan.ended.as_ref();
-    let note = ended.and_then(|ending| ending.note.as_ref());
-    let note = note.map(|note| tx.seal(END_NOTE, plan.id, note.as_bytes())).transpose()?;
-    let saved = tx
-        .execute(
-            "saving a treatment plan",
-            "UPDATE care_treatment_plans SET status = $3, ended_at = $4, ended_by = $5, \
-             end_reason = $6, end_note = $7, superseded_by = $8, provider_id = $9, version = version + 1 \
-             WHERE id = $1 AND version = $2",
-            [
-                plan.id.uuid().into(),
-                plan.version.into(),
-                plan.status.to_string().into(),
-                ended.map(|ending| ending.at).into(),
-                ended.and_then(|ending| ending.by).map(ProviderId::uuid).into(),
-                ended.map(|ending| ending.reason.to_string()).into(),
-                note.into(),
-                ended.and_then(|ending| ending.superseded_by).map(TreatmentPlanId::uuid).into(),
-                plan.provider.uuid().into(),
-            ],
-        )
-        .await?;
-    expect_changed(saved.rows_affected(), "the treatment plan")?;
-    add_versions(tx, plan).await
-}
+    fn close(plan: &TreatmentPlan) -> Self {
+        let ended = plan.ended.as_ref();
+        Self {
+            id: plan.id,
+            patient_id: plan.patient,
+            provider_id: plan.provider,
+            category_id: plan.category,
+            assessment_id: plan.assessment,
+            automatic: plan.automatic,
+            status: plan.status,
+            ended_at: ended.map(|ending| ending.at),
+            ended_by: ended.and_then(|ending| ending.by),
+            end_reason: ended.map(|ending| ending.reason),
+            end_note: text(ended.and_then(|ending| ending.note.as_ref())),
+            superseded_by: ended.and_then(|ending| ending.superseded_by),
+            created_at: plan.first.at,
+            version: plan.version,
+            versions: plan.versions().cloned().collect(),
+        }
+    }
 
-/// Adds the versions that are not there yet; those that are cannot change.
-async fn add_versions(tx: &mut Tx, plan: &TreatmentPlan) -> Result<()> {
-    let row = query_one(
-        tx,
-        "counting a plan's versions",
-        "SELECT count(*) AS kept FROM care_treatment_plan_versions WHERE plan_id = $1",
-        vec![plan.id.uuid().into()],
-    )
-    .await?;
-    let kept: i64 = row.map_or(Ok(0), |row| get(&row, "kept"))?;
-    for version in plan.versions().filter(|version| i64::from(version.number) > kept) {
-        let treatment = to_json("a treatment", &version.treatment)?;
-        let treatment = tx.seal(&column(TREATMENT, version.number), plan.id, &treatment)?;
-        let reason =
-            tx.seal(&column(REASON, version.number), plan.id, version.reason.as_bytes())?;
-        let number = i32::try_from(version.number)
-            .map_err(|error| PortError::internal("a plan has too many versions", error))?;
+    fn reach(actor: &Actor) -> Condition {
+        within(actor, Column::PatientId, |provider| Condition::all().add(treated(provider)))
+    }
+
+    async fn load(tx: &PgTx, select: Select<Entity>) -> Result<Vec<TreatmentPlan>> {
+        let found = select
+            .expr_as(Expr::cust(VERSIONS), "kept")
+            .into_model::<Whole>()
+            .all(tx.read())
+            .await
+            .map_err(|error| db("reading treatment plans", error))?;
+        let whole = |Whole { mut row, kept }| {
+            let versions = serde_json::from_value::<Vec<Kept>>(kept).map_err(Unreadable::from);
+            let versions = versions
+                .and_then(|kept| kept.into_iter().map(|one| one.open(tx, row.id)).collect());
+            row.versions = versions.map_err(|error| {
+                PortError::internal(
+                    format!("the versions of plan {} cannot be read", row.id),
+                    error,
+                )
+            })?;
+            opened(tx, row)
+        };
+        found.into_iter().map(whole).collect()
+    }
+
+    /// Adds the version that is new; those before cannot change.
+    async fn save_parts(tx: &mut PgTx, plan: &TreatmentPlan) -> Result<()> {
+        let version = plan.current();
+        let seal = |column, plain: &[u8]| tx.seal(&place(column, version.number), plan.id, plain);
+        let treatment = seal("treatment", json!(version.treatment).to_string().as_bytes())?;
+        let reason = seal("reason", version.reason.as_bytes())?;
         tx.execute(
             "adding a version of a treatment plan",
             "INSERT INTO care_treatment_plan_versions (plan_id, number, patient_id, treatment, \
-             author_id, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             author_id, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (plan_id, number) DO NOTHING",
             [
-                plan.id.uuid().into(),
-                number.into(),
-                plan.patient.uuid().into(),
+                plan.id.into(),
+                int(version.number).into(),
+                plan.patient.into(),
                 treatment.into(),
-                version.author.uuid().into(),
+                version.author.into(),
                 reason.into(),
                 version.at.into(),
             ],
         )
-        .await?;
+        .await
+        .map(drop)
     }
-    Ok(())
-}
 
-/// A version's row has no id of its own, so its number is part of the place.
-fn column(name: &str, number: u32) -> String {
-    format!("{name}.{number}")
-}
-
-/// The plans of these rows, with their versions in one query.
-async fn with_versions(tx: &Tx, rows: &[QueryResult]) -> Result<Vec<TreatmentPlan>> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
+    fn sealed_parts(plan: &TreatmentPlan) -> BTreeMap<String, Json> {
+        BTreeMap::from([("treatment".to_owned(), json!(plan.current().treatment))])
     }
-    let ids = rows.iter().map(|row| get::<Uuid>(row, "id")).collect::<Result<Vec<_>>>()?;
-    let found = all(
-        tx,
-        "loading the versions of plans",
-        "SELECT * FROM care_treatment_plan_versions WHERE plan_id = ANY($1) ORDER BY number",
-        vec![ids.into()],
-    )
-    .await?;
-    let mut versions: BTreeMap<Uuid, Vec<PlanVersion>> = BTreeMap::new();
-    for row in &found {
-        let id = get::<Uuid>(row, "plan_id")?;
-        versions.entry(id).or_default().push(version(tx, TreatmentPlanId(id), row)?);
-    }
-    rows.iter().map(|row| plan(tx, row, &mut versions)).collect()
 }
 
-fn plan(
-    tx: &Tx,
-    row: &QueryResult,
-    versions: &mut BTreeMap<Uuid, Vec<PlanVersion>>,
-) -> Result<TreatmentPlan> {
-    let id = TreatmentPlanId(get::<Uuid>(row, "id")?);
-    let mut versions = versions.remove(&id.uuid()).unwrap_or_default().into_iter();
-    let first = versions
-        .next()
-        .ok_or_else(|| PortError::bug(format!("the treatment plan {id} has no version")))?;
-    Ok(TreatmentPlan {
-        id,
-        patient: PatientId(get::<Uuid>(row, "patient_id")?),
-        provider: ProviderId(get::<Uuid>(row, "provider_id")?),
-        category: CategoryId(get::<Uuid>(row, "category_id")?),
-        assessment: get::<Option<Uuid>>(row, "assessment_id")?.map(AssessmentId),
-        automatic: get(row, "automatic")?,
-        status: word(row, "status")?,
-        first,
-        later: versions.collect(),
-        ended: ending(tx, id, row)?,
-        version: get(row, "version")?,
-    })
-}
-
-fn ending(tx: &Tx, id: TreatmentPlanId, row: &QueryResult) -> Result<Option<PlanEnding>> {
-    let Some(at) = get(row, "ended_at")? else { return Ok(None) };
-    Ok(Some(PlanEnding {
-        at,
-        by: get::<Option<Uuid>>(row, "ended_by")?.map(ProviderId),
-        reason: word(row, "end_reason")?,
-        note: get::<Option<Vec<u8>>>(row, "end_note")?
-            .map(|sealed| tx.unseal_text(END_NOTE, id, sealed))
-            .transpose()?,
-        superseded_by: get::<Option<Uuid>>(row, "superseded_by")?.map(TreatmentPlanId),
-    }))
-}
-
-fn version(tx: &Tx, id: TreatmentPlanId, row: &QueryResult) -> Result<PlanVersion> {
-    let number = u32::try_from(get::<i32>(row, "number")?)
-        .map_err(|error| PortError::internal("a version's number is negative", error))?;
-    let treatment = tx.unseal(&column(TREATMENT, number), id, get(row, "treatment")?)?;
-    Ok(PlanVersion {
-        number,
-        treatment: json::<Treatment>("a treatment", &treatment)?,
-        author: ProviderId(get::<Uuid>(row, "author_id")?),
-        reason: tx.unseal_text(&column(REASON, number), id, get(row, "reason")?)?,
-        at: get(row, "created_at")?,
-    })
+/// The patient's active plan in a category.
+pub fn active(patient: PatientId, category: CategoryId) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::PatientId.eq(patient))
+        .filter(Column::CategoryId.eq(category))
+        .filter(Expr::cust("status = 'active'"))
 }

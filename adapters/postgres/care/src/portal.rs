@@ -2,21 +2,27 @@
 
 use async_trait::async_trait;
 use care::{
-    TaskKind,
+    ConsultationStatus, TaskKind,
     portal::{
         Appointment, PanelPatient, PanelPlan, PanelQuery, PortalTx, ReviewCounts, TaskCounts,
     },
     tasks::TaskScope,
 };
 use chrono::{DateTime, Utc};
-use kernel::{CategoryId, ConsultationId, Page, PatientId, ProviderId, TreatmentPlanId, Uuid};
+use kernel::{CategoryId, ConsultationId, Page, PatientId, ProviderId, TreatmentPlanId};
 use ports::{PortError, Result};
-use sea_orm::{QueryResult, Value};
-use serde::Deserialize;
+use sea_orm::{FromQueryResult, QueryOrder as _, QuerySelect as _, Value, entity::prelude::*};
+use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{all, codes, get, one, reference::document, tasks::REACH, word};
-use crate::Tx;
-use pg::id_cursor;
+use crate::{
+    Tx, codes,
+    consultations::{Column, Entity as Visits},
+    tasks::REACH,
+};
+use pg::{db, id_cursor};
+
+/// A consultation without its notes.
+type Visit = (ConsultationId, PatientId, Option<CategoryId>, DateTime<Utc>, ConsultationStatus);
 
 /// Counts the reviews and, for each kind, the tasks, in one statement. A review
 /// that another provider holds counts for nobody else.
@@ -62,15 +68,29 @@ struct KindCount {
 
 #[derive(Deserialize)]
 struct PlanRow {
-    id: Uuid,
-    category: Uuid,
-    provider: Uuid,
+    id: TreatmentPlanId,
+    category: CategoryId,
+    provider: ProviderId,
     since: DateTime<Utc>,
 }
 
-fn count(row: &QueryResult, column: &str) -> Result<u64> {
-    let count: i64 = get(row, column)?;
-    u64::try_from(count).map_err(|error| PortError::internal("a count is negative", error))
+#[derive(FromQueryResult)]
+struct Workload {
+    waiting: i64,
+    waiting_urgent: i64,
+    waiting_overdue: i64,
+    held: i64,
+    held_overdue: i64,
+    waiting_on_patients: i64,
+    tasks: Json,
+}
+
+#[derive(FromQueryResult)]
+struct PanelRow {
+    patient_id: PatientId,
+    last_contact: Option<DateTime<Utc>>,
+    next_consultation: Option<DateTime<Utc>>,
+    plans: Json,
 }
 
 #[async_trait]
@@ -80,19 +100,21 @@ impl PortalTx for Tx {
         scope: &TaskScope,
         now: DateTime<Utc>,
     ) -> Result<(ReviewCounts, TaskCounts)> {
-        let values = vec![scope.provider.uuid().into(), codes(&scope.states), now.into()];
-        let row = one(self, "counting a provider's work", &workload(), values).await?;
-        let row = row.ok_or_else(|| PortError::bug("a count has no row"))?;
+        let states = codes(&scope.states);
+        let values = [scope.provider.into(), states.into(), now.into()];
+        let doing = "counting a provider's work";
+        let rows: Vec<Workload> = self.rows(doing, &workload(), values).await?;
+        let row = rows.into_iter().next().ok_or_else(|| PortError::bug("a count has no row"))?;
         let reviews = ReviewCounts {
-            waiting: count(&row, "waiting")?,
-            waiting_urgent: count(&row, "waiting_urgent")?,
-            waiting_overdue: count(&row, "waiting_overdue")?,
-            held: count(&row, "held")?,
-            held_overdue: count(&row, "held_overdue")?,
-            waiting_on_patients: count(&row, "waiting_on_patients")?,
+            waiting: row.waiting.unsigned_abs(),
+            waiting_urgent: row.waiting_urgent.unsigned_abs(),
+            waiting_overdue: row.waiting_overdue.unsigned_abs(),
+            held: row.held.unsigned_abs(),
+            held_overdue: row.held_overdue.unsigned_abs(),
+            waiting_on_patients: row.waiting_on_patients.unsigned_abs(),
         };
         let mut tasks = TaskCounts::default();
-        for kind in document::<Vec<KindCount>>(&row, "tasks")? {
+        for kind in document::<Vec<KindCount>>(row.tasks)? {
             match kind.kind.priority() {
                 care::Priority::Urgent => tasks.urgent += kind.open,
                 care::Priority::Routine => tasks.routine += kind.open,
@@ -109,26 +131,32 @@ impl PortalTx for Tx {
         from: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<Vec<Appointment>> {
-        let rows = all(
-            self,
-            "listing the consultations of a day",
-            "SELECT id, patient_id, category_id, starts_at, status FROM care_consultations \
-             WHERE provider_id = $1 AND starts_at >= $2 AND starts_at < $3 \
-             ORDER BY starts_at, id",
-            vec![provider.uuid().into(), from.into(), until.into()],
-        )
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Appointment {
-                    id: ConsultationId(get::<Uuid>(row, "id")?),
-                    patient: PatientId(get::<Uuid>(row, "patient_id")?),
-                    category: get::<Option<Uuid>>(row, "category_id")?.map(CategoryId),
-                    starts_at: get(row, "starts_at")?,
-                    status: word(row, "status")?,
-                })
-            })
-            .collect()
+        let found: Vec<Visit> = Visits::find()
+            .select_only()
+            .columns([
+                Column::Id,
+                Column::PatientId,
+                Column::CategoryId,
+                Column::StartsAt,
+                Column::Status,
+            ])
+            .filter(Column::ProviderId.eq(provider))
+            .filter(Column::StartsAt.gte(from))
+            .filter(Column::StartsAt.lt(until))
+            .order_by_asc(Column::StartsAt)
+            .order_by_asc(Column::Id)
+            .into_tuple()
+            .all(self.read())
+            .await
+            .map_err(|error| db("listing the consultations of a day", error))?;
+        let appointment = |(id, patient, category, starts_at, status): Visit| Appointment {
+            id,
+            patient,
+            category,
+            starts_at,
+            status,
+        };
+        Ok(found.into_iter().map(appointment).collect())
     }
 
     async fn panel(
@@ -138,7 +166,7 @@ impl PortalTx for Tx {
         now: DateTime<Utc>,
     ) -> Result<Page<PanelPatient>> {
         let mut values: Vec<Value> =
-            vec![provider.uuid().into(), now.into(), i64::from(query.page.limit() + 1).into()];
+            vec![provider.into(), now.into(), i64::from(query.page.limit() + 1).into()];
         let mut filter = String::new();
         if let Some(after) = id_cursor(&query.page)? {
             values.push(after.into());
@@ -147,7 +175,7 @@ impl PortalTx for Tx {
         let treated = "EXISTS (SELECT 1 FROM care_treatment_plans a \
                        WHERE a.patient_id = p.patient_id AND a.status = 'active'";
         if let Some(category) = query.category {
-            values.push(category.uuid().into());
+            values.push(category.into());
             filter.push_str(&format!("AND {treated} AND a.category_id = ${}) ", values.len()));
         }
         match query.under_treatment {
@@ -184,23 +212,28 @@ impl PortalTx for Tx {
                     WHERE t.patient_id = p.patient_id AND t.status = 'active') AS plans \
              FROM panel p ORDER BY p.patient_id"
         );
-        let rows = all(self, "listing a provider's panel", &sql, values).await?;
-        let items = rows.iter().map(panel_patient).collect::<Result<Vec<_>>>()?;
+        let rows: Vec<PanelRow> = self.rows("listing a provider's panel", &sql, values).await?;
+        let items = rows.into_iter().map(panel_patient).collect::<Result<Vec<_>>>()?;
         Ok(Page::from_overfetch(items, &query.page, |found| found.patient.to_string()))
     }
 }
 
-fn panel_patient(row: &QueryResult) -> Result<PanelPatient> {
+fn document<T: DeserializeOwned>(value: Json) -> Result<T> {
+    serde_json::from_value(value)
+        .map_err(|error| PortError::internal("reading a part of an overview", error))
+}
+
+fn panel_patient(row: PanelRow) -> Result<PanelPatient> {
     let plan = |plan: PlanRow| PanelPlan {
-        id: TreatmentPlanId(plan.id),
-        category: CategoryId(plan.category),
-        provider: ProviderId(plan.provider),
+        id: plan.id,
+        category: plan.category,
+        provider: plan.provider,
         since: plan.since,
     };
     Ok(PanelPatient {
-        patient: PatientId(get::<Uuid>(row, "patient_id")?),
-        plans: document::<Vec<PlanRow>>(row, "plans")?.into_iter().map(plan).collect(),
-        last_contact: get(row, "last_contact")?,
-        next_consultation: get(row, "next_consultation")?,
+        patient: row.patient_id,
+        plans: document::<Vec<PlanRow>>(row.plans)?.into_iter().map(plan).collect(),
+        last_contact: row.last_contact,
+        next_consultation: row.next_consultation,
     })
 }

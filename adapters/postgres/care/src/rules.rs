@@ -3,144 +3,169 @@
 
 use async_trait::async_trait;
 use care::{
-    Assessment, Rule, RuleSet,
-    eligibility::Scope,
+    Assessment, RuleSet,
+    eligibility::{RuleSetStatus, Scope},
     rules::{RuleSetQuery, RuleTx},
 };
-use kernel::{AssessmentId, CategoryId, Page, RuleSetId, RxNorm, UsState, Uuid};
+use kernel::{AssessmentId, CategoryId, Page, RuleSetId, RxNorm, UsState};
 use ports::{PortError, Result};
-use sea_orm::{QueryResult, Value};
-
-use super::{
-    all, assessments, get, one,
-    reference::{document, value},
-    word,
+use sea_orm::{
+    Condition, FromQueryResult, Order, QueryOrder as _, QuerySelect as _, entity::prelude::*,
 };
-use crate::Tx;
-use pg::{expect_changed, time_cursor, time_cursor_of};
+use serde_json::json;
+
+use crate::{Answer, Tx, assessments, yes};
+use pg::{Row, Unreadable, page, reached};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "care_rule_sets")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: RuleSetId,
+    pub category_id: CategoryId,
+    pub state: Option<String>,
+    pub rxnorm: Option<String>,
+    pub number: i32,
+    pub based_on: Option<RuleSetId>,
+    pub status: RuleSetStatus,
+    pub rules: Json,
+    pub note: Option<String>,
+    pub created_at: ChronoDateTimeUtc,
+    pub changed_at: ChronoDateTimeUtc,
+    pub published_at: Option<ChronoDateTimeUtc>,
+    pub version: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Row for Model {
+    type Aggregate = RuleSet;
+
+    fn open(self) -> Result<RuleSet, Unreadable> {
+        Ok(RuleSet {
+            id: self.id,
+            category: self.category_id,
+            scope: Scope {
+                state: self.state.map(|code| code.parse()).transpose()?,
+                drug: self.rxnorm.map(|code| code.parse()).transpose()?,
+            },
+            number: self.number,
+            rules: serde_json::from_value(self.rules)?,
+            note: self.note,
+            status: self.status,
+            based_on: self.based_on,
+            created_at: self.created_at,
+            changed_at: self.changed_at,
+            published_at: self.published_at,
+            version: self.version,
+        })
+    }
+
+    fn close(set: &RuleSet) -> Self {
+        Self {
+            id: set.id,
+            category_id: set.category,
+            state: set.scope.state.map(|state| state.to_string()),
+            rxnorm: set.scope.drug.as_ref().map(ToString::to_string),
+            number: set.number,
+            based_on: set.based_on,
+            status: set.status,
+            rules: json!(set.rules),
+            note: set.note.clone(),
+            created_at: set.created_at,
+            changed_at: set.changed_at,
+            published_at: set.published_at,
+            version: set.version,
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Allowed {
+    state: String,
+    rxnorm: String,
+}
+
+#[derive(FromQueryResult)]
+struct Latest {
+    number: i32,
+}
 
 #[async_trait]
 impl RuleTx for Tx {
-    async fn rule_set(&mut self, id: RuleSetId) -> Result<Option<RuleSet>> {
-        let sql = "SELECT * FROM care_rule_sets WHERE id = $1";
-        let row = one(self, "reading a rule set", sql, vec![id.uuid().into()]).await?;
-        row.as_ref().map(rule_set).transpose()
-    }
-
     async fn rule_sets_named(&mut self, ids: &[RuleSetId]) -> Result<Vec<RuleSet>> {
-        let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-        let sql = "SELECT * FROM care_rule_sets WHERE id = ANY($1)";
-        let rows = all(self, "reading rule sets", sql, vec![ids.into()]).await?;
-        rows.iter().map(rule_set).collect()
+        let named = reached::<Model>(self).filter(Column::Id.is_in(ids.iter().copied()));
+        Model::load(self, named).await
     }
 
     async fn rule_sets(&mut self, query: &RuleSetQuery) -> Result<Page<RuleSet>> {
-        let mut values: Vec<Value> = vec![
-            query.category.map(CategoryId::uuid).into(),
-            query.status.map(|status| status.to_string()).into(),
-            i64::from(query.page.limit() + 1).into(),
-        ];
-        let mut beyond = "";
-        if let Some((at, id)) = time_cursor(&query.page)? {
-            beyond = "AND (created_at, id) < ($4, $5)";
-            values.extend([at.into(), id.into()]);
-        }
-        let sql = format!(
-            "SELECT * FROM care_rule_sets WHERE ($1::uuid IS NULL OR category_id = $1) \
-             AND ($2::text IS NULL OR status = $2) {beyond} \
-             ORDER BY created_at DESC, id DESC LIMIT $3"
-        );
-        let rows = all(self, "listing rule sets", &sql, values).await?;
-        let sets = rows.iter().map(rule_set).collect::<Result<Vec<_>>>()?;
-        Ok(Page::from_overfetch(sets, &query.page, |set| {
-            time_cursor_of(set.created_at, set.id.uuid())
-        }))
+        let asked = Condition::all()
+            .add_option(query.category.map(|category| Column::CategoryId.eq(category)))
+            .add_option(query.status.map(|status| Column::Status.eq(status)));
+        let found = reached::<Model>(self).filter(asked);
+        let (by, order) = (Column::CreatedAt, Order::Desc);
+        page::<Model>(self, found, by, order, &query.page, |set| set.created_at).await
     }
 
     async fn rule_sets_in_force(&mut self, category: CategoryId) -> Result<Vec<RuleSet>> {
-        let sql = "SELECT * FROM care_rule_sets WHERE category_id = $1 AND status = 'published'";
-        let rows =
-            all(self, "reading the rules in force", sql, vec![category.uuid().into()]).await?;
-        rows.iter().map(rule_set).collect()
+        let in_force = reached::<Model>(self)
+            .filter(Column::CategoryId.eq(category))
+            .filter(Column::Status.eq(RuleSetStatus::Published));
+        Model::load(self, in_force).await
     }
 
-    async fn latest_rule_version(&mut self, category: CategoryId, scope: &Scope) -> Result<i32> {
-        let row = one(
-            self,
-            "counting the versions of rules",
-            "SELECT coalesce(max(version), 0) AS latest FROM care_rule_sets \
+    async fn latest_rule_number(&mut self, category: CategoryId, scope: &Scope) -> Result<i32> {
+        let sql = "SELECT coalesce(max(number), 0) AS number FROM care_rule_sets \
              WHERE category_id = $1 AND state IS NOT DISTINCT FROM $2 \
-             AND rxnorm IS NOT DISTINCT FROM $3",
-            vec![category.uuid().into(), state_of(scope), drug_of(scope)],
-        )
-        .await?;
-        row.map_or(Ok(0), |row| get(&row, "latest"))
+             AND rxnorm IS NOT DISTINCT FROM $3";
+        let (state, drug) = (scope.state, scope.drug.as_ref());
+        let values = [
+            category.into(),
+            state.map(|state| state.to_string()).into(),
+            drug.map(ToString::to_string).into(),
+        ];
+        let latest: Vec<Latest> = self.rows("counting the versions of rules", sql, values).await?;
+        Ok(latest.first().map_or(0, |latest| latest.number))
     }
 
-    async fn add_rule_set(&mut self, set: &RuleSet) -> Result<()> {
-        let rules = value("a rule set", &set.rules)?;
-        self.execute(
-            "adding a rule set",
-            "INSERT INTO care_rule_sets (id, category_id, state, rxnorm, version, rules, note, \
-             status, based_on, revision, created_at, changed_at, published_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-            [
-                set.id.uuid().into(),
-                set.category.uuid().into(),
-                state_of(&set.scope),
-                drug_of(&set.scope),
-                set.version.into(),
-                rules,
-                set.note.clone().into(),
-                set.status.to_string().into(),
-                set.based_on.map(RuleSetId::uuid).into(),
-                set.revision.into(),
-                set.created_at.into(),
-                set.changed_at.into(),
-                set.published_at.into(),
-            ],
-        )
-        .await?;
-        Ok(())
+    async fn auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM care_auto_approvals \
+             WHERE state = $1 AND rxnorm = $2) AS holds";
+        let values = [state.to_string().into(), drug.as_str().into()];
+        let answers: Vec<Answer> = self.rows("reading the allowlist", sql, values).await?;
+        yes(answers)
     }
 
-    async fn save_rule_set(&mut self, set: &RuleSet) -> Result<()> {
-        let rules = value("a rule set", &set.rules)?;
-        let saved = self
-            .execute(
-                "saving a rule set",
-                "UPDATE care_rule_sets SET rules = $3, note = $4, status = $5, based_on = $6, \
-                 changed_at = $7, published_at = $8, revision = revision + 1 \
-                 WHERE id = $1 AND revision = $2 - 1",
-                [
-                    set.id.uuid().into(),
-                    set.revision.into(),
-                    rules,
-                    set.note.clone().into(),
-                    set.status.to_string().into(),
-                    set.based_on.map(RuleSetId::uuid).into(),
-                    set.changed_at.into(),
-                    set.published_at.into(),
-                ],
-            )
-            .await?;
-        expect_changed(saved.rows_affected(), "the rule set")
+    async fn allow_auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<()> {
+        let sql = "INSERT INTO care_auto_approvals (state, rxnorm) VALUES ($1, $2) \
+             ON CONFLICT DO NOTHING";
+        let values = [state.to_string().into(), drug.as_str().into()];
+        self.execute("extending the allowlist", sql, values).await.map(drop)
     }
 
     async fn auto_approvals(&mut self) -> Result<Vec<(UsState, RxNorm)>> {
         let sql = "SELECT state, rxnorm FROM care_auto_approvals ORDER BY state, rxnorm";
-        let rows = all(self, "reading the allowlist", sql, vec![]).await?;
-        rows.iter().map(|row| Ok((word(row, "state")?, word(row, "rxnorm")?))).collect()
+        let doing = "reading the allowlist";
+        let allowed: Vec<Allowed> = self.rows(doing, sql, []).await?;
+        let read = |Allowed { state, rxnorm }| -> Result<_, Unreadable> {
+            Ok((state.parse()?, rxnorm.parse()?))
+        };
+        let allowed = allowed.into_iter().map(read).collect::<Result<_, _>>();
+        allowed.map_err(|error| PortError::internal(doing, error))
     }
 
     async fn forbid_auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<()> {
-        self.execute(
-            "shortening the allowlist",
-            "DELETE FROM care_auto_approvals WHERE state = $1 AND rxnorm = $2",
-            [state.to_string().into(), drug.as_str().into()],
-        )
-        .await?;
-        Ok(())
+        let sql = "DELETE FROM care_auto_approvals WHERE state = $1 AND rxnorm = $2";
+        let values = [state.to_string().into(), drug.as_str().into()];
+        self.execute("shortening the allowlist", sql, values).await.map(drop)
+    }
+
+    async fn decided_one(&mut self, id: AssessmentId) -> Result<Option<Assessment>> {
+        let found = assessments::Entity::find().filter(assessments::Column::Id.eq(id));
+        Ok(assessments::Model::load(self, found).await?.pop())
     }
 
     async fn decided(
@@ -150,21 +175,13 @@ impl RuleTx for Tx {
         after: Option<AssessmentId>,
         limit: u32,
     ) -> Result<Vec<Assessment>> {
-        let rows = all(
-            self,
-            "reading past decisions",
-            "SELECT * FROM care_assessments WHERE category_id = $1 \
-             AND ($2::text IS NULL OR state = $2) AND ($3::uuid IS NULL OR id < $3) \
-             ORDER BY id DESC LIMIT $4",
-            vec![
-                category.uuid().into(),
-                state.map(|state| state.to_string()).into(),
-                after.map(AssessmentId::uuid).into(),
-                i64::from(limit).into(),
-            ],
-        )
-        .await?;
-        rows.iter().map(|row| assessments::assessment(self, row)).collect()
+        let state = state.map(|state| assessments::Column::State.eq(state.to_string()));
+        let after = after.map(|after| assessments::Column::Id.lt(after));
+        let found = assessments::Entity::find()
+            .filter(assessments::Column::CategoryId.eq(category))
+            .filter(Condition::all().add_option(state).add_option(after))
+            .order_by_desc(assessments::Column::Id);
+        assessments::Model::load(self, found.limit(u64::from(limit))).await
     }
 
     async fn all_decided(
@@ -172,53 +189,10 @@ impl RuleTx for Tx {
         after: Option<AssessmentId>,
         limit: u32,
     ) -> Result<Vec<Assessment>> {
-        let rows = all(
-            self,
-            "reading past decisions",
-            "SELECT * FROM care_assessments WHERE $1::uuid IS NULL OR id > $1 \
-             ORDER BY id LIMIT $2",
-            vec![after.map(AssessmentId::uuid).into(), i64::from(limit).into()],
-        )
-        .await?;
-        rows.iter().map(|row| assessments::assessment(self, row)).collect()
+        let after = after.map(|after| assessments::Column::Id.gt(after));
+        let found = assessments::Entity::find()
+            .filter(Condition::all().add_option(after))
+            .order_by_asc(assessments::Column::Id);
+        assessments::Model::load(self, found.limit(u64::from(limit))).await
     }
-}
-
-fn state_of(scope: &Scope) -> Value {
-    scope.state.map(|state| state.to_string()).into()
-}
-
-fn drug_of(scope: &Scope) -> Value {
-    scope.drug.as_ref().map(ToString::to_string).into()
-}
-
-/// A column that holds a stable word or nothing.
-fn word_or_none<T>(row: &QueryResult, column: &str) -> Result<Option<T>>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    get::<Option<String>>(row, column)?
-        .map(|text| {
-            text.parse()
-                .map_err(|error| PortError::internal(format!("{column} holds {text:?}"), error))
-        })
-        .transpose()
-}
-
-fn rule_set(row: &QueryResult) -> Result<RuleSet> {
-    Ok(RuleSet {
-        id: RuleSetId(get::<Uuid>(row, "id")?),
-        category: CategoryId(get::<Uuid>(row, "category_id")?),
-        scope: Scope { state: word_or_none(row, "state")?, drug: word_or_none(row, "rxnorm")? },
-        version: get(row, "version")?,
-        rules: document::<Vec<Rule>>(row, "rules")?,
-        note: get(row, "note")?,
-        status: word(row, "status")?,
-        based_on: get::<Option<Uuid>>(row, "based_on")?.map(RuleSetId),
-        revision: get(row, "revision")?,
-        created_at: get(row, "created_at")?,
-        changed_at: get(row, "changed_at")?,
-        published_at: get(row, "published_at")?,
-    })
 }

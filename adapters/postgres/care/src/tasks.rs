@@ -1,45 +1,48 @@
 //! Provider tasks.
 
+use async_trait::async_trait;
 use care::{
     Task, TaskKind, TaskStatus,
     task::TaskEnding,
     tasks::{Shown, TaskScope},
 };
 use chrono::{DateTime, Utc};
-use kernel::{Page, PageRequest, PatientId, ProviderId, TaskId, Uuid};
-use ports::{PortError, Result};
-use sea_orm::{QueryResult, Value};
+use kernel::{Actor, Page, PageRequest, PatientId, ProviderId, TaskId, Uuid};
+use ports::Result;
+use sea_orm::{
+    ActiveModelTrait as _, Condition, IntoActiveModel as _, Order, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait as _, OnConflict, SimpleExpr},
+};
 
-use super::{all, codes, get, handover, one as query_one, word};
-use crate::Tx;
-use pg::{expect_changed, time_cursor, time_cursor_of};
+use crate::{Changed, Tx, codes, handover, text, text_of};
+use pg::{PgTx, Row, Unreadable, db, page, reached};
 
-const NOTE: &str = "care_tasks.note";
-
-pub async fn add(tx: &mut Tx, task: &Task) -> Result<bool> {
-    let added = tx
-        .execute(
-            "adding a task",
-            "INSERT INTO care_tasks (id, kind, provider_id, patient_id, state, subject_id, \
-             status, created_at, due_at, version) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-             ON CONFLICT (kind, subject_id) WHERE status = 'open' DO NOTHING",
-            [
-                task.id.uuid().into(),
-                task.kind.to_string().into(),
-                task.provider.map(ProviderId::uuid).into(),
-                task.patient.uuid().into(),
-                task.state.map(|state| state.to_string()).into(),
-                task.subject.into(),
-                task.status().to_string().into(),
-                task.created_at.into(),
-                task.due_at.into(),
-                task.version.into(),
-            ],
-        )
-        .await?;
-    Ok(added.rows_affected() == 1)
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "care_tasks")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: TaskId,
+    pub kind: TaskKind,
+    pub provider_id: Option<ProviderId>,
+    pub patient_id: PatientId,
+    pub state: Option<String>,
+    pub subject_id: Uuid,
+    pub status: TaskStatus,
+    pub created_at: ChronoDateTimeUtc,
+    pub due_at: ChronoDateTimeUtc,
+    pub snoozed_until: Option<ChronoDateTimeUtc>,
+    pub done_at: Option<ChronoDateTimeUtc>,
+    pub done_by: Option<ProviderId>,
+    pub note: Option<Vec<u8>>,
+    pub version: i64,
 }
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
 
 /// A provider's own tasks, and those of nobody where they are licensed. Of a
 /// patient whose chart is closed to them only what is still open and theirs, so
@@ -48,63 +51,85 @@ pub const REACH: &str = "((provider_id = $1 AND status = 'open') \
      OR ((provider_id = $1 OR (provider_id IS NULL AND state = ANY($2))) \
      AND NOT salus_care_is_closed($1, patient_id)))";
 
-pub async fn one(tx: &mut Tx, id: TaskId, scope: &TaskScope) -> Result<Option<Task>> {
-    let sql = format!("SELECT * FROM care_tasks WHERE {REACH} AND id = $3");
-    let values = vec![scope.provider.uuid().into(), codes(&scope.states), id.uuid().into()];
-    let row = query_one(tx, "loading a task", &sql, values).await?;
-    row.map(|row| task(tx, &row)).transpose()
-}
+#[async_trait]
+impl Row for Model {
+    type Aggregate = Task;
 
-pub async fn save(tx: &mut Tx, task: &Task) -> Result<()> {
-    let ended = task.ended.as_ref();
-    let note = ended
-        .and_then(|ending| ending.note.as_ref())
-        .map(|note| tx.seal(NOTE, task.id, note.as_bytes()))
-        .transpose()?;
-    // Only a task that is newly assigned to a provider puts the patient back on that
-    // provider's panel. Completing a task left over from before a handover does not.
-    let given = match task.provider {
-        Some(provider) => {
-            let sql = "SELECT 1 AS given FROM care_tasks \
-                 WHERE id = $1 AND provider_id IS DISTINCT FROM $2";
-            let values = vec![task.id.uuid().into(), provider.uuid().into()];
-            query_one(tx, "reading whose a task was", sql, values).await?.is_some()
-        }
-        None => false,
-    };
-    let saved = tx
-        .execute(
-            "saving a task",
-            "UPDATE care_tasks SET provider_id = $3, status = $4, snoozed_until = $5, \
-             done_at = $6, done_by = $7, note = $8, version = version + 1 \
-             WHERE id = $1 AND version = $2",
-            [
-                task.id.uuid().into(),
-                task.version.into(),
-                task.provider.map(ProviderId::uuid).into(),
-                task.status().to_string().into(),
-                task.snoozed_until.into(),
-                ended.map(|ending| ending.at).into(),
-                ended.and_then(|ending| ending.by).map(ProviderId::uuid).into(),
-                note.into(),
-            ],
-        )
-        .await?;
-    expect_changed(saved.rows_affected(), "the task")?;
-    if let Some(provider) = task.provider {
-        // Whoever has the task needs the chart.
-        tx.execute(
-            "recording who holds a task",
-            "INSERT INTO care_review_holders (patient_id, provider_id) VALUES ($1, $2) \
-             ON CONFLICT DO NOTHING",
-            [task.patient.uuid().into(), provider.uuid().into()],
-        )
-        .await?;
-        if given {
-            handover::rejoin(tx, provider, task.patient).await?;
+    const SEALED: &'static [Column] = &[Column::Note];
+
+    fn open(self) -> Result<Task, Unreadable> {
+        let (by, note) = (self.done_by, text_of(self.note)?);
+        Ok(Task {
+            id: self.id,
+            kind: self.kind,
+            provider: self.provider_id,
+            patient: self.patient_id,
+            state: self.state.map(|code| code.parse()).transpose()?,
+            subject: self.subject_id,
+            created_at: self.created_at,
+            due_at: self.due_at,
+            snoozed_until: self.snoozed_until,
+            ended: self.done_at.map(|at| TaskEnding { at, by, note }),
+            version: self.version,
+        })
+    }
+
+    fn close(task: &Task) -> Self {
+        let ended = task.ended.as_ref();
+        Self {
+            id: task.id,
+            kind: task.kind,
+            provider_id: task.provider,
+            patient_id: task.patient,
+            state: task.state.map(|state| state.to_string()),
+            subject_id: task.subject,
+            status: task.status(),
+            created_at: task.created_at,
+            due_at: task.due_at,
+            snoozed_until: task.snoozed_until,
+            done_at: ended.map(|ending| ending.at),
+            done_by: ended.and_then(|ending| ending.by),
+            note: text(ended.and_then(|ending| ending.note.as_ref())),
+            version: task.version,
         }
     }
-    Ok(())
+
+    /// As [`REACH`] says; where a provider is licensed is no part of it, and the use case
+    /// leaves out the tasks of nobody elsewhere.
+    fn reach(actor: &Actor) -> Condition {
+        match actor.as_provider() {
+            _ if actor.is_system() => Condition::all(),
+            Some(provider) => Condition::all().add(Expr::cust_with_values(
+                "((provider_id = $1 AND status = 'open') OR ((provider_id = $1 \
+                 OR provider_id IS NULL) AND NOT salus_care_is_closed($1, patient_id)))",
+                [provider.uuid()],
+            )),
+            None => Condition::all().add(Expr::value(false)),
+        }
+    }
+
+    /// Whoever has the task needs the chart.
+    async fn save_parts(tx: &mut PgTx, task: &Task) -> Result<()> {
+        match task.provider {
+            Some(provider) => handover::add_holder(tx, provider, task.patient).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The words stand in the statement, as they do in the indexes for these rows.
+fn open() -> SimpleExpr {
+    Expr::cust("status = 'open'")
+}
+
+pub async fn add(tx: &mut Tx, task: &Task) -> Result<bool> {
+    let open = OnConflict::columns([Column::Kind, Column::SubjectId])
+        .target_and_where(open())
+        .do_nothing()
+        .to_owned();
+    let row = Model::close(task).into_active_model().reset_all();
+    let insert = Entity::insert(row).on_conflict(open);
+    Ok(tx.change("adding a task", insert.into_query()).await? == 1)
 }
 
 pub async fn settle(
@@ -119,12 +144,7 @@ pub async fn settle(
             "UPDATE care_tasks SET status = 'done', done_at = $2, done_by = $3, \
              snoozed_until = NULL, version = version + 1 \
              WHERE subject_id = $1 AND status = 'open' AND NOT (kind = ANY($4))",
-            [
-                subject.into(),
-                now.into(),
-                by.map(ProviderId::uuid).into(),
-                kinds(&TaskKind::BY_HAND),
-            ],
+            [subject.into(), now.into(), by.into(), words(&TaskKind::BY_HAND)],
         )
         .await?;
     Ok(settled.rows_affected())
@@ -135,42 +155,27 @@ pub async fn list(
     scope: &TaskScope,
     shown: Shown,
     now: DateTime<Utc>,
-    page: &PageRequest,
+    request: &PageRequest,
 ) -> Result<Page<Task>> {
-    let mut values: Vec<Value> = vec![
-        scope.provider.uuid().into(),
-        codes(&scope.states),
-        now.into(),
-        i64::from(page.limit() + 1).into(),
-    ];
-    let (filter, column, beyond, order) = match shown {
-        Shown::Open => (
-            "status = 'open' AND (snoozed_until IS NULL OR snoozed_until <= $3)",
-            "due_at",
-            ">",
-            "due_at, id",
+    let theirs = Condition::any()
+        .add(Column::ProviderId.eq(scope.provider))
+        .add(Column::State.is_in(codes(&scope.states)));
+    let of = |status| Condition::all().add(theirs).add(status);
+    let (filter, by, order) = match shown {
+        Shown::Open => {
+            let asleep = Column::SnoozedUntil.is_not_null().and(Column::SnoozedUntil.gt(now));
+            (of(open()).add(asleep.not()), Column::DueAt, Order::Asc)
+        }
+        Shown::Snoozed => (of(open()).add(Column::SnoozedUntil.gt(now)), Column::DueAt, Order::Asc),
+        Shown::Done => (
+            of(Expr::cust("status = 'done'")).add(Column::DoneAt.lte(now)),
+            Column::DoneAt,
+            Order::Desc,
         ),
-        Shown::Snoozed => ("status = 'open' AND snoozed_until > $3", "due_at", ">", "due_at, id"),
-        Shown::Done => {
-            ("status = 'done' AND done_at <= $3", "done_at", "<", "done_at DESC, id DESC")
-        }
     };
-    let after = match time_cursor(page)? {
-        None => String::new(),
-        Some((at, id)) => {
-            values.extend([at.into(), id.into()]);
-            format!("AND ({column}, id) {beyond} ($5, $6)")
-        }
-    };
-    let sql = format!(
-        "SELECT * FROM care_tasks WHERE {filter} AND {REACH} {after} ORDER BY {order} LIMIT $4"
-    );
-    let rows = all(tx, "listing tasks", &sql, values).await?;
-    let items = rows.iter().map(|row| task(tx, row)).collect::<Result<Vec<_>>>()?;
-    Ok(Page::from_overfetch(items, page, |task| {
-        let at = task.ended.as_ref().map_or(task.due_at, |ending| ending.at);
-        time_cursor_of(at, task.id.uuid())
-    }))
+    let found = reached::<Model>(tx).filter(filter);
+    let time = |task: &Task| task.ended.as_ref().map_or(task.due_at, |ending| ending.at);
+    page::<Model>(tx, found, by, order, request, time).await
 }
 
 /// The open tasks of these kinds about a patient, the oldest first.
@@ -179,15 +184,18 @@ pub async fn open_about(
     patient: PatientId,
     of: &[TaskKind],
 ) -> Result<Vec<(TaskId, i64)>> {
-    let rows = all(
-        tx,
-        "reading the open tasks about a patient",
-        "SELECT id, version FROM care_tasks WHERE patient_id = $1 AND status = 'open' \
-         AND kind = ANY($2) ORDER BY created_at, id",
-        vec![patient.uuid().into(), kinds(of)],
-    )
-    .await?;
-    rows.iter().map(|row| Ok((TaskId(get::<Uuid>(row, "id")?), get(row, "version")?))).collect()
+    Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Version])
+        .filter(Column::PatientId.eq(patient))
+        .filter(open())
+        .filter(Column::Kind.is_in(of.iter().copied()))
+        .order_by_asc(Column::CreatedAt)
+        .order_by_asc(Column::Id)
+        .into_tuple()
+        .all(tx.read())
+        .await
+        .map_err(|error| db("reading the open tasks about a patient", error))
 }
 
 /// News of what an open task is about: it counts up, and shows at once.
@@ -195,55 +203,20 @@ pub async fn renew(tx: &mut Tx, kind: TaskKind, subject: Uuid) -> Result<Option<
     let sql = "UPDATE care_tasks SET version = version + 1, snoozed_until = NULL \
          WHERE kind = $1 AND subject_id = $2 AND status = 'open' RETURNING id";
     tx.write();
-    let values = vec![kind.to_string().into(), subject.into()];
-    let row = query_one(tx, "adding news to a task", sql, values).await?;
-    row.map(|row| Ok(TaskId(get::<Uuid>(&row, "id")?))).transpose()
+    let values = [kind.into(), subject.into()];
+    let renewed: Vec<Changed> = tx.rows("adding news to a task", sql, values).await?;
+    Ok(renewed.first().map(|task| TaskId(task.id)))
 }
 
-fn kinds(of: &[TaskKind]) -> Value {
+fn words(of: &[TaskKind]) -> Value {
     of.iter().map(ToString::to_string).collect::<Vec<_>>().into()
 }
 
 pub async fn count_open(tx: &mut Tx, provider: ProviderId) -> Result<u64> {
-    let row = query_one(
-        tx,
-        "counting tasks",
-        "SELECT count(*) AS open FROM care_tasks WHERE status = 'open' AND provider_id = $1",
-        vec![provider.uuid().into()],
-    )
-    .await?;
-    let open: i64 = row.map_or(Ok(0), |row| get(&row, "open"))?;
-    u64::try_from(open).map_err(|error| PortError::internal("a count is negative", error))
-}
-
-fn task(tx: &Tx, row: &QueryResult) -> Result<Task> {
-    let id = TaskId(get::<Uuid>(row, "id")?);
-    let state: Option<String> = get(row, "state")?;
-    let status: TaskStatus = word(row, "status")?;
-    let ended = match status {
-        TaskStatus::Open => None,
-        TaskStatus::Done => Some(TaskEnding {
-            at: get(row, "done_at")?,
-            by: get::<Option<Uuid>>(row, "done_by")?.map(ProviderId),
-            note: get::<Option<Vec<u8>>>(row, "note")?
-                .map(|sealed| tx.unseal_text(NOTE, id, sealed))
-                .transpose()?,
-        }),
-    };
-    Ok(Task {
-        id,
-        kind: word(row, "kind")?,
-        provider: get::<Option<Uuid>>(row, "provider_id")?.map(ProviderId),
-        patient: PatientId(get::<Uuid>(row, "patient_id")?),
-        state: state
-            .map(|code| code.parse())
-            .transpose()
-            .map_err(|error| PortError::internal("a task's state is unknown", error))?,
-        subject: get(row, "subject_id")?,
-        created_at: get(row, "created_at")?,
-        due_at: get(row, "due_at")?,
-        snoozed_until: get(row, "snoozed_until")?,
-        ended,
-        version: get(row, "version")?,
-    })
+    Entity::find()
+        .filter(open())
+        .filter(Column::ProviderId.eq(provider))
+        .count(tx.read())
+        .await
+        .map_err(|error| db("counting tasks", error))
 }

@@ -78,6 +78,12 @@ pub trait Row:
     fn parts(_: &Self::Aggregate) -> BTreeMap<String, Json> {
         BTreeMap::new()
     }
+
+    /// The same of those that are sealed there: the audit log is told which of their
+    /// fields changed.
+    fn sealed_parts(_: &Self::Aggregate) -> BTreeMap<String, Json> {
+        BTreeMap::new()
+    }
 }
 
 fn reading<R: Row>() -> String {
@@ -335,7 +341,7 @@ fn said<R: Row>(aggregate: &R::Aggregate, row: &R) -> Said {
             value => {
                 let value = sea_value_to_json_value(&value);
                 if is_among::<R>(R::UNTOLD, column) {
-                    said.insert(name, Told::Sealed(value.to_string().into_bytes()));
+                    said.insert(name, Told::Open(value).sealed());
                 } else {
                     flatten(&mut said, name, value);
                 }
@@ -345,7 +351,21 @@ fn said<R: Row>(aggregate: &R::Aggregate, row: &R) -> Said {
     for (path, value) in R::parts(aggregate) {
         flatten(&mut said, path, value);
     }
+    let mut sealed = Said::new();
+    for (path, value) in R::sealed_parts(aggregate) {
+        flatten(&mut sealed, path, value);
+    }
+    said.extend(sealed.into_iter().map(|(path, value)| (path, value.sealed())));
     said
+}
+
+impl Told {
+    fn sealed(self) -> Self {
+        match self {
+            Self::Open(value) => Self::Sealed(value.to_string().into_bytes()),
+            sealed => sealed,
+        }
+    }
 }
 
 /// Objects are told field by field, and so are those in a list; a list of plain

@@ -21,7 +21,7 @@ async fn switch_on(setting: &Setting, change: impl FnOnce(&mut AssignmentPolicy)
     let (mut policy, version) = assigning::policy(store, &admin).await.unwrap();
     policy.automatic = true;
     change(&mut policy);
-    assigning::set_policy(store, &admin, &policy, version).await.unwrap();
+    assigning::set_policy(store, &admin, &policy, &version.into()).await.unwrap();
 }
 
 async fn run(setting: &Setting) -> HandedOut {
@@ -65,9 +65,9 @@ async fn the_policy_is_changed_by_who_read_it_and_both_values_are_audited() {
     assert_eq!((&policy, version), (&AssignmentPolicy::default(), 1));
     let mut changed = AssignmentPolicy { hold_minutes: 45, ..policy };
     changed.specialities.insert(CATEGORY, [Speciality::Dermatology].into());
-    assert_eq!(assigning::set_policy(store, &admin, &changed, 1).await.unwrap(), 2);
+    assert_eq!(assigning::set_policy(store, &admin, &changed, &1.into()).await.unwrap(), 2);
     assert_eq!(assigning::policy(store, &admin).await.unwrap(), (changed.clone(), 2));
-    let stale = assigning::set_policy(store, &admin, &changed, 1).await.unwrap_err();
+    let stale = assigning::set_policy(store, &admin, &changed, &1.into()).await.unwrap_err();
     assert_eq!(stale.kind(), ErrorKind::PreconditionFailed);
     let audited = "SELECT count(*) FROM audit_entries WHERE entity = 'assignment_policy' \
                    AND detail->'old'->>'hold_minutes' = '120' \

@@ -24,18 +24,18 @@ async fn open(
 #[tokio::test]
 async fn an_emergency_opens_one_chart_for_reading_and_for_an_hour() {
     let setting = setting().await;
-    let (pg, env) = (&setting.database.pg, &setting.database.env);
+    let pg = &setting.database.pg;
     let id = setting.assess(ADA, &["review"]).await;
     setting.claim(id, IN_MASSACHUSETTS).await.unwrap();
     let texan = provider(IN_TEXAS);
     let chart = || plans::of_patient(pg, &texan, ADA);
-    let eligibility = || reviews::eligibility(env, pg, &setting.sources, &texan, ADA);
-    assert!(matches!(chart().await, Err(CareError::NotFound(_))));
+    let eligibility = || reviews::eligibility(pg, &texan, ADA);
+    assert!(matches!(chart().await, Err(CareError::Port(PortError::NotFound { .. }))));
 
     assert!(matches!(open(&setting, IN_TEXAS, ADA, "why").await, Err(CareError::Invalid(_))));
     let nobody = PatientId(Uuid::from_u128(0xdead));
     let unknown = open(&setting, IN_TEXAS, nobody, REASON).await;
-    assert!(matches!(unknown, Err(CareError::NotFound(_))));
+    assert!(matches!(unknown, Err(CareError::Port(PortError::NotFound { .. }))));
     let own = open(&setting, IN_MASSACHUSETTS, ADA, REASON).await;
     assert!(matches!(own, Err(CareError::ChartIsOpen)));
 
@@ -61,7 +61,7 @@ async fn an_emergency_opens_one_chart_for_reading_and_for_an_hour() {
     assert_eq!(named, 0, "the reason is sealed");
 
     setting.database.clock.advance(TimeDelta::hours(1));
-    assert!(matches!(chart().await, Err(CareError::NotFound(_))));
+    assert!(matches!(chart().await, Err(CareError::Port(PortError::NotFound { .. }))));
     assert!(!pg.opens_chart(IN_TEXAS, ADA).await.unwrap());
 }
 
@@ -90,5 +90,5 @@ async fn every_emergency_access_is_judged_once_by_somebody_who_may() {
     assert!(!all.items[0].review.as_ref().unwrap().justified);
     let unknown = Uuid::from_u128(5).into();
     let none = break_glass::judge(env, pg, &auditor(), unknown, true, note).await;
-    assert!(matches!(none, Err(CareError::NotFound(_))));
+    assert!(matches!(none, Err(CareError::Port(PortError::NotFound { .. }))));
 }

@@ -35,7 +35,7 @@ fn administrator() -> Actor {
 }
 
 async fn set(setting: &Setting, rule: &DosingRule, seen: Option<i64>) -> Result<i64, CareError> {
-    dosing::set_rule(setting.store(), &administrator(), rule, seen).await
+    dosing::set_rule(setting.store(), &administrator(), rule, &replaced(seen)).await
 }
 
 async fn claimed(setting: &Setting) -> AssessmentId {
@@ -63,7 +63,8 @@ async fn a_rule_is_changed_by_who_read_it_and_both_values_are_audited() {
     let audited = "SELECT count(*) FROM audit_entries WHERE entity = 'dosing_rule' \
                    AND detail->'old'->>'min_age' = '18' AND detail->'new'->>'min_age' = '21'";
     assert_eq!(setting.count(audited).await, 1);
-    let doctor = dosing::set_rule(setting.store(), &provider(IN_TEXAS), &rule(0), Some(2)).await;
+    let doctor =
+        dosing::set_rule(setting.store(), &provider(IN_TEXAS), &rule(0), &replaced(Some(2))).await;
     assert!(matches!(doctor, Err(CareError::Forbidden(_))), "{doctor:?}");
 }
 
@@ -89,7 +90,7 @@ async fn a_dose_is_computed_for_the_panel_alone() {
     let unknown = ask(IN_MASSACHUSETTS, None).await.unwrap();
     assert_eq!(unknown.alerts, [DoseAlert::RenalFunctionUnknown]);
     let stranger = ask(ALSO_THERE, None).await;
-    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    assert!(matches!(stranger, Err(CareError::Port(PortError::NotFound { .. }))), "{stranger:?}");
     let denied = "SELECT count(*) FROM audit_entries WHERE entity = 'dose' AND outcome = 'denied'";
     assert_eq!(setting.count(denied).await, 1);
 }
@@ -127,7 +128,7 @@ async fn past_a_maximum_or_an_age_goes_only_who_says_why_and_it_is_kept() {
     let changes = TreatmentChanges { refills: Some(1), ..TreatmentChanges::default() };
     let (store, sources) = (setting.store(), &setting.sources);
     let silent =
-        plans::modify(env, store, sources, &actor, (plan.id, None), changes, "Fewer.").await;
+        plans::modify(env, store, sources, &actor, (plan.id, &Seen::Any), changes, "Fewer.").await;
     assert!(matches!(silent, Err(CareError::Invalid(_))), "{silent:?}");
 }
 
@@ -164,7 +165,7 @@ async fn a_titration_is_kept_sealed_and_knows_the_dose_of_a_day() {
     assert_eq!(on("2026-03-30").await, Some((0.5, Some(day("2026-04-26")))));
     assert_eq!(on("2027-01-01").await, Some((1.0, None)));
     let others = dosing::dose_on(store, &patient(EVE), plan.id, day("2026-03-29")).await;
-    assert!(matches!(others, Err(CareError::NotFound(_))), "{others:?}");
+    assert!(matches!(others, Err(CareError::Port(PortError::NotFound { .. }))), "{others:?}");
 }
 
 #[tokio::test]
@@ -214,7 +215,7 @@ async fn nothing_that_depends_on_the_kidneys_is_signed_without_them_or_a_reason(
     let change = async |changes: TreatmentChanges| {
         let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
         let (store, sources) = (setting.store(), &setting.sources);
-        plans::modify(env, store, sources, &actor, (plan.id, None), changes, "Checked.").await
+        plans::modify(env, store, sources, &actor, (plan.id, &Seen::Any), changes, "Checked.").await
     };
     change(TreatmentChanges { refills: Some(2), ..TreatmentChanges::default() }).await.unwrap();
     let worse = TreatmentChanges { kidneys: measured(5.0, "2026-03-01"), ..Default::default() };

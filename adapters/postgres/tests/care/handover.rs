@@ -462,7 +462,7 @@ async fn whoever_handed_over_settles_no_task_and_is_given_none() {
     let found =
         tasks::list(env, store, &setting.sources, &actor, Shown::Open, &page).await.unwrap();
     let held = found.items.iter().find(|task| task.kind == TaskKind::HeldFill).unwrap();
-    let task = (held.id, None);
+    let task = (held.id, &Seen::Any);
     let change = tasks::TaskChange::HandOver { to: IN_MASSACHUSETTS };
     let actor = provider(IN_MASSACHUSETTS);
     let taken = tasks::change(env, store, &setting.sources, &actor, task, change).await;

@@ -43,7 +43,7 @@ async fn a_pharmacy_is_phoned_once_and_nothing_but_a_person_settles_it() {
     let actor = provider(IN_MASSACHUSETTS);
     let complete = async |note: Option<&str>| {
         let what = TaskChange::Complete { note: note.map(str::to_owned) };
-        tasks::change(env, store, sources, &actor, (task.id, None), what).await
+        tasks::change(env, store, sources, &actor, (task.id, &Seen::Any), what).await
     };
     assert!(complete(None).await.is_err(), "who was spoken to has to be said");
     complete(Some("Spoke with the pharmacist on duty.")).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_parcel_is_a_task_until_somebody_says_what_became_of_it_or_it_arrives(
     let silent = TaskChange::Complete { note: None };
     let actor = provider(IN_MASSACHUSETTS);
     let refused =
-        tasks::change(env, store, &setting.sources, &actor, (task.id, None), silent).await;
+        tasks::change(env, store, &setting.sources, &actor, (task.id, &Seen::Any), silent).await;
     assert!(refused.is_err(), "what became of it has to be said");
 
     let now = async |status| {

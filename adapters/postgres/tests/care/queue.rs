@@ -10,7 +10,7 @@ use super::*;
 
 pub(super) async fn stored(setting: &Setting, id: AssessmentId) -> care::Assessment {
     let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
-    tx.assessment(id, &Reach::All).await.unwrap().unwrap()
+    get(tx.as_mut(), id).await.unwrap()
 }
 
 pub(super) async fn licensed(setting: &Setting, many: u128) -> Vec<ProviderId> {
@@ -65,10 +65,11 @@ async fn of_sixty_four_who_loaded_the_same_review_the_store_lets_one_save() {
             let (setting, loaded) = (Arc::clone(&setting), loaded.clone());
             tokio::spawn(async move {
                 let now = setting.database.env.now();
-                let claimed = loaded.claim(claimer, now).unwrap();
                 let mut tx = setting.store().begin(&Actor::system("tests.care")).await?;
-                tx.save_review(&claimed).await?;
-                tx.audit(ports::AuditEntry::new(ports::AuditAction::Update, "assessment", id));
+                let seen = loaded.version.into();
+                let mut review = lock::<care::Assessment>(tx.as_mut(), id, &seen).await?;
+                review.claim(claimer, now).unwrap();
+                tx.save(&mut review).await?;
                 tx.commit().await
             })
         })
@@ -77,7 +78,7 @@ async fn of_sixty_four_who_loaded_the_same_review_the_store_lets_one_save() {
     for save in saves {
         match save.await.unwrap() {
             Ok(()) => saved += 1,
-            Err(lost) => assert!(matches!(lost, PortError::Conflict(_)), "{lost:?}"),
+            Err(lost) => assert!(matches!(lost, PortError::Stale(_)), "{lost:?}"),
         }
     }
     assert_eq!(saved, 1);
@@ -93,7 +94,7 @@ async fn a_license_that_runs_out_ends_seeing_claiming_and_signing() {
     setting.neighbours.licenses.lock().unwrap().insert(IN_MASSACHUSETTS, vec![]);
     assert_eq!(setting.queue(IN_MASSACHUSETTS).await, []);
     let unseen = setting.claim(open, IN_MASSACHUSETTS).await;
-    assert!(matches!(unseen, Err(CareError::NotFound(_))), "{unseen:?}");
+    assert!(matches!(unseen, Err(CareError::Port(PortError::NotFound { .. }))), "{unseen:?}");
     let signed = setting.approve(held, IN_MASSACHUSETTS, None, "k1").await;
     assert!(matches!(signed, Err(CareError::LicenseRequired(UsState::Ma))), "{signed:?}");
     let (env, actor) = (&setting.database.env, provider(IN_MASSACHUSETTS));
@@ -120,7 +121,7 @@ async fn a_question_stops_the_clock_and_the_answer_gives_the_review_back() {
     assert_eq!(setting.count(told).await, 1);
     assert!(!setting.queue(ALSO_THERE).await.contains(&id));
     let other = setting.claim(id, ALSO_THERE).await;
-    assert!(matches!(other, Err(CareError::NotFound(_))), "{other:?}");
+    assert!(matches!(other, Err(CareError::Port(PortError::NotFound { .. }))), "{other:?}");
     let signed = setting.approve(id, IN_MASSACHUSETTS, None, "early").await;
     assert!(matches!(signed, Err(CareError::ReviewWaitsForPatient)), "{signed:?}");
 
@@ -129,7 +130,7 @@ async fn a_question_stops_the_clock_and_the_answer_gives_the_review_back() {
     let job = EscalateReviews {};
     assert_eq!(information::escalate_reviews(env, store, sources, job).await.unwrap(), 0);
     let stranger = information::answer(env, store, &patient(EVE), id, "Mine.").await;
-    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    assert!(matches!(stranger, Err(CareError::Port(PortError::NotFound { .. }))), "{stranger:?}");
     let words = "Since the first of May.";
     information::answer(env, store, &patient(ADA), id, words).await.unwrap();
     let twice = information::answer(env, store, &patient(ADA), id, words).await;
@@ -149,7 +150,7 @@ async fn a_question_stops_the_clock_and_the_answer_gives_the_review_back() {
     }
     let texan = provider(IN_TEXAS);
     let stranger = information::exchanges(env, store, sources, &texan, id).await;
-    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    assert!(matches!(stranger, Err(CareError::Port(PortError::NotFound { .. }))), "{stranger:?}");
     let open = "SELECT count(*) FROM care_review_exchanges \
                 WHERE position('tablets' in encode(question, 'escape')) > 0 \
                 OR position('May' in encode(answer, 'escape')) > 0";

@@ -264,6 +264,6 @@ async fn an_open_review_goes_with_a_patient_who_moves() {
     tell_of_profile(&setting).await;
     // What was decided is told as it was when it was decided.
     let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
-    let held = tx.assessment(open, &Reach::All).await.unwrap().unwrap();
+    let held: care::Assessment = get(tx.as_mut(), open).await.unwrap();
     assert_eq!((held.state, held.trace.inputs.patient.state), (UsState::Tx, UsState::Ma));
 }

@@ -3,8 +3,10 @@
 use care::{
     StatePolicy,
     dosing::{DoseAlert, DoseOverride, Kidneys, OverrideReason},
-    setting::{self, SettingChange},
+    setting,
 };
+
+use kernel::FieldError;
 
 use super::*;
 
@@ -12,9 +14,10 @@ fn admin() -> Actor {
     Actor::system("tests.settings")
 }
 
-fn lost<T: std::fmt::Debug>(result: Result<T, CareError>) -> SettingChange {
+/// What a change is told that came too late: where what holds is not what was asked for.
+fn lost<T: std::fmt::Debug>(result: Result<T, CareError>) -> Vec<FieldError> {
     match result {
-        Err(CareError::SettingChanged(change)) => *change,
+        Err(CareError::Port(PortError::Stale(fields))) => fields,
         other => panic!("{other:?}"),
     }
 }
@@ -48,13 +51,13 @@ async fn a_drug_is_listed_once_and_of_two_changes_the_second_hears_what_holds() 
     let clinic = setting().await;
     let store = clinic.store();
     let drug = minoxidil();
-    assert_eq!(setting::set_drug(store, &admin(), &drug, None).await.unwrap(), 1);
+    assert_eq!(setting::set_drug(store, &admin(), &drug, &replaced(None)).await.unwrap(), 1);
     let stricter = DoseLimit { max_daily: 5.0, ..drug.clone() };
-    assert_eq!(setting::set_drug(store, &admin(), &stricter, Some(1)).await.unwrap(), 2);
-    let late = lost(setting::set_drug(store, &admin(), &drug, Some(1)).await);
-    assert_eq!((late.version, late.fields[0].path.as_str()), (Some(2), "max_daily"));
-    assert_eq!(late.fields[0].message, "It is 5.0 now.");
-    lost(setting::set_drug(store, &admin(), &drug, None).await);
+    assert_eq!(setting::set_drug(store, &admin(), &stricter, &replaced(Some(1))).await.unwrap(), 2);
+    let late = lost(setting::set_drug(store, &admin(), &drug, &replaced(Some(1))).await);
+    assert!(late[0].message.contains("version 2 is the current one"), "{late:?}");
+    assert_eq!((late[1].path.as_str(), late[1].message.as_str()), ("max_daily", "It is 5.0 now."));
+    lost(setting::set_drug(store, &admin(), &drug, &replaced(None)).await);
     let (kept, version) = setting::drug(store, &admin(), &drug.rxnorm).await.unwrap();
     assert_eq!((kept, version), (stricter, 2));
     let listed = setting::formulary(store, &admin()).await.unwrap();
@@ -69,7 +72,7 @@ async fn a_package_is_of_one_drug_and_the_texts_and_doses_are_sound() {
     let clinic = setting().await;
     let store = clinic.store();
     let set = async |drug: DoseLimit| {
-        paths(setting::set_drug(store, &admin(), &drug, None).await.unwrap_err())
+        paths(setting::set_drug(store, &admin(), &drug, &replaced(None)).await.unwrap_err())
     };
     let taken = treatment().medication.ndc;
     let packages = vec![minoxidil().ndcs[0].clone(), minoxidil().ndcs[0].clone(), taken];
@@ -84,7 +87,7 @@ async fn a_package_is_of_one_drug_and_the_texts_and_doses_are_sound() {
     let all = ["display", "max_single", "max_daily", "strength"];
     assert_eq!(set(broken).await, all);
     for nobody in [patient(ADA), provider(IN_TEXAS)] {
-        let denied = setting::set_drug(store, &nobody, &minoxidil(), None).await;
+        let denied = setting::set_drug(store, &nobody, &minoxidil(), &replaced(None)).await;
         assert!(matches!(denied, Err(CareError::Forbidden(_))), "{denied:?}");
     }
 }
@@ -98,7 +101,7 @@ async fn of_eight_drugs_that_are_listed_at_once_one_gets_the_package() {
             tokio::spawn(async move {
                 let rxnorm = (205_310 + number).to_string().parse().unwrap();
                 let drug = DoseLimit { rxnorm, ..minoxidil() };
-                setting::set_drug(clinic.store(), &admin(), &drug, None).await
+                setting::set_drug(clinic.store(), &admin(), &drug, &replaced(None)).await
             })
         })
         .collect();
@@ -119,7 +122,14 @@ async fn a_default_treatment_is_of_the_formulary_and_within_its_limits() {
     let (held, version) = setting::protocol(store, &admin(), CATEGORY).await.unwrap();
     let set = async |treatment: Treatment, seen| {
         let protocol = Protocol { category: CATEGORY, treatment };
-        setting::set_protocol(store, clinic.neighbours.as_ref(), &admin(), &protocol, seen).await
+        setting::set_protocol(
+            store,
+            clinic.neighbours.as_ref(),
+            &admin(),
+            &protocol,
+            &replaced(seen),
+        )
+        .await
     };
     let mut unlisted = treatment();
     unlisted.medication.rxnorm = "205310".parse().unwrap();
@@ -134,7 +144,7 @@ async fn a_default_treatment_is_of_the_formulary_and_within_its_limits() {
     fewer.refills = 0;
     assert_eq!(set(fewer, Some(version)).await.unwrap(), version + 1);
     let late = lost(set(held.treatment, Some(version)).await);
-    assert_eq!(late.fields[0].path, "treatment.refills");
+    assert_eq!(late[1].path, "treatment.refills");
 }
 
 #[tokio::test]
@@ -143,9 +153,18 @@ async fn a_default_treatment_is_of_a_category_that_exists_and_of_nobody_in_parti
     let store = clinic.store();
     let nowhere =
         Protocol { category: CategoryId(Uuid::from_u128(0xdead)), treatment: treatment() };
-    let missing =
-        setting::set_protocol(store, clinic.neighbours.as_ref(), &admin(), &nowhere, None).await;
-    assert!(matches!(missing, Err(CareError::NotFound("category"))), "{missing:?}");
+    let missing = setting::set_protocol(
+        store,
+        clinic.neighbours.as_ref(),
+        &admin(),
+        &nowhere,
+        &replaced(None),
+    )
+    .await;
+    assert!(
+        matches!(missing, Err(CareError::Port(PortError::NotFound { name: "category", .. }))),
+        "{missing:?}"
+    );
     assert!(setting::protocol(store, &admin(), nowhere.category).await.is_err());
 
     let version = setting::protocol(store, &admin(), CATEGORY).await.unwrap().1;
@@ -166,7 +185,7 @@ async fn a_default_treatment_is_of_a_category_that_exists_and_of_nobody_in_parti
         clinic.neighbours.as_ref(),
         &admin(),
         &protocol,
-        Some(version),
+        &replaced(Some(version)),
     )
     .await;
     assert_eq!(paths(refused.unwrap_err()), ["treatment.kidneys", "treatment.overrides"]);
@@ -178,11 +197,14 @@ async fn no_largest_dose_is_beyond_all_measure() {
     let clinic = setting().await;
     for beyond in [1e308, 1_000_001.0, f64::INFINITY] {
         let drug = DoseLimit { max_single: beyond, max_daily: beyond, ..minoxidil() };
-        let refused = setting::set_drug(clinic.store(), &admin(), &drug, None).await;
+        let refused = setting::set_drug(clinic.store(), &admin(), &drug, &replaced(None)).await;
         assert_eq!(paths(refused.unwrap_err()), ["max_single", "max_daily"]);
     }
     let most = DoseLimit { max_daily: 1_000_000.0, ..minoxidil() };
-    assert_eq!(setting::set_drug(clinic.store(), &admin(), &most, None).await.unwrap(), 1);
+    assert_eq!(
+        setting::set_drug(clinic.store(), &admin(), &most, &replaced(None)).await.unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -195,7 +217,7 @@ async fn of_eight_who_set_a_state_for_the_first_time_one_does() {
             let clinic = Arc::clone(&clinic);
             tokio::spawn(async move {
                 let policy = StatePolicy { state: UsState::Tx, modality: Modality::Asynchronous };
-                setting::set_state_policy(clinic.store(), &admin(), &policy, None).await
+                setting::set_state_policy(clinic.store(), &admin(), &policy, &replaced(None)).await
             })
         })
         .collect();
@@ -206,7 +228,7 @@ async fn of_eight_who_set_a_state_for_the_first_time_one_does() {
                 assert_eq!(version, 1);
                 done += 1;
             }
-            Err(CareError::SettingChanged(_) | CareError::RulesChangedAtOnce) => {}
+            Err(CareError::Port(PortError::Stale(_))) => {}
             Err(other) => panic!("{other:?}"),
         }
     }

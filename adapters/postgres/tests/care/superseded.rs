@@ -6,7 +6,7 @@ use super::{queue::stored, *};
 
 async fn open(setting: &Setting) -> Vec<FormResponseId> {
     let mut tx = setting.store().begin(&Actor::system("tests.care")).await.unwrap();
-    let all = tx.assessments(ADA, &Reach::All).await.unwrap();
+    let all = tx.assessments(ADA).await.unwrap();
     let open = all.into_iter().filter(|assessment| assessment.review.is_open());
     open.map(|assessment| assessment.response).collect()
 }
@@ -42,7 +42,7 @@ async fn a_refusal_closes_the_review_of_the_form_before_it() {
     let setting = setting().await;
     let before = setting.assess(ADA, &["review"]).await;
     setting.assess(ADA, &["refuse"]).await;
-    assert_eq!(stored(&setting, before).await.review.word(), "superseded");
+    assert_eq!(stored(&setting, before).await.review.word(), care::ReviewWord::Superseded);
     assert_eq!(open(&setting).await, []);
 }
 

@@ -116,7 +116,7 @@ async fn a_canceled_visit_frees_its_slot_and_opens_no_chart() {
     assert!(treats().await);
     for stranger in [patient(EVE), provider(IN_MASSACHUSETTS)] {
         let denied = consultations::cancel(env, store, &stranger, booked.id).await;
-        assert!(matches!(denied, Err(CareError::NotFound(_))), "{denied:?}");
+        assert!(matches!(denied, Err(CareError::Port(PortError::NotFound { .. }))), "{denied:?}");
     }
     for _ in 0..2 {
         let canceled = consultations::cancel(env, store, &patient(ADA), booked.id).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_slot_is_booked_once_and_its_room_is_made_once() {
     assert_eq!(rooms.made(), 1);
 
     let stranger = consultations::join(env, store, &rooms, &patient(EVE), booked.id).await;
-    assert!(matches!(stranger, Err(CareError::NotFound(_))), "{stranger:?}");
+    assert!(matches!(stranger, Err(CareError::Port(PortError::NotFound { .. }))), "{stranger:?}");
     let admitted = consultations::join(env, store, &rooms, &patient(ADA), booked.id).await.unwrap();
     assert_eq!(admitted.expires_at, booked.closes_at());
     assert!(!admitted.token.token.contains(&ADA.to_string()));

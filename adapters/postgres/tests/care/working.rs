@@ -25,7 +25,7 @@ async fn change(
 ) -> Result<Task, CareError> {
     let (env, actor) = (&setting.database.env, provider(who));
     let (store, sources) = (setting.store(), &setting.sources);
-    tasks::change(env, store, sources, &actor, (task.id, seen), what).await
+    tasks::change(env, store, sources, &actor, (task.id, &any_or(seen)), what).await
 }
 
 /// The task that an answer raises which points to danger, and whose it is.
@@ -50,7 +50,7 @@ async fn a_task_is_done_by_whose_it_is_with_a_sealed_note_and_stays_done() {
     let other = if who == ALSO_THERE { IN_MASSACHUSETTS } else { ALSO_THERE };
     for stranger in [other, IN_TEXAS] {
         let denied = change(&setting, stranger, &task, None, done("Mine.")).await;
-        assert!(matches!(denied, Err(CareError::NotFound(_))), "{denied:?}");
+        assert!(matches!(denied, Err(CareError::Port(PortError::NotFound { .. }))), "{denied:?}");
     }
     let denied = "SELECT count(*) FROM audit_entries WHERE entity = 'task' AND outcome = 'denied'";
     assert_eq!(setting.count(denied).await, 2);
@@ -106,7 +106,7 @@ async fn a_task_goes_to_a_licensed_colleague_who_is_told_and_sees_the_chart() {
     assert_eq!(list(&setting, other, Shown::Open).await.len(), 1);
     assert!(setting.database.pg.treats(other, ADA).await.unwrap());
     let late = change(&setting, who, &task, None, to(other)).await;
-    assert!(matches!(late, Err(CareError::NotFound(_))), "{late:?}");
+    assert!(matches!(late, Err(CareError::Port(PortError::NotFound { .. }))), "{late:?}");
     let audited = format!(
         "SELECT count(*) FROM audit_entries WHERE detail->>'task' = 'reassign' \
          AND detail->>'old_provider' = '{who}' AND detail->>'new_provider' = '{other}'"

@@ -4,63 +4,11 @@ use api::{Caller, Problem, Tag};
 use care::{Assessment, CareStore, Review, reviews};
 use chrono::{DateTime, Utc};
 use kernel::{AssessmentId, Uuid};
-use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use ports::events::AssessmentOutcome;
 
 pub struct AssessmentsApi {
     pub store: Arc<dyn CareStore>,
-}
-
-/// What eligibility decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum OutcomeWord {
-    /// Treated under protocol, without a provider's own look.
-    AutoApproved,
-    /// A provider decides.
-    InReview,
-    /// The treatment is not offered.
-    Refused,
-}
-
-impl From<AssessmentOutcome> for OutcomeWord {
-    fn from(outcome: AssessmentOutcome) -> Self {
-        match outcome {
-            AssessmentOutcome::AutoApproved => Self::AutoApproved,
-            AssessmentOutcome::InReview => Self::InReview,
-            AssessmentOutcome::Refused => Self::Refused,
-        }
-    }
-}
-
-/// Where the review of an assessment stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ReviewWord {
-    NotNeeded,
-    Waiting,
-    /// A provider has it to decide.
-    Claimed,
-    /// A provider has asked the patient for something.
-    WaitingOnPatient,
-    Approved,
-    Rejected,
-    /// The form was submitted again; the later assessment decides.
-    Superseded,
-}
-
-impl From<&Review> for ReviewWord {
-    fn from(review: &Review) -> Self {
-        match review {
-            Review::NotNeeded => Self::NotNeeded,
-            Review::Waiting => Self::Waiting,
-            Review::Claimed { .. } => Self::Claimed,
-            Review::WaitingOnPatient { .. } => Self::WaitingOnPatient,
-            Review::Approved { .. } => Self::Approved,
-            Review::Rejected { .. } => Self::Rejected,
-            Review::Superseded { .. } => Self::Superseded,
-        }
-    }
 }
 
 /// Why it was decided so.
@@ -80,9 +28,9 @@ pub struct AssessmentView {
     /// The form response that was assessed.
     pub response_id: Uuid,
     pub decided_at: DateTime<Utc>,
-    pub outcome: OutcomeWord,
+    pub outcome: AssessmentOutcome,
     pub reasons: Vec<ReasonView>,
-    pub review: ReviewWord,
+    pub review: care::ReviewWord,
     /// When a provider decides at the latest, while the review is open.
     pub due_at: Option<DateTime<Utc>>,
     /// The plan that an approving provider made.
@@ -124,9 +72,9 @@ impl From<Assessment> for AssessmentView {
             category_id: assessment.category.uuid(),
             response_id: assessment.response.uuid(),
             decided_at: assessment.decided_at,
-            outcome: assessment.outcome.into(),
+            outcome: assessment.outcome,
             reasons,
-            review: (&assessment.review).into(),
+            review: assessment.review.word(),
             due_at: assessment.due_at.filter(|_| open),
             treatment_plan_id,
         }

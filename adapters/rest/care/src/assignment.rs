@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use api::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
+use api::{Body, Caller, IfMatch, Problem, Tag, Versioned};
 use care::{
     AssignmentPolicy, CareError, CareStore, Sources,
     assigning::{self, HandedOut},
 };
 use kernel::{CategoryId, FieldError, Permission, Speciality, Uuid};
-use poem_openapi::{Object, OpenApi, param::Header, payload::Json, types::Example};
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 use ports::Env;
 
 pub struct AssignmentApi {
@@ -157,16 +157,12 @@ impl AssignmentApi {
     async fn set(
         &self,
         caller: Caller,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<AssignmentPolicyBody>,
     ) -> Result<Versioned<AssignmentPolicyBody>, Problem> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
-        let (seen, policy) = (seen_version(&if_match.0)?, body.0.parse()?);
-        let store = self.store.as_ref();
-        let current =
-            async { assigning::policy(store, caller.actor()).await.map(|(_, version)| version) };
-        let seen = one_version(seen, current).await?;
-        let version = assigning::set_policy(store, caller.actor(), &policy, seen).await?;
+        let (store, policy) = (self.store.as_ref(), body.0.parse()?);
+        let version = assigning::set_policy(store, caller.actor(), &policy, &seen.0).await?;
         Ok(Versioned::at(version, policy))
     }
 

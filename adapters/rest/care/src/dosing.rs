@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag, Text, Versioned, one_version, seen_version};
+use api::{Body, Caller, Problem, Tag, Text, Versioned};
 use care::{
     CareError, CareStore, Sources,
     dosing::{
@@ -21,7 +21,10 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::treatment::{DoseBody, TitrationStepBody};
+use super::{
+    settings::replaced,
+    treatment::{DoseBody, TitrationStepBody},
+};
 
 pub struct DosingApi {
     pub env: Env,
@@ -386,21 +389,8 @@ impl DosingApi {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let drug = drug(&rxnorm.0)?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
-        let seen = match if_match.0.as_deref().map(seen_version).transpose()? {
-            None => None,
-            // A rule that is not there has no version that could be met.
-            Some(seen) => Some(
-                one_version(seen, async {
-                    match dosing::rule(store, actor, &drug).await {
-                        Err(CareError::NotFound(_)) => Ok(0),
-                        found => found.map(|(_, version)| version),
-                    }
-                })
-                .await?,
-            ),
-        };
-        let rule = body.0.parse(drug);
-        let version = dosing::set_rule(store, actor, &rule, seen).await?;
+        let (seen, rule) = (replaced(&if_match.0)?, body.0.parse(drug));
+        let version = dosing::set_rule(store, actor, &rule, &seen).await?;
         Ok(Versioned::at(version, rule))
     }
 }

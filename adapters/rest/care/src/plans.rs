@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag, Versioned, any_or_one, idempotency_key, seen_version};
+use api::{Body, Caller, IfMatch, Problem, Tag, Versioned, idempotency_key, seen_version};
 use care::{
     CareStore, Sources,
     plans::{self, PlanRequest, TreatmentChanges},
 };
-use kernel::{CategoryId, PatientId, TreatmentPlanId, Uuid};
+use kernel::{CategoryId, PatientId, Seen, TreatmentPlanId, Uuid};
 use poem_openapi::{
     OpenApi,
     param::{Header, Path},
@@ -24,17 +24,15 @@ pub struct PlansApi {
     pub sources: Sources,
 }
 
-fn place(
-    id: Uuid,
-    if_match: Header<Option<String>>,
-) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
-    Ok((TreatmentPlanId(id), any_or_one(if_match.0.as_deref())?))
+/// Any version where none is named.
+pub(super) fn seen_or_any(if_match: &Option<String>) -> Result<Seen, Problem> {
+    if_match.as_deref().map_or(Ok(Seen::Any), seen_version)
 }
 
 /// For what is signed: the version that was read has to be named, and `*` names
 /// none.
-fn place_read(id: Uuid, if_match: &str) -> Result<(TreatmentPlanId, Option<i64>), Problem> {
-    Ok((TreatmentPlanId(id), Some(seen_version(if_match)?.newest().unwrap_or(0))))
+fn read(seen: &Seen) -> Seen {
+    seen.newest().unwrap_or(0).into()
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -80,11 +78,12 @@ impl PlansApi {
         /// The version that was read, which is what is signed on; when the plan
         /// has changed since, the answer is 412 and names what changed.
         #[oai(name = "If-Match")]
-        if_match: Header<String>,
+        seen: IfMatch,
         body: Body<ReplacePlan>,
     ) -> Result<Versioned<PlanView>, Problem> {
         let (treatment, reason) = (body.0.treatment.parse()?, body.0.reason);
-        let (place, actor) = (place_read(id.0, &if_match.0)?, caller.actor());
+        let (seen, actor) = (read(&seen.0), caller.actor());
+        let place = (TreatmentPlanId(id.0), &seen);
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan =
             plans::replace(&self.env, store, sources, actor, place, treatment, &reason).await?;
@@ -117,7 +116,7 @@ impl PlansApi {
         /// The version that was read, which is what is signed on; when the plan
         /// has changed since, the answer is 412 and names what changed.
         #[oai(name = "If-Match")]
-        if_match: Header<String>,
+        seen: IfMatch,
         body: Body<ModifyPlan>,
     ) -> Result<Versioned<PlanView>, Problem> {
         let reason = body.0.reason;
@@ -132,7 +131,8 @@ impl PlansApi {
             kidneys: body.0.kidneys.map(Into::into),
             overrides: body.0.overrides.into_iter().map(Into::into).collect(),
         };
-        let (place, actor) = (place_read(id.0, &if_match.0)?, caller.actor());
+        let (seen, actor) = (read(&seen.0), caller.actor());
+        let place = (TreatmentPlanId(id.0), &seen);
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan = plans::modify(&self.env, store, sources, actor, place, changes, &reason).await?;
         Ok(Versioned::at(plan.version, plan))
@@ -160,7 +160,8 @@ impl PlansApi {
         body: Body<RevokePlan>,
     ) -> Result<Versioned<PlanView>, Problem> {
         let (reason, note) = (body.0.reason.into(), body.0.note.map(Into::into));
-        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (seen, actor) = (seen_or_any(&if_match.0)?, caller.actor());
+        let place = (TreatmentPlanId(id.0), &seen);
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan = plans::revoke(&self.env, store, sources, actor, place, reason, note).await?;
         Ok(Versioned::at(plan.version, plan))
@@ -184,7 +185,8 @@ impl PlansApi {
         if_match: Header<Option<String>>,
         body: Body<CompletePlan>,
     ) -> Result<Versioned<PlanView>, Problem> {
-        let (place, actor) = (place(id.0, if_match)?, caller.actor());
+        let (seen, actor) = (seen_or_any(&if_match.0)?, caller.actor());
+        let place = (TreatmentPlanId(id.0), &seen);
         let (store, sources) = (self.store.as_ref(), &self.sources);
         let plan =
             plans::complete(&self.env, store, sources, actor, place, body.0.note.map(Into::into))

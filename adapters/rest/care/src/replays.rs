@@ -9,8 +9,7 @@ use care::{
 };
 use kernel::{AssessmentId, Uuid};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
-
-use super::assessments::OutcomeWord;
+use ports::events::AssessmentOutcome;
 
 pub struct ReplaysApi {
     pub store: Arc<dyn CareStore>,
@@ -20,7 +19,7 @@ pub struct ReplaysApi {
 #[derive(Debug, Object)]
 #[oai(rename = "ReplayedDecision")]
 pub struct ReplayedDecisionView {
-    pub outcome: OutcomeWord,
+    pub outcome: AssessmentOutcome,
     pub priority: care::Priority,
     /// The codes of its reasons.
     pub reasons: Vec<String>,
@@ -28,11 +27,7 @@ pub struct ReplayedDecisionView {
 
 impl From<ReplayedDecision> for ReplayedDecisionView {
     fn from(decision: ReplayedDecision) -> Self {
-        Self {
-            outcome: decision.outcome.into(),
-            priority: decision.priority,
-            reasons: decision.reasons,
-        }
+        Self { outcome: decision.outcome, priority: decision.priority, reasons: decision.reasons }
     }
 }
 

@@ -16,11 +16,11 @@ use poem_openapi::{
     param::{Header, Path, Query},
     payload::Json,
 };
-use ports::Env;
+use ports::{Env, events::AssessmentOutcome};
 use serde_json::{Value, json};
 
 use super::{
-    assessments::{OutcomeWord, ReasonView, ReviewWord},
+    assessments::ReasonView,
     dosing::DoseOverrideBody,
     names::{Names, PatientNameView},
     treatment::{KidneysBody, PlanView, TreatmentBody},
@@ -83,7 +83,7 @@ pub struct ReviewView {
     pub assessment_id: Uuid,
     pub patient_id: Uuid,
     pub category_id: Uuid,
-    pub review: ReviewWord,
+    pub review: care::ReviewWord,
     pub priority: care::Priority,
     pub due_at: Option<DateTime<Utc>>,
     /// Until when a claim holds.
@@ -96,7 +96,7 @@ impl From<Assessment> for ReviewView {
             assessment_id: assessment.id.uuid(),
             patient_id: assessment.patient.uuid(),
             category_id: assessment.category.uuid(),
-            review: (&assessment.review).into(),
+            review: assessment.review.word(),
             priority: assessment.priority,
             due_at: assessment.due_at,
             claimed_until: match assessment.review {
@@ -226,9 +226,9 @@ pub struct TracedAssessmentView {
     pub category_id: Uuid,
     pub response_id: Uuid,
     pub decided_at: DateTime<Utc>,
-    pub outcome: OutcomeWord,
+    pub outcome: AssessmentOutcome,
     pub reasons: Vec<ReasonView>,
-    pub review: ReviewWord,
+    pub review: care::ReviewWord,
     /// The provider who holds the review or decided it.
     pub review_provider_id: Option<Uuid>,
     pub priority: care::Priority,
@@ -271,13 +271,13 @@ impl From<Assessment> for TracedAssessmentView {
             category_id: assessment.category.uuid(),
             response_id: assessment.response.uuid(),
             decided_at: assessment.decided_at,
-            outcome: assessment.outcome.into(),
+            outcome: assessment.outcome,
             reasons: assessment
                 .reasons
                 .into_iter()
                 .map(|reason| ReasonView { code: reason.code, text: reason.text })
                 .collect(),
-            review: (&assessment.review).into(),
+            review: assessment.review.word(),
             review_provider_id: assessment.review.provider().map(Into::into),
             priority: assessment.priority,
             rule_set_id: trace.rule_set.map(Into::into),
@@ -432,8 +432,7 @@ impl ReviewsApi {
         user_id: Path<Uuid>,
     ) -> Result<Json<EligibilityView>, Problem> {
         let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
-        let assessments =
-            reviews::eligibility(&self.env, store, &self.sources, caller.actor(), patient).await?;
+        let assessments = reviews::eligibility(store, caller.actor(), patient).await?;
         let assessments = assessments.into_iter().map(Into::into).collect();
         Ok(Json(EligibilityView { assessments }))
     }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{
-    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Text, Versioned, one_version,
-    seen_version,
-};
+use api::{Body, Caller, Created, IfMatch, PageQuery, Problem, ProblemField, Tag, Text, Versioned};
 use care::{
     CareError, CareStore, Rule,
     eligibility::{RuleSet, RuleSetContent, Scope},
@@ -18,13 +15,11 @@ use kernel::{
 };
 use poem_openapi::{
     Object, OpenApi,
-    param::{Header, Path, Query},
+    param::{Path, Query},
     payload::Json,
     types::Example,
 };
-use ports::Env;
-
-use super::assessments::OutcomeWord;
+use ports::{Env, events::AssessmentOutcome};
 
 pub struct RulesApi {
     pub env: Env,
@@ -177,12 +172,12 @@ impl From<RuleSet> for RuleSetView {
             category_id: set.category.uuid(),
             state: set.scope.state.map(|state| state.to_string()),
             rxnorm: set.scope.drug.map(String::from),
-            version: set.version,
+            version: set.number,
             status: set.status,
             rules: set.rules.into_iter().map(Into::into).collect(),
             note: set.note,
             based_on: set.based_on.map(RuleSetId::uuid),
-            revision: set.revision,
+            revision: set.version,
             created_at: set.created_at,
             changed_at: set.changed_at,
             published_at: set.published_at,
@@ -235,9 +230,9 @@ pub struct SimulatedRuleView {
 #[oai(rename = "SimulatedChange")]
 pub struct SimulatedChangeView {
     pub assessment_id: Uuid,
-    pub from: OutcomeWord,
+    pub from: AssessmentOutcome,
     pub from_priority: care::Priority,
-    pub to: OutcomeWord,
+    pub to: AssessmentOutcome,
     pub to_priority: care::Priority,
 }
 
@@ -334,17 +329,6 @@ fn content(rules: Vec<RuleBody>, note: Option<String>, based_on: Option<Uuid>) -
     }
 }
 
-impl RulesApi {
-    /// The revision that a change is meant for.
-    async fn seen(&self, caller: &Caller, id: Uuid, if_match: &str) -> Result<i64, Problem> {
-        let current = async {
-            let set = rules::one(self.store.as_ref(), caller.actor(), id.into()).await?;
-            Ok::<_, CareError>(set.revision)
-        };
-        Ok(one_version(seen_version(if_match)?, current).await?)
-    }
-}
-
 #[OpenApi(tag = "Tag::Care")]
 impl RulesApi {
     /// List rule sets
@@ -395,8 +379,7 @@ impl RulesApi {
         };
         let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
         let set = rules::draft(&self.env, store, forms, caller.actor(), new).await?;
-        let place = format!("/api/admin/rule-sets/{}", set.id);
-        Ok(Created::at(place, set.revision, set))
+        Ok(Created::under("/api/admin/rule-sets", set))
     }
 
     /// Read a rule set
@@ -405,7 +388,7 @@ impl RulesApi {
     #[oai(path = "/api/admin/rule-sets/:id", method = "get", operation_id = "getRuleSet")]
     async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<Versioned<RuleSetView>, Problem> {
         let set = rules::one(self.store.as_ref(), caller.actor(), id.0.into()).await?;
-        Ok(Versioned::at(set.revision, set))
+        Ok(Versioned::of(set))
     }
 
     /// Change a draft of a rule set
@@ -418,15 +401,14 @@ impl RulesApi {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<RuleSetChangeRequest>,
     ) -> Result<Versioned<RuleSetView>, Problem> {
         let (store, body) = (self.store.as_ref(), body.0);
-        let seen = self.seen(&caller, id.0, &if_match.0).await?;
         let content = content(body.rules, body.note.map(Into::into), body.based_on);
         let set =
-            rules::revise(&self.env, store, caller.actor(), id.0.into(), seen, content).await?;
-        Ok(Versioned::at(set.revision, set))
+            rules::revise(&self.env, store, caller.actor(), id.0.into(), &seen.0, content).await?;
+        Ok(Versioned::of(set))
     }
 
     /// Check a rule set
@@ -465,13 +447,12 @@ impl RulesApi {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        #[oai(name = "If-Match")] seen: IfMatch,
     ) -> Result<Versioned<RuleSetView>, Problem> {
-        let seen = self.seen(&caller, id.0, &if_match.0).await?;
         let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
         let set =
-            rules::publish(&self.env, store, forms, caller.actor(), id.0.into(), seen).await?;
-        Ok(Versioned::at(set.revision, set))
+            rules::publish(&self.env, store, forms, caller.actor(), id.0.into(), &seen.0).await?;
+        Ok(Versioned::of(set))
     }
 
     /// Simulate a rule set

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag, Text, Versioned, entity_tag, one_version, seen_version};
+use api::{Body, Caller, Problem, Tag, Text, Versioned, entity_tag, seen_version};
 use care::{CareError, CareStore, Categories, DoseLimit, Protocol, StatePolicy, setting};
 use kernel::{
-    CategoryId, DeaSchedule, FieldError, Permission, RxNorm, UsState, Uuid,
+    CategoryId, DeaSchedule, FieldError, Permission, RxNorm, Seen, UsState, Uuid,
     text::{DrugCode, DrugDescription, PackageCode, Reference, Strength, ToConfirm, UnitOfMeasure},
 };
 use poem_openapi::{
@@ -193,23 +193,9 @@ pub enum StatePolicyFound {
     ),
 }
 
-/// The version that a request replaces; a setting that is not there has none.
-async fn seen(
-    if_match: &Option<String>,
-    current: impl Future<Output = Result<Option<i64>, CareError>>,
-) -> Result<Option<i64>, Problem> {
-    let Some(text) = if_match.as_deref() else { return Ok(None) };
-    let current = async { Ok::<_, CareError>(current.await?.unwrap_or(0)) };
-    Ok(Some(one_version(seen_version(text)?, current).await?))
-}
-
-/// The version of a setting; `None` where it is not there.
-fn version_of<T>(found: Result<(T, i64), CareError>) -> Result<Option<i64>, CareError> {
-    match found {
-        Ok((_, version)) => Ok(Some(version)),
-        Err(CareError::NotFound(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// The version that a request replaces; that of a setting that is not there is 0.
+pub(super) fn replaced(if_match: &Option<String>) -> Result<Seen, Problem> {
+    if_match.as_deref().map_or(Ok(Seen::from(0)), seen_version)
 }
 
 fn state(text: &str) -> Result<UsState, CareError> {
@@ -269,9 +255,8 @@ impl SettingsApi {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let listed = body.0.parse(drug(&rxnorm.0)?)?;
-        let current = async { version_of(setting::drug(store, actor, &listed.rxnorm).await) };
-        let seen = seen(&if_match.0, current).await?;
-        let version = setting::set_drug(store, actor, &listed, seen).await?;
+        let seen = replaced(&if_match.0)?;
+        let version = setting::set_drug(store, actor, &listed, &seen).await?;
         Ok(Versioned::at(version, listed))
     }
 
@@ -319,10 +304,8 @@ impl SettingsApi {
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let category = CategoryId(id.0);
         let protocol = Protocol { category, treatment: body.0.treatment.parse()? };
-        let current = async { version_of(setting::protocol(store, actor, category).await) };
-        let seen = seen(&if_match.0, current).await?;
-        let categories = self.categories.as_ref();
-        let version = setting::set_protocol(store, categories, actor, &protocol, seen).await?;
+        let (seen, categories) = (replaced(&if_match.0)?, self.categories.as_ref());
+        let version = setting::set_protocol(store, categories, actor, &protocol, &seen).await?;
         let body = ProtocolBody { treatment: protocol.treatment.into() };
         Ok(Versioned::at(version, body))
     }
@@ -373,9 +356,8 @@ impl SettingsApi {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let policy = body.0.parse(state(&code.0)?);
-        let current = async { Ok(setting::state_policy(store, actor, policy.state).await?.1) };
-        let seen = seen(&if_match.0, current).await?;
-        let version = setting::set_state_policy(store, actor, &policy, seen).await?;
+        let seen = replaced(&if_match.0)?;
+        let version = setting::set_state_policy(store, actor, &policy, &seen).await?;
         Ok(StatePolicyFound::Found(Json(policy.into()), Some(entity_tag(version))))
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text, Versioned, any_or_one};
+use api::{Body, Caller, PageQuery, Problem, Tag, Text, Versioned};
 use care::{
     CareError, CareStore, Sources, Task,
     tasks::{self, Shown, TaskChange},
@@ -15,7 +15,10 @@ use poem_openapi::{
 };
 use ports::Env;
 
-use super::names::{Names, PatientNameView};
+use super::{
+    names::{Names, PatientNameView},
+    plans::seen_or_any,
+};
 
 pub struct TasksApi {
     pub env: Env,
@@ -203,8 +206,8 @@ impl TasksApi {
         if_match: Header<Option<String>>,
         body: Body<UpdateTask>,
     ) -> Result<Versioned<TaskView>, Problem> {
-        let place = (TaskId(id.0), any_or_one(if_match.0.as_deref())?);
-        let change = body.0.parse()?;
+        let (seen, change) = (seen_or_any(&if_match.0)?, body.0.parse()?);
+        let place = (TaskId(id.0), &seen);
         let (store, actor) = (self.store.as_ref(), caller.actor());
         let task = tasks::change(&self.env, store, &self.sources, actor, place, change).await?;
         let names = Names::of(self.sources.facts.as_ref(), [task.patient]).await?;

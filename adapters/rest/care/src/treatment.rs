@@ -40,21 +40,12 @@ pub struct DoseBody {
     pub unit: Text<UnitOfMeasure>,
 }
 
-/// The unit of a period: hours, days or weeks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "lowercase")]
-pub enum PeriodUnitWord {
-    H,
-    D,
-    Wk,
-}
-
 /// `frequency` times in every `period`.
 #[derive(Clone, Debug, Object)]
 pub struct FrequencyBody {
     pub frequency: u32,
     pub period: u32,
-    pub period_unit: PeriodUnitWord,
+    pub period_unit: PeriodUnit,
     /// Only when it is needed, at most so often.
     #[oai(default)]
     pub as_needed: bool,
@@ -176,7 +167,7 @@ impl Example for TreatmentBody {
             frequency: FrequencyBody {
                 frequency: 1,
                 period: 1,
-                period_unit: PeriodUnitWord::D,
+                period_unit: PeriodUnit::D,
                 as_needed: false,
             },
             duration_days: 30,
@@ -225,11 +216,7 @@ impl From<FrequencyBody> for Frequency {
         Self {
             frequency: body.frequency,
             period: body.period,
-            period_unit: match body.period_unit {
-                PeriodUnitWord::H => PeriodUnit::H,
-                PeriodUnitWord::D => PeriodUnit::D,
-                PeriodUnitWord::Wk => PeriodUnit::Wk,
-            },
+            period_unit: body.period_unit,
             as_needed: body.as_needed,
         }
     }
@@ -248,11 +235,7 @@ impl From<Treatment> for TreatmentBody {
             frequency: FrequencyBody {
                 frequency: treatment.frequency.frequency,
                 period: treatment.frequency.period,
-                period_unit: match treatment.frequency.period_unit {
-                    PeriodUnit::H => PeriodUnitWord::H,
-                    PeriodUnit::D => PeriodUnitWord::D,
-                    PeriodUnit::Wk => PeriodUnitWord::Wk,
-                },
+                period_unit: treatment.frequency.period_unit,
                 as_needed: treatment.frequency.as_needed,
             },
             duration_days: treatment.duration_days,

@@ -12,11 +12,11 @@ use kernel::{AssessmentId, Coding, Uuid};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json, types::Example,
 };
-use ports::Env;
+use ports::{Env, events::AssessmentOutcome};
 use serde_json::Value;
 
 use super::{
-    assessments::{OutcomeWord, ReasonView, ReviewWord},
+    assessments::ReasonView,
     dosing::DosingRuleBody,
     information::ExchangeView,
     names::PatientNameView,
@@ -172,8 +172,8 @@ pub struct EarlierAssessmentView {
     pub id: Uuid,
     pub category_id: Uuid,
     pub decided_at: DateTime<Utc>,
-    pub outcome: OutcomeWord,
-    pub review: ReviewWord,
+    pub outcome: AssessmentOutcome,
+    pub review: care::ReviewWord,
     pub reasons: Vec<ReasonView>,
 }
 
@@ -242,8 +242,8 @@ impl From<WholeReview> for WholeReviewView {
                     id: other.id.uuid(),
                     category_id: other.category.uuid(),
                     decided_at: other.decided_at,
-                    outcome: other.outcome.into(),
-                    review: (&other.review).into(),
+                    outcome: other.outcome,
+                    review: other.review.word(),
                     reasons: other
                         .reasons
                         .into_iter()

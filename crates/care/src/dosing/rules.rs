@@ -2,13 +2,14 @@
 //! plan for the dose of a day.
 
 use chrono::NaiveDate;
-use kernel::{Actor, PatientId, Permission, RxNorm, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry, Env};
+use kernel::{Actor, PatientId, Permission, RxNorm, Seen, TreatmentPlanId};
+use ports::{AuditAction, AuditEntry, Env, repository::get};
 
 use super::{ComputedDose, DoseAlert, DoseOn, DosingRule, Measurements, compute};
 use crate::{
-    CareError, CareStore, Dose, Reach, Sources,
-    setting::{SettingChange, may_read},
+    CareError, CareStore, Dose, DoseLimit, Sources, TreatmentPlan,
+    setting::{self, Setting as _, may_read},
+    store::reached,
 };
 
 /// A rule with the version that it is changed by.
@@ -18,35 +19,20 @@ pub async fn rule(
     drug: &RxNorm,
 ) -> Result<(DosingRule, i64), CareError> {
     may_read(actor)?;
-    let mut tx = store.begin(actor).await?;
-    tx.dosing_rule(drug).await?.ok_or(CareError::NotFound("dosing rule"))
+    let found = setting::versioned(store.begin(actor).await?.as_mut(), drug).await?;
+    found.ok_or_else(|| CareError::no(DosingRule::NAME))
 }
 
-/// Sets how a drug is dosed. `seen` is the version that is replaced; a drug
-/// without a rule has none.
+/// Sets how a drug is dosed.
 pub async fn set_rule(
     store: &dyn CareStore,
     actor: &Actor,
     rule: &DosingRule,
-    seen: Option<i64>,
+    seen: &Seen,
 ) -> Result<i64, CareError> {
     actor.require(Permission::RuleAdminister)?;
     rule.validate()?;
-    let mut tx = store.begin(actor).await?;
-    let before = tx.dosing_rule(&rule.rxnorm).await?;
-    let held = before.as_ref().map(|(held, version)| (held, *version));
-    let now = SettingChange::check(held, rule, seen)?;
-    tx.save_dosing_rule(rule, now)
-        .await
-        .map_err(|error| CareError::on_conflict(error, CareError::RulesChangedAtOnce))?;
-    let document = |rule: &DosingRule| serde_json::to_value(rule).unwrap_or_default();
-    tx.audit(
-        AuditEntry::new(AuditAction::Update, "dosing_rule", &rule.rxnorm)
-            .detail("old", before.as_ref().map(|(rule, _)| document(rule)))
-            .detail("new", document(rule)),
-    );
-    tx.commit().await?;
-    Ok(now)
+    setting::set_plain(store, actor, rule, seen).await
 }
 
 /// What a provider has measured.
@@ -75,13 +61,13 @@ pub async fn compute_for_patient(
     if !tx.treats(provider, patient).await? {
         tx.audit(entry.denied());
         tx.commit().await?;
-        return Err(CareError::NotFound("patient"));
+        return Err(CareError::no("patient"));
     }
     drop(tx);
     let facts = sources.facts.facts(patient).await?.ok_or(CareError::ProfileIncomplete)?;
     let mut tx = store.begin(actor).await?;
-    let (rule, _) =
-        tx.dosing_rule(&request.drug).await?.ok_or(CareError::NotFound("dosing rule"))?;
+    let rule: Option<DosingRule> = setting::held(tx.as_mut(), &request.drug).await?;
+    let rule = rule.ok_or_else(|| CareError::no(DosingRule::NAME))?;
     let body = Measurements {
         age: facts.age(env.now()).years,
         sex: facts.sex,
@@ -90,7 +76,7 @@ pub async fn compute_for_patient(
         serum_creatinine_mg_dl: request.serum_creatinine_mg_dl,
     };
     let mut computed = compute(&rule, &body)?;
-    let limit = tx.dose_limit(&request.drug).await?;
+    let limit: Option<DoseLimit> = setting::held(tx.as_mut(), &request.drug).await?;
     if !limit.is_some_and(|limit| limit.allows(&computed.dose)) {
         computed.alerts.insert(0, DoseAlert::AboveMaximum);
     }
@@ -108,16 +94,13 @@ pub async fn dose_on(
     id: TreatmentPlanId,
     day: NaiveDate,
 ) -> Result<Option<(Dose, DoseOn)>, CareError> {
-    let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
-    let found = tx.plan(id, &reach).await?;
+    let found = get::<TreatmentPlan>(tx.as_mut(), id).await;
+    let place = (AuditAction::Read, "treatment_plan", id.uuid());
+    let (mut tx, plan) = reached(tx, found, place).await?;
     let entry = AuditEntry::new(AuditAction::Read, "treatment_plan", id);
-    tx.audit(match &found {
-        Some(plan) => entry.patient(plan.patient),
-        None => entry.denied(),
-    });
+    tx.audit(entry.patient(plan.patient));
     tx.commit().await?;
-    let plan = found.ok_or(CareError::NotFound("treatment plan"))?;
     let treatment = &plan.current().treatment;
     Ok(treatment.on(day).map(|on| {
         let dose = Dose { value: on.dose, unit: treatment.dose.unit.clone() };

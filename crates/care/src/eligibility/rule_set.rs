@@ -7,10 +7,11 @@ use kernel::{
     CategoryId, FieldError, RuleSetId, RxNorm, TextKind as _, UsState, Word,
     text::{RuleDescription, RuleReason, RuleWord},
 };
+use ports::Aggregate;
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, expression, limits::LONGEST};
-use crate::{CareError, setting::changed_fields};
+use crate::CareError;
 
 /// The most rules of one set; with the limits of an expression it bounds what
 /// one decision can cost.
@@ -48,13 +49,14 @@ pub enum RuleSetStatus {
 
 /// One version of the rules of a category and scope. Once it was published its
 /// rules never change.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Aggregate)]
+#[aggregate("rule_set")]
 pub struct RuleSet {
     pub id: RuleSetId,
     pub category: CategoryId,
     pub scope: Scope,
     /// Counts up from 1 within category and scope.
-    pub version: i32,
+    pub number: i32,
     pub rules: Vec<Rule>,
     /// What this version is for, in the author's words.
     pub note: Option<String>,
@@ -62,12 +64,12 @@ pub struct RuleSet {
     /// The version that was in force when this one was drafted, or that its
     /// author has taken in since.
     pub based_on: Option<RuleSetId>,
-    /// Counts the changes of the row.
-    pub revision: i64,
     pub created_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
     /// When it last came into force.
     pub published_at: Option<DateTime<Utc>>,
+    /// Counts the changes of the row.
+    pub version: i64,
 }
 
 /// What an author writes.
@@ -82,7 +84,7 @@ impl RuleSet {
     pub fn draft(
         id: RuleSetId,
         (category, scope): (CategoryId, Scope),
-        version: i32,
+        number: i32,
         content: RuleSetContent,
         now: DateTime<Utc>,
     ) -> Self {
@@ -90,88 +92,53 @@ impl RuleSet {
             id,
             category,
             scope,
-            version,
+            number,
             rules: content.rules,
             note: content.note,
             status: RuleSetStatus::Draft,
             based_on: content.based_on,
-            revision: 1,
             created_at: now,
             changed_at: now,
             published_at: None,
+            version: 1,
         }
     }
 
-    /// A draft with other content, if `seen` is the revision that it has.
-    pub fn revise(
-        self,
-        seen: i64,
-        content: RuleSetContent,
-        now: DateTime<Utc>,
-    ) -> Result<Self, CareError> {
-        self.expect(seen, Some(&content.rules))?;
+    /// Gives a draft other content.
+    pub fn revise(&mut self, content: RuleSetContent, now: DateTime<Utc>) -> Result<(), CareError> {
         if self.status != RuleSetStatus::Draft {
             return Err(CareError::RulesPublished);
         }
-        Ok(Self {
-            rules: content.rules,
-            note: content.note,
-            based_on: content.based_on,
-            revision: self.revision + 1,
-            changed_at: now,
-            ..self
-        })
+        (self.rules, self.note, self.based_on) = (content.rules, content.note, content.based_on);
+        self.changed_at = now;
+        Ok(())
     }
 
-    /// The set in force, and the one before it as retired. A draft must know
+    /// Puts the set into force, and retires the one before it. A draft must know
     /// the version that it takes the place of; a retired version is published
     /// again to roll back, whatever came after it.
     pub fn publish(
-        self,
-        seen: i64,
-        current: Option<Self>,
+        &mut self,
+        current: Option<&mut Self>,
         now: DateTime<Utc>,
-    ) -> Result<(Self, Option<Self>), CareError> {
-        self.expect(seen, None)?;
+    ) -> Result<(), CareError> {
         match self.status {
             RuleSetStatus::Published => return Err(CareError::RulesInForce),
             RuleSetStatus::Draft => {
                 Self::validate(&self.rules)?;
                 if let Some(current) = current.as_ref().filter(|now| Some(now.id) != self.based_on)
                 {
-                    return Err(CareError::RulesSuperseded(current.version));
+                    return Err(CareError::RulesSuperseded(current.number));
                 }
             }
             RuleSetStatus::Retired => {}
         }
-        let retired = current.map(|current| Self {
-            status: RuleSetStatus::Retired,
-            revision: current.revision + 1,
-            changed_at: now,
-            ..current
-        });
-        let published = Self {
-            status: RuleSetStatus::Published,
-            revision: self.revision + 1,
-            changed_at: now,
-            published_at: Some(now),
-            ..self
-        };
-        Ok((published, retired))
-    }
-
-    fn expect(&self, seen: i64, asked: Option<&[Rule]>) -> Result<(), CareError> {
-        if self.revision == seen {
-            return Ok(());
+        if let Some(current) = current {
+            (current.status, current.changed_at) = (RuleSetStatus::Retired, now);
         }
-        #[derive(Serialize)]
-        struct Rules<'a> {
-            rules: &'a [Rule],
-        }
-        let fields = asked.map_or_else(Vec::new, |asked| {
-            changed_fields(&Rules { rules: &self.rules }, &Rules { rules: asked })
-        });
-        Err(CareError::RevisionChanged { current: self.revision, at: self.changed_at, fields })
+        self.status = RuleSetStatus::Published;
+        (self.changed_at, self.published_at) = (now, Some(now));
+        Ok(())
     }
 
     /// Every expression must parse and name only what there is, and every id
@@ -253,7 +220,7 @@ impl RuleBook {
         for set in sets {
             book.sets.push(RuleSetRef {
                 id: set.id,
-                version: set.version,
+                version: set.number,
                 general: set.scope == Scope::default(),
             });
             for rule in set.rules {
@@ -323,38 +290,20 @@ mod tests {
     fn a_draft_takes_the_place_of_the_version_it_knows_and_never_changes_again() {
         let now = DateTime::UNIX_EPOCH;
         let rules = || vec![rule("age", "patient.age > 65")];
-        let (first, none) =
-            set(1, Scope::default(), rules()).publish(1, None, now).expect("published");
-        assert!(none.is_none());
-        let stale = set(2, Scope::default(), rules());
-        assert!(matches!(
-            stale.clone().publish(1, Some(first.clone()), now),
-            Err(CareError::RulesSuperseded(1))
-        ));
+        let mut first = set(1, Scope::default(), rules());
+        first.publish(None, now).unwrap();
+        let mut second = set(2, Scope::default(), rules());
+        let stale = second.publish(Some(&mut first), now);
+        assert!(matches!(stale, Err(CareError::RulesSuperseded(1))), "{stale:?}");
         let content = RuleSetContent { rules: rules(), note: None, based_on: Some(first.id) };
-        let other =
-            RuleSetContent { rules: vec![rule("age", "patient.age > 60")], ..content.clone() };
-        let Err(CareError::RevisionChanged { current: 1, fields, .. }) =
-            stale.clone().revise(7, other, now)
-        else {
-            panic!("accepted");
-        };
-        let told: Vec<_> = fields.iter().map(|field| (&*field.path, &*field.message)).collect();
-        assert_eq!(told, [("rules[0].expression", "It is \"patient.age > 65\" now.")]);
-        let second = stale.revise(1, content.clone(), now).unwrap();
-        let (second, retired) = second.publish(2, Some(first), now).unwrap();
-        let first = retired.unwrap();
+        second.revise(content.clone(), now).unwrap();
+        second.publish(Some(&mut first), now).unwrap();
         assert_eq!(first.status, RuleSetStatus::Retired);
-        assert!(matches!(
-            second.clone().revise(second.revision, content, now),
-            Err(CareError::RulesPublished)
-        ));
-        let seen = first.revision;
-        let (first, second) = first.publish(seen, Some(second), now).unwrap();
+        assert!(matches!(second.revise(content, now), Err(CareError::RulesPublished)));
+        first.publish(Some(&mut second), now).unwrap();
         assert_eq!(first.status, RuleSetStatus::Published);
-        assert_eq!(second.unwrap().status, RuleSetStatus::Retired);
-        let seen = first.revision;
-        assert!(matches!(first.publish(seen, None, now), Err(CareError::RulesInForce)));
+        assert_eq!(second.status, RuleSetStatus::Retired);
+        assert!(matches!(first.publish(None, now), Err(CareError::RulesInForce)));
     }
 
     #[test]
@@ -398,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_takes_what_the_author_wrote_and_counts() {
+    fn a_revision_takes_what_the_author_wrote() {
         let later = DateTime::UNIX_EPOCH + chrono::Duration::days(1);
         let content = RuleSetContent {
             rules: vec![rule("age", "patient.age > 70")],
@@ -406,12 +355,12 @@ mod tests {
             based_on: Some(RuleSetId(Uuid::from_u128(7))),
         };
         let first = set(1, Scope::default(), vec![rule("age", "patient.age > 65")]);
-        let revised = first.clone().revise(1, content.clone(), later).unwrap();
+        let mut revised = first.clone();
+        revised.revise(content.clone(), later).unwrap();
         let expected = RuleSet {
             rules: content.rules,
             note: content.note,
             based_on: content.based_on,
-            revision: 2,
             changed_at: later,
             ..first
         };
@@ -424,25 +373,24 @@ mod tests {
         let rules = vec![rule("age", "patient.age > 65")];
         let first = set(1, Scope::default(), rules.clone());
         let next = RuleSet { based_on: Some(first.id), ..set(2, Scope::default(), rules) };
-        let current = RuleSet { status: RuleSetStatus::Published, revision: 5, ..first };
-        let (published, retired) = next.clone().publish(1, Some(current.clone()), later).unwrap();
+        let current = RuleSet { status: RuleSetStatus::Published, ..first };
+        let (mut published, mut retired) = (next.clone(), current.clone());
+        published.publish(Some(&mut retired), later).unwrap();
         let expected = RuleSet {
             status: RuleSetStatus::Published,
-            revision: 2,
             changed_at: later,
             published_at: Some(later),
             ..next
         };
         assert_eq!(published, expected);
-        let expected =
-            RuleSet { status: RuleSetStatus::Retired, revision: 6, changed_at: later, ..current };
-        assert_eq!(retired, Some(expected));
+        let expected = RuleSet { status: RuleSetStatus::Retired, changed_at: later, ..current };
+        assert_eq!(retired, expected);
     }
 
     #[test]
     fn a_draft_with_a_fault_is_not_published() {
-        let broken = set(1, Scope::default(), vec![rule("age", "patient.age >")]);
-        let refused = broken.publish(1, None, DateTime::UNIX_EPOCH);
+        let mut broken = set(1, Scope::default(), vec![rule("age", "patient.age >")]);
+        let refused = broken.publish(None, DateTime::UNIX_EPOCH);
         assert!(matches!(refused, Err(CareError::Invalid(_))));
     }
 

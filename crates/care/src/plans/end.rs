@@ -1,10 +1,10 @@
 //! Ending plans. The other contexts hear of it, so that nothing more is filled
 //! or sent out for a plan that has ended.
 
-use kernel::{Actor, AssessmentId, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry, Env, Event};
+use kernel::{Actor, AssessmentId, Seen, TreatmentPlanId};
+use ports::{AuditAction, AuditEntry, Env, Event, Locked};
 
-use super::{lost, to_change};
+use super::to_change;
 use crate::{CareError, CareStore, CareTx, EndReason, Sources, TreatmentPlan, tasks};
 
 /// Takes a plan back, for a coded reason.
@@ -13,14 +13,15 @@ pub async fn revoke(
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    place: (TreatmentPlanId, Option<i64>),
+    place: (TreatmentPlanId, &Seen),
     reason: EndReason,
     note: Option<String>,
 ) -> Result<TreatmentPlan, CareError> {
-    let (provider, plan, _) = to_change(env, store, sources, actor, place).await?;
-    let loaded = plan.version;
-    let ended = plan.revoke(provider, reason, note, env.now())?;
-    save(store, actor, place, loaded, ended).await
+    let (mut tx, provider, mut plan, _) = to_change(env, store, sources, actor, place).await?;
+    plan.revoke(provider, reason, note, env.now())?;
+    keep(tx.as_mut(), &mut plan).await?;
+    tx.commit().await?;
+    Ok(plan.into_inner())
 }
 
 /// Closes a plan that has done what it was for.
@@ -29,38 +30,22 @@ pub async fn complete(
     store: &dyn CareStore,
     sources: &Sources,
     actor: &Actor,
-    place: (TreatmentPlanId, Option<i64>),
+    place: (TreatmentPlanId, &Seen),
     note: Option<String>,
 ) -> Result<TreatmentPlan, CareError> {
-    let (provider, plan, _) = to_change(env, store, sources, actor, place).await?;
-    let loaded = plan.version;
-    let ended = plan.reach_goal(provider, note, env.now())?;
-    save(store, actor, place, loaded, ended).await
-}
-
-async fn save(
-    store: &dyn CareStore,
-    actor: &Actor,
-    place: (TreatmentPlanId, Option<i64>),
-    loaded: i64,
-    mut ended: TreatmentPlan,
-) -> Result<TreatmentPlan, CareError> {
-    let mut tx = store.begin(actor).await?;
-    match keep(tx.as_mut(), &ended).await {
-        Err(CareError::Port(error)) => {
-            drop(tx);
-            return Err(lost(store, actor, place, loaded, error).await);
-        }
-        other => other?,
-    }
+    let (mut tx, provider, mut plan, _) = to_change(env, store, sources, actor, place).await?;
+    plan.reach_goal(provider, note, env.now())?;
+    keep(tx.as_mut(), &mut plan).await?;
     tx.commit().await?;
-    ended.version += 1;
-    Ok(ended)
+    Ok(plan.into_inner())
 }
 
 /// Saves a plan that has ended, tells of it and audits it.
-pub(super) async fn keep(tx: &mut dyn CareTx, plan: &TreatmentPlan) -> Result<(), CareError> {
-    tx.save_plan(plan).await?;
+pub(super) async fn keep(
+    tx: &mut dyn CareTx,
+    plan: &mut Locked<TreatmentPlan>,
+) -> Result<(), CareError> {
+    tx.save(plan).await?;
     if let Some(ending) = &plan.ended {
         let about = [Some(plan.id.uuid()), plan.assessment.map(AssessmentId::uuid)];
         for about in about.into_iter().flatten() {

@@ -1,10 +1,10 @@
 //! What became of a plan, version by version.
 
 use kernel::{Actor, TreatmentPlanId};
-use ports::{AuditAction, AuditEntry};
+use ports::{AuditAction, AuditEntry, repository::get};
 
 use crate::{
-    CareError, CareStore, FieldChange, Reach, TreatmentPlan, diff, treatment::PlanVersion,
+    CareError, CareStore, FieldChange, TreatmentPlan, diff, store::reached, treatment::PlanVersion,
 };
 
 /// A version with what it changed.
@@ -43,14 +43,12 @@ pub async fn history(
     actor: &Actor,
     id: TreatmentPlanId,
 ) -> Result<PlanHistory, CareError> {
-    let reach = Reach::of(actor, Vec::new());
     let mut tx = store.begin(actor).await?;
-    let found = tx.plan(id, &reach).await?;
+    let found = get::<TreatmentPlan>(tx.as_mut(), id).await;
+    let place = (AuditAction::Read, "treatment_plan_history", id.uuid());
+    let (mut tx, plan) = reached(tx, found, place).await?;
     let entry = AuditEntry::new(AuditAction::Read, "treatment_plan_history", id);
-    tx.audit(match &found {
-        Some(plan) => entry.patient(plan.patient),
-        None => entry.denied(),
-    });
+    tx.audit(entry.patient(plan.patient));
     tx.commit().await?;
-    found.map(PlanHistory::of).ok_or(CareError::NotFound("treatment plan"))
+    Ok(PlanHistory::of(plan))
 }

@@ -8,8 +8,11 @@ mod store;
 mod summary;
 
 use async_trait::async_trait;
-use kernel::{Actor, CategoryId, FieldError, Page, Permission, RuleSetId};
-use ports::{AuditAction, AuditEntry, Env, PortError};
+use kernel::{Actor, CategoryId, FieldError, Page, Permission, RuleSetId, Seen};
+use ports::{
+    AuditAction, AuditEntry, Env, Locked,
+    repository::{get, lock},
+};
 
 pub use self::{
     allowlist::{auto_approvals, set_auto_approval},
@@ -45,11 +48,7 @@ pub async fn one(
     id: RuleSetId,
 ) -> Result<RuleSet, CareError> {
     actor.require(Permission::RuleAdminister)?;
-    load(store.begin(actor).await?.as_mut(), id).await
-}
-
-async fn load(tx: &mut dyn CareTx, id: RuleSetId) -> Result<RuleSet, CareError> {
-    tx.rule_set(id).await?.ok_or(CareError::NotFound("rule set"))
+    Ok(get(store.begin(actor).await?.as_mut(), id).await?)
 }
 
 /// A new draft of category and scope. Without a word of what it is based on it
@@ -81,9 +80,9 @@ pub async fn draft(
     check_base(tx.as_mut(), category, content.based_on).await?;
     let current = in_force(tx.as_mut(), category, &scope).await?;
     content.based_on = content.based_on.or(current.map(|current| current.id));
-    let version = tx.latest_rule_version(category, &scope).await? + 1;
-    let set = RuleSet::draft(env.fresh(), (category, scope), version, content, env.now());
-    tx.add_rule_set(&set).await?;
+    let number = tx.latest_rule_number(category, &scope).await? + 1;
+    let set = RuleSet::draft(env.fresh(), (category, scope), number, content, env.now());
+    tx.insert(&set).await?;
     tx.audit(entry(AuditAction::Create, &set));
     tx.commit().await?;
     Ok(set)
@@ -96,8 +95,8 @@ async fn check_base(
     base: Option<RuleSetId>,
 ) -> Result<(), CareError> {
     let Some(base) = base else { return Ok(()) };
-    match tx.rule_set(base).await? {
-        Some(base) if base.category == category => Ok(()),
+    match tx.find(base).await? {
+        Some(RuleSet { category: of, .. }) if of == category => Ok(()),
         _ => {
             Err(CareError::field("based_on", "unknown", "The category has no rule set of this id."))
         }
@@ -109,20 +108,20 @@ pub async fn revise(
     store: &dyn CareStore,
     actor: &Actor,
     id: RuleSetId,
-    seen: i64,
+    seen: &Seen,
     content: RuleSetContent,
 ) -> Result<RuleSet, CareError> {
     actor.require(Permission::RuleAdminister)?;
     let mut tx = store.begin(actor).await?;
-    let before = load(tx.as_mut(), id).await?;
-    check_base(tx.as_mut(), before.category, content.based_on).await?;
-    let count = before.rules.len();
-    let content = RuleSetContent { based_on: content.based_on.or(before.based_on), ..content };
-    let set = before.revise(seen, content, env.now())?;
-    save(tx.as_mut(), &set).await?;
+    let mut set = lock::<RuleSet>(tx.as_mut(), id, seen).await?;
+    check_base(tx.as_mut(), set.category, content.based_on).await?;
+    let count = set.rules.len();
+    let content = RuleSetContent { based_on: content.based_on.or(set.based_on), ..content };
+    set.revise(content, env.now())?;
+    tx.save(&mut set).await?;
     tx.audit(entry(AuditAction::Update, &set).detail("old_rules", count));
     tx.commit().await?;
-    Ok(set)
+    Ok(set.into_inner())
 }
 
 /// Everything for which the set could not be published now; it changes
@@ -158,30 +157,34 @@ pub async fn publish(
     forms: &dyn FormSchemas,
     actor: &Actor,
     id: RuleSetId,
-    seen: i64,
+    seen: &Seen,
 ) -> Result<RuleSet, CareError> {
     let errors = validate(store, forms, actor, id).await?;
     let mut tx = store.begin(actor).await?;
-    let set = load(tx.as_mut(), id).await?;
+    let mut set = lock::<RuleSet>(tx.as_mut(), id, seen).await?;
     let rolls_back = set.status == RuleSetStatus::Retired;
     let current = in_force(tx.as_mut(), set.category, &set.scope).await?;
-    let (set, retired) = set.publish(seen, current, env.now())?;
+    let mut retired = lock_current(tx.as_mut(), current).await?;
+    set.publish(retired.as_deref_mut(), env.now())?;
     if !errors.is_empty() {
         return Err(CareError::Invalid(errors));
     }
-    if let Some(retired) = &retired {
-        save(tx.as_mut(), retired).await?;
+    if let Some(retired) = &mut retired {
+        tx.save(retired).await?;
     }
-    save(tx.as_mut(), &set).await?;
+    // Of two that are published at one moment the later one hears of the other.
+    tx.save(&mut set)
+        .await
+        .map_err(|error| error.at("care_rule_sets_in_force", CareError::RulesChangedAtOnce))?;
     tx.audit(
         entry(AuditAction::Update, &set)
             .detail("published", true)
             .detail("rolls_back", rolls_back)
-            .detail("old_version", retired.as_ref().map(|retired| retired.version))
-            .detail("new_version", set.version),
+            .detail("old_version", retired.as_ref().map(|retired| retired.number))
+            .detail("new_version", set.number),
     );
     tx.commit().await?;
-    Ok(set)
+    Ok(set.into_inner())
 }
 
 /// What the rules in force would miss in a form of this schema: paths are
@@ -200,7 +203,7 @@ pub async fn objections(
             errors.extend(misfits(std::slice::from_ref(rule), schema).into_iter().map(|misfit| {
                 let message = format!(
                     "Version {} of the eligibility rules reads it otherwise: {}",
-                    set.version, misfit.message
+                    set.number, misfit.message
                 );
                 FieldError::new(path.clone(), misfit.code, message)
             }));
@@ -218,12 +221,15 @@ pub(crate) async fn in_force(
     Ok(sets.into_iter().find(|set| set.scope == *scope))
 }
 
-/// Of two changes at one moment the later one hears of the other.
-pub(crate) async fn save(tx: &mut dyn CareTx, set: &RuleSet) -> Result<(), CareError> {
-    tx.save_rule_set(set).await.map_err(|error| match error {
-        PortError::Conflict(_) => CareError::RulesChangedAtOnce,
-        other => other.into(),
-    })
+/// The set in force, to be retired.
+pub(crate) async fn lock_current(
+    tx: &mut dyn CareTx,
+    current: Option<RuleSet>,
+) -> Result<Option<Locked<RuleSet>>, CareError> {
+    match current {
+        Some(current) => Ok(Some(lock(tx, current.id, &Seen::Any).await?)),
+        None => Ok(None),
+    }
 }
 
 pub(crate) fn entry(action: AuditAction, set: &RuleSet) -> AuditEntry {
@@ -231,7 +237,6 @@ pub(crate) fn entry(action: AuditAction, set: &RuleSet) -> AuditEntry {
         .detail("category", set.category.to_string())
         .detail("state", set.scope.state.map(|state| state.to_string()))
         .detail("drug", set.scope.drug.as_ref().map(ToString::to_string))
-        .detail("version", set.version)
-        .detail("revision", set.revision)
+        .detail("number", set.number)
         .detail("rules", set.rules.len())
 }

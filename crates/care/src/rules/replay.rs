@@ -2,10 +2,10 @@
 //! held against each other.
 
 use kernel::{Actor, AssessmentId, Permission};
-use ports::{AuditAction, AuditEntry, events::AssessmentOutcome};
+use ports::{Aggregate as _, AuditAction, AuditEntry, events::AssessmentOutcome};
 
 use crate::{
-    Assessment, CareError, CareStore, CareTx, Priority, Reach,
+    Assessment, CareError, CareStore, CareTx, Priority,
     eligibility::{Decision, Outcome, RuleBook, RuleSetRef},
 };
 
@@ -89,10 +89,10 @@ pub async fn replay(
 ) -> Result<Replay, CareError> {
     actor.require(Permission::AuditRead)?;
     let mut tx = store.begin(actor).await?;
-    let Some(assessment) = tx.assessment(id, &Reach::All).await? else {
+    let Some(assessment) = tx.decided_one(id).await? else {
         tx.audit(AuditEntry::new(AuditAction::Read, "assessment", id).denied());
         tx.commit().await?;
-        return Err(CareError::NotFound("assessment"));
+        return Err(CareError::no(Assessment::NAME));
     };
     let replay = again(tx.as_mut(), &assessment).await?;
     tx.audit(

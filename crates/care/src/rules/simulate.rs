@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use kernel::{Actor, AssessmentId, CategoryId, Permission, RuleSetId, RxNorm};
-use ports::{AuditAction, AuditEntry, events::AssessmentOutcome};
+use ports::{AuditAction, AuditEntry, events::AssessmentOutcome, repository::get};
 
-use super::{entry, load, replay::decided};
+use super::{entry, replay::decided};
 use crate::{
-    Assessment, CareError, CareStore, CareTx, Priority,
+    Assessment, CareError, CareStore, CareTx, Priority, Protocol,
     eligibility::{RuleBook, RuleSet},
+    setting,
 };
 
 /// The most assessments of one call.
@@ -75,7 +76,7 @@ pub async fn simulate(
     actor.require(Permission::RuleAdminister)?;
     let limit = limit.clamp(1, MOST_SIMULATED);
     let mut tx = store.begin(actor).await?;
-    let set = load(tx.as_mut(), id).await?;
+    let set: RuleSet = get(tx.as_mut(), id).await?;
     RuleSet::validate(&set.rules)?;
     let drug = drug_of(tx.as_mut(), set.category).await?;
     let in_force = tx.rule_sets_in_force(set.category).await?;
@@ -121,6 +122,6 @@ pub async fn simulate(
 
 /// The drug of the category's protocol.
 async fn drug_of(tx: &mut dyn CareTx, category: CategoryId) -> Result<Option<RxNorm>, CareError> {
-    let protocol = tx.protocol(category).await?;
+    let protocol: Option<Protocol> = setting::held(tx, &category).await?;
     Ok(protocol.map(|protocol| protocol.treatment.medication.rxnorm))
 }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use kernel::{AssessmentId, CategoryId, Page, PageRequest, RuleSetId, RxNorm, UsState};
-use ports::{Result, UnitOfWork};
+use ports::{Repository, Result, UnitOfWork};
 
 use crate::{
     Assessment,
@@ -19,9 +19,7 @@ pub struct RuleSetQuery {
 /// [`CareTx`](crate::CareTx), because a decision reads its rules in the
 /// transaction in which it is stored.
 #[async_trait]
-pub trait RuleTx: UnitOfWork {
-    async fn rule_set(&mut self, id: RuleSetId) -> Result<Option<RuleSet>>;
-
+pub trait RuleTx: UnitOfWork + Repository<RuleSet> {
     /// In no order; what does not exist is left out.
     async fn rule_sets_named(&mut self, ids: &[RuleSetId]) -> Result<Vec<RuleSet>>;
 
@@ -30,20 +28,21 @@ pub trait RuleTx: UnitOfWork {
     /// The published sets of a category, of every scope.
     async fn rule_sets_in_force(&mut self, category: CategoryId) -> Result<Vec<RuleSet>>;
 
-    /// The highest version of category and scope; 0 without one.
-    async fn latest_rule_version(&mut self, category: CategoryId, scope: &Scope) -> Result<i32>;
+    /// The highest number of category and scope; 0 without one.
+    async fn latest_rule_number(&mut self, category: CategoryId, scope: &Scope) -> Result<i32>;
 
-    /// A version that exists already is a conflict.
-    async fn add_rule_set(&mut self, set: &RuleSet) -> Result<()>;
+    /// Whether the drug may be approved automatically in the state.
+    async fn auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<bool>;
 
-    /// Saves a set whose stored revision is the one before; anything else is a
-    /// conflict, as is a second published set of category and scope.
-    async fn save_rule_set(&mut self, set: &RuleSet) -> Result<()>;
+    async fn allow_auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<()>;
 
     /// Every drug that may be approved automatically somewhere, by state.
     async fn auto_approvals(&mut self) -> Result<Vec<(UsState, RxNorm)>>;
 
     async fn forbid_auto_approval(&mut self, state: UsState, drug: &RxNorm) -> Result<()>;
+
+    /// Whoever's assessment it is: an auditor replays them all.
+    async fn decided_one(&mut self, id: AssessmentId) -> Result<Option<Assessment>>;
 
     /// Assessments of a category, and of one state where one is named, the
     /// latest first, from after the one that is named.

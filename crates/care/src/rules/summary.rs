@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use kernel::{Actor, CategoryId, RxNorm, UsState};
 
 use crate::{
-    CareError, CareStore, Modality, Severity,
+    CareError, CareStore, Modality, Protocol, Severity,
     eligibility::{RuleSet, Scope},
+    setting,
 };
 
 /// Something that decides about a request, as its author describes it.
@@ -69,11 +70,13 @@ pub async fn requirements(
 ) -> Result<Requirements, CareError> {
     let mut tx = store.begin(&Actor::system("care.requirements")).await?;
     let sets = tx.rule_sets_in_force(category).await?;
-    let protocol = tx.protocol(category).await?;
+    let protocol: Option<Protocol> = setting::held(tx.as_mut(), &category).await?;
     let drug = protocol.map(|protocol| protocol.treatment.medication.rxnorm);
     let mut requirements = Requirements::of(sets, drug.as_ref());
     for (state, allowed) in tx.auto_approvals().await? {
-        if Some(&allowed) == drug.as_ref() && tx.modality(state).await? == Modality::Asynchronous {
+        if Some(&allowed) == drug.as_ref()
+            && setting::modality(tx.as_mut(), state).await? == Modality::Asynchronous
+        {
             requirements.automatic_in.insert(state);
         }
     }

@@ -3,13 +3,14 @@ use std::collections::BTreeMap;
 use ::pharmacy::safety::{CuratedInteractions, Proposed, Severity};
 use async_trait::async_trait;
 use care::{
-    AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, Colleague,
+    AlertSeverity, AskedQuestion, Categories, CategoryTerms, ClinicalFacts, Colleague, DoseLimit,
     ExpiringLicense, IntakeReader, PatientFacts, PatientName, Prescribed, ProviderDirectory,
     SafetyAlert, SafetyChecks, Standing, SubmittedResponse, Treatment, VIDEO_VISITS, VisitCover,
     VisitCovers,
     eligibility::{AnswerKind, FormSchema},
     portal::Inbox,
     rules::FormSchemas,
+    setting,
 };
 use chrono::{DateTime, Utc};
 use identity::{License, ProviderProfile};
@@ -240,7 +241,8 @@ impl SafetyChecks for Bridges {
         replaced: Option<TreatmentPlanId>,
     ) -> Result<Vec<SafetyAlert>> {
         let mut tx = self.care.begin(&Actor::system("care.safety")).await?;
-        let listed = tx.dose_limit(&treatment.medication.rxnorm).await?;
+        let listed: Option<DoseLimit> =
+            setting::held(tx.as_mut(), &treatment.medication.rxnorm).await?;
         drop(tx);
         let (medication, dosing) = prescribable(treatment, listed.as_ref())
             .map_err(|what| PortError::bug(format!("a proposed treatment has {what}")))?;

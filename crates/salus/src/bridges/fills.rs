@@ -7,7 +7,7 @@ use ::pharmacy::dispatch::{
 use ::pharmacy::{prescription::PrescriptionState, safety::CuratedInteractions};
 use async_trait::async_trait;
 use billing::stopped::Treatments;
-use care::{PlanStatus, Reach, TaskKind, assessment::standing_refusal};
+use care::{PlanStatus, TaskKind, assessment::standing_refusal};
 use kernel::{Actor, CategoryId, InvoiceId, PatientId, ProviderId, Uuid};
 use ports::Result;
 
@@ -52,7 +52,7 @@ impl Treatments for Bridges {
         let Some(plan) = tx.active_plan(patient, category).await? else { return Ok(None) };
         drop(tx);
         let mut tx = self.fulfilment.begin(&actor).await?;
-        let open = tx.open_prescription(plan).await?;
+        let open = tx.open_prescription(plan.id).await?;
         Ok(open
             .filter(|open| matches!(open.state, PrescriptionState::Blocked { .. }))
             .map(|open| open.id.uuid()))
@@ -73,11 +73,11 @@ impl FillCircumstances for Bridges {
         category: CategoryId,
     ) -> Result<TreatmentStanding> {
         let mut tx = self.care.begin(&Actor::system("pharmacy.fill_checks")).await?;
-        let mut plans = tx.plans(patient, &Reach::All).await?;
+        let mut plans = tx.plans(patient).await?;
         plans.retain(|plan| plan.category == category);
         let active = plans.iter().find(|plan| plan.status == PlanStatus::Active);
         let last = plans.iter().max_by_key(|plan| (plan.first.at, plan.id));
-        let assessments = tx.assessments(patient, &Reach::All).await?;
+        let assessments = tx.assessments(patient).await?;
         let since = active.or(last).map(|plan| plan.first.at);
         Ok(TreatmentStanding {
             active: active.map(|plan| ActivePlan {

@@ -8,7 +8,7 @@ use ::pharmacy::{
     safety::{AllergyCategory, ClinicalFacts, ClinicalRecord, RecordedAllergy, RecordedMedication},
 };
 use async_trait::async_trait;
-use care::{PlanStatus, Reach};
+use care::{DoseLimit, PlanStatus, TreatmentPlan, setting};
 use identity::LicenseStatus;
 use kernel::{
     AccountId, Actor, CoveredTreatment, PatientId, ProviderId, QuantityUnit, SubscriptionId,
@@ -23,9 +23,11 @@ use super::{Bridges, crossing};
 impl TreatmentPlans for Bridges {
     async fn treatment(&self, plan: TreatmentPlanId) -> Result<Option<PlannedTreatment>> {
         let mut tx = self.care.begin(&Actor::system("pharmacy.treatment")).await?;
-        let Some(plan) = tx.plan(plan, &Reach::All).await? else { return Ok(None) };
+        let found: Option<TreatmentPlan> = tx.find(plan).await?;
+        let Some(plan) = found else { return Ok(None) };
         let treatment = &plan.current().treatment;
-        let listed = tx.dose_limit(&treatment.medication.rxnorm).await?;
+        let listed: Option<DoseLimit> =
+            setting::held(tx.as_mut(), &treatment.medication.rxnorm).await?;
         let listed = listed.filter(|drug| drug.lists(&treatment.medication));
         let (medication, dosing) = prescribable(treatment, listed.as_ref())
             .map_err(|what| PortError::bug(format!("the treatment plan {} has {what}", plan.id)))?;
@@ -163,7 +165,7 @@ impl ClinicalRecord for Bridges {
         .await
         .map_err(|error| crossing("the clinical summary", error))?;
         let mut tx = self.care.begin(&Actor::system("pharmacy.safety")).await?;
-        let assessments = tx.assessments(patient, &Reach::All).await?;
+        let assessments = tx.assessments(patient).await?;
         drop(tx);
         let pregnant = care::assessment::pregnancy(&assessments, self.env.now());
         let affirmed = care::assessment::affirmed(&assessments);

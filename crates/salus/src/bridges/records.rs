@@ -6,7 +6,7 @@ use ::records::sources::{
     ResponseSource,
 };
 use async_trait::async_trait;
-use care::{ConsultationStatus, Reach};
+use care::{Consultation, ConsultationStatus};
 use intake::{FormVersion, IntakeStore, Photo, PhotoVault};
 use kernel::{
     Actor, Coding, ConsultationId, FormResponseId, PatientId, PhotoId, PrescriptionId, ProviderId,
@@ -146,7 +146,8 @@ impl PrescriptionSource for Bridges {
 impl ConsultationSource for Bridges {
     async fn consultation(&self, id: ConsultationId) -> Result<Option<ConsultationData>> {
         let mut tx = self.care.begin(&Actor::system("records.consultation")).await?;
-        let Some(consultation) = tx.consultation(id, &Reach::All).await? else { return Ok(None) };
+        let found: Option<Consultation> = tx.find(id).await?;
+        let Some(consultation) = found else { return Ok(None) };
         drop(tx);
         let status = match consultation.status {
             ConsultationStatus::Scheduled => EncounterStatus::Planned,

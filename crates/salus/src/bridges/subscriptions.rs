@@ -3,7 +3,7 @@ use ::subscriptions::{
     access::{Offer, OfferedPrice, Offers, highest_tier},
 };
 use async_trait::async_trait;
-use care::{Assessment, Reach};
+use care::Assessment;
 use chrono_tz::Tz;
 use kernel::{Actor, AssessmentId, CategoryId, DoseForm, PatientId, PriceId, TreatedWith};
 use pharmacy::{
@@ -23,21 +23,20 @@ impl Approvals for Bridges {
         category: CategoryId,
     ) -> Result<Option<AssessmentId>> {
         let mut tx = self.care.begin(&Actor::system("subscriptions.approvals")).await?;
-        let assessments = tx.assessments(patient, &Reach::All).await?;
+        let assessments = tx.assessments(patient).await?;
         Ok(Assessment::approval_in_force(&assessments, category))
     }
 
     async fn supply(&self, patient: PatientId, category: CategoryId) -> Result<Supply> {
         let actor = Actor::system("subscriptions.supply");
         let mut tx = self.care.begin(&actor).await?;
-        let Some(id) = tx.active_plan(patient, category).await? else {
+        let Some(plan) = tx.active_plan(patient, category).await? else {
             return Ok(Supply::NoPlan);
         };
-        let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(Supply::NoPlan) };
         drop(tx);
         let treatment = &plan.current().treatment;
         let fills = PlannedFills {
-            plan: id,
+            plan: plan.id,
             version: plan.current().number,
             fills: treatment.refills + 1,
             days: u16::try_from(treatment.duration_days).unwrap_or(u16::MAX),
@@ -55,8 +54,7 @@ impl Approvals for Bridges {
         category: CategoryId,
     ) -> Result<Option<TreatedWith>> {
         let mut tx = self.care.begin(&Actor::system("subscriptions.treated")).await?;
-        let Some(id) = tx.active_plan(patient, category).await? else { return Ok(None) };
-        let Some(plan) = tx.plan(id, &Reach::All).await? else { return Ok(None) };
+        let Some(plan) = tx.active_plan(patient, category).await? else { return Ok(None) };
         let treatment = &plan.current().treatment;
         let medication = &treatment.medication;
         let steps = treatment.titration.iter().flat_map(|titration| &titration.steps);

@@ -3,9 +3,9 @@
 use care::{
     CareError, CareStore, DoseLimit,
     dosing::{self, DosingRule, Method, RenalBand, RenalEffect, Rounding, TitrationStep},
-    setup,
+    setting, setup,
 };
-use kernel::{Actor, DeaSchedule, RxNorm};
+use kernel::{Actor, DeaSchedule, RxNorm, Seen};
 
 use super::{
     DOXYCYCLINE, Drug, FINASTERIDE, METFORMIN, MINOXIDIL, SEMAGLUTIDE_PENS, SERTRALINE, SILDENAFIL,
@@ -192,14 +192,14 @@ fn semaglutide_limit() -> Result<DoseLimit, CareError> {
 /// Sets the rules of drugs that have none.
 pub async fn sow(store: &dyn CareStore, actor: &Actor) -> Result<(), CareError> {
     let limit = semaglutide_limit()?;
-    if store.begin(actor).await?.dose_limit(&limit.rxnorm).await?.is_none() {
+    if setting::current::<DoseLimit>(store, actor, &limit.rxnorm).await?.is_none() {
         setup::set_dose_limit(store, actor, &limit).await?;
     }
     let fixed = RULES.iter().map(RuleSeed::rule);
     for rule in fixed.chain([semaglutide()]) {
         let rule = rule?;
-        if store.begin(actor).await?.dosing_rule(&rule.rxnorm).await?.is_none() {
-            dosing::set_rule(store, actor, &rule, None).await?;
+        if setting::current::<DosingRule>(store, actor, &rule.rxnorm).await?.is_none() {
+            dosing::set_rule(store, actor, &rule, &Seen::from(0)).await?;
         }
     }
     Ok(())
@@ -266,7 +266,7 @@ mod tests {
         let drug = SILDENAFIL.code().unwrap();
         let (rule, version) = dosing::rule(store, &actor, &drug).await.unwrap();
         let changed = DosingRule { min_age: Some(21), ..rule };
-        dosing::set_rule(store, &actor, &changed, Some(version)).await.unwrap();
+        dosing::set_rule(store, &actor, &changed, &version.into()).await.unwrap();
         sow(store, &actor).await.unwrap();
         assert_eq!(dosing::rule(store, &actor, &drug).await.unwrap(), (changed, 2));
     }

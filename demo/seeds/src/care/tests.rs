@@ -197,7 +197,8 @@ async fn what_an_administrator_changed_of_a_state_outlives_the_next_start() {
     let policy = StatePolicy { state: UsState::Tx, modality: Modality::Video };
     let (sown, version) = setting::state_policy(store, &actor, UsState::Tx).await.unwrap();
     assert_eq!(sown.modality, Modality::Asynchronous);
-    setting::set_state_policy(store, &actor, &policy, version).await.unwrap();
+    let seen = kernel::Seen::from(version.unwrap_or(0));
+    setting::set_state_policy(store, &actor, &policy, &seen).await.unwrap();
     set_auto_approval(store, &actor, UsState::Ny, &drug, false).await.unwrap();
     let entries = async || {
         let mut found = auto_approvals(store, &actor).await.unwrap();
