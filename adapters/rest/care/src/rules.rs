@@ -240,9 +240,9 @@ impl From<Change> for SimulatedChangeView {
     fn from(change: Change) -> Self {
         Self {
             assessment_id: change.assessment.uuid(),
-            from: change.from.0.into(),
+            from: change.from.0,
             from_priority: change.from.1,
-            to: change.to.0.into(),
+            to: change.to.0,
             to_priority: change.to.1,
         }
     }
