@@ -99,7 +99,8 @@ async fn rules_and_forms_are_written_so_that_each_finds_the_other() {
     assert_eq!((status, changed["revision"].as_i64()), (200, Some(2)), "{changed}");
     let (status, lost) = admin.call(Method::PUT, &place, Some(1), change()).await;
     assert_eq!(status, 412, "{lost}");
-    assert!(lost["detail"].as_str().expect("a detail").contains("revision 2"), "{lost}");
+    let told = lost["errors"][0]["message"].as_str().expect("a message");
+    assert!(told.contains("version 2 is the current one"), "{lost}");
     let simulation = admin.get(&format!("{place}/simulation")).await;
     assert_eq!(simulation["examined"], 0);
     let (status, published) = admin.call(Method::POST, &publish, Some(2), None).await;

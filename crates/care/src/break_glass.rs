@@ -106,6 +106,7 @@ pub async fn open(
     if let Some(open) = tx.open_break_glass(provider, patient, now).await? {
         return Ok(open);
     }
+    tx.open_until(provider, patient, glass.expires_at).await?;
     tx.insert(&glass).await?;
     let entry = AuditEntry::new(AuditAction::Execute, "break_glass", glass.id);
     tx.audit(entry.patient(patient));

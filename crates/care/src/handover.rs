@@ -78,6 +78,15 @@ pub trait HandoverTx: UnitOfWork {
     /// Saving a review that somebody holds does so by itself.
     async fn rejoin(&mut self, provider: ProviderId, patient: PatientId) -> Result<(), PortError>;
 
+    /// Opens a closed chart to the provider for an emergency, before anything is written
+    /// in it.
+    async fn open_until(
+        &mut self,
+        provider: ProviderId,
+        patient: PatientId,
+        until: DateTime<Utc>,
+    ) -> Result<(), PortError>;
+
     async fn set_unlicensed(
         &mut self,
         provider: ProviderId,

@@ -1,6 +1,5 @@
 //! Charts opened in an emergency.
 
-use async_trait::async_trait;
 use care::break_glass::{AccessReview, BreakGlass};
 use chrono::{DateTime, Utc};
 use kernel::{AccountId, Actor, BreakGlassId, PatientId, Permission, ProviderId};
@@ -8,7 +7,7 @@ use ports::Result;
 use sea_orm::{Condition, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr};
 
 use crate::{Tx, text, text_of};
-use pg::{PgTx, Row, Unreadable};
+use pg::{Row, Unreadable};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "care_break_glass")]
@@ -32,7 +31,6 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-#[async_trait]
 impl Row for Model {
     type Aggregate = BreakGlass;
 
@@ -82,18 +80,6 @@ impl Row for Model {
             Some(provider) => Condition::all().add(Column::ProviderId.eq(provider)),
             None => Condition::all().add(Expr::value(false)),
         }
-    }
-
-    /// Opens the wall meanwhile; a chart that is open anyway has no row there.
-    async fn save_parts(tx: &mut PgTx, glass: &BreakGlass) -> Result<()> {
-        tx.execute(
-            "opening a closed chart",
-            "UPDATE care_closed_charts SET open_until = greatest(open_until, $3) \
-             WHERE provider_id = $1 AND patient_id = $2",
-            [glass.provider.into(), glass.patient.into(), glass.expires_at.into()],
-        )
-        .await
-        .map(drop)
     }
 }
 

@@ -162,6 +162,22 @@ impl HandoverTx for Tx {
         rejoin(self, provider, patient).await
     }
 
+    async fn open_until(
+        &mut self,
+        provider: ProviderId,
+        patient: PatientId,
+        until: DateTime<Utc>,
+    ) -> Result<()> {
+        self.execute(
+            "opening a closed chart",
+            "UPDATE care_closed_charts SET open_until = $3 \
+             WHERE provider_id = $1 AND patient_id = $2",
+            [provider.into(), patient.into(), until.into()],
+        )
+        .await
+        .map(drop)
+    }
+
     async fn set_unlicensed(
         &mut self,
         provider: ProviderId,

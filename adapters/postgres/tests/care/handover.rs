@@ -69,13 +69,13 @@ async fn a_license_that_ends_closes_charts_and_gives_reviews_back() {
 
     license(&setting, IN_MASSACHUSETTS, &[UsState::Tx]);
     tell(&setting, IN_MASSACHUSETTS).await;
-    assert_eq!(chart().await.unwrap_err().code(), "care.not_found");
+    assert_eq!(chart().await.unwrap_err().code(), "patient_not_found");
     assert!(!pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap());
     assert_eq!(seen(&setting, IN_MASSACHUSETTS, "care_treatment_plans", ADA).await, 0, "the wall");
     assert_eq!(seen(&setting, ALSO_THERE, "care_treatment_plans", ADA).await, 1);
     assert_eq!(setting.queue(ALSO_THERE).await, [held], "it waits for anybody");
     let signed = setting.approve(held, IN_MASSACHUSETTS, None, "k1").await.unwrap_err();
-    assert_eq!(signed.code(), "care.not_found");
+    assert_eq!(signed.code(), "assessment_not_found");
 
     // An emergency opens the chart, through the wall too, and for an hour.
     let reason = "Found unconscious at home, allergies unknown.";
@@ -83,7 +83,7 @@ async fn a_license_that_ends_closes_charts_and_gives_reviews_back() {
     break_glass::open(env, pg, &setting.sources, &actor, ADA, reason).await.unwrap();
     assert_eq!(chart().await.unwrap().len(), 1);
     setting.database.clock.advance(TimeDelta::minutes(61));
-    assert_eq!(chart().await.unwrap_err().code(), "care.not_found");
+    assert_eq!(chart().await.unwrap_err().code(), "patient_not_found");
     assert_eq!(seen(&setting, IN_MASSACHUSETTS, "care_treatment_plans", ADA).await, 0);
 
     // With the license the charts come back.
@@ -223,7 +223,7 @@ async fn a_panel_goes_to_colleagues_who_are_licensed_where_each_patient_is() {
     license(&setting, IN_MASSACHUSETTS, &[UsState::Ma]);
     tell(&setting, IN_MASSACHUSETTS).await;
     let former = plans::of_patient(pg, &provider(IN_MASSACHUSETTS), ADA).await;
-    assert_eq!(former.unwrap_err().code(), "care.not_found");
+    assert_eq!(former.unwrap_err().code(), "patient_not_found");
     // A new review of the patient is a new beginning.
     let again = setting.assess(ADA, &["review"]).await;
     setting.claim(again, IN_MASSACHUSETTS).await.unwrap();
@@ -350,7 +350,7 @@ async fn what_is_given_while_a_patient_is_handed_over_meets_the_chart_as_it_is_a
         let open = setting.database.pg.opens_chart(IN_MASSACHUSETTS, ADA).await.unwrap();
         match what {
             "signs a plan of their own" => {
-                assert_eq!(done.unwrap_err().code(), "care.not_found", "{what}");
+                assert_eq!(done.unwrap_err().code(), "patient_not_found", "{what}");
                 assert!(!open, "{what}");
             }
             // A claimed review or a booked visit opens the chart again.
@@ -407,7 +407,7 @@ async fn only_administrators_hand_over_and_nobody_to_themselves() {
     assert_eq!(paths(ask(&admin(), strange).await), ["to", "patient_ids[1]", "patient_ids[2]"]);
     let nobody = ProviderId(Uuid::from_u128(0xfa));
     let unknown = handover::hand_over(env, store, &setting.sources, &admin(), nobody, all()).await;
-    assert_eq!(unknown.unwrap_err().code(), "care.not_found");
+    assert_eq!(unknown.unwrap_err().code(), "provider_not_found");
 
     // The same request again finds nothing left, and is no mistake.
     for moved in [1, 0] {
@@ -466,7 +466,7 @@ async fn whoever_handed_over_settles_no_task_and_is_given_none() {
     let change = tasks::TaskChange::HandOver { to: IN_MASSACHUSETTS };
     let actor = provider(IN_MASSACHUSETTS);
     let taken = tasks::change(env, store, &setting.sources, &actor, task, change).await;
-    assert_eq!(taken.unwrap_err().code(), "care.not_found");
+    assert_eq!(taken.unwrap_err().code(), "task_not_found");
     assert!(!setting.database.pg.treats(IN_MASSACHUSETTS, ADA).await.unwrap());
     // A colleague may give one back on purpose, and the chart with it.
     let change = tasks::TaskChange::HandOver { to: IN_MASSACHUSETTS };

@@ -65,7 +65,7 @@ async fn whoever_holds_a_review_reads_all_of_it_and_nobody_else() {
 
     let other = read(ALSO_THERE).await.unwrap_err();
     assert_eq!(other.code(), "care.review_already_claimed");
-    assert_eq!(read(IN_TEXAS).await.unwrap_err().code(), "care.not_found");
+    assert_eq!(read(IN_TEXAS).await.unwrap_err().code(), "assessment_not_found");
     let audited = "SELECT count(*) FROM audit_entries WHERE entity = 'review' \
                    AND patient_id IS NOT NULL";
     assert_eq!(setting.count(audited).await, 1);
