@@ -4,31 +4,18 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+use strum::EnumIter;
 
 use crate::{
-    FieldError, UsState, text,
+    FieldError, UsState, Word, text,
     text::{AddressLine, AddressLine2, City, PersonName, TextKind as _, ZipCode},
 };
 
 /// FHIR's administrative gender, which is also the sex that dosing and rules
 /// ask for.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, Word)]
+#[word("AdministrativeSex")]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
 pub enum Sex {
     Male,
     Female,
@@ -133,6 +120,12 @@ impl FromStr for PhoneNumber {
     }
 }
 
+impl From<PhoneNumber> for String {
+    fn from(value: PhoneNumber) -> Self {
+        value.0
+    }
+}
+
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -180,6 +173,12 @@ impl FromStr for EmailAddress {
                     && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
             });
         if local_ok && domain_ok { Ok(Self(value)) } else { Err(InvalidEmailAddress) }
+    }
+}
+
+impl From<EmailAddress> for String {
+    fn from(value: EmailAddress) -> Self {
+        value.0
     }
 }
 

@@ -17,6 +17,12 @@ macro_rules! states {
         #[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
         pub enum UsState {$($code,)+}
 
+        impl From<UsState> for String {
+            fn from(state: UsState) -> Self {
+                state.to_string()
+            }
+        }
+
         impl UsState {
             pub fn all() -> impl Iterator<Item = Self> {
                 [$(Self::$code,)+].into_iter()

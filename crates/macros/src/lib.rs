@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod error;
+mod mirror;
 mod word;
 
 use proc_macro::TokenStream;
@@ -34,6 +35,19 @@ pub fn domain_error(input: TokenStream) -> TokenStream {
 pub fn aggregate(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     aggregate::derive(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// A struct of the API beside one of the domain. `#[mirror(from = Article)]` derives the
+/// conversion from the domain, `#[mirror(into = ArticleSpec)]` the one into it. Each field
+/// goes by `Into`, and so do the parts of an `Option` or a `Vec`. A field has the domain's
+/// name, and an id the name without `_id`: `patient_id: PatientId` is `patient`. A field says
+/// itself where another one is meant: `#[mirror(address.city)]`, with a function that converts
+/// it `#[mirror(answers, raw_answers)]`, or, from the domain only,
+/// `#[mirror(|article| article.is_open())]`.
+#[proc_macro_derive(Mirror, attributes(mirror))]
+pub fn mirror(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    mirror::derive(&input).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
 /// The text of the doc comments.

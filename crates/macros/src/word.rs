@@ -51,6 +51,12 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
 
+        impl From<#name> for String {
+            fn from(word: #name) -> Self {
+                word.word().to_owned()
+            }
+        }
+
         impl ::core::str::FromStr for #name {
             type Err = ::kernel::UnknownWord;
 

@@ -53,6 +53,20 @@ impl<T: ToJSON> Created<T> {
     }
 }
 
+/// What was made and has no versions.
+#[derive(ApiResponse)]
+pub enum Made<T: ToJSON> {
+    /// It was made.
+    #[oai(status = 201)]
+    Made(Json<T>),
+}
+
+impl<T: ToJSON> Made<T> {
+    pub fn of(view: impl Into<T>) -> Self {
+        Self::Made(Json(view.into()))
+    }
+}
+
 /// Done, and there is nothing to show.
 #[derive(ApiResponse)]
 pub enum Done {

@@ -91,6 +91,10 @@ impl Visitor {
     pub fn actor(&self) -> &Actor {
         &self.0
     }
+
+    pub fn request(self) -> RequestContext {
+        self.0.request
+    }
 }
 
 impl<'a> FromRequest<'a> for Visitor {

@@ -17,6 +17,12 @@ impl From<Decimal> for Exact {
     }
 }
 
+impl From<Exact> for Decimal {
+    fn from(value: Exact) -> Self {
+        value.0
+    }
+}
+
 impl Type for Exact {
     const IS_REQUIRED: bool = true;
 

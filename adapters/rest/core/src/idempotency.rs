@@ -32,12 +32,12 @@ pub fn idempotency_key(
 /// request about one resource does not answer a request about another.
 pub fn idempotency_key_on(
     operation: &'static str,
-    resource: Uuid,
+    resource: impl Into<Uuid>,
     header: &str,
     body: &impl ToJSON,
 ) -> Result<IdempotencyKey, Problem> {
     let mut key = idempotency_key(operation, header, body)?;
-    let digest = Sha256::new().chain_update(key.fingerprint).chain_update(resource);
+    let digest = Sha256::new().chain_update(key.fingerprint).chain_update(resource.into());
     key.fingerprint = digest.finalize().into();
     Ok(key)
 }

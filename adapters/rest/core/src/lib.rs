@@ -23,7 +23,7 @@ mod upload;
 mod version;
 
 pub use self::{
-    answer::{Created, Done, Versioned, entity_tag},
+    answer::{Created, Done, Made, Versioned, entity_tag},
     arriving::Pace,
     body::Body,
     caller::{Authenticator, Caller, DenialLog, Enrolling, Visitor},
@@ -43,8 +43,27 @@ pub use self::{
     version::{IfMatch, any_or_one, one_version, seen_version},
 };
 
+pub use macros::Mirror;
+#[doc(hidden)]
+pub use poem_openapi::types::Example;
+
+/// The example of a body: `api::example!(EmailRequest { email: "ada@example.com".into() });`.
+#[macro_export]
+macro_rules! example {
+    ($name:ident $fields:tt) => {
+        impl $crate::Example for $name {
+            fn example() -> Self {
+                $name $fields
+            }
+        }
+    };
+}
+
 /// What an operation answers.
 pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// What an operation answers with status 200 and a body.
+pub type Answer<T> = Result<poem_openapi::payload::Json<T>>;
 
 /// The groups of operations in the document.
 #[derive(poem_openapi::Tags)]

@@ -44,6 +44,12 @@ impl<K> Clone for Text<K> {
     }
 }
 
+impl<K> Default for Text<K> {
+    fn default() -> Self {
+        String::new().into()
+    }
+}
+
 impl<K> fmt::Debug for Text<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.text.fmt(f)

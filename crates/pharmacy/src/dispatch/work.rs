@@ -1,6 +1,6 @@
 //! The pharmacist's work on the queue.
 
-use kernel::{Actor, DispatchId, Page, PageRequest, Permission, Seen};
+use kernel::{Actor, DispatchId, Page, PageRequest, Permission, Seen, Word};
 use ports::{AuditAction, AuditEntry, Env, Locked, repository::lock};
 
 use super::{
@@ -12,13 +12,17 @@ use crate::{
     fulfilment::{FulfilmentStore, FulfilmentTx},
 };
 
-/// What a pharmacist can do to a dispatch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a pharmacist can make of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("DispatchStatusChange")]
 pub enum DispatchOrder {
     /// It was taken from the shelf.
+    #[word("picked")]
     Pick,
     /// What stood in the way is settled; ask the carrier again.
+    #[word("reserved")]
     Resume,
+    #[word("cancelled")]
     Cancel,
 }
 

@@ -13,7 +13,7 @@ pub mod write;
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
     CategoryId, ErxMessageId, Icd10, PatientId, PharmacyId, PrescriptionId, ProviderId,
-    TextKind as _, TreatmentPlanId, text::GraveReason,
+    TextKind as _, TreatmentPlanId, Word, text::GraveReason,
 };
 use ports::{Aggregate, Event, events::PrescriptionStatusWord};
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,20 @@ pub struct Diagnosis {
     pub display: String,
 }
 
-/// Where a prescription stands. Sent is not received, and received is not
+/// Where a prescription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+pub enum PrescriptionStatus {
+    Draft,
+    Blocked,
+    Queued,
+    Sent,
+    Active,
+    Completed,
+    Failed,
+    Canceled,
+}
+
+/// Where a prescription stands, and what it knows there. Sent is not received, and received is not
 /// verified: each word is true only when the pharmacy's side has said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrescriptionState {
@@ -86,15 +99,29 @@ pub enum PrescriptionState {
 
 impl PrescriptionState {
     pub const fn word(&self) -> &'static str {
+        self.status().word()
+    }
+
+    pub const fn status(&self) -> PrescriptionStatus {
         match self {
-            Self::Draft => "draft",
-            Self::Blocked { .. } => "blocked",
-            Self::Queued { .. } => "queued",
-            Self::Sent { .. } => "sent",
-            Self::Active { .. } => "active",
-            Self::Completed { .. } => "completed",
-            Self::Failed { .. } => "failed",
-            Self::Canceled { .. } => "canceled",
+            Self::Draft => PrescriptionStatus::Draft,
+            Self::Blocked { .. } => PrescriptionStatus::Blocked,
+            Self::Queued { .. } => PrescriptionStatus::Queued,
+            Self::Sent { .. } => PrescriptionStatus::Sent,
+            Self::Active { .. } => PrescriptionStatus::Active,
+            Self::Completed { .. } => PrescriptionStatus::Completed,
+            Self::Failed { .. } => PrescriptionStatus::Failed,
+            Self::Canceled { .. } => PrescriptionStatus::Canceled,
+        }
+    }
+
+    /// The message that the pharmacy's side is to answer.
+    pub const fn message(&self) -> Option<ErxMessageId> {
+        match self {
+            Self::Queued { message, .. }
+            | Self::Sent { message, .. }
+            | Self::Active { message, .. } => Some(*message),
+            _ => None,
         }
     }
 
@@ -130,7 +157,7 @@ impl PrescriptionState {
         }
     }
 
-    fn status(&self) -> Option<PrescriptionStatusWord> {
+    fn told(&self) -> Option<PrescriptionStatusWord> {
         Some(match self {
             Self::Draft => return None,
             Self::Blocked { .. } => PrescriptionStatusWord::Blocked,
@@ -194,7 +221,7 @@ impl Prescription {
     /// The event that tells the other contexts of the state it is in. It goes
     /// out with [`announce`].
     fn event(&self) -> Option<Event> {
-        self.state.status().map(|status| Event::PrescriptionChanged {
+        self.state.told().map(|status| Event::PrescriptionChanged {
             prescription: self.id,
             treatment_plan: self.treatment_plan,
             plan_version: self.plan_version,

@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text};
+use api::{Answer, Body, Caller, Mirror, PageQuery, Tag, Text};
 use chrono::{DateTime, Utc};
-use kernel::{FillHoldId, Uuid, text::GraveReason};
+use kernel::{
+    CategoryId, FillHoldId, InvoiceId, Page, PatientId, PrescriptionId, ProviderId,
+    text::GraveReason,
+};
 use pharmacy::{
     dispatch::{
         checks::FillChecks,
-        hold::{FillHold, Ground, ReleaseRequest},
+        hold::{FillHold, Ground, GroundKind, ReleaseRequest},
         release::{held, release},
     },
     fulfilment::FulfilmentStore,
@@ -15,7 +18,6 @@ use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::{Env, Panel};
 
@@ -27,81 +29,51 @@ pub struct HeldFillsApi {
 }
 
 /// One thing that speaks against sending a fill.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Ground)]
 pub struct HoldGroundView {
     /// What a decision names it by.
     pub key: String,
-    pub kind: pharmacy::dispatch::hold::GroundKind,
+    pub kind: GroundKind,
     pub summary: String,
     /// Whether a provider may decide to send the fill in spite of it. What may
     /// not be accepted is put right where it comes from.
     pub acceptable: bool,
 }
 
-impl From<Ground> for HoldGroundView {
-    fn from(ground: Ground) -> Self {
-        Self {
-            key: ground.key,
-            kind: ground.kind,
-            summary: ground.summary,
-            acceptable: ground.acceptable,
-        }
-    }
-}
-
 /// A paid fill that is held until a provider decides.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = FillHold)]
 pub struct HeldFillView {
-    pub id: Uuid,
-    pub patient_id: Uuid,
-    pub category_id: Uuid,
+    pub id: FillHoldId,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
     /// Absent where the treatment has ended and nothing is prescribed.
-    pub prescription_id: Option<Uuid>,
+    pub prescription_id: Option<PrescriptionId>,
     /// The invoice that paid for it, and which of its fills it is.
-    pub invoice_id: Uuid,
+    pub invoice_id: InvoiceId,
     pub number: u32,
     /// Whose decision it is.
-    pub provider_id: Option<Uuid>,
+    pub provider_id: Option<ProviderId>,
     pub grounds: Vec<HoldGroundView>,
     pub held_at: DateTime<Utc>,
     /// Absent while it is held.
+    #[mirror(|hold| hold.released.as_ref().map(|release| release.at))]
     pub released_at: Option<DateTime<Utc>>,
-    pub released_by: Option<Uuid>,
+    #[mirror(|hold| hold.released.as_ref().map(|release| release.by))]
+    pub released_by: Option<ProviderId>,
     /// Why it was released, in the provider's own words.
+    #[mirror(|hold| hold.released.as_ref().map(|release| release.reason.clone()))]
     pub reason: Option<String>,
     /// The keys of the grounds that were accepted.
     #[oai(default, skip_serializing_if_is_empty)]
+    #[mirror(|hold| hold.released.as_ref().map(|release| release.accepted.clone()).unwrap_or_default())]
     pub accepted: Vec<String>,
 }
 
-impl From<FillHold> for HeldFillView {
-    fn from(hold: FillHold) -> Self {
-        let (released_at, released_by, reason, accepted) = match hold.released {
-            Some(release) => {
-                (Some(release.at), Some(release.by.uuid()), Some(release.reason), release.accepted)
-            }
-            None => (None, None, None, Vec::new()),
-        };
-        Self {
-            id: hold.id.uuid(),
-            patient_id: hold.patient.uuid(),
-            category_id: hold.category.uuid(),
-            prescription_id: hold.prescription.map(Into::into),
-            invoice_id: hold.invoice.uuid(),
-            number: hold.number,
-            provider_id: hold.provider.map(Into::into),
-            grounds: hold.grounds.into_iter().map(Into::into).collect(),
-            held_at: hold.held_at,
-            released_at,
-            released_by,
-            reason,
-            accepted,
-        }
-    }
-}
-
 /// A page of held fills, the longest held first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<FillHold>)]
 pub struct HeldFillPage {
     pub items: Vec<HeldFillView>,
     /// The `cursor` of the next page; absent on the last one.
@@ -109,8 +81,9 @@ pub struct HeldFillPage {
 }
 
 /// Decides that a held fill goes out.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(example)]
+#[mirror(into = ReleaseRequest)]
 pub struct ReleaseHeldFill {
     /// Between 10 and 1,000 characters.
     pub reason: Text<GraveReason>,
@@ -119,14 +92,10 @@ pub struct ReleaseHeldFill {
     pub grounds: Vec<String>,
 }
 
-impl Example for ReleaseHeldFill {
-    fn example() -> Self {
-        Self {
-            reason: "Called the patient: the new entry is a vitamin, and nothing interacts.".into(),
-            grounds: vec!["open_health_task:019a9e1c-0000-7000-8000-000000000000".into()],
-        }
-    }
-}
+api::example!(ReleaseHeldFill {
+    reason: "Called the patient: the new entry is a vitamin, and nothing interacts.".into(),
+    grounds: vec!["open_health_task:019a9e1c-0000-7000-8000-000000000000".into()],
+});
 
 #[OpenApi(tag = "Tag::Pharmacy")]
 impl HeldFillsApi {
@@ -141,11 +110,9 @@ impl HeldFillsApi {
         caller: Caller,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<HeldFillPage>, Problem> {
+    ) -> Answer<HeldFillPage> {
         let page = PageQuery::read(limit, cursor)?;
-        let found = held(self.store.as_ref(), caller.actor(), &page).await?;
-        let next = found.next;
-        Ok(Json(HeldFillPage { items: found.items.into_iter().map(Into::into).collect(), next }))
+        Ok(Json(held(&*self.store, caller.actor(), &page).await?.into()))
     }
 
     /// Release a held fill
@@ -160,20 +127,11 @@ impl HeldFillsApi {
     async fn release(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<FillHoldId>,
         body: Body<ReleaseHeldFill>,
-    ) -> Result<Json<HeldFillView>, Problem> {
-        let ReleaseHeldFill { reason, grounds } = body.0;
-        let released = release(
-            &self.env,
-            self.store.as_ref(),
-            self.panel.as_ref(),
-            &self.checks,
-            caller.actor(),
-            FillHoldId(id.0),
-            ReleaseRequest { reason: reason.into(), grounds },
-        )
-        .await?;
-        Ok(Json(released.into()))
+    ) -> Answer<HeldFillView> {
+        let (store, panel, asked) = (&*self.store, &*self.panel, body.0.into());
+        let (env, checks, actor) = (&self.env, &self.checks, caller.actor());
+        Ok(Json(release(env, store, panel, checks, actor, id.0, asked).await?.into()))
     }
 }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key};
+use api::{Answer, Body, Caller, Mirror, PageQuery, Result, Tag, Text, idempotency_key};
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    PharmacyId, Uuid,
+    InventoryLotId, PharmacyId, Uuid,
     text::{LotNumber, PackageCode},
 };
 use pharmacy::{
@@ -17,7 +17,6 @@ use poem_openapi::{
     Object, OpenApi,
     param::{Header, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
 
@@ -27,10 +26,12 @@ pub struct InventoryApi {
 }
 
 /// A lot of a drug.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Lot)]
 pub struct InventoryLotView {
-    pub id: Uuid,
+    pub id: InventoryLotId,
     /// The manufacturer's lot number.
+    #[mirror(number)]
     pub lot_number: String,
     /// The last day on which it may be used.
     pub expires_on: NaiveDate,
@@ -41,24 +42,11 @@ pub struct InventoryLotView {
     pub received_at: DateTime<Utc>,
 }
 
-impl From<Lot> for InventoryLotView {
-    fn from(lot: Lot) -> Self {
-        Self {
-            id: lot.id.uuid(),
-            lot_number: lot.number,
-            expires_on: lot.expires_on,
-            on_hand: lot.on_hand,
-            reserved: lot.reserved,
-            received_at: lot.received_at,
-        }
-    }
-}
-
 /// The stock of one drug at one pharmacy. Amounts are in dispensing units, as
 /// in tablets.
 #[derive(Debug, Object)]
 pub struct InventoryView {
-    pub pharmacy_id: Uuid,
+    pub pharmacy_id: PharmacyId,
     /// The drug's NDC of eleven digits.
     pub ndc: String,
     pub on_hand: i64,
@@ -77,7 +65,7 @@ impl InventoryView {
     fn of(mut stock: Stock, today: NaiveDate) -> Self {
         stock.lots.sort_by_key(|lot| (lot.expires_on, lot.received_at));
         Self {
-            pharmacy_id: stock.pharmacy.uuid(),
+            pharmacy_id: stock.pharmacy,
             ndc: stock.ndc.to_string(),
             on_hand: stock.on_hand(),
             reserved: stock.reserved(),
@@ -102,7 +90,7 @@ pub struct InventoryPage {
 #[oai(example)]
 pub struct ReceiveLot {
     /// A pharmacy of the directory.
-    pub pharmacy_id: Uuid,
+    pub pharmacy_id: PharmacyId,
     /// The drug's NDC: eleven digits, or as printed with hyphens.
     pub ndc: Text<PackageCode>,
     /// The manufacturer's lot number, of at most 40 characters.
@@ -115,23 +103,19 @@ pub struct ReceiveLot {
     pub reorder_level: Option<i64>,
 }
 
-impl Example for ReceiveLot {
-    fn example() -> Self {
-        Self {
-            pharmacy_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
-            ndc: "00093736501".into(),
-            lot_number: "A4471".into(),
-            expires_on: NaiveDate::from_ymd_opt(2028, 6, 30).unwrap_or_default(),
-            quantity: 900,
-            reorder_level: Some(300),
-        }
-    }
-}
+api::example!(ReceiveLot {
+    pharmacy_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into(),
+    ndc: "00093736501".into(),
+    lot_number: "A4471".into(),
+    expires_on: NaiveDate::from_ymd_opt(2028, 6, 30).unwrap_or_default(),
+    quantity: 900,
+    reorder_level: Some(300),
+});
 
 impl ReceiveLot {
-    fn parse(self) -> Result<Receipt, Problem> {
+    fn parse(self) -> Result<Receipt> {
         Ok(Receipt {
-            pharmacy: PharmacyId(self.pharmacy_id),
+            pharmacy: self.pharmacy_id,
             ndc: self.ndc.ndc("ndc")?,
             lot_number: self.lot_number.into(),
             expires_on: self.expires_on,
@@ -152,13 +136,12 @@ impl InventoryApi {
         &self,
         caller: Caller,
         /// Only this pharmacy.
-        pharmacy_id: Query<Option<Uuid>>,
+        pharmacy_id: Query<Option<PharmacyId>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<InventoryPage>, Problem> {
+    ) -> Answer<InventoryPage> {
         let page = PageQuery::read(limit, cursor)?;
-        let pharmacy = pharmacy_id.0.map(PharmacyId);
-        let found = stock_levels(self.store.as_ref(), caller.actor(), pharmacy, &page).await?;
+        let found = stock_levels(&*self.store, caller.actor(), pharmacy_id.0, &page).await?;
         let today = self.env.now().date_naive();
         let page = found.map(|stock| InventoryView::of(stock, today));
         Ok(Json(InventoryPage { items: page.items, next: page.next }))
@@ -177,9 +160,9 @@ impl InventoryApi {
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
         body: Body<ReceiveLot>,
-    ) -> Result<Json<InventoryView>, Problem> {
+    ) -> Answer<InventoryView> {
         let key = idempotency_key("pharmacy.receive_lot", &key.0, &body.0)?;
-        let (store, receipt) = (self.store.as_ref(), body.0.parse()?);
+        let (store, receipt) = (&*self.store, body.0.parse()?);
         let stock = receive_lot(&self.env, store, caller.actor(), Some(&key), receipt).await?;
         Ok(Json(InventoryView::of(stock, self.env.now().date_naive())))
     }

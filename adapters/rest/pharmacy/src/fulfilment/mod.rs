@@ -7,12 +7,6 @@ mod shipments;
 mod webhook;
 
 pub use self::{
-    dispatch::{
-        DispatchApi, DispatchDueView, DispatchPage, DispatchStatusChange, DispatchView,
-        UpdateDispatchStatus,
-    },
-    held::{HeldFillPage, HeldFillView, HeldFillsApi, HoldGroundView, ReleaseHeldFill},
-    inventory::{InventoryApi, InventoryLotView, InventoryPage, InventoryView, ReceiveLot},
-    shipments::{ShipmentDetailView, ShipmentPage, ShipmentView, ShipmentsApi, TrackingUpdateView},
-    webhook::{CarrierNoticeTaken, CarrierWebhookApi},
+    dispatch::DispatchApi, held::HeldFillsApi, inventory::InventoryApi, shipments::ShipmentsApi,
+    webhook::CarrierWebhookApi,
 };

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use api::{Caller, PageQuery, Problem, Tag};
+use api::{Answer, Caller, Mirror, PageQuery, Tag};
 use chrono::{DateTime, Utc};
-use kernel::{PatientId, ShipmentId, Uuid};
+use kernel::{DispatchId, Page, PatientId, PrescriptionId, ShipmentId};
 use pharmacy::{
     fulfilment::{FulfilmentStore, TrackingUpdate},
     shipment::{
-        Shipment,
+        Shipment, TrackingStatus,
         read::{TrackedShipment, by_tracking_number, confirm, history},
     },
 };
@@ -23,17 +23,21 @@ pub struct ShipmentsApi {
 }
 
 /// A box on its way to a patient.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Shipment)]
 pub struct ShipmentView {
-    pub id: Uuid,
-    pub dispatch_id: Uuid,
-    pub prescription_id: Uuid,
-    pub patient_id: Uuid,
+    pub id: ShipmentId,
+    pub dispatch_id: DispatchId,
+    pub prescription_id: PrescriptionId,
+    pub patient_id: PatientId,
     /// As in `USPS`.
+    #[mirror(|shipment| shipment.label.as_ref().map(|label| label.carrier.clone()))]
     pub carrier: Option<String>,
+    #[mirror(|shipment| shipment.label.as_ref().map(|label| label.service.clone()))]
     pub service: Option<String>,
+    #[mirror(|shipment| shipment.label.as_ref().map(|label| label.tracking_number.clone()))]
     pub tracking_number: Option<String>,
-    pub status: pharmacy::shipment::TrackingStatus,
+    pub status: TrackingStatus,
     /// The carrier's own time of the status.
     pub status_at: Option<DateTime<Utc>>,
     pub shipped_at: Option<DateTime<Utc>>,
@@ -41,43 +45,17 @@ pub struct ShipmentView {
     pub confirmed_at: Option<DateTime<Utc>>,
 }
 
-impl From<Shipment> for ShipmentView {
-    fn from(shipment: Shipment) -> Self {
-        let (carrier, service, tracking_number) = match shipment.label {
-            Some(label) => (Some(label.carrier), Some(label.service), Some(label.tracking_number)),
-            None => (None, None, None),
-        };
-        Self {
-            id: shipment.id.uuid(),
-            dispatch_id: shipment.dispatch.uuid(),
-            prescription_id: shipment.prescription.uuid(),
-            patient_id: shipment.patient.uuid(),
-            carrier,
-            service,
-            tracking_number,
-            status: shipment.status,
-            status_at: shipment.status_at,
-            shipped_at: shipment.shipped_at,
-            confirmed_at: shipment.confirmed_at,
-        }
-    }
-}
-
 /// One statement of the carrier.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = TrackingUpdate)]
 pub struct TrackingUpdateView {
-    pub status: pharmacy::shipment::TrackingStatus,
+    pub status: TrackingStatus,
     pub at: DateTime<Utc>,
 }
 
-impl From<TrackingUpdate> for TrackingUpdateView {
-    fn from(update: TrackingUpdate) -> Self {
-        Self { status: update.status, at: update.at }
-    }
-}
-
 /// A shipment with everything that the carrier said of it.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = TrackedShipment)]
 pub struct ShipmentDetailView {
     pub shipment: ShipmentView,
     /// In the carrier's own order of time.
@@ -85,7 +63,8 @@ pub struct ShipmentDetailView {
 }
 
 /// A page of shipments, the newest first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<Shipment>)]
 pub struct ShipmentPage {
     pub items: Vec<ShipmentView>,
     /// The `cursor` of the next page; absent on the last one.
@@ -104,11 +83,8 @@ impl ShipmentsApi {
         &self,
         caller: Caller,
         #[oai(validator(min_length = 4, max_length = 64))] tracking_number: Path<String>,
-    ) -> Result<Json<ShipmentDetailView>, Problem> {
-        let TrackedShipment { shipment, history } =
-            by_tracking_number(self.store.as_ref(), caller.actor(), &tracking_number.0).await?;
-        let history = history.into_iter().map(Into::into).collect();
-        Ok(Json(ShipmentDetailView { shipment: shipment.into(), history }))
+    ) -> Answer<ShipmentDetailView> {
+        Ok(Json(by_tracking_number(&*self.store, caller.actor(), &tracking_number.0).await?.into()))
     }
 
     /// Get shipment history
@@ -122,24 +98,20 @@ impl ShipmentsApi {
     async fn history(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
+        user_id: Path<PatientId>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<ShipmentPage>, Problem> {
+    ) -> Answer<ShipmentPage> {
         let page = PageQuery::read(limit, cursor)?;
-        let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
-        let found = history(store, caller.actor(), patient, &page).await?.map(Into::into);
-        Ok(Json(ShipmentPage { items: found.items, next: found.next }))
+        Ok(Json(history(&*self.store, caller.actor(), user_id.0, &page).await?.into()))
     }
 
     /// Confirm delivery
     ///
     /// The recipient, or the pharmacy's staff for them, says that the box
-    /// arrived. The first time stands.
+    /// arrived. The time of the first call is kept.
     #[oai(path = "/api/shipments/:id/confirm", method = "post", operation_id = "confirmShipment")]
-    async fn confirm(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<ShipmentView>, Problem> {
-        let (store, id) = (self.store.as_ref(), ShipmentId(id.0));
-        let shipment = confirm(&self.env, store, caller.actor(), id).await?;
-        Ok(Json(shipment.into()))
+    async fn confirm(&self, caller: Caller, id: Path<ShipmentId>) -> Answer<ShipmentView> {
+        Ok(Json(confirm(&self.env, &*self.store, caller.actor(), id.0).await?.into()))
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use api::{Problem, Tag};
+use api::{Problem, Result, Tag};
 use compliance::unread::{self, UnreadStore};
 use kernel::ErrorKind;
 use pharmacy::{
@@ -41,14 +41,14 @@ impl CarrierWebhookApi {
         #[oai(name = "X-Hmac-Signature")]
         signature: Header<Option<String>>,
         body: Binary<Vec<u8>>,
-    ) -> Result<CarrierNoticeTaken, Problem> {
+    ) -> Result<CarrierNoticeTaken> {
         let opened = self.webhooks.open(&body.0, signature.0.as_deref()).map_err(|refused| {
             tracing::warn!(%refused, "a notice of the carriers was refused");
             let kind = ErrorKind::Unauthenticated;
             Problem::new(kind, "pharmacy.webhook_signature", refused.to_string())
         })?;
         if let Some(event) = opened.event {
-            let received = receive(&self.env, self.store.as_ref(), event).await?;
+            let received = receive(&self.env, &*self.store, event).await?;
             tracing::debug!(?received, "a notice of the carriers");
         }
         if let Some(reason) = opened.unread {

@@ -7,8 +7,8 @@ mod webhook;
 
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, idempotency_key, idempotency_key_on};
-use kernel::Uuid;
+use api::{Answer, Body, Caller, PageQuery, Tag, idempotency_key, idempotency_key_on};
+use kernel::{PatientId, PrescriptionId};
 use pharmacy::prescription::{
     PrescriptionStore, read,
     write::{self, PrescribingPorts},
@@ -20,12 +20,12 @@ use poem_openapi::{
 };
 use ports::{Env, Panel};
 
+use self::views::{
+    ModifyPrescriptionRequest, OverrideAlertsRequest, PharmacyPage, PrescriptionPage,
+    PrescriptionView, SendPrescriptionRequest,
+};
 pub use self::{
     pharmacies::PharmaciesApi,
-    views::{
-        AlertOverrideRequest, ModifyPrescriptionRequest, OverrideAlertsRequest, PharmacyPage,
-        PharmacyView, PrescriptionPage, PrescriptionView, SendPrescriptionRequest,
-    },
     webhook::{ErxWebhookApi, WebhookCredential},
 };
 
@@ -49,23 +49,16 @@ impl PrescriptionsApi {
     async fn send(
         &self,
         caller: Caller,
-        /// The client's promise that two requests with this key are one.
+        /// A value that is unique to this request; a repetition carries it again.
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
         body: Body<SendPrescriptionRequest>,
-    ) -> Result<Json<PrescriptionView>, Problem> {
+    ) -> Answer<PrescriptionView> {
         let key = idempotency_key("pharmacy.send_prescription", &key.0, &body.0)?;
-        let request = body.0.into_domain();
-        let prescription = write::prescribe(
-            &self.env,
-            self.store.as_ref(),
-            &self.ports,
-            caller.actor(),
-            request,
-            &key,
-        )
-        .await?;
-        Ok(Json(PrescriptionView::of(&prescription)))
+        let (env, store, request) = (&self.env, &*self.store, body.0.into());
+        let prescription =
+            write::prescribe(env, store, &self.ports, caller.actor(), request, &key).await?;
+        Ok(Json(prescription.into()))
     }
 
     /// Get prescription status
@@ -82,11 +75,9 @@ impl PrescriptionsApi {
         &self,
         caller: Caller,
         /// The prescription's id.
-        id: Path<Uuid>,
-    ) -> Result<Json<PrescriptionView>, Problem> {
-        let prescription =
-            read::prescription(self.store.as_ref(), caller.actor(), id.0.into()).await?;
-        Ok(Json(PrescriptionView::of(&prescription)))
+        id: Path<PrescriptionId>,
+    ) -> Answer<PrescriptionView> {
+        Ok(Json(read::prescription(&*self.store, caller.actor(), id.0).await?.into()))
     }
 
     /// Modify prescription
@@ -103,27 +94,19 @@ impl PrescriptionsApi {
         &self,
         caller: Caller,
         /// The prescription's id.
-        id: Path<Uuid>,
+        id: Path<PrescriptionId>,
         body: Body<ModifyPrescriptionRequest>,
-    ) -> Result<Json<PrescriptionView>, Problem> {
-        let changes = body.0.into_domain()?;
-        let prescription = write::modify(
-            &self.env,
-            self.store.as_ref(),
-            &self.ports,
-            caller.actor(),
-            id.0.into(),
-            changes,
-        )
-        .await?;
-        Ok(Json(PrescriptionView::of(&prescription)))
+    ) -> Answer<PrescriptionView> {
+        let (env, store, changes) = (&self.env, &*self.store, body.0.read()?);
+        let prescription =
+            write::modify(env, store, &self.ports, caller.actor(), id.0, changes).await?;
+        Ok(Json(prescription.into()))
     }
 
     /// Override safety alerts
     ///
-    /// The prescriber takes alerts upon themselves, each with a reason that is
-    /// kept. With the last blocking alert overridden the prescription is
-    /// queued for the pharmacy.
+    /// The prescriber overrides alerts, each with a reason that is kept. Once no
+    /// alert blocks it, the prescription is queued for the pharmacy.
     #[oai(
         path = "/api/prescriptions/:id/override",
         method = "post",
@@ -133,55 +116,40 @@ impl PrescriptionsApi {
         &self,
         caller: Caller,
         /// The prescription's id.
-        id: Path<Uuid>,
-        /// The client's promise that two requests with this key are one.
+        id: Path<PrescriptionId>,
+        /// A value that is unique to this request; a repetition carries it again.
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
         body: Body<OverrideAlertsRequest>,
-    ) -> Result<Json<PrescriptionView>, Problem> {
+    ) -> Answer<PrescriptionView> {
         let key = idempotency_key_on("pharmacy.override_alerts", id.0, &key.0, &body.0)?;
-        let overrides = body.0.into_domain();
-        let prescription = write::override_alerts(
-            &self.env,
-            self.store.as_ref(),
-            &self.ports,
-            caller.actor(),
-            id.0.into(),
-            &overrides,
-            &key,
-        )
-        .await?;
-        Ok(Json(PrescriptionView::of(&prescription)))
+        let overrides: Vec<_> = body.0.overrides.into_iter().map(Into::into).collect();
+        let (env, store, ports) = (&self.env, &*self.store, &self.ports);
+        let prescription =
+            write::override_alerts(env, store, ports, caller.actor(), id.0, &overrides, &key)
+                .await?;
+        Ok(Json(prescription.into()))
     }
 
     /// List prescriptions
     ///
     /// Newest first: a patient's own, those that a provider wrote or answers for,
-    /// or with `patient_id` those of a patient of the provider's panel. What was
-    /// handed over is the colleague's alone.
+    /// or with `patient_id` those of a patient of the provider's panel. Those of a
+    /// plan that was handed over are listed for the new provider only.
     #[oai(path = "/api/prescriptions", method = "get", operation_id = "listPrescriptions")]
     async fn list(
         &self,
         caller: Caller,
         /// Only prescriptions of this patient.
-        patient_id: Query<Option<Uuid>>,
+        patient_id: Query<Option<PatientId>>,
         /// How many to return, from 1 to 200; 50 without it.
         limit: Query<Option<u32>>,
         /// The `next` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<PrescriptionPage>, Problem> {
-        let page = read::prescriptions(
-            self.store.as_ref(),
-            self.panel.as_ref(),
-            caller.actor(),
-            patient_id.0.map(Into::into),
-            &PageQuery::read(limit, cursor)?,
-        )
-        .await?;
-        Ok(Json(PrescriptionPage {
-            items: page.items.iter().map(PrescriptionView::of).collect(),
-            next: page.next,
-        }))
+    ) -> Answer<PrescriptionPage> {
+        let (page, patient) = (PageQuery::read(limit, cursor)?, patient_id.0);
+        let (store, panel) = (&*self.store, &*self.panel);
+        Ok(Json(read::prescriptions(store, panel, caller.actor(), patient, &page).await?.into()))
     }
 
     /// List pharmacies
@@ -195,12 +163,8 @@ impl PrescriptionsApi {
         limit: Query<Option<u32>>,
         /// The `next` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<PharmacyPage>, Problem> {
+    ) -> Answer<PharmacyPage> {
         let page = PageQuery::read(limit, cursor)?;
-        let page = read::pharmacies(self.store.as_ref(), caller.actor(), &page).await?;
-        Ok(Json(PharmacyPage {
-            items: page.items.iter().map(PharmacyView::of).collect(),
-            next: page.next,
-        }))
+        Ok(Json(read::pharmacies(&*self.store, caller.actor(), &page).await?.into()))
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use api::{
-    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Text, Versioned, seen_version,
+    Answer, Body, Caller, Created, IfMatch, Mirror, PageQuery, ProblemField, Result, Tag, Text,
+    Versioned,
 };
 use kernel::{
-    Address, PharmacyId, Uuid,
+    AccountId, Address, Page, PharmacyId, Uuid,
     text::{
         AddressLine, AddressLine2, City, DeaNumber, NcpdpNumber, NpiNumber, PharmacyName, Phone,
         StateCode, ZipCode,
@@ -18,11 +19,12 @@ use pharmacy::prescription::{
 };
 use poem_openapi::{
     Object, OpenApi,
-    param::{Header, Path, Query},
+    param::{Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
+
+use super::views::PharmacyView;
 
 pub struct PharmaciesApi {
     pub env: Env,
@@ -66,28 +68,24 @@ fn active_by_default() -> bool {
     true
 }
 
-impl Example for PharmacyRequest {
-    fn example() -> Self {
-        Self {
-            ncpdp_id: "0123454".into(),
-            npi: "1234567893".into(),
-            dea: None,
-            name: "Harbor Mail Pharmacy".into(),
-            line1: "400 Commerce Park Drive".into(),
-            line2: None,
-            city: "Columbus".into(),
-            state: "OH".into(),
-            postal_code: "43215".into(),
-            phone: "+16145550100".into(),
-            mail_order: true,
-            licensed_in: vec!["OH".into(), "MA".into()],
-            active: true,
-        }
-    }
-}
+api::example!(PharmacyRequest {
+    ncpdp_id: "0123454".into(),
+    npi: "1234567893".into(),
+    dea: None,
+    name: "Harbor Mail Pharmacy".into(),
+    line1: "400 Commerce Park Drive".into(),
+    line2: None,
+    city: "Columbus".into(),
+    state: "OH".into(),
+    postal_code: "43215".into(),
+    phone: "+16145550100".into(),
+    mail_order: true,
+    licensed_in: vec!["OH".into(), "MA".into()],
+    active: true,
+});
 
 impl PharmacyRequest {
-    fn read(self) -> Result<PharmacySpec, Problem> {
+    fn read(self) -> Result<PharmacySpec> {
         Ok(PharmacySpec {
             ncpdp_id: self.ncpdp_id.read("ncpdp_id")?,
             npi: self.npi.read("npi")?,
@@ -113,53 +111,24 @@ impl PharmacyRequest {
 }
 
 /// A pharmacy as administrators see it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Pharmacy)]
 pub struct AdministeredPharmacyView {
-    pub id: Uuid,
-    pub ncpdp_id: String,
-    pub npi: String,
+    #[oai(flatten)]
+    #[mirror(|pharmacy| pharmacy.clone().into())]
+    pub pharmacy: PharmacyView,
     pub dea: Option<String>,
-    pub name: String,
-    pub line1: String,
-    pub line2: Option<String>,
-    pub city: String,
-    pub state: String,
-    pub postal_code: String,
-    pub phone: String,
-    pub mail_order: bool,
-    pub licensed_in: Vec<String>,
     pub active: bool,
     /// What is probably a slip and may be right.
+    #[mirror(|pharmacy| pharmacy.warnings().into_iter().map(Into::into).collect())]
     pub warnings: Vec<ProblemField>,
     /// Counts the changes; it is the `ETag` too.
     pub version: i64,
 }
 
-impl From<Pharmacy> for AdministeredPharmacyView {
-    fn from(pharmacy: Pharmacy) -> Self {
-        Self {
-            warnings: pharmacy.warnings().into_iter().map(Into::into).collect(),
-            id: pharmacy.id.uuid(),
-            ncpdp_id: pharmacy.ncpdp_id.to_string(),
-            npi: pharmacy.npi.to_string(),
-            dea: pharmacy.dea.map(Into::into),
-            name: pharmacy.name,
-            line1: pharmacy.address.line1,
-            line2: pharmacy.address.line2,
-            city: pharmacy.address.city,
-            state: pharmacy.address.state.to_string(),
-            postal_code: pharmacy.address.postal_code,
-            phone: pharmacy.phone.to_string(),
-            mail_order: pharmacy.mail_order,
-            licensed_in: pharmacy.licensed_in.iter().map(ToString::to_string).collect(),
-            active: pharmacy.active,
-            version: pharmacy.version,
-        }
-    }
-}
-
 /// A page of pharmacies, by name.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<Pharmacy>)]
 pub struct AdministeredPharmacyPage {
     pub items: Vec<AdministeredPharmacyView>,
     /// The `cursor` of the next page; absent on the last one.
@@ -172,14 +141,12 @@ pub struct AdministeredPharmacyPage {
 pub struct PharmacyStaff {
     /// Active accounts of pharmacists, in the order of their ids.
     #[oai(validator(max_items = 500))]
-    pub account_ids: Vec<Uuid>,
+    pub account_ids: Vec<AccountId>,
 }
 
-impl Example for PharmacyStaff {
-    fn example() -> Self {
-        Self { account_ids: vec![Uuid::from_u128(0x5a1c_0010_0000_4000_8000_0000_0000_0003)] }
-    }
-}
+api::example!(PharmacyStaff {
+    account_ids: vec![Uuid::from_u128(0x5a1c_0010_0000_4000_8000_0000_0000_0003).into()]
+});
 
 #[OpenApi(tag = "Tag::Pharmacy")]
 impl PharmaciesApi {
@@ -194,11 +161,9 @@ impl PharmaciesApi {
         limit: Query<Option<u32>>,
         /// The `next` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<AdministeredPharmacyPage>, Problem> {
+    ) -> Answer<AdministeredPharmacyPage> {
         let page = PageQuery::read(limit, cursor)?;
-        let found = administer::all(self.store.as_ref(), caller.actor(), &page).await?;
-        let page = found.map(Into::into);
-        Ok(Json(AdministeredPharmacyPage { items: page.items, next: page.next }))
+        Ok(Json(administer::all(&*self.store, caller.actor(), &page).await?.into()))
     }
 
     /// Create a pharmacy
@@ -211,12 +176,10 @@ impl PharmaciesApi {
         &self,
         caller: Caller,
         body: Body<PharmacyRequest>,
-    ) -> Result<Created<AdministeredPharmacyView>, Problem> {
-        let spec = body.0.read()?;
-        let store = self.store.as_ref();
+    ) -> Result<Created<AdministeredPharmacyView>> {
+        let (store, spec) = (&*self.store, body.0.read()?);
         let made = administer::create(&self.env, store, caller.actor(), spec).await?;
-        let place = format!("/api/admin/pharmacies/{}", made.id);
-        Ok(Created::at(place, made.version, made))
+        Ok(Created::under("/api/admin/pharmacies", made))
     }
 
     /// Read a pharmacy
@@ -226,11 +189,10 @@ impl PharmaciesApi {
     async fn one(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Versioned<AdministeredPharmacyView>, Problem> {
-        let (store, id) = (self.store.as_ref(), PharmacyId(id.0));
-        let (pharmacy, _) = administer::one(store, caller.actor(), id).await?;
-        Ok(Versioned::at(pharmacy.version, pharmacy))
+        id: Path<PharmacyId>,
+    ) -> Result<Versioned<AdministeredPharmacyView>> {
+        let (pharmacy, _) = administer::one(&*self.store, caller.actor(), id.0).await?;
+        Ok(Versioned::of(pharmacy))
     }
 
     /// Change a pharmacy
@@ -243,14 +205,12 @@ impl PharmaciesApi {
     async fn change(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<PharmacyId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<PharmacyRequest>,
-    ) -> Result<Versioned<AdministeredPharmacyView>, Problem> {
-        let (seen, spec) = (seen_version(&if_match.0)?, body.0.read()?);
-        let (store, id) = (self.store.as_ref(), PharmacyId(id.0));
-        let changed = administer::revise(store, caller.actor(), id, &seen, spec).await?;
-        Ok(Versioned::at(changed.version, changed))
+    ) -> Result<Versioned<AdministeredPharmacyView>> {
+        let (store, spec) = (&*self.store, body.0.read()?);
+        Ok(Versioned::of(administer::revise(store, caller.actor(), id.0, &seen.0, spec).await?))
     }
 
     /// Deactivate a pharmacy
@@ -266,13 +226,11 @@ impl PharmaciesApi {
     async fn deactivate(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
-    ) -> Result<Versioned<AdministeredPharmacyView>, Problem> {
-        let seen = seen_version(&if_match.0)?;
-        let (store, id) = (self.store.as_ref(), PharmacyId(id.0));
-        let pharmacy = administer::deactivate(store, caller.actor(), id, &seen).await?;
-        Ok(Versioned::at(pharmacy.version, pharmacy))
+        id: Path<PharmacyId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
+    ) -> Result<Versioned<AdministeredPharmacyView>> {
+        let store = &*self.store;
+        Ok(Versioned::of(administer::deactivate(store, caller.actor(), id.0, &seen.0).await?))
     }
 
     /// List who works in a pharmacy
@@ -283,14 +241,8 @@ impl PharmaciesApi {
         method = "get",
         operation_id = "listPharmacists"
     )]
-    async fn pharmacists(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<PharmacyStaff>, Problem> {
-        let (store, id) = (self.store.as_ref(), PharmacyId(id.0));
-        let (_, staff) = administer::one(store, caller.actor(), id).await?;
-        let account_ids = staff.into_iter().map(|account| account.uuid()).collect();
+    async fn pharmacists(&self, caller: Caller, id: Path<PharmacyId>) -> Answer<PharmacyStaff> {
+        let (_, account_ids) = administer::one(&*self.store, caller.actor(), id.0).await?;
         Ok(Json(PharmacyStaff { account_ids }))
     }
 
@@ -308,14 +260,12 @@ impl PharmaciesApi {
     async fn assign(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<PharmacyId>,
         body: Body<PharmacyStaff>,
-    ) -> Result<Json<PharmacyStaff>, Problem> {
-        let staff = body.0.account_ids.into_iter().map(Into::into).collect();
-        let (store, people) = (self.store.as_ref(), self.people.as_ref());
-        let id = PharmacyId(id.0);
-        let staff = administer::assign(store, people, caller.actor(), id, &staff).await?;
-        let account_ids = staff.into_iter().map(|account| account.uuid()).collect();
+    ) -> Answer<PharmacyStaff> {
+        let (store, people) = (&*self.store, &*self.people);
+        let staff = body.0.account_ids.into_iter().collect();
+        let account_ids = administer::assign(store, people, caller.actor(), id.0, &staff).await?;
         Ok(Json(PharmacyStaff { account_ids }))
     }
 }

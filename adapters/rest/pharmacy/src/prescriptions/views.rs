@@ -1,21 +1,25 @@
 //! What goes over the wire of prescriptions.
 
-use api::Text;
+use api::{Mirror, Text};
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::Uuid;
-use kernel::text::{GraveReason, Sig};
+use kernel::{
+    CategoryId, ErxMessageId, Page, PatientId, PharmacyId, PrescriptionId, ProviderId,
+    TreatmentPlanId, Uuid,
+    text::{GraveReason, Sig},
+};
 use pharmacy::{
     PharmacyError,
     prescription::{
-        Pharmacy, Prescription, PrescriptionState,
+        Medication, Pharmacy, Prescription, PrescriptionState, PrescriptionStatus,
         write::{Changes, OverrideRequest, PrescribeRequest},
     },
-    safety::SafetyAlert,
+    safety::{AlertKind, AlertOverride, SafetyAlert, Severity},
 };
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 
 /// A provider's reason to go on in spite of an alert.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(into = OverrideRequest)]
 pub struct AlertOverrideRequest {
     /// The `key` of the alert.
     #[oai(validator(min_length = 1, max_length = 500))]
@@ -25,42 +29,28 @@ pub struct AlertOverrideRequest {
 }
 
 /// Asks for the prescription of a treatment plan.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
 #[oai(example)]
+#[mirror(into = PrescribeRequest)]
 pub struct SendPrescriptionRequest {
-    pub treatment_plan_id: Uuid,
+    pub treatment_plan_id: TreatmentPlanId,
     /// The `version` of the plan's treatment that was read; where the treatment
     /// has changed since, the answer is 409 `pharmacy.treatment_changed`.
     #[oai(validator(minimum(value = "1")))]
     pub plan_version: u32,
     /// A pharmacy of the directory.
-    pub pharmacy_id: Uuid,
+    pub pharmacy_id: PharmacyId,
     /// Overrides of alerts that are known beforehand.
     #[oai(default, validator(max_items = 50))]
     pub overrides: Vec<AlertOverrideRequest>,
 }
 
-impl poem_openapi::types::Example for SendPrescriptionRequest {
-    fn example() -> Self {
-        Self {
-            treatment_plan_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0001),
-            plan_version: 1,
-            pharmacy_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0002),
-            overrides: Vec::new(),
-        }
-    }
-}
-
-impl SendPrescriptionRequest {
-    pub(super) fn into_domain(self) -> PrescribeRequest {
-        PrescribeRequest {
-            treatment_plan: self.treatment_plan_id.into(),
-            plan_version: self.plan_version,
-            pharmacy: self.pharmacy_id.into(),
-            overrides: overrides(self.overrides),
-        }
-    }
-}
+api::example!(SendPrescriptionRequest {
+    treatment_plan_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0001).into(),
+    plan_version: 1,
+    pharmacy_id: Uuid::from_u128(0x0192_9f6e_7c00_7000_8000_0000_0000_0002).into(),
+    overrides: Vec::new(),
+});
 
 /// Overrides alerts of a blocked prescription.
 #[derive(Clone, Debug, Object)]
@@ -70,35 +60,18 @@ pub struct OverrideAlertsRequest {
     pub overrides: Vec<AlertOverrideRequest>,
 }
 
-impl poem_openapi::types::Example for OverrideAlertsRequest {
-    fn example() -> Self {
-        Self {
-            overrides: vec![AlertOverrideRequest {
-                alert: "interaction:sildenafil+nitroglycerin".into(),
-                reason: "Nitrates were stopped in January.".into(),
-            }],
-        }
-    }
-}
-
-impl OverrideAlertsRequest {
-    pub(super) fn into_domain(self) -> Vec<OverrideRequest> {
-        overrides(self.overrides)
-    }
-}
-
-fn overrides(requests: Vec<AlertOverrideRequest>) -> Vec<OverrideRequest> {
-    requests
-        .into_iter()
-        .map(|given| OverrideRequest { alert: given.alert, reason: given.reason.into() })
-        .collect()
-}
+api::example!(OverrideAlertsRequest {
+    overrides: vec![AlertOverrideRequest {
+        alert: "interaction:sildenafil+nitroglycerin".into(),
+        reason: "Nitrates were stopped in January.".into(),
+    }],
+});
 
 /// Changes of a prescription that has not been sent; what is left out stays.
 #[derive(Clone, Debug, Object)]
 #[oai(example)]
 pub struct ModifyPrescriptionRequest {
-    pub pharmacy_id: Option<Uuid>,
+    pub pharmacy_id: Option<PharmacyId>,
     /// The directions to the patient.
     pub sig: Option<Text<Sig>>,
     /// The amount of one fill in the prescription's unit, a decimal number
@@ -113,34 +86,21 @@ pub struct ModifyPrescriptionRequest {
     pub refills: Option<u8>,
 }
 
-impl poem_openapi::types::Example for ModifyPrescriptionRequest {
-    fn example() -> Self {
-        Self {
-            pharmacy_id: None,
-            sig: Some("Take 1 tablet by mouth in the evening.".into()),
-            quantity: Some("30".into()),
-            days_supply: Some(30),
-            refills: None,
-        }
-    }
-}
+api::example!(ModifyPrescriptionRequest {
+    pharmacy_id: None,
+    sig: Some("Take 1 tablet by mouth in the evening.".into()),
+    quantity: Some("30".into()),
+    days_supply: Some(30),
+    refills: None,
+});
 
 impl ModifyPrescriptionRequest {
-    pub(super) fn into_domain(self) -> Result<Changes, PharmacyError> {
-        let quantity = self
-            .quantity
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    PharmacyError::field(
-                        "quantity",
-                        "invalid",
-                        "A positive decimal number with at most three decimals.",
-                    )
-                })
-            })
-            .transpose()?;
+    pub(super) fn read(self) -> Result<Changes, PharmacyError> {
+        let message = "A positive decimal number with at most three decimals.";
+        let invalid = |_| PharmacyError::field("quantity", "invalid", message);
+        let quantity = self.quantity.map(|text| text.parse().map_err(invalid)).transpose()?;
         Ok(Changes {
-            pharmacy: self.pharmacy_id.map(Into::into),
+            pharmacy: self.pharmacy_id,
             sig: self.sig.map(Into::into),
             quantity,
             days_supply: self.days_supply,
@@ -149,70 +109,36 @@ impl ModifyPrescriptionRequest {
     }
 }
 
-/// Where a prescription stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum PrescriptionStatus {
-    /// Written, not yet checked.
-    Draft,
-    /// A safety alert stands in the way.
-    Blocked,
-    /// Signed and on its way to the pharmacy.
-    Queued,
-    /// The pharmacy's system has received it.
-    Sent,
-    /// The pharmacy has verified it; it can be filled.
-    Active,
-    /// The last fill is used.
-    Completed,
-    /// The pharmacy refused it, or it could not be sent.
-    Failed,
-    Canceled,
-}
-
 /// A prescriber's override of an alert.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = AlertOverride)]
 pub struct AlertOverrideView {
-    pub provider_id: Uuid,
+    #[mirror(by)]
+    pub provider_id: ProviderId,
     pub reason: String,
     pub at: DateTime<Utc>,
 }
 
 /// One finding of the safety check.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = SafetyAlert)]
 pub struct SafetyAlertView {
     /// Names the alert on its prescription.
     pub key: String,
-    pub kind: pharmacy::safety::AlertKind,
-    pub severity: pharmacy::safety::Severity,
+    pub kind: AlertKind,
+    pub severity: Severity,
     pub summary: String,
     /// Where the knowledge comes from.
     pub source: String,
     /// Whether it keeps the prescription from being sent.
+    #[mirror(|alert| alert.blocks())]
     pub blocking: bool,
     pub overridden: Option<AlertOverrideView>,
 }
 
-impl SafetyAlertView {
-    fn of(alert: &SafetyAlert) -> Self {
-        Self {
-            key: alert.key.clone(),
-            kind: alert.kind,
-            severity: alert.severity,
-            summary: alert.summary.clone(),
-            source: alert.source.clone(),
-            blocking: alert.blocks(),
-            overridden: alert.overridden.as_ref().map(|given| AlertOverrideView {
-                provider_id: given.by.uuid(),
-                reason: given.reason.clone(),
-                at: given.at,
-            }),
-        }
-    }
-}
-
 /// The product that is prescribed.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Medication)]
 pub struct PrescribedMedication {
     /// The RxNorm concept.
     pub rxnorm: String,
@@ -232,99 +158,64 @@ pub struct PrescriptionFailure {
     pub reason: String,
 }
 
+impl PrescriptionFailure {
+    fn of(state: &PrescriptionState) -> Option<Self> {
+        let PrescriptionState::Failed { code, reason, .. } = state else { return None };
+        Some(Self { code: code.clone(), reason: reason.clone() })
+    }
+}
+
 /// A prescription.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Prescription)]
 pub struct PrescriptionView {
-    pub id: Uuid,
-    pub treatment_plan_id: Uuid,
-    pub patient_id: Uuid,
-    pub provider_id: Uuid,
-    pub category_id: Uuid,
-    pub pharmacy_id: Uuid,
+    pub id: PrescriptionId,
+    pub treatment_plan_id: TreatmentPlanId,
+    pub patient_id: PatientId,
+    pub provider_id: ProviderId,
+    pub category_id: CategoryId,
+    pub pharmacy_id: PharmacyId,
+    #[mirror(|prescription| prescription.state.status())]
     pub status: PrescriptionStatus,
     pub medication: PrescribedMedication,
     /// The directions to the patient.
+    #[mirror(dosing.sig)]
     pub sig: String,
     /// The amount of one fill in `unit`, a decimal number.
+    #[mirror(dosing.quantity)]
     pub quantity: String,
     /// `tablet`, `capsule`, `milliliter`, `gram` or `each`.
+    #[mirror(dosing.unit)]
     pub unit: String,
     /// How many days one fill lasts.
+    #[mirror(dosing.days_supply)]
     pub days_supply: u16,
     /// Refills after the first fill.
+    #[mirror(dosing.refills)]
     pub refills: u8,
     /// Fills that are left, the first one counted.
+    #[mirror(|prescription| prescription.remaining_fills())]
     pub remaining_fills: u8,
     pub last_filled_on: Option<NaiveDate>,
     /// The ICD-10-CM code of the diagnosis.
+    #[mirror(diagnosis.code)]
     pub diagnosis_code: String,
+    #[mirror(diagnosis.display)]
     pub diagnosis: String,
     pub written_on: NaiveDate,
     pub alerts: Vec<SafetyAlertView>,
     /// The NewRx that carries it, once it is signed.
-    pub message_id: Option<Uuid>,
+    #[mirror(|prescription| prescription.state.message())]
+    pub message_id: Option<ErxMessageId>,
+    #[mirror(|prescription| PrescriptionFailure::of(&prescription.state))]
     pub failure: Option<PrescriptionFailure>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
-impl PrescriptionView {
-    pub(super) fn of(prescription: &Prescription) -> Self {
-        let (status, message, failure) = match &prescription.state {
-            PrescriptionState::Draft => (PrescriptionStatus::Draft, None, None),
-            PrescriptionState::Blocked { .. } => (PrescriptionStatus::Blocked, None, None),
-            PrescriptionState::Queued { message, .. } => {
-                (PrescriptionStatus::Queued, Some(*message), None)
-            }
-            PrescriptionState::Sent { message, .. } => {
-                (PrescriptionStatus::Sent, Some(*message), None)
-            }
-            PrescriptionState::Active { message, .. } => {
-                (PrescriptionStatus::Active, Some(*message), None)
-            }
-            PrescriptionState::Completed { .. } => (PrescriptionStatus::Completed, None, None),
-            PrescriptionState::Failed { code, reason, .. } => {
-                let failure = PrescriptionFailure { code: code.clone(), reason: reason.clone() };
-                (PrescriptionStatus::Failed, None, Some(failure))
-            }
-            PrescriptionState::Canceled { .. } => (PrescriptionStatus::Canceled, None, None),
-        };
-        let dosing = &prescription.dosing;
-        Self {
-            id: prescription.id.uuid(),
-            treatment_plan_id: prescription.treatment_plan.uuid(),
-            patient_id: prescription.patient.uuid(),
-            provider_id: prescription.provider.uuid(),
-            category_id: prescription.category.uuid(),
-            pharmacy_id: prescription.pharmacy.uuid(),
-            status,
-            medication: PrescribedMedication {
-                rxnorm: prescription.medication.rxnorm.to_string(),
-                ndc: prescription.medication.ndc.to_string(),
-                display: prescription.medication.display.clone(),
-                strength: prescription.medication.strength.clone(),
-            },
-            sig: dosing.sig.clone(),
-            quantity: dosing.quantity.to_string(),
-            unit: dosing.unit.to_string(),
-            days_supply: dosing.days_supply,
-            refills: dosing.refills,
-            remaining_fills: prescription.remaining_fills(),
-            last_filled_on: prescription.last_filled_on,
-            diagnosis_code: prescription.diagnosis.code.to_string(),
-            diagnosis: prescription.diagnosis.display.clone(),
-            written_on: prescription.written_on,
-            alerts: prescription.alerts.iter().map(SafetyAlertView::of).collect(),
-            message_id: message.map(|message| message.uuid()),
-            failure,
-            created_at: prescription.created_at,
-            updated_at: prescription.updated_at,
-        }
-    }
-}
-
 /// A page of prescriptions.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Page<Prescription>)]
 pub struct PrescriptionPage {
     pub items: Vec<PrescriptionView>,
     /// The cursor of the next page; absent on the last one.
@@ -332,18 +223,24 @@ pub struct PrescriptionPage {
 }
 
 /// A pharmacy of the directory.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Pharmacy)]
 pub struct PharmacyView {
-    pub id: Uuid,
+    pub id: PharmacyId,
     /// The NCPDP provider identifier, seven digits.
     pub ncpdp_id: String,
     pub npi: String,
     pub name: String,
+    #[mirror(address.line1)]
     pub line1: String,
+    #[mirror(address.line2)]
     pub line2: Option<String>,
+    #[mirror(address.city)]
     pub city: String,
     /// The postal code of the state, as in `MA`.
+    #[mirror(address.state)]
     pub state: String,
+    #[mirror(address.postal_code)]
     pub postal_code: String,
     /// In E.164 form.
     pub phone: String,
@@ -353,27 +250,9 @@ pub struct PharmacyView {
     pub licensed_in: Vec<String>,
 }
 
-impl PharmacyView {
-    pub(super) fn of(pharmacy: &Pharmacy) -> Self {
-        Self {
-            id: pharmacy.id.uuid(),
-            ncpdp_id: pharmacy.ncpdp_id.to_string(),
-            npi: pharmacy.npi.to_string(),
-            name: pharmacy.name.clone(),
-            line1: pharmacy.address.line1.clone(),
-            line2: pharmacy.address.line2.clone(),
-            city: pharmacy.address.city.clone(),
-            state: pharmacy.address.state.to_string(),
-            postal_code: pharmacy.address.postal_code.clone(),
-            phone: pharmacy.phone.to_string(),
-            mail_order: pharmacy.mail_order,
-            licensed_in: pharmacy.licensed_in.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
 /// A page of pharmacies.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Page<Pharmacy>)]
 pub struct PharmacyPage {
     pub items: Vec<PharmacyView>,
     /// The cursor of the next page; absent on the last one.

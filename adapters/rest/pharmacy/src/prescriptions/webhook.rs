@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Problem, Tag};
+use api::{Problem, Result, Tag};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use compliance::unread::{self, UnreadStore};
 use kernel::ErrorKind;
@@ -67,7 +67,7 @@ impl ErxWebhookApi {
     /// cannot be used, or is of another kind, is answered with an Error and kept
     /// for staff (`listUnreadNotices`).
     #[oai(path = "/webhooks/erx", method = "post", operation_id = "receiveErxMessage")]
-    async fn receive(&self, request: &Request, body: Vec<u8>) -> Result<ErxAnswer, Problem> {
+    async fn receive(&self, request: &Request, body: Vec<u8>) -> Result<ErxAnswer> {
         let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         if !self.credential.admits(given) {
             return Err(Problem::new(
@@ -76,7 +76,7 @@ impl ErxWebhookApi {
                 "The network's credential is missing or wrong.",
             ));
         }
-        let (store, network) = (self.store.as_ref(), &self.network);
+        let (store, network) = (&*self.store, &self.network);
         let answer = match std::str::from_utf8(&body) {
             Ok(text) => erx::receive_message(&self.env, store, network, text).await?,
             Err(_) => erx::refuse(&self.env, network.as_ref())?,
