@@ -21,8 +21,8 @@ use crate::{
     working_hours::{HoursForm, Shift, WorkingHours, clock},
 };
 
-/// What the board of a state says of a license. That one has expired follows
-/// from its date and is no status.
+/// What the board of a state says of a license. Expiry follows from the date and
+/// is not a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum LicenseStatus {
     Active,
@@ -339,13 +339,13 @@ pub async fn read(
 pub async fn revise(
     services: &Services,
     actor: &Actor,
-    (provider, seen): (ProviderId, i64),
+    (provider, seen): (ProviderId, Seen),
     form: ProviderForm,
     hours: Option<HoursForm>,
 ) -> Result<ProviderProfile> {
     actor.require(Permission::AccountAdminister)?;
     let mut tx = services.store.begin(actor).await?;
-    let mut profile = lock::<ProviderProfile>(tx.as_mut(), provider, &seen.into()).await?;
+    let mut profile = lock::<ProviderProfile>(tx.as_mut(), provider, &seen).await?;
     let filled = ProviderProfile::fill(Some(&profile), provider, form, services.now());
     let hours = hours.as_ref().map(WorkingHours::parse).transpose();
     match (filled, hours) {

@@ -55,8 +55,6 @@ const OTHERS: &[(&str, &[&str])] = &[
             "AuditExportRequest.actor",
             "AuditExportRequest.entity",
             "CodeRequest.code",
-            "ConfirmEmailRequest.token",
-            "ConfirmFactorRequest.token",
             "LinkRequest.token",
             "PasskeyLoginRequest.token",
             "RefreshRequest.refresh_token",

@@ -98,7 +98,7 @@ async fn an_administrator_changes_what_was_read_and_both_values_are_audited() {
     let (doctor, id) = seated(&fixture, 1, "1234567893").await;
     let (_, other) = seated(&fixture, 2, "1245319599").await;
     let admin = fixture.staff(3, Role::Admin).await;
-    let own = provider::revise(services, &doctor, (id, 1), form("1234567893"), None).await;
+    let own = provider::revise(services, &doctor, (id, 1.into()), form("1234567893"), None).await;
     assert!(matches!(own, Err(IdentityError::Forbidden(_))), "{own:?}");
     let read = provider::read(services, &admin, id).await.unwrap();
     assert_eq!(read.version, 1);
@@ -107,11 +107,14 @@ async fn an_administrator_changes_what_was_read_and_both_values_are_audited() {
         specialities: vec!["2084P0800X".to_owned()],
         ..form("1234567893")
     };
-    let revised = provider::revise(services, &admin, (id, 1), changed.clone(), Some(hours()));
+    let revised =
+        provider::revise(services, &admin, (id, 1.into()), changed.clone(), Some(hours()));
     assert_eq!(revised.await.unwrap().version, 2);
-    let stale = provider::revise(services, &admin, (id, 1), changed, None).await.unwrap_err();
+    let stale =
+        provider::revise(services, &admin, (id, 1.into()), changed, None).await.unwrap_err();
     assert_eq!(stale.kind(), ErrorKind::PreconditionFailed);
-    let taken = provider::revise(services, &admin, (other, 1), form("1234567893"), None).await;
+    let taken =
+        provider::revise(services, &admin, (other, 1.into()), form("1234567893"), None).await;
     let taken = taken.unwrap_err();
     assert_eq!(
         (taken.fields()[0].path.as_str(), taken.fields()[0].code.as_str()),
@@ -119,7 +122,8 @@ async fn an_administrator_changes_what_was_read_and_both_values_are_audited() {
     );
     let odd = ProviderForm { npi: "1".to_owned(), ..form("") };
     let nowhere = HoursForm { zone: "Nowhere".to_owned(), ..hours() };
-    let bad = provider::revise(services, &admin, (id, 2), odd, Some(nowhere)).await.unwrap_err();
+    let bad =
+        provider::revise(services, &admin, (id, 2.into()), odd, Some(nowhere)).await.unwrap_err();
     let paths: Vec<&str> = bad.fields().iter().map(|field| field.path.as_str()).collect();
     assert_eq!(paths, ["npi", "working_hours.time_zone"]);
     let audited = "SELECT (detail->'old'->>'family') || ' ' || (detail->'new'->>'family') || ' ' \

@@ -1,11 +1,11 @@
-use api::{Body, Done, Enrolling, Problem, Tag, Text, Visitor};
+use api::{Answer, Body, Done, Enrolling, Mirror, Result, Tag, Text, Visitor};
 use chrono::{DateTime, Utc};
 use identity::{
     Services, TokenPair, access,
     login::{self, Login, PendingLogin},
     registration,
 };
-use kernel::text::Email;
+use kernel::{AccountId, Permission, Role, text::Email};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Any};
 use serde_json::Value;
 
@@ -22,11 +22,10 @@ struct RegisterRequest {
     password: String,
 }
 
-impl poem_openapi::types::Example for RegisterRequest {
-    fn example() -> Self {
-        Self { email: "ada@example.com".to_owned(), password: "correct-horse battery".to_owned() }
-    }
-}
+api::example!(RegisterRequest {
+    email: "ada@example.com".to_owned(),
+    password: "correct-horse battery".to_owned()
+});
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -37,11 +36,10 @@ struct LoginRequest {
     password: String,
 }
 
-impl poem_openapi::types::Example for LoginRequest {
-    fn example() -> Self {
-        Self { email: "ada@example.com".to_owned(), password: "correct-horse battery".to_owned() }
-    }
-}
+api::example!(LoginRequest {
+    email: "ada@example.com".to_owned(),
+    password: "correct-horse battery".to_owned()
+});
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -49,25 +47,17 @@ struct EmailRequest {
     email: Text<Email>,
 }
 
-impl poem_openapi::types::Example for EmailRequest {
-    fn example() -> Self {
-        Self { email: "ada@example.com".into() }
-    }
-}
+api::example!(EmailRequest { email: "ada@example.com".into() });
 
 #[derive(Debug, Object)]
 #[oai(example)]
-struct LinkRequest {
+pub struct LinkRequest {
     /// The `token` of the link in the mail.
     #[oai(validator(max_length = 200))]
-    token: String,
+    pub token: String,
 }
 
-impl poem_openapi::types::Example for LinkRequest {
-    fn example() -> Self {
-        Self { token: "token-of-the-link".to_owned() }
-    }
-}
+api::example!(LinkRequest { token: "token-of-the-link".to_owned() });
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -80,11 +70,10 @@ struct ResetPasswordRequest {
     password: String,
 }
 
-impl poem_openapi::types::Example for ResetPasswordRequest {
-    fn example() -> Self {
-        Self { token: "token-of-the-link".to_owned(), password: "correct-horse battery".to_owned() }
-    }
-}
+api::example!(ResetPasswordRequest {
+    token: "token-of-the-link".to_owned(),
+    password: "correct-horse battery".to_owned()
+});
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -95,18 +84,16 @@ struct RefreshRequest {
     refresh_token: String,
 }
 
-impl poem_openapi::types::Example for RefreshRequest {
-    fn example() -> Self {
-        Self { refresh_token: "token-of-the-last-answer".to_owned() }
-    }
-}
+api::example!(RefreshRequest { refresh_token: "token-of-the-last-answer".to_owned() });
 
 /// The tokens of a session.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = TokenPair)]
 pub struct SessionTokens {
     /// A JWT for the `Authorization: Bearer` header.
     access_token: String,
     /// Always `Bearer`.
+    #[mirror(|_| "Bearer".to_owned())]
     token_type: String,
     /// When the access token expires.
     expires_at: DateTime<Utc>,
@@ -114,29 +101,17 @@ pub struct SessionTokens {
     refresh_token: String,
     /// When the session ends unless it is refreshed before.
     refresh_expires_at: DateTime<Utc>,
-    account_id: kernel::Uuid,
-    roles: Vec<kernel::Role>,
-}
-
-impl From<TokenPair> for SessionTokens {
-    fn from(pair: TokenPair) -> Self {
-        Self {
-            access_token: pair.access_token,
-            token_type: "Bearer".to_owned(),
-            expires_at: pair.expires_at,
-            refresh_token: pair.refresh_token,
-            refresh_expires_at: pair.refresh_expires_at,
-            account_id: pair.account.uuid(),
-            roles: pair.roles.into_iter().collect(),
-        }
-    }
+    account_id: AccountId,
+    roles: Vec<Role>,
 }
 
 /// A login that awaits its second factor.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PendingLogin)]
 pub struct SecondFactorView {
     /// Goes with the factor to `POST /api/auth/mfa/verify`, within ten minutes
     /// and at most five times.
+    #[mirror(token)]
     mfa_token: String,
     expires_at: DateTime<Utc>,
     /// An authenticator app shows codes for this account.
@@ -144,18 +119,8 @@ pub struct SecondFactorView {
     /// WebAuthn's options for `navigator.credentials.get`, where the account
     /// has passkeys.
     #[oai(skip_serializing_if_is_none)]
+    #[mirror(|pending| pending.passkey.clone().map(Any))]
     passkey: Option<Any<Value>>,
-}
-
-impl From<PendingLogin> for SecondFactorView {
-    fn from(pending: PendingLogin) -> Self {
-        Self {
-            mfa_token: pending.token,
-            expires_at: pending.expires_at,
-            totp: pending.totp,
-            passkey: pending.passkey.map(Any),
-        }
-    }
 }
 
 #[derive(ApiResponse)]
@@ -168,45 +133,33 @@ enum LoginAnswer {
     SecondFactor(Json<SecondFactorView>),
 }
 
-/// A permission that the caller holds.
+/// A permission, and what it allows.
 #[derive(Debug, Object)]
-struct PermissionView {
+pub struct PermissionView {
     /// A stable word, as in `billing.own`.
     name: String,
     /// What it allows, in a sentence.
     description: String,
 }
 
+impl From<Permission> for PermissionView {
+    fn from(permission: Permission) -> Self {
+        let description = permission.description().to_owned();
+        Self { name: permission.to_string(), description }
+    }
+}
+
 /// What the caller may do.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = access::Access)]
 struct AccessView {
-    roles: Vec<kernel::Role>,
+    roles: Vec<Role>,
     permissions: Vec<PermissionView>,
     /// The granted SMART scopes, where the caller is an API client.
     scopes: Vec<String>,
 }
 
-impl From<access::Access> for AccessView {
-    fn from(access: access::Access) -> Self {
-        let permissions = access
-            .permissions
-            .into_iter()
-            .map(|permission| PermissionView {
-                name: permission.to_string(),
-                description: permission.description().to_owned(),
-            })
-            .collect();
-        Self {
-            roles: access.roles.into_iter().collect(),
-            permissions,
-            scopes: access.scopes.into_iter().collect(),
-        }
-    }
-}
-
-pub struct AuthApi {
-    pub services: Services,
-}
+pub struct AuthApi(pub Services);
 
 #[OpenApi(tag = "Tag::Identity")]
 impl AuthApi {
@@ -215,14 +168,9 @@ impl AuthApi {
     /// Opens a patient's account and mails a link that proves the address. The
     /// answer does not tell whether the address had an account already.
     #[oai(path = "/api/auth/register", method = "post", operation_id = "register")]
-    async fn register(
-        &self,
-        visitor: Visitor,
-        body: Body<RegisterRequest>,
-    ) -> Result<Accepted, Problem> {
+    async fn register(&self, visitor: Visitor, body: Body<RegisterRequest>) -> Result<Accepted> {
         let RegisterRequest { email, password } = body.0;
-        let request = visitor.actor().request.clone();
-        registration::register(&self.services, request, &email, &password).await?;
+        registration::register(&self.0, visitor.request(), &email, &password).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -231,13 +179,8 @@ impl AuthApi {
     /// Proves an address by the token of the link that was mailed to it. The
     /// same answer comes where the link proved the address before.
     #[oai(path = "/api/auth/verify-email", method = "post", operation_id = "verifyEmail")]
-    async fn verify_email(
-        &self,
-        visitor: Visitor,
-        body: Body<LinkRequest>,
-    ) -> Result<Done, Problem> {
-        let request = visitor.actor().request.clone();
-        registration::verify_email(&self.services, request, &body.0.token).await?;
+    async fn verify(&self, visitor: Visitor, body: Body<LinkRequest>) -> Result<Done> {
+        registration::verify_email(&self.0, visitor.request(), &body.0.token).await?;
         Ok(Done::Done)
     }
 
@@ -250,13 +193,8 @@ impl AuthApi {
         method = "post",
         operation_id = "resendVerification"
     )]
-    async fn resend_verification(
-        &self,
-        visitor: Visitor,
-        body: Body<EmailRequest>,
-    ) -> Result<Accepted, Problem> {
-        let request = visitor.actor().request.clone();
-        registration::resend_verification(&self.services, request, &body.0.email).await?;
+    async fn resend(&self, visitor: Visitor, body: Body<EmailRequest>) -> Result<Accepted> {
+        registration::resend_verification(&self.0, visitor.request(), &body.0.email).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -272,14 +210,9 @@ impl AuthApi {
     /// yet, the session is good for setting one up and for nothing else: every
     /// other operation answers 403 `identity.second_factor_required`.
     #[oai(path = "/api/auth/login", method = "post", operation_id = "login")]
-    async fn login(
-        &self,
-        visitor: Visitor,
-        body: Body<LoginRequest>,
-    ) -> Result<LoginAnswer, Problem> {
+    async fn login(&self, visitor: Visitor, body: Body<LoginRequest>) -> Result<LoginAnswer> {
         let LoginRequest { email, password } = body.0;
-        let request = visitor.actor().request.clone();
-        Ok(match login::login(&self.services, request, &email, &password).await? {
+        Ok(match login::login(&self.0, visitor.request(), &email, &password).await? {
             Login::Open(pair) => LoginAnswer::Open(Json(pair.into())),
             Login::SecondFactor(pending) => LoginAnswer::SecondFactor(Json(pending.into())),
         })
@@ -287,26 +220,21 @@ impl AuthApi {
 
     /// Refresh the session
     ///
-    /// Exchanges the refresh token for a new pair. A refresh token that comes
-    /// back after its use ends the whole session, without a grace period, so a
-    /// client refreshes in one place at a time.
+    /// Exchanges the refresh token for a new pair. A refresh token that is used
+    /// twice ends the whole session, without a grace period, so a client
+    /// refreshes in one place at a time.
     #[oai(path = "/api/auth/session-refresh", method = "post", operation_id = "refreshSession")]
-    async fn refresh(
-        &self,
-        visitor: Visitor,
-        body: Body<RefreshRequest>,
-    ) -> Result<Json<SessionTokens>, Problem> {
-        let request = visitor.actor().request.clone();
-        let pair = login::refresh(&self.services, request, &body.0.refresh_token).await?;
-        Ok(Json(pair.into()))
+    async fn refresh(&self, visitor: Visitor, body: Body<RefreshRequest>) -> Answer<SessionTokens> {
+        let token = &body.0.refresh_token;
+        Ok(Json(login::refresh(&self.0, visitor.request(), token).await?.into()))
     }
 
     /// Log out
     ///
     /// Ends the session; its access and refresh tokens stop working at once.
     #[oai(path = "/api/auth/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, caller: Enrolling) -> Result<Done, Problem> {
-        login::logout(&self.services, caller.actor()).await?;
+    async fn logout(&self, caller: Enrolling) -> Result<Done> {
+        login::logout(&self.0, caller.actor()).await?;
         Ok(Done::Done)
     }
 
@@ -314,7 +242,7 @@ impl AuthApi {
     ///
     /// The caller's roles, permissions and scopes as they are now.
     #[oai(path = "/api/auth/permissions", method = "get", operation_id = "ownPermissions")]
-    async fn permissions(&self, caller: Enrolling) -> Result<Json<AccessView>, Problem> {
+    async fn permissions(&self, caller: Enrolling) -> Answer<AccessView> {
         Ok(Json(access::access_of(caller.actor()).into()))
     }
 
@@ -323,13 +251,8 @@ impl AuthApi {
     /// Mails a link to choose a new password, and is silent about whether the
     /// address has an account.
     #[oai(path = "/api/auth/forgot-password", method = "post", operation_id = "forgotPassword")]
-    async fn forgot_password(
-        &self,
-        visitor: Visitor,
-        body: Body<EmailRequest>,
-    ) -> Result<Accepted, Problem> {
-        let request = visitor.actor().request.clone();
-        registration::forgot_password(&self.services, request, &body.0.email).await?;
+    async fn forgot(&self, visitor: Visitor, body: Body<EmailRequest>) -> Result<Accepted> {
+        registration::forgot_password(&self.0, visitor.request(), &body.0.email).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -338,14 +261,9 @@ impl AuthApi {
     /// Sets the password by the token of a mailed link, a reset's or an
     /// invitation's, and ends every session of the account.
     #[oai(path = "/api/auth/reset-password", method = "post", operation_id = "resetPassword")]
-    async fn reset_password(
-        &self,
-        visitor: Visitor,
-        body: Body<ResetPasswordRequest>,
-    ) -> Result<Done, Problem> {
+    async fn reset(&self, visitor: Visitor, body: Body<ResetPasswordRequest>) -> Result<Done> {
         let ResetPasswordRequest { token, password } = body.0;
-        let request = visitor.actor().request.clone();
-        registration::reset_password(&self.services, request, &token, &password).await?;
+        registration::reset_password(&self.0, visitor.request(), &token, &password).await?;
         Ok(Done::Done)
     }
 }

@@ -1,8 +1,8 @@
-use api::{Body, Caller, Problem, ProblemBody, Tag, Text, Visitor};
+use api::{Answer, Body, Caller, Made, Mirror, Problem, ProblemBody, Result, Tag, Text, Visitor};
 use chrono::{DateTime, Utc};
-use identity::{ApiClient, OAuthError, Services, client, oauth};
+use identity::{ApiClient, OAuthError, Services, client, oauth, token::PublicJwk};
 use kernel::text::ClientName;
-use kernel::{DomainError as _, ErrorKind, Uuid};
+use kernel::{ApiClientId, DomainError as _, ErrorKind};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::Path,
@@ -10,13 +10,15 @@ use poem_openapi::{
 };
 use serde::Deserialize;
 
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(example)]
+#[mirror(into = client::ClientForm)]
 struct ClientRequest {
     /// The partner's name.
     name: Text<ClientName>,
     /// A JWK set of one public key, or of two while one follows the other, each with a `kid`: RSA of 2048 to
     /// 4096 bits with an exponent of 65537 or more for RS384, or EC on P-384 for ES384.
+    #[mirror(keys)]
     jwks: serde_json::Value,
     /// The SMART system scopes that the client may ask for, as in
     /// `system/Patient.rs` or `system/*.read`.
@@ -24,24 +26,20 @@ struct ClientRequest {
     scopes: Vec<String>,
 }
 
-impl poem_openapi::types::Example for ClientRequest {
-    fn example() -> Self {
-        Self {
-            name: "Riverside EHR".into(),
-            jwks: serde_json::json!({ "keys": [{
-                "kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": "key-1",
-                "x": "base64url of the x coordinate", "y": "base64url of the y coordinate",
-            }] }),
-            scopes: vec!["system/Patient.rs".into(), "system/MedicationRequest.rs".into()],
-        }
-    }
-}
+api::example!(ClientRequest {
+    name: "Riverside EHR".into(),
+    jwks: serde_json::json!({ "keys": [{
+        "kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": "key-1",
+        "x": "base64url of the x coordinate", "y": "base64url of the y coordinate",
+    }] }),
+    scopes: vec!["system/Patient.rs".into(), "system/MedicationRequest.rs".into()],
+});
 
 /// A SMART backend-services client.
 #[derive(Debug, Object)]
 struct ClientView {
     /// The `client_id`, which is `iss` and `sub` of its assertions.
-    id: Uuid,
+    id: ApiClientId,
     name: String,
     jwks: serde_json::Value,
     scopes: Vec<String>,
@@ -56,7 +54,7 @@ impl ClientView {
     fn new(client: ApiClient, token_url: &str) -> Self {
         let active = client.is_active();
         Self {
-            id: client.id.uuid(),
+            id: client.id,
             name: client.name,
             jwks: serde_json::to_value(client.keys).unwrap_or_default(),
             scopes: client.scopes.iter().map(ToString::to_string).collect(),
@@ -81,11 +79,7 @@ struct ClientStatusRequest {
     disabled: bool,
 }
 
-impl poem_openapi::types::Example for ClientStatusRequest {
-    fn example() -> Self {
-        Self { disabled: true }
-    }
-}
+api::example!(ClientStatusRequest { disabled: true });
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -95,26 +89,16 @@ struct ClientKeyRequest {
     jwk: serde_json::Value,
 }
 
-impl poem_openapi::types::Example for ClientKeyRequest {
-    fn example() -> Self {
-        Self {
-            jwk: serde_json::json!({
-                "kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": "key-2",
-                "x": "base64url of the x coordinate", "y": "base64url of the y coordinate",
-            }),
-        }
-    }
-}
+api::example!(ClientKeyRequest {
+    jwk: serde_json::json!({
+        "kty": "EC", "crv": "P-384", "use": "sig", "alg": "ES384", "kid": "key-2",
+        "x": "base64url of the x coordinate", "y": "base64url of the y coordinate",
+    }),
+});
 
-#[derive(ApiResponse)]
-enum CreatedClient {
-    /// The client is registered and can ask for tokens.
-    #[oai(status = 201)]
-    Created(Json<ClientView>),
-}
-
-#[derive(Debug, Object, Deserialize)]
+#[derive(Debug, Object, Deserialize, Mirror)]
 #[oai(example)]
+#[mirror(into = oauth::TokenRequest)]
 struct TokenForm {
     /// `client_credentials`.
     #[serde(default)]
@@ -130,26 +114,23 @@ struct TokenForm {
     client_assertion: Option<String>,
 }
 
-impl poem_openapi::types::Example for TokenForm {
-    fn example() -> Self {
-        Self {
-            grant_type: Some("client_credentials".into()),
-            scope: Some("system/Patient.rs".into()),
-            client_assertion_type: Some(
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".into(),
-            ),
-            client_assertion: Some("header.claims.signature".into()),
-        }
-    }
-}
+api::example!(TokenForm {
+    grant_type: Some("client_credentials".into()),
+    scope: Some("system/Patient.rs".into()),
+    client_assertion_type: Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer".into(),),
+    client_assertion: Some("header.claims.signature".into()),
+});
 
 /// An access token (RFC 6749, section 5.1).
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = oauth::ClientToken)]
 struct TokenAnswer {
     access_token: String,
     /// Always `bearer`.
+    #[mirror(|_| "bearer".to_owned())]
     token_type: String,
     /// Seconds until the token expires.
+    #[mirror(expires_in_seconds)]
     expires_in: i64,
     /// The granted scopes, separated by blanks; they can be fewer than asked for.
     scope: String,
@@ -248,7 +229,8 @@ fn refusal(error: OAuthError) -> Result<TokenResponse, TokenProblem> {
 }
 
 /// A public key that verifies access tokens (RFC 8037).
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PublicJwk)]
 struct PublicKey {
     kty: String,
     crv: String,
@@ -272,13 +254,11 @@ enum PublicKeysResponse {
     Keys(Json<PublicKeys>, #[oai(header = "Cache-Control")] String),
 }
 
-pub struct ClientApi {
-    pub services: Services,
-}
+pub struct ClientApi(pub Services);
 
 impl ClientApi {
     fn view(&self, client: ApiClient) -> ClientView {
-        ClientView::new(client, &self.services.policy.token_url)
+        ClientView::new(client, &self.0.policy.token_url)
     }
 }
 
@@ -293,19 +273,17 @@ impl ClientApi {
         &self,
         caller: Caller,
         body: Body<ClientRequest>,
-    ) -> Result<CreatedClient, Problem> {
-        let ClientRequest { name, jwks, scopes } = body.0;
-        let form = client::ClientForm { name: name.into(), keys: jwks, scopes };
-        let client = client::register(&self.services, caller.actor(), form).await?;
-        Ok(CreatedClient::Created(Json(self.view(client))))
+    ) -> Result<Made<ClientView>> {
+        let client = client::register(&self.0, caller.actor(), body.0.into()).await?;
+        Ok(Made::of(self.view(client)))
     }
 
     /// List the API clients
     ///
     /// With their public keys and scopes, the disabled ones too.
     #[oai(path = "/api/admin/clients", method = "get", operation_id = "listClients")]
-    async fn list(&self, caller: Caller) -> Result<Json<ClientsView>, Problem> {
-        let clients = client::list(&self.services, caller.actor()).await?;
+    async fn list(&self, caller: Caller) -> Answer<ClientsView> {
+        let clients = client::list(&self.0, caller.actor()).await?;
         Ok(Json(ClientsView { clients: clients.into_iter().map(|one| self.view(one)).collect() }))
     }
 
@@ -313,8 +291,8 @@ impl ClientApi {
     ///
     /// With its public keys and scopes.
     #[oai(path = "/api/admin/clients/:id", method = "get", operation_id = "readClient")]
-    async fn read(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<ClientView>, Problem> {
-        let client = client::read(&self.services, caller.actor(), id.0.into()).await?;
+    async fn read(&self, caller: Caller, id: Path<ApiClientId>) -> Answer<ClientView> {
+        let client = client::read(&self.0, caller.actor(), id.0).await?;
         Ok(Json(self.view(client)))
     }
 
@@ -326,11 +304,11 @@ impl ClientApi {
     async fn set_status(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<ApiClientId>,
         body: Body<ClientStatusRequest>,
-    ) -> Result<Json<ClientView>, Problem> {
-        let (actor, disabled) = (caller.actor(), body.0.disabled);
-        let client = client::set_disabled(&self.services, actor, id.0.into(), disabled).await?;
+    ) -> Answer<ClientView> {
+        let disabled = body.0.disabled;
+        let client = client::set_disabled(&self.0, caller.actor(), id.0, disabled).await?;
         Ok(Json(self.view(client)))
     }
 
@@ -342,11 +320,10 @@ impl ClientApi {
     async fn add_key(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<ApiClientId>,
         body: Body<ClientKeyRequest>,
-    ) -> Result<Json<ClientView>, Problem> {
-        let actor = caller.actor();
-        let client = client::add_key(&self.services, actor, id.0.into(), &body.0.jwk).await?;
+    ) -> Answer<ClientView> {
+        let client = client::add_key(&self.0, caller.actor(), id.0, &body.0.jwk).await?;
         Ok(Json(self.view(client)))
     }
 
@@ -363,11 +340,10 @@ impl ClientApi {
     async fn withdraw_key(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<ApiClientId>,
         kid: Path<String>,
-    ) -> Result<Json<ClientView>, Problem> {
-        let actor = caller.actor();
-        let client = client::withdraw_key(&self.services, actor, id.0.into(), &kid.0).await?;
+    ) -> Answer<ClientView> {
+        let client = client::withdraw_key(&self.0, caller.actor(), id.0, &kid.0).await?;
         Ok(Json(self.view(client)))
     }
 
@@ -382,20 +358,8 @@ impl ClientApi {
         visitor: Visitor,
         form: Form<TokenForm>,
     ) -> Result<TokenResponse, TokenProblem> {
-        let request = visitor.actor().request.clone();
-        let form = oauth::TokenRequest {
-            grant_type: form.0.grant_type,
-            scope: form.0.scope,
-            client_assertion_type: form.0.client_assertion_type,
-            client_assertion: form.0.client_assertion,
-        };
-        match oauth::client_credentials(&self.services, request, form).await {
-            Ok(token) => Ok(TokenResponse::Granted(Json(TokenAnswer {
-                access_token: token.access_token,
-                token_type: "bearer".to_owned(),
-                expires_in: token.expires_in_seconds,
-                scope: token.scope,
-            }))),
+        match oauth::client_credentials(&self.0, visitor.request(), form.0.into()).await {
+            Ok(token) => Ok(TokenResponse::Granted(Json(token.into()))),
             Err(error) => refusal(error),
         }
     }
@@ -405,19 +369,7 @@ impl ClientApi {
     /// A JWK set of Ed25519 keys.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "publicKeys")]
     async fn public_keys(&self, _visitor: Visitor) -> PublicKeysResponse {
-        let keys = self.services.keys.all();
-        let keys = keys
-            .iter()
-            .map(|key| key.public_jwk())
-            .map(|key| PublicKey {
-                kty: key.kty.to_owned(),
-                crv: key.crv.to_owned(),
-                alg: key.alg.to_owned(),
-                usage: key.usage.to_owned(),
-                kid: key.kid,
-                x: key.x,
-            })
-            .collect();
+        let keys = self.0.keys.all().iter().map(|key| key.public_jwk().into()).collect();
         PublicKeysResponse::Keys(Json(PublicKeys { keys }), "public, max-age=300".to_owned())
     }
 }

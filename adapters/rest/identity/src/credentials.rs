@@ -1,9 +1,9 @@
-use api::{Body, Caller, Done, Enrolling, Problem, Tag, Text, Visitor};
+use api::{Body, Caller, Done, Enrolling, Result, Tag, Text, Visitor};
 use identity::{Services, credentials};
 use kernel::text::Email;
 use poem_openapi::{Object, OpenApi};
 
-use super::Accepted;
+use super::{Accepted, auth::LinkRequest};
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -15,14 +15,10 @@ struct ChangePasswordRequest {
     new_password: String,
 }
 
-impl poem_openapi::types::Example for ChangePasswordRequest {
-    fn example() -> Self {
-        Self {
-            current_password: "correct-horse battery".to_owned(),
-            new_password: "seven quiet lighthouses".to_owned(),
-        }
-    }
-}
+api::example!(ChangePasswordRequest {
+    current_password: "correct-horse battery".to_owned(),
+    new_password: "seven quiet lighthouses".to_owned(),
+});
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -34,29 +30,12 @@ struct ChangeEmailRequest {
     password: String,
 }
 
-impl poem_openapi::types::Example for ChangeEmailRequest {
-    fn example() -> Self {
-        Self { email: "ada.byron@example.com".into(), password: "correct-horse battery".to_owned() }
-    }
-}
+api::example!(ChangeEmailRequest {
+    email: "ada.byron@example.com".into(),
+    password: "correct-horse battery".to_owned()
+});
 
-#[derive(Debug, Object)]
-#[oai(example)]
-struct ConfirmEmailRequest {
-    /// The `token` of the link in the mail.
-    #[oai(validator(max_length = 200))]
-    token: String,
-}
-
-impl poem_openapi::types::Example for ConfirmEmailRequest {
-    fn example() -> Self {
-        Self { token: "token-of-the-link".to_owned() }
-    }
-}
-
-pub struct CredentialsApi {
-    pub services: Services,
-}
+pub struct CredentialsApi(pub Services);
 
 #[OpenApi(tag = "Tag::Identity")]
 impl CredentialsApi {
@@ -65,15 +44,9 @@ impl CredentialsApi {
     /// Ends all other sessions of the account and tells its owner by mail. A
     /// wrong current password counts as a failed login.
     #[oai(path = "/api/auth/password", method = "put", operation_id = "changePassword")]
-    async fn change_password(
-        &self,
-        caller: Enrolling,
-        body: Body<ChangePasswordRequest>,
-    ) -> Result<Done, Problem> {
-        let ChangePasswordRequest { current_password, new_password } = body.0;
-        let actor = caller.actor();
-        credentials::change_password(&self.services, actor, &current_password, &new_password)
-            .await?;
+    async fn password(&self, caller: Enrolling, body: Body<ChangePasswordRequest>) -> Result<Done> {
+        let ChangePasswordRequest { current_password: old, new_password: new } = body.0;
+        credentials::change_password(&self.0, caller.actor(), &old, &new).await?;
         Ok(Done::Done)
     }
 
@@ -84,14 +57,9 @@ impl CredentialsApi {
     /// yet another address mails at once and voids the link to the last; a new
     /// password voids it as well. The answer does not tell whether the new address has an account.
     #[oai(path = "/api/auth/email", method = "put", operation_id = "changeEmail")]
-    async fn change_email(
-        &self,
-        caller: Caller,
-        body: Body<ChangeEmailRequest>,
-    ) -> Result<Accepted, Problem> {
+    async fn email(&self, caller: Caller, body: Body<ChangeEmailRequest>) -> Result<Accepted> {
         let ChangeEmailRequest { email, password } = body.0;
-        let actor = caller.actor();
-        credentials::request_email_change(&self.services, actor, &email, &password).await?;
+        credentials::request_email_change(&self.0, caller.actor(), &email, &password).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -100,13 +68,8 @@ impl CredentialsApi {
     /// By the token of the link that was mailed to it. Every session of the
     /// account ends, and it signs in with the new address.
     #[oai(path = "/api/auth/email/confirm", method = "post", operation_id = "confirmEmail")]
-    async fn confirm_email(
-        &self,
-        visitor: Visitor,
-        body: Body<ConfirmEmailRequest>,
-    ) -> Result<Done, Problem> {
-        let request = visitor.actor().request.clone();
-        credentials::confirm_email_change(&self.services, request, &body.0.token).await?;
+    async fn confirm_email(&self, visitor: Visitor, body: Body<LinkRequest>) -> Result<Done> {
+        credentials::confirm_email_change(&self.0, visitor.request(), &body.0.token).await?;
         Ok(Done::Done)
     }
 }

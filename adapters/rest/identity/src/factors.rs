@@ -1,16 +1,18 @@
-use api::{Body, Done, Enrolling, Problem, Tag, Text, Visitor};
+use api::{Answer, Body, Done, Enrolling, Mirror, Result, Tag, Text, Visitor};
 use chrono::{DateTime, Utc};
 use identity::{
     IdentityError, Services, Standing, confirmation,
-    factor::{Proof, RecoveryCode},
+    factor::{Proof, RecoveryCode, TotpSetup},
     login, passkeys, second_factor,
 };
-use kernel::Uuid;
-use kernel::text::PasskeyName;
+use kernel::{PasskeyId, text::PasskeyName};
 use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Any};
 use serde_json::Value;
 
-use super::{Accepted, auth::SessionTokens};
+use super::{
+    Accepted,
+    auth::{LinkRequest, SessionTokens},
+};
 
 /// A change of how one signs in asks for the password again.
 #[derive(Debug, Object)]
@@ -20,18 +22,17 @@ struct PasswordRequest {
     password: String,
 }
 
-impl poem_openapi::types::Example for PasswordRequest {
-    fn example() -> Self {
-        Self { password: "correct-horse battery".into() }
-    }
-}
+api::example!(PasswordRequest { password: "correct-horse battery".into() });
 
 /// What an authenticator app is set up with, shown this once.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = TotpSetup)]
 struct TotpSetupView {
     /// The secret in Base32, to be typed where no camera is.
+    #[mirror(secret_base32)]
     secret: String,
     /// An `otpauth` address, to be shown as a QR code.
+    #[mirror(url)]
     otpauth_url: String,
 }
 
@@ -43,11 +44,7 @@ struct CodeRequest {
     code: String,
 }
 
-impl poem_openapi::types::Example for CodeRequest {
-    fn example() -> Self {
-        Self { code: "287082".into() }
-    }
-}
+api::example!(CodeRequest { code: "287082".into() });
 
 /// Codes that stand in for the second factor, each once.
 #[derive(Debug, Object)]
@@ -56,14 +53,17 @@ struct RecoveryCodesView {
     recovery_codes: Vec<String>,
 }
 
-fn shown(codes: Vec<RecoveryCode>) -> Vec<String> {
-    codes.iter().map(RecoveryCode::to_text).collect()
+impl From<Vec<RecoveryCode>> for RecoveryCodesView {
+    fn from(codes: Vec<RecoveryCode>) -> Self {
+        Self { recovery_codes: codes.iter().map(RecoveryCode::to_text).collect() }
+    }
 }
 
 /// A passkey of the account.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = identity::passkey::Passkey)]
 struct PasskeyView {
-    id: Uuid,
+    id: PasskeyId,
     /// What its owner calls it.
     name: String,
     created_at: DateTime<Utc>,
@@ -94,20 +94,9 @@ impl From<Standing> for StandingWord {
     }
 }
 
-impl From<identity::passkey::Passkey> for PasskeyView {
-    fn from(passkey: identity::passkey::Passkey) -> Self {
-        Self {
-            id: passkey.id.uuid(),
-            name: passkey.name,
-            created_at: passkey.created_at,
-            last_used_at: passkey.last_used_at,
-            standing: passkey.standing.into(),
-        }
-    }
-}
-
 /// What the account signs in with.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = second_factor::Factors)]
 struct FactorsView {
     /// The account's roles ask for a second factor.
     required: bool,
@@ -118,20 +107,6 @@ struct FactorsView {
     totp_standing: Option<StandingWord>,
     passkeys: Vec<PasskeyView>,
     recovery_codes_left: u64,
-}
-
-#[derive(Debug, Object)]
-#[oai(example)]
-struct ConfirmFactorRequest {
-    /// The `token` of the link in the mail.
-    #[oai(validator(max_length = 200))]
-    token: String,
-}
-
-impl poem_openapi::types::Example for ConfirmFactorRequest {
-    fn example() -> Self {
-        Self { token: "token-of-the-link".into() }
-    }
 }
 
 /// Exactly one of `code`, `recovery_code` and `passkey`.
@@ -150,18 +125,14 @@ struct VerifyRequest {
     passkey: Option<Any<Value>>,
 }
 
-impl poem_openapi::types::Example for VerifyRequest {
-    fn example() -> Self {
-        Self {
-            mfa_token: "y0cZ3mJ6o1rC4vTn8sVwq2h5k7LxPbEaRdGuIfMtNjQ".into(),
-            code: Some("287082".into()),
-            recovery_code: None,
-            passkey: None,
-        }
-    }
-}
+api::example!(VerifyRequest {
+    mfa_token: "y0cZ3mJ6o1rC4vTn8sVwq2h5k7LxPbEaRdGuIfMtNjQ".into(),
+    code: Some("287082".into()),
+    recovery_code: None,
+    passkey: None,
+});
 
-fn proof(request: &mut VerifyRequest) -> Result<Proof, Problem> {
+fn proof(request: &mut VerifyRequest) -> Result<Proof> {
     match (request.code.take(), request.recovery_code.take(), request.passkey.take()) {
         (Some(code), None, None) => Ok(Proof::Totp(code)),
         (None, Some(code), None) => Ok(Proof::RecoveryCode(code)),
@@ -201,22 +172,18 @@ struct RegisterPasskeyRequest {
     credential: Any<Value>,
 }
 
-impl poem_openapi::types::Example for RegisterPasskeyRequest {
-    fn example() -> Self {
-        Self {
-            token: "token-of-the-challenge".into(),
-            name: "Work laptop".into(),
-            credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
-        }
-    }
-}
+api::example!(RegisterPasskeyRequest {
+    token: "token-of-the-challenge".into(),
+    name: "Work laptop".into(),
+    credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
+});
 
 /// A passkey that was registered.
 #[derive(Debug, Object)]
 struct RegisteredPasskeyView {
     passkey: PasskeyView,
-    /// Shown this once; empty where the account has codes already.
-    recovery_codes: Vec<String>,
+    #[oai(flatten)]
+    codes: RecoveryCodesView,
 }
 
 #[derive(Debug, Object)]
@@ -229,18 +196,12 @@ struct PasskeyLoginRequest {
     credential: Any<Value>,
 }
 
-impl poem_openapi::types::Example for PasskeyLoginRequest {
-    fn example() -> Self {
-        Self {
-            token: "token-of-the-challenge".into(),
-            credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
-        }
-    }
-}
+api::example!(PasskeyLoginRequest {
+    token: "token-of-the-challenge".into(),
+    credential: Any(serde_json::json!({ "id": "base64url", "type": "public-key" })),
+});
 
-pub struct FactorsApi {
-    pub services: Services,
-}
+pub struct FactorsApi(pub Services);
 
 #[OpenApi(tag = "Tag::Identity")]
 impl FactorsApi {
@@ -249,16 +210,10 @@ impl FactorsApi {
     /// With what `POST /api/auth/login` answered when it asked for one. A wrong
     /// factor counts as a failed login.
     #[oai(path = "/api/auth/mfa/verify", method = "post", operation_id = "verifySecondFactor")]
-    async fn verify(
-        &self,
-        visitor: Visitor,
-        body: Body<VerifyRequest>,
-    ) -> Result<Json<SessionTokens>, Problem> {
+    async fn verify(&self, visitor: Visitor, body: Body<VerifyRequest>) -> Answer<SessionTokens> {
         let mut asked = body.0;
         let proof = proof(&mut asked)?;
-        let request = visitor.actor().request.clone();
-        let pair = login::complete(&self.services, request, &asked.mfa_token, proof).await?;
-        Ok(Json(pair.into()))
+        Ok(Json(login::complete(&self.0, visitor.request(), &asked.mfa_token, proof).await?.into()))
     }
 
     /// Read one's own second factors
@@ -266,16 +221,8 @@ impl FactorsApi {
     /// Whether an authenticator app is set up, the passkeys by name, and how many
     /// recovery codes are left.
     #[oai(path = "/api/auth/mfa", method = "get", operation_id = "ownSecondFactors")]
-    async fn factors(&self, caller: Enrolling) -> Result<Json<FactorsView>, Problem> {
-        let factors = second_factor::factors(&self.services, caller.actor()).await?;
-        Ok(Json(FactorsView {
-            required: factors.required,
-            method: factors.method,
-            totp_since: factors.totp_since,
-            totp_standing: factors.totp_standing.map(StandingWord::from),
-            passkeys: factors.passkeys.into_iter().map(PasskeyView::from).collect(),
-            recovery_codes_left: factors.recovery_codes_left,
-        }))
+    async fn factors(&self, caller: Enrolling) -> Answer<FactorsView> {
+        Ok(Json(second_factor::factors(&self.0, caller.actor()).await?.into()))
     }
 
     /// Prove that a second factor is one's own
@@ -284,27 +231,22 @@ impl FactorsApi {
     /// password reset suspends the factor; a suspended one counts again from
     /// now on, and every session of the account ends.
     #[oai(path = "/api/auth/mfa/confirm", method = "post", operation_id = "confirmFactor")]
-    async fn confirm_factor(
-        &self,
-        visitor: Visitor,
-        body: Body<ConfirmFactorRequest>,
-    ) -> Result<Done, Problem> {
-        let request = visitor.actor().request.clone();
-        confirmation::confirm(&self.services, request, &body.0.token).await?;
+    async fn confirm_factor(&self, visitor: Visitor, body: Body<LinkRequest>) -> Result<Done> {
+        confirmation::confirm(&self.0, visitor.request(), &body.0.token).await?;
         Ok(Done::Done)
     }
 
     /// Mail the links that prove one's second factors again
     ///
-    /// For those that are not proved, at most once a minute each. The links of
-    /// earlier mails open nothing any more.
+    /// For those that are not proved, at most once a minute each. The links in
+    /// earlier mails stop working.
     #[oai(
         path = "/api/auth/mfa/resend-confirmation",
         method = "post",
         operation_id = "resendFactorConfirmation"
     )]
-    async fn resend_confirmation(&self, caller: Enrolling) -> Result<Accepted, Problem> {
-        confirmation::request(&self.services, caller.actor()).await?;
+    async fn resend_confirmation(&self, caller: Enrolling) -> Result<Accepted> {
+        confirmation::request(&self.0, caller.actor()).await?;
         Ok(Accepted::Accepted)
     }
 
@@ -314,14 +256,9 @@ impl FactorsApi {
     /// was not confirmed. Where the account has a confirmed second factor, the
     /// session must have shown one (403 `identity.proved_factor_required`).
     #[oai(path = "/api/auth/mfa/totp", method = "post", operation_id = "beginTotp")]
-    async fn begin_totp(
-        &self,
-        caller: Enrolling,
-        body: Body<PasswordRequest>,
-    ) -> Result<Json<TotpSetupView>, Problem> {
+    async fn totp(&self, caller: Enrolling, body: Body<PasswordRequest>) -> Answer<TotpSetupView> {
         let password = &body.0.password;
-        let setup = second_factor::begin_totp(&self.services, caller.actor(), password).await?;
-        Ok(Json(TotpSetupView { secret: setup.secret_base32, otpauth_url: setup.url }))
+        Ok(Json(second_factor::begin_totp(&self.0, caller.actor(), password).await?.into()))
     }
 
     /// Confirm the authenticator app
@@ -334,23 +271,17 @@ impl FactorsApi {
         &self,
         caller: Enrolling,
         body: Body<CodeRequest>,
-    ) -> Result<Json<RecoveryCodesView>, Problem> {
+    ) -> Answer<RecoveryCodesView> {
         let code = &body.0.code;
-        let codes = second_factor::confirm_totp(&self.services, caller.actor(), code).await?;
-        Ok(Json(RecoveryCodesView { recovery_codes: shown(codes) }))
+        Ok(Json(second_factor::confirm_totp(&self.0, caller.actor(), code).await?.into()))
     }
 
     /// Remove the authenticator app
     ///
     /// Not where it is the last factor and the account's roles ask for one.
     #[oai(path = "/api/auth/mfa/totp/remove", method = "post", operation_id = "removeTotp")]
-    async fn remove_totp(
-        &self,
-        caller: Enrolling,
-        body: Body<PasswordRequest>,
-    ) -> Result<Done, Problem> {
-        let password = &body.0.password;
-        second_factor::remove_totp(&self.services, caller.actor(), password).await?;
+    async fn remove_totp(&self, caller: Enrolling, body: Body<PasswordRequest>) -> Result<Done> {
+        second_factor::remove_totp(&self.0, caller.actor(), &body.0.password).await?;
         Ok(Done::Done)
     }
 
@@ -366,11 +297,10 @@ impl FactorsApi {
         &self,
         caller: Enrolling,
         body: Body<PasswordRequest>,
-    ) -> Result<Json<RecoveryCodesView>, Problem> {
+    ) -> Answer<RecoveryCodesView> {
         let password = &body.0.password;
-        let codes =
-            second_factor::renew_recovery_codes(&self.services, caller.actor(), password).await?;
-        Ok(Json(RecoveryCodesView { recovery_codes: shown(codes) }))
+        let codes = second_factor::renew_recovery_codes(&self.0, caller.actor(), password).await?;
+        Ok(Json(codes.into()))
     }
 
     /// Begin to register a passkey
@@ -382,10 +312,9 @@ impl FactorsApi {
         &self,
         caller: Enrolling,
         body: Body<PasswordRequest>,
-    ) -> Result<Json<PasskeyChallengeView>, Problem> {
+    ) -> Answer<PasskeyChallengeView> {
         let password = &body.0.password;
-        let begun = passkeys::begin_registration(&self.services, caller.actor(), password).await?;
-        Ok(Json(begun.into()))
+        Ok(Json(passkeys::begin_registration(&self.0, caller.actor(), password).await?.into()))
     }
 
     /// Register a passkey
@@ -397,18 +326,12 @@ impl FactorsApi {
         &self,
         caller: Enrolling,
         body: Body<RegisterPasskeyRequest>,
-    ) -> Result<Json<RegisteredPasskeyView>, Problem> {
-        let RegisterPasskeyRequest { token, name, credential } = body.0;
-        let (passkey, codes) = passkeys::finish_registration(
-            &self.services,
-            caller.actor(),
-            &token,
-            &name,
-            credential.0,
-        )
-        .await?;
-        let (passkey, recovery_codes) = (passkey.into(), shown(codes));
-        Ok(Json(RegisteredPasskeyView { passkey, recovery_codes }))
+    ) -> Answer<RegisteredPasskeyView> {
+        let RegisterPasskeyRequest { token, name, credential: Any(credential) } = body.0;
+        let (services, actor) = (&self.0, caller.actor());
+        let (passkey, codes) =
+            passkeys::finish_registration(services, actor, &token, &name, credential).await?;
+        Ok(Json(RegisteredPasskeyView { passkey: passkey.into(), codes: codes.into() }))
     }
 
     /// Remove a passkey
@@ -418,11 +341,10 @@ impl FactorsApi {
     async fn remove_passkey(
         &self,
         caller: Enrolling,
-        id: Path<Uuid>,
+        id: Path<PasskeyId>,
         body: Body<PasswordRequest>,
-    ) -> Result<Done, Problem> {
-        let password = &body.0.password;
-        passkeys::remove(&self.services, caller.actor(), id.0.into(), password).await?;
+    ) -> Result<Done> {
+        passkeys::remove(&self.0, caller.actor(), id.0, &body.0.password).await?;
         Ok(Done::Done)
     }
 
@@ -434,12 +356,8 @@ impl FactorsApi {
         method = "post",
         operation_id = "beginPasskeyLogin"
     )]
-    async fn begin_passkey_login(
-        &self,
-        visitor: Visitor,
-    ) -> Result<Json<PasskeyChallengeView>, Problem> {
-        let request = visitor.actor().request.clone();
-        Ok(Json(passkeys::begin_login(&self.services, request).await?.into()))
+    async fn begin_passkey_login(&self, visitor: Visitor) -> Answer<PasskeyChallengeView> {
+        Ok(Json(passkeys::begin_login(&self.0, visitor.request()).await?.into()))
     }
 
     /// Sign in with a passkey
@@ -451,10 +369,9 @@ impl FactorsApi {
         &self,
         visitor: Visitor,
         body: Body<PasskeyLoginRequest>,
-    ) -> Result<Json<SessionTokens>, Problem> {
-        let PasskeyLoginRequest { token, credential } = body.0;
-        let request = visitor.actor().request.clone();
-        let pair = passkeys::finish_login(&self.services, request, &token, credential.0).await?;
+    ) -> Answer<SessionTokens> {
+        let PasskeyLoginRequest { token, credential: Any(credential) } = body.0;
+        let pair = passkeys::finish_login(&self.0, visitor.request(), &token, credential).await?;
         Ok(Json(pair.into()))
     }
 }

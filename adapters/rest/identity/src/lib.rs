@@ -10,14 +10,8 @@ mod roles;
 mod sessions;
 mod staff;
 
-use std::collections::HashMap;
-
 use identity::Services;
-use poem::{endpoint::BoxEndpoint, http::Method};
-use poem_openapi::{
-    ApiResponse, OpenApi,
-    registry::{MetaApi, Registry},
-};
+use poem_openapi::ApiResponse;
 
 use self::{
     auth::AuthApi, clients::ClientApi, credentials::CredentialsApi, factors::FactorsApi,
@@ -25,13 +19,8 @@ use self::{
     staff::StaffApi,
 };
 
-/// The operations of identity: groups that stand in files of their own and are
-/// served as one.
-pub struct IdentityApi {
-    pub services: Services,
-}
-
-type Groups = (
+/// The operations of identity.
+pub type IdentityApi = (
     AuthApi,
     FactorsApi,
     CredentialsApi,
@@ -43,30 +32,19 @@ type Groups = (
     ClientApi,
 );
 
-impl OpenApi for IdentityApi {
-    fn meta() -> Vec<MetaApi> {
-        Groups::meta()
-    }
-
-    fn register(registry: &mut Registry) {
-        Groups::register(registry);
-    }
-
-    fn add_routes(self, routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {
-        let services = || self.services.clone();
-        let groups: Groups = (
-            AuthApi { services: services() },
-            FactorsApi { services: services() },
-            CredentialsApi { services: services() },
-            SessionsApi { services: services() },
-            ProfileApi { services: services() },
-            ProvidersApi { services: services() },
-            StaffApi { services: services() },
-            RolesApi { services: services() },
-            ClientApi { services: services() },
-        );
-        groups.add_routes(routes);
-    }
+pub fn apis(services: &Services) -> IdentityApi {
+    let services = || services.clone();
+    (
+        AuthApi(services()),
+        FactorsApi(services()),
+        CredentialsApi(services()),
+        SessionsApi(services()),
+        ProfileApi(services()),
+        ProvidersApi(services()),
+        StaffApi(services()),
+        RolesApi(services()),
+        ClientApi(services()),
+    )
 }
 
 /// The request was taken; what comes of it is told by mail.

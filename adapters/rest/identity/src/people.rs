@@ -1,15 +1,15 @@
-use api::{Body, Caller, Problem, Tag, Text};
+use api::{Answer, Body, Caller, Mirror, Tag, Text};
 use chrono::{DateTime, NaiveDate, Utc};
 use identity::{
     PatientProfile, ProfileForm, ProviderForm, ProviderProfile, Services, profile, provider,
 };
 use kernel::{
-    Sex, text,
+    Address, HumanName, PatientId, ProviderId, Sex, text,
     text::{
         AddressLine, AddressLine2, City, DeaNumber, NpiNumber, Phone, StateCode, TimeZone, ZipCode,
     },
 };
-use poem_openapi::{Enum, Object, OpenApi, payload::Json};
+use poem_openapi::{Object, OpenApi, payload::Json};
 
 use super::{
     providers::{SpecialityView, WorkingHoursBody},
@@ -17,54 +17,25 @@ use super::{
 };
 
 /// A person's name.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = HumanName)]
 pub struct PersonName {
     pub given: Text<text::PersonName>,
     pub family: Text<text::PersonName>,
 }
 
 /// A postal address in the United States.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Address)]
 struct PostalAddress {
     line1: Text<AddressLine>,
     line2: Option<Text<AddressLine2>>,
     city: Text<City>,
     /// The postal code of the state, as in `MA`.
+    #[mirror(|address| address.state.to_string().into())]
     state: Text<StateCode>,
     /// Five digits, or nine with a dash.
     postal_code: Text<ZipCode>,
-}
-
-/// The sex that dosing and eligibility ask for, as FHIR's administrative gender.
-#[derive(Clone, Copy, Debug, Enum)]
-#[oai(rename_all = "snake_case")]
-enum AdministrativeSex {
-    Male,
-    Female,
-    Other,
-    Unknown,
-}
-
-impl From<Sex> for AdministrativeSex {
-    fn from(sex: Sex) -> Self {
-        match sex {
-            Sex::Male => Self::Male,
-            Sex::Female => Self::Female,
-            Sex::Other => Self::Other,
-            Sex::Unknown => Self::Unknown,
-        }
-    }
-}
-
-impl From<AdministrativeSex> for Sex {
-    fn from(sex: AdministrativeSex) -> Self {
-        match sex {
-            AdministrativeSex::Male => Self::Male,
-            AdministrativeSex::Female => Self::Female,
-            AdministrativeSex::Other => Self::Other,
-            AdministrativeSex::Unknown => Self::Unknown,
-        }
-    }
 }
 
 #[derive(Debug, Object)]
@@ -72,7 +43,7 @@ impl From<AdministrativeSex> for Sex {
 struct ProfileRequest {
     name: PersonName,
     birth_date: NaiveDate,
-    sex: AdministrativeSex,
+    sex: Sex,
     address: PostalAddress,
     /// In E.164 form; an American number may leave out its country code.
     phone: Text<Phone>,
@@ -86,26 +57,22 @@ struct ProfileRequest {
     version: Option<i64>,
 }
 
-impl poem_openapi::types::Example for ProfileRequest {
-    fn example() -> Self {
-        Self {
-            name: PersonName { given: "Ada".into(), family: "Byron".into() },
-            birth_date: NaiveDate::from_ymd_opt(1990, 12, 10).unwrap_or_default(),
-            sex: AdministrativeSex::Female,
-            address: PostalAddress {
-                line1: "1 Main Street".into(),
-                line2: None,
-                city: "Cambridge".into(),
-                state: "MA".into(),
-                postal_code: "02139".into(),
-            },
-            phone: "+16175550123".into(),
-            time_zone: "America/New_York".into(),
-            ssn: None,
-            version: None,
-        }
-    }
-}
+api::example!(ProfileRequest {
+    name: PersonName { given: "Ada".into(), family: "Byron".into() },
+    birth_date: NaiveDate::from_ymd_opt(1990, 12, 10).unwrap_or_default(),
+    sex: Sex::Female,
+    address: PostalAddress {
+        line1: "1 Main Street".into(),
+        line2: None,
+        city: "Cambridge".into(),
+        state: "MA".into(),
+        postal_code: "02139".into(),
+    },
+    phone: "+16175550123".into(),
+    time_zone: "America/New_York".into(),
+    ssn: None,
+    version: None,
+});
 
 impl From<ProfileRequest> for ProfileForm {
     fn from(request: ProfileRequest) -> Self {
@@ -113,7 +80,7 @@ impl From<ProfileRequest> for ProfileForm {
             given: request.name.given.into(),
             family: request.name.family.into(),
             birth_date: request.birth_date,
-            sex: request.sex.into(),
+            sex: request.sex,
             line1: request.address.line1.into(),
             line2: request.address.line2.map(Into::into),
             city: request.address.city.into(),
@@ -128,50 +95,27 @@ impl From<ProfileRequest> for ProfileForm {
 }
 
 /// A patient's profile.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PatientProfile)]
 struct ProfileView {
-    patient_id: kernel::Uuid,
+    patient_id: PatientId,
     name: PersonName,
     birth_date: NaiveDate,
-    sex: AdministrativeSex,
+    sex: Sex,
     address: PostalAddress,
     phone: String,
+    #[mirror(|profile| profile.time_zone.name().to_owned())]
     time_zone: String,
     /// The social security number with all but its last four digits masked.
+    #[mirror(|profile| profile.ssn.as_ref().map(|ssn| ssn.masked()))]
     ssn_masked: Option<String>,
     updated_at: DateTime<Utc>,
     version: i64,
 }
 
-impl From<PatientProfile> for ProfileView {
-    fn from(profile: PatientProfile) -> Self {
-        Self {
-            patient_id: profile.patient.uuid(),
-            name: PersonName {
-                given: profile.name.given.into(),
-                family: profile.name.family.into(),
-            },
-            birth_date: profile.birth_date,
-            sex: profile.sex.into(),
-            address: PostalAddress {
-                line1: profile.address.line1.into(),
-                line2: profile.address.line2.map(Into::into),
-                city: profile.address.city.into(),
-                state: profile.address.state.to_string().into(),
-                postal_code: profile.address.postal_code.into(),
-            },
-            phone: profile.phone.to_string(),
-            time_zone: profile.time_zone.name().to_owned(),
-            ssn_masked: profile.ssn.map(|ssn| ssn.masked()),
-            updated_at: profile.updated_at,
-            version: profile.version,
-        }
-    }
-}
-
 #[derive(Debug, Object)]
 #[oai(example)]
-struct ProviderProfileRequest {
+pub struct ProviderProfileRequest {
     name: PersonName,
     /// The National Provider Identifier: ten digits with a check digit.
     npi: Text<NpiNumber>,
@@ -182,54 +126,43 @@ struct ProviderProfileRequest {
     specialities: Vec<String>,
 }
 
-impl poem_openapi::types::Example for ProviderProfileRequest {
-    fn example() -> Self {
+api::example!(ProviderProfileRequest {
+    name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
+    npi: "1234567893".into(),
+    dea: Some("AB1234563".into()),
+    specialities: vec!["207Q00000X".into()],
+});
+
+impl From<ProviderProfileRequest> for ProviderForm {
+    fn from(request: ProviderProfileRequest) -> Self {
         Self {
-            name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
-            npi: "1234567893".into(),
-            dea: Some("AB1234563".into()),
-            specialities: vec!["207Q00000X".into()],
+            given: request.name.given.into(),
+            family: request.name.family.into(),
+            npi: request.npi.into(),
+            dea: request.dea.map(Into::into),
+            specialities: request.specialities,
         }
     }
 }
 
 /// A provider's profile with the licenses on file.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = ProviderProfile)]
 pub struct ProviderView {
-    provider_id: kernel::Uuid,
+    provider_id: ProviderId,
     name: PersonName,
     npi: String,
     dea: Option<String>,
     specialities: Vec<SpecialityView>,
     licenses: Vec<LicenseView>,
     /// When the provider works; absent where they have not said.
+    #[mirror(hours)]
     working_hours: Option<WorkingHoursBody>,
     updated_at: DateTime<Utc>,
     version: i64,
 }
 
-impl From<ProviderProfile> for ProviderView {
-    fn from(profile: ProviderProfile) -> Self {
-        Self {
-            provider_id: profile.provider.uuid(),
-            name: PersonName {
-                given: profile.name.given.into(),
-                family: profile.name.family.into(),
-            },
-            npi: profile.npi.to_string(),
-            dea: profile.dea.map(|dea| dea.to_string()),
-            working_hours: profile.hours.as_ref().map(Into::into),
-            specialities: profile.specialities.into_iter().map(Into::into).collect(),
-            licenses: profile.licenses.into_iter().map(LicenseView::from).collect(),
-            updated_at: profile.updated_at,
-            version: profile.version,
-        }
-    }
-}
-
-pub struct ProfileApi {
-    pub services: Services,
-}
+pub struct ProfileApi(pub Services);
 
 #[OpenApi(tag = "Tag::Identity")]
 impl ProfileApi {
@@ -238,9 +171,8 @@ impl ProfileApi {
     /// The caller's profile as a patient. It does not exist before it has been
     /// filled in.
     #[oai(path = "/api/profile", method = "get", operation_id = "readProfile")]
-    async fn read_profile(&self, caller: Caller) -> Result<Json<ProfileView>, Problem> {
-        let profile = profile::read_own(&self.services, caller.actor()).await?;
-        Ok(Json(profile.into()))
+    async fn read(&self, caller: Caller) -> Answer<ProfileView> {
+        Ok(Json(profile::read_own(&self.0, caller.actor()).await?.into()))
     }
 
     /// Fill in or change one's own profile
@@ -248,22 +180,16 @@ impl ProfileApi {
     /// Replaces the caller's profile as a patient. Everything wrong with it is
     /// named at once.
     #[oai(path = "/api/profile", method = "put", operation_id = "writeProfile")]
-    async fn write_profile(
-        &self,
-        caller: Caller,
-        body: Body<ProfileRequest>,
-    ) -> Result<Json<ProfileView>, Problem> {
-        let profile = profile::write_own(&self.services, caller.actor(), body.0.into()).await?;
-        Ok(Json(profile.into()))
+    async fn write(&self, caller: Caller, body: Body<ProfileRequest>) -> Answer<ProfileView> {
+        Ok(Json(profile::write_own(&self.0, caller.actor(), body.0.into()).await?.into()))
     }
 
     /// Read one's own profile as a provider
     ///
     /// With the licenses that the staff has verified.
     #[oai(path = "/api/providers/profile", method = "get", operation_id = "readProviderProfile")]
-    async fn read_provider(&self, caller: Caller) -> Result<Json<ProviderView>, Problem> {
-        let profile = provider::read_own(&self.services, caller.actor()).await?;
-        Ok(Json(profile.into()))
+    async fn read_provider(&self, caller: Caller) -> Answer<ProviderView> {
+        Ok(Json(provider::read_own(&self.0, caller.actor()).await?.into()))
     }
 
     /// Fill in or change one's own profile as a provider
@@ -274,15 +200,7 @@ impl ProfileApi {
         &self,
         caller: Caller,
         body: Body<ProviderProfileRequest>,
-    ) -> Result<Json<ProviderView>, Problem> {
-        let form = ProviderForm {
-            given: body.0.name.given.into(),
-            family: body.0.name.family.into(),
-            npi: body.0.npi.into(),
-            dea: body.0.dea.map(Into::into),
-            specialities: body.0.specialities,
-        };
-        let profile = provider::write_own(&self.services, caller.actor(), form).await?;
-        Ok(Json(profile.into()))
+    ) -> Answer<ProviderView> {
+        Ok(Json(provider::write_own(&self.0, caller.actor(), body.0.into()).await?.into()))
     }
 }

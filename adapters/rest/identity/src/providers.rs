@@ -1,22 +1,15 @@
 //! Specialities and working hours, and what administrators change of a
 //! provider's profile.
 
-use api::{Body, Caller, Problem, Tag, Text, Versioned, one_version, seen_version};
+use api::{Answer, Body, Caller, Example, IfMatch, Mirror, Result, Tag, Text, Versioned};
 use chrono::Weekday;
 use identity::{
-    HoursForm, IdentityError, ProviderForm, Services, Shift, ShiftForm, WorkingHours, provider,
-    working_hours::clock,
+    HoursForm, Services, Shift, ShiftForm, WorkingHours, provider, working_hours::clock,
 };
-use kernel::text::{DeaNumber, NpiNumber, TimeZone};
-use kernel::{Speciality, Uuid};
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::{Header, Path},
-    payload::Json,
-    types::Example,
-};
+use kernel::{ProviderId, Speciality, text::TimeZone};
+use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json};
 
-use super::people::{PersonName, ProviderView};
+use super::people::{ProviderProfileRequest, ProviderView};
 
 /// A speciality of the NUCC Health Care Provider Taxonomy.
 #[derive(Clone, Debug, Object)]
@@ -69,35 +62,35 @@ impl From<WeekdayWord> for Weekday {
 
 impl From<Weekday> for WeekdayWord {
     fn from(day: Weekday) -> Self {
-        match day {
-            Weekday::Mon => Self::Monday,
-            Weekday::Tue => Self::Tuesday,
-            Weekday::Wed => Self::Wednesday,
-            Weekday::Thu => Self::Thursday,
-            Weekday::Fri => Self::Friday,
-            Weekday::Sat => Self::Saturday,
-            Weekday::Sun => Self::Sunday,
-        }
+        use WeekdayWord::*;
+        let week = [Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday];
+        week[day.num_days_from_monday() as usize]
     }
 }
 
 /// A stretch of work within a day.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Shift, into = ShiftForm)]
 pub struct ShiftBody {
+    #[mirror(day)]
     weekday: WeekdayWord,
     /// By the clock on the wall, as in `09:00`.
     #[oai(validator(max_length = 5))]
+    #[mirror(|shift| clock(shift.from))]
     from: String,
     /// As in `17:00`; `24:00` is the end of the day.
     #[oai(validator(max_length = 5))]
+    #[mirror(|shift| clock(shift.until))]
     until: String,
 }
 
 /// When a provider works.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
 #[oai(example)]
+#[mirror(into = HoursForm)]
 pub struct WorkingHoursBody {
     /// A name of the IANA database, as in `America/New_York`.
+    #[mirror(zone)]
     time_zone: Text<TimeZone>,
     /// Shifts of a day do not overlap; work through midnight is two shifts.
     #[oai(validator(max_items = 42))]
@@ -121,28 +114,10 @@ impl Example for WorkingHoursBody {
     }
 }
 
-impl From<WorkingHoursBody> for HoursForm {
-    fn from(body: WorkingHoursBody) -> Self {
-        let shift = |shift: ShiftBody| ShiftForm {
-            day: shift.weekday.into(),
-            from: shift.from,
-            until: shift.until,
-        };
-        Self { zone: body.time_zone.into(), shifts: body.shifts.into_iter().map(shift).collect() }
-    }
-}
-
-impl From<&WorkingHours> for WorkingHoursBody {
-    fn from(hours: &WorkingHours) -> Self {
-        let shift = |shift: &Shift| ShiftBody {
-            weekday: shift.day.into(),
-            from: clock(shift.from),
-            until: clock(shift.until),
-        };
-        Self {
-            time_zone: hours.zone().name().into(),
-            shifts: hours.shifts().iter().map(shift).collect(),
-        }
+impl From<WorkingHours> for WorkingHoursBody {
+    fn from(hours: WorkingHours) -> Self {
+        let time_zone = hours.zone().name().into();
+        Self { time_zone, shifts: hours.shifts().iter().copied().map(Into::into).collect() }
     }
 }
 
@@ -153,52 +128,33 @@ struct OwnHoursRequest {
     working_hours: Option<WorkingHoursBody>,
 }
 
-impl Example for OwnHoursRequest {
-    fn example() -> Self {
-        Self { working_hours: Some(WorkingHoursBody::example()) }
-    }
-}
+api::example!(OwnHoursRequest { working_hours: Some(WorkingHoursBody::example()) });
 
 /// A provider's whole profile but for the licenses.
 #[derive(Debug, Object)]
 #[oai(example)]
 struct ReviseProvider {
-    name: PersonName,
-    /// The National Provider Identifier: ten digits with a check digit.
-    npi: Text<NpiNumber>,
-    /// The DEA registration number, where there is one.
-    dea: Option<Text<DeaNumber>>,
-    /// Codes of the NUCC provider taxonomy.
-    #[oai(validator(max_items = 20))]
-    specialities: Vec<String>,
+    #[oai(flatten)]
+    profile: ProviderProfileRequest,
     /// Without hours the provider may be given work at any time.
     working_hours: Option<WorkingHoursBody>,
 }
 
-impl Example for ReviseProvider {
-    fn example() -> Self {
-        Self {
-            name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
-            npi: "1234567893".into(),
-            dea: Some("AB1234563".into()),
-            specialities: vec!["207Q00000X".to_owned()],
-            working_hours: Some(WorkingHoursBody::example()),
-        }
-    }
-}
+api::example!(ReviseProvider {
+    profile: ProviderProfileRequest::example(),
+    working_hours: Some(WorkingHoursBody::example()),
+});
 
-pub struct ProvidersApi {
-    pub services: Services,
-}
+pub struct ProvidersApi(pub Services);
 
 #[OpenApi(tag = "Tag::Identity")]
 impl ProvidersApi {
     /// List the specialities
     ///
-    /// The codes of the NUCC provider taxonomy that profiles and categories can
-    /// name.
+    /// The codes of the NUCC provider taxonomy that profiles and categories may
+    /// use.
     #[oai(path = "/api/providers/specialities", method = "get", operation_id = "listSpecialities")]
-    async fn specialities(&self, _caller: Caller) -> Result<Json<SpecialitiesView>, Problem> {
+    async fn specialities(&self, _caller: Caller) -> Answer<SpecialitiesView> {
         Ok(Json(SpecialitiesView { specialities: Speciality::all().map(Into::into).collect() }))
     }
 
@@ -211,27 +167,17 @@ impl ProvidersApi {
         method = "put",
         operation_id = "writeWorkingHours"
     )]
-    async fn hours(
-        &self,
-        caller: Caller,
-        body: Body<OwnHoursRequest>,
-    ) -> Result<Json<ProviderView>, Problem> {
+    async fn hours(&self, caller: Caller, body: Body<OwnHoursRequest>) -> Answer<ProviderView> {
         let hours = body.0.working_hours.map(Into::into);
-        let profile = provider::write_own_hours(&self.services, caller.actor(), hours).await?;
-        Ok(Json(profile.into()))
+        Ok(Json(provider::write_own_hours(&self.0, caller.actor(), hours).await?.into()))
     }
 
     /// Read a provider's profile
     ///
     /// Takes `account.administer`. `id` is the provider's account.
     #[oai(path = "/api/admin/providers/:id", method = "get", operation_id = "getProvider")]
-    async fn one(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Versioned<ProviderView>, Problem> {
-        let profile = provider::read(&self.services, caller.actor(), id.0.into()).await?;
-        Ok(Versioned::at(profile.version, profile))
+    async fn one(&self, caller: Caller, id: Path<ProviderId>) -> Result<Versioned<ProviderView>> {
+        Ok(Versioned::of(provider::read(&self.0, caller.actor(), id.0).await?))
     }
 
     /// Change a provider's profile
@@ -243,25 +189,12 @@ impl ProvidersApi {
     async fn revise(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<ProviderId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<ReviseProvider>,
-    ) -> Result<Versioned<ProviderView>, Problem> {
-        let provider = id.0.into();
-        let current = async {
-            let profile = provider::read(&self.services, caller.actor(), provider).await?;
-            Ok::<_, IdentityError>(profile.version)
-        };
-        let place = (provider, one_version(seen_version(&if_match.0)?, current).await?);
-        let form = ProviderForm {
-            given: body.0.name.given.into(),
-            family: body.0.name.family.into(),
-            npi: body.0.npi.into(),
-            dea: body.0.dea.map(Into::into),
-            specialities: body.0.specialities,
-        };
-        let hours = body.0.working_hours.map(Into::into);
-        let profile = provider::revise(&self.services, caller.actor(), place, form, hours).await?;
-        Ok(Versioned::at(profile.version, profile))
+    ) -> Result<Versioned<ProviderView>> {
+        let (form, hours) = (body.0.profile.into(), body.0.working_hours.map(Into::into));
+        let place = (id.0, seen.0);
+        Ok(Versioned::of(provider::revise(&self.0, caller.actor(), place, form, hours).await?))
     }
 }

@@ -1,31 +1,21 @@
 use std::collections::BTreeSet;
 
-use api::{Body, Caller, Problem, Tag, Versioned, one_version, seen_version};
+use api::{Answer, Body, Caller, IfMatch, Result, Tag, Versioned, one_version};
 use identity::{IdentityError, Matrix, Services, roles};
-use kernel::{FieldError, Permission};
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Header, Path},
-    payload::Json,
-};
+use kernel::{FieldError, Permission, Role};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use strum::IntoEnumIterator as _;
 
-/// A permission and what it allows.
-#[derive(Debug, Object)]
-struct PermissionRow {
-    /// A stable word, as in `billing.own`.
-    name: String,
-    description: String,
-}
+use super::auth::PermissionView;
 
 /// What a role holds.
 #[derive(Debug, Object)]
 struct RoleView {
-    role: kernel::Role,
+    role: Role,
     /// Held by the role itself.
     permissions: Vec<String>,
     /// The roles whose permissions it holds as well.
-    inherits: Vec<kernel::Role>,
+    inherits: Vec<Role>,
     /// All that it holds, inherited ones included.
     effective: Vec<String>,
     /// The version to change it at, as in `If-Match: "3"`.
@@ -36,14 +26,14 @@ struct RoleView {
 #[derive(Debug, Object)]
 struct MatrixView {
     roles: Vec<RoleView>,
-    permissions: Vec<PermissionRow>,
+    permissions: Vec<PermissionView>,
 }
 
 fn words(permissions: BTreeSet<Permission>) -> Vec<String> {
     permissions.iter().map(ToString::to_string).collect()
 }
 
-fn role_view(matrix: &Matrix, role: kernel::Role) -> RoleView {
+fn role_view(matrix: &Matrix, role: Role) -> RoleView {
     let grant = matrix.grant(role);
     RoleView {
         role,
@@ -62,7 +52,7 @@ struct RoleRequest {
     permissions: Vec<String>,
     /// All roles that it inherits from.
     #[oai(validator(max_items = 7))]
-    inherits: Vec<kernel::Role>,
+    inherits: Vec<Role>,
 }
 
 impl poem_openapi::types::Example for RoleRequest {
@@ -72,9 +62,7 @@ impl poem_openapi::types::Example for RoleRequest {
     }
 }
 
-pub struct RolesApi {
-    pub services: Services,
-}
+pub struct RolesApi(pub Services);
 
 #[OpenApi(tag = "Tag::Identity")]
 impl RolesApi {
@@ -82,16 +70,11 @@ impl RolesApi {
     ///
     /// Every role with what it holds by itself and what it inherits.
     #[oai(path = "/api/admin/roles", method = "get", operation_id = "readPermissionMatrix")]
-    async fn matrix(&self, caller: Caller) -> Result<Json<MatrixView>, Problem> {
-        let matrix = roles::matrix(&self.services, caller.actor()).await?;
+    async fn matrix(&self, caller: Caller) -> Answer<MatrixView> {
+        let matrix = roles::matrix(&self.0, caller.actor()).await?;
         Ok(Json(MatrixView {
-            roles: kernel::Role::ALL.iter().copied().map(|role| role_view(&matrix, role)).collect(),
-            permissions: Permission::iter()
-                .map(|permission| PermissionRow {
-                    name: permission.to_string(),
-                    description: permission.description().to_owned(),
-                })
-                .collect(),
+            roles: Role::ALL.iter().map(|role| role_view(&matrix, *role)).collect(),
+            permissions: Permission::iter().map(Into::into).collect(),
         }))
     }
 
@@ -108,17 +91,16 @@ impl RolesApi {
         role: Path<String>,
         /// The version that was read, as in `"3"`.
         #[oai(name = "If-Match")]
-        if_match: Header<String>,
+        seen: IfMatch,
         body: Body<RoleRequest>,
-    ) -> Result<Versioned<RoleView>, Problem> {
-        let seen = seen_version(&if_match.0)?;
+    ) -> Result<Versioned<RoleView>> {
         caller.actor().require(Permission::RoleAdminister).map_err(IdentityError::from)?;
-        let name: kernel::Role = role.0.parse().map_err(|_| IdentityError::NotFound("role"))?;
+        let role: Role = role.0.parse().map_err(|_| IdentityError::NotFound("role"))?;
         let current = async {
-            let matrix = roles::matrix(&self.services, caller.actor()).await?;
-            Ok::<_, IdentityError>(matrix.grant(name).version)
+            let matrix = roles::matrix(&self.0, caller.actor()).await?;
+            Ok::<_, IdentityError>(matrix.grant(role).version)
         };
-        let seen = one_version(seen, current).await?;
+        let seen = one_version(seen.0, current).await?;
         let mut own = BTreeSet::new();
         let mut errors = Vec::new();
         for (index, word) in body.0.permissions.iter().enumerate() {
@@ -137,8 +119,7 @@ impl RolesApi {
             return Err(IdentityError::Invalid(errors).into());
         }
         let inherits = body.0.inherits.into_iter().collect();
-        let role = name;
-        let matrix = roles::edit(&self.services, caller.actor(), role, seen, own, inherits).await?;
+        let matrix = roles::edit(&self.0, caller.actor(), role, seen, own, inherits).await?;
         Ok(Versioned::at(matrix.grant(role).version, role_view(&matrix, role)))
     }
 }

@@ -1,47 +1,22 @@
-use api::{Body, Caller, Problem, Tag, Text};
+use api::{Answer, Body, Caller, Made, Mirror, Result, Tag, Text};
 use chrono::{DateTime, NaiveDate, Utc};
-use identity::{Account, AccountState, License, Services, credentials, provider, sessions, staff};
+use identity::{
+    Account, AccountState, License, LicenseStatus, Services, credentials, provider, sessions, staff,
+};
 use kernel::{
-    Uuid,
+    AccountId, ProviderId, Role,
     text::{Email, StateCode},
 };
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json};
+use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json};
 
 use super::people::{PersonName, ProviderView};
 
-/// What the board of a state says of a license.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-enum LicenseStatus {
-    Active,
-    Suspended,
-    Revoked,
-}
-
-impl From<identity::LicenseStatus> for LicenseStatus {
-    fn from(status: identity::LicenseStatus) -> Self {
-        match status {
-            identity::LicenseStatus::Active => Self::Active,
-            identity::LicenseStatus::Suspended => Self::Suspended,
-            identity::LicenseStatus::Revoked => Self::Revoked,
-        }
-    }
-}
-
-impl From<LicenseStatus> for identity::LicenseStatus {
-    fn from(status: LicenseStatus) -> Self {
-        match status {
-            LicenseStatus::Active => Self::Active,
-            LicenseStatus::Suspended => Self::Suspended,
-            LicenseStatus::Revoked => Self::Revoked,
-        }
-    }
-}
-
 /// A license to practise in one state.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = License)]
 pub struct LicenseView {
     /// The postal code of the state, as in `MA`.
+    #[mirror(|license| license.state.to_string().into())]
     state: Text<StateCode>,
     #[oai(validator(max_length = 40))]
     number: String,
@@ -50,24 +25,13 @@ pub struct LicenseView {
     status: LicenseStatus,
 }
 
-impl From<License> for LicenseView {
-    fn from(license: License) -> Self {
-        Self {
-            state: license.state.to_string().into(),
-            number: license.number,
-            expires_on: license.expires_on,
-            status: license.status.into(),
-        }
-    }
-}
-
-fn licenses(views: Vec<LicenseView>) -> Result<Vec<License>, Problem> {
+fn licenses(views: Vec<LicenseView>) -> Result<Vec<License>> {
     let license = |view: LicenseView| {
         Ok(License {
             state: view.state.read("licenses.state")?,
             number: view.number,
             expires_on: view.expires_on,
-            status: view.status.into(),
+            status: view.status,
         })
     };
     views.into_iter().map(license).collect()
@@ -80,32 +44,24 @@ struct StaffRequest {
     name: PersonName,
     /// One or more, but never `patient`.
     #[oai(validator(max_items = 7))]
-    roles: Vec<kernel::Role>,
+    roles: Vec<Role>,
 }
 
-impl poem_openapi::types::Example for StaffRequest {
-    fn example() -> Self {
-        Self {
-            email: "grace@example.com".into(),
-            name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
-            roles: vec![kernel::Role::Provider],
-        }
-    }
-}
+api::example!(StaffRequest {
+    email: "grace@example.com".into(),
+    name: PersonName { given: "Grace".into(), family: "Lindqvist".into() },
+    roles: vec![Role::Provider],
+});
 
 #[derive(Debug, Object)]
 #[oai(example)]
 struct RolesRequest {
     /// One or more, but never `patient`.
     #[oai(validator(max_items = 7))]
-    roles: Vec<kernel::Role>,
+    roles: Vec<Role>,
 }
 
-impl poem_openapi::types::Example for RolesRequest {
-    fn example() -> Self {
-        Self { roles: vec![kernel::Role::Support] }
-    }
-}
+api::example!(RolesRequest { roles: vec![Role::Support] });
 
 #[derive(Debug, Object)]
 #[oai(example)]
@@ -115,20 +71,16 @@ struct LicensesRequest {
     licenses: Vec<LicenseView>,
 }
 
-impl poem_openapi::types::Example for LicensesRequest {
-    fn example() -> Self {
-        Self {
-            licenses: vec![LicenseView {
-                state: "MA".into(),
-                number: "MD-12345".to_owned(),
-                expires_on: NaiveDate::from_ymd_opt(2027, 12, 31).unwrap_or_default(),
-                status: LicenseStatus::Active,
-            }],
-        }
-    }
-}
+api::example!(LicensesRequest {
+    licenses: vec![LicenseView {
+        state: "MA".into(),
+        number: "MD-12345".to_owned(),
+        expires_on: NaiveDate::from_ymd_opt(2027, 12, 31).unwrap_or_default(),
+        status: LicenseStatus::Active,
+    }],
+});
 
-/// How far an account has come.
+/// The state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 enum AccountStatus {
@@ -138,34 +90,27 @@ enum AccountStatus {
     Disabled,
 }
 
-/// An account of a member of the staff.
-#[derive(Debug, Object)]
-struct AccountView {
-    id: Uuid,
-    email: String,
-    name: Option<PersonName>,
-    roles: Vec<kernel::Role>,
-    status: AccountStatus,
-    created_at: DateTime<Utc>,
-}
-
-impl From<Account> for AccountView {
-    fn from(account: Account) -> Self {
-        Self {
-            id: account.id.uuid(),
-            email: account.email.to_string(),
-            name: account
-                .name
-                .map(|name| PersonName { given: name.given.into(), family: name.family.into() }),
-            roles: account.roles.into_iter().collect(),
-            status: match account.state {
-                AccountState::Unverified => AccountStatus::Unverified,
-                AccountState::Active { .. } => AccountStatus::Active,
-                AccountState::Disabled { .. } => AccountStatus::Disabled,
-            },
-            created_at: account.created_at,
+impl From<AccountState> for AccountStatus {
+    fn from(state: AccountState) -> Self {
+        match state {
+            AccountState::Unverified => Self::Unverified,
+            AccountState::Active { .. } => Self::Active,
+            AccountState::Disabled { .. } => Self::Disabled,
         }
     }
+}
+
+/// An account of a member of the staff.
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Account)]
+struct AccountView {
+    id: AccountId,
+    email: String,
+    name: Option<PersonName>,
+    roles: Vec<Role>,
+    #[mirror(state)]
+    status: AccountStatus,
+    created_at: DateTime<Utc>,
 }
 
 /// Whether an account is let in.
@@ -176,11 +121,7 @@ struct AccountStatusRequest {
     disabled: bool,
 }
 
-impl poem_openapi::types::Example for AccountStatusRequest {
-    fn example() -> Self {
-        Self { disabled: true }
-    }
-}
+api::example!(AccountStatusRequest { disabled: true });
 
 /// What ended.
 #[derive(Debug, Object)]
@@ -188,16 +129,7 @@ struct EndedSessions {
     ended: usize,
 }
 
-#[derive(ApiResponse)]
-enum CreatedAccount {
-    /// The account exists and its invitation is on its way.
-    #[oai(status = 201)]
-    Created(Json<AccountView>),
-}
-
-pub struct StaffApi {
-    pub services: Services,
-}
+pub struct StaffApi(pub Services);
 
 #[OpenApi(tag = "Tag::Identity")]
 impl StaffApi {
@@ -206,35 +138,28 @@ impl StaffApi {
     /// Creates the account and mails an invitation to choose a password. To
     /// give the roles `admin` and `super_admin` takes `role.administer`.
     #[oai(path = "/api/admin/accounts", method = "post", operation_id = "createAccount")]
-    async fn create_account(
-        &self,
-        caller: Caller,
-        body: Body<StaffRequest>,
-    ) -> Result<CreatedAccount, Problem> {
+    async fn create(&self, caller: Caller, body: Body<StaffRequest>) -> Result<Made<AccountView>> {
         let form = staff::StaffForm {
             email: body.0.email.into(),
             given: body.0.name.given.into(),
             family: body.0.name.family.into(),
             roles: body.0.roles.into_iter().collect(),
         };
-        let account = staff::create_account(&self.services, caller.actor(), form).await?;
-        Ok(CreatedAccount::Created(Json(account.into())))
+        Ok(Made::of(staff::create_account(&self.0, caller.actor(), form).await?))
     }
 
     /// Change the roles of a member of the staff
     ///
     /// They count from the account's next request on.
     #[oai(path = "/api/admin/accounts/:id/roles", method = "put", operation_id = "changeRoles")]
-    async fn change_roles(
+    async fn roles(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<AccountId>,
         body: Body<RolesRequest>,
-    ) -> Result<Json<AccountView>, Problem> {
+    ) -> Answer<AccountView> {
         let roles = body.0.roles.into_iter().collect();
-        let account =
-            staff::change_roles(&self.services, caller.actor(), id.0.into(), roles).await?;
-        Ok(Json(account.into()))
+        Ok(Json(staff::change_roles(&self.0, caller.actor(), id.0, roles).await?.into()))
     }
 
     /// Disable an account, or enable it again
@@ -246,17 +171,14 @@ impl StaffApi {
         method = "put",
         operation_id = "setAccountStatus"
     )]
-    async fn set_status(
+    async fn status(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<AccountId>,
         body: Body<AccountStatusRequest>,
-    ) -> Result<Json<AccountView>, Problem> {
+    ) -> Answer<AccountView> {
         let disabled = body.0.disabled;
-        let account =
-            credentials::set_disabled(&self.services, caller.actor(), id.0.into(), disabled)
-                .await?;
-        Ok(Json(account.into()))
+        Ok(Json(credentials::set_disabled(&self.0, caller.actor(), id.0, disabled).await?.into()))
     }
 
     /// End all sessions of an account
@@ -267,12 +189,8 @@ impl StaffApi {
         method = "delete",
         operation_id = "endSessions"
     )]
-    async fn end_sessions(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<EndedSessions>, Problem> {
-        let ended = sessions::revoke_all_of(&self.services, caller.actor(), id.0.into()).await?;
+    async fn end_sessions(&self, caller: Caller, id: Path<AccountId>) -> Answer<EndedSessions> {
+        let ended = sessions::revoke_all_of(&self.0, caller.actor(), id.0).await?;
         Ok(Json(EndedSessions { ended }))
     }
 
@@ -280,15 +198,13 @@ impl StaffApi {
     ///
     /// Replaces the licenses on file by those that the staff has verified.
     #[oai(path = "/api/admin/accounts/:id/licenses", method = "put", operation_id = "setLicenses")]
-    async fn set_licenses(
+    async fn licenses(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<ProviderId>,
         body: Body<LicensesRequest>,
-    ) -> Result<Json<ProviderView>, Problem> {
+    ) -> Answer<ProviderView> {
         let licenses = licenses(body.0.licenses)?;
-        let profile =
-            provider::set_licenses(&self.services, caller.actor(), id.0.into(), licenses).await?;
-        Ok(Json(profile.into()))
+        Ok(Json(provider::set_licenses(&self.0, caller.actor(), id.0, licenses).await?.into()))
     }
 }

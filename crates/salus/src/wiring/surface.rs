@@ -136,7 +136,7 @@ impl Surface {
         };
         let limits = Arc::new(Limits::new(config.limits.quotas(), bridges.clone()));
         let operations: Operations = (
-            IdentityApi { services: world.identity.clone() },
+            rest::identity::apis(&world.identity),
             (
                 CategoriesApi { env: env(), store: store.clone(), shown: world.shown.clone() },
                 PlansApi { env: env(), store: store.clone() },
