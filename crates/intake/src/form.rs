@@ -31,6 +31,16 @@ pub enum VersionStatus {
     },
 }
 
+impl VersionStatus {
+    pub fn published_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Draft => None,
+            Self::Published { at } => Some(*at),
+            Self::Retired { published_at, .. } => Some(*published_at),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Aggregate)]
 #[aggregate("form_version")]
 pub struct FormVersion {

@@ -1,94 +1,71 @@
 //! Writing forms as an administrator: versions, drafts and what they change.
 
 use api::{
-    Body, Caller, Created, PageQuery, Problem, ProblemField, Tag, Text, Versioned, one_version,
-    seen_version,
+    Answer, Body, Caller, Created, IfMatch, Made, Mirror, PageQuery, ProblemField, Result, Tag,
+    Versioned, one_version,
 };
 use chrono::{DateTime, Utc};
 use intake::{FormChange, FormVersion, IntakeError, ItemChange};
-use kernel::{
-    Page, Uuid,
-    text::{FormDescription, FormTitle},
-};
+use kernel::{CategoryId, FormId, FormVersionId, Page};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
-    param::{Header, Path, Query},
+    Object, OpenApi,
+    param::{Path, Query},
     payload::Json,
-    types::Example,
 };
 
 use super::{
-    FormItemView, FormRuleView, FormView, IntakeServices, NewFormRequest, VersionStatusWord,
-    forms::definition,
+    IntakeServices,
+    forms::{FormBody, FormView, NewFormRequest, VersionStatusWord},
 };
 
 /// A version of a form as an administrator sees it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormVersion")]
+#[mirror(from = FormVersion)]
 pub struct FormVersionView {
+    #[mirror(|version| version.clone().into())]
     pub form: FormView,
     /// The version whose place it takes.
-    pub based_on: Option<Uuid>,
+    pub based_on: Option<FormVersionId>,
     /// Counts the changes of the draft; it is the `ETag` too.
+    #[mirror(version)]
     pub revision: i64,
     pub created_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
-}
-
-impl From<FormVersion> for FormVersionView {
-    fn from(version: FormVersion) -> Self {
-        Self {
-            based_on: version.based_on.map(|id| id.uuid()),
-            revision: version.version,
-            created_at: version.created_at,
-            changed_at: version.changed_at,
-            form: version.into(),
-        }
-    }
 }
 
 /// A version of a form in a list, without its items.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormVersionSummary")]
+#[mirror(from = FormVersion)]
 pub struct FormVersionSummaryView {
-    pub id: Uuid,
-    pub form_id: Uuid,
-    pub category_id: Uuid,
+    pub id: FormVersionId,
+    #[mirror(form.id)]
+    pub form_id: FormId,
+    #[mirror(form.category)]
+    pub category_id: CategoryId,
+    #[mirror(form.slug)]
     pub slug: String,
     pub number: i32,
+    #[mirror(|version| (&version.status).into())]
     pub status: VersionStatusWord,
+    #[mirror(definition.title)]
     pub title: String,
-    pub based_on: Option<Uuid>,
+    pub based_on: Option<FormVersionId>,
+    #[mirror(version)]
     pub revision: i64,
     pub created_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
+    #[mirror(|version| version.status.published_at())]
     pub published_at: Option<DateTime<Utc>>,
 }
 
-impl From<FormVersion> for FormVersionSummaryView {
-    fn from(version: FormVersion) -> Self {
-        let whole = FormVersionView::from(version);
-        Self {
-            id: whole.form.id,
-            form_id: whole.form.form_id,
-            category_id: whole.form.category_id,
-            slug: whole.form.slug,
-            number: whole.form.number,
-            status: whole.form.status,
-            title: whole.form.title,
-            based_on: whole.based_on,
-            revision: whole.revision,
-            created_at: whole.created_at,
-            changed_at: whole.changed_at,
-            published_at: whole.form.published_at,
-        }
-    }
-}
-
 /// Versions of forms, the latest first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormVersions")]
+#[mirror(from = Page<FormVersion>)]
 pub struct FormVersionsView {
+    #[mirror(items)]
     pub versions: Vec<FormVersionSummaryView>,
     /// The `cursor` of the next page; absent on the last one.
     pub next: Option<String>,
@@ -98,46 +75,14 @@ pub struct FormVersionsView {
 #[derive(Debug, Object)]
 #[oai(rename = "FormDraftChange", example)]
 pub struct FormDraftChange {
-    pub title: Text<FormTitle>,
-    pub description: Option<Text<FormDescription>>,
-    #[oai(validator(min_items = 1, max_items = 500))]
-    pub items: Vec<FormItemView>,
-    /// What answers have to be to one another.
-    #[oai(default, validator(max_items = 100))]
-    pub rules: Vec<FormRuleView>,
+    #[oai(flatten)]
+    form: FormBody,
     /// The published version whose changes the draft has taken in; the one
     /// before without it.
-    pub based_on: Option<Uuid>,
+    based_on: Option<FormVersionId>,
 }
 
-impl Example for FormDraftChange {
-    fn example() -> Self {
-        let new = super::NewFormRequest::example();
-        Self {
-            title: new.title,
-            description: new.description,
-            items: new.items,
-            rules: new.rules,
-            based_on: None,
-        }
-    }
-}
-
-impl FormDraftChange {
-    fn read(self, seen: i64) -> Result<FormChange, IntakeError> {
-        let mut errors = Vec::new();
-        let definition = definition(
-            (self.title.into(), self.description.map(Into::into)),
-            self.items,
-            self.rules,
-            &mut errors,
-        );
-        if !errors.is_empty() {
-            return Err(IntakeError::InvalidDefinition(errors));
-        }
-        Ok(FormChange { seen, definition, based_on: self.based_on.map(Into::into) })
-    }
-}
+api::example!(FormDraftChange { form: FormBody::example(), based_on: None });
 
 /// Whether a version could be published now.
 #[derive(Debug, Object)]
@@ -149,21 +94,17 @@ pub struct FormFindingsView {
 }
 
 /// What one item has otherwise.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormItemChange")]
+#[mirror(from = ItemChange)]
 pub struct FormItemChangeView {
     /// Empty for the form itself.
     pub link_id: String,
     /// One of `added`, `removed`, `changed` and `moved`.
+    #[mirror(kind)]
     pub change: String,
     /// What of it is otherwise, as in `text` or `kind.options`.
     pub fields: Vec<String>,
-}
-
-impl From<ItemChange> for FormItemChangeView {
-    fn from(change: ItemChange) -> Self {
-        Self { link_id: change.link_id, change: change.kind.to_string(), fields: change.fields }
-    }
 }
 
 /// What a version has otherwise than another.
@@ -171,14 +112,6 @@ impl From<ItemChange> for FormItemChangeView {
 #[oai(rename = "FormComparison")]
 pub struct FormComparisonView {
     pub changes: Vec<FormItemChangeView>,
-}
-
-/// A form version that was made.
-#[derive(ApiResponse)]
-pub enum FormMade {
-    /// The version, as a draft.
-    #[oai(status = 201)]
-    Made(Json<FormView>),
 }
 
 /// Administering forms.
@@ -195,16 +128,13 @@ impl FormsAdminApi {
         &self,
         caller: Caller,
         /// Only those of this category.
-        category_id: Query<Option<Uuid>>,
+        category_id: Query<Option<CategoryId>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<FormVersionsView>, Problem> {
-        let (category, page) = (category_id.0.map(Into::into), PageQuery::read(limit, cursor)?);
-        let store = self.0.store.as_ref();
-        let Page { items, next } =
-            intake::form_versions(store, caller.actor(), category, &page).await?;
-        let versions = items.into_iter().map(Into::into).collect();
-        Ok(Json(FormVersionsView { versions, next }))
+    ) -> Answer<FormVersionsView> {
+        let (category, page) = (category_id.0, PageQuery::read(limit, cursor)?);
+        let store = &*self.0.store;
+        Ok(Json(intake::form_versions(store, caller.actor(), category, &page).await?.into()))
     }
 
     /// Write a version of a form
@@ -212,16 +142,9 @@ impl FormsAdminApi {
     /// Takes `form.administer`. The version is a draft until it is published;
     /// after that it never changes.
     #[oai(path = "/api/admin/forms", method = "post", operation_id = "createFormVersion")]
-    async fn create(
-        &self,
-        caller: Caller,
-        body: Body<NewFormRequest>,
-    ) -> Result<FormMade, Problem> {
-        let new = body.0.read()?;
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let version =
-            intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
-        Ok(FormMade::Made(Json(version.into())))
+    async fn create(&self, caller: Caller, body: Body<NewFormRequest>) -> Result<Made<FormView>> {
+        let (store, around, new) = (&*self.0.store, &*self.0.surroundings, body.0.read()?);
+        Ok(Made::of(intake::create_version(&self.0.env, store, around, caller.actor(), new).await?))
     }
 
     /// Read a version of a form
@@ -231,11 +154,9 @@ impl FormsAdminApi {
     async fn one(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Versioned<FormVersionView>, Problem> {
-        let store = self.0.store.as_ref();
-        let version = intake::administered_version(store, caller.actor(), id.0.into()).await?;
-        Ok(Versioned::at(version.version, version))
+        id: Path<FormVersionId>,
+    ) -> Result<Versioned<FormVersionView>> {
+        Ok(Versioned::of(intake::administered_version(&*self.0.store, caller.actor(), id.0).await?))
     }
 
     /// Draft a form from a version
@@ -246,12 +167,11 @@ impl FormsAdminApi {
     async fn draft(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Created<FormVersionView>, Problem> {
-        let store = self.0.store.as_ref();
-        let version = intake::draft_from(&self.0.env, store, caller.actor(), id.0.into()).await?;
-        let place = format!("/api/admin/forms/{}", version.id);
-        Ok(Created::at(place, version.version, version))
+        id: Path<FormVersionId>,
+    ) -> Result<Created<FormVersionView>> {
+        let (env, store) = (&self.0.env, &*self.0.store);
+        let version = intake::draft_from(env, store, caller.actor(), id.0).await?;
+        Ok(Created::under("/api/admin/forms", version))
     }
 
     /// Change a draft of a form
@@ -263,20 +183,19 @@ impl FormsAdminApi {
     async fn change(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        #[oai(name = "If-Match")] if_match: Header<String>,
+        id: Path<FormVersionId>,
+        #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<FormDraftChange>,
-    ) -> Result<Versioned<FormVersionView>, Problem> {
-        let store = self.0.store.as_ref();
+    ) -> Result<Versioned<FormVersionView>> {
+        let (store, actor) = (&*self.0.store, caller.actor());
         let current = async {
-            let version = intake::administered_version(store, caller.actor(), id.0.into()).await?;
+            let version = intake::administered_version(store, actor, id.0).await?;
             Ok::<_, IntakeError>(version.version)
         };
-        let seen = one_version(seen_version(&if_match.0)?, current).await?;
-        let change = body.0.read(seen)?;
-        let version =
-            intake::revise_version(&self.0.env, store, caller.actor(), id.0.into(), change).await?;
-        Ok(Versioned::at(version.version, version))
+        let FormDraftChange { form, based_on } = body.0;
+        let seen = one_version(seen.0, current).await?;
+        let change = FormChange { seen, definition: form.read()?, based_on };
+        Ok(Versioned::of(intake::revise_version(&self.0.env, store, actor, id.0, change).await?))
     }
 
     /// Check a version of a form
@@ -289,13 +208,9 @@ impl FormsAdminApi {
         method = "post",
         operation_id = "validateFormVersion"
     )]
-    async fn validate(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<FormFindingsView>, Problem> {
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let errors = intake::validate_version(store, around, caller.actor(), id.0.into()).await?;
+    async fn validate(&self, caller: Caller, id: Path<FormVersionId>) -> Answer<FormFindingsView> {
+        let (store, around) = (&*self.0.store, &*self.0.surroundings);
+        let errors = intake::validate_version(store, around, caller.actor(), id.0).await?;
         let errors: Vec<ProblemField> = errors.into_iter().map(Into::into).collect();
         Ok(Json(FormFindingsView { valid: errors.is_empty(), errors }))
     }
@@ -308,11 +223,11 @@ impl FormsAdminApi {
     async fn compare(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-        against: Query<Option<Uuid>>,
-    ) -> Result<Json<FormComparisonView>, Problem> {
-        let (store, against) = (self.0.store.as_ref(), against.0.map(Into::into));
-        let changes = intake::compare_versions(store, caller.actor(), id.0.into(), against).await?;
+        id: Path<FormVersionId>,
+        against: Query<Option<FormVersionId>>,
+    ) -> Answer<FormComparisonView> {
+        let (store, against) = (&*self.0.store, against.0);
+        let changes = intake::compare_versions(store, caller.actor(), id.0, against).await?;
         Ok(Json(FormComparisonView { changes: changes.into_iter().map(Into::into).collect() }))
     }
 }

@@ -1,7 +1,7 @@
 //! A form definition on the wire: one flat shape for every type of item, as in
 //! FHIR's `Questionnaire.item`, with the fields that its type has.
 
-use api::{Exact, Text};
+use api::{Exact, Mirror, Text};
 use chrono::NaiveDate;
 use intake::{
     AscvdInputs, Band, Behavior, Calculation, ChoiceOption, Condition, Consent, CrossRule,
@@ -14,9 +14,10 @@ use kernel::{
 use poem_openapi::{Enum, Object, types::Any};
 use serde_json::Value;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
 #[oai(rename = "FormItemType", rename_all = "snake_case")]
 pub enum ItemTypeWord {
+    #[default]
     Text,
     /// A number, with units where it has some.
     Number,
@@ -58,7 +59,7 @@ pub enum MethodWord {
 
 /// A code of a code system.
 #[derive(Clone, Debug, Object)]
-#[oai(rename = "FormCode")]
+#[oai(rename = "FormCode", remote = "Coding")]
 pub struct FormCodeView {
     /// The system's URI, as in `http://loinc.org`.
     pub system: String,
@@ -81,8 +82,9 @@ pub struct FormConditionView {
 }
 
 /// A choice.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
 #[oai(rename = "FormOption")]
+#[mirror(from = ChoiceOption, into = ChoiceOption)]
 pub struct FormOptionView {
     pub code: String,
     pub display: Text<FormLabel>,
@@ -99,7 +101,7 @@ pub struct FormOptionView {
 
 /// A document that a boolean item agrees to.
 #[derive(Clone, Debug, Object)]
-#[oai(rename = "FormConsent")]
+#[oai(rename = "FormConsent", remote = "Consent")]
 pub struct FormConsentView {
     pub document: Text<FormLabel>,
     pub version: Text<FormLabel>,
@@ -107,7 +109,7 @@ pub struct FormConsentView {
 
 /// A range of a score that has a name.
 #[derive(Clone, Debug, Object)]
-#[oai(rename = "FormBand")]
+#[oai(rename = "FormBand", remote = "Band")]
 pub struct FormBandView {
     /// The lowest value of the range, which goes up to the next band.
     pub from: Exact,
@@ -127,28 +129,19 @@ pub struct FormCalculationView {
 }
 
 /// A rule between two answers; it holds while either is missing.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
 #[oai(rename = "FormRule")]
+#[mirror(from = CrossRule)]
 pub struct FormRuleView {
     /// The link id of the answer that is at fault where the rule is broken.
     pub left: String,
     /// One of `=`, `!=`, `>`, `<`, `>=` and `<=`.
+    #[mirror(|rule| rule.operator.to_string())]
     pub operator: String,
     /// The link id of the answer that it is compared with.
     pub right: String,
     /// What to tell the patient.
     pub message: Text<FormText>,
-}
-
-impl From<CrossRule> for FormRuleView {
-    fn from(rule: CrossRule) -> Self {
-        Self {
-            left: rule.left,
-            operator: rule.operator.to_string(),
-            right: rule.right,
-            message: rule.message.into(),
-        }
-    }
 }
 
 impl FormRuleView {
@@ -171,7 +164,7 @@ impl FormRuleView {
 }
 
 /// An item of a form.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Default, Object)]
 #[oai(rename = "FormItem", skip_serializing_if_is_none)]
 pub struct FormItemView {
     /// The name of the item, unique in the form; an answer is given by it.
@@ -194,7 +187,7 @@ pub struct FormItemView {
     /// What the answer is before a patient gives one, written as an answer.
     pub initial: Option<Any<Value>>,
     /// Whether all of `enable_when` have to hold or any; all without it.
-    pub enable_behavior: Option<intake::Behavior>,
+    pub enable_behavior: Option<Behavior>,
     /// The item is enabled while these hold, and always without any. What is
     /// below a disabled item is disabled with it.
     #[oai(default, skip_serializing_if_is_empty)]
@@ -241,56 +234,6 @@ pub struct FormItemView {
     pub items: Vec<FormItemView>,
 }
 
-impl From<Coding> for FormCodeView {
-    fn from(coding: Coding) -> Self {
-        Self { system: coding.system, code: coding.code, display: coding.display.into() }
-    }
-}
-
-impl From<FormCodeView> for Coding {
-    fn from(view: FormCodeView) -> Self {
-        Self { system: view.system, code: view.code, display: view.display.into() }
-    }
-}
-
-impl From<Consent> for FormConsentView {
-    fn from(consent: Consent) -> Self {
-        Self { document: consent.document.into(), version: consent.version.into() }
-    }
-}
-
-impl From<FormConsentView> for Consent {
-    fn from(view: FormConsentView) -> Self {
-        Self { document: view.document.into(), version: view.version.into() }
-    }
-}
-
-impl From<ChoiceOption> for FormOptionView {
-    fn from(option: ChoiceOption) -> Self {
-        Self {
-            code: option.code,
-            display: option.display.into(),
-            score: option.score,
-            flag: option.flag,
-            exclusive: option.exclusive,
-            coding: option.coding.map(Into::into),
-        }
-    }
-}
-
-impl From<FormOptionView> for ChoiceOption {
-    fn from(view: FormOptionView) -> Self {
-        Self {
-            code: view.code,
-            display: view.display.into(),
-            score: view.score,
-            flag: view.flag,
-            coding: view.coding.map(Into::into),
-            exclusive: view.exclusive,
-        }
-    }
-}
-
 impl From<Condition> for FormConditionView {
     fn from(condition: Condition) -> Self {
         let question = match condition.subject {
@@ -328,51 +271,14 @@ impl FormCalculationView {
                 Vec::new(),
             ),
         };
-        let band = |Band { from, code, label }| FormBandView {
-            from: from.into(),
-            code,
-            label: label.into(),
-        };
-        Self { method, inputs, bands: bands.into_iter().map(band).collect() }
+        Self { method, inputs, bands: bands.into_iter().map(Into::into).collect() }
     }
 }
 
-impl FormItemView {
-    /// An item without the fields that only one type has.
-    fn bare(link_id: String, kind: ItemTypeWord, text: String) -> Self {
-        Self {
-            link_id,
-            kind,
-            text: text.into(),
-            help: None,
-            code: None,
-            required: false,
-            hidden: false,
-            read_only: false,
-            initial: None,
-            enable_behavior: None,
-            enable_when: Vec::new(),
-            max_length: None,
-            pattern: None,
-            repeats: None,
-            minimum: None,
-            maximum: None,
-            limit_unit: None,
-            integer: None,
-            units: Vec::new(),
-            earliest: None,
-            latest: None,
-            options: Vec::new(),
-            consent: None,
-            minimum_label: None,
-            maximum_label: None,
-            calculation: None,
-            items: Vec::new(),
-        }
-    }
-
-    pub fn of(item: Item) -> Self {
-        let bare = |kind| Self::bare(item.link_id.clone(), kind, item.text.clone());
+impl From<Item> for FormItemView {
+    fn from(item: Item) -> Self {
+        let (link_id, text) = (item.link_id.clone(), item.text.clone().into());
+        let bare = |kind| Self { link_id, kind, text, ..Self::default() };
         let choices =
             |options: Vec<ChoiceOption>| options.into_iter().map(Into::into).collect::<Vec<_>>();
         let mut view = match item.kind {
@@ -403,7 +309,7 @@ impl FormItemView {
                 Self { options: choices(options), ..bare(ItemTypeWord::MultipleChoice) }
             }
             ItemKind::Boolean { consent } => {
-                Self { consent: consent.map(FormConsentView::from), ..bare(ItemTypeWord::Boolean) }
+                Self { consent: consent.map(Into::into), ..bare(ItemTypeWord::Boolean) }
             }
             ItemKind::Scale { minimum, maximum, minimum_label, maximum_label } => Self {
                 minimum: Some(Decimal::from(minimum).into()),
@@ -419,11 +325,11 @@ impl FormItemView {
             },
             ItemKind::Display => bare(ItemTypeWord::Display),
             ItemKind::Group { items } => Self {
-                items: items.into_iter().map(Self::of).collect(),
+                items: items.into_iter().map(Into::into).collect(),
                 ..bare(ItemTypeWord::Group)
             },
             ItemKind::RepeatingGroup { items, minimum, maximum } => Self {
-                items: items.into_iter().map(Self::of).collect(),
+                items: items.into_iter().map(Into::into).collect(),
                 minimum: Some(Decimal::from(minimum).into()),
                 maximum: Some(Decimal::from(maximum).into()),
                 ..bare(ItemTypeWord::RepeatingGroup)
@@ -440,7 +346,7 @@ impl FormItemView {
         view.read_only = item.read_only;
         view.initial = item.initial.map(Any);
         if !item.items.is_empty() {
-            view.items = item.items.into_iter().map(Self::of).collect();
+            view.items = item.items.into_iter().map(Into::into).collect();
         }
         if let Some(when) = item.enable_when {
             view.enable_behavior = Some(when.behavior);
@@ -448,25 +354,27 @@ impl FormItemView {
         }
         view
     }
+}
 
+impl FormItemView {
     /// The item that the view describes; what cannot be read goes to `errors`.
     /// Whether the definition makes sense is for its publication to say.
     pub fn read(self, errors: &mut Vec<FieldError>) -> Option<Item> {
         let link_id = self.link_id.clone();
         let mut refuse = |field: &str, code: &str, message: &str| {
             errors.push(FieldError::new(format!("items.{link_id}.{field}"), code, message));
+            None
         };
         let mut conditions = Vec::new();
         for condition in self.enable_when {
             match condition.read() {
                 Ok(condition) => conditions.push(condition),
-                Err(message) => refuse("enable_when", "invalid", message),
+                Err(message) => {
+                    refuse("enable_when", "invalid", message);
+                }
             }
         }
-        let behavior = match self.enable_behavior {
-            None | Some(intake::Behavior::All) => Behavior::All,
-            Some(intake::Behavior::Any) => Behavior::Any,
-        };
+        let behavior = self.enable_behavior.unwrap_or(Behavior::All);
         let options = self.options.into_iter().map(Into::into).collect();
         // Limits are kept in the first unit, whichever they were written in.
         let first = self.units.first().cloned();
@@ -482,8 +390,13 @@ impl FormItemView {
             _ => Some((None, None)),
         };
         let Some((least, most)) = limits else {
-            refuse("limit_unit", "invalid", "It converts into the first unit of the question.");
-            return None;
+            let message = "It converts into the first unit of the question.";
+            return refuse("limit_unit", "invalid", message);
+        };
+        // What is no count is refused.
+        let count = |limit: Option<Exact>, absent: Option<u32>| match limit {
+            None => absent,
+            limit => whole(limit).and_then(|limit| u32::try_from(limit).ok()),
         };
         // What is below a question of any kind that is no group.
         let in_group = matches!(self.kind, ItemTypeWord::Group | ItemTypeWord::RepeatingGroup);
@@ -513,58 +426,40 @@ impl FormItemView {
                     maximum_label: self.maximum_label.map(Into::into),
                 },
                 _ => {
-                    refuse("minimum", "required", "A scale has two whole numbers as its ends.");
-                    return None;
+                    let message = "A scale has two whole numbers as its ends.";
+                    return refuse("minimum", "required", message);
                 }
             },
             ItemTypeWord::Photo => {
-                // None at all is one; what is no whole number is refused.
-                let count = |limit: Option<Exact>| match limit {
-                    None => Some(1),
-                    limit => whole(limit).and_then(|limit| u32::try_from(limit).ok()),
-                };
-                let (Some(minimum), Some(maximum)) = (count(self.minimum), count(self.maximum))
-                else {
-                    refuse("maximum", "invalid", "How many photos there are is a whole number.");
-                    return None;
-                };
-                ItemKind::Photo { minimum, maximum }
+                match (count(self.minimum, Some(1)), count(self.maximum, Some(1))) {
+                    (Some(minimum), Some(maximum)) => ItemKind::Photo { minimum, maximum },
+                    _ => {
+                        let message = "How many photos there are is a whole number.";
+                        return refuse("maximum", "invalid", message);
+                    }
+                }
             }
             ItemTypeWord::Display => ItemKind::Display,
             ItemTypeWord::Group => ItemKind::Group {
                 items: group_items.into_iter().filter_map(|item| item.read(errors)).collect(),
             },
             ItemTypeWord::RepeatingGroup => {
-                let count = |limit| whole(limit).and_then(|limit| u32::try_from(limit).ok());
-                let Some(maximum) = count(self.maximum) else {
-                    refuse("maximum", "required", "How often it repeats at most.");
-                    return None;
+                let Some(maximum) = count(self.maximum, None) else {
+                    return refuse("maximum", "required", "How often it repeats at most.");
                 };
-                // None at all is zero; what is no count is refused.
-                let minimum = match self.minimum {
-                    None => Some(0),
-                    minimum => count(minimum),
+                let Some(minimum) = count(self.minimum, Some(0)) else {
+                    let message = "How often it repeats is a whole number.";
+                    return refuse("minimum", "invalid", message);
                 };
-                let Some(minimum) = minimum else {
-                    refuse("minimum", "invalid", "How often it repeats is a whole number.");
-                    return None;
-                };
-                ItemKind::RepeatingGroup {
-                    minimum,
-                    maximum,
-                    items: group_items.into_iter().filter_map(|item| item.read(errors)).collect(),
-                }
+                let items = group_items.into_iter().filter_map(|item| item.read(errors)).collect();
+                ItemKind::RepeatingGroup { minimum, maximum, items }
             }
             ItemTypeWord::Calculated => {
                 match self.calculation.and_then(FormCalculationView::read) {
                     Some(calculation) => ItemKind::Calculated { calculation },
                     None => {
-                        refuse(
-                            "calculation",
-                            "required",
-                            "It has a method and the method's inputs.",
-                        );
-                        return None;
+                        let message = "It has a method and the method's inputs.";
+                        return refuse("calculation", "required", message);
                     }
                 }
             }
@@ -614,15 +509,7 @@ impl FormConditionView {
 
 impl FormCalculationView {
     fn read(self) -> Option<Calculation> {
-        let bands = self
-            .bands
-            .into_iter()
-            .map(|FormBandView { from, code, label }| Band {
-                from: from.0,
-                code,
-                label: label.into(),
-            })
-            .collect();
+        let bands = self.bands.into_iter().map(Into::into).collect();
         match self.method {
             MethodWord::Sum => Some(Calculation::Sum { of: self.inputs, bands }),
             MethodWord::BodyMassIndex => {

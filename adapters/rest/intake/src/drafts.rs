@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use api::{Body, Caller, Problem, Tag};
+use api::{Answer, Body, Caller, Mirror, Tag};
 use chrono::{DateTime, Utc};
 use intake::{OpenDraft, SaveDraft};
-use kernel::Uuid;
+use kernel::{CategoryId, DraftId, FormVersionId};
 use poem_openapi::{
     Object, OpenApi,
     param::Path,
@@ -12,7 +12,7 @@ use poem_openapi::{
 };
 use serde_json::json;
 
-use super::{AnswersView, FormScoreView, IntakeServices, raw_answers, scores_view};
+use super::{AnswersView, FormScoreView, IntakeServices, any_answers, raw_answers, scores_view};
 
 /// Answers to keep for later.
 #[derive(Debug, Object)]
@@ -35,40 +35,33 @@ impl Example for DraftRequest {
 }
 
 /// A draft with what its answers amount to so far.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormDraft")]
+#[mirror(from = OpenDraft)]
 pub struct FormDraftView {
-    pub id: Uuid,
-    pub category_id: Uuid,
+    #[mirror(draft.id)]
+    pub id: DraftId,
+    #[mirror(draft.category)]
+    pub category_id: CategoryId,
     /// The version of the form that it answers.
-    pub form_version_id: Uuid,
+    #[mirror(draft.form_version)]
+    pub form_version_id: FormVersionId,
     /// Counts the saves.
+    #[mirror(draft.version)]
     pub version: i64,
     /// By link id. Answers of items that are disabled just now are kept in the
     /// draft, and dropped when it is submitted.
+    #[mirror(draft.answers, any_answers)]
     pub answers: AnswersView,
     /// The link ids of the enabled items: those to show, unless they are
     /// hidden.
+    #[mirror(evaluation.enabled)]
     pub enabled: Vec<String>,
     /// The results of calculated items, by link id.
+    #[mirror(evaluation.scores, scores_view)]
     pub scores: BTreeMap<String, FormScoreView>,
+    #[mirror(draft.updated_at)]
     pub updated_at: DateTime<Utc>,
-}
-
-impl From<OpenDraft> for FormDraftView {
-    fn from(open: OpenDraft) -> Self {
-        let OpenDraft { draft, evaluation, .. } = open;
-        Self {
-            id: draft.id.uuid(),
-            category_id: draft.category.uuid(),
-            form_version_id: draft.form_version.uuid(),
-            version: draft.version,
-            answers: draft.answers.into_iter().map(|(id, value)| (id, Any(value))).collect(),
-            enabled: evaluation.enabled.into_iter().collect(),
-            scores: scores_view(evaluation.scores),
-            updated_at: draft.updated_at,
-        }
-    }
 }
 
 /// The drafts of the one who calls.
@@ -80,15 +73,9 @@ impl DraftsApi {
     ///
     /// Takes `intake.submit`. There is one draft at most in each category.
     #[oai(path = "/api/forms/drafts/:category_id", method = "get", operation_id = "getFormDraft")]
-    async fn read(
-        &self,
-        caller: Caller,
-        category_id: Path<Uuid>,
-    ) -> Result<Json<FormDraftView>, Problem> {
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let open =
-            intake::open_draft(&self.0.env, store, around, caller.actor(), category_id.0.into())
-                .await?;
+    async fn read(&self, caller: Caller, category_id: Path<CategoryId>) -> Answer<FormDraftView> {
+        let (env, store, around) = (&self.0.env, &*self.0.store, &*self.0.surroundings);
+        let open = intake::open_draft(env, store, around, caller.actor(), category_id.0).await?;
         Ok(Json(open.into()))
     }
 
@@ -102,16 +89,12 @@ impl DraftsApi {
     async fn save(
         &self,
         caller: Caller,
-        category_id: Path<Uuid>,
+        category_id: Path<CategoryId>,
         body: Body<DraftRequest>,
-    ) -> Result<Json<FormDraftView>, Problem> {
-        let save = SaveDraft {
-            category: category_id.0.into(),
-            seen: body.0.version,
-            answers: raw_answers(body.0.answers),
-        };
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let open = intake::save_draft(&self.0.env, store, around, caller.actor(), save).await?;
-        Ok(Json(open.into()))
+    ) -> Answer<FormDraftView> {
+        let DraftRequest { version: seen, answers } = body.0;
+        let save = SaveDraft { category: category_id.0, seen, answers: raw_answers(answers) };
+        let (env, store, around) = (&self.0.env, &*self.0.store, &*self.0.surroundings);
+        Ok(Json(intake::save_draft(env, store, around, caller.actor(), save).await?.into()))
     }
 }

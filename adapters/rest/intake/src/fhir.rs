@@ -1,23 +1,18 @@
 //! Forms and responses as FHIR resources.
 
-use api::{Body, Caller, Created, Problem, ProblemField, Tag, Visitor};
-use intake::{FormResponse, IntakeError, NewFormVersion, fhir};
-use kernel::{FieldError, Uuid};
-use poem_openapi::{
-    Object, OpenApi,
-    param::Path,
-    payload::Json,
-    types::{Any, Example},
-};
+use api::{Answer, Body, Caller, Created, ProblemField, Result, Tag, Visitor};
+use intake::{IntakeError, NewFormVersion, fhir};
+use kernel::{CategoryId, FieldError, FormResponseId, FormVersionId, Permission, Uuid};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Any};
 use serde_json::{Value, json};
 
-use super::{FormVersionView, IntakeServices};
+use super::{IntakeServices, administration::FormVersionView};
 
 /// A Questionnaire to make a draft of.
 #[derive(Debug, Object)]
 #[oai(rename = "QuestionnaireImport", example)]
 pub struct ImportRequest {
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     /// Names the form where the category has none yet, as in `acne-intake`.
     #[oai(validator(min_length = 2, max_length = 60))]
     pub slug: String,
@@ -25,19 +20,15 @@ pub struct ImportRequest {
     pub questionnaire: Any<Value>,
 }
 
-impl Example for ImportRequest {
-    fn example() -> Self {
-        Self {
-            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0004),
-            slug: "acne-intake".into(),
-            questionnaire: Any(json!({
-                "resourceType": "Questionnaire", "status": "draft", "title": "Acne intake",
-                "item": [{ "linkId": "medications", "type": "boolean", "required": true,
-                           "text": "Do you take any medication?" }],
-            })),
-        }
-    }
-}
+api::example!(ImportRequest {
+    category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0004).into(),
+    slug: "acne-intake".into(),
+    questionnaire: Any(json!({
+        "resourceType": "Questionnaire", "status": "draft", "title": "Acne intake",
+        "item": [{ "linkId": "medications", "type": "boolean", "required": true,
+                   "text": "Do you take any medication?" }],
+    })),
+});
 
 /// A draft that was made of a Questionnaire.
 #[derive(Debug, Object)]
@@ -65,13 +56,8 @@ impl FormsFhirApi {
         method = "get",
         operation_id = "getFormQuestionnaire"
     )]
-    async fn questionnaire(
-        &self,
-        visitor: Visitor,
-        id: Path<Uuid>,
-    ) -> Result<Json<Any<Value>>, Problem> {
-        let store = self.0.store.as_ref();
-        let version = intake::form_version(store, visitor.actor(), id.0.into()).await?;
+    async fn questionnaire(&self, visitor: Visitor, id: Path<FormVersionId>) -> Answer<Any<Value>> {
+        let version = intake::form_version(&*self.0.store, visitor.actor(), id.0).await?;
         Ok(Json(Any(fhir::questionnaire(&version, self.0.photo_limit.0))))
     }
 
@@ -83,10 +69,9 @@ impl FormsFhirApi {
         method = "get",
         operation_id = "getQuestionnaireResponse"
     )]
-    async fn response(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<Any<Value>>, Problem> {
-        let (store, panel) = (self.0.store.as_ref(), self.0.panel.as_ref());
-        let response: FormResponse =
-            intake::response(store, panel, caller.actor(), id.0.into()).await?;
+    async fn response(&self, caller: Caller, id: Path<FormResponseId>) -> Answer<Any<Value>> {
+        let (store, panel) = (&*self.0.store, &*self.0.panel);
+        let response = intake::response(store, panel, caller.actor(), id.0).await?;
         let version = intake::form_version(store, caller.actor(), response.form_version).await?;
         Ok(Json(Any(fhir::questionnaire_response(&version, &response))))
     }
@@ -107,8 +92,8 @@ impl FormsFhirApi {
         &self,
         caller: Caller,
         body: Body<ImportRequest>,
-    ) -> Result<Created<ImportedView>, Problem> {
-        caller.actor().require(kernel::Permission::FormAdminister).map_err(IntakeError::from)?;
+    ) -> Result<Created<ImportedView>> {
+        caller.actor().require(Permission::FormAdminister).map_err(IntakeError::from)?;
         let limit = self.0.photo_limit.0;
         let imported =
             fhir::to_definition(&body.0.questionnaire.0, limit).map_err(|unreadable| {
@@ -116,22 +101,16 @@ impl FormsFhirApi {
                 let error = FieldError::new(path, "unreadable", unreadable.message);
                 IntakeError::InvalidDefinition(vec![error])
             })?;
-        let new = NewFormVersion {
-            category: body.0.category_id.into(),
-            slug: body.0.slug,
-            definition: imported.definition,
-        };
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let version =
-            intake::create_version(&self.0.env, store, around, caller.actor(), new).await?;
-        let place = format!("/api/admin/forms/{}", version.id);
-        let warnings = imported.warnings.into_iter().map(|warning| {
+        let ImportRequest { category_id: category, slug, .. } = body.0;
+        let new = NewFormVersion { category, slug, definition: imported.definition };
+        let (env, store, around) = (&self.0.env, &*self.0.store, &*self.0.surroundings);
+        let version = intake::create_version(env, store, around, caller.actor(), new).await?;
+        let (place, revision) = (format!("/api/admin/forms/{}", version.id), version.version);
+        let warning = |warning: FieldError| {
             let path = format!("questionnaire.{}", warning.path);
             FieldError { path, ..warning }.into()
-        });
-        let warnings = warnings.collect();
-        let revision = version.version;
-        let view = ImportedView { version: FormVersionView::from(version), warnings };
-        Ok(Created::at(place, revision, view))
+        };
+        let warnings = imported.warnings.into_iter().map(warning).collect();
+        Ok(Created::at(place, revision, ImportedView { version: version.into(), warnings }))
     }
 }

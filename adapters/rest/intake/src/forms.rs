@@ -1,18 +1,20 @@
-use api::{Caller, Problem, Tag, Text, Visitor, any_or_one};
+use api::{Answer, Caller, Mirror, Result, Tag, Text, Visitor, any_or_one};
 use chrono::{DateTime, Utc};
 use intake::{FormDefinition, FormVersion, IntakeError, NewFormVersion, VersionStatus};
 use kernel::{
-    FieldError, Uuid,
+    CategoryId, FormId, FormVersionId, Uuid,
     text::{FormDescription, FormTitle},
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path},
     payload::Json,
-    types::Example,
 };
 
-use super::{FormItemView, FormRuleView, IntakeServices};
+use super::{
+    IntakeServices,
+    definition::{FormItemView, FormRuleView, ItemTypeWord},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename = "FormVersionStatus", rename_all = "snake_case")]
@@ -25,48 +27,81 @@ pub enum VersionStatusWord {
     Retired,
 }
 
+impl From<&VersionStatus> for VersionStatusWord {
+    fn from(status: &VersionStatus) -> Self {
+        match status {
+            VersionStatus::Draft => Self::Draft,
+            VersionStatus::Published { .. } => Self::Published,
+            VersionStatus::Retired { .. } => Self::Retired,
+        }
+    }
+}
+
 /// A version of the form of a category.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "Form")]
+#[mirror(from = FormVersion)]
 pub struct FormView {
     /// The id of the version; a response is bound to it.
-    pub id: Uuid,
-    pub form_id: Uuid,
-    pub category_id: Uuid,
+    pub id: FormVersionId,
+    #[mirror(form.id)]
+    pub form_id: FormId,
+    #[mirror(form.category)]
+    pub category_id: CategoryId,
+    #[mirror(form.slug)]
     pub slug: String,
     /// Counts the versions of the form.
     pub number: i32,
+    #[mirror(|version| (&version.status).into())]
     pub status: VersionStatusWord,
+    #[mirror(|version| version.status.published_at())]
     pub published_at: Option<DateTime<Utc>>,
+    #[mirror(definition.title)]
     pub title: String,
+    #[mirror(definition.description)]
     pub description: Option<String>,
+    #[mirror(definition.items)]
     pub items: Vec<FormItemView>,
     /// What answers have to be to one another.
+    #[mirror(definition.rules)]
     pub rules: Vec<FormRuleView>,
 }
 
-impl From<FormVersion> for FormView {
-    fn from(version: FormVersion) -> Self {
-        let (status, published_at) = match version.status {
-            VersionStatus::Draft => (VersionStatusWord::Draft, None),
-            VersionStatus::Published { at } => (VersionStatusWord::Published, Some(at)),
-            VersionStatus::Retired { published_at, .. } => {
-                (VersionStatusWord::Retired, Some(published_at))
-            }
-        };
-        Self {
-            id: version.id.uuid(),
-            form_id: version.form.id.uuid(),
-            category_id: version.form.category.uuid(),
-            slug: version.form.slug,
-            number: version.number,
-            status,
-            published_at,
-            title: version.definition.title,
-            description: version.definition.description,
-            items: version.definition.items.into_iter().map(FormItemView::of).collect(),
-            rules: version.definition.rules.into_iter().map(Into::into).collect(),
+/// What a form asks.
+#[derive(Debug, Object)]
+pub struct FormBody {
+    title: Text<FormTitle>,
+    description: Option<Text<FormDescription>>,
+    #[oai(validator(min_items = 1, max_items = 500))]
+    items: Vec<FormItemView>,
+    /// What answers have to be to one another.
+    #[oai(default, validator(max_items = 100))]
+    rules: Vec<FormRuleView>,
+}
+
+api::example!(FormBody {
+    title: "Acne intake".into(),
+    description: None,
+    items: vec![FormItemView {
+        link_id: "medications".into(),
+        kind: ItemTypeWord::Boolean,
+        text: "Do you take any medication?".into(),
+        required: true,
+        ..FormItemView::default()
+    }],
+    rules: Vec::new(),
+});
+
+impl FormBody {
+    pub fn read(self) -> Result<FormDefinition, IntakeError> {
+        let mut errors = Vec::new();
+        let items = self.items.into_iter().filter_map(|item| item.read(&mut errors)).collect();
+        let rules = self.rules.into_iter().filter_map(|rule| rule.read(&mut errors)).collect();
+        if !errors.is_empty() {
+            return Err(IntakeError::InvalidDefinition(errors));
         }
+        let (title, description) = (self.title.into(), self.description.map(Into::into));
+        Ok(FormDefinition { title, description, items, rules })
     }
 }
 
@@ -74,67 +109,25 @@ impl From<FormVersion> for FormView {
 #[derive(Debug, Object)]
 #[oai(rename = "NewForm", example)]
 pub struct NewFormRequest {
-    pub category_id: Uuid,
+    category_id: CategoryId,
     /// Names the form where the category has none yet, as in `acne-intake`.
     #[oai(validator(min_length = 2, max_length = 60))]
-    pub slug: String,
-    pub title: Text<FormTitle>,
-    pub description: Option<Text<FormDescription>>,
-    #[oai(validator(min_items = 1, max_items = 500))]
-    pub items: Vec<FormItemView>,
-    /// What answers have to be to one another.
-    #[oai(default, validator(max_items = 100))]
-    pub rules: Vec<FormRuleView>,
+    slug: String,
+    #[oai(flatten)]
+    form: FormBody,
 }
 
-impl Example for NewFormRequest {
-    fn example() -> Self {
-        let item = intake::Item {
-            required: true,
-            ..intake::Item::new(
-                "medications",
-                "Do you take any medication?",
-                intake::ItemKind::Boolean { consent: None },
-            )
-        };
-        Self {
-            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0004),
-            slug: "acne-intake".into(),
-            title: "Acne intake".into(),
-            description: None,
-            items: vec![FormItemView::of(item)],
-            rules: Vec::new(),
-        }
-    }
-}
+api::example!(NewFormRequest {
+    category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0004).into(),
+    slug: "acne-intake".into(),
+    form: FormBody::example(),
+});
 
 impl NewFormRequest {
-    pub(super) fn read(self) -> Result<NewFormVersion, IntakeError> {
-        let mut errors = Vec::new();
-        let definition = definition(
-            (self.title.into(), self.description.map(Into::into)),
-            self.items,
-            self.rules,
-            &mut errors,
-        );
-        if !errors.is_empty() {
-            return Err(IntakeError::InvalidDefinition(errors));
-        }
-        Ok(NewFormVersion { category: self.category_id.into(), slug: self.slug, definition })
+    pub fn read(self) -> Result<NewFormVersion, IntakeError> {
+        let definition = self.form.read()?;
+        Ok(NewFormVersion { category: self.category_id, slug: self.slug, definition })
     }
-}
-
-/// The definition that a request describes; what cannot be read goes to
-/// `errors`.
-pub(super) fn definition(
-    (title, description): (String, Option<String>),
-    items: Vec<FormItemView>,
-    rules: Vec<FormRuleView>,
-    errors: &mut Vec<FieldError>,
-) -> FormDefinition {
-    let items = items.into_iter().filter_map(|item| item.read(errors)).collect();
-    let rules = rules.into_iter().filter_map(|rule| rule.read(errors)).collect();
-    FormDefinition { title, description, items, rules }
 }
 
 /// Reading forms, and publishing them.
@@ -150,15 +143,9 @@ impl FormsApi {
         method = "get",
         operation_id = "getCategoryForm"
     )]
-    async fn of_category(
-        &self,
-        visitor: Visitor,
-        category_id: Path<Uuid>,
-    ) -> Result<Json<FormView>, Problem> {
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let form =
-            intake::current_form(store, around, visitor.actor(), category_id.0.into()).await?;
-        Ok(Json(form.into()))
+    async fn one(&self, visitor: Visitor, category_id: Path<CategoryId>) -> Answer<FormView> {
+        let (store, around) = (&*self.0.store, &*self.0.surroundings);
+        Ok(Json(intake::current_form(store, around, visitor.actor(), category_id.0).await?.into()))
     }
 
     /// Publish a version of a form
@@ -175,17 +162,16 @@ impl FormsApi {
     async fn publish(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<FormVersionId>,
         /// The `ETag` of the draft as it was read; with it, a draft that has
         /// changed since is not published.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-    ) -> Result<Json<FormView>, Problem> {
+    ) -> Answer<FormView> {
         let seen = any_or_one(if_match.0.as_deref())?;
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
+        let (env, store, around) = (&self.0.env, &*self.0.store, &*self.0.surroundings);
         let version =
-            intake::publish_version(&self.0.env, store, around, caller.actor(), id.0.into(), seen)
-                .await?;
+            intake::publish_version(env, store, around, caller.actor(), id.0, seen).await?;
         Ok(Json(version.into()))
     }
 }

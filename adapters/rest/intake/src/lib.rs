@@ -17,16 +17,8 @@ use ports::{Env, Panel};
 use serde_json::Value;
 
 pub use self::{
-    administration::{FormDraftChange, FormVersionView, FormVersionsView, FormsAdminApi},
-    definition::{
-        FormBandView, FormCalculationView, FormCodeView, FormConditionView, FormConsentView,
-        FormItemView, FormOptionView, FormRuleView, ItemTypeWord,
-    },
-    drafts::{DraftRequest, DraftsApi, FormDraftView},
-    fhir::{FormsFhirApi, ImportRequest},
-    forms::{FormView, FormsApi, NewFormRequest, VersionStatusWord},
-    photos::{PhotoView, PhotosApi},
-    responses::{FormResponseView, FormResponsesView, ResponsesApi, SubmitRequest},
+    administration::FormsAdminApi, drafts::DraftsApi, fhir::FormsFhirApi, forms::FormsApi,
+    photos::PhotosApi, responses::ResponsesApi,
 };
 
 /// What the operations of intake work with.
@@ -66,6 +58,10 @@ pub(crate) type AnswersView = BTreeMap<String, Any<Value>>;
 
 fn answers_view(answers: Answers) -> AnswersView {
     answers.into_iter().map(|(link_id, answer)| (link_id, Any(answer.to_raw()))).collect()
+}
+
+fn any_answers(answers: BTreeMap<String, Value>) -> AnswersView {
+    answers.into_iter().map(|(link_id, value)| (link_id, Any(value))).collect()
 }
 
 fn raw_answers(view: AnswersView) -> BTreeMap<String, Value> {

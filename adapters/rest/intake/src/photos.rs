@@ -1,9 +1,9 @@
 //! Photos for the questions that ask for one.
 
-use api::{Caller, Done, PhotoUpload, Problem, Tag, idempotency_key_on};
+use api::{Caller, Done, Mirror, PhotoUpload, Result, Tag, idempotency_key_on};
 use chrono::{DateTime, Utc};
 use intake::{MediaType, NewPhoto, Photo, photo};
-use kernel::Uuid;
+use kernel::{CategoryId, FormResponseId, PhotoId};
 use poem::{IntoResponse, Response};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -17,13 +17,15 @@ use sha2::{Digest as _, Sha256};
 use super::IntakeServices;
 
 /// A photo that a patient uploaded for a form.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormPhoto")]
+#[mirror(from = Photo)]
 pub struct PhotoView {
-    pub id: Uuid,
+    pub id: PhotoId,
     /// The category whose form it was taken for.
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     /// `image/jpeg`, `image/png` or `image/webp`.
+    #[mirror(media_type)]
     pub content_type: String,
     /// In bytes, as it is handed out.
     pub size: u32,
@@ -32,30 +34,15 @@ pub struct PhotoView {
     /// In pixels, before the photo is turned upright.
     pub height: u32,
     /// Where it is read.
+    #[mirror(|photo| photo::address(photo.id))]
     pub url: String,
     /// The response that it is part of.
-    pub response_id: Option<Uuid>,
+    pub response_id: Option<FormResponseId>,
     pub created_at: DateTime<Utc>,
     /// From when on it is removed, if no form is submitted with it before; a
     /// form that was begun keeps it for 90 days after it was last saved.
+    #[mirror(|photo| photo.expires_at())]
     pub expires_at: Option<DateTime<Utc>>,
-}
-
-impl From<Photo> for PhotoView {
-    fn from(photo: Photo) -> Self {
-        Self {
-            id: photo.id.uuid(),
-            category_id: photo.category.uuid(),
-            content_type: photo.media_type.to_string(),
-            size: photo.size,
-            width: photo.width,
-            height: photo.height,
-            url: photo::address(photo.id),
-            response_id: photo.response.map(|response| response.uuid()),
-            created_at: photo.created_at,
-            expires_at: photo.expires_at(),
-        }
-    }
 }
 
 #[derive(ApiResponse)]
@@ -147,25 +134,17 @@ impl PhotosApi {
     async fn upload(
         &self,
         caller: Caller,
-        category_id: Path<Uuid>,
+        category_id: Path<CategoryId>,
         #[oai(name = "Idempotency-Key")] idempotency: Header<String>,
         body: PhotoUpload,
-    ) -> Result<PhotoUploaded, Problem> {
+    ) -> Result<PhotoUploaded> {
         let digest = hex::encode(Sha256::digest(&body.0));
         let key =
             idempotency_key_on("intake.upload_photo", category_id.0, &idempotency.0, &digest)?;
-        let new = NewPhoto { category: category_id.0.into(), bytes: body.0 };
+        let new = NewPhoto { category: category_id.0, bytes: body.0 };
         let IntakeServices { env, store, surroundings, vault, .. } = &self.0;
-        let photo = intake::upload_photo(
-            env,
-            store.as_ref(),
-            surroundings.as_ref(),
-            vault,
-            caller.actor(),
-            &key,
-            new,
-        )
-        .await?;
+        let (store, around, actor) = (&**store, &**surroundings, caller.actor());
+        let photo = intake::upload_photo(env, store, around, vault, actor, &key, new).await?;
         let place = photo::address(photo.id);
         Ok(PhotoUploaded::Taken(Json(photo.into()), place))
     }
@@ -175,11 +154,10 @@ impl PhotosApi {
     /// One's own; of a submitted response also for whoever may read the
     /// response.
     #[oai(path = "/api/photos/:id", method = "get", operation_id = "getFormPhoto")]
-    async fn read(&self, caller: Caller, id: Path<Uuid>) -> Result<PhotoFile, Problem> {
-        let IntakeServices { store, panel, vault, .. } = &self.0;
-        let (store, panel) = (store.as_ref(), panel.as_ref());
+    async fn read(&self, caller: Caller, id: Path<PhotoId>) -> Result<PhotoFile> {
+        let (store, panel, vault) = (&*self.0.store, &*self.0.panel, &self.0.vault);
         let (photo, bytes) =
-            intake::photo_content(store, panel, vault, caller.actor(), id.0.into()).await?;
+            intake::photo_content(store, panel, vault, caller.actor(), id.0).await?;
         Ok(PhotoFile { photo, bytes })
     }
 
@@ -187,9 +165,8 @@ impl PhotosApi {
     ///
     /// Takes `intake.submit`. A photo of a submitted response stays: 409.
     #[oai(path = "/api/photos/:id", method = "delete", operation_id = "deleteFormPhoto")]
-    async fn delete(&self, caller: Caller, id: Path<Uuid>) -> Result<Done, Problem> {
-        let (store, vault) = (self.0.store.as_ref(), &self.0.vault);
-        intake::delete_photo(store, vault, caller.actor(), id.0.into()).await?;
+    async fn delete(&self, caller: Caller, id: Path<PhotoId>) -> Result<Done> {
+        intake::delete_photo(&*self.0.store, &self.0.vault, caller.actor(), id.0).await?;
         Ok(Done::Done)
     }
 }

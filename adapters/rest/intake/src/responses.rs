@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, idempotency_key};
+use api::{Answer, Body, Caller, Made, Mirror, PageQuery, Result, Tag, idempotency_key};
 use chrono::{DateTime, Utc};
 use intake::{FormResponse, ResponseQuery, Submission};
-use kernel::{Page, Uuid};
+use kernel::{CategoryId, FormResponseId, FormVersionId, Page, PatientId, Uuid};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
     types::{Any, Example},
@@ -13,21 +13,23 @@ use poem_openapi::{
 use serde_json::json;
 
 use super::{
-    AnswersView, FormConsentView, FormScoreView, IntakeServices, PhotoView, answers_view,
-    raw_answers, scores_view,
+    AnswersView, FormScoreView, IntakeServices, answers_view, definition::FormConsentView,
+    photos::PhotoView, raw_answers, scores_view,
 };
 
 /// Answers to submit.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormSubmission", example)]
+#[mirror(into = Submission)]
 pub struct SubmitRequest {
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     /// The `id` of the form as it was shown.
-    pub form_version_id: Uuid,
+    pub form_version_id: FormVersionId,
     /// By link id. A text and a date are strings, a single choice is the code
     /// of the option and a multiple choice a list of codes; a number is a
     /// number, or an object with `value` and one of the question's units as
     /// `unit`, which has to be named where there are several; photos are a list of the ids of uploaded ones.
+    #[mirror(answers, raw_answers)]
     pub answers: AnswersView,
 }
 
@@ -40,27 +42,32 @@ impl Example for SubmitRequest {
             ("thyroid_cancer", json!(false)),
         ];
         Self {
-            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0003),
-            form_version_id: Uuid::from_u128(0x5a1c_0004_0000_4000_8000_0000_0000_0003),
+            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0003).into(),
+            form_version_id: Uuid::from_u128(0x5a1c_0004_0000_4000_8000_0000_0000_0003).into(),
             answers: answers.map(|(link_id, value)| (link_id.to_owned(), Any(value))).into(),
         }
     }
 }
 
 /// A submitted response; it never changes.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormResponse")]
+#[mirror(from = FormResponse)]
 pub struct FormResponseView {
-    pub id: Uuid,
-    pub user_id: Uuid,
-    pub category_id: Uuid,
+    pub id: FormResponseId,
+    #[mirror(patient)]
+    pub user_id: PatientId,
+    pub category_id: CategoryId,
     pub form_slug: String,
     /// The version that was answered.
-    pub form_version_id: Uuid,
+    pub form_version_id: FormVersionId,
+    #[mirror(version_number)]
     pub form_version_number: i32,
     /// By link id; the answers of items that were enabled, and no others.
+    #[mirror(answers, answers_view)]
     pub answers: AnswersView,
     /// The results of calculated items, by link id.
+    #[mirror(scores, scores_view)]
     pub scores: BTreeMap<String, FormScoreView>,
     /// The items in which an answer was chosen that a clinician has to see.
     pub flags: Vec<String>,
@@ -72,46 +79,14 @@ pub struct FormResponseView {
 }
 
 /// Responses, the latest first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "FormResponses")]
+#[mirror(from = Page<FormResponse>)]
 pub struct FormResponsesView {
+    #[mirror(items)]
     pub responses: Vec<FormResponseView>,
     /// The `cursor` of the next page; absent on the last one.
     pub next: Option<String>,
-}
-
-impl From<FormResponse> for FormResponseView {
-    fn from(response: FormResponse) -> Self {
-        Self {
-            id: response.id.uuid(),
-            user_id: response.patient.uuid(),
-            category_id: response.category.uuid(),
-            form_slug: response.form_slug,
-            form_version_id: response.form_version.uuid(),
-            form_version_number: response.version_number,
-            answers: answers_view(response.answers),
-            scores: scores_view(response.scores),
-            flags: response.flags.into_iter().collect(),
-            consents: response
-                .consents
-                .into_iter()
-                .map(|consent| FormConsentView {
-                    document: consent.document.into(),
-                    version: consent.version.into(),
-                })
-                .collect(),
-            photos: response.photos.into_iter().map(Into::into).collect(),
-            submitted_at: response.submitted_at,
-        }
-    }
-}
-
-/// A response that was taken.
-#[derive(ApiResponse)]
-pub enum Submitted {
-    /// The response; the same one when the request is repeated with its key.
-    #[oai(status = 201)]
-    Taken(Json<FormResponseView>),
 }
 
 /// Submitting, and reading what was submitted.
@@ -133,17 +108,11 @@ impl ResponsesApi {
         caller: Caller,
         #[oai(name = "Idempotency-Key")] idempotency: Header<String>,
         body: Body<SubmitRequest>,
-    ) -> Result<Submitted, Problem> {
+    ) -> Result<Made<FormResponseView>> {
         let key = idempotency_key("intake.submit", &idempotency.0, &body.0)?;
-        let submission = Submission {
-            category: body.0.category_id.into(),
-            form_version: body.0.form_version_id.into(),
-            answers: raw_answers(body.0.answers),
-        };
-        let (store, around) = (self.0.store.as_ref(), self.0.surroundings.as_ref());
-        let response =
-            intake::submit(&self.0.env, store, around, caller.actor(), &key, submission).await?;
-        Ok(Submitted::Taken(Json(response.into())))
+        let (env, store, around) = (&self.0.env, &*self.0.store, &*self.0.surroundings);
+        let submission = body.0.into();
+        Ok(Made::of(intake::submit(env, store, around, caller.actor(), &key, submission).await?))
     }
 
     /// List a patient's responses
@@ -153,31 +122,24 @@ impl ResponsesApi {
     async fn history(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
+        user_id: Path<PatientId>,
         /// Only responses in this category.
-        category_id: Query<Option<Uuid>>,
+        category_id: Query<Option<CategoryId>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<FormResponsesView>, Problem> {
-        let query = ResponseQuery {
-            patient: user_id.0.into(),
-            category: category_id.0.map(Into::into),
-            page: PageQuery::read(limit, cursor)?,
-        };
-        let (store, panel) = (self.0.store.as_ref(), self.0.panel.as_ref());
-        let Page { items, next } =
-            intake::response_history(store, panel, caller.actor(), query).await?;
-        let responses = items.into_iter().map(Into::into).collect();
-        Ok(Json(FormResponsesView { responses, next }))
+    ) -> Answer<FormResponsesView> {
+        let (patient, category) = (user_id.0, category_id.0);
+        let query = ResponseQuery { patient, category, page: PageQuery::read(limit, cursor)? };
+        let (store, panel) = (&*self.0.store, &*self.0.panel);
+        Ok(Json(intake::response_history(store, panel, caller.actor(), query).await?.into()))
     }
 
     /// Read a response
     ///
     /// One's own; a provider's panel's; with `patient.read_any` anybody's.
     #[oai(path = "/api/forms/responses/:id", method = "get", operation_id = "getFormResponse")]
-    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<FormResponseView>, Problem> {
-        let (store, panel) = (self.0.store.as_ref(), self.0.panel.as_ref());
-        let response = intake::response(store, panel, caller.actor(), id.0.into()).await?;
-        Ok(Json(response.into()))
+    async fn one(&self, caller: Caller, id: Path<FormResponseId>) -> Answer<FormResponseView> {
+        let (store, panel) = (&*self.0.store, &*self.0.panel);
+        Ok(Json(intake::response(store, panel, caller.actor(), id.0).await?.into()))
     }
 }

@@ -7,7 +7,7 @@ use kernel::Coding;
 use poem_openapi::types::{ParseFromJSON as _, ToJSON as _};
 use serde_json::{Value, json};
 
-use super::FormItemView;
+use super::definition::FormItemView;
 
 fn item(link_id: &str, kind: ItemKind) -> Item {
     Item::new(link_id, "What?", kind)
@@ -93,7 +93,7 @@ fn every_kind() -> Item {
 
 #[test]
 fn every_kind_of_item_survives_the_wire() {
-    let wire = FormItemView::of(every_kind()).to_json();
+    let wire = FormItemView::from(every_kind()).to_json();
     let mut errors = Vec::new();
     let back = FormItemView::parse_from_json(wire).expect("it parses").read(&mut errors);
     assert_eq!(errors, []);
