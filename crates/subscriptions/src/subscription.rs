@@ -146,9 +146,12 @@ pub struct Change {
 }
 
 /// When a cancellation takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("CancellationTime")]
 pub enum CancelWhen {
     Now,
+    /// With the period that is paid; one that was not paid for, or is overdue,
+    /// ends at once.
     PeriodEnd,
 }
 

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use api::{Amount, Body, Caller, CallerTier, FeatureView, Limits, Problem, Standing, Tag, drawn};
-use kernel::{CategoryId, FeatureCode, FieldError, Uuid};
-use poem_openapi::{Object, OpenApi, param::Query, payload::Json, types::Example};
+use api::{
+    Amount, Answer, Body, Caller, CallerTier, FeatureView, Limits, Mirror, Result, Standing, Tag,
+    drawn,
+};
+use kernel::{CategoryId, FeatureCode, FieldError, PlanId, PriceId, SubscriptionId};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use ports::Env;
 use subscriptions::{Approvals, SubscriptionError, SubscriptionsStore, access};
 
@@ -24,14 +27,10 @@ pub struct FeatureRequest {
     #[oai(validator(min_length = 1, max_length = 64, pattern = "^[a-z][a-z0-9_]{0,63}$"))]
     feature: String,
     /// Only the subscription and the plans of this category.
-    category_id: Option<Uuid>,
+    category_id: Option<CategoryId>,
 }
 
-impl Example for FeatureRequest {
-    fn example() -> Self {
-        Self { feature: "video_visits".to_owned(), category_id: None }
-    }
-}
+api::example!(FeatureRequest { feature: "video_visits".to_owned(), category_id: None });
 
 impl FeatureRequest {
     fn parse(self) -> Result<(FeatureCode, Option<CategoryId>), SubscriptionError> {
@@ -39,36 +38,29 @@ impl FeatureRequest {
             let message = "A letter, and up to 63 more letters, digits and underscores.";
             SubscriptionError::Invalid(vec![FieldError::new("feature", "invalid", message)])
         })?;
-        Ok((feature, self.category_id.map(CategoryId)))
+        Ok((feature, self.category_id))
     }
 }
 
 /// Whether a feature may be used.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = access::Access)]
 pub struct FeatureAccess {
     feature: String,
+    #[mirror(|access| access.allowed())]
     allowed: bool,
     reason: access::AccessReason,
     /// The subscription that decided.
-    subscription_id: Option<Uuid>,
-}
-
-impl From<access::Access> for FeatureAccess {
-    fn from(access: access::Access) -> Self {
-        Self {
-            allowed: access.allowed(),
-            reason: access.reason,
-            subscription_id: access.subscription.map(|id| id.uuid()),
-            feature: access.feature.into(),
-        }
-    }
+    subscription_id: Option<SubscriptionId>,
 }
 
 /// A price of a plan that opens the feature.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = access::OfferedPrice)]
 pub struct UpgradePrice {
-    price_id: Uuid,
+    price_id: PriceId,
     /// How many months one payment covers.
+    #[mirror(|price| price.interval.months())]
     months: u32,
     amount: Amount,
     /// Whether it is paid again for every further period; what is paid upfront
@@ -77,44 +69,23 @@ pub struct UpgradePrice {
 }
 
 /// A plan that opens the feature.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = access::Offer)]
 pub struct UpgradePlan {
-    plan_id: Uuid,
+    plan_id: PlanId,
     name: String,
     /// `basic`, `standard` or `premium`.
     tier: String,
-    category_id: Uuid,
+    category_id: CategoryId,
     category_name: String,
     features: Vec<FeatureView>,
     /// The cheapest by the month first.
     prices: Vec<UpgradePrice>,
 }
 
-impl From<access::Offer> for UpgradePlan {
-    fn from(offer: access::Offer) -> Self {
-        Self {
-            plan_id: offer.plan.uuid(),
-            name: offer.name,
-            tier: offer.tier.to_string(),
-            category_id: offer.category.uuid(),
-            category_name: offer.category_name,
-            features: offer.features.into_iter().map(Into::into).collect(),
-            prices: offer
-                .prices
-                .into_iter()
-                .map(|price| UpgradePrice {
-                    price_id: price.price.uuid(),
-                    months: price.interval.months(),
-                    amount: price.amount.into(),
-                    renews: price.renews,
-                })
-                .collect(),
-        }
-    }
-}
-
 /// Which plans would open a feature.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = access::UpgradePrompt)]
 pub struct UpgradePromptView {
     access: FeatureAccess,
     /// The cheapest by the month first; none where the feature is open
@@ -139,7 +110,7 @@ pub struct RateLimit {
     window_seconds: u32,
     /// How many are left, this one taken off.
     remaining: u32,
-    /// Until all of them are there again.
+    /// Seconds until all of them are available again.
     reset_seconds: u32,
 }
 
@@ -175,15 +146,10 @@ impl AccessApi {
         operation_id = "validateAccess",
         tag = "Tag::Subscriptions"
     )]
-    async fn validate(
-        &self,
-        caller: Caller,
-        body: Body<FeatureRequest>,
-    ) -> Result<Json<FeatureAccess>, Problem> {
+    async fn validate(&self, caller: Caller, body: Body<FeatureRequest>) -> Answer<FeatureAccess> {
         let (feature, category) = body.0.parse()?;
-        let (env, store, offers) = (&self.env, self.store.as_ref(), self.offers.as_ref());
-        let access =
-            access::validate(env, store, offers, caller.actor(), &feature, category).await?;
+        let (store, offers, actor) = (&*self.store, &*self.offers, caller.actor());
+        let access = access::validate(&self.env, store, offers, actor, &feature, category).await?;
         Ok(Json(access.into()))
     }
 
@@ -202,17 +168,11 @@ impl AccessApi {
         &self,
         caller: Caller,
         body: Body<FeatureRequest>,
-    ) -> Result<Json<UpgradePromptView>, Problem> {
+    ) -> Answer<UpgradePromptView> {
         let (feature, category) = body.0.parse()?;
-        let (env, store, offers) = (&self.env, self.store.as_ref(), self.offers.as_ref());
-        let approvals = self.approvals.as_ref();
-        let asked = (&feature, category);
-        let prompt =
-            access::upgrade_prompt(env, store, offers, approvals, caller.actor(), asked).await?;
-        Ok(Json(UpgradePromptView {
-            access: prompt.access.into(),
-            plans: prompt.plans.into_iter().map(Into::into).collect(),
-        }))
+        let (env, store, offers) = (&self.env, &*self.store, &*self.offers);
+        let (approvals, actor, asked) = (&*self.approvals, caller.actor(), (&feature, category));
+        Ok(Json(access::upgrade_prompt(env, store, offers, approvals, actor, asked).await?.into()))
     }
 
     /// List the plans that fit one's treatment
@@ -231,11 +191,11 @@ impl AccessApi {
         &self,
         caller: Caller,
         /// Only plans of this category.
-        category_id: Query<Option<Uuid>>,
-    ) -> Result<Json<FittingPlansView>, Problem> {
-        let (store, offers) = (self.store.as_ref(), self.offers.as_ref());
-        let (approvals, category) = (self.approvals.as_ref(), category_id.0.map(CategoryId));
-        let plans = access::fitting(store, offers, approvals, caller.actor(), category).await?;
+        category_id: Query<Option<CategoryId>>,
+    ) -> Answer<FittingPlansView> {
+        let (store, offers, approvals) = (&*self.store, &*self.offers, &*self.approvals);
+        let plans =
+            access::fitting(store, offers, approvals, caller.actor(), category_id.0).await?;
         Ok(Json(FittingPlansView { plans: plans.into_iter().map(Into::into).collect() }))
     }
 
@@ -250,7 +210,7 @@ impl AccessApi {
         operation_id = "getRateLimits",
         tag = "Tag::Identity"
     )]
-    async fn rate_limits(&self, caller: Caller) -> Result<Json<RateLimits>, Problem> {
+    async fn rate_limits(&self, caller: Caller) -> Answer<RateLimits> {
         let tier = self.limits.tier(caller.actor()).await;
         Ok(Json(RateLimits { tier, limits: drawn().into_iter().map(Into::into).collect() }))
     }

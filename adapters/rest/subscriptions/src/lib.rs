@@ -6,8 +6,8 @@ mod views;
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag, idempotency_key};
-use kernel::{PatientId, SubscriptionId, Uuid};
+use api::{Answer, Body, Caller, Tag, idempotency_key};
+use kernel::{PatientId, SubscriptionId};
 use poem_openapi::{
     OpenApi,
     param::{Header, Path},
@@ -18,11 +18,10 @@ use subscriptions::{
     Approvals, PatientZones, PaymentMethods, Prices, Shop, SubscriptionsStore, manage, start,
 };
 
-pub use self::missed::{DecideMissedPeriod, MissedPeriodPage, MissedPeriodView, MissedPeriodsApi};
-pub use self::views::{
-    CancelSubscriptionRequest, CancellationTime, RenewalConsent, StartSubscriptionRequest,
-    SubscriptionChangeView, SubscriptionFeaturesView, SubscriptionHistoryView, SubscriptionView,
-    SubscriptionsView,
+pub use self::missed::MissedPeriodsApi;
+use self::views::{
+    CancelSubscriptionRequest, StartSubscriptionRequest, SubscriptionFeaturesView,
+    SubscriptionHistoryView, SubscriptionView, SubscriptionsView,
 };
 
 pub struct SubscriptionsApi {
@@ -55,30 +54,24 @@ impl SubscriptionsApi {
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
         body: Body<StartSubscriptionRequest>,
-    ) -> Result<Json<SubscriptionView>, Problem> {
+    ) -> Answer<SubscriptionView> {
         let key = idempotency_key("subscriptions.start", &key.0, &body.0)?;
         let shop = Shop {
-            approvals: self.approvals.as_ref(),
-            prices: self.prices.as_ref(),
-            zones: self.zones.as_ref(),
-            methods: self.methods.as_ref(),
+            approvals: &*self.approvals,
+            prices: &*self.prices,
+            zones: &*self.zones,
+            methods: &*self.methods,
         };
-        let (store, request) = (self.store.as_ref(), body.0.parse()?);
-        let started = start::start(&self.env, store, shop, caller.actor(), &key, request).await?;
-        Ok(Json(started.into()))
+        let (store, request) = (&*self.store, body.0.parse()?);
+        Ok(Json(start::start(&self.env, store, shop, caller.actor(), &key, request).await?.into()))
     }
 
     /// Get a subscription
     ///
     /// A patient reads their own; staff with the permission any.
     #[oai(path = "/api/subscriptions/:id", method = "get", operation_id = "getSubscription")]
-    async fn read(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<SubscriptionView>, Problem> {
-        let id = SubscriptionId(id.0);
-        Ok(Json(manage::read(self.store.as_ref(), caller.actor(), id).await?.into()))
+    async fn read(&self, caller: Caller, id: Path<SubscriptionId>) -> Answer<SubscriptionView> {
+        Ok(Json(manage::read(&*self.store, caller.actor(), id.0).await?.into()))
     }
 
     /// Get all of a user's subscriptions
@@ -89,13 +82,8 @@ impl SubscriptionsApi {
         method = "get",
         operation_id = "listSubscriptions"
     )]
-    async fn list(
-        &self,
-        caller: Caller,
-        user_id: Path<Uuid>,
-    ) -> Result<Json<SubscriptionsView>, Problem> {
-        let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
-        let found = manage::read_all(store, caller.actor(), patient).await?;
+    async fn list(&self, caller: Caller, user_id: Path<PatientId>) -> Answer<SubscriptionsView> {
+        let found = manage::read_all(&*self.store, caller.actor(), user_id.0).await?;
         Ok(Json(SubscriptionsView { subscriptions: found.into_iter().map(Into::into).collect() }))
     }
 
@@ -112,12 +100,11 @@ impl SubscriptionsApi {
     async fn cancel(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<SubscriptionId>,
         body: Body<CancelSubscriptionRequest>,
-    ) -> Result<Json<SubscriptionView>, Problem> {
-        let (store, id, when) = (self.store.as_ref(), SubscriptionId(id.0), body.0.when.into());
-        let canceled = manage::cancel(&self.env, store, caller.actor(), id, when).await?;
-        Ok(Json(canceled.into()))
+    ) -> Answer<SubscriptionView> {
+        let (store, when) = (&*self.store, body.0.when);
+        Ok(Json(manage::cancel(&self.env, store, caller.actor(), id.0, when).await?.into()))
     }
 
     /// Get a subscription's history
@@ -132,10 +119,9 @@ impl SubscriptionsApi {
     async fn history(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<SubscriptionHistoryView>, Problem> {
-        let (store, id) = (self.store.as_ref(), SubscriptionId(id.0));
-        let changes = manage::history(store, caller.actor(), id).await?;
+        id: Path<SubscriptionId>,
+    ) -> Answer<SubscriptionHistoryView> {
+        let changes = manage::history(&*self.store, caller.actor(), id.0).await?;
         Ok(Json(SubscriptionHistoryView { changes: changes.into_iter().map(Into::into).collect() }))
     }
 
@@ -150,10 +136,9 @@ impl SubscriptionsApi {
     async fn features(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<SubscriptionFeaturesView>, Problem> {
-        let (store, id) = (self.store.as_ref(), SubscriptionId(id.0));
-        let found = manage::read(store, caller.actor(), id).await?;
+        id: Path<SubscriptionId>,
+    ) -> Answer<SubscriptionFeaturesView> {
+        let found = manage::read(&*self.store, caller.actor(), id.0).await?;
         Ok(Json(SubscriptionFeaturesView::at(self.env.now(), found)))
     }
 }

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text};
+use api::{Answer, Body, Caller, Mirror, PageQuery, Tag, Text};
 use chrono::{DateTime, Utc};
-use kernel::{SubscriptionId, Uuid, text::GraveReason};
+use kernel::{AccountId, CategoryId, Page, PatientId, SubscriptionId, text::GraveReason};
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
 use subscriptions::{
     Approvals, SubscriptionsStore,
-    missed::{MissedPeriod, decide, list},
+    missed::{MissedDecision, MissedPeriod, decide, list},
 };
 
 pub struct MissedPeriodsApi {
@@ -24,44 +23,34 @@ pub struct MissedPeriodsApi {
 }
 
 /// A period that passed before it could begin.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = MissedPeriod)]
 pub struct MissedPeriodView {
-    pub subscription_id: Uuid,
-    pub patient_id: Uuid,
-    pub category_id: Uuid,
+    pub subscription_id: SubscriptionId,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
     /// Counted from 0.
+    #[mirror(period.index)]
     pub period_index: u32,
+    #[mirror(period.start)]
     pub starts_at: DateTime<Utc>,
+    #[mirror(period.end)]
     pub ends_at: DateTime<Utc>,
     pub noted_at: DateTime<Utc>,
     /// Absent until somebody has decided.
-    pub decision: Option<subscriptions::missed::MissedDecision>,
+    #[mirror(|missed| missed.decided.as_ref().map(|decided| decided.decision))]
+    pub decision: Option<MissedDecision>,
+    #[mirror(|missed| missed.decided.as_ref().map(|decided| decided.at))]
     pub decided_at: Option<DateTime<Utc>>,
-    pub decided_by: Option<Uuid>,
+    #[mirror(|missed| missed.decided.as_ref().map(|decided| decided.by))]
+    pub decided_by: Option<AccountId>,
+    #[mirror(|missed| missed.decided.as_ref().map(|decided| decided.reason.clone()))]
     pub reason: Option<String>,
 }
 
-impl From<MissedPeriod> for MissedPeriodView {
-    fn from(missed: MissedPeriod) -> Self {
-        let decided = missed.decided;
-        Self {
-            subscription_id: missed.subscription.uuid(),
-            patient_id: missed.patient.uuid(),
-            category_id: missed.category.uuid(),
-            period_index: missed.period.index,
-            starts_at: missed.period.start,
-            ends_at: missed.period.end,
-            noted_at: missed.noted_at,
-            decision: decided.as_ref().map(|decided| decided.decision),
-            decided_at: decided.as_ref().map(|decided| decided.at),
-            decided_by: decided.as_ref().map(|decided| decided.by.uuid()),
-            reason: decided.map(|decided| decided.reason),
-        }
-    }
-}
-
 /// A page of missed periods.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<MissedPeriod>)]
 pub struct MissedPeriodPage {
     pub items: Vec<MissedPeriodView>,
     /// The `cursor` of the next page; absent on the last one.
@@ -72,19 +61,15 @@ pub struct MissedPeriodPage {
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DecideMissedPeriod {
-    pub decision: subscriptions::missed::MissedDecision,
+    pub decision: MissedDecision,
     /// Between 10 and 1,000 characters.
     pub reason: Text<GraveReason>,
 }
 
-impl Example for DecideMissedPeriod {
-    fn example() -> Self {
-        Self {
-            decision: subscriptions::missed::MissedDecision::Waived,
-            reason: "Nothing was sent while the service was down.".into(),
-        }
-    }
-}
+api::example!(DecideMissedPeriod {
+    decision: MissedDecision::Waived,
+    reason: "Nothing was sent while the service was down.".into(),
+});
 
 #[OpenApi(tag = "Tag::Subscriptions")]
 impl MissedPeriodsApi {
@@ -99,14 +84,9 @@ impl MissedPeriodsApi {
         caller: Caller,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<MissedPeriodPage>, Problem> {
+    ) -> Answer<MissedPeriodPage> {
         let page = PageQuery::read(limit, cursor)?;
-        let found = list(self.store.as_ref(), caller.actor(), &page).await?;
-        let next = found.next;
-        Ok(Json(MissedPeriodPage {
-            items: found.items.into_iter().map(Into::into).collect(),
-            next,
-        }))
+        Ok(Json(list(&*self.store, caller.actor(), &page).await?.into()))
     }
 
     /// Decide about a missed period
@@ -122,19 +102,13 @@ impl MissedPeriodsApi {
     async fn decide(
         &self,
         caller: Caller,
-        subscription_id: Path<Uuid>,
+        subscription_id: Path<SubscriptionId>,
         period_index: Path<u32>,
         body: Body<DecideMissedPeriod>,
-    ) -> Result<Json<MissedPeriodView>, Problem> {
-        let decided = decide(
-            &self.env,
-            self.store.as_ref(),
-            self.approvals.as_ref(),
-            caller.actor(),
-            (SubscriptionId(subscription_id.0), period_index.0),
-            (body.0.decision, &body.0.reason),
-        )
-        .await?;
-        Ok(Json(decided.into()))
+    ) -> Answer<MissedPeriodView> {
+        let (store, approvals) = (&*self.store, &*self.approvals);
+        let about = (subscription_id.0, period_index.0);
+        let decision = (body.0.decision, &*body.0.reason);
+        Ok(Json(decide(&self.env, store, approvals, caller.actor(), about, decision).await?.into()))
     }
 }
