@@ -32,7 +32,7 @@ pub use body::{BodyFormat, MessageBody};
 pub use error::CommunicationError;
 pub use kind::{Channel, NotificationKind};
 pub use mailing::SendMail;
-pub use message::{Message, MessageStatus};
+pub use message::{Message, MessageStatus, StatusWord};
 pub use notification::{
     About, DropReason, FailureReason, Notification, NotificationState, StateWord,
 };

@@ -1,12 +1,20 @@
 //! A message of a thread and how far it has come.
 
 use chrono::{DateTime, Utc};
-use kernel::{AccountId, MessageId, PatientId, ThreadId};
+use kernel::{AccountId, MessageId, PatientId, ThreadId, Word};
 use ports::Aggregate;
 
 use crate::{CommunicationError, MessageBody, Side, Thread};
 
-/// How far a message has come; it never goes back.
+/// The state of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+pub enum StatusWord {
+    Sent,
+    Delivered,
+    Read,
+}
+
+/// How far a message has come, and when; it never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageStatus {
     Sent,
@@ -22,10 +30,14 @@ pub enum MessageStatus {
 
 impl MessageStatus {
     pub fn word(self) -> &'static str {
+        self.status().word()
+    }
+
+    pub fn status(self) -> StatusWord {
         match self {
-            Self::Sent => "sent",
-            Self::Delivered { .. } => "delivered",
-            Self::Read { .. } => "read",
+            Self::Sent => StatusWord::Sent,
+            Self::Delivered { .. } => StatusWord::Delivered,
+            Self::Read { .. } => StatusWord::Read,
         }
     }
 

@@ -1,22 +1,22 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key};
+use api::{Answer, Body, Caller, Mirror, PageQuery, Result, Tag, Text, idempotency_key};
 use chrono::{DateTime, Utc};
 use communication::{
-    BodyFormat, CareTeam, CommunicationError, CommunicationStore, Message, MessageBody, Thread,
-    ThreadSummary,
+    BodyFormat, CareTeam, CommunicationError, CommunicationStore, Message, MessageBody, StatusWord,
+    Thread, ThreadSummary, Topic,
     messaging::{self, Destination},
 };
-use kernel::{AccountId, FieldError, MessageId, Page, ThreadId, Uuid, text::MessageText};
+use kernel::{
+    AccountId, FieldError, MessageId, Page, PatientId, ProviderId, SubscriptionId, ThreadId, Uuid,
+    text::MessageText,
+};
 use poem_openapi::{
     Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
-
-use super::StatusWord;
 
 pub struct MessagesApi {
     pub env: Env,
@@ -30,129 +30,94 @@ pub struct MessagesApi {
 #[oai(example)]
 pub struct SendMessage {
     /// The thread to reply in.
-    pub thread_id: Option<Uuid>,
+    pub thread_id: Option<ThreadId>,
     /// The account to write to: for a patient a provider of their care team,
     /// for a provider a patient of their panel.
-    pub recipient_id: Option<Uuid>,
+    pub recipient_id: Option<AccountId>,
     /// What it is about; needed with `recipient_id`.
-    pub topic: Option<communication::Topic>,
+    pub topic: Option<Topic>,
     /// The subscription it is about, where it is about one.
-    pub subscription_id: Option<Uuid>,
+    pub subscription_id: Option<SubscriptionId>,
     /// How `body` is to be read; plain text without one. HTML is reduced to
     /// simple formatting and to links to `https`, `mailto` and `tel`.
-    pub format: Option<communication::BodyFormat>,
+    pub format: Option<BodyFormat>,
     /// What to say, in 1 to 10,000 characters.
     pub body: Text<MessageText>,
 }
 
-impl Example for SendMessage {
-    fn example() -> Self {
-        Self {
-            thread_id: None,
-            recipient_id: Some(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)),
-            topic: Some(communication::Topic::Treatment),
-            subscription_id: None,
-            format: None,
-            body: "My scalp has been itching since Monday. Should I go on?".into(),
-        }
-    }
-}
+api::example!(SendMessage {
+    thread_id: None,
+    recipient_id: Some(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into()),
+    topic: Some(Topic::Treatment),
+    subscription_id: None,
+    format: None,
+    body: "My scalp has been itching since Monday. Should I go on?".into(),
+});
 
 impl SendMessage {
     fn parse(self) -> Result<(Destination, MessageBody), CommunicationError> {
-        let field = |path, code, message: &str| FieldError::new(path, code, message);
+        let refuse = |path, code, message: &str| {
+            Err(CommunicationError::Invalid(vec![FieldError::new(path, code, message)]))
+        };
         let destination = match (self.thread_id, self.recipient_id, self.topic) {
-            (Some(thread), None, _) => Destination::Thread(ThreadId(thread)),
-            (None, Some(account), Some(topic)) => Destination::Person {
-                account: AccountId(account),
-                topic,
-                subscription: self.subscription_id.map(Into::into),
-            },
+            (Some(thread), None, _) => Destination::Thread(thread),
+            (None, Some(account), Some(topic)) => {
+                Destination::Person { account, topic, subscription: self.subscription_id }
+            }
             (None, Some(_), None) => {
                 return Err(CommunicationError::Invalid(vec![FieldError::required("topic")]));
             }
             (Some(_), Some(_), _) => {
-                return Err(CommunicationError::Invalid(vec![field(
-                    "recipient_id",
-                    "ambiguous",
-                    "Give either a thread or a recipient.",
-                )]));
+                return refuse("recipient_id", "ambiguous", "Give either a thread or a recipient.");
             }
             (None, None, _) => {
-                return Err(CommunicationError::Invalid(vec![field(
-                    "thread_id",
-                    "required",
-                    "Give a thread or a recipient.",
-                )]));
+                return refuse("thread_id", "required", "Give a thread or a recipient.");
             }
         };
-        let format = self.format.map_or(BodyFormat::Plain, BodyFormat::from);
+        let format = self.format.unwrap_or(BodyFormat::Plain);
         Ok((destination, MessageBody::parse(format, &self.body)?))
     }
 }
 
 /// A message.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Message)]
 pub struct MessageView {
-    pub id: Uuid,
-    pub thread_id: Uuid,
-    pub sender_id: Uuid,
-    pub recipient_id: Uuid,
-    pub format: communication::BodyFormat,
+    pub id: MessageId,
+    pub thread_id: ThreadId,
+    pub sender_id: AccountId,
+    pub recipient_id: AccountId,
+    #[mirror(|message| message.body.format())]
+    pub format: BodyFormat,
     /// The text; where it is HTML, it is safe to show.
+    #[mirror(|message| message.body.text().to_owned())]
     pub body: String,
+    #[mirror(|message| message.status.status())]
     pub status: StatusWord,
     pub sent_at: DateTime<Utc>,
     /// When the recipient's client fetched it.
+    #[mirror(|message| message.status.delivered_at())]
     pub delivered_at: Option<DateTime<Utc>>,
+    #[mirror(|message| message.status.read_at())]
     pub read_at: Option<DateTime<Utc>>,
 }
 
-impl From<Message> for MessageView {
-    fn from(message: Message) -> Self {
-        Self {
-            id: message.id.uuid(),
-            thread_id: message.thread.uuid(),
-            sender_id: message.sender.uuid(),
-            recipient_id: message.recipient.uuid(),
-            format: message.body.format(),
-            body: message.body.text().to_owned(),
-            status: message.status.into(),
-            sent_at: message.sent_at,
-            delivered_at: message.status.delivered_at(),
-            read_at: message.status.read_at(),
-        }
-    }
-}
-
 /// A thread of a patient and a provider.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Thread)]
 pub struct ThreadView {
-    pub id: Uuid,
-    pub patient_id: Uuid,
-    pub provider_id: Uuid,
-    pub topic: communication::Topic,
-    pub subscription_id: Option<Uuid>,
+    pub id: ThreadId,
+    pub patient_id: PatientId,
+    pub provider_id: ProviderId,
+    pub topic: Topic,
+    pub subscription_id: Option<SubscriptionId>,
     pub created_at: DateTime<Utc>,
     /// When the newest message was sent; only in lists.
+    #[mirror(|_| None)]
     pub last_message_at: Option<DateTime<Utc>>,
     /// How many messages the caller has not read; only in lists.
+    #[mirror(|_| None)]
     pub unread: Option<u64>,
-}
-
-impl From<Thread> for ThreadView {
-    fn from(thread: Thread) -> Self {
-        Self {
-            id: thread.id.uuid(),
-            patient_id: thread.patient.uuid(),
-            provider_id: thread.provider.uuid(),
-            topic: thread.topic,
-            subscription_id: thread.subscription.map(|id| id.uuid()),
-            created_at: thread.created_at,
-            last_message_at: None,
-            unread: None,
-        }
-    }
 }
 
 impl From<ThreadSummary> for ThreadView {
@@ -166,8 +131,10 @@ impl From<ThreadSummary> for ThreadView {
 }
 
 /// A page of threads, the one with the newest message first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<ThreadSummary>)]
 pub struct ThreadsView {
+    #[mirror(items)]
     pub threads: Vec<ThreadView>,
     /// The `cursor` of the next page; absent on the last one.
     pub next: Option<String>,
@@ -196,15 +163,12 @@ impl MessagesApi {
     async fn threads(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
+        user_id: Path<AccountId>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<ThreadsView>, Problem> {
-        let page = PageQuery::read(limit, cursor)?;
-        let account = AccountId(user_id.0);
-        let Page { items, next } =
-            messaging::list_threads(self.store.as_ref(), caller.actor(), account, &page).await?;
-        Ok(Json(ThreadsView { threads: items.into_iter().map(Into::into).collect(), next }))
+    ) -> Answer<ThreadsView> {
+        let (store, page) = (&*self.store, PageQuery::read(limit, cursor)?);
+        Ok(Json(messaging::list_threads(store, caller.actor(), user_id.0, &page).await?.into()))
     }
 
     /// Send a message
@@ -221,13 +185,12 @@ impl MessagesApi {
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
         body: Body<SendMessage>,
-    ) -> Result<Json<MessageView>, Problem> {
+    ) -> Answer<MessageView> {
         let key = idempotency_key("communication.send", &key.0, &body.0)?;
-        let (destination, text) = body.0.parse()?;
-        let (store, team) = (self.store.as_ref(), self.care_team.as_ref());
-        let actor = caller.actor();
+        let (to, text) = body.0.parse()?;
+        let (store, team, actor) = (&*self.store, &*self.care_team, caller.actor());
         let message =
-            messaging::send_message(&self.env, store, team, actor, &key, destination, text).await?;
+            messaging::send_message(&self.env, store, team, actor, &key, to, text).await?;
         Ok(Json(message.into()))
     }
 
@@ -239,14 +202,13 @@ impl MessagesApi {
     async fn read(
         &self,
         caller: Caller,
-        thread_id: Path<Uuid>,
+        thread_id: Path<ThreadId>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<MessagesView>, Problem> {
-        let page = PageQuery::read(limit, cursor)?;
-        let (store, id) = (self.store.as_ref(), ThreadId(thread_id.0));
+    ) -> Answer<MessagesView> {
+        let (store, page) = (&*self.store, PageQuery::read(limit, cursor)?);
         let (thread, messages) =
-            messaging::read_thread(&self.env, store, caller.actor(), id, &page).await?;
+            messaging::read_thread(&self.env, store, caller.actor(), thread_id.0, &page).await?;
         Ok(Json(MessagesView {
             thread: thread.into(),
             messages: messages.items.into_iter().map(Into::into).collect(),
@@ -256,16 +218,11 @@ impl MessagesApi {
 
     /// Mark a message as read
     ///
-    /// Only its recipient can; the first time stands.
+    /// Only its recipient can; the time of the first call is kept.
     #[oai(path = "/api/messages/:id/read", method = "put", operation_id = "markMessageRead")]
-    async fn mark_read(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<MessageView>, Problem> {
-        let (store, id) = (self.store.as_ref(), MessageId(id.0));
-        let message = messaging::mark_message_read(&self.env, store, caller.actor(), id).await?;
-        Ok(Json(message.into()))
+    async fn mark_read(&self, caller: Caller, id: Path<MessageId>) -> Answer<MessageView> {
+        let (env, store) = (&self.env, &*self.store);
+        Ok(Json(messaging::mark_message_read(env, store, caller.actor(), id.0).await?.into()))
     }
 }
 
@@ -274,7 +231,7 @@ mod tests {
     use super::*;
 
     fn request() -> SendMessage {
-        SendMessage::example()
+        <SendMessage as api::Example>::example()
     }
 
     fn paths(request: SendMessage) -> Vec<String> {
@@ -288,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_message_has_exactly_one_destination() {
-        let thread_id = Some(Uuid::from_u128(1));
+        let thread_id = Some(Uuid::from_u128(1).into());
         assert!(matches!(request().parse(), Ok((Destination::Person { .. }, _))));
         let reply = SendMessage { thread_id, recipient_id: None, topic: None, ..request() };
         assert!(matches!(reply.parse(), Ok((Destination::Thread(_), _))));

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag};
+use api::{Answer, Body, Caller, PageQuery, Result, Tag};
 use chrono::{DateTime, Utc};
 use communication::{
-    CommunicationError, CommunicationStore, Notification, NotificationState, Preference, Templates,
-    reading,
+    Channel, CommunicationError, CommunicationStore, Notification, NotificationKind,
+    NotificationState, Preference, StateWord, Templates, reading,
 };
 use kernel::{AccountId, NotificationId, Page, Uuid};
 use poem_openapi::{
@@ -24,9 +24,9 @@ pub struct NotificationsApi {
 /// A notification.
 #[derive(Debug, Object)]
 pub struct NotificationView {
-    pub id: Uuid,
-    pub kind: communication::NotificationKind,
-    pub channel: communication::Channel,
+    pub id: NotificationId,
+    pub kind: NotificationKind,
+    pub channel: Channel,
     /// What it says; absent for mails.
     pub title: Option<String>,
     /// What it says; absent for mails.
@@ -37,7 +37,7 @@ pub struct NotificationView {
     pub about_id: Uuid,
     /// The status that the thing came to.
     pub about_status: Option<String>,
-    pub state: communication::StateWord,
+    pub state: StateWord,
     pub created_at: DateTime<Utc>,
     pub delivered_at: Option<DateTime<Utc>>,
     pub read_at: Option<DateTime<Utc>>,
@@ -47,7 +47,7 @@ pub struct NotificationView {
     pub reason: Option<String>,
 }
 
-/// What stands in the application for an account, the newest first.
+/// The in-app notifications of an account, the newest first.
 #[derive(Debug, Object)]
 pub struct InboxView {
     pub notifications: Vec<NotificationView>,
@@ -67,9 +67,10 @@ pub struct HistoryView {
 
 /// Whether a kind of notification goes through a channel.
 #[derive(Debug, Object)]
+#[oai(remote = "Preference")]
 pub struct PreferenceView {
-    pub kind: communication::NotificationKind,
-    pub channel: communication::Channel,
+    pub kind: NotificationKind,
+    pub channel: Channel,
     pub enabled: bool,
 }
 
@@ -84,8 +85,8 @@ pub struct ChangePreferences {
 impl Example for ChangePreferences {
     fn example() -> Self {
         let preference = PreferenceView {
-            kind: communication::NotificationKind::ShipmentChanged,
-            channel: communication::Channel::Mail,
+            kind: NotificationKind::ShipmentChanged,
+            channel: Channel::Mail,
             enabled: false,
         };
         Self { preferences: vec![preference] }
@@ -98,18 +99,6 @@ pub struct PreferencesView {
     pub preferences: Vec<PreferenceView>,
 }
 
-impl From<Preference> for PreferenceView {
-    fn from(preference: Preference) -> Self {
-        Self { kind: preference.kind, channel: preference.channel, enabled: preference.enabled }
-    }
-}
-
-impl From<PreferenceView> for Preference {
-    fn from(view: PreferenceView) -> Self {
-        Self { kind: view.kind, channel: view.channel, enabled: view.enabled }
-    }
-}
-
 impl NotificationsApi {
     fn view(
         &self,
@@ -117,8 +106,8 @@ impl NotificationsApi {
         language: Option<&str>,
     ) -> Result<NotificationView, CommunicationError> {
         let words = match notification.channel {
-            communication::Channel::Mail => None,
-            communication::Channel::InApp => self.templates.in_app(
+            Channel::Mail => None,
+            Channel::InApp => self.templates.in_app(
                 notification.kind,
                 notification.about.status.as_deref(),
                 language.unwrap_or_default(),
@@ -135,7 +124,7 @@ impl NotificationsApi {
             NotificationState::Dropped { reason, .. } => (None, None, Some(reason.to_string())),
         };
         Ok(NotificationView {
-            id: notification.id.uuid(),
+            id: notification.id,
             kind: notification.kind,
             channel: notification.channel,
             title,
@@ -166,13 +155,13 @@ impl NotificationsApi {
 impl NotificationsApi {
     /// List an account's notifications
     ///
-    /// What stands in the application for the account, the newest first. Only
-    /// the account's own holder sees it.
+    /// The in-app notifications of the account, the newest first. Only the
+    /// account's own holder sees them.
     #[oai(path = "/api/notifications/:user_id", method = "get", operation_id = "listNotifications")]
     async fn list(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
+        user_id: Path<AccountId>,
         /// Leave out what was read.
         unread_only: Query<Option<bool>>,
         limit: Query<Option<u32>>,
@@ -180,9 +169,9 @@ impl NotificationsApi {
         /// The language that the words are wanted in; English without one.
         #[oai(name = "Accept-Language")]
         language: Header<Option<String>>,
-    ) -> Result<Json<InboxView>, Problem> {
+    ) -> Answer<InboxView> {
         let page = PageQuery::read(limit, cursor)?;
-        let (store, account) = (self.store.as_ref(), AccountId(user_id.0));
+        let (store, account) = (&*self.store, user_id.0);
         let unread_only = unread_only.0.unwrap_or(false);
         let inbox = reading::list_inbox(store, caller.actor(), account, unread_only, &page).await?;
         let (notifications, next) = self.views(inbox.notifications, language.0.as_deref())?;
@@ -191,21 +180,16 @@ impl NotificationsApi {
 
     /// Mark a notification as read
     ///
-    /// Only what stands in the application can be; the first time stands.
+    /// Only an in-app notification can be; the time of the first call is kept.
     #[oai(
         path = "/api/notifications/:id/read",
         method = "put",
         operation_id = "markNotificationRead"
     )]
-    async fn mark_read(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<NotificationView>, Problem> {
-        let (store, id) = (self.store.as_ref(), NotificationId(id.0));
-        let notification =
-            reading::mark_notification_read(&self.env, store, caller.actor(), id).await?;
-        Ok(Json(self.view(notification, None)?))
+    async fn read(&self, caller: Caller, id: Path<NotificationId>) -> Answer<NotificationView> {
+        let (env, store) = (&self.env, &*self.store);
+        let read = reading::mark_notification_read(env, store, caller.actor(), id.0).await?;
+        Ok(Json(self.view(read, None)?))
     }
 
     /// Change notification preferences
@@ -222,11 +206,10 @@ impl NotificationsApi {
         &self,
         caller: Caller,
         body: Body<ChangePreferences>,
-    ) -> Result<Json<PreferencesView>, Problem> {
-        let changes: Vec<Preference> = body.0.preferences.into_iter().map(Into::into).collect();
-        let matrix =
-            reading::change_preferences(self.store.as_ref(), caller.actor(), &changes).await?;
-        Ok(Json(PreferencesView { preferences: matrix.into_iter().map(Into::into).collect() }))
+    ) -> Answer<PreferencesView> {
+        let changes: Vec<_> = body.0.preferences.into_iter().map(Into::into).collect();
+        let all = reading::change_preferences(&*self.store, caller.actor(), &changes).await?;
+        Ok(Json(PreferencesView { preferences: all.into_iter().map(Into::into).collect() }))
     }
 
     /// List an account's notification history
@@ -241,19 +224,18 @@ impl NotificationsApi {
     async fn history(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
+        user_id: Path<AccountId>,
         /// Only notifications of this kind.
-        kind: Query<Option<communication::NotificationKind>>,
+        kind: Query<Option<NotificationKind>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
         /// The language that the words are wanted in; English without one.
         #[oai(name = "Accept-Language")]
         language: Header<Option<String>>,
-    ) -> Result<Json<HistoryView>, Problem> {
+    ) -> Answer<HistoryView> {
         let page = PageQuery::read(limit, cursor)?;
-        let (store, account) = (self.store.as_ref(), AccountId(user_id.0));
-        let kind = kind.0;
-        let history = reading::list_history(store, caller.actor(), account, kind, &page).await?;
+        let (store, account) = (&*self.store, user_id.0);
+        let history = reading::list_history(store, caller.actor(), account, kind.0, &page).await?;
         let (notifications, next) = self.views(history, language.0.as_deref())?;
         Ok(Json(HistoryView { notifications, next }))
     }
