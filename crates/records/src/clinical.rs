@@ -2,16 +2,14 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    Coding, FieldError, PatientId, RxNorm, TextKind as _,
+    Coding, FieldError, PatientId, RxNorm, TextKind as _, Word,
     code::system,
     text::{CodeDisplay, PatientWords},
 };
-use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 /// FHIR's allergy-intolerance-category.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
 pub enum AllergyCategory {
     Food,
     Medication,
@@ -19,12 +17,13 @@ pub enum AllergyCategory {
     Biologic,
 }
 
-/// FHIR's allergy-intolerance-criticality.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "kebab-case")]
+/// How bad another exposure may become: FHIR's allergy-intolerance-criticality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("AllergyCriticality")]
 pub enum Criticality {
     Low,
     High,
+    #[word("unable-to-assess")]
     UnableToAssess,
 }
 

@@ -1,7 +1,7 @@
 //! The sealed row of what a patient reported.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Coding, PatientId};
+use kernel::{Coding, PatientId, UnknownWord};
 use ports::{PortError, Result};
 use records::{Allergy, ClinicalProfile, Medication, Reported};
 use serde::{Deserialize, Serialize};
@@ -72,9 +72,9 @@ pub(super) fn read(patient: PatientId, version: i64, json: &[u8]) -> Result<Clin
             recorded_at: row.recorded_at,
         })
     })
-    .map_err(|error: strum::ParseError| unreadable(error.into()))?;
+    .map_err(|error: UnknownWord| unreadable(error.into()))?;
     let medications = reported(row.medications, |row| {
-        Ok::<_, strum::ParseError>(Medication {
+        Ok::<_, UnknownWord>(Medication {
             id: row.id,
             drug: row.drug,
             dosage: row.dosage,

@@ -4,7 +4,7 @@ mod views;
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag};
+use api::{Answer, Body, Caller, Tag};
 use poem_openapi::{OpenApi, payload::Json};
 use ports::Env;
 use records::{FhirMapper, RecordsStore};
@@ -24,9 +24,8 @@ impl RecordsApi {
     /// `not_asked` means that nothing was said yet, which is not the same as
     /// `none_known`.
     #[oai(path = "/api/profile/allergies", method = "get", operation_id = "readAllergies")]
-    async fn read_allergies(&self, caller: Caller) -> Result<Json<AllergiesView>, Problem> {
-        let reported = records::allergies(self.store.as_ref(), caller.actor()).await?;
-        Ok(Json(AllergiesView::from(reported)))
+    async fn read_allergies(&self, caller: Caller) -> Answer<AllergiesView> {
+        Ok(Json(records::allergies(&*self.store, caller.actor()).await?.into()))
     }
 
     /// Replace one's own allergies
@@ -39,12 +38,11 @@ impl RecordsApi {
         &self,
         caller: Caller,
         body: Body<AllergiesRequest>,
-    ) -> Result<Json<AllergiesView>, Problem> {
-        let (store, mapper) = (self.store.as_ref(), self.mapper.as_ref());
-        let claim = body.0.into();
+    ) -> Answer<AllergiesView> {
+        let (store, mapper, claim) = (&*self.store, &*self.mapper, body.0.into());
         let reported =
             records::report_allergies(&self.env, store, mapper, caller.actor(), claim).await?;
-        Ok(Json(AllergiesView::from(reported)))
+        Ok(Json(reported.into()))
     }
 
     /// Read one's own medications
@@ -52,9 +50,8 @@ impl RecordsApi {
     /// `not_asked` means that nothing was said yet, which is not the same as
     /// `none_known`.
     #[oai(path = "/api/profile/medications", method = "get", operation_id = "readMedications")]
-    async fn read_medications(&self, caller: Caller) -> Result<Json<MedicationsView>, Problem> {
-        let reported = records::medications(self.store.as_ref(), caller.actor()).await?;
-        Ok(Json(MedicationsView::from(reported)))
+    async fn read_medications(&self, caller: Caller) -> Answer<MedicationsView> {
+        Ok(Json(records::medications(&*self.store, caller.actor()).await?.into()))
     }
 
     /// Replace one's own medications
@@ -67,11 +64,10 @@ impl RecordsApi {
         &self,
         caller: Caller,
         body: Body<MedicationsRequest>,
-    ) -> Result<Json<MedicationsView>, Problem> {
-        let (store, mapper) = (self.store.as_ref(), self.mapper.as_ref());
-        let claim = body.0.into();
+    ) -> Answer<MedicationsView> {
+        let (store, mapper, claim) = (&*self.store, &*self.mapper, body.0.into());
         let reported =
             records::report_medications(&self.env, store, mapper, caller.actor(), claim).await?;
-        Ok(Json(MedicationsView::from(reported)))
+        Ok(Json(reported.into()))
     }
 }
