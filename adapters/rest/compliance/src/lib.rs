@@ -5,20 +5,21 @@ mod views;
 
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag};
+use api::{Answer, Body, Caller, PageQuery, Result, Tag};
 use chrono::{DateTime, Utc};
 use compliance::{
     AuditStore, TrailFilter, export::export_trail, report::activity, trail::read_trail,
 };
-use kernel::{AccountId, PageRequest, PatientId, Uuid};
+use kernel::{AccountId, PageRequest, PatientId};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Path, Query},
     payload::{Binary, Json},
 };
+use ports::AuditAction;
 
 pub use unread::UnreadNoticesApi;
-use views::{ActionView, ActivityReportView, AuditExportRequest, AuditTrailView};
+use views::{ActivityReportView, AuditExportRequest, AuditTrailView};
 
 pub struct ComplianceApi {
     pub store: Arc<dyn AuditStore>,
@@ -43,16 +44,16 @@ impl ComplianceApi {
     /// Newest first. Needs `audit.read`; the reading is itself recorded.
     #[oai(path = "/api/admin/audit-logs", method = "get", operation_id = "readAuditLog")]
     #[expect(clippy::too_many_arguments, reason = "each is a query parameter of the operation")]
-    async fn read_audit_log(
+    async fn list(
         &self,
         caller: Caller,
         /// Entries about this patient's record.
-        patient: Query<Option<Uuid>>,
+        patient: Query<Option<PatientId>>,
         /// Entries of this actor: the id of an account or a client, or the
         /// name of a part of Salus.
         #[oai(validator(max_length = 200))]
         actor: Query<Option<String>>,
-        action: Query<Option<ActionView>>,
+        action: Query<Option<AuditAction>>,
         /// The kind of thing, as in `invoice`.
         #[oai(validator(max_length = 100))]
         entity: Query<Option<String>>,
@@ -64,12 +65,12 @@ impl ComplianceApi {
         limit: Query<Option<u32>>,
         /// What the page before gave as `next`.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<AuditTrailView>, Problem> {
+    ) -> Answer<AuditTrailView> {
         let filter = TrailFilter {
-            patient: patient.0.map(PatientId),
+            patient: patient.0,
             actor: actor.0,
             subject: None,
-            action: action.0.map(Into::into),
+            action: action.0,
             entity: entity.0,
             from: from.0,
             to: to.0,
@@ -86,18 +87,18 @@ impl ComplianceApi {
         method = "get",
         operation_id = "readUserAuditTrail"
     )]
-    async fn read_user_audit_trail(
+    async fn of_user(
         &self,
         caller: Caller,
         /// The id of the account.
         #[oai(name = "userId")]
-        user_id: Path<Uuid>,
+        user_id: Path<AccountId>,
         /// How many entries, 1 to 200; 50 without one.
         limit: Query<Option<u32>>,
         /// What the page before gave as `next`.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<AuditTrailView>, Problem> {
-        let filter = TrailFilter { subject: Some(AccountId(user_id.0)), ..TrailFilter::default() };
+    ) -> Answer<AuditTrailView> {
+        let filter = TrailFilter { subject: Some(user_id.0), ..TrailFilter::default() };
         self.trail(&caller, &filter, &PageQuery::read(limit, cursor)?).await
     }
 
@@ -108,16 +109,15 @@ impl ComplianceApi {
     /// how far the hash chain has come. It covers at most 366 days. Needs
     /// `audit.read`; the report is itself recorded.
     #[oai(path = "/api/admin/audit-report", method = "get", operation_id = "reportActivity")]
-    async fn report_activity(
+    async fn report(
         &self,
         caller: Caller,
         /// From this time on; it is needed.
         from: Query<Option<DateTime<Utc>>>,
         /// Before this time; it is needed.
         to: Query<Option<DateTime<Utc>>>,
-    ) -> Result<Json<ActivityReportView>, Problem> {
-        let report = activity(self.store.as_ref(), caller.actor(), (from.0, to.0)).await?;
-        Ok(Json(report.into()))
+    ) -> Answer<ActivityReportView> {
+        Ok(Json(activity(&*self.store, caller.actor(), (from.0, to.0)).await?.into()))
     }
 
     /// Export the audit log
@@ -126,12 +126,8 @@ impl ComplianceApi {
     /// Cells that a spreadsheet would take for a formula begin with an
     /// apostrophe. Needs `audit.export`; the export is itself recorded.
     #[oai(path = "/api/admin/audit-logs/export", method = "post", operation_id = "exportAuditLog")]
-    async fn export_audit_log(
-        &self,
-        caller: Caller,
-        body: Body<AuditExportRequest>,
-    ) -> Result<AuditExport, Problem> {
-        let export = export_trail(self.store.as_ref(), caller.actor(), &body.0.into()).await?;
+    async fn export(&self, caller: Caller, body: Body<AuditExportRequest>) -> Result<AuditExport> {
+        let export = export_trail(&*self.store, caller.actor(), &body.0.into()).await?;
         let disposition = "attachment; filename=\"audit-log.csv\"".to_owned();
         Ok(AuditExport::Csv(Binary(export.csv), disposition))
     }
@@ -143,8 +139,7 @@ impl ComplianceApi {
         caller: &Caller,
         filter: &TrailFilter,
         page: &PageRequest,
-    ) -> Result<Json<AuditTrailView>, Problem> {
-        let found = read_trail(self.store.as_ref(), caller.actor(), filter, page).await?;
-        Ok(Json(AuditTrailView::from(found)))
+    ) -> Answer<AuditTrailView> {
+        Ok(Json(read_trail(&*self.store, caller.actor(), filter, page).await?.into()))
     }
 }

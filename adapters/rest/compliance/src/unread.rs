@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text};
+use api::{Answer, Body, Caller, Mirror, PageQuery, Tag, Text};
 use chrono::{DateTime, Utc};
 use compliance::unread::{self, UnreadNotice, UnreadStore};
-use kernel::{Uuid, text::SettlementNote};
+use kernel::{AccountId, Page, Uuid, text::SettlementNote};
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
 
@@ -21,7 +20,8 @@ pub struct UnreadNoticesApi {
 
 /// A notice of a vendor, or a part of one, that Salus could not use. It is
 /// genuine: its origin was proved.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = UnreadNotice)]
 pub struct UnreadNoticeView {
     pub id: Uuid,
     /// `stripe`, `easypost`, `erx` or `opentok`.
@@ -30,33 +30,20 @@ pub struct UnreadNoticeView {
     pub reason: String,
     pub received_at: DateTime<Utc>,
     /// Absent until somebody has seen to it.
+    #[mirror(|notice| notice.ended.as_ref().map(|ended| ended.at))]
     pub done_at: Option<DateTime<Utc>>,
-    pub done_by: Option<Uuid>,
+    #[mirror(|notice| notice.ended.as_ref().map(|ended| ended.by))]
+    pub done_by: Option<AccountId>,
     /// What was done.
+    #[mirror(|notice| notice.ended.as_ref().map(|ended| ended.note.clone()))]
     pub note: Option<String>,
 }
 
-impl From<UnreadNotice> for UnreadNoticeView {
-    fn from(notice: UnreadNotice) -> Self {
-        let (done_at, done_by, note) = match notice.ended {
-            Some(ended) => (Some(ended.at), Some(ended.by.uuid()), Some(ended.note)),
-            None => (None, None, None),
-        };
-        Self {
-            id: notice.id,
-            vendor: notice.vendor,
-            reason: notice.reason,
-            received_at: notice.received_at,
-            done_at,
-            done_by,
-            note,
-        }
-    }
-}
-
 /// A page of notices, the oldest first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<UnreadNotice>)]
 pub struct UnreadNoticePage {
+    #[mirror(items)]
     pub notices: Vec<UnreadNoticeView>,
     /// The `cursor` of the next page; absent on the last one.
     pub next: Option<String>,
@@ -78,11 +65,9 @@ pub struct CompleteUnreadNotice {
     pub note: Text<SettlementNote>,
 }
 
-impl Example for CompleteUnreadNotice {
-    fn example() -> Self {
-        Self { note: "Phoned the pharmacy: the renewal is not wanted.".into() }
-    }
-}
+api::example!(CompleteUnreadNotice {
+    note: "Phoned the pharmacy: the renewal is not wanted.".into()
+});
 
 #[OpenApi(tag = "Tag::Compliance")]
 impl UnreadNoticesApi {
@@ -98,11 +83,9 @@ impl UnreadNoticesApi {
         caller: Caller,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<UnreadNoticePage>, Problem> {
+    ) -> Answer<UnreadNoticePage> {
         let page = PageQuery::read(limit, cursor)?;
-        let found = unread::list(self.store.as_ref(), caller.actor(), &page).await?;
-        let notices = found.items.into_iter().map(Into::into).collect();
-        Ok(Json(UnreadNoticePage { notices, next: found.next }))
+        Ok(Json(unread::list(&*self.store, caller.actor(), &page).await?.into()))
     }
 
     /// Read a notice that could not be used
@@ -110,12 +93,8 @@ impl UnreadNoticesApi {
     /// Takes `notice.work`. The body may tell of a patient; reading it is on
     /// record.
     #[oai(path = "/api/admin/unread-notices/:id", method = "get", operation_id = "getUnreadNotice")]
-    async fn read(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<UnreadNoticeDetail>, Problem> {
-        let (notice, body) = unread::read(self.store.as_ref(), caller.actor(), id.0).await?;
+    async fn read(&self, caller: Caller, id: Path<Uuid>) -> Answer<UnreadNoticeDetail> {
+        let (notice, body) = unread::read(&*self.store, caller.actor(), id.0).await?;
         let body = String::from_utf8_lossy(&body).into_owned();
         Ok(Json(UnreadNoticeDetail { notice: notice.into(), body }))
     }
@@ -134,9 +113,8 @@ impl UnreadNoticesApi {
         caller: Caller,
         id: Path<Uuid>,
         body: Body<CompleteUnreadNotice>,
-    ) -> Result<Json<UnreadNoticeView>, Problem> {
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let done = unread::complete(&self.env, store, actor, id.0, &body.0.note).await?;
-        Ok(Json(done.into()))
+    ) -> Answer<UnreadNoticeView> {
+        let (store, note) = (&*self.store, &body.0.note);
+        Ok(Json(unread::complete(&self.env, store, caller.actor(), id.0, note).await?.into()))
     }
 }

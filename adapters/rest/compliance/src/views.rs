@@ -1,47 +1,20 @@
+use api::Mirror;
 use chrono::{DateTime, Utc};
 use compliance::{
     RecordedEntry, TrailFilter,
-    report::{ActivityReport, ActorCount},
+    report::{Activity, ActivityReport, ActorCount, ChainState},
 };
-use kernel::{AccountId, Page, PatientId, Uuid};
-use poem_openapi::{Enum, Object};
+use kernel::{AccountId, AuditEntryId, Page, PatientId, RequestId};
+use poem_openapi::Object;
 use ports::AuditAction;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename = "AuditAction", rename_all = "snake_case")]
-pub(super) enum ActionView {
-    Create,
-    Read,
-    Update,
-    Delete,
-    Search,
-    Export,
-    Execute,
-    Login,
-    Logout,
-}
-
-impl From<ActionView> for AuditAction {
-    fn from(value: ActionView) -> Self {
-        match value {
-            ActionView::Create => Self::Create,
-            ActionView::Read => Self::Read,
-            ActionView::Update => Self::Update,
-            ActionView::Delete => Self::Delete,
-            ActionView::Search => Self::Search,
-            ActionView::Export => Self::Export,
-            ActionView::Execute => Self::Execute,
-            ActionView::Login => Self::Login,
-            ActionView::Logout => Self::Logout,
-        }
-    }
-}
-
 /// One entry of the audit log.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = RecordedEntry)]
 pub(super) struct AuditEntryView {
-    id: Uuid,
+    id: AuditEntryId,
     /// Its number; numbers grow and may have gaps.
+    #[mirror(seq)]
     number: i64,
     occurred_at: DateTime<Utc>,
     /// `account`, `client`, `system` or `anonymous`.
@@ -55,65 +28,39 @@ pub(super) struct AuditEntryView {
     entity: String,
     entity_id: String,
     /// Whose record it is.
-    patient_id: Option<Uuid>,
+    patient_id: Option<PatientId>,
     /// `success`, `denied` or `failure`.
     outcome: String,
-    request_id: Option<Uuid>,
+    request_id: Option<RequestId>,
     ip: Option<String>,
     user_agent: Option<String>,
     /// Ids, states and old and new values; never PHI.
     detail: serde_json::Value,
 }
 
-impl From<RecordedEntry> for AuditEntryView {
-    fn from(entry: RecordedEntry) -> Self {
-        Self {
-            id: entry.id.uuid(),
-            number: entry.seq,
-            occurred_at: entry.occurred_at,
-            actor_kind: entry.actor_kind,
-            actor: entry.actor,
-            roles: entry.roles,
-            action: entry.action,
-            entity: entry.entity,
-            entity_id: entry.entity_id,
-            patient_id: entry.patient.map(Into::into),
-            outcome: entry.outcome,
-            request_id: entry.request.map(Into::into),
-            ip: entry.ip,
-            user_agent: entry.user_agent,
-            detail: entry.detail,
-        }
-    }
-}
-
 /// A page of the audit log.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Page<RecordedEntry>)]
 pub(super) struct AuditTrailView {
     items: Vec<AuditEntryView>,
     /// The cursor of the next page; absent on the last one.
     next: Option<String>,
 }
 
-impl From<Page<RecordedEntry>> for AuditTrailView {
-    fn from(page: Page<RecordedEntry>) -> Self {
-        let page = page.map(Into::into);
-        Self { items: page.items, next: page.next }
-    }
-}
-
 /// What the export is to hold; without any filter it is the whole log.
-#[derive(Clone, Debug, Default, Object)]
+#[derive(Clone, Debug, Default, Object, Mirror)]
 #[oai(example)]
+#[mirror(into = TrailFilter)]
 pub(super) struct AuditExportRequest {
     /// Entries about this patient's record.
-    patient: Option<Uuid>,
+    patient: Option<PatientId>,
     /// Entries about this person's record or of what this person did.
-    user: Option<Uuid>,
+    #[mirror(subject)]
+    user: Option<AccountId>,
     /// Entries of this actor.
     #[oai(validator(max_length = 200))]
     actor: Option<String>,
-    action: Option<ActionView>,
+    action: Option<AuditAction>,
     /// The kind of thing, as in `invoice`.
     #[oai(validator(max_length = 100))]
     entity: Option<String>,
@@ -123,32 +70,15 @@ pub(super) struct AuditExportRequest {
     to: Option<DateTime<Utc>>,
 }
 
-impl poem_openapi::types::Example for AuditExportRequest {
-    fn example() -> Self {
-        Self {
-            from: DateTime::from_timestamp(1_769_904_000, 0),
-            to: DateTime::from_timestamp(1_772_323_200, 0),
-            ..Self::default()
-        }
-    }
-}
-
-impl From<AuditExportRequest> for TrailFilter {
-    fn from(value: AuditExportRequest) -> Self {
-        Self {
-            patient: value.patient.map(PatientId),
-            actor: value.actor,
-            subject: value.user.map(AccountId),
-            action: value.action.map(Into::into),
-            entity: value.entity,
-            from: value.from,
-            to: value.to,
-        }
-    }
-}
+api::example!(AuditExportRequest {
+    from: DateTime::from_timestamp(1_769_904_000, 0),
+    to: DateTime::from_timestamp(1_772_323_200, 0),
+    ..Self::default()
+});
 
 /// How often something was done to one kind of thing, with one outcome.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Activity)]
 pub(super) struct ActivityView {
     /// The kind of thing, as in `invoice`.
     entity: String,
@@ -159,9 +89,11 @@ pub(super) struct ActivityView {
 }
 
 /// An actor with a number.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = ActorCount)]
 pub(super) struct ActorCountView {
     /// `account`, `client`, `system` or `anonymous`.
+    #[mirror(kind)]
     actor_kind: String,
     /// The id of the account or the client, or the name of the part of Salus.
     actor: Option<String>,
@@ -169,7 +101,8 @@ pub(super) struct ActorCountView {
 }
 
 /// How far the hash chain over the audit log has come.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = ChainState)]
 pub(super) struct AuditChainView {
     /// How many entries it holds.
     sealed: u64,
@@ -179,7 +112,8 @@ pub(super) struct AuditChainView {
 }
 
 /// The activity of a period.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = ActivityReport)]
 pub(super) struct ActivityReportView {
     from: DateTime<Utc>,
     to: DateTime<Utc>,
@@ -193,40 +127,4 @@ pub(super) struct ActivityReportView {
     /// Who opened the records of most patients, at most twenty.
     most_patients: Vec<ActorCountView>,
     chain: AuditChainView,
-}
-
-impl From<ActivityReport> for ActivityReportView {
-    fn from(report: ActivityReport) -> Self {
-        let actors = |counts: Vec<ActorCount>| {
-            let view = |count: ActorCount| ActorCountView {
-                actor_kind: count.kind,
-                actor: count.actor,
-                count: count.count,
-            };
-            counts.into_iter().map(view).collect()
-        };
-        Self {
-            from: report.from,
-            to: report.to,
-            entries: report.entries,
-            patients_opened: report.patients_opened,
-            activity: report
-                .activity
-                .into_iter()
-                .map(|activity| ActivityView {
-                    entity: activity.entity,
-                    action: activity.action,
-                    outcome: activity.outcome,
-                    entries: activity.entries,
-                })
-                .collect(),
-            most_denied: actors(report.most_denied),
-            most_patients: actors(report.most_patients),
-            chain: AuditChainView {
-                sealed: report.chain.sealed,
-                last_sealed_at: report.chain.last_sealed_at,
-                waiting: report.chain.waiting,
-            },
-        }
-    }
 }
