@@ -1,8 +1,12 @@
 //! The figures of one category.
 
-use analytics::{Cell, category::CategoryReport};
+use analytics::{
+    Cell,
+    category::{CategoryDecision, CategoryReport},
+};
+use api::Mirror;
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::Uuid;
+use kernel::{CategoryId, Currency, Money};
 use poem_openapi::Object;
 
 use super::figures;
@@ -31,6 +35,13 @@ pub struct CategoryDecisionView {
     pub count: Option<u64>,
 }
 
+impl From<(CategoryDecision, Cell<u64>)> for CategoryDecisionView {
+    fn from((decision, cell): (CategoryDecision, Cell<u64>)) -> Self {
+        let CountView { withheld, count } = cell.into();
+        Self { decision: decision.into(), withheld, count }
+    }
+}
+
 /// What the running subscriptions of the category bring in one currency.
 #[derive(Debug, Object)]
 pub struct CategoryRecurringView {
@@ -43,11 +54,19 @@ pub struct CategoryRecurringView {
     pub active_subscriptions: Option<u64>,
 }
 
+impl From<(Currency, Cell<Money>)> for CategoryRecurringView {
+    fn from((currency, cell): (Currency, Cell<Money>)) -> Self {
+        let (withheld, monthly_minor, active_subscriptions) = figures(cell);
+        Self { currency: currency.code().into(), withheld, monthly_minor, active_subscriptions }
+    }
+}
+
 /// The figures of a category.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
 #[oai(rename = "CategoryAnalytics")]
+#[mirror(from = CategoryReport)]
 pub struct CategoryAnalyticsView {
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     pub as_of: DateTime<Utc>,
     pub from: NaiveDate,
     pub to: NaiveDate,
@@ -61,41 +80,11 @@ pub struct CategoryAnalyticsView {
     /// decided or a part of it is withheld.
     pub approval_rate: Option<f64>,
     /// From submitting to the decision: half of the decisions came sooner.
+    #[mirror(|report| report.median_to_decision.map(|time| time.num_seconds()))]
     pub median_seconds_to_decision: Option<i64>,
     /// Subscriptions that had begun and ended in these days.
     pub cancellations: CountView,
     /// As it is now, one entry a currency: without tax, one-off charges and
     /// paused subscriptions, longer periods spread over their months.
     pub monthly_recurring: Vec<CategoryRecurringView>,
-}
-
-impl From<CategoryReport> for CategoryAnalyticsView {
-    fn from(report: CategoryReport) -> Self {
-        let decisions = report.decisions.into_iter().map(|(decision, cell)| {
-            let CountView { withheld, count } = cell.into();
-            CategoryDecisionView { decision: decision.to_string(), withheld, count }
-        });
-        let monthly_recurring = report.monthly_recurring.into_iter().map(|(currency, cell)| {
-            let (withheld, monthly_minor, active_subscriptions) = figures(cell);
-            CategoryRecurringView {
-                currency: currency.code().to_owned(),
-                withheld,
-                monthly_minor,
-                active_subscriptions,
-            }
-        });
-        Self {
-            category_id: report.category.uuid(),
-            as_of: report.as_of,
-            from: report.from,
-            to: report.to,
-            minimum_cell: report.minimum_cell,
-            submissions: report.submissions.into(),
-            decisions: decisions.collect(),
-            approval_rate: report.approval_rate,
-            median_seconds_to_decision: report.median_to_decision.map(|time| time.num_seconds()),
-            cancellations: report.cancellations.into(),
-            monthly_recurring: monthly_recurring.collect(),
-        }
-    }
 }

@@ -5,13 +5,14 @@ mod category;
 use std::sync::Arc;
 
 use analytics::{
-    AnalyticsError, AnalyticsStore, Cell, ReportSettings, RevenueReport, category_report,
-    reporting::revenue_report,
+    AnalyticsError, AnalyticsStore, Cell, JourneyStage, ReportSettings, RevenueReport,
+    category_report,
+    reporting::{CurrencyRevenue, revenue_report},
 };
-use api::{Caller, Problem, Tag};
+use api::{Answer, Caller, Mirror, Tag};
 use catalog::CatalogStore;
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{Actor, CategoryId, Money, Permission, Uuid};
+use kernel::{Actor, CategoryId, Money, Permission};
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
@@ -19,7 +20,7 @@ use poem_openapi::{
 };
 use ports::Env;
 
-pub use self::category::CategoryAnalyticsView;
+use self::category::CategoryAnalyticsView;
 
 pub struct AnalyticsApi {
     pub env: Env,
@@ -32,7 +33,7 @@ pub struct AnalyticsApi {
 /// figures, where it is about too few, or where it would tell one that is.
 #[derive(Debug, Object)]
 pub struct CategoryRevenueView {
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     pub withheld: bool,
     /// In minor units (cents) a month.
     pub monthly_minor: Option<i64>,
@@ -57,13 +58,14 @@ pub struct CurrencyRevenueView {
 #[derive(Debug, Object)]
 pub struct JourneyDayView {
     pub day: NaiveDate,
-    pub stage: analytics::JourneyStage,
+    pub stage: JourneyStage,
     pub withheld: bool,
     pub people: Option<u64>,
 }
 
 /// Revenue and the journey.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = RevenueReport)]
 pub struct RevenueView {
     pub as_of: DateTime<Utc>,
     pub from: NaiveDate,
@@ -83,35 +85,31 @@ fn figures(cell: Cell<Money>) -> (bool, Option<i64>, Option<u64>) {
     (shown.is_none(), shown.map(|(money, _)| money.minor), shown.map(|(_, people)| people))
 }
 
-impl From<RevenueReport> for RevenueView {
-    fn from(report: RevenueReport) -> Self {
-        let monthly_recurring = report.monthly_recurring.into_iter().map(|revenue| {
-            let (withheld, monthly_minor, subscriptions) = figures(revenue.total);
-            let categories = revenue.categories.into_iter().map(|(category, cell)| {
-                let (withheld, monthly_minor, subscriptions) = figures(cell);
-                let category_id = category.uuid();
-                CategoryRevenueView { category_id, withheld, monthly_minor, subscriptions }
-            });
-            CurrencyRevenueView {
-                currency: revenue.currency.code().to_owned(),
-                withheld,
-                monthly_minor,
-                subscriptions,
-                categories: categories.collect(),
-            }
-        });
-        let journey = report.journey.into_iter().map(|(day, stage, cell)| {
-            let people = cell.shown().map(|((), people)| people);
-            JourneyDayView { day, stage, withheld: people.is_none(), people }
-        });
+impl From<CurrencyRevenue> for CurrencyRevenueView {
+    fn from(CurrencyRevenue { currency, total, categories }: CurrencyRevenue) -> Self {
+        let (withheld, monthly_minor, subscriptions) = figures(total);
+        let categories = categories.into_iter().map(Into::into).collect();
         Self {
-            as_of: report.as_of,
-            from: report.from,
-            to: report.to,
-            minimum_cell: report.minimum_cell,
-            monthly_recurring: monthly_recurring.collect(),
-            journey: journey.collect(),
+            currency: currency.code().into(),
+            withheld,
+            monthly_minor,
+            subscriptions,
+            categories,
         }
+    }
+}
+
+impl From<(CategoryId, Cell<Money>)> for CategoryRevenueView {
+    fn from((category_id, cell): (CategoryId, Cell<Money>)) -> Self {
+        let (withheld, monthly_minor, subscriptions) = figures(cell);
+        Self { category_id, withheld, monthly_minor, subscriptions }
+    }
+}
+
+impl From<(NaiveDate, JourneyStage, Cell<()>)> for JourneyDayView {
+    fn from((day, stage, cell): (NaiveDate, JourneyStage, Cell<()>)) -> Self {
+        let people = cell.shown().map(|((), people)| people);
+        Self { day, stage, withheld: people.is_none(), people }
     }
 }
 
@@ -133,8 +131,8 @@ impl AnalyticsApi {
         from: Query<Option<NaiveDate>>,
         /// The last day of the journey, inclusive.
         to: Query<Option<NaiveDate>>,
-    ) -> Result<Json<RevenueView>, Problem> {
-        let (store, actor) = (self.store.as_ref(), caller.actor());
+    ) -> Answer<RevenueView> {
+        let (store, actor) = (&*self.store, caller.actor());
         let report = revenue_report(&self.env, store, &self.settings, actor, from.0, to.0).await?;
         Ok(Json(report.into()))
     }
@@ -152,19 +150,18 @@ impl AnalyticsApi {
     async fn category(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<CategoryId>,
         /// The first day.
         from: Query<Option<NaiveDate>>,
         /// The last day, inclusive.
         to: Query<Option<NaiveDate>>,
-    ) -> Result<Json<CategoryAnalyticsView>, Problem> {
-        let (actor, id) = (caller.actor(), CategoryId(id.0));
+    ) -> Answer<CategoryAnalyticsView> {
+        let actor = caller.actor();
         actor.require(Permission::AnalyticsRead).map_err(AnalyticsError::from)?;
         // Figures outlive the offer, so a category that is closed has them too.
         let system = Actor::system("analytics.category");
-        catalog::category(self.catalog.as_ref(), &system, id).await?;
-        let (store, span) = (self.store.as_ref(), (from.0, to.0));
-        let report = category_report(&self.env, store, &self.settings, actor, id, span).await?;
-        Ok(Json(report.into()))
+        catalog::category(&*self.catalog, &system, id.0).await?;
+        let (env, store, span) = (&self.env, &*self.store, (from.0, to.0));
+        Ok(Json(category_report(env, store, &self.settings, actor, id.0, span).await?.into()))
     }
 }
