@@ -181,6 +181,27 @@ impl Review {
         }
     }
 
+    /// Whether the time in which it is to be decided runs.
+    pub fn is_due(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Claimed { .. })
+    }
+
+    /// Until when a claim holds.
+    pub fn claimed_until(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Claimed { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// The plan that an approval made.
+    pub fn treatment_plan(&self) -> Option<TreatmentPlanId> {
+        match self {
+            Self::Approved { treatment_plan, .. } => Some(*treatment_plan),
+            _ => None,
+        }
+    }
+
     /// Whether it can be given to somebody now.
     fn is_free(&self, now: DateTime<Utc>) -> Result<(), CareError> {
         match self {

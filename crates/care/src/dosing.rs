@@ -42,8 +42,19 @@ pub enum Method {
     PerSquareMetre { amount: f64, formula: SurfaceFormula },
 }
 
+impl Method {
+    pub fn amount(self) -> f64 {
+        match self {
+            Self::Fixed { amount }
+            | Self::PerKilogram { amount }
+            | Self::PerSquareMetre { amount, .. } => amount,
+        }
+    }
+}
+
 /// How a dose meets what can be dispensed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
+#[word("RoundingWord")]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
     Nearest,
@@ -99,9 +110,7 @@ impl DosingRule {
             errors.push(FieldError::new(path, "out_of_range", message));
         };
         let sound = |value: f64| value.is_finite() && value > 0.0;
-        let (Method::Fixed { amount }
-        | Method::PerKilogram { amount }
-        | Method::PerSquareMetre { amount, .. }) = self.method;
+        let amount = self.method.amount();
         if !sound(amount) {
             refuse("amount", "More than nothing.");
         }

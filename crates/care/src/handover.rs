@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::{
     Actor, CategoryId, ConsultationId, FieldError, PatientId, Permission, ProviderId, TaskId,
-    UsState,
+    UsState, Word,
 };
 use ports::{AuditAction, AuditEntry, Env, Event, Locked, PortError, UnitOfWork};
 
@@ -193,7 +193,8 @@ pub struct HandoverRequest {
 }
 
 /// Why a patient cannot be handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+#[word("ObstacleWord")]
 pub enum Obstacle {
     /// It is not known where the patient is.
     NoState,

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use kernel::{
     AccountId, Age, CategoryId, Coding, FormResponseId, HumanName, PatientId, ProviderId, Sex,
-    TreatmentPlanId, UsState,
+    TreatmentPlanId, UsState, Word,
 };
 use ports::Result;
 use serde::Serialize;
@@ -55,7 +55,8 @@ pub struct AskedQuestion {
 }
 
 /// How grave a finding of the safety check is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Word)]
+#[word("AlertSeverityWord")]
 #[serde(rename_all = "snake_case")]
 pub enum AlertSeverity {
     High,

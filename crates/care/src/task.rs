@@ -5,7 +5,7 @@ use kernel::{PatientId, ProviderId, TaskId, TextKind as _, UsState, Uuid, Word, 
 use ports::Aggregate;
 use serde::{Deserialize, Serialize};
 
-use crate::{CareError, Priority};
+use crate::{CareError, Priority, tasks::Shown};
 
 /// What a task is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Word)]
@@ -174,6 +174,15 @@ impl Task {
 
     pub fn is_snoozed(&self, now: DateTime<Utc>) -> bool {
         self.ended.is_none() && self.snoozed_until.is_some_and(|until| now < until)
+    }
+
+    /// Which of the lists it stands in.
+    pub fn shown(&self, now: DateTime<Utc>) -> Shown {
+        match self.ended {
+            Some(_) => Shown::Done,
+            None if self.is_snoozed(now) => Shown::Snoozed,
+            None => Shown::Open,
+        }
     }
 
     fn still_open(&self) -> Result<(), CareError> {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kernel::{
     Actor, CategoryId, Page, PageRequest, PatientId, Permission, PrescriptionId, ProviderId, Seen,
-    TaskId, TreatmentPlanId, UsState, Uuid,
+    TaskId, TreatmentPlanId, UsState, Uuid, Word,
 };
 use ports::{
     Aggregate as _, AuditAction, AuditEntry, Env, Event, PortError,
@@ -316,8 +316,9 @@ impl TaskScope {
     }
 }
 
-/// Which of them to list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How far a task has come, and which tasks to list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Word)]
+#[word("TaskStatusWord")]
 pub enum Shown {
     /// What is to be done now, by the time at which it is due.
     #[default]

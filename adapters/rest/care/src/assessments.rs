@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use api::{Caller, Problem, Tag};
-use care::{Assessment, CareStore, Review, reviews};
+use api::{Answer, Caller, Mirror, Tag};
+use care::{Assessment, CareStore, Review, ReviewWord, Rule, eligibility::Reason, reviews};
 use chrono::{DateTime, Utc};
-use kernel::{AssessmentId, Uuid};
+use kernel::{AssessmentId, CategoryId, FormResponseId, TreatmentPlanId};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use ports::events::AssessmentOutcome;
 
@@ -12,7 +12,8 @@ pub struct AssessmentsApi {
 }
 
 /// Why it was decided so.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Reason)]
 pub struct ReasonView {
     /// A stable word.
     pub code: String,
@@ -20,65 +21,48 @@ pub struct ReasonView {
     pub text: String,
 }
 
+impl ReasonView {
+    pub(super) fn of(rule: &Rule) -> Self {
+        Self { code: rule.reason_code.clone(), text: rule.reason_text.clone() }
+    }
+}
+
 /// An assessment as its patient sees it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Assessment)]
 pub struct AssessmentView {
-    pub id: Uuid,
-    pub category_id: Uuid,
+    pub id: AssessmentId,
+    pub category_id: CategoryId,
     /// The form response that was assessed.
-    pub response_id: Uuid,
+    pub response_id: FormResponseId,
     pub decided_at: DateTime<Utc>,
     pub outcome: AssessmentOutcome,
+    #[mirror(|assessment| told(assessment))]
     pub reasons: Vec<ReasonView>,
-    pub review: care::ReviewWord,
+    #[mirror(|assessment| assessment.review.word())]
+    pub review: ReviewWord,
     /// When a provider decides at the latest, while the review is open.
+    #[mirror(|assessment| assessment.due_at.filter(|_| assessment.review.is_due()))]
     pub due_at: Option<DateTime<Utc>>,
     /// The plan that an approving provider made.
-    pub treatment_plan_id: Option<Uuid>,
+    #[mirror(|assessment| assessment.review.treatment_plan())]
+    pub treatment_plan_id: Option<TreatmentPlanId>,
+}
+
+/// A provider's answer replaces the reasons for asking one.
+fn told(assessment: &Assessment) -> Vec<ReasonView> {
+    match &assessment.review {
+        Review::Rejected { reason, .. } => {
+            vec![ReasonView { code: reason.to_string(), text: reason.text().to_owned() }]
+        }
+        _ => assessment.reasons.iter().cloned().map(Into::into).collect(),
+    }
 }
 
 #[derive(Debug, Object)]
 pub struct AssessmentsView {
     /// Newest first.
     pub assessments: Vec<AssessmentView>,
-}
-
-impl From<Assessment> for AssessmentView {
-    fn from(assessment: Assessment) -> Self {
-        let mut reasons: Vec<ReasonView> = assessment
-            .reasons
-            .into_iter()
-            .map(|reason| ReasonView { code: reason.code, text: reason.text })
-            .collect();
-        let mut treatment_plan_id = None;
-        match &assessment.review {
-            Review::Approved { treatment_plan, .. } => {
-                treatment_plan_id = Some(treatment_plan.uuid());
-            }
-            // The provider's answer replaces the reasons for asking one.
-            Review::Rejected { reason, .. } => {
-                reasons =
-                    vec![ReasonView { code: reason.to_string(), text: reason.text().to_owned() }];
-            }
-            Review::NotNeeded
-            | Review::Waiting
-            | Review::Claimed { .. }
-            | Review::WaitingOnPatient { .. }
-            | Review::Superseded { .. } => {}
-        }
-        let open = matches!(assessment.review, Review::Waiting | Review::Claimed { .. });
-        Self {
-            id: assessment.id.uuid(),
-            category_id: assessment.category.uuid(),
-            response_id: assessment.response.uuid(),
-            decided_at: assessment.decided_at,
-            outcome: assessment.outcome,
-            reasons,
-            review: assessment.review.word(),
-            due_at: assessment.due_at.filter(|_| open),
-            treatment_plan_id,
-        }
-    }
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -88,8 +72,8 @@ impl AssessmentsApi {
     /// What was decided of each form that the patient submitted, newest first,
     /// with the reasons in words.
     #[oai(path = "/api/assessments", method = "get", operation_id = "listOwnAssessments")]
-    async fn list(&self, caller: Caller) -> Result<Json<AssessmentsView>, Problem> {
-        let assessments = reviews::own(self.store.as_ref(), caller.actor()).await?;
+    async fn list(&self, caller: Caller) -> Answer<AssessmentsView> {
+        let assessments = reviews::own(&*self.store, caller.actor()).await?;
         let assessments = assessments.into_iter().map(Into::into).collect();
         Ok(Json(AssessmentsView { assessments }))
     }
@@ -98,8 +82,7 @@ impl AssessmentsApi {
     ///
     /// What was decided and why, and where its review stands.
     #[oai(path = "/api/assessments/:id", method = "get", operation_id = "getOwnAssessment")]
-    async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<AssessmentView>, Problem> {
-        let id = AssessmentId(id.0);
-        Ok(Json(reviews::own_one(self.store.as_ref(), caller.actor(), id).await?.into()))
+    async fn get(&self, caller: Caller, id: Path<AssessmentId>) -> Answer<AssessmentView> {
+        Ok(Json(reviews::own_one(&*self.store, caller.actor(), id.0).await?.into()))
     }
 }

@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use api::{Body, Caller, IfMatch, Problem, Tag, Versioned};
+use api::{Answer, Body, Caller, IfMatch, Mirror, Result, Tag, Versioned};
 use care::{
     AssignmentPolicy, CareError, CareStore, Sources,
     assigning::{self, HandedOut},
 };
-use kernel::{CategoryId, FieldError, Permission, Speciality, Uuid};
-use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use kernel::{CategoryId, FieldError, Speciality, Uuid};
+use poem_openapi::{Object, OpenApi, payload::Json};
 use ports::Env;
 
 pub struct AssignmentApi {
@@ -23,7 +23,7 @@ pub struct AssignmentApi {
 /// The specialities that a category asks for.
 #[derive(Clone, Debug, Object)]
 pub struct CategorySpecialitiesBody {
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     /// Codes of the NUCC provider taxonomy; a provider of any of them will do.
     #[oai(validator(max_items = 20))]
     pub specialities: Vec<String>,
@@ -48,20 +48,16 @@ pub struct AssignmentPolicyBody {
     pub categories: Vec<CategorySpecialitiesBody>,
 }
 
-impl Example for AssignmentPolicyBody {
-    fn example() -> Self {
-        Self {
-            automatic: true,
-            within_hours: true,
-            hold_minutes: 120,
-            most_held: 20,
-            categories: vec![CategorySpecialitiesBody {
-                category_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
-                specialities: vec![Speciality::Psychiatry.code().to_owned()],
-            }],
-        }
-    }
-}
+api::example!(AssignmentPolicyBody {
+    automatic: true,
+    within_hours: true,
+    hold_minutes: 120,
+    most_held: 20,
+    categories: vec![CategorySpecialitiesBody {
+        category_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into(),
+        specialities: vec![Speciality::Psychiatry.code().to_owned()],
+    }],
+});
 
 impl AssignmentPolicyBody {
     fn parse(self) -> Result<AssignmentPolicy, CareError> {
@@ -78,8 +74,7 @@ impl AssignmentPolicyBody {
                     )),
                 }
             }
-            let id = CategoryId(category.category_id);
-            if specialities.insert(id, asked).is_some() {
+            if specialities.insert(category.category_id, asked).is_some() {
                 let path = format!("categories[{index}].category_id");
                 errors.push(FieldError::new(path, "duplicate", "A category stands here once."));
             }
@@ -99,8 +94,8 @@ impl AssignmentPolicyBody {
 
 impl From<AssignmentPolicy> for AssignmentPolicyBody {
     fn from(policy: AssignmentPolicy) -> Self {
-        let category = |(id, asked): (CategoryId, BTreeSet<Speciality>)| CategorySpecialitiesBody {
-            category_id: id.uuid(),
+        let category = |(category_id, asked): (_, BTreeSet<Speciality>)| CategorySpecialitiesBody {
+            category_id,
             specialities: asked.into_iter().map(|one| one.code().to_owned()).collect(),
         };
         Self {
@@ -114,17 +109,12 @@ impl From<AssignmentPolicy> for AssignmentPolicyBody {
 }
 
 /// What came of giving out reviews.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = HandedOut)]
 pub struct HandedOutView {
     pub assigned: u32,
     /// For these nobody was free; they stay in the queue.
     pub left: u32,
-}
-
-impl From<HandedOut> for HandedOutView {
-    fn from(done: HandedOut) -> Self {
-        Self { assigned: done.assigned, left: done.left }
-    }
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -137,8 +127,8 @@ impl AssignmentApi {
         method = "get",
         operation_id = "getAssignmentPolicy"
     )]
-    async fn policy(&self, caller: Caller) -> Result<Versioned<AssignmentPolicyBody>, Problem> {
-        let (policy, version) = assigning::policy(self.store.as_ref(), caller.actor()).await?;
+    async fn policy(&self, caller: Caller) -> Result<Versioned<AssignmentPolicyBody>> {
+        let (policy, version) = assigning::policy(&*self.store, caller.actor()).await?;
         Ok(Versioned::at(version, policy))
     }
 
@@ -159,9 +149,8 @@ impl AssignmentApi {
         caller: Caller,
         #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<AssignmentPolicyBody>,
-    ) -> Result<Versioned<AssignmentPolicyBody>, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
-        let (store, policy) = (self.store.as_ref(), body.0.parse()?);
+    ) -> Result<Versioned<AssignmentPolicyBody>> {
+        let (store, policy) = (&*self.store, body.0.parse()?);
         let version = assigning::set_policy(store, caller.actor(), &policy, &seen.0).await?;
         Ok(Versioned::at(version, policy))
     }
@@ -176,8 +165,8 @@ impl AssignmentApi {
         method = "post",
         operation_id = "assignWaitingReviews"
     )]
-    async fn assign(&self, caller: Caller) -> Result<Json<HandedOutView>, Problem> {
-        let (store, actor) = (self.store.as_ref(), caller.actor());
+    async fn assign(&self, caller: Caller) -> Answer<HandedOutView> {
+        let (store, actor) = (&*self.store, caller.actor());
         let done = assigning::assign_waiting(&self.env, store, &self.sources, actor).await?;
         Ok(Json(done.into()))
     }

@@ -1,15 +1,14 @@
-use api::{Body, Caller, PageQuery, Problem, Tag, Text};
-use kernel::text::GraveReason;
 use std::sync::Arc;
 
+use api::{Answer, Body, Caller, Made, Mirror, PageQuery, Result, Tag, Text};
 use care::{
     CareStore, Sources,
     break_glass::{self, AccessReview, BreakGlass},
 };
 use chrono::{DateTime, Utc};
-use kernel::Uuid;
+use kernel::{AccountId, BreakGlassId, Page, PatientId, ProviderId, text::GraveReason};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
 };
@@ -29,11 +28,7 @@ struct BreakGlassRequest {
     reason: Text<GraveReason>,
 }
 
-impl poem_openapi::types::Example for BreakGlassRequest {
-    fn example() -> Self {
-        Self { reason: "Found unconscious at home, allergies unknown.".into() }
-    }
-}
+api::example!(BreakGlassRequest { reason: "Found unconscious at home, allergies unknown.".into() });
 
 /// What was found of an emergency access.
 #[derive(Debug, Object)]
@@ -44,70 +39,46 @@ struct JudgementRequest {
     note: Text<GraveReason>,
 }
 
-impl poem_openapi::types::Example for JudgementRequest {
-    fn example() -> Self {
-        Self { justified: true, note: "The call of the ambulance is on file.".into() }
-    }
-}
+api::example!(JudgementRequest {
+    justified: true,
+    note: "The call of the ambulance is on file.".into()
+});
 
 /// How an emergency access was judged.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = AccessReview)]
 struct JudgementView {
-    by: Uuid,
+    by: AccountId,
     at: DateTime<Utc>,
     justified: bool,
     note: String,
 }
 
-impl From<AccessReview> for JudgementView {
-    fn from(review: AccessReview) -> Self {
-        let AccessReview { by, at, justified, note } = review;
-        Self { by: by.uuid(), at, justified, note }
-    }
-}
-
 /// A chart that was opened in an emergency.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = BreakGlass)]
 struct BreakGlassView {
-    id: Uuid,
-    provider_id: Uuid,
-    patient_id: Uuid,
+    id: BreakGlassId,
+    provider_id: ProviderId,
+    patient_id: PatientId,
     reason: String,
     opened_at: DateTime<Utc>,
     /// When the chart closes again.
     expires_at: DateTime<Utc>,
     /// Absent while nobody has judged it.
+    #[mirror(review)]
     judgement: Option<JudgementView>,
 }
 
-impl From<BreakGlass> for BreakGlassView {
-    fn from(glass: BreakGlass) -> Self {
-        Self {
-            id: glass.id.uuid(),
-            provider_id: glass.provider.uuid(),
-            patient_id: glass.patient.uuid(),
-            reason: glass.reason,
-            opened_at: glass.opened_at,
-            expires_at: glass.expires_at,
-            judgement: glass.review.map(JudgementView::from),
-        }
-    }
-}
-
 /// Charts that were opened in an emergency.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<BreakGlass>)]
 struct BreakGlassPage {
     /// The newest first.
+    #[mirror(items)]
     accesses: Vec<BreakGlassView>,
     /// The cursor of the next page; absent on the last.
     next: Option<String>,
-}
-
-#[derive(ApiResponse)]
-enum Opened {
-    /// The chart is open for reading until it expires.
-    #[oai(status = 201)]
-    Opened(Json<BreakGlassView>),
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -125,13 +96,13 @@ impl BreakGlassApi {
     async fn open(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
+        user_id: Path<PatientId>,
         body: Body<BreakGlassRequest>,
-    ) -> Result<Opened, Problem> {
-        let (patient, reason) = (user_id.0.into(), &body.0.reason);
-        let (env, store, actor) = (&self.env, self.store.as_ref(), caller.actor());
+    ) -> Result<Made<BreakGlassView>> {
+        let (patient, reason) = (user_id.0, &body.0.reason);
+        let (env, store, actor) = (&self.env, &*self.store, caller.actor());
         let glass = break_glass::open(env, store, &self.sources, actor, patient, reason).await?;
-        Ok(Opened::Opened(Json(glass.into())))
+        Ok(Made::of(glass))
     }
 
     /// List emergency accesses
@@ -146,12 +117,10 @@ impl BreakGlassApi {
         pending: Query<Option<bool>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<BreakGlassPage>, Problem> {
+    ) -> Answer<BreakGlassPage> {
         let page = PageQuery::read(limit, cursor)?;
         let pending = pending.0.unwrap_or(false);
-        let found = break_glass::list(self.store.as_ref(), caller.actor(), pending, &page).await?;
-        let accesses = found.items.into_iter().map(BreakGlassView::from).collect();
-        Ok(Json(BreakGlassPage { accesses, next: found.next }))
+        Ok(Json(break_glass::list(&*self.store, caller.actor(), pending, &page).await?.into()))
     }
 
     /// Judge an emergency access
@@ -165,12 +134,12 @@ impl BreakGlassApi {
     async fn judge(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<BreakGlassId>,
         body: Body<JudgementRequest>,
-    ) -> Result<Json<BreakGlassView>, Problem> {
+    ) -> Answer<BreakGlassView> {
         let JudgementRequest { justified, note } = body.0;
-        let (env, store, actor) = (&self.env, self.store.as_ref(), caller.actor());
-        let glass = break_glass::judge(env, store, actor, id.0.into(), justified, &note).await?;
+        let (env, store, actor) = (&self.env, &*self.store, caller.actor());
+        let glass = break_glass::judge(env, store, actor, id.0, justified, &note).await?;
         Ok(Json(glass.into()))
     }
 }

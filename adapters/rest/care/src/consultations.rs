@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key};
+use api::{Answer, Body, Caller, Mirror, PageQuery, Result, Tag, Text, idempotency_key};
 use care::{
-    CareStore, Consultation, Sources, VideoRooms,
+    CareStore, Consultation, ConsultationStatus, Participant, Sources, VideoRooms,
     consultations::{self, Admission, Booking},
 };
 use chrono::{DateTime, Utc};
@@ -11,11 +11,10 @@ use poem_openapi::{
     Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
 
-use super::names::{Names, PatientNameView};
+use super::names::{self, WhoView};
 
 pub struct ConsultationsApi {
     pub env: Env,
@@ -25,120 +24,89 @@ pub struct ConsultationsApi {
 }
 
 /// A slot to book.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(into = Booking)]
 #[oai(example)]
 pub struct BookConsultation {
     /// A provider with an active license in the patient's state.
-    pub provider_id: Uuid,
+    pub provider_id: ProviderId,
     /// The category that it is about.
-    pub category_id: Option<Uuid>,
+    pub category_id: Option<CategoryId>,
     /// When the slot begins: at a quarter of an hour, at most 90 days ahead. A
     /// slot lasts 15 minutes.
     pub starts_at: DateTime<Utc>,
 }
 
-impl Example for BookConsultation {
-    fn example() -> Self {
-        Self {
-            provider_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002),
-            category_id: None,
-            starts_at: DateTime::from_timestamp_nanos(1_798_767_000_000_000_000),
-        }
-    }
-}
+api::example!(BookConsultation {
+    provider_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002).into(),
+    category_id: None,
+    starts_at: DateTime::from_timestamp_nanos(1_798_767_000_000_000_000),
+});
 
 /// A video consultation.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Consultation)]
 pub struct ConsultationView {
     /// The `session_id` of the other operations.
-    pub id: Uuid,
-    pub patient_id: Uuid,
-    /// Who that is, for the provider; absent where the patient asks.
-    pub patient: Option<PatientNameView>,
-    pub provider_id: Uuid,
-    pub category_id: Option<Uuid>,
-    pub status: care::ConsultationStatus,
+    pub id: ConsultationId,
+    #[oai(flatten)]
+    #[mirror(patient)]
+    pub who: WhoView,
+    pub provider_id: ProviderId,
+    pub category_id: Option<CategoryId>,
+    pub status: ConsultationStatus,
     pub starts_at: DateTime<Utc>,
+    #[mirror(|consultation| consultation.ends_at())]
     pub ends_at: DateTime<Utc>,
     /// From when one can join.
+    #[mirror(|consultation| consultation.opens_at())]
     pub opens_at: DateTime<Utc>,
     /// When the meeting and its tokens end.
+    #[mirror(|consultation| consultation.closes_at())]
     pub closes_at: DateTime<Utc>,
     /// Whether the vendor's room has been made.
+    #[mirror(|consultation| consultation.room.is_some())]
     pub room_ready: bool,
 }
 
-impl ConsultationView {
-    fn of(consultation: Consultation, names: &Names) -> Self {
-        Self {
-            id: consultation.id.uuid(),
-            patient_id: consultation.patient.uuid(),
-            patient: names.view(consultation.patient),
-            provider_id: consultation.provider.uuid(),
-            category_id: consultation.category.map(Into::into),
-            status: consultation.status,
-            starts_at: consultation.starts_at,
-            ends_at: consultation.ends_at(),
-            opens_at: consultation.opens_at(),
-            closes_at: consultation.closes_at(),
-            room_ready: consultation.room.is_some(),
-        }
-    }
-}
-
 /// A page of video consultations.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<Consultation>)]
 pub struct ConsultationsView {
     /// Those that begin last come first.
+    #[mirror(items)]
     pub consultations: Vec<ConsultationView>,
     /// The cursor of the next page.
     pub next: Option<String>,
 }
 
 /// What a client connects to the video vendor with.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Admission)]
 pub struct AdmissionView {
-    pub consultation_id: Uuid,
-    pub participant: care::Participant,
+    pub consultation_id: ConsultationId,
+    pub participant: Participant,
     /// The vendor's project (API key or application id).
+    #[mirror(token.project)]
     pub project: String,
     /// The vendor's session.
+    #[mirror(session)]
     pub vendor_session_id: String,
     /// The client token; it is a secret of this participant.
+    #[mirror(token.token)]
     pub token: String,
     pub expires_at: DateTime<Utc>,
 }
 
-impl From<Admission> for AdmissionView {
-    fn from(admission: Admission) -> Self {
-        Self {
-            consultation_id: admission.consultation.uuid(),
-            participant: admission.participant,
-            project: admission.token.project,
-            vendor_session_id: admission.session,
-            token: admission.token.token,
-            expires_at: admission.expires_at,
-        }
-    }
-}
-
 /// The notes of a consultation.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Consultation)]
 pub struct NotesView {
-    pub consultation_id: Uuid,
-    pub status: care::ConsultationStatus,
+    #[mirror(id)]
+    pub consultation_id: ConsultationId,
+    pub status: ConsultationStatus,
     /// The notes; a patient reads them once the consultation is completed.
     pub notes: Option<String>,
-}
-
-impl From<Consultation> for NotesView {
-    fn from(consultation: Consultation) -> Self {
-        Self {
-            consultation_id: consultation.id.uuid(),
-            status: consultation.status,
-            notes: consultation.notes,
-        }
-    }
 }
 
 /// The provider's notes.
@@ -152,36 +120,23 @@ pub struct WriteNotes {
     pub complete: bool,
 }
 
-impl Example for WriteNotes {
-    fn example() -> Self {
-        Self { notes: "Seen by video; goes on as before.".into(), complete: true }
-    }
-}
+api::example!(WriteNotes { notes: "Seen by video; goes on as before.".into(), complete: true });
 
 impl ConsultationsApi {
-    /// Shows consultations to one of their participants.
-    async fn shown(
-        &self,
-        caller: &Caller,
-        found: Vec<Consultation>,
-    ) -> Result<Vec<ConsultationView>, Problem> {
-        let names = match caller.actor().as_provider() {
-            Some(_) => {
-                Names::of(self.sources.facts.as_ref(), found.iter().map(|one| one.patient)).await?
-            }
-            // A patient's own name says nothing that is new.
-            None => Names::default(),
-        };
-        Ok(found.into_iter().map(|one| ConsultationView::of(one, &names)).collect())
+    /// Says who the patients are, where a provider asks; a patient's own name says
+    /// nothing that is new.
+    async fn name(&self, caller: &Caller, shown: &mut [ConsultationView]) -> Result<()> {
+        if caller.actor().as_provider().is_none() {
+            return Ok(());
+        }
+        names::name(&*self.sources.facts, shown.iter_mut().map(|one| &mut one.who)).await
     }
 
-    async fn shown_one(
-        &self,
-        caller: &Caller,
-        found: Consultation,
-    ) -> Result<Json<ConsultationView>, Problem> {
-        let mut shown = self.shown(caller, vec![found]).await?;
-        Ok(Json(shown.remove(0)))
+    async fn shown(&self, caller: &Caller, found: Consultation) -> Answer<ConsultationView> {
+        let mut shown = [found.into()];
+        self.name(caller, &mut shown).await?;
+        let [shown] = shown;
+        Ok(Json(shown))
     }
 }
 
@@ -200,15 +155,15 @@ impl ConsultationsApi {
         &self,
         caller: Caller,
         /// Those of one status.
-        status: Query<Option<care::ConsultationStatus>>,
+        status: Query<Option<ConsultationStatus>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<ConsultationsView>, Problem> {
+    ) -> Answer<ConsultationsView> {
         let (status, page) = (status.0, PageQuery::read(limit, cursor)?);
-        let Page { items, next } =
-            consultations::list(self.store.as_ref(), caller.actor(), status, &page).await?;
-        let consultations = self.shown(&caller, items).await?;
-        Ok(Json(ConsultationsView { consultations, next }))
+        let found = consultations::list(&*self.store, caller.actor(), status, &page).await?;
+        let mut shown = ConsultationsView::from(found);
+        self.name(&caller, &mut shown.consultations).await?;
+        Ok(Json(shown))
     }
 
     /// Book a video consultation
@@ -235,17 +190,12 @@ impl ConsultationsApi {
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
         body: Body<BookConsultation>,
-    ) -> Result<Json<ConsultationView>, Problem> {
+    ) -> Answer<ConsultationView> {
         let key = idempotency_key("care.book_consultation", &key.0, &body.0)?;
-        let booking = Booking {
-            provider: ProviderId(body.0.provider_id),
-            category: body.0.category_id.map(CategoryId),
-            starts_at: body.0.starts_at,
-        };
-        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let (store, actor, booking) = (&*self.store, caller.actor(), body.0.into());
         let booked =
             consultations::book(&self.env, store, &self.sources, actor, booking, &key).await?;
-        self.shown_one(&caller, booked).await
+        self.shown(&caller, booked).await
     }
 
     /// Read a video consultation
@@ -259,11 +209,10 @@ impl ConsultationsApi {
     async fn get(
         &self,
         caller: Caller,
-        session_id: Path<Uuid>,
-    ) -> Result<Json<ConsultationView>, Problem> {
-        let id = ConsultationId(session_id.0);
-        let found = consultations::get(self.store.as_ref(), caller.actor(), id).await?;
-        self.shown_one(&caller, found).await
+        session_id: Path<ConsultationId>,
+    ) -> Answer<ConsultationView> {
+        let found = consultations::get(&*self.store, caller.actor(), session_id.0).await?;
+        self.shown(&caller, found).await
     }
 
     /// Cancel a video consultation
@@ -279,12 +228,12 @@ impl ConsultationsApi {
     async fn cancel(
         &self,
         caller: Caller,
-        session_id: Path<Uuid>,
-    ) -> Result<Json<ConsultationView>, Problem> {
-        let id = ConsultationId(session_id.0);
-        let store = self.store.as_ref();
-        let canceled = consultations::cancel(&self.env, store, caller.actor(), id).await?;
-        self.shown_one(&caller, canceled).await
+        session_id: Path<ConsultationId>,
+    ) -> Answer<ConsultationView> {
+        let store = &*self.store;
+        let canceled =
+            consultations::cancel(&self.env, store, caller.actor(), session_id.0).await?;
+        self.shown(&caller, canceled).await
     }
 
     /// Join a video consultation
@@ -300,11 +249,11 @@ impl ConsultationsApi {
     async fn join(
         &self,
         caller: Caller,
-        session_id: Path<Uuid>,
-    ) -> Result<Json<AdmissionView>, Problem> {
-        let (store, rooms) = (self.store.as_ref(), self.rooms.as_ref());
-        let id = ConsultationId(session_id.0);
-        let admission = consultations::join(&self.env, store, rooms, caller.actor(), id).await?;
+        session_id: Path<ConsultationId>,
+    ) -> Answer<AdmissionView> {
+        let (store, rooms) = (&*self.store, &*self.rooms);
+        let admission =
+            consultations::join(&self.env, store, rooms, caller.actor(), session_id.0).await?;
         Ok(Json(admission.into()))
     }
 
@@ -317,13 +266,8 @@ impl ConsultationsApi {
         method = "get",
         operation_id = "getConsultationNotes"
     )]
-    async fn notes(
-        &self,
-        caller: Caller,
-        session_id: Path<Uuid>,
-    ) -> Result<Json<NotesView>, Problem> {
-        let id = ConsultationId(session_id.0);
-        Ok(Json(consultations::notes(self.store.as_ref(), caller.actor(), id).await?.into()))
+    async fn notes(&self, caller: Caller, session_id: Path<ConsultationId>) -> Answer<NotesView> {
+        Ok(Json(consultations::notes(&*self.store, caller.actor(), session_id.0).await?.into()))
     }
 
     /// Write a consultation's notes
@@ -339,10 +283,10 @@ impl ConsultationsApi {
     async fn write_notes(
         &self,
         caller: Caller,
-        session_id: Path<Uuid>,
+        session_id: Path<ConsultationId>,
         body: Body<WriteNotes>,
-    ) -> Result<Json<NotesView>, Problem> {
-        let (store, id) = (self.store.as_ref(), ConsultationId(session_id.0));
+    ) -> Answer<NotesView> {
+        let (store, id) = (&*self.store, session_id.0);
         let WriteNotes { notes, complete } = body.0;
         let written =
             consultations::write_notes(&self.env, store, caller.actor(), id, &notes, complete)

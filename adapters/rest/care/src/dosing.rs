@@ -1,28 +1,27 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag, Text, Versioned};
+use api::{Answer, Body, Caller, Mirror, Result, Tag, Text, Versioned};
 use care::{
     CareError, CareStore, Sources,
     dosing::{
-        self, ComputedDose, DoseOverride, DoseRequest, DosingRule, Method, RenalBand, RenalEffect,
-        Rounding, SurfaceFormula,
+        self, ComputedDose, DoseAlert, DoseOverride, DoseRequest, DosingRule, Method,
+        OverrideReason, RenalBand, RenalEffect, Rounding, SurfaceFormula,
     },
 };
 use chrono::NaiveDate;
 use kernel::{
-    FieldError, PatientId, Permission, RxNorm, TreatmentPlanId, Uuid,
+    FieldError, PatientId, RxNorm, Seen, TreatmentPlanId,
     text::{DrugCode, OverrideNote, Reference, UnitOfMeasure},
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
 
 use super::{
-    settings::replaced,
+    plans::seen_or,
     treatment::{DoseBody, TitrationStepBody},
 };
 
@@ -33,26 +32,13 @@ pub struct DosingApi {
 }
 
 /// An alert that the provider takes upon themselves.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = DoseOverride, into = DoseOverride)]
 pub struct DoseOverrideBody {
-    pub alert: care::dosing::DoseAlert,
-    pub reason: care::dosing::OverrideReason,
+    pub alert: DoseAlert,
+    pub reason: OverrideReason,
     /// Required with `other`.
     pub note: Option<Text<OverrideNote>>,
-}
-
-impl From<DoseOverrideBody> for DoseOverride {
-    fn from(body: DoseOverrideBody) -> Self {
-        let reason = body.reason;
-        Self { alert: body.alert, reason, note: body.note.map(Into::into) }
-    }
-}
-
-impl From<DoseOverride> for DoseOverrideBody {
-    fn from(given: DoseOverride) -> Self {
-        let reason = given.reason;
-        Self { alert: given.alert, reason, note: given.note.map(Into::into) }
-    }
 }
 
 /// What a dose is derived from.
@@ -65,14 +51,6 @@ pub enum DosingMethodWord {
     PerSquareMetreMosteller,
     /// The body's surface after Du Bois.
     PerSquareMetreDuBois,
-}
-
-/// How a dose meets what can be dispensed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum RoundingWord {
-    Nearest,
-    Down,
 }
 
 /// What reduced kidneys do to a dose.
@@ -95,18 +73,69 @@ pub struct RenalBandBody {
     pub value: Option<f64>,
 }
 
+impl From<Method> for DosingMethodWord {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Fixed { .. } => Self::Fixed,
+            Method::PerKilogram { .. } => Self::PerKilogram,
+            Method::PerSquareMetre { formula, .. } => match formula {
+                SurfaceFormula::Mosteller => Self::PerSquareMetreMosteller,
+                SurfaceFormula::DuBois => Self::PerSquareMetreDuBois,
+            },
+        }
+    }
+}
+
+impl DosingMethodWord {
+    fn of(self, amount: f64) -> Method {
+        let surface = |formula| Method::PerSquareMetre { amount, formula };
+        match self {
+            Self::Fixed => Method::Fixed { amount },
+            Self::PerKilogram => Method::PerKilogram { amount },
+            Self::PerSquareMetreMosteller => surface(SurfaceFormula::Mosteller),
+            Self::PerSquareMetreDuBois => surface(SurfaceFormula::DuBois),
+        }
+    }
+}
+
+impl From<RenalBand> for RenalBandBody {
+    fn from(band: RenalBand) -> Self {
+        let (effect, value) = match band.effect {
+            RenalEffect::Multiply { factor } => (RenalEffectWord::Multiply, Some(factor)),
+            RenalEffect::AtMost { amount } => (RenalEffectWord::AtMost, Some(amount)),
+            RenalEffect::Contraindicated => (RenalEffectWord::Contraindicated, None),
+        };
+        Self { below: band.below, effect, value }
+    }
+}
+
+impl From<RenalBandBody> for RenalBand {
+    fn from(band: RenalBandBody) -> Self {
+        // A value that is missing is none that a rule can have.
+        let value = band.value.unwrap_or(f64::NAN);
+        let effect = match band.effect {
+            RenalEffectWord::Multiply => RenalEffect::Multiply { factor: value },
+            RenalEffectWord::AtMost => RenalEffect::AtMost { amount: value },
+            RenalEffectWord::Contraindicated => RenalEffect::Contraindicated,
+        };
+        Self { below: band.below, effect }
+    }
+}
+
 /// How a drug is dosed.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = DosingRule)]
 #[oai(example)]
 pub struct DosingRuleBody {
     /// The UCUM unit of every amount, as in `mg`.
     pub unit: Text<UnitOfMeasure>,
     pub method: DosingMethodWord,
     /// A dose, or a dose for each kilogram or square metre.
+    #[mirror(|rule| rule.method.amount())]
     pub amount: f64,
     /// The least amount that can be dispensed: a dose is a multiple of it.
     pub increment: f64,
-    pub rounding: RoundingWord,
+    pub rounding: Rounding,
     /// No dose of this rule is larger.
     pub max_dose: Option<f64>,
     /// In whole years.
@@ -123,102 +152,34 @@ pub struct DosingRuleBody {
     pub reference: Text<Reference>,
 }
 
-impl Example for DosingRuleBody {
-    fn example() -> Self {
-        Self {
-            unit: "mg".into(),
-            method: DosingMethodWord::Fixed,
-            amount: 50.0,
-            increment: 25.0,
-            rounding: RoundingWord::Down,
-            max_dose: Some(100.0),
-            min_age: Some(18),
-            max_age: None,
-            renal: vec![RenalBandBody {
-                below: 30.0,
-                effect: RenalEffectWord::AtMost,
-                value: Some(25.0),
-            }],
-            schedule: Vec::new(),
-            reference: "Prescribing information of sildenafil, section 2".into(),
-        }
-    }
-}
+api::example!(DosingRuleBody {
+    unit: "mg".into(),
+    method: DosingMethodWord::Fixed,
+    amount: 50.0,
+    increment: 25.0,
+    rounding: Rounding::Down,
+    max_dose: Some(100.0),
+    min_age: Some(18),
+    max_age: None,
+    renal: vec![RenalBandBody { below: 30.0, effect: RenalEffectWord::AtMost, value: Some(25.0) }],
+    schedule: Vec::new(),
+    reference: "Prescribing information of sildenafil, section 2".into(),
+});
 
 impl DosingRuleBody {
-    fn parse(self, rxnorm: RxNorm) -> DosingRule {
-        let amount = self.amount;
-        let surface = |formula| Method::PerSquareMetre { amount, formula };
-        // A value that is missing is none that a rule can have.
-        let band = |band: RenalBandBody| {
-            let value = band.value.unwrap_or(f64::NAN);
-            let effect = match band.effect {
-                RenalEffectWord::Multiply => RenalEffect::Multiply { factor: value },
-                RenalEffectWord::AtMost => RenalEffect::AtMost { amount: value },
-                RenalEffectWord::Contraindicated => RenalEffect::Contraindicated,
-            };
-            RenalBand { below: band.below, effect }
-        };
+    fn of(self, rxnorm: RxNorm) -> DosingRule {
         DosingRule {
             rxnorm,
             unit: self.unit.into(),
-            method: match self.method {
-                DosingMethodWord::Fixed => Method::Fixed { amount },
-                DosingMethodWord::PerKilogram => Method::PerKilogram { amount },
-                DosingMethodWord::PerSquareMetreMosteller => surface(SurfaceFormula::Mosteller),
-                DosingMethodWord::PerSquareMetreDuBois => surface(SurfaceFormula::DuBois),
-            },
+            method: self.method.of(self.amount),
             increment: self.increment,
-            rounding: match self.rounding {
-                RoundingWord::Nearest => Rounding::Nearest,
-                RoundingWord::Down => Rounding::Down,
-            },
+            rounding: self.rounding,
             max_dose: self.max_dose,
             min_age: self.min_age,
             max_age: self.max_age,
-            renal: self.renal.into_iter().map(band).collect(),
+            renal: self.renal.into_iter().map(Into::into).collect(),
             schedule: self.schedule.into_iter().map(Into::into).collect(),
             reference: self.reference.into(),
-        }
-    }
-}
-
-impl From<DosingRule> for DosingRuleBody {
-    fn from(rule: DosingRule) -> Self {
-        let (method, amount) = match rule.method {
-            Method::Fixed { amount } => (DosingMethodWord::Fixed, amount),
-            Method::PerKilogram { amount } => (DosingMethodWord::PerKilogram, amount),
-            Method::PerSquareMetre { amount, formula } => {
-                let method = match formula {
-                    SurfaceFormula::Mosteller => DosingMethodWord::PerSquareMetreMosteller,
-                    SurfaceFormula::DuBois => DosingMethodWord::PerSquareMetreDuBois,
-                };
-                (method, amount)
-            }
-        };
-        let band = |band: RenalBand| {
-            let (effect, value) = match band.effect {
-                RenalEffect::Multiply { factor } => (RenalEffectWord::Multiply, Some(factor)),
-                RenalEffect::AtMost { amount } => (RenalEffectWord::AtMost, Some(amount)),
-                RenalEffect::Contraindicated => (RenalEffectWord::Contraindicated, None),
-            };
-            RenalBandBody { below: band.below, effect, value }
-        };
-        Self {
-            unit: rule.unit.into(),
-            method,
-            amount,
-            increment: rule.increment,
-            rounding: match rule.rounding {
-                Rounding::Nearest => RoundingWord::Nearest,
-                Rounding::Down => RoundingWord::Down,
-            },
-            max_dose: rule.max_dose,
-            min_age: rule.min_age,
-            max_age: rule.max_age,
-            renal: rule.renal.into_iter().map(band).collect(),
-            schedule: rule.schedule.into_iter().map(Into::into).collect(),
-            reference: rule.reference.into(),
         }
     }
 }
@@ -235,19 +196,16 @@ pub struct ComputeDose {
     pub serum_creatinine_mg_dl: Option<f64>,
 }
 
-impl Example for ComputeDose {
-    fn example() -> Self {
-        Self {
-            rxnorm: "213270".into(),
-            weight_kg: Some(82.5),
-            height_cm: Some(181.0),
-            serum_creatinine_mg_dl: Some(1.1),
-        }
-    }
-}
+api::example!(ComputeDose {
+    rxnorm: "213270".into(),
+    weight_kg: Some(82.5),
+    height_cm: Some(181.0),
+    serum_creatinine_mg_dl: Some(1.1),
+});
 
 /// A dose with what it rests on. It is a proposal: the provider signs a plan.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = ComputedDose)]
 pub struct ComputedDoseView {
     pub dose: DoseBody,
     /// Before it met the kidneys, the largest dose and what can be dispensed.
@@ -259,20 +217,7 @@ pub struct ComputedDoseView {
     /// The steps that follow, where the drug is titrated.
     #[oai(default, skip_serializing_if_is_empty)]
     pub schedule: Vec<TitrationStepBody>,
-    pub alerts: Vec<care::dosing::DoseAlert>,
-}
-
-impl From<ComputedDose> for ComputedDoseView {
-    fn from(computed: ComputedDose) -> Self {
-        Self {
-            dose: DoseBody { value: computed.dose.value, unit: computed.dose.unit.into() },
-            raw: computed.raw,
-            body_surface: computed.body_surface,
-            creatinine_clearance: computed.creatinine_clearance,
-            schedule: computed.schedule.into_iter().map(Into::into).collect(),
-            alerts: computed.alerts.into_iter().collect(),
-        }
-    }
+    pub alerts: Vec<DoseAlert>,
 }
 
 /// The dose of a plan on a day.
@@ -310,20 +255,19 @@ impl DosingApi {
     async fn compute(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
+        user_id: Path<PatientId>,
         body: Body<ComputeDose>,
-    ) -> Result<Json<ComputedDoseView>, Problem> {
+    ) -> Answer<ComputedDoseView> {
         let request = DoseRequest {
             drug: body.0.rxnorm.read("rxnorm")?,
             weight_kg: body.0.weight_kg,
             height_cm: body.0.height_cm,
             serum_creatinine_mg_dl: body.0.serum_creatinine_mg_dl,
         };
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let patient = PatientId(user_id.0);
+        let (store, actor) = (&*self.store, caller.actor());
+        let (sources, patient) = (&self.sources, user_id.0);
         let computed =
-            dosing::compute_for_patient(&self.env, store, &self.sources, actor, patient, request)
-                .await?;
+            dosing::compute_for_patient(&self.env, store, sources, actor, patient, request).await?;
         Ok(Json(computed.into()))
     }
 
@@ -339,18 +283,17 @@ impl DosingApi {
     async fn on(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<TreatmentPlanId>,
         /// The day; today in UTC where it is left out.
         on: Query<Option<NaiveDate>>,
-    ) -> Result<Json<DoseOnView>, Problem> {
+    ) -> Answer<DoseOnView> {
         let day = on.0.unwrap_or_else(|| self.env.now().date_naive());
-        let id = TreatmentPlanId(id.0);
-        let found = dosing::dose_on(self.store.as_ref(), caller.actor(), id, day).await?;
+        let found = dosing::dose_on(&*self.store, caller.actor(), id.0, day).await?;
         let (dose, at) = found.unzip();
         let step = at.as_ref().and_then(|at| at.step);
         Ok(Json(DoseOnView {
             on: day,
-            dose: dose.map(|dose| DoseBody { value: dose.value, unit: dose.unit.into() }),
+            dose: dose.map(Into::into),
             step: step.and_then(|step| u32::try_from(step + 1).ok()),
             from: at.as_ref().and_then(|at| at.from),
             until: at.as_ref().and_then(|at| at.until),
@@ -365,10 +308,10 @@ impl DosingApi {
         &self,
         caller: Caller,
         rxnorm: Path<String>,
-    ) -> Result<Versioned<DosingRuleBody>, Problem> {
+    ) -> Result<Versioned<DosingRuleBody>> {
         care::setting::may_read(caller.actor())?;
         let drug = drug(&rxnorm.0)?;
-        let (rule, version) = dosing::rule(self.store.as_ref(), caller.actor(), &drug).await?;
+        let (rule, version) = dosing::rule(&*self.store, caller.actor(), &drug).await?;
         Ok(Versioned::at(version, rule))
     }
 
@@ -385,12 +328,10 @@ impl DosingApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<DosingRuleBody>,
-    ) -> Result<Versioned<DosingRuleBody>, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
-        let drug = drug(&rxnorm.0)?;
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let (seen, rule) = (replaced(&if_match.0)?, body.0.parse(drug));
-        let version = dosing::set_rule(store, actor, &rule, &seen).await?;
+    ) -> Result<Versioned<DosingRuleBody>> {
+        let rule = body.0.of(drug(&rxnorm.0)?);
+        let seen = seen_or(&if_match, Seen::from(0))?;
+        let version = dosing::set_rule(&*self.store, caller.actor(), &rule, &seen).await?;
         Ok(Versioned::at(version, rule))
     }
 }

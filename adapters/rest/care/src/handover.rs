@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag};
+use api::{Answer, Body, Caller, Mirror, Tag};
 use care::{
     CareError, CareStore, Sources,
     handover::{self, Handed, Handover, HandoverRequest, Obstacle, OpenWork, Orphan},
 };
 use chrono::{DateTime, Utc};
-use kernel::{FieldError, PatientId, ProviderId, Uuid};
-use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Example};
+use kernel::{CategoryId, FieldError, PatientId, ProviderId, UsState};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use ports::Env;
 
 pub struct HandoverApi {
@@ -26,29 +26,25 @@ pub struct HandOverPanel {
     #[oai(default)]
     pub everybody: bool,
     /// These of the provider's patients; at most 500.
-    pub patient_ids: Option<Vec<Uuid>>,
+    pub patient_ids: Option<Vec<PatientId>>,
     /// To this colleague alone; else each patient goes to whoever fits and was
     /// given the fewest.
-    pub to: Option<Uuid>,
+    pub to: Option<ProviderId>,
     /// Only says who would go to whom.
     #[oai(default)]
     pub dry_run: bool,
 }
 
-impl Example for HandOverPanel {
-    fn example() -> Self {
-        Self { everybody: true, patient_ids: None, to: None, dry_run: true }
-    }
-}
+api::example!(HandOverPanel { everybody: true, patient_ids: None, to: None, dry_run: true });
 
 /// What a provider has open for a patient.
 #[derive(Debug, Object)]
 pub struct OpenWorkView {
-    pub patient_id: Uuid,
+    pub patient_id: PatientId,
     /// The postal code of the patient's state; absent without a profile.
     pub state: Option<String>,
     /// The categories of the active plans.
-    pub plans: Vec<Uuid>,
+    pub plans: Vec<CategoryId>,
     pub tasks: u32,
     /// Reviews that are held, or that wait for the patient's answer.
     pub reviews: u32,
@@ -57,61 +53,30 @@ pub struct OpenWorkView {
 }
 
 impl OpenWorkView {
-    fn of(work: OpenWork, state: Option<kernel::UsState>) -> Self {
+    fn of(work: &OpenWork, state: Option<UsState>) -> Self {
         Self {
-            patient_id: work.patient.uuid(),
-            state: state.map(|state| state.to_string()),
-            plans: work.plans.into_iter().map(Into::into).collect(),
+            patient_id: work.patient,
+            state: state.map(Into::into),
+            plans: work.plans.clone(),
             tasks: work.tasks,
             reviews: work.reviews,
-            visits: work.visits,
-        }
-    }
-}
-
-/// Why a patient stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ObstacleWord {
-    /// It is not known where the patient is.
-    NoState,
-    /// No colleague has a license there and the speciality that is asked for.
-    NobodyLicensed,
-    /// No such colleague is free at the times of the booked visits.
-    VisitsCollide,
-    /// Somebody changed it at the same moment; ask once more.
-    ChangedMeanwhile,
-}
-
-impl From<Obstacle> for ObstacleWord {
-    fn from(obstacle: Obstacle) -> Self {
-        match obstacle {
-            Obstacle::NoState => Self::NoState,
-            Obstacle::NobodyLicensed => Self::NobodyLicensed,
-            Obstacle::VisitsCollide => Self::VisitsCollide,
-            Obstacle::ChangedMeanwhile => Self::ChangedMeanwhile,
+            visits: work.visits.clone(),
         }
     }
 }
 
 /// What becomes of one patient.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Handover)]
 pub struct HandoverView {
+    #[mirror(|done| OpenWorkView::of(&done.work, done.state))]
     pub work: OpenWorkView,
     /// Who takes the patient over; absent where nobody does.
-    pub to: Option<Uuid>,
+    #[mirror(|done| done.outcome.ok())]
+    pub to: Option<ProviderId>,
     /// Why nobody does.
-    pub obstacle: Option<ObstacleWord>,
-}
-
-impl From<Handover> for HandoverView {
-    fn from(done: Handover) -> Self {
-        Self {
-            work: OpenWorkView::of(done.work, done.state),
-            to: done.outcome.ok().map(Into::into),
-            obstacle: done.outcome.err().map(Into::into),
-        }
-    }
+    #[mirror(|done| done.outcome.err())]
+    pub obstacle: Option<Obstacle>,
 }
 
 /// What was handed over, or would be.
@@ -125,22 +90,14 @@ pub struct HandoversView {
 }
 
 /// A patient whose provider may not treat them now.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Orphan)]
 pub struct OrphanView {
-    pub provider_id: Uuid,
+    pub provider_id: ProviderId,
+    #[mirror(|orphan| OpenWorkView::of(&orphan.work, orphan.state))]
     pub work: OpenWorkView,
     /// How many colleagues are licensed where the patient is.
     pub licensed_colleagues: u32,
-}
-
-impl From<Orphan> for OrphanView {
-    fn from(orphan: Orphan) -> Self {
-        Self {
-            provider_id: orphan.provider.uuid(),
-            work: OpenWorkView::of(orphan.work, orphan.state),
-            licensed_colleagues: orphan.licensed_colleagues,
-        }
-    }
 }
 
 #[derive(Debug, Object)]
@@ -170,23 +127,22 @@ impl HandoverApi {
         &self,
         caller: Caller,
         /// The provider who hands over.
-        id: Path<Uuid>,
+        id: Path<ProviderId>,
         body: Body<HandOverPanel>,
-    ) -> Result<Json<HandoversView>, Problem> {
+    ) -> Answer<HandoversView> {
         let HandOverPanel { everybody, patient_ids, to, dry_run } = body.0;
         let patients = match (everybody, patient_ids) {
             (true, None) => Handed::Everybody,
-            (false, Some(ids)) => Handed::These(ids.into_iter().map(PatientId).collect()),
+            (false, Some(ids)) => Handed::These(ids),
             _ => {
                 let message = "Either everybody or patient_ids.";
                 let error = FieldError::new("everybody", "exactly_one", message);
                 return Err(CareError::Invalid(vec![error]).into());
             }
         };
-        let request = HandoverRequest { patients, to: to.map(ProviderId), dry_run };
-        let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
-        let from = ProviderId(id.0);
-        let done = handover::hand_over(&self.env, store, sources, actor, from, request).await?;
+        let request = HandoverRequest { patients, to, dry_run };
+        let (store, sources, actor) = (&*self.store, &self.sources, caller.actor());
+        let done = handover::hand_over(&self.env, store, sources, actor, id.0, request).await?;
         let count = |is_ok| {
             let fits = done.iter().filter(|one| one.outcome.is_ok() == is_ok).count();
             u32::try_from(fits).unwrap_or(u32::MAX)
@@ -202,8 +158,8 @@ impl HandoverApi {
     /// where the patient is has ended, or whose account or role has: counted at
     /// the moment of asking.
     #[oai(path = "/api/admin/handovers", method = "get", operation_id = "listHandovers")]
-    async fn list(&self, caller: Caller) -> Result<Json<OrphansView>, Problem> {
-        let (store, sources) = (self.store.as_ref(), &self.sources);
+    async fn list(&self, caller: Caller) -> Answer<OrphansView> {
+        let (store, sources) = (&*self.store, &self.sources);
         let found = handover::orphans(&self.env, store, sources, caller.actor()).await?;
         Ok(Json(OrphansView { patients: found.into_iter().map(Into::into).collect() }))
     }

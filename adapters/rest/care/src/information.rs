@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag, Text};
+use api::{Answer, Body, Caller, Mirror, Tag, Text};
 use care::{
     CareStore, Sources,
     information::{self, Exchange},
@@ -26,11 +26,9 @@ pub struct RequestInformation {
     pub question: Text<Inquiry>,
 }
 
-impl poem_openapi::types::Example for RequestInformation {
-    fn example() -> Self {
-        Self { question: "Since when have you taken it, and how much?".into() }
-    }
-}
+api::example!(RequestInformation {
+    question: "Since when have you taken it, and how much?".into()
+});
 
 /// The patient's answer.
 #[derive(Debug, Object)]
@@ -40,49 +38,31 @@ pub struct GiveInformation {
     pub answer: Text<Inquiry>,
 }
 
-impl poem_openapi::types::Example for GiveInformation {
-    fn example() -> Self {
-        Self { answer: "Since last spring, one tablet in the evening.".into() }
-    }
-}
+api::example!(GiveInformation { answer: "Since last spring, one tablet in the evening.".into() });
 
 /// The colleague who takes a review over.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct ReassignReview {
     /// A provider with an active license where the patient is.
-    pub provider_id: Uuid,
+    pub provider_id: ProviderId,
 }
 
-impl poem_openapi::types::Example for ReassignReview {
-    fn example() -> Self {
-        Self { provider_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002) }
-    }
-}
+api::example!(ReassignReview {
+    provider_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002).into()
+});
 
 /// A question and its answer.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Exchange)]
 pub struct ExchangeView {
     pub id: Uuid,
     /// The provider who asked.
-    pub asked_by: Uuid,
+    pub asked_by: ProviderId,
     pub asked_at: DateTime<Utc>,
     pub question: String,
     pub answered_at: Option<DateTime<Utc>>,
     pub answer: Option<String>,
-}
-
-impl From<Exchange> for ExchangeView {
-    fn from(exchange: Exchange) -> Self {
-        Self {
-            id: exchange.id,
-            asked_by: exchange.asked_by.uuid(),
-            asked_at: exchange.asked_at,
-            question: exchange.question,
-            answered_at: exchange.answered_at,
-            answer: exchange.answer,
-        }
-    }
 }
 
 #[derive(Debug, Object)]
@@ -106,15 +86,14 @@ impl InformationApi {
     async fn request(
         &self,
         caller: Caller,
-        assessment_id: Path<Uuid>,
+        assessment_id: Path<AssessmentId>,
         body: Body<RequestInformation>,
-    ) -> Result<Json<ReviewView>, Problem> {
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let (actor, id) = (caller.actor(), AssessmentId(assessment_id.0));
+    ) -> Answer<ReviewView> {
+        let (store, sources) = (&*self.store, &self.sources);
+        let (env, actor, id) = (&self.env, caller.actor(), assessment_id.0);
         let question = &body.0.question;
         let review =
-            information::request_information(&self.env, store, sources, actor, id, question)
-                .await?;
+            information::request_information(env, store, sources, actor, id, question).await?;
         Ok(Json(review.into()))
     }
 
@@ -129,12 +108,11 @@ impl InformationApi {
     async fn reassign(
         &self,
         caller: Caller,
-        assessment_id: Path<Uuid>,
+        assessment_id: Path<AssessmentId>,
         body: Body<ReassignReview>,
-    ) -> Result<Json<ReviewView>, Problem> {
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let (actor, id) = (caller.actor(), AssessmentId(assessment_id.0));
-        let to = ProviderId(body.0.provider_id);
+    ) -> Answer<ReviewView> {
+        let (store, sources) = (&*self.store, &self.sources);
+        let (actor, id, to) = (caller.actor(), assessment_id.0, body.0.provider_id);
         let review = information::reassign(&self.env, store, sources, actor, id, to).await?;
         Ok(Json(review.into()))
     }
@@ -150,10 +128,10 @@ impl InformationApi {
     async fn give(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<AssessmentId>,
         body: Body<GiveInformation>,
-    ) -> Result<Json<AssessmentView>, Problem> {
-        let (store, actor, id) = (self.store.as_ref(), caller.actor(), AssessmentId(id.0));
+    ) -> Answer<AssessmentView> {
+        let (store, actor, id) = (&*self.store, caller.actor(), id.0);
         let assessment = information::answer(&self.env, store, actor, id, &body.0.answer).await?;
         Ok(Json(assessment.into()))
     }
@@ -166,11 +144,9 @@ impl InformationApi {
         method = "get",
         operation_id = "listReviewInformation"
     )]
-    async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<ExchangesView>, Problem> {
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let (actor, id) = (caller.actor(), AssessmentId(id.0));
-        let exchanges = information::exchanges(&self.env, store, sources, actor, id).await?;
-        let exchanges = exchanges.into_iter().map(Into::into).collect();
-        Ok(Json(ExchangesView { exchanges }))
+    async fn list(&self, caller: Caller, id: Path<AssessmentId>) -> Answer<ExchangesView> {
+        let (store, sources) = (&*self.store, &self.sources);
+        let found = information::exchanges(&self.env, store, sources, caller.actor(), id.0).await?;
+        Ok(Json(ExchangesView { exchanges: found.into_iter().map(Into::into).collect() }))
     }
 }

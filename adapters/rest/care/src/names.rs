@@ -1,56 +1,63 @@
 //! Who the patients of a list are, for the providers who see it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use api::Problem;
+use api::{Mirror, Result};
 use care::{PatientFacts, PatientName};
 use chrono::NaiveDate;
 use kernel::PatientId;
 use poem_openapi::Object;
 
 /// A patient's name and birth date.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PatientName)]
 pub struct PatientNameView {
+    #[mirror(name.given)]
     pub given: String,
+    #[mirror(name.family)]
     pub family: String,
     pub birth_date: NaiveDate,
 }
 
-/// The names of the patients whom an answer shows.
-#[derive(Default)]
-pub struct Names(BTreeMap<PatientId, PatientName>);
+/// The patient of an item of a list.
+#[derive(Debug, Object)]
+pub struct WhoView {
+    pub patient_id: PatientId,
+    /// Who that is, for providers; absent where the patient has no profile.
+    pub patient: Option<PatientNameView>,
+}
 
-impl Names {
-    /// All at once. The use case that found the patients has held them to the
-    /// reach of the actor, and has written who saw them.
-    pub async fn of(
-        facts: &dyn PatientFacts,
-        patients: impl IntoIterator<Item = PatientId>,
-    ) -> Result<Self, Problem> {
-        let patients: Vec<PatientId> =
-            patients.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        if patients.is_empty() {
-            return Ok(Self::default());
-        }
-        Ok(Self(facts.names(&patients).await?))
-    }
-
-    pub fn view(&self, patient: PatientId) -> Option<PatientNameView> {
-        self.0.get(&patient).cloned().map(Into::into)
+impl From<PatientId> for WhoView {
+    fn from(patient_id: PatientId) -> Self {
+        Self { patient_id, patient: None }
     }
 }
 
-impl From<PatientName> for PatientNameView {
-    fn from(found: PatientName) -> Self {
-        Self { given: found.name.given, family: found.name.family, birth_date: found.birth_date }
+/// Fills in the names of the patients, all at once. The use case that found the
+/// patients has held them to the reach of the actor, and has written who saw them.
+pub async fn name<'a>(
+    facts: &dyn PatientFacts,
+    shown: impl IntoIterator<Item = &'a mut WhoView>,
+) -> Result<()> {
+    let shown: Vec<_> = shown.into_iter().collect();
+    let patients: BTreeSet<_> = shown.iter().map(|who| who.patient_id).collect();
+    if patients.is_empty() {
+        return Ok(());
     }
+    let patients: Vec<_> = patients.into_iter().collect();
+    let names = facts.names(&patients).await?;
+    for who in shown {
+        who.patient = names.get(&who.patient_id).cloned().map(Into::into);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use async_trait::async_trait;
     use care::ClinicalFacts;
-    use chrono::DateTime;
     use kernel::{UsState, Uuid};
     use poem_openapi::types::ToJSON as _;
     use ports::PortError;
@@ -89,31 +96,14 @@ mod tests {
     async fn a_list_asks_once_for_the_names_of_its_patients_and_shows_them() {
         let asked = OneName::default();
         let nobody = PatientId(Uuid::from_u128(0xe7e));
-        let names = Names::of(&asked, [nobody, ADA, nobody, ADA]).await.unwrap();
+        let mut shown = [nobody, ADA, nobody, ADA].map(WhoView::from);
+        name(&asked, &mut shown).await.unwrap();
         assert_eq!(*asked.0.lock().unwrap(), [vec![ADA, nobody]]);
-        Names::of(&asked, []).await.unwrap();
+        name(&asked, []).await.unwrap();
         assert_eq!(asked.0.lock().unwrap().len(), 1, "an empty list asks for nobody");
-
-        let now = DateTime::UNIX_EPOCH;
-        let task = |patient| care::Task {
-            id: Uuid::from_u128(1).into(),
-            kind: care::TaskKind::UrgentReview,
-            provider: None,
-            patient,
-            state: Some(UsState::Ma),
-            subject: Uuid::from_u128(2),
-            created_at: now,
-            due_at: now,
-            snoozed_until: None,
-            ended: None,
-            version: 1,
-        };
-        let shown = |patient| crate::TaskView::of(task(patient), now, &names).to_json().unwrap();
         let named = json!({ "given": "Ada", "family": "Quill", "birth_date": "1990-05-17" });
-        assert_eq!(
-            (&shown(ADA)["patient"], &shown(ADA)["patient_id"]),
-            (&named, &json!(ADA.uuid()))
-        );
-        assert_eq!(shown(nobody)["patient"], Value::Null);
+        let [unknown, ada, ..] = shown.map(|who| who.to_json().unwrap());
+        assert_eq!((&ada["patient"], &ada["patient_id"]), (&named, &json!(ADA.uuid())));
+        assert_eq!(unknown["patient"], Value::Null);
     }
 }

@@ -1,11 +1,8 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, IfMatch, Problem, Tag, Versioned, idempotency_key, seen_version};
-use care::{
-    CareStore, Sources,
-    plans::{self, PlanRequest, TreatmentChanges},
-};
-use kernel::{CategoryId, PatientId, Seen, TreatmentPlanId, Uuid};
+use api::{Answer, Body, Caller, IfMatch, Result, Tag, Versioned, idempotency_key, seen_version};
+use care::{CareStore, Sources, plans};
+use kernel::{PatientId, Seen, TreatmentPlanId};
 use poem_openapi::{
     OpenApi,
     param::{Header, Path},
@@ -24,9 +21,9 @@ pub struct PlansApi {
     pub sources: Sources,
 }
 
-/// Any version where none is named.
-pub(super) fn seen_or_any(if_match: &Option<String>) -> Result<Seen, Problem> {
-    if_match.as_deref().map_or(Ok(Seen::Any), seen_version)
+/// What `If-Match` names, or this where it is absent.
+pub(super) fn seen_or(if_match: &Header<Option<String>>, absent: Seen) -> Result<Seen> {
+    if_match.as_deref().map_or(Ok(absent), seen_version)
 }
 
 /// For what is signed: the version that was read has to be named, and `*` names
@@ -52,18 +49,10 @@ impl PlansApi {
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
         body: Body<CreatePlan>,
-    ) -> Result<Json<PlanView>, Problem> {
+    ) -> Answer<PlanView> {
         let key = idempotency_key("care.create_treatment_plan", &key.0, &body.0)?;
-        let request = PlanRequest {
-            patient: PatientId(body.0.patient_id),
-            category: CategoryId(body.0.category_id),
-            treatment: body.0.treatment.parse()?,
-            reason: body.0.reason.into(),
-            supersedes: body.0.supersedes.map(TreatmentPlanId),
-            met_elsewhere: body.0.met_elsewhere.map(Into::into),
-        };
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let plan = plans::create(&self.env, store, &self.sources, actor, request, &key).await?;
+        let (store, sources, request) = (&*self.store, &self.sources, body.0.parse()?);
+        let plan = plans::create(&self.env, store, sources, caller.actor(), request, &key).await?;
         Ok(Json(plan.into()))
     }
 
@@ -74,29 +63,28 @@ impl PlansApi {
     async fn replace(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<TreatmentPlanId>,
         /// The version that was read, which is what is signed on; when the plan
         /// has changed since, the answer is 412 and names what changed.
         #[oai(name = "If-Match")]
         seen: IfMatch,
         body: Body<ReplacePlan>,
-    ) -> Result<Versioned<PlanView>, Problem> {
+    ) -> Result<Versioned<PlanView>> {
         let (treatment, reason) = (body.0.treatment.parse()?, body.0.reason);
         let (seen, actor) = (read(&seen.0), caller.actor());
-        let place = (TreatmentPlanId(id.0), &seen);
-        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let place = (id.0, &seen);
+        let (store, sources) = (&*self.store, &self.sources);
         let plan =
             plans::replace(&self.env, store, sources, actor, place, treatment, &reason).await?;
-        Ok(Versioned::at(plan.version, plan))
+        Ok(Versioned::of(plan))
     }
 
     /// List a patient's treatment plans
     ///
     /// `id` is the patient's: one's own, or that of a patient of one's panel.
     #[oai(path = "/api/treatment-plans/:id", method = "get", operation_id = "listTreatmentPlans")]
-    async fn list(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<PlansView>, Problem> {
-        let patient = PatientId(id.0);
-        let plans = plans::of_patient(self.store.as_ref(), caller.actor(), patient).await?;
+    async fn list(&self, caller: Caller, id: Path<PatientId>) -> Answer<PlansView> {
+        let plans = plans::of_patient(&*self.store, caller.actor(), id.0).await?;
         Ok(Json(PlansView { plans: plans.into_iter().map(Into::into).collect() }))
     }
 
@@ -112,30 +100,20 @@ impl PlansApi {
     async fn modify(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<TreatmentPlanId>,
         /// The version that was read, which is what is signed on; when the plan
         /// has changed since, the answer is 412 and names what changed.
         #[oai(name = "If-Match")]
         seen: IfMatch,
         body: Body<ModifyPlan>,
-    ) -> Result<Versioned<PlanView>, Problem> {
-        let reason = body.0.reason;
-        let changes = TreatmentChanges {
-            dose: body.0.dose.map(Into::into),
-            sig: body.0.sig.map(Into::into),
-            frequency: body.0.frequency.map(Into::into),
-            duration_days: body.0.duration_days,
-            quantity: body.0.quantity,
-            refills: body.0.refills,
-            titration: body.0.titration.map(Into::into),
-            kidneys: body.0.kidneys.map(Into::into),
-            overrides: body.0.overrides.into_iter().map(Into::into).collect(),
-        };
+    ) -> Result<Versioned<PlanView>> {
+        let ModifyPlan { changes, reason } = body.0;
         let (seen, actor) = (read(&seen.0), caller.actor());
-        let place = (TreatmentPlanId(id.0), &seen);
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let plan = plans::modify(&self.env, store, sources, actor, place, changes, &reason).await?;
-        Ok(Versioned::at(plan.version, plan))
+        let place = (id.0, &seen);
+        let (store, sources) = (&*self.store, &self.sources);
+        let plan =
+            plans::modify(&self.env, store, sources, actor, place, changes.into(), &reason).await?;
+        Ok(Versioned::of(plan))
     }
 
     /// Revoke a treatment plan
@@ -152,19 +130,19 @@ impl PlansApi {
     async fn revoke(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<TreatmentPlanId>,
         /// The version that was read; when the plan has changed since, the
         /// answer is 412 and names what changed.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<RevokePlan>,
-    ) -> Result<Versioned<PlanView>, Problem> {
+    ) -> Result<Versioned<PlanView>> {
         let (reason, note) = (body.0.reason.into(), body.0.note.map(Into::into));
-        let (seen, actor) = (seen_or_any(&if_match.0)?, caller.actor());
-        let place = (TreatmentPlanId(id.0), &seen);
-        let (store, sources) = (self.store.as_ref(), &self.sources);
+        let (seen, actor) = (seen_or(&if_match, Seen::Any)?, caller.actor());
+        let place = (id.0, &seen);
+        let (store, sources) = (&*self.store, &self.sources);
         let plan = plans::revoke(&self.env, store, sources, actor, place, reason, note).await?;
-        Ok(Versioned::at(plan.version, plan))
+        Ok(Versioned::of(plan))
     }
 
     /// Complete a treatment plan
@@ -178,20 +156,18 @@ impl PlansApi {
     async fn complete(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<TreatmentPlanId>,
         /// The version that was read; when the plan has changed since, the
         /// answer is 412 and names what changed.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<CompletePlan>,
-    ) -> Result<Versioned<PlanView>, Problem> {
-        let (seen, actor) = (seen_or_any(&if_match.0)?, caller.actor());
-        let place = (TreatmentPlanId(id.0), &seen);
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let plan =
-            plans::complete(&self.env, store, sources, actor, place, body.0.note.map(Into::into))
-                .await?;
-        Ok(Versioned::at(plan.version, plan))
+    ) -> Result<Versioned<PlanView>> {
+        let (seen, actor) = (seen_or(&if_match, Seen::Any)?, caller.actor());
+        let (place, note) = ((id.0, &seen), body.0.note.map(Into::into));
+        let (store, sources) = (&*self.store, &self.sources);
+        let plan = plans::complete(&self.env, store, sources, actor, place, note).await?;
+        Ok(Versioned::of(plan))
     }
 
     /// Read a plan's history
@@ -204,13 +180,7 @@ impl PlansApi {
         method = "get",
         operation_id = "getTreatmentPlanHistory"
     )]
-    async fn history(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<PlanHistoryView>, Problem> {
-        let id = TreatmentPlanId(id.0);
-        let history = plans::history(self.store.as_ref(), caller.actor(), id).await?;
-        Ok(Json(history.into()))
+    async fn history(&self, caller: Caller, id: Path<TreatmentPlanId>) -> Answer<PlanHistoryView> {
+        Ok(Json(plans::history(&*self.store, caller.actor(), id.0).await?.into()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Caller, PageQuery, Problem, Tag};
+use api::{Answer, Caller, Mirror, PageQuery, Tag};
 use care::{
     CareStore, ConsultationStatus, ExpiringLicense, Sources,
     portal::{
@@ -11,11 +11,11 @@ use care::{
     },
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{CategoryId, Page, Uuid};
-use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json};
+use kernel::{CategoryId, ConsultationId, Page, ProviderId, TreatmentPlanId};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use ports::Env;
 
-use super::names::{Names, PatientNameView};
+use super::names::{self, WhoView};
 
 pub struct PortalApi {
     pub env: Env,
@@ -25,7 +25,8 @@ pub struct PortalApi {
 }
 
 /// The reviews within the provider's reach.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = ReviewCounts)]
 pub struct ReviewCountsView {
     /// Nobody holds them, and the provider may take them.
     pub waiting: u64,
@@ -41,21 +42,9 @@ pub struct ReviewCountsView {
     pub waiting_on_patients: u64,
 }
 
-impl From<ReviewCounts> for ReviewCountsView {
-    fn from(counts: ReviewCounts) -> Self {
-        Self {
-            waiting: counts.waiting,
-            waiting_urgent: counts.waiting_urgent,
-            waiting_overdue: counts.waiting_overdue,
-            held: counts.held,
-            held_overdue: counts.held_overdue,
-            waiting_on_patients: counts.waiting_on_patients,
-        }
-    }
-}
-
 /// The open tasks within the provider's reach.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = TaskCounts)]
 pub struct TaskCountsView {
     pub urgent: u64,
     pub routine: u64,
@@ -65,59 +54,23 @@ pub struct TaskCountsView {
     pub snoozed: u64,
 }
 
-impl From<TaskCounts> for TaskCountsView {
-    fn from(counts: TaskCounts) -> Self {
-        Self {
-            urgent: counts.urgent,
-            routine: counts.routine,
-            overdue: counts.overdue,
-            snoozed: counts.snoozed,
-        }
-    }
-}
-
-/// How far a consultation has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum AppointmentStatusWord {
-    Scheduled,
-    InProgress,
-    Completed,
-    Canceled,
-}
-
 /// A consultation of the day.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Appointment)]
 pub struct AppointmentView {
-    pub consultation_id: Uuid,
-    pub patient_id: Uuid,
-    /// Who that is; absent where the patient has no profile.
-    pub patient: Option<PatientNameView>,
-    pub category_id: Option<Uuid>,
+    #[mirror(id)]
+    pub consultation_id: ConsultationId,
+    #[oai(flatten)]
+    #[mirror(patient)]
+    pub who: WhoView,
+    pub category_id: Option<CategoryId>,
     pub starts_at: DateTime<Utc>,
-    pub status: AppointmentStatusWord,
-}
-
-impl AppointmentView {
-    fn of(appointment: Appointment, names: &Names) -> Self {
-        Self {
-            consultation_id: appointment.id.uuid(),
-            patient_id: appointment.patient.uuid(),
-            patient: names.view(appointment.patient),
-            category_id: appointment.category.map(CategoryId::uuid),
-            starts_at: appointment.starts_at,
-            status: match appointment.status {
-                ConsultationStatus::Scheduled => AppointmentStatusWord::Scheduled,
-                ConsultationStatus::InProgress => AppointmentStatusWord::InProgress,
-                ConsultationStatus::Completed => AppointmentStatusWord::Completed,
-                ConsultationStatus::Canceled => AppointmentStatusWord::Canceled,
-            },
-        }
-    }
+    pub status: ConsultationStatus,
 }
 
 /// A license that expires soon.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = ExpiringLicense)]
 pub struct ExpiringLicenseView {
     /// The postal code of the state.
     pub state: String,
@@ -126,18 +79,9 @@ pub struct ExpiringLicenseView {
     pub days_left: u32,
 }
 
-impl From<ExpiringLicense> for ExpiringLicenseView {
-    fn from(license: ExpiringLicense) -> Self {
-        Self {
-            state: license.state.to_string(),
-            expires_on: license.expires_on,
-            days_left: license.days_left,
-        }
-    }
-}
-
 /// The day's work of a provider.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Dashboard)]
 pub struct DashboardView {
     pub reviews: ReviewCountsView,
     pub tasks: TaskCountsView,
@@ -145,6 +89,7 @@ pub struct DashboardView {
     pub today: NaiveDate,
     /// The zone of the provider's working hours; without hours that of a state
     /// where they are licensed.
+    #[mirror(|dashboard| dashboard.zone.name().to_owned())]
     pub time_zone: String,
     /// Today's, in order.
     pub consultations: Vec<AppointmentView>,
@@ -155,49 +100,24 @@ pub struct DashboardView {
     pub expiring_licenses: Vec<ExpiringLicenseView>,
 }
 
-impl DashboardView {
-    fn of(dashboard: Dashboard, names: &Names) -> Self {
-        let consultations = dashboard.consultations.into_iter();
-        Self {
-            reviews: dashboard.reviews.into(),
-            tasks: dashboard.tasks.into(),
-            today: dashboard.today,
-            time_zone: dashboard.zone.name().to_owned(),
-            consultations: consultations.map(|one| AppointmentView::of(one, names)).collect(),
-            unread_messages: dashboard.unread_messages,
-            licensed_in: dashboard.licensed_in.iter().map(ToString::to_string).collect(),
-            expiring_licenses: dashboard.expiring_licenses.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
 /// An active treatment plan.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PanelPlan)]
 pub struct PanelPlanView {
-    pub id: Uuid,
-    pub category_id: Uuid,
+    pub id: TreatmentPlanId,
+    pub category_id: CategoryId,
     /// Who signed it.
-    pub provider_id: Uuid,
+    pub provider_id: ProviderId,
     pub since: DateTime<Utc>,
 }
 
-impl From<PanelPlan> for PanelPlanView {
-    fn from(plan: PanelPlan) -> Self {
-        Self {
-            id: plan.id.uuid(),
-            category_id: plan.category.uuid(),
-            provider_id: plan.provider.uuid(),
-            since: plan.since,
-        }
-    }
-}
-
 /// A patient of the provider's panel.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PanelPatient)]
 pub struct PanelPatientView {
-    pub patient_id: Uuid,
-    /// Who that is; absent where the patient has no profile.
-    pub patient: Option<PatientNameView>,
+    #[oai(flatten)]
+    #[mirror(patient)]
+    pub who: WhoView,
     /// The active ones, the oldest first.
     pub plans: Vec<PanelPlanView>,
     /// When this provider last decided for, wrote for or met the patient.
@@ -206,22 +126,12 @@ pub struct PanelPatientView {
     pub next_consultation: Option<DateTime<Utc>>,
 }
 
-impl PanelPatientView {
-    fn of(found: PanelPatient, names: &Names) -> Self {
-        Self {
-            patient_id: found.patient.uuid(),
-            patient: names.view(found.patient),
-            plans: found.plans.into_iter().map(Into::into).collect(),
-            last_contact: found.last_contact,
-            next_consultation: found.next_consultation,
-        }
-    }
-}
-
 /// A page of the panel.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<PanelPatient>)]
 pub struct PanelView {
     /// In the order of the patients' ids, so that pages stay as they are.
+    #[mirror(items)]
     pub patients: Vec<PanelPatientView>,
     /// The cursor of the next page.
     pub next: Option<String>,
@@ -234,13 +144,13 @@ impl PortalApi {
     /// The reviews that the provider may take or holds, open tasks, today's
     /// consultations, unread messages, and licenses that expire within 90 days.
     #[oai(path = "/api/providers/dashboard", method = "get", operation_id = "getProviderDashboard")]
-    async fn dashboard(&self, caller: Caller) -> Result<Json<DashboardView>, Problem> {
-        let (store, inbox) = (self.store.as_ref(), self.inbox.as_ref());
-        let dashboard =
-            portal::dashboard(&self.env, store, &self.sources, inbox, caller.actor()).await?;
-        let shown = dashboard.consultations.iter().map(|one| one.patient);
-        let names = Names::of(self.sources.facts.as_ref(), shown).await?;
-        Ok(Json(DashboardView::of(dashboard, &names)))
+    async fn dashboard(&self, caller: Caller) -> Answer<DashboardView> {
+        let (store, sources, inbox) = (&*self.store, &self.sources, &*self.inbox);
+        let found = portal::dashboard(&self.env, store, sources, inbox, caller.actor()).await?;
+        let mut shown = DashboardView::from(found);
+        let patients = shown.consultations.iter_mut().map(|one| &mut one.who);
+        names::name(&*sources.facts, patients).await?;
+        Ok(Json(shown))
     }
 
     /// List one's patients
@@ -253,22 +163,21 @@ impl PortalApi {
         &self,
         caller: Caller,
         /// Those with an active plan of this category.
-        category_id: Query<Option<Uuid>>,
+        category_id: Query<Option<CategoryId>>,
         /// Those with an active plan, or with `false` those without one.
         under_treatment: Query<Option<bool>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<PanelView>, Problem> {
+    ) -> Answer<PanelView> {
         let query = PanelQuery {
-            category: category_id.0.map(CategoryId),
+            category: category_id.0,
             under_treatment: under_treatment.0,
             page: PageQuery::read(limit, cursor)?,
         };
-        let Page { items, next } =
-            portal::panel(&self.env, self.store.as_ref(), caller.actor(), &query).await?;
-        let names =
-            Names::of(self.sources.facts.as_ref(), items.iter().map(|found| found.patient)).await?;
-        let patients = items.into_iter().map(|found| PanelPatientView::of(found, &names)).collect();
-        Ok(Json(PanelView { patients, next }))
+        let found = portal::panel(&self.env, &*self.store, caller.actor(), &query).await?;
+        let mut shown = PanelView::from(found);
+        let patients = shown.patients.iter_mut().map(|one| &mut one.who);
+        names::name(&*self.sources.facts, patients).await?;
+        Ok(Json(shown))
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use api::{Caller, Problem, Tag};
+use api::{Answer, Caller, Mirror, Tag};
 use care::{
     CareStore,
+    eligibility::RuleSetRef,
     rules::{self, Replay, ReplayedDecision},
 };
-use kernel::{AssessmentId, Uuid};
+use kernel::{AssessmentId, RuleSetId};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use ports::events::AssessmentOutcome;
 
@@ -16,7 +17,8 @@ pub struct ReplaysApi {
 }
 
 /// A decision without what it rests on.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = ReplayedDecision)]
 #[oai(rename = "ReplayedDecision")]
 pub struct ReplayedDecisionView {
     pub outcome: AssessmentOutcome,
@@ -25,26 +27,23 @@ pub struct ReplayedDecisionView {
     pub reasons: Vec<String>,
 }
 
-impl From<ReplayedDecision> for ReplayedDecisionView {
-    fn from(decision: ReplayedDecision) -> Self {
-        Self { outcome: decision.outcome, priority: decision.priority, reasons: decision.reasons }
-    }
-}
-
 /// A version of rules that decided.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = RuleSetRef)]
 #[oai(rename = "DecidingRuleSet")]
 pub struct DecidingRuleSetView {
-    pub id: Uuid,
+    pub id: RuleSetId,
     pub version: i32,
 }
 
 /// What came of deciding a stored assessment once more.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Replay)]
 #[oai(rename = "DecisionReplay")]
 pub struct ReplayView {
-    pub assessment_id: Uuid,
+    pub assessment_id: AssessmentId,
     /// Whether everything below agrees.
+    #[mirror(|replay| replay.is_same())]
     pub same: bool,
     pub rule_sets: Vec<DecidingRuleSetView>,
     pub stored: ReplayedDecisionView,
@@ -54,24 +53,6 @@ pub struct ReplayView {
     /// Whether the rules of the trace are those of the versions that it names,
     /// word for word.
     pub rules_as_published: bool,
-}
-
-impl From<Replay> for ReplayView {
-    fn from(replay: Replay) -> Self {
-        Self {
-            assessment_id: replay.assessment.uuid(),
-            same: replay.is_same(),
-            rule_sets: replay
-                .rule_sets
-                .into_iter()
-                .map(|set| DecidingRuleSetView { id: set.id.uuid(), version: set.version })
-                .collect(),
-            stored: replay.stored.into(),
-            replayed: replay.replayed.into(),
-            differing_rules: replay.differing_rules,
-            rules_as_published: replay.rules_as_published,
-        }
-    }
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -86,8 +67,7 @@ impl ReplaysApi {
         method = "get",
         operation_id = "replayAssessment"
     )]
-    async fn replay(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<ReplayView>, Problem> {
-        let id = AssessmentId(id.0);
-        Ok(Json(rules::replay(self.store.as_ref(), caller.actor(), id).await?.into()))
+    async fn replay(&self, caller: Caller, id: Path<AssessmentId>) -> Answer<ReplayView> {
+        Ok(Json(rules::replay(&*self.store, caller.actor(), id.0).await?.into()))
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use api::{Problem, Tag, Visitor};
+use api::{Answer, Mirror, Tag, Visitor};
 use care::{
     CareStore,
     rules::{self, Criterion},
 };
 use catalog::CatalogStore;
-use kernel::{CategoryId, Uuid};
+use kernel::CategoryId;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 
 pub struct RequirementsApi {
@@ -17,7 +17,8 @@ pub struct RequirementsApi {
 }
 
 /// Something that decides about a request, in the words of its rule.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Criterion)]
 #[oai(rename = "EligibilityCriterion")]
 pub struct CriterionView {
     /// A stable word, as in `under_age`.
@@ -30,22 +31,11 @@ pub struct CriterionView {
     state: Option<String>,
 }
 
-impl From<Criterion> for CriterionView {
-    fn from(criterion: Criterion) -> Self {
-        Self {
-            rule: criterion.rule,
-            description: criterion.description,
-            text: criterion.text,
-            state: criterion.state.map(|state| state.to_string()),
-        }
-    }
-}
-
 /// What a category asks of patients.
 #[derive(Debug, Object)]
 #[oai(rename = "CategoryEligibility")]
 pub struct RequirementsView {
-    category_id: Uuid,
+    category_id: CategoryId,
     name: String,
     /// How a provider has to meet the patient before a treatment can start. A
     /// state may ask for more.
@@ -76,27 +66,19 @@ impl RequirementsApi {
         method = "get",
         operation_id = "getCategoryEligibility"
     )]
-    async fn read(
-        &self,
-        visitor: Visitor,
-        id: Path<Uuid>,
-    ) -> Result<Json<RequirementsView>, Problem> {
-        let id = CategoryId(id.0);
-        let category = catalog::category(self.catalog.as_ref(), visitor.actor(), id).await?;
-        let asked = rules::requirements(self.care.as_ref(), id).await?;
+    async fn read(&self, visitor: Visitor, id: Path<CategoryId>) -> Answer<RequirementsView> {
+        let id = id.0;
+        let category = catalog::category(&*self.catalog, visitor.actor(), id).await?;
+        let asked = rules::requirements(&*self.care, id).await?;
         Ok(Json(RequirementsView {
-            category_id: id.uuid(),
+            category_id: id,
             name: category.name,
             required_modality: category.configuration.required_modality,
             minimum_age: category.configuration.minimum_age,
             maximum_age: category.configuration.maximum_age,
             excluded: asked.excludes.into_iter().map(Into::into).collect(),
             reviewed: asked.reviews.into_iter().map(Into::into).collect(),
-            approved_without_review_in: asked
-                .automatic_in
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            approved_without_review_in: asked.automatic_in.into_iter().map(Into::into).collect(),
         }))
     }
 }

@@ -1,18 +1,19 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text, idempotency_key_on};
+use api::{Answer, Body, Caller, Mirror, PageQuery, Tag, Text, idempotency_key_on};
 use care::{
-    Assessment, CareStore, QueueItem, Review, Sources,
-    eligibility::{RuleResult, TracedRule},
+    Assessment, CareStore, Priority, QueueItem, RejectionReason, ReviewWord, Severity, Sources,
+    eligibility::{RuleResultWord, TracedRule},
     reviews::{self, Approval},
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    AssessmentId, Page, PatientId, TreatmentPlanId, Uuid,
+    AssessmentId, CategoryId, FormResponseId, Page, PatientId, ProviderId, RuleSetId,
+    TreatmentPlanId,
     text::{ChartNote, MeetingReport},
 };
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
 };
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use super::{
     assessments::ReasonView,
     dosing::DoseOverrideBody,
-    names::{Names, PatientNameView},
+    names::{self, WhoView},
     treatment::{KidneysBody, PlanView, TreatmentBody},
 };
 
@@ -33,78 +34,51 @@ pub struct ReviewsApi {
 }
 
 /// A review that the provider may take.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = QueueItem)]
 pub struct QueueItemView {
-    pub assessment_id: Uuid,
-    pub patient_id: Uuid,
-    /// Who that is; absent where the patient has no profile.
-    pub patient: Option<PatientNameView>,
-    pub category_id: Uuid,
+    #[mirror(id)]
+    pub assessment_id: AssessmentId,
+    #[oai(flatten)]
+    #[mirror(patient)]
+    pub who: WhoView,
+    pub category_id: CategoryId,
     /// The postal code of the patient's state.
     pub state: String,
-    pub priority: care::Priority,
+    pub priority: Priority,
     pub submitted_at: DateTime<Utc>,
     pub due_at: DateTime<Utc>,
     /// Until when the provider's own claim holds.
+    #[mirror(|item| item.review.claimed_until())]
     pub claimed_until: Option<DateTime<Utc>>,
 }
 
 /// A page of the review queue.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<QueueItem>)]
 pub struct QueueView {
     /// Urgent ones first, then by the time at which they are due.
+    #[mirror(items)]
     pub reviews: Vec<QueueItemView>,
     /// The cursor of the next page.
     pub next: Option<String>,
 }
 
-impl QueueItemView {
-    fn of(item: QueueItem, names: &Names) -> Self {
-        Self {
-            assessment_id: item.id.uuid(),
-            patient_id: item.patient.uuid(),
-            patient: names.view(item.patient),
-            category_id: item.category.uuid(),
-            state: item.state.to_string(),
-            priority: item.priority,
-            submitted_at: item.submitted_at,
-            due_at: item.due_at,
-            claimed_until: match item.review {
-                Review::Claimed { until, .. } => Some(until),
-                _ => None,
-            },
-        }
-    }
-}
-
 /// A review as the provider who works on it sees it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Assessment)]
 pub struct ReviewView {
-    pub assessment_id: Uuid,
-    pub patient_id: Uuid,
-    pub category_id: Uuid,
-    pub review: care::ReviewWord,
-    pub priority: care::Priority,
+    #[mirror(id)]
+    pub assessment_id: AssessmentId,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
+    #[mirror(|assessment| assessment.review.word())]
+    pub review: ReviewWord,
+    pub priority: Priority,
     pub due_at: Option<DateTime<Utc>>,
     /// Until when a claim holds.
+    #[mirror(|assessment| assessment.review.claimed_until())]
     pub claimed_until: Option<DateTime<Utc>>,
-}
-
-impl From<Assessment> for ReviewView {
-    fn from(assessment: Assessment) -> Self {
-        Self {
-            assessment_id: assessment.id.uuid(),
-            patient_id: assessment.patient.uuid(),
-            category_id: assessment.category.uuid(),
-            review: assessment.review.word(),
-            priority: assessment.priority,
-            due_at: assessment.due_at,
-            claimed_until: match assessment.review {
-                Review::Claimed { until, .. } => Some(until),
-                _ => None,
-            },
-        }
-    }
 }
 
 /// An approval; without a treatment it is the category's protocol.
@@ -126,134 +100,120 @@ pub struct ApproveReview {
     pub overrides: Vec<DoseOverrideBody>,
     /// The patient's active plan of the category, which is to end: the new plan
     /// takes its place.
-    pub supersedes: Option<Uuid>,
+    pub supersedes: Option<TreatmentPlanId>,
     /// When, where and how the two met, where state or category ask for a visit
     /// and none here is on file; else the answer is 409 `care.visit_required`.
     /// It stands in the plan's history.
     pub met_elsewhere: Option<Text<MeetingReport>>,
 }
 
-impl poem_openapi::types::Example for ApproveReview {
-    fn example() -> Self {
-        Self {
-            version: [
-                "9f86d081884c7d659a2feaa0c55ad015",
-                "a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                "60303ae22b998861bce3b28f33eec1be",
-                "fd61a03af4f77d870fc21e05e7e80678",
-                "3fc9b689459d738f8c88a3a48aa9e335",
-            ]
-            .join("-"),
-            treatment: None,
-            kidneys: None,
-            overrides: Vec::new(),
-            supersedes: None,
-            met_elsewhere: None,
-        }
-    }
-}
+api::example!(ApproveReview {
+    version: [
+        "9f86d081884c7d659a2feaa0c55ad015",
+        "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "60303ae22b998861bce3b28f33eec1be",
+        "fd61a03af4f77d870fc21e05e7e80678",
+        "3fc9b689459d738f8c88a3a48aa9e335",
+    ]
+    .join("-"),
+    treatment: None,
+    kidneys: None,
+    overrides: Vec::new(),
+    supersedes: None,
+    met_elsewhere: None,
+});
 
 /// A rejection.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct RejectReview {
-    pub reason: care::RejectionReason,
+    pub reason: RejectionReason,
     /// The provider's own words, for the chart; at most 4,000 characters.
     pub note: Option<Text<ChartNote>>,
 }
 
-impl poem_openapi::types::Example for RejectReview {
-    fn example() -> Self {
-        Self {
-            reason: care::RejectionReason::NeedsInPersonVisit,
-            note: Some("The mole has to be looked at.".into()),
-        }
-    }
-}
-
-/// What became of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum RuleResultWord {
-    Fired,
-    NotFired,
-    /// It could not be evaluated, which counts as a reason for review.
-    Errored,
-}
+api::example!(RejectReview {
+    reason: RejectionReason::NeedsInPersonVisit,
+    note: Some("The mole has to be looked at.".into()),
+});
 
 /// A rule as it was evaluated.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = TracedRule)]
 pub struct TracedRuleView {
+    #[mirror(rule.id)]
     pub id: String,
+    #[mirror(rule.description)]
     pub description: String,
-    pub severity: care::Severity,
+    #[mirror(rule.severity)]
+    pub severity: Severity,
     /// The rule itself, in the Common Expression Language.
+    #[mirror(rule.expression)]
     pub expression: String,
     /// The inputs that the rule names, by their path; null where missing.
+    #[mirror(|traced| json!(traced.inputs))]
     pub inputs: Value,
+    #[mirror(|traced| traced.result.word())]
     pub result: RuleResultWord,
     /// Why it could not be evaluated.
+    #[mirror(|traced| traced.result.error().map(Into::into))]
     pub error: Option<String>,
+    #[mirror(rule.urgent)]
     pub urgent: bool,
+    #[mirror(|traced| ReasonView::of(&traced.rule))]
     pub reason: ReasonView,
 }
 
-impl From<TracedRule> for TracedRuleView {
-    fn from(traced: TracedRule) -> Self {
-        let (result, error) = match traced.result {
-            RuleResult::Fired => (RuleResultWord::Fired, None),
-            RuleResult::NotFired => (RuleResultWord::NotFired, None),
-            RuleResult::Errored { message } => (RuleResultWord::Errored, Some(message)),
-        };
-        Self {
-            id: traced.rule.id,
-            description: traced.rule.description,
-            severity: traced.rule.severity,
-            expression: traced.rule.expression,
-            inputs: json!(traced.inputs),
-            result,
-            error,
-            urgent: traced.rule.urgent,
-            reason: ReasonView { code: traced.rule.reason_code, text: traced.rule.reason_text },
-        }
-    }
-}
-
 /// An assessment with all that it rests on.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Assessment)]
 pub struct TracedAssessmentView {
-    pub id: Uuid,
-    pub category_id: Uuid,
-    pub response_id: Uuid,
+    pub id: AssessmentId,
+    pub category_id: CategoryId,
+    pub response_id: FormResponseId,
     pub decided_at: DateTime<Utc>,
     pub outcome: AssessmentOutcome,
     pub reasons: Vec<ReasonView>,
-    pub review: care::ReviewWord,
+    #[mirror(|assessment| assessment.review.word())]
+    pub review: ReviewWord,
     /// The provider who holds the review or decided it.
-    pub review_provider_id: Option<Uuid>,
-    pub priority: care::Priority,
+    #[mirror(|assessment| assessment.review.provider())]
+    pub review_provider_id: Option<ProviderId>,
+    pub priority: Priority,
     /// The rule set; absent where the category had none.
-    pub rule_set_id: Option<Uuid>,
+    #[mirror(trace.rule_set)]
+    pub rule_set_id: Option<RuleSetId>,
+    #[mirror(trace.rule_set_version)]
     pub rule_set_version: i32,
     /// The patient's age in years, sex and state at the decision.
+    #[mirror(|assessment| json!(assessment.trace.inputs.patient))]
     pub patient: Value,
     /// Every answer that was looked at, by link id.
+    #[mirror(|assessment| json!(assessment.trace.inputs.answers))]
     pub answers: Value,
     /// The scores of the form, by name.
+    #[mirror(|assessment| json!(assessment.trace.inputs.scores))]
     pub scores: Value,
     /// Active medications of the record.
+    #[mirror(|assessment| json!(assessment.trace.inputs.medications))]
     pub medications: Value,
     /// Active allergies of the record.
+    #[mirror(|assessment| json!(assessment.trace.inputs.allergies))]
     pub allergies: Value,
     /// Whether the drug was on the state's allowlist.
+    #[mirror(trace.gates.allowlisted)]
     pub allowlisted: bool,
     /// Whether the state permits asynchronous care.
+    #[mirror(trace.gates.asynchronous)]
     pub asynchronous: bool,
     /// Whether sex and age fit those of the patient's earlier decisions.
+    #[mirror(trace.gates.profile_unchanged)]
     pub profile_unchanged: bool,
     /// Who answers for automatic approvals in the state.
-    pub supervising_provider_id: Option<Uuid>,
+    #[mirror(trace.gates.supervising_provider)]
+    pub supervising_provider_id: Option<ProviderId>,
     /// Every rule, in the set's order.
+    #[mirror(trace.rules)]
     pub rules: Vec<TracedRuleView>,
 }
 
@@ -261,39 +221,6 @@ pub struct TracedAssessmentView {
 pub struct EligibilityView {
     /// Newest first.
     pub assessments: Vec<TracedAssessmentView>,
-}
-
-impl From<Assessment> for TracedAssessmentView {
-    fn from(assessment: Assessment) -> Self {
-        let trace = assessment.trace;
-        Self {
-            id: assessment.id.uuid(),
-            category_id: assessment.category.uuid(),
-            response_id: assessment.response.uuid(),
-            decided_at: assessment.decided_at,
-            outcome: assessment.outcome,
-            reasons: assessment
-                .reasons
-                .into_iter()
-                .map(|reason| ReasonView { code: reason.code, text: reason.text })
-                .collect(),
-            review: assessment.review.word(),
-            review_provider_id: assessment.review.provider().map(Into::into),
-            priority: assessment.priority,
-            rule_set_id: trace.rule_set.map(Into::into),
-            rule_set_version: trace.rule_set_version,
-            patient: json!(trace.inputs.patient),
-            answers: json!(trace.inputs.answers),
-            scores: json!(trace.inputs.scores),
-            medications: json!(trace.inputs.medications),
-            allergies: json!(trace.inputs.allergies),
-            allowlisted: trace.gates.allowlisted,
-            asynchronous: trace.gates.asynchronous,
-            profile_unchanged: trace.gates.profile_unchanged,
-            supervising_provider_id: trace.gates.supervising_provider.map(Into::into),
-            rules: trace.rules.into_iter().map(Into::into).collect(),
-        }
-    }
 }
 
 #[OpenApi(tag = "Tag::Care")]
@@ -308,15 +235,13 @@ impl ReviewsApi {
         caller: Caller,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<QueueView>, Problem> {
+    ) -> Answer<QueueView> {
         let page = PageQuery::read(limit, cursor)?;
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let Page { items, next } =
-            reviews::queue(&self.env, store, &self.sources, actor, &page).await?;
-        let names =
-            Names::of(self.sources.facts.as_ref(), items.iter().map(|item| item.patient)).await?;
-        let reviews = items.into_iter().map(|item| QueueItemView::of(item, &names)).collect();
-        Ok(Json(QueueView { reviews, next }))
+        let (store, sources, actor) = (&*self.store, &self.sources, caller.actor());
+        let found = reviews::queue(&self.env, store, sources, actor, &page).await?;
+        let mut shown = QueueView::from(found);
+        names::name(&*sources.facts, shown.reviews.iter_mut().map(|item| &mut item.who)).await?;
+        Ok(Json(shown))
     }
 
     /// Claim a review
@@ -328,12 +253,8 @@ impl ReviewsApi {
         method = "post",
         operation_id = "claimReview"
     )]
-    async fn claim(
-        &self,
-        caller: Caller,
-        assessment_id: Path<Uuid>,
-    ) -> Result<Json<ReviewView>, Problem> {
-        let (store, id) = (self.store.as_ref(), AssessmentId(assessment_id.0));
+    async fn claim(&self, caller: Caller, assessment_id: Path<AssessmentId>) -> Answer<ReviewView> {
+        let (store, id) = (&*self.store, assessment_id.0);
         let review = reviews::claim(&self.env, store, &self.sources, caller.actor(), id).await?;
         Ok(Json(review.into()))
     }
@@ -349,9 +270,9 @@ impl ReviewsApi {
     async fn release(
         &self,
         caller: Caller,
-        assessment_id: Path<Uuid>,
-    ) -> Result<Json<ReviewView>, Problem> {
-        let (store, id) = (self.store.as_ref(), AssessmentId(assessment_id.0));
+        assessment_id: Path<AssessmentId>,
+    ) -> Answer<ReviewView> {
+        let (store, id) = (&*self.store, assessment_id.0);
         let review = reviews::release(&self.env, store, &self.sources, caller.actor(), id).await?;
         Ok(Json(review.into()))
     }
@@ -377,20 +298,20 @@ impl ReviewsApi {
         /// A value that is unique to this approval; a repetition carries it again.
         #[oai(name = "Idempotency-Key")]
         key: Header<String>,
-        assessment_id: Path<Uuid>,
+        assessment_id: Path<AssessmentId>,
         body: Body<ApproveReview>,
-    ) -> Result<Json<PlanView>, Problem> {
-        let id = AssessmentId(assessment_id.0);
-        let key = idempotency_key_on("care.approve_review", assessment_id.0, &key.0, &body.0)?;
+    ) -> Answer<PlanView> {
+        let id = assessment_id.0;
+        let key = idempotency_key_on("care.approve_review", id, &key.0, &body.0)?;
         let approval = Approval {
             seen: body.0.version,
             treatment: body.0.treatment.map(TreatmentBody::parse).transpose()?,
             kidneys: body.0.kidneys.map(Into::into),
             overrides: body.0.overrides.into_iter().map(Into::into).collect(),
-            supersedes: body.0.supersedes.map(TreatmentPlanId),
+            supersedes: body.0.supersedes,
             met_elsewhere: body.0.met_elsewhere.map(Into::into),
         };
-        let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
+        let (store, sources, actor) = (&*self.store, &self.sources, caller.actor());
         let plan = reviews::approve(&self.env, store, sources, actor, id, approval, &key).await?;
         Ok(Json(plan.into()))
     }
@@ -407,12 +328,12 @@ impl ReviewsApi {
     async fn reject(
         &self,
         caller: Caller,
-        assessment_id: Path<Uuid>,
+        assessment_id: Path<AssessmentId>,
         body: Body<RejectReview>,
-    ) -> Result<Json<ReviewView>, Problem> {
+    ) -> Answer<ReviewView> {
         let (reason, note) = (body.0.reason, body.0.note.map(Into::into));
-        let (store, sources, actor) = (self.store.as_ref(), &self.sources, caller.actor());
-        let id = AssessmentId(assessment_id.0);
+        let (store, sources, actor) = (&*self.store, &self.sources, caller.actor());
+        let id = assessment_id.0;
         let review = reviews::reject(&self.env, store, sources, actor, id, reason, note).await?;
         Ok(Json(review.into()))
     }
@@ -429,11 +350,10 @@ impl ReviewsApi {
     async fn eligibility(
         &self,
         caller: Caller,
-        user_id: Path<Uuid>,
-    ) -> Result<Json<EligibilityView>, Problem> {
-        let (store, patient) = (self.store.as_ref(), PatientId(user_id.0));
+        user_id: Path<PatientId>,
+    ) -> Answer<EligibilityView> {
+        let (store, patient) = (&*self.store, user_id.0);
         let assessments = reviews::eligibility(store, caller.actor(), patient).await?;
-        let assessments = assessments.into_iter().map(Into::into).collect();
-        Ok(Json(EligibilityView { assessments }))
+        Ok(Json(EligibilityView { assessments: assessments.into_iter().map(Into::into).collect() }))
     }
 }

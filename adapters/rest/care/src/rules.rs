@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Created, IfMatch, PageQuery, Problem, ProblemField, Tag, Text, Versioned};
+use api::{
+    Answer, Body, Caller, Created, Example, IfMatch, Mirror, PageQuery, ProblemField, Result, Tag,
+    Text, Versioned,
+};
 use care::{
-    CareError, CareStore, Rule,
-    eligibility::{RuleSet, RuleSetContent, Scope},
+    CareStore, Priority, Rule, Severity,
+    eligibility::{RuleSet, RuleSetContent, RuleSetStatus, Scope},
     rules::{self, Change, FormSchemas, NewRuleSet, RuleSetQuery, Simulation},
 };
 use chrono::{DateTime, Utc};
 use kernel::{
-    AssessmentId, Page, RuleSetId, Uuid,
+    AssessmentId, CategoryId, Page, RuleSetId, RxNorm, UsState, Uuid,
     text::{DrugCode, RuleDescription, RuleReason, RuleSetNote, RuleWord, StateCode},
 };
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::{Env, events::AssessmentOutcome};
 
@@ -29,14 +31,14 @@ pub struct RulesApi {
 
 /// An eligibility rule: an expression in CEL that is true when the rule fires.
 #[derive(Clone, Debug, Object)]
-#[oai(rename = "EligibilityRule")]
+#[oai(remote = "Rule", rename = "EligibilityRule")]
 pub struct RuleBody {
     /// Unique in its set; in a narrower scope it takes the place of the wider
     /// rule with this id.
     pub id: Text<RuleWord>,
     pub description: Text<RuleDescription>,
     /// What it does when it fires.
-    pub severity: care::Severity,
+    pub severity: Severity,
     /// Over `answers` and `scores` by link id, `patient` (`age`, `sex`,
     /// `state`), and the lists `medications` and `allergies` of `system`,
     /// `code` and `display`. A rule that cannot be evaluated for a patient,
@@ -52,69 +54,34 @@ pub struct RuleBody {
     pub urgent: bool,
 }
 
-impl From<Rule> for RuleBody {
-    fn from(rule: Rule) -> Self {
-        Self {
-            id: rule.id.into(),
-            description: rule.description.into(),
-            severity: rule.severity,
-            expression: rule.expression,
-            reason_code: rule.reason_code.into(),
-            reason_text: rule.reason_text.into(),
-            urgent: rule.urgent,
-        }
-    }
-}
-
-impl From<RuleBody> for Rule {
-    fn from(body: RuleBody) -> Self {
-        Self {
-            id: body.id.into(),
-            description: body.description.into(),
-            severity: body.severity,
-            expression: body.expression,
-            reason_code: body.reason_code.into(),
-            reason_text: body.reason_text.into(),
-            urgent: body.urgent,
-        }
-    }
-}
-
 /// A new draft of a rule set.
 #[derive(Debug, Object)]
 #[oai(rename = "NewRuleSet", example)]
 pub struct NewRuleSetRequest {
-    pub category_id: Uuid,
+    pub category_id: CategoryId,
     /// The postal code of the state that it holds in; every state without one.
     pub state: Option<Text<StateCode>>,
     /// The RxNorm code of the drug that it holds for; every drug without one.
     pub rxnorm: Option<Text<DrugCode>>,
-    #[oai(validator(min_items = 1, max_items = 200))]
-    pub rules: Vec<RuleBody>,
-    /// What the version is for.
-    pub note: Option<Text<RuleSetNote>>,
-    /// The version whose place it takes; the one in force now without it.
-    pub based_on: Option<Uuid>,
+    #[oai(flatten)]
+    pub content: RuleSetChangeRequest,
 }
 
-impl Example for NewRuleSetRequest {
-    fn example() -> Self {
-        Self {
-            category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001),
-            state: Some("TX".into()),
-            rxnorm: None,
-            rules: vec![example_rule()],
-            note: Some("Texas asks for a look from 60 on.".into()),
-            based_on: None,
-        }
-    }
-}
+api::example!(NewRuleSetRequest {
+    category_id: Uuid::from_u128(0x5a1c_0001_0000_4000_8000_0000_0000_0001).into(),
+    state: Some("TX".into()),
+    rxnorm: None,
+    content: RuleSetChangeRequest {
+        note: Some("Texas asks for a look from 60 on.".into()),
+        ..Example::example()
+    },
+});
 
 fn example_rule() -> RuleBody {
     RuleBody {
         id: "over_65".into(),
         description: "Patients over 60.".into(),
-        severity: care::Severity::Review,
+        severity: Severity::Review,
         expression: "patient.age > 60".into(),
         reason_code: "over_60".into(),
         reason_text: "A provider looks at every request of people over 60.".into(),
@@ -123,41 +90,43 @@ fn example_rule() -> RuleBody {
 }
 
 /// A draft as it is to be from now on.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(into = RuleSetContent)]
 #[oai(rename = "RuleSetChange", example)]
 pub struct RuleSetChangeRequest {
     #[oai(validator(min_items = 1, max_items = 200))]
     pub rules: Vec<RuleBody>,
     /// What the version is for.
     pub note: Option<Text<RuleSetNote>>,
-    /// The version in force whose changes the draft has taken in; the one
-    /// before without it.
-    pub based_on: Option<Uuid>,
+    /// The version in force whose changes the draft has taken in; without it the
+    /// one in force now for a new draft, and else the one before.
+    pub based_on: Option<RuleSetId>,
 }
 
-impl Example for RuleSetChangeRequest {
-    fn example() -> Self {
-        Self { rules: vec![example_rule()], note: None, based_on: None }
-    }
-}
+api::example!(RuleSetChangeRequest { rules: vec![example_rule()], note: None, based_on: None });
 
 /// One version of the rules of a category and scope.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = RuleSet)]
 #[oai(rename = "RuleSet")]
 pub struct RuleSetView {
-    pub id: Uuid,
-    pub category_id: Uuid,
+    pub id: RuleSetId,
+    pub category_id: CategoryId,
     /// The postal code; every state without one.
+    #[mirror(scope.state)]
     pub state: Option<String>,
     /// The RxNorm code of the drug; every drug without one.
+    #[mirror(scope.drug)]
     pub rxnorm: Option<String>,
     /// Counts up within category and scope.
+    #[mirror(number)]
     pub version: i32,
-    pub status: care::eligibility::RuleSetStatus,
+    pub status: RuleSetStatus,
     pub rules: Vec<RuleBody>,
     pub note: Option<String>,
-    pub based_on: Option<Uuid>,
+    pub based_on: Option<RuleSetId>,
     /// Counts the changes; it is the `ETag` too.
+    #[mirror(version)]
     pub revision: i64,
     pub created_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
@@ -165,30 +134,12 @@ pub struct RuleSetView {
     pub published_at: Option<DateTime<Utc>>,
 }
 
-impl From<RuleSet> for RuleSetView {
-    fn from(set: RuleSet) -> Self {
-        Self {
-            id: set.id.uuid(),
-            category_id: set.category.uuid(),
-            state: set.scope.state.map(|state| state.to_string()),
-            rxnorm: set.scope.drug.map(String::from),
-            version: set.number,
-            status: set.status,
-            rules: set.rules.into_iter().map(Into::into).collect(),
-            note: set.note,
-            based_on: set.based_on.map(RuleSetId::uuid),
-            revision: set.version,
-            created_at: set.created_at,
-            changed_at: set.changed_at,
-            published_at: set.published_at,
-        }
-    }
-}
-
 /// Rule sets, the latest first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Page<RuleSet>)]
 #[oai(rename = "RuleSets")]
 pub struct RuleSetsView {
+    #[mirror(items)]
     pub rule_sets: Vec<RuleSetView>,
     /// The `cursor` of the next page; absent on the last one.
     pub next: Option<String>,
@@ -226,65 +177,55 @@ pub struct SimulatedRuleView {
 }
 
 /// An assessment that would come out otherwise.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Change)]
 #[oai(rename = "SimulatedChange")]
 pub struct SimulatedChangeView {
-    pub assessment_id: Uuid,
+    pub assessment_id: AssessmentId,
+    #[mirror(from.0)]
     pub from: AssessmentOutcome,
-    pub from_priority: care::Priority,
+    #[mirror(from.1)]
+    pub from_priority: Priority,
+    #[mirror(to.0)]
     pub to: AssessmentOutcome,
-    pub to_priority: care::Priority,
-}
-
-impl From<Change> for SimulatedChangeView {
-    fn from(change: Change) -> Self {
-        Self {
-            assessment_id: change.assessment.uuid(),
-            from: change.from.0,
-            from_priority: change.from.1,
-            to: change.to.0,
-            to_priority: change.to.1,
-        }
-    }
+    #[mirror(to.1)]
+    pub to_priority: Priority,
 }
 
 /// What a rule set would change.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Simulation)]
 #[oai(rename = "RuleSimulation")]
 pub struct SimulationView {
     /// How many past assessments were decided again.
     pub examined: u32,
+    #[mirror(|simulation| u32::try_from(simulation.changes.len()).unwrap_or(u32::MAX))]
     pub changed: u32,
+    #[mirror(|simulation| outcomes(simulation))]
     pub outcomes: Vec<SimulatedOutcomeView>,
+    #[mirror(|simulation| fired(simulation))]
     pub rules: Vec<SimulatedRuleView>,
     pub changes: Vec<SimulatedChangeView>,
     /// The `after` of the next call; absent when all were examined.
-    pub next: Option<Uuid>,
+    pub next: Option<AssessmentId>,
 }
 
-impl From<Simulation> for SimulationView {
-    fn from(simulation: Simulation) -> Self {
-        Self {
-            examined: simulation.examined,
-            changed: u32::try_from(simulation.changes.len()).unwrap_or(u32::MAX),
-            outcomes: simulation
-                .outcomes
-                .into_iter()
-                .map(|((from, to), count)| SimulatedOutcomeView {
-                    from: from.into(),
-                    to: to.into(),
-                    count,
-                })
-                .collect(),
-            rules: simulation
-                .fired
-                .into_iter()
-                .map(|(rule, (before, after))| SimulatedRuleView { rule, before, after })
-                .collect(),
-            changes: simulation.changes.into_iter().map(Into::into).collect(),
-            next: simulation.next.map(AssessmentId::uuid),
-        }
-    }
+fn outcomes(simulation: &Simulation) -> Vec<SimulatedOutcomeView> {
+    let view = |((from, to), count): (&(&str, &str), &u32)| SimulatedOutcomeView {
+        from: (*from).to_owned(),
+        to: (*to).to_owned(),
+        count: *count,
+    };
+    simulation.outcomes.iter().map(view).collect()
+}
+
+fn fired(simulation: &Simulation) -> Vec<SimulatedRuleView> {
+    let view = |(rule, (before, after)): (&String, &(u32, u32))| SimulatedRuleView {
+        rule: rule.clone(),
+        before: *before,
+        after: *after,
+    };
+    simulation.fired.iter().map(view).collect()
 }
 
 /// A drug that may be approved automatically in a state.
@@ -315,19 +256,7 @@ pub struct AutoApprovalChange {
     pub allowed: bool,
 }
 
-impl Example for AutoApprovalChange {
-    fn example() -> Self {
-        Self { state: "MA".into(), rxnorm: "200172".into(), allowed: true }
-    }
-}
-
-fn content(rules: Vec<RuleBody>, note: Option<String>, based_on: Option<Uuid>) -> RuleSetContent {
-    RuleSetContent {
-        rules: rules.into_iter().map(Into::into).collect(),
-        note,
-        based_on: based_on.map(RuleSetId),
-    }
-}
+api::example!(AutoApprovalChange { state: "MA".into(), rxnorm: "200172".into(), allowed: true });
 
 #[OpenApi(tag = "Tag::Care")]
 impl RulesApi {
@@ -339,20 +268,18 @@ impl RulesApi {
         &self,
         caller: Caller,
         /// Only those of this category.
-        category_id: Query<Option<Uuid>>,
+        category_id: Query<Option<CategoryId>>,
         /// Only those that stand like this.
-        status: Query<Option<care::eligibility::RuleSetStatus>>,
+        status: Query<Option<RuleSetStatus>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<RuleSetsView>, Problem> {
+    ) -> Answer<RuleSetsView> {
         let query = RuleSetQuery {
-            category: category_id.0.map(Into::into),
+            category: category_id.0,
             status: status.0,
             page: PageQuery::read(limit, cursor)?,
         };
-        let Page { items, next } = rules::list(self.store.as_ref(), caller.actor(), &query).await?;
-        let rule_sets = items.into_iter().map(Into::into).collect();
-        Ok(Json(RuleSetsView { rule_sets, next }))
+        Ok(Json(rules::list(&*self.store, caller.actor(), &query).await?.into()))
     }
 
     /// Draft a rule set
@@ -365,19 +292,14 @@ impl RulesApi {
         &self,
         caller: Caller,
         body: Body<NewRuleSetRequest>,
-    ) -> Result<Created<RuleSetView>, Problem> {
+    ) -> Result<Created<RuleSetView>> {
         let body = body.0;
-        caller.actor().require(kernel::Permission::RuleAdminister).map_err(CareError::from)?;
         let scope = Scope {
             state: body.state.map(|state| state.read("state")).transpose()?,
             drug: body.rxnorm.map(|drug| drug.read("rxnorm")).transpose()?,
         };
-        let new = NewRuleSet {
-            category: body.category_id.into(),
-            scope,
-            content: content(body.rules, body.note.map(Into::into), body.based_on),
-        };
-        let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
+        let new = NewRuleSet { category: body.category_id, scope, content: body.content.into() };
+        let (store, forms) = (&*self.store, &*self.forms);
         let set = rules::draft(&self.env, store, forms, caller.actor(), new).await?;
         Ok(Created::under("/api/admin/rule-sets", set))
     }
@@ -386,9 +308,8 @@ impl RulesApi {
     ///
     /// Takes `rule.administer`.
     #[oai(path = "/api/admin/rule-sets/:id", method = "get", operation_id = "getRuleSet")]
-    async fn one(&self, caller: Caller, id: Path<Uuid>) -> Result<Versioned<RuleSetView>, Problem> {
-        let set = rules::one(self.store.as_ref(), caller.actor(), id.0.into()).await?;
-        Ok(Versioned::of(set))
+    async fn one(&self, caller: Caller, id: Path<RuleSetId>) -> Result<Versioned<RuleSetView>> {
+        Ok(Versioned::of(rules::one(&*self.store, caller.actor(), id.0).await?))
     }
 
     /// Change a draft of a rule set
@@ -400,14 +321,12 @@ impl RulesApi {
     async fn change(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<RuleSetId>,
         #[oai(name = "If-Match")] seen: IfMatch,
         body: Body<RuleSetChangeRequest>,
-    ) -> Result<Versioned<RuleSetView>, Problem> {
-        let (store, body) = (self.store.as_ref(), body.0);
-        let content = content(body.rules, body.note.map(Into::into), body.based_on);
-        let set =
-            rules::revise(&self.env, store, caller.actor(), id.0.into(), &seen.0, content).await?;
+    ) -> Result<Versioned<RuleSetView>> {
+        let (store, content) = (&*self.store, body.0.into());
+        let set = rules::revise(&self.env, store, caller.actor(), id.0, &seen.0, content).await?;
         Ok(Versioned::of(set))
     }
 
@@ -420,13 +339,9 @@ impl RulesApi {
         method = "post",
         operation_id = "validateRuleSet"
     )]
-    async fn validate(
-        &self,
-        caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Json<RuleSetFindingsView>, Problem> {
-        let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
-        let errors = rules::validate(store, forms, caller.actor(), id.0.into()).await?;
+    async fn validate(&self, caller: Caller, id: Path<RuleSetId>) -> Answer<RuleSetFindingsView> {
+        let (store, forms) = (&*self.store, &*self.forms);
+        let errors = rules::validate(store, forms, caller.actor(), id.0).await?;
         let errors: Vec<ProblemField> = errors.into_iter().map(Into::into).collect();
         Ok(Json(RuleSetFindingsView { valid: errors.is_empty(), errors }))
     }
@@ -446,12 +361,11 @@ impl RulesApi {
     async fn publish(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<RuleSetId>,
         #[oai(name = "If-Match")] seen: IfMatch,
-    ) -> Result<Versioned<RuleSetView>, Problem> {
-        let (store, forms) = (self.store.as_ref(), self.forms.as_ref());
-        let set =
-            rules::publish(&self.env, store, forms, caller.actor(), id.0.into(), &seen.0).await?;
+    ) -> Result<Versioned<RuleSetView>> {
+        let (store, forms) = (&*self.store, &*self.forms);
+        let set = rules::publish(&self.env, store, forms, caller.actor(), id.0, &seen.0).await?;
         Ok(Versioned::of(set))
     }
 
@@ -469,15 +383,14 @@ impl RulesApi {
     async fn simulate(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<RuleSetId>,
         /// At most this many assessments, up to 1,000; 200 without it.
         limit: Query<Option<u32>>,
         /// What the call before gave as `next`.
-        after: Query<Option<Uuid>>,
-    ) -> Result<Json<SimulationView>, Problem> {
-        let (after, limit) = (after.0.map(AssessmentId), limit.0.unwrap_or(200));
-        let simulation =
-            rules::simulate(self.store.as_ref(), caller.actor(), id.0.into(), after, limit).await?;
+        after: Query<Option<AssessmentId>>,
+    ) -> Answer<SimulationView> {
+        let (after, limit) = (after.0, limit.0.unwrap_or(200));
+        let simulation = rules::simulate(&*self.store, caller.actor(), id.0, after, limit).await?;
         Ok(Json(simulation.into()))
     }
 
@@ -486,13 +399,13 @@ impl RulesApi {
     /// Takes `rule.administer`. The drugs that may be approved under protocol,
     /// by state.
     #[oai(path = "/api/admin/auto-approvals", method = "get", operation_id = "listAutoApprovals")]
-    async fn auto_approvals(&self, caller: Caller) -> Result<Json<AutoApprovalsView>, Problem> {
-        let allowed = rules::auto_approvals(self.store.as_ref(), caller.actor()).await?;
-        let auto_approvals = allowed
-            .into_iter()
-            .map(|(state, drug)| AutoApprovalView { state: state.to_string(), rxnorm: drug.into() })
-            .collect();
-        Ok(Json(AutoApprovalsView { auto_approvals }))
+    async fn auto_approvals(&self, caller: Caller) -> Answer<AutoApprovalsView> {
+        let allowed = rules::auto_approvals(&*self.store, caller.actor()).await?;
+        let view = |(state, drug): (UsState, RxNorm)| AutoApprovalView {
+            state: state.into(),
+            rxnorm: drug.into(),
+        };
+        Ok(Json(AutoApprovalsView { auto_approvals: allowed.into_iter().map(view).collect() }))
     }
 
     /// Allow or forbid automatic approvals
@@ -503,10 +416,9 @@ impl RulesApi {
         &self,
         caller: Caller,
         body: Body<AutoApprovalChange>,
-    ) -> Result<Json<AutoApprovalsView>, Problem> {
-        caller.actor().require(kernel::Permission::RuleAdminister).map_err(CareError::from)?;
+    ) -> Answer<AutoApprovalsView> {
         let (state, drug) = (body.0.state.read("state")?, body.0.rxnorm.read("rxnorm")?);
-        let store = self.store.as_ref();
+        let store = &*self.store;
         rules::set_auto_approval(store, caller.actor(), state, &drug, body.0.allowed).await?;
         self.auto_approvals(caller).await
     }

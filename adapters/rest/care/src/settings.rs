@@ -3,20 +3,19 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag, Text, Versioned, entity_tag, seen_version};
-use care::{CareError, CareStore, Categories, DoseLimit, Protocol, StatePolicy, setting};
+use api::{Answer, Body, Caller, Mirror, Result, Tag, Text, Versioned, entity_tag};
+use care::{CareError, CareStore, Categories, DoseLimit, Modality, Protocol, StatePolicy, setting};
 use kernel::{
-    CategoryId, DeaSchedule, FieldError, Permission, RxNorm, Seen, UsState, Uuid,
+    CategoryId, DeaSchedule, FieldError, Permission, RxNorm, Seen, UsState,
     text::{DrugCode, DrugDescription, PackageCode, Reference, Strength, ToConfirm, UnitOfMeasure},
 };
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Header, Path},
     payload::Json,
-    types::Example,
 };
 
-use super::{dosing::drug, treatment::TreatmentBody};
+use super::{dosing::drug, plans::seen_or, treatment::TreatmentBody};
 
 pub struct SettingsApi {
     pub store: Arc<dyn CareStore>,
@@ -36,7 +35,8 @@ pub enum DeaScheduleWord {
 }
 
 /// A drug of the formulary.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = DoseLimit)]
 #[oai(example)]
 pub struct FormularyDrugBody {
     /// The drug in words; treatments name it so.
@@ -66,23 +66,19 @@ pub struct FormularyDrugBody {
     pub followed_by: Option<Text<DrugCode>>,
 }
 
-impl Example for FormularyDrugBody {
-    fn example() -> Self {
-        Self {
-            display: "sertraline 50 MG Oral Tablet".into(),
-            strength: "50 MG".into(),
-            schedule: DeaScheduleWord::None,
-            max_single: 200.0,
-            max_daily: 200.0,
-            max_weekly: None,
-            unit: "mg".into(),
-            reference: "Prescribing information of sertraline tablets, section 2".into(),
-            ndcs: vec!["16714061201".into()],
-            to_confirm: None,
-            followed_by: None,
-        }
-    }
-}
+api::example!(FormularyDrugBody {
+    display: "sertraline 50 MG Oral Tablet".into(),
+    strength: "50 MG".into(),
+    schedule: DeaScheduleWord::None,
+    max_single: 200.0,
+    max_daily: 200.0,
+    max_weekly: None,
+    unit: "mg".into(),
+    reference: "Prescribing information of sertraline tablets, section 2".into(),
+    ndcs: vec!["16714061201".into()],
+    to_confirm: None,
+    followed_by: None,
+});
 
 /// A drug of the formulary in its list.
 #[derive(Debug, Object)]
@@ -102,7 +98,7 @@ pub struct FormularyView {
 }
 
 impl FormularyDrugBody {
-    fn parse(self, rxnorm: RxNorm) -> Result<DoseLimit, Problem> {
+    fn parse(self, rxnorm: RxNorm) -> Result<DoseLimit> {
         let ndcs = self.ndcs.iter().map(|ndc| ndc.ndc("ndcs")).collect::<Result<_, _>>()?;
         let followed_by = self.followed_by.map(|drug| drug.read("followed_by")).transpose()?;
         Ok(DoseLimit {
@@ -122,62 +118,25 @@ impl FormularyDrugBody {
     }
 }
 
-impl From<DoseLimit> for FormularyDrugBody {
-    fn from(drug: DoseLimit) -> Self {
-        Self {
-            display: drug.display.into(),
-            strength: drug.strength.into(),
-            schedule: drug.schedule.into(),
-            max_single: drug.max_single,
-            max_daily: drug.max_daily,
-            max_weekly: drug.max_weekly,
-            unit: drug.unit.into(),
-            reference: drug.reference.into(),
-            ndcs: drug.ndcs.iter().map(|ndc| ndc.as_str().into()).collect(),
-            to_confirm: drug.to_confirm.map(Into::into),
-            followed_by: drug.followed_by.map(|drug| drug.as_str().into()),
-        }
-    }
-}
-
 /// The treatment with which a category begins.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Protocol)]
 #[oai(example)]
 pub struct ProtocolBody {
     pub treatment: TreatmentBody,
 }
 
-impl Example for ProtocolBody {
-    fn example() -> Self {
-        Self { treatment: TreatmentBody::example() }
-    }
-}
+api::example!(ProtocolBody { treatment: TreatmentBody::example() });
 
 /// What a state allows.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = StatePolicy)]
 #[oai(example)]
 pub struct StatePolicyBody {
-    pub modality: care::Modality,
+    pub modality: Modality,
 }
 
-impl Example for StatePolicyBody {
-    fn example() -> Self {
-        Self { modality: care::Modality::Asynchronous }
-    }
-}
-
-impl StatePolicyBody {
-    fn parse(self, state: UsState) -> StatePolicy {
-        let modality = self.modality;
-        StatePolicy { state, modality }
-    }
-}
-
-impl From<StatePolicy> for StatePolicyBody {
-    fn from(policy: StatePolicy) -> Self {
-        Self { modality: policy.modality }
-    }
-}
+api::example!(StatePolicyBody { modality: Modality::Asynchronous });
 
 /// What a state allows with its version as the entity tag.
 #[derive(ApiResponse)]
@@ -193,11 +152,6 @@ pub enum StatePolicyFound {
     ),
 }
 
-/// The version that a request replaces; that of a setting that is not there is 0.
-pub(super) fn replaced(if_match: &Option<String>) -> Result<Seen, Problem> {
-    if_match.as_deref().map_or(Ok(Seen::from(0)), seen_version)
-}
-
 fn state(text: &str) -> Result<UsState, CareError> {
     let invalid = || FieldError::new("state", "invalid", "Two letters, as in MA.");
     text.parse().map_err(|_| CareError::Invalid(vec![invalid()]))
@@ -210,8 +164,8 @@ impl SettingsApi {
     /// Takes `rule.administer` or `treatment.write`. The drugs that can be prescribed, with their
     /// largest doses and the packages that are dispensed for them.
     #[oai(path = "/api/admin/formulary", method = "get", operation_id = "listFormulary")]
-    async fn formulary(&self, caller: Caller) -> Result<Json<FormularyView>, Problem> {
-        let found = setting::formulary(self.store.as_ref(), caller.actor()).await?;
+    async fn formulary(&self, caller: Caller) -> Answer<FormularyView> {
+        let found = setting::formulary(&*self.store, caller.actor()).await?;
         let view = |(drug, version): (DoseLimit, i64)| FormularyDrugView {
             rxnorm: drug.rxnorm.to_string(),
             drug: drug.into(),
@@ -228,10 +182,10 @@ impl SettingsApi {
         &self,
         caller: Caller,
         rxnorm: Path<String>,
-    ) -> Result<Versioned<FormularyDrugBody>, Problem> {
+    ) -> Result<Versioned<FormularyDrugBody>> {
         setting::may_read(caller.actor())?;
         let concept = drug(&rxnorm.0)?;
-        let (found, version) = setting::drug(self.store.as_ref(), caller.actor(), &concept).await?;
+        let (found, version) = setting::drug(&*self.store, caller.actor(), &concept).await?;
         Ok(Versioned::at(version, found))
     }
 
@@ -251,11 +205,10 @@ impl SettingsApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<FormularyDrugBody>,
-    ) -> Result<Versioned<FormularyDrugBody>, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
-        let (store, actor) = (self.store.as_ref(), caller.actor());
+    ) -> Result<Versioned<FormularyDrugBody>> {
+        let (store, actor) = (&*self.store, caller.actor());
         let listed = body.0.parse(drug(&rxnorm.0)?)?;
-        let seen = replaced(&if_match.0)?;
+        let seen = seen_or(&if_match, Seen::from(0))?;
         let version = setting::set_drug(store, actor, &listed, &seen).await?;
         Ok(Versioned::at(version, listed))
     }
@@ -271,13 +224,10 @@ impl SettingsApi {
     async fn protocol(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
-    ) -> Result<Versioned<ProtocolBody>, Problem> {
-        let category = CategoryId(id.0);
-        let (found, version) =
-            setting::protocol(self.store.as_ref(), caller.actor(), category).await?;
-        let body = ProtocolBody { treatment: found.treatment.into() };
-        Ok(Versioned::at(version, body))
+        id: Path<CategoryId>,
+    ) -> Result<Versioned<ProtocolBody>> {
+        let (found, version) = setting::protocol(&*self.store, caller.actor(), id.0).await?;
+        Ok(Versioned::at(version, found))
     }
 
     /// Set the default treatment of a category
@@ -294,20 +244,17 @@ impl SettingsApi {
     async fn set_protocol(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<CategoryId>,
         /// The version that is replaced.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<ProtocolBody>,
-    ) -> Result<Versioned<ProtocolBody>, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let category = CategoryId(id.0);
-        let protocol = Protocol { category, treatment: body.0.treatment.parse()? };
-        let (seen, categories) = (replaced(&if_match.0)?, self.categories.as_ref());
+    ) -> Result<Versioned<ProtocolBody>> {
+        let (store, actor) = (&*self.store, caller.actor());
+        let protocol = Protocol { category: id.0, treatment: body.0.treatment.parse()? };
+        let (seen, categories) = (seen_or(&if_match, Seen::from(0))?, &*self.categories);
         let version = setting::set_protocol(store, categories, actor, &protocol, &seen).await?;
-        let body = ProtocolBody { treatment: protocol.treatment.into() };
-        Ok(Versioned::at(version, body))
+        Ok(Versioned::at(version, protocol))
     }
 
     /// Read what a state allows
@@ -326,11 +273,10 @@ impl SettingsApi {
         /// The two letters of the state.
         #[oai(name = "state")]
         code: Path<String>,
-    ) -> Result<StatePolicyFound, Problem> {
+    ) -> Result<StatePolicyFound> {
         caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
         let state = state(&code.0)?;
-        let (policy, version) =
-            setting::state_policy(self.store.as_ref(), caller.actor(), state).await?;
+        let (policy, version) = setting::state_policy(&*self.store, caller.actor(), state).await?;
         Ok(StatePolicyFound::Found(Json(policy.into()), version.map(entity_tag)))
     }
 
@@ -352,11 +298,10 @@ impl SettingsApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<StatePolicyBody>,
-    ) -> Result<StatePolicyFound, Problem> {
-        caller.actor().require(Permission::RuleAdminister).map_err(CareError::from)?;
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let policy = body.0.parse(state(&code.0)?);
-        let seen = replaced(&if_match.0)?;
+    ) -> Result<StatePolicyFound> {
+        let (store, actor) = (&*self.store, caller.actor());
+        let policy = StatePolicy { state: state(&code.0)?, modality: body.0.modality };
+        let seen = seen_or(&if_match, Seen::from(0))?;
         let version = setting::set_state_policy(store, actor, &policy, &seen).await?;
         Ok(StatePolicyFound::Found(Json(policy.into()), Some(entity_tag(version))))
     }

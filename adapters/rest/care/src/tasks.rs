@@ -1,23 +1,22 @@
 use std::sync::Arc;
 
-use api::{Body, Caller, PageQuery, Problem, Tag, Text, Versioned};
+use api::{Answer, Body, Caller, PageQuery, Result, Tag, Text, Versioned};
 use care::{
-    CareError, CareStore, Sources, Task,
+    CareError, CareStore, Priority, Sources, Task, TaskKind,
     tasks::{self, Shown, TaskChange},
 };
 use chrono::{DateTime, Utc};
-use kernel::{FieldError, Page, ProviderId, TaskId, Uuid, text::ChartNote};
+use kernel::{FieldError, Page, ProviderId, Seen, TaskId, Uuid, text::ChartNote};
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
-    types::Example,
 };
 use ports::Env;
 
 use super::{
-    names::{Names, PatientNameView},
-    plans::seen_or_any,
+    names::{self, WhoView},
+    plans::seen_or,
 };
 
 pub struct TasksApi {
@@ -26,29 +25,18 @@ pub struct TasksApi {
     pub sources: Sources,
 }
 
-/// How far a task has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum TaskStatusWord {
-    Open,
-    /// It was put off and does not show before `snoozed_until`.
-    Snoozed,
-    Done,
-}
-
 /// A task of a provider.
 #[derive(Debug, Object)]
 pub struct TaskView {
-    pub id: Uuid,
-    pub kind: care::TaskKind,
+    pub id: TaskId,
+    pub kind: TaskKind,
     pub title: String,
-    pub priority: care::Priority,
-    pub status: TaskStatusWord,
+    pub priority: Priority,
+    pub status: Shown,
     /// Whose it is; absent where anybody licensed in the state may take it.
-    pub provider_id: Option<Uuid>,
-    pub patient_id: Uuid,
-    /// Who that is; absent where the patient has no profile.
-    pub patient: Option<PatientNameView>,
+    pub provider_id: Option<ProviderId>,
+    #[oai(flatten)]
+    pub who: WhoView,
     /// The assessment, the prescription, the treatment plan, the held fill or the
     /// shipment that it is about.
     pub subject_id: Uuid,
@@ -57,7 +45,7 @@ pub struct TaskView {
     pub snoozed_until: Option<DateTime<Utc>>,
     pub done_at: Option<DateTime<Utc>>,
     /// Absent where what it was about has settled by itself.
-    pub done_by: Option<Uuid>,
+    pub done_by: Option<ProviderId>,
     /// What was done, in the provider's own words.
     pub note: Option<String>,
     /// The version, to send back as `If-Match`.
@@ -74,25 +62,20 @@ pub struct TasksView {
 }
 
 impl TaskView {
-    pub(super) fn of(task: Task, now: DateTime<Utc>, names: &Names) -> Self {
-        let status = match &task.ended {
-            Some(_) => TaskStatusWord::Done,
-            None if task.is_snoozed(now) => TaskStatusWord::Snoozed,
-            None => TaskStatusWord::Open,
-        };
+    fn of(task: Task, now: DateTime<Utc>) -> Self {
+        let status = task.shown(now);
         let (done_at, done_by, note) = match task.ended {
-            Some(ending) => (Some(ending.at), ending.by.map(ProviderId::uuid), ending.note),
+            Some(ending) => (Some(ending.at), ending.by, ending.note),
             None => (None, None, None),
         };
         Self {
-            id: task.id.uuid(),
+            id: task.id,
             kind: task.kind,
             title: task.kind.title().to_owned(),
             priority: task.kind.priority(),
             status,
-            provider_id: task.provider.map(ProviderId::uuid),
-            patient_id: task.patient.uuid(),
-            patient: names.view(task.patient),
+            provider_id: task.provider,
+            who: task.patient.into(),
             subject_id: task.subject,
             created_at: task.created_at,
             due_at: task.due_at,
@@ -110,7 +93,7 @@ impl TaskView {
 #[oai(example)]
 pub struct UpdateTask {
     /// `open` takes a snooze back, or hands the task to `provider_id`.
-    pub status: TaskStatusWord,
+    pub status: Shown,
     /// What was done, with `done`; at most 4,000 characters. It is required
     /// where an answer points to danger.
     pub note: Option<Text<ChartNote>>,
@@ -119,42 +102,38 @@ pub struct UpdateTask {
     pub snoozed_until: Option<DateTime<Utc>>,
     /// With `open`: who has the task from now on. Somebody licensed where the
     /// patient is; oneself takes a task that is nobody's.
-    pub provider_id: Option<Uuid>,
+    pub provider_id: Option<ProviderId>,
 }
 
-impl Example for UpdateTask {
-    fn example() -> Self {
-        Self {
-            status: TaskStatusWord::Done,
-            note: Some("Called; safe, and seen by the crisis line.".into()),
-            snoozed_until: None,
-            provider_id: None,
-        }
-    }
-}
+api::example!(UpdateTask {
+    status: Shown::Done,
+    note: Some("Called; safe, and seen by the crisis line.".into()),
+    snoozed_until: None,
+    provider_id: None,
+});
 
 impl UpdateTask {
     fn parse(self) -> Result<TaskChange, CareError> {
         let mut errors = Vec::new();
-        let mut only_with = |path: &str, is_there: bool, word: TaskStatusWord| {
+        let mut only_with = |path: &str, is_there: bool, word: Shown| {
             if is_there && self.status != word {
                 let message = "This does not belong to that status.";
                 errors.push(FieldError::new(path, "not_allowed", message));
             }
         };
-        only_with("note", self.note.is_some(), TaskStatusWord::Done);
-        only_with("snoozed_until", self.snoozed_until.is_some(), TaskStatusWord::Snoozed);
-        only_with("provider_id", self.provider_id.is_some(), TaskStatusWord::Open);
-        if self.status == TaskStatusWord::Snoozed && self.snoozed_until.is_none() {
+        only_with("note", self.note.is_some(), Shown::Done);
+        only_with("snoozed_until", self.snoozed_until.is_some(), Shown::Snoozed);
+        only_with("provider_id", self.provider_id.is_some(), Shown::Open);
+        if self.status == Shown::Snoozed && self.snoozed_until.is_none() {
             errors.push(FieldError::required("snoozed_until"));
         }
         if !errors.is_empty() {
             return Err(CareError::Invalid(errors));
         }
         Ok(match (self.status, self.snoozed_until, self.provider_id) {
-            (TaskStatusWord::Done, ..) => TaskChange::Complete { note: self.note.map(Into::into) },
-            (TaskStatusWord::Snoozed, Some(until), _) => TaskChange::Snooze { until },
-            (_, _, Some(to)) => TaskChange::HandOver { to: ProviderId(to) },
+            (Shown::Done, ..) => TaskChange::Complete { note: self.note.map(Into::into) },
+            (Shown::Snoozed, Some(until), _) => TaskChange::Snooze { until },
+            (_, _, Some(to)) => TaskChange::HandOver { to },
             _ => TaskChange::Wake,
         })
     }
@@ -171,23 +150,18 @@ impl TasksApi {
         &self,
         caller: Caller,
         /// Which ones; the open ones where it is left out.
-        status: Query<Option<TaskStatusWord>>,
+        status: Query<Option<Shown>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
-    ) -> Result<Json<TasksView>, Problem> {
+    ) -> Answer<TasksView> {
         let page = PageQuery::read(limit, cursor)?;
-        let shown = match status.0 {
-            None | Some(TaskStatusWord::Open) => Shown::Open,
-            Some(TaskStatusWord::Snoozed) => Shown::Snoozed,
-            Some(TaskStatusWord::Done) => Shown::Done,
-        };
-        let (store, actor) = (self.store.as_ref(), caller.actor());
+        let (store, sources, actor) = (&*self.store, &self.sources, caller.actor());
+        let shown = status.0.unwrap_or_default();
         let Page { items, next } =
-            tasks::list(&self.env, store, &self.sources, actor, shown, &page).await?;
+            tasks::list(&self.env, store, sources, actor, shown, &page).await?;
         let now = self.env.now();
-        let names =
-            Names::of(self.sources.facts.as_ref(), items.iter().map(|task| task.patient)).await?;
-        let tasks = items.into_iter().map(|task| TaskView::of(task, now, &names)).collect();
+        let mut tasks: Vec<_> = items.into_iter().map(|task| TaskView::of(task, now)).collect();
+        names::name(&*sources.facts, tasks.iter_mut().map(|task| &mut task.who)).await?;
         Ok(Json(TasksView { tasks, next }))
     }
 
@@ -199,18 +173,18 @@ impl TasksApi {
     async fn update(
         &self,
         caller: Caller,
-        id: Path<Uuid>,
+        id: Path<TaskId>,
         /// The version that was read; when the task has changed since, the
         /// answer is 412.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<UpdateTask>,
-    ) -> Result<Versioned<TaskView>, Problem> {
-        let (seen, change) = (seen_or_any(&if_match.0)?, body.0.parse()?);
-        let place = (TaskId(id.0), &seen);
-        let (store, actor) = (self.store.as_ref(), caller.actor());
-        let task = tasks::change(&self.env, store, &self.sources, actor, place, change).await?;
-        let names = Names::of(self.sources.facts.as_ref(), [task.patient]).await?;
-        Ok(Versioned::at(task.version, TaskView::of(task, self.env.now(), &names)))
+    ) -> Result<Versioned<TaskView>> {
+        let (seen, change) = (seen_or(&if_match, Seen::Any)?, body.0.parse()?);
+        let (store, sources, place) = (&*self.store, &self.sources, (id.0, &seen));
+        let task = tasks::change(&self.env, store, sources, caller.actor(), place, change).await?;
+        let mut shown = TaskView::of(task, self.env.now());
+        names::name(&*sources.facts, [&mut shown.who]).await?;
+        Ok(Versioned::at(shown.version, shown))
     }
 }

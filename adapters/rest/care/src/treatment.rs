@@ -1,28 +1,29 @@
 //! Treatments and plans as they stand on the wire.
 
-use api::{Problem, Text};
+use api::{Mirror, Result, Text};
 use care::{
-    Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding, Treatment,
-    TreatmentPlan,
+    Dose, EndReason, FieldChange, Frequency, Medication, PeriodUnit, PlanEnding, PlanStatus,
+    Treatment, TreatmentPlan,
     dosing::{Kidneys, Titration, TitrationStep},
-    plans::{PlanHistory, VersionHistory},
+    plans::{PlanHistory, PlanRequest, TreatmentChanges, VersionHistory},
     treatment::PlanVersion,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{
-    Uuid,
+    AssessmentId, CategoryId, PatientId, ProviderId, TreatmentPlanId, Uuid,
     text::{
         ChartNote, DiagnosisCode, DrugCode, DrugDescription, MeetingReport, PackageCode,
         PlanReason, Sig, UnitOfMeasure,
     },
 };
-use poem_openapi::{Enum, Object, types::Example};
+use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
 use super::dosing::DoseOverrideBody;
 
 /// A drug.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Medication)]
 pub struct MedicationBody {
     /// The RxNorm concept of the clinical drug.
     pub rxnorm: Text<DrugCode>,
@@ -34,6 +35,7 @@ pub struct MedicationBody {
 
 /// How much at a time.
 #[derive(Clone, Debug, Object)]
+#[oai(remote = "Dose")]
 pub struct DoseBody {
     pub value: f64,
     /// The UCUM unit, as in `mg`.
@@ -42,6 +44,7 @@ pub struct DoseBody {
 
 /// `frequency` times in every `period`.
 #[derive(Clone, Debug, Object)]
+#[oai(remote = "Frequency")]
 pub struct FrequencyBody {
     pub frequency: u32,
     pub period: u32,
@@ -53,6 +56,7 @@ pub struct FrequencyBody {
 
 /// One step of a titration.
 #[derive(Clone, Debug, Object)]
+#[oai(remote = "TitrationStep")]
 pub struct TitrationStepBody {
     /// In the unit of the treatment's dose.
     pub dose: f64,
@@ -61,42 +65,17 @@ pub struct TitrationStepBody {
 }
 
 /// A dose that changes step by step.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Titration, into = Titration)]
 pub struct TitrationBody {
     pub starts_on: NaiveDate,
     /// The first one is the treatment's dose.
     pub steps: Vec<TitrationStepBody>,
 }
 
-impl From<TitrationStepBody> for TitrationStep {
-    fn from(step: TitrationStepBody) -> Self {
-        Self { dose: step.dose, days: step.days }
-    }
-}
-
-impl From<TitrationStep> for TitrationStepBody {
-    fn from(step: TitrationStep) -> Self {
-        Self { dose: step.dose, days: step.days }
-    }
-}
-
-impl From<TitrationBody> for Titration {
-    fn from(body: TitrationBody) -> Self {
-        Self { starts_on: body.starts_on, steps: body.steps.into_iter().map(Into::into).collect() }
-    }
-}
-
-impl From<Titration> for TitrationBody {
-    fn from(titration: Titration) -> Self {
-        Self {
-            starts_on: titration.starts_on,
-            steps: titration.steps.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
 /// What is known of a patient's kidneys.
 #[derive(Clone, Debug, Object)]
+#[oai(remote = "Kidneys")]
 pub struct KidneysBody {
     pub serum_creatinine_mg_dl: f64,
     pub weight_kg: f64,
@@ -104,28 +83,9 @@ pub struct KidneysBody {
     pub measured_on: NaiveDate,
 }
 
-impl From<KidneysBody> for Kidneys {
-    fn from(body: KidneysBody) -> Self {
-        Self {
-            serum_creatinine_mg_dl: body.serum_creatinine_mg_dl,
-            weight_kg: body.weight_kg,
-            measured_on: body.measured_on,
-        }
-    }
-}
-
-impl From<Kidneys> for KidneysBody {
-    fn from(kidneys: Kidneys) -> Self {
-        Self {
-            serum_creatinine_mg_dl: kidneys.serum_creatinine_mg_dl,
-            weight_kg: kidneys.weight_kg,
-            measured_on: kidneys.measured_on,
-        }
-    }
-}
-
 /// What the patient is to take.
-#[derive(Clone, Debug, Object)]
+#[derive(Clone, Debug, Object, Mirror)]
+#[mirror(from = Treatment)]
 #[oai(example)]
 pub struct TreatmentBody {
     pub medication: MedicationBody,
@@ -154,36 +114,32 @@ pub struct TreatmentBody {
     pub overrides: Vec<DoseOverrideBody>,
 }
 
-impl Example for TreatmentBody {
-    fn example() -> Self {
-        Self {
-            medication: MedicationBody {
-                rxnorm: "312941".into(),
-                ndc: "16714061201".into(),
-                display: "sertraline 50 MG Oral Tablet".into(),
-            },
-            dose: DoseBody { value: 50.0, unit: "mg".into() },
-            sig: "Take 1 tablet by mouth once a day.".into(),
-            frequency: FrequencyBody {
-                frequency: 1,
-                period: 1,
-                period_unit: PeriodUnit::D,
-                as_needed: false,
-            },
-            duration_days: 30,
-            quantity: 30,
-            quantity_unit: "tablet".into(),
-            refills: 2,
-            diagnosis: "F41.1".into(),
-            titration: None,
-            kidneys: None,
-            overrides: Vec::new(),
-        }
-    }
-}
+api::example!(TreatmentBody {
+    medication: MedicationBody {
+        rxnorm: "312941".into(),
+        ndc: "16714061201".into(),
+        display: "sertraline 50 MG Oral Tablet".into(),
+    },
+    dose: DoseBody { value: 50.0, unit: "mg".into() },
+    sig: "Take 1 tablet by mouth once a day.".into(),
+    frequency: FrequencyBody {
+        frequency: 1,
+        period: 1,
+        period_unit: PeriodUnit::D,
+        as_needed: false,
+    },
+    duration_days: 30,
+    quantity: 30,
+    quantity_unit: "tablet".into(),
+    refills: 2,
+    diagnosis: "F41.1".into(),
+    titration: None,
+    kidneys: None,
+    overrides: Vec::new(),
+});
 
 impl TreatmentBody {
-    pub fn parse(self) -> Result<Treatment, Problem> {
+    pub fn parse(self) -> Result<Treatment> {
         Ok(Treatment {
             medication: Medication {
                 rxnorm: self.medication.rxnorm.read("treatment.medication.rxnorm")?,
@@ -205,78 +161,42 @@ impl TreatmentBody {
     }
 }
 
-impl From<DoseBody> for Dose {
-    fn from(dose: DoseBody) -> Self {
-        Self { value: dose.value, unit: dose.unit.into() }
-    }
-}
-
-impl From<FrequencyBody> for Frequency {
-    fn from(body: FrequencyBody) -> Self {
-        Self {
-            frequency: body.frequency,
-            period: body.period,
-            period_unit: body.period_unit,
-            as_needed: body.as_needed,
-        }
-    }
-}
-
-impl From<Treatment> for TreatmentBody {
-    fn from(treatment: Treatment) -> Self {
-        Self {
-            medication: MedicationBody {
-                rxnorm: treatment.medication.rxnorm.as_str().into(),
-                ndc: treatment.medication.ndc.as_str().into(),
-                display: treatment.medication.display.into(),
-            },
-            dose: DoseBody { value: treatment.dose.value, unit: treatment.dose.unit.into() },
-            sig: treatment.sig.into(),
-            frequency: FrequencyBody {
-                frequency: treatment.frequency.frequency,
-                period: treatment.frequency.period,
-                period_unit: treatment.frequency.period_unit,
-                as_needed: treatment.frequency.as_needed,
-            },
-            duration_days: treatment.duration_days,
-            quantity: treatment.quantity,
-            quantity_unit: treatment.quantity_unit,
-            refills: treatment.refills,
-            diagnosis: treatment.diagnosis.as_str().into(),
-            titration: treatment.titration.map(Into::into),
-            kidneys: treatment.kidneys.map(Into::into),
-            overrides: treatment.overrides.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
 /// A plan that a provider writes for a patient of their panel.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct CreatePlan {
-    pub patient_id: Uuid,
-    pub category_id: Uuid,
+    pub patient_id: PatientId,
+    pub category_id: CategoryId,
     pub treatment: TreatmentBody,
     /// Why, for the chart.
     pub reason: Text<PlanReason>,
     /// The patient's active plan of the category, which is to end: the new plan
     /// takes its place.
-    pub supersedes: Option<Uuid>,
+    pub supersedes: Option<TreatmentPlanId>,
     /// When, where and how the two met, where state or category ask for a visit
     /// and none here is on file; else the answer is 409 `care.visit_required`.
     pub met_elsewhere: Option<Text<MeetingReport>>,
 }
 
-impl Example for CreatePlan {
-    fn example() -> Self {
-        Self {
-            patient_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
-            category_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0003),
-            treatment: TreatmentBody::example(),
-            reason: "Asked for in the visit.".into(),
-            supersedes: None,
-            met_elsewhere: None,
-        }
+api::example!(CreatePlan {
+    patient_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001).into(),
+    category_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0003).into(),
+    treatment: TreatmentBody::example(),
+    reason: "Asked for in the visit.".into(),
+    supersedes: None,
+    met_elsewhere: None,
+});
+
+impl CreatePlan {
+    pub fn parse(self) -> Result<PlanRequest> {
+        Ok(PlanRequest {
+            patient: self.patient_id,
+            category: self.category_id,
+            treatment: self.treatment.parse()?,
+            reason: self.reason.into(),
+            supersedes: self.supersedes,
+            met_elsewhere: self.met_elsewhere.map(Into::into),
+        })
     }
 }
 
@@ -289,19 +209,15 @@ pub struct ReplacePlan {
     pub reason: Text<PlanReason>,
 }
 
-impl Example for ReplacePlan {
-    fn example() -> Self {
-        Self {
-            treatment: TreatmentBody::example(),
-            reason: "Another strength suits better.".into(),
-        }
-    }
-}
+api::example!(ReplacePlan {
+    treatment: TreatmentBody::example(),
+    reason: "Another strength suits better.".into(),
+});
 
-/// What is to change of a plan; what is left out stays.
-#[derive(Debug, Object)]
-#[oai(example)]
-pub struct ModifyPlan {
+/// The parts of a treatment that change.
+#[derive(Debug, Object, Mirror)]
+#[mirror(into = TreatmentChanges)]
+pub struct TreatmentChangesBody {
     pub dose: Option<DoseBody>,
     pub sig: Option<Text<Sig>>,
     pub frequency: Option<FrequencyBody>,
@@ -315,26 +231,32 @@ pub struct ModifyPlan {
     /// of the version before are not taken over.
     #[oai(default)]
     pub overrides: Vec<DoseOverrideBody>,
+}
+
+/// What is to change of a plan; what is left out stays.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct ModifyPlan {
+    #[oai(flatten)]
+    pub changes: TreatmentChangesBody,
     /// Why, for the chart.
     pub reason: Text<PlanReason>,
 }
 
-impl Example for ModifyPlan {
-    fn example() -> Self {
-        Self {
-            dose: Some(DoseBody { value: 25.0, unit: "mg".into() }),
-            sig: Some("Take half a tablet by mouth once a day.".into()),
-            frequency: None,
-            duration_days: None,
-            quantity: Some(15),
-            refills: None,
-            titration: None,
-            kidneys: None,
-            overrides: Vec::new(),
-            reason: "Less after side effects.".into(),
-        }
-    }
-}
+api::example!(ModifyPlan {
+    changes: TreatmentChangesBody {
+        dose: Some(DoseBody { value: 25.0, unit: "mg".into() }),
+        sig: Some("Take half a tablet by mouth once a day.".into()),
+        frequency: None,
+        duration_days: None,
+        quantity: Some(15),
+        refills: None,
+        titration: None,
+        kidneys: None,
+        overrides: Vec::new(),
+    },
+    reason: "Less after side effects.".into(),
+});
 
 /// Why a provider takes a plan back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -372,12 +294,10 @@ pub struct RevokePlan {
     pub note: Option<Text<ChartNote>>,
 }
 
-impl Example for RevokePlan {
-    fn example() -> Self {
-        let note = Some("Rash on both arms since the second week.".into());
-        Self { reason: RevocationWord::AdverseReaction, note }
-    }
-}
+api::example!(RevokePlan {
+    reason: RevocationWord::AdverseReaction,
+    note: Some("Rash on both arms since the second week.".into()),
+});
 
 /// A plan that has done what it was for.
 #[derive(Debug, Object)]
@@ -387,67 +307,57 @@ pub struct CompletePlan {
     pub note: Option<Text<ChartNote>>,
 }
 
-impl Example for CompletePlan {
-    fn example() -> Self {
-        Self { note: Some("The goal is reached.".into()) }
-    }
-}
+api::example!(CompletePlan { note: Some("The goal is reached.".into()) });
 
 /// How a plan ended.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PlanEnding)]
 pub struct PlanEndingView {
     pub at: DateTime<Utc>,
     /// The provider who ended it; absent where the last fill did.
-    pub provider_id: Option<Uuid>,
-    pub reason: care::EndReason,
+    #[mirror(by)]
+    pub provider_id: Option<ProviderId>,
+    pub reason: EndReason,
     pub note: Option<String>,
     /// The plan that took its place.
-    pub superseded_by: Option<Uuid>,
-}
-
-impl From<PlanEnding> for PlanEndingView {
-    fn from(ending: PlanEnding) -> Self {
-        Self {
-            at: ending.at,
-            provider_id: ending.by.map(Into::into),
-            reason: ending.reason,
-            note: ending.note,
-            superseded_by: ending.superseded_by.map(Into::into),
-        }
-    }
+    pub superseded_by: Option<TreatmentPlanId>,
 }
 
 /// One version of a plan.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PlanVersion)]
 pub struct PlanVersionView {
     pub number: u32,
     pub treatment: TreatmentBody,
     /// The provider who wrote it.
-    pub author_id: Uuid,
+    pub author_id: ProviderId,
     pub reason: String,
     pub at: DateTime<Utc>,
 }
 
 /// A treatment plan.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = TreatmentPlan)]
 pub struct PlanView {
-    pub id: Uuid,
-    pub patient_id: Uuid,
+    pub id: TreatmentPlanId,
+    pub patient_id: PatientId,
     /// The provider who signed it.
-    pub provider_id: Uuid,
-    pub category_id: Uuid,
+    pub provider_id: ProviderId,
+    pub category_id: CategoryId,
     /// The assessment that it comes from.
-    pub assessment_id: Option<Uuid>,
+    pub assessment_id: Option<AssessmentId>,
     /// Signed under protocol, without a provider's own look.
     pub automatic: bool,
-    pub status: care::PlanStatus,
+    pub status: PlanStatus,
     /// How it ended, once it has.
     pub ended: Option<PlanEndingView>,
     /// Counts the changes; send it back as `If-Match` to be told of others.
     pub version: i64,
     /// The treatment that holds now.
+    #[mirror(|plan| plan.current().treatment.clone().into())]
     pub treatment: TreatmentBody,
     /// Every version, oldest first; the last one holds.
+    #[mirror(|plan| plan.versions().cloned().map(Into::into).collect())]
     pub versions: Vec<PlanVersionView>,
 }
 
@@ -457,38 +367,9 @@ pub struct PlansView {
     pub plans: Vec<PlanView>,
 }
 
-impl From<&PlanVersion> for PlanVersionView {
-    fn from(version: &PlanVersion) -> Self {
-        Self {
-            number: version.number,
-            treatment: version.treatment.clone().into(),
-            author_id: version.author.uuid(),
-            reason: version.reason.clone(),
-            at: version.at,
-        }
-    }
-}
-
-impl From<TreatmentPlan> for PlanView {
-    fn from(plan: TreatmentPlan) -> Self {
-        Self {
-            id: plan.id.uuid(),
-            patient_id: plan.patient.uuid(),
-            provider_id: plan.provider.uuid(),
-            category_id: plan.category.uuid(),
-            assessment_id: plan.assessment.map(Into::into),
-            automatic: plan.automatic,
-            status: plan.status,
-            version: plan.version,
-            treatment: plan.current().treatment.clone().into(),
-            versions: plan.versions().map(Into::into).collect(),
-            ended: plan.ended.map(Into::into),
-        }
-    }
-}
-
 /// One field that a version changed.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = FieldChange)]
 pub struct FieldChangeView {
     /// The field's JSON path within the treatment, as in `dose.value`.
     pub path: String,
@@ -498,53 +379,33 @@ pub struct FieldChangeView {
     pub after: Option<Value>,
 }
 
-impl From<FieldChange> for FieldChangeView {
-    fn from(change: FieldChange) -> Self {
-        Self { path: change.path, before: change.before, after: change.after }
-    }
-}
-
 /// A version with what it changed.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = VersionHistory)]
 pub struct VersionHistoryView {
+    #[mirror(version.number)]
     pub number: u32,
     /// The provider who wrote it.
-    pub author_id: Uuid,
+    #[mirror(version.author)]
+    pub author_id: ProviderId,
+    #[mirror(version.reason)]
     pub reason: String,
+    #[mirror(version.at)]
     pub at: DateTime<Utc>,
     /// Against the version before; the first one has none.
     pub changes: Vec<FieldChangeView>,
 }
 
-impl From<VersionHistory> for VersionHistoryView {
-    fn from(history: VersionHistory) -> Self {
-        Self {
-            number: history.version.number,
-            author_id: history.version.author.uuid(),
-            reason: history.version.reason,
-            at: history.version.at,
-            changes: history.changes.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
 /// What became of a plan.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = PlanHistory)]
 pub struct PlanHistoryView {
-    pub plan_id: Uuid,
-    pub status: care::PlanStatus,
+    #[mirror(plan.id)]
+    pub plan_id: TreatmentPlanId,
+    #[mirror(plan.status)]
+    pub status: PlanStatus,
     /// Oldest first.
     pub versions: Vec<VersionHistoryView>,
+    #[mirror(plan.ended)]
     pub ended: Option<PlanEndingView>,
-}
-
-impl From<PlanHistory> for PlanHistoryView {
-    fn from(history: PlanHistory) -> Self {
-        Self {
-            plan_id: history.plan.id.uuid(),
-            status: history.plan.status,
-            versions: history.versions.into_iter().map(Into::into).collect(),
-            ended: history.plan.ended.map(Into::into),
-        }
-    }
 }

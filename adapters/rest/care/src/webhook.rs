@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use api::{Problem, Tag};
+use api::{Answer, Tag};
 use care::{CallbackCredentials, CareStore, VideoRooms, consultations};
 use compliance::unread::{self, UnreadStore};
 use poem_openapi::{
@@ -42,14 +42,14 @@ impl VideoWebhookApi {
         /// The secret of the callback's URL.
         secret: Query<Option<String>>,
         body: Binary<Vec<u8>>,
-    ) -> Result<Json<VideoCallbackTaken>, Problem> {
+    ) -> Answer<VideoCallbackTaken> {
         let credentials = CallbackCredentials { authorization: authorization.0, secret: secret.0 };
-        let (store, rooms) = (self.store.as_ref(), self.rooms.as_ref());
+        let (store, rooms) = (&*self.store, &*self.rooms);
         let unread =
             consultations::on_video_callback(&self.env, store, rooms, &credentials, &body.0)
                 .await?;
         if let Some(reason) = unread {
-            unread::keep(&self.env, self.unread.as_ref(), "opentok", reason, &body.0).await?;
+            unread::keep(&self.env, &*self.unread, "opentok", reason, &body.0).await?;
         }
         Ok(Json(VideoCallbackTaken { received: true }))
     }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use api::{Body, Caller, Problem, Tag};
+use api::{Body, Caller, Mirror, Result, Tag};
 use care::{
-    AlertSeverity, AskedQuestion, CareStore, SafetyAlert, Sources,
+    AlertSeverity, AskedQuestion, Assessment, CareStore, Consultation, ConsultationStatus,
+    ReviewWord, SafetyAlert, Sources,
+    dosing::DoseAlert,
     whole_review::{self, Proposal, WholeReview},
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{AssessmentId, Coding, Uuid};
-use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi, param::Path, payload::Json, types::Example,
+use kernel::{
+    AssessmentId, CategoryId, Coding, ConsultationId, PatientId, ProviderId, TreatmentPlanId,
 };
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json};
 use ports::{Env, events::AssessmentOutcome};
 use serde_json::Value;
 
@@ -32,23 +34,18 @@ pub struct WholeReviewApi {
 }
 
 /// A code of the record with its words.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Coding)]
 pub struct CodedView {
     pub system: String,
     pub code: String,
     pub display: String,
 }
 
-impl From<Coding> for CodedView {
-    fn from(coding: Coding) -> Self {
-        Self { system: coding.system, code: coding.code, display: coding.display }
-    }
-}
-
 /// What is known of the patient now.
 #[derive(Debug, Object)]
 pub struct ChartView {
-    pub patient_id: Uuid,
+    pub patient_id: PatientId,
     pub patient: Option<PatientNameView>,
     /// In completed years.
     pub age: u32,
@@ -68,8 +65,28 @@ pub struct ChartView {
     pub pregnant: Option<bool>,
 }
 
+impl ChartView {
+    fn of(whole: &WholeReview) -> Self {
+        let facts = &whole.facts;
+        let coded = |codes: &[Coding]| codes.iter().cloned().map(Into::into).collect();
+        Self {
+            patient_id: whole.assessment.patient,
+            patient: whole.name.clone().map(Into::into),
+            age: whole.age.years,
+            age_counted_on: whole.age.on,
+            sex: facts.sex.to_string(),
+            state: facts.state.into(),
+            medications: coded(&facts.medications),
+            allergies: coded(&facts.allergies),
+            record_answered: facts.record_answered,
+            pregnant: whole.pregnant,
+        }
+    }
+}
+
 /// A question of the form with its answer.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = AskedQuestion)]
 pub struct AskedQuestionView {
     pub link_id: String,
     /// As the patient read it.
@@ -80,120 +97,77 @@ pub struct AskedQuestionView {
     pub value: Value,
 }
 
-impl From<AskedQuestion> for AskedQuestionView {
-    fn from(asked: AskedQuestion) -> Self {
-        Self {
-            link_id: asked.link_id,
-            question: asked.question,
-            answer: asked.answer,
-            value: asked.value,
-        }
-    }
-}
-
-/// How grave a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum AlertSeverityWord {
-    High,
-    Moderate,
-    Low,
-    /// Not known, and therefore not safe.
-    Undefined,
-}
-
 /// What the safety check finds.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = SafetyAlert)]
 pub struct ProposedAlertView {
     /// What names it when the prescription overrides it.
     pub key: String,
     pub kind: String,
-    pub severity: AlertSeverityWord,
+    pub severity: AlertSeverity,
     pub summary: String,
     /// Where the knowledge comes from.
     pub source: String,
     /// The prescription waits until it is overridden.
+    #[mirror(blocks)]
     pub blocking: bool,
     pub overridable: bool,
 }
 
-impl From<SafetyAlert> for ProposedAlertView {
-    fn from(alert: SafetyAlert) -> Self {
-        Self {
-            key: alert.key,
-            kind: alert.kind,
-            severity: match alert.severity {
-                AlertSeverity::High => AlertSeverityWord::High,
-                AlertSeverity::Moderate => AlertSeverityWord::Moderate,
-                AlertSeverity::Low => AlertSeverityWord::Low,
-                AlertSeverity::Undefined => AlertSeverityWord::Undefined,
-            },
-            summary: alert.summary,
-            source: alert.source,
-            blocking: alert.blocks,
-            overridable: alert.overridable,
-        }
-    }
-}
-
 /// A treatment as it would be signed.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Proposal)]
 pub struct ProposalView {
     /// It is the category's default, and not one of the provider's own.
     pub is_default: bool,
     pub treatment: TreatmentBody,
     /// What the formulary says of the drug.
+    #[mirror(limit)]
     pub formulary: Option<FormularyDrugBody>,
     /// How the drug is dosed, where a rule says so.
+    #[mirror(rule)]
     pub dosing_rule: Option<DosingRuleBody>,
     /// What speaks against the dose; each that blocks needs an override, or a
     /// measurement of the kidneys, in the approval.
-    pub dose_alerts: Vec<care::dosing::DoseAlert>,
+    pub dose_alerts: Vec<DoseAlert>,
     /// What the safety check finds on the record as it is.
     pub alerts: Vec<ProposedAlertView>,
 }
 
-impl From<Proposal> for ProposalView {
-    fn from(proposal: Proposal) -> Self {
-        Self {
-            is_default: proposal.is_default,
-            treatment: proposal.treatment.into(),
-            formulary: proposal.limit.map(Into::into),
-            dosing_rule: proposal.rule.map(Into::into),
-            dose_alerts: proposal.dose_alerts.into_iter().collect(),
-            alerts: proposal.alerts.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
 /// Another assessment of the patient.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Assessment)]
 pub struct EarlierAssessmentView {
-    pub id: Uuid,
-    pub category_id: Uuid,
+    pub id: AssessmentId,
+    pub category_id: CategoryId,
     pub decided_at: DateTime<Utc>,
     pub outcome: AssessmentOutcome,
-    pub review: care::ReviewWord,
+    #[mirror(|assessment| assessment.review.word())]
+    pub review: ReviewWord,
     pub reasons: Vec<ReasonView>,
 }
 
 /// A visit of the patient.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = Consultation)]
 pub struct EarlierVisitView {
-    pub id: Uuid,
-    pub provider_id: Uuid,
-    pub category_id: Option<Uuid>,
+    pub id: ConsultationId,
+    pub provider_id: ProviderId,
+    pub category_id: Option<CategoryId>,
     pub starts_at: DateTime<Utc>,
-    pub status: care::ConsultationStatus,
+    pub status: ConsultationStatus,
 }
 
 /// Everything that a provider signs on.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Mirror)]
+#[mirror(from = WholeReview)]
 pub struct WholeReviewView {
     /// Names what was shown; an approval sends it back.
+    #[mirror(|whole| whole.version())]
     pub version: String,
     /// What the rules decided, with all that they looked at.
     pub assessment: TracedAssessmentView,
+    #[mirror(|whole| ChartView::of(whole))]
     pub chart: ChartView,
     /// What was asked and answered, in the order and the words of the version of
     /// the form that the patient saw.
@@ -201,70 +175,18 @@ pub struct WholeReviewView {
     /// What was asked in the review itself, oldest first.
     pub exchanges: Vec<ExchangeView>,
     /// Absent where the category has no default treatment.
+    #[mirror(proposal)]
     pub proposed: Option<ProposalView>,
     /// The active plan of the category, which an approval names in `supersedes`.
-    pub replaces: Option<Uuid>,
+    #[mirror(|whole| whole.replaces())]
+    pub replaces: Option<TreatmentPlanId>,
     /// The patient's other assessments, newest first.
+    #[mirror(earlier)]
     pub assessments: Vec<EarlierAssessmentView>,
     /// The patient's plans in every category, newest first.
     pub plans: Vec<PlanView>,
     /// The patient's visits, newest first.
     pub visits: Vec<EarlierVisitView>,
-}
-
-impl From<WholeReview> for WholeReviewView {
-    fn from(whole: WholeReview) -> Self {
-        let (version, replaces) = (whole.version(), whole.replaces().map(Into::into));
-        let (patient, facts) = (whole.assessment.patient, whole.facts);
-        Self {
-            version,
-            replaces,
-            chart: ChartView {
-                patient_id: patient.uuid(),
-                patient: whole.name.map(PatientNameView::from),
-                age: whole.age.years,
-                age_counted_on: whole.age.on,
-                sex: facts.sex.to_string(),
-                state: facts.state.to_string(),
-                medications: facts.medications.into_iter().map(Into::into).collect(),
-                allergies: facts.allergies.into_iter().map(Into::into).collect(),
-                record_answered: facts.record_answered,
-                pregnant: whole.pregnant,
-            },
-            assessment: whole.assessment.into(),
-            questions: whole.questions.into_iter().map(Into::into).collect(),
-            exchanges: whole.exchanges.into_iter().map(Into::into).collect(),
-            proposed: whole.proposal.map(Into::into),
-            assessments: whole
-                .earlier
-                .into_iter()
-                .map(|other| EarlierAssessmentView {
-                    id: other.id.uuid(),
-                    category_id: other.category.uuid(),
-                    decided_at: other.decided_at,
-                    outcome: other.outcome,
-                    review: other.review.word(),
-                    reasons: other
-                        .reasons
-                        .into_iter()
-                        .map(|reason| ReasonView { code: reason.code, text: reason.text })
-                        .collect(),
-                })
-                .collect(),
-            plans: whole.plans.into_iter().map(Into::into).collect(),
-            visits: whole
-                .visits
-                .into_iter()
-                .map(|visit| EarlierVisitView {
-                    id: visit.id.uuid(),
-                    provider_id: visit.provider.uuid(),
-                    category_id: visit.category.map(Into::into),
-                    starts_at: visit.starts_at,
-                    status: visit.status,
-                })
-                .collect(),
-        }
-    }
 }
 
 /// The whole review with its version as the entity tag.
@@ -295,11 +217,7 @@ pub struct ProposeTreatment {
     pub treatment: TreatmentBody,
 }
 
-impl Example for ProposeTreatment {
-    fn example() -> Self {
-        Self { treatment: TreatmentBody::example() }
-    }
-}
+api::example!(ProposeTreatment { treatment: TreatmentBody::example() });
 
 #[OpenApi(tag = "Tag::Care")]
 impl WholeReviewApi {
@@ -318,10 +236,10 @@ impl WholeReviewApi {
     async fn read(
         &self,
         caller: Caller,
-        assessment_id: Path<Uuid>,
-    ) -> Result<WholeReviewFound, Problem> {
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let (actor, id) = (caller.actor(), AssessmentId(assessment_id.0));
+        assessment_id: Path<AssessmentId>,
+    ) -> Result<WholeReviewFound> {
+        let (store, sources) = (&*self.store, &self.sources);
+        let (actor, id) = (caller.actor(), assessment_id.0);
         let whole = whole_review::read(&self.env, store, sources, actor, id, None).await?;
         Ok(whole.into())
     }
@@ -340,12 +258,12 @@ impl WholeReviewApi {
     async fn propose(
         &self,
         caller: Caller,
-        assessment_id: Path<Uuid>,
+        assessment_id: Path<AssessmentId>,
         body: Body<ProposeTreatment>,
-    ) -> Result<WholeReviewFound, Problem> {
+    ) -> Result<WholeReviewFound> {
         let given = Some(body.0.treatment.parse()?);
-        let (store, sources) = (self.store.as_ref(), &self.sources);
-        let (actor, id) = (caller.actor(), AssessmentId(assessment_id.0));
+        let (store, sources) = (&*self.store, &self.sources);
+        let (actor, id) = (caller.actor(), assessment_id.0);
         let whole = whole_review::read(&self.env, store, sources, actor, id, given).await?;
         Ok(whole.into())
     }

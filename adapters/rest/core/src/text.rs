@@ -4,8 +4,8 @@
 use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, str::FromStr};
 
 use kernel::{
-    FieldError, Ndc, TextKind,
-    text::{PackageCode, Rule, Shape},
+    FieldError, Icd10, Ndc, RxNorm, TextKind,
+    text::{DiagnosisCode, DrugCode, PackageCode, Rule, Shape},
 };
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
@@ -87,6 +87,19 @@ impl<K> From<Text<K>> for String {
         text.text
     }
 }
+
+/// A code of the domain, as it is shown.
+macro_rules! shown {
+    ($($code:ident as $kind:ident),+) => {$(
+        impl From<$code> for Text<$kind> {
+            fn from(code: $code) -> Self {
+                String::from(code).into()
+            }
+        }
+    )+};
+}
+
+shown!(Icd10 as DiagnosisCode, Ndc as PackageCode, RxNorm as DrugCode);
 
 impl<K: TextKind> Type for Text<K> {
     const IS_REQUIRED: bool = true;

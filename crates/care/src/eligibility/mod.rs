@@ -161,6 +161,33 @@ pub enum RuleResult {
     },
 }
 
+/// What became of a rule, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Word)]
+pub enum RuleResultWord {
+    Fired,
+    NotFired,
+    /// It could not be evaluated, which counts as a reason for review.
+    Errored,
+}
+
+impl RuleResult {
+    pub fn word(&self) -> RuleResultWord {
+        match self {
+            Self::Fired => RuleResultWord::Fired,
+            Self::NotFired => RuleResultWord::NotFired,
+            Self::Errored { .. } => RuleResultWord::Errored,
+        }
+    }
+
+    /// Why it could not be evaluated.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Errored { message } => Some(message),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TracedRule {
     #[serde(flatten)]
