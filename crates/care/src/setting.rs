@@ -105,11 +105,12 @@ pub(crate) async fn set<T: Setting>(
     let before = versioned::<T>(tx, setting.key()).await?;
     check(before.as_ref(), setting, seen)?;
     let version = before.as_ref().map_or(0, |(_, version)| *version) + 1;
-    let (key, value) = (setting.key().to_string(), document(setting));
+    let (key, value) = (setting.key().to_string(), document(setting)?);
     tx.keep_setting(T::NAME, &key, &value, version).await?;
+    let before = before.map(|(before, _)| document(&before)).transpose()?;
     tx.audit(
         AuditEntry::new(AuditAction::Update, T::NAME, key)
-            .detail("old", before.map(|(before, _)| document(&before)))
+            .detail("old", before)
             .detail("new", value),
     );
     Ok(version)
@@ -138,8 +139,9 @@ fn check<T: Setting>(now: Option<&(T, i64)>, asked: &T, seen: &Seen) -> Result<(
     Err(stale)
 }
 
-fn document(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
+fn document<T: Setting>(setting: &T) -> Result<Value, PortError> {
+    serde_json::to_value(setting)
+        .map_err(|error| PortError::internal(format!("a {} cannot be written", T::NAME), error))
 }
 
 /// Whoever signs treatments reads what they are held against, as those who set

@@ -183,7 +183,7 @@ impl Row for Model {
         })
     }
 
-    /// Whoever holds a review, or has decided it, has the patient on the panel.
+    /// The provider who holds or decided a review has the patient on their panel.
     async fn save_parts(tx: &mut PgTx, assessment: &Assessment) -> Result<()> {
         let Some(provider) = assessment.review.provider() else { return Ok(()) };
         handover::add_holder(tx, provider, assessment.patient).await?;

@@ -1,4 +1,4 @@
-//! Giving out reviews: what nobody holds, and who had which turn.
+//! Assignment of reviews: the unassigned reviews, and which providers had each review.
 
 use async_trait::async_trait;
 use care::{

@@ -36,7 +36,7 @@ impl Row for Model {
     type Aggregate = Consultation;
 
     const SEALED: &'static [Column] = &[Column::Notes];
-    /// Whoever knows the vendor's session is not far from joining it.
+    /// The id of the vendor's session stays out of the audit log, because it helps to join.
     const UNTOLD: &'static [Column] = &[Column::Room];
 
     fn open(self) -> Result<Consultation, Unreadable> {
@@ -73,7 +73,8 @@ impl Row for Model {
         }
     }
 
-    /// A consultation belongs to the two who meet, whoever else treats the patient.
+    /// Only the patient and the provider of a consultation see it, not other providers who
+    /// treat the patient.
     fn reach(actor: &Actor) -> Condition {
         let all = Condition::all();
         match (actor.as_provider(), actor.as_patient()) {

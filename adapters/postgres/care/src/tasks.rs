@@ -94,8 +94,8 @@ impl Row for Model {
         }
     }
 
-    /// As [`REACH`] says; where a provider is licensed is no part of it, and the use case
-    /// leaves out the tasks of nobody elsewhere.
+    /// Like [`REACH`], but without the states of the provider's licenses. The use case
+    /// removes unassigned tasks of other states.
     fn reach(actor: &Actor) -> Condition {
         match actor.as_provider() {
             _ if actor.is_system() => Condition::all(),
@@ -108,7 +108,7 @@ impl Row for Model {
         }
     }
 
-    /// Whoever has the task needs the chart.
+    /// The provider of a task gets access to the chart.
     async fn save_parts(tx: &mut PgTx, task: &Task) -> Result<()> {
         match task.provider {
             Some(provider) => handover::add_holder(tx, provider, task.patient).await,

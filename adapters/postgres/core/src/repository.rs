@@ -79,8 +79,8 @@ pub trait Row:
         BTreeMap::new()
     }
 
-    /// The same of those that are sealed there: the audit log is told which of their
-    /// fields changed.
+    /// The sealed values in other tables by field path. The audit log shows which of these
+    /// fields changed, and no values.
     fn sealed_parts(_: &Self::Aggregate) -> BTreeMap<String, Json> {
         BTreeMap::new()
     }

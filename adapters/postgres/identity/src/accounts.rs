@@ -104,7 +104,7 @@ impl Row for Model {
     const UNTOLD: &'static [Column] =
         &[Column::GivenName, Column::FamilyName, Column::PasswordHash];
     const HAS_PARTS: bool = true;
-    // Whoever opens a session for an account does not wait for its lock.
+    // A new session refers to its account and does not wait while the account is locked.
     const LOCK: LockType = LockType::NoKeyUpdate;
 
     fn open(self) -> Result<Account, Unreadable> {
